@@ -1,0 +1,61 @@
+/*
+ * A connected Unix stream socket that carries frames between a broker and a worker.
+ *
+ * A frame: 4 bytes length of what follows, 4 bytes id, 2 bytes type, 1 byte number of descriptors
+ * (0 or 1), the message. Not thread-safe: callers serialise.
+ */
+#ifndef SG_PROTO_CHANNEL_H
+#define SG_PROTO_CHANNEL_H
+
+#include <stdint.h>
+
+#include "buf.h"
+#include "error.h"
+
+#define SG_FRAME_MAX (8u << 20) /* bytes after the length field */
+
+struct sg_channel;
+
+/* Takes the socket over, closes it in sg_channel_free(). The socket may be blocking or not. */
+SG_MUST_USE int sg_channel_new(struct sg_channel **channel, int sock);
+void sg_channel_free(struct sg_channel *channel);
+int sg_channel_fd(const struct sg_channel *channel);
+
+struct sg_frame {
+	uint32_t id;
+	uint16_t type;
+	int fd; /* -1, or a descriptor that the frame owns */
+	void *msg; /* the decoded struct of the type, owned */
+};
+
+/* Frees the message and closes the descriptor. */
+void sg_frame_clear(struct sg_frame *frame);
+
+/*
+ * Queues a frame. fd is -1, or a descriptor that is duplicated into the frame (the caller keeps its
+ * own). SG_ERR_LIMIT when the message is larger than a frame may be; the channel stays healthy then.
+ */
+SG_MUST_USE int sg_channel_put(struct sg_channel *channel, uint32_t id, uint16_t type,
+    const void *msg, int fd);
+
+/* Writes what is queued; returns 1 when some is left (the socket would block), 0 when none, or an error. */
+SG_MUST_USE int sg_channel_flush(struct sg_channel *channel);
+
+/*
+ * Reads once what is there. 1: something came (or would block, on a non-blocking socket); 0: the
+ * peer closed; SG_ERR_IO.
+ */
+SG_MUST_USE int sg_channel_fill(struct sg_channel *channel);
+
+/*
+ * Takes the next whole frame out of what was read: 1 and *frame, 0 when more must be read first, or
+ * SG_ERR_FORMAT / SG_ERR_LIMIT: then nothing more can be read from this channel.
+ */
+SG_MUST_USE int sg_channel_next(struct sg_channel *channel, struct sg_frame *frame);
+
+/* For blocking sockets: queue and flush; fill until a frame is there (0 at the peer's end, 1 a frame). */
+SG_MUST_USE int sg_channel_send(struct sg_channel *channel, uint32_t id, uint16_t type,
+    const void *msg, int fd);
+SG_MUST_USE int sg_channel_recv(struct sg_channel *channel, struct sg_frame *frame);
+
+#endif

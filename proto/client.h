@@ -1,0 +1,42 @@
+/*
+ * The client side of the agent's API: Varlink over a Unix socket (proto/PROTOCOL.api).
+ */
+#ifndef SG_PROTO_CLIENT_H
+#define SG_PROTO_CLIENT_H
+
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "error.h"
+
+#define SG_API_MESSAGE_MAX (1u << 20) /* bytes of one message, both ways */
+#define SG_API_DEPTH_MAX   32
+#define SG_API_FDS_MAX	   4 /* descriptors with one call */
+
+struct sg_client;
+
+/* Where the agent listens: SIGNET_SOCK, else $XDG_RUNTIME_DIR/signet/agent.sock, else
+ * /run/user/UID/signet/agent.sock. New string or NULL. */
+char *sg_client_socket_path(void);
+
+/* Connects to path, or to sg_client_socket_path() when it is NULL. SG_ERR_AGENT_ABSENT, SG_ERR_DENIED
+ * (the socket belongs to another user), SG_ERR_IO. */
+SG_MUST_USE int sg_client_connect(const char *path, struct sg_client **client);
+void sg_client_free(struct sg_client *client);
+
+/*
+ * Sends a call. The parameters are taken over (NULL: none). The descriptors go with its first byte
+ * and stay the caller's. more: progress replies are wanted.
+ */
+SG_MUST_USE int sg_client_call(struct sg_client *client, const char *method, json_t *parameters,
+    const int *fds, size_t fd_count, int more);
+
+/*
+ * Waits for the next reply: *parameters is new; *error is a new string with the error's full name,
+ * or NULL; *continues is 1 when more replies follow. SG_ERR_IO when the agent went away, SG_ERR_FORMAT.
+ */
+SG_MUST_USE int sg_client_reply(struct sg_client *client, json_t **parameters, char **error,
+    int *continues);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * The configuration file: "name = value" lines below "[section]" lines, read by libinih.
+ */
+#ifndef SG_PROTO_CONF_H
+#define SG_PROTO_CONF_H
+
+#include "error.h"
+
+/* One setting of the file; returns 0 when the name is not known or the value is bad. */
+typedef int sg_conf_fn(void *arg, const char *section, const char *name, const char *value,
+    int line);
+
+/*
+ * Reads the file. A missing file is 0 when optional. Otherwise SG_ERR_CONFIG, with one log line that
+ * names file, line and setting; SG_ERR_IO.
+ */
+SG_MUST_USE int sg_conf_read(const char *path, int optional, sg_conf_fn *fn, void *arg);
+
+#endif

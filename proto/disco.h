@@ -1,0 +1,29 @@
+/*
+ * Service discovery, XEP-0030 disco#info.
+ */
+#ifndef SG_PROTO_DISCO_H
+#define SG_PROTO_DISCO_H
+
+#include "error.h"
+#include "msg.h"
+#include "xml.h"
+
+#define SG_NS_DISCO_INFO "http://jabber.org/protocol/disco#info"
+
+#define SG_DISCO_FEATURES_MAX 1000
+
+/* The query of an iq get; node NULL for none. */
+SG_MUST_USE int sg_disco_info_encode(const char *node, struct sg_xml **payload);
+
+/* A result's query with these features (an identity of category/type when not NULL). */
+SG_MUST_USE int sg_disco_result_encode(const char *node, const char *category, const char *type,
+    const char *const *features, size_t feature_count, struct sg_xml **payload);
+
+/* Adds the features of a result's query to the set, each once. SG_ERR_FORMAT, SG_ERR_LIMIT. */
+SG_MUST_USE int sg_disco_result_decode(const struct sg_xml *payload,
+    struct sg_msg_xmpp_feature_set *features);
+
+/* Whether the set has the feature. */
+int sg_disco_has(const struct sg_msg_xmpp_feature_set *features, const char *feature);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * XEP-0189 0.8 keyinfo (rulings K1, K2, K6, K8 in proto/PROTOCOL.xmpp).
+ */
+#ifndef SG_PROTO_KEYINFO_H
+#define SG_PROTO_KEYINFO_H
+
+#include "error.h"
+#include "msg.h"
+#include "xml.h"
+
+#define SG_NS_PUBKEY "urn:xmpp:tmp:pubkey" /* the PEP node as well */
+
+#define SG_KEYINFO_DATA_MAX	  (256u << 10) /* bytes of one key, decoded */
+#define SG_KEYINFO_VALUE_MAX	  (64u << 10)  /* bytes of one signature, decoded */
+#define SG_KEYINFO_SIGNATURES_MAX 10000	       /* of one key */
+
+SG_MUST_USE int sg_keyinfo_encode(const struct sg_keyinfo *keyinfo, struct sg_xml **element);
+
+/*
+ * Decodes and judges the form: one key element at most (K1), the name is that of the key data (K2;
+ * upper case is taken and lowered), well-formed Base64, an X.509 certificate that parses. Anything
+ * else is SG_ERR_KEYINFO or SG_ERR_LIMIT, with *why (static text) saying which. Signatures are not
+ * judged here. An OpenPGP key is kept with its name unchecked beyond its form: see sg_pgp_... when
+ * that comes; until then its kind is SG_KEYINFO_PGP and a verdict counts it for nothing.
+ */
+SG_MUST_USE int sg_keyinfo_decode(const struct sg_xml *element, struct sg_keyinfo *keyinfo,
+    const char **why);
+
+/* The name of an X.509 key: lower-case hex of the SHA-1 over the DER (K2). New string or NULL. */
+char *sg_keyinfo_name_x509(const struct sg_blob *der);
+
+#endif

@@ -1,0 +1,367 @@
+/*
+ * The messages between a broker and its workers (proto/PROTOCOL.internal tells the story).
+ *
+ * A request and its answer carry the same id. An answer has the type named beside the request, or
+ * SG_MSG_ERROR. Strings are owned by their struct (malloc); sg_msg_clear() frees them.
+ */
+#ifndef SG_PROTO_MSG_H
+#define SG_PROTO_MSG_H
+
+#include <stdint.h>
+
+#include "layout.h"
+
+enum sg_msg_type {
+	SG_MSG_OK = 1, /* struct sg_msg_empty */
+	SG_MSG_ERROR,  /* struct sg_msg_error */
+
+	/* broker -> signet-token */
+	SG_MSG_TOKEN_LIST = 16, /* sg_msg_empty         -> SG_MSG_TOKENS */
+	SG_MSG_TOKEN_LOGIN,	/* sg_msg_token_login + descriptor -> SG_MSG_OK */
+	SG_MSG_TOKEN_LOGOUT,	/* sg_msg_token_ref     -> SG_MSG_OK */
+	SG_MSG_KEY_GENERATE,	/* sg_msg_key_generate  -> SG_MSG_OBJECTS (one key) */
+	SG_MSG_OBJECT_LIST,	/* sg_msg_object_list   -> SG_MSG_OBJECTS */
+	SG_MSG_CERT_STORE,	/* sg_msg_cert_store    -> SG_MSG_OBJECTS (one certificate) */
+	SG_MSG_CSR_MAKE,	/* sg_msg_csr_make      -> SG_MSG_DER */
+	SG_MSG_SELF_CERT_MAKE,	/* sg_msg_self_cert_make -> SG_MSG_DER */
+	SG_MSG_CROSS_SIGN,	/* sg_msg_cross_sign    -> SG_MSG_SIGNATURES */
+	SG_MSG_TLS_SIGN,	/* sg_msg_tls_sign      -> SG_MSG_DER (the signature) */
+	SG_MSG_CA_SIGN,		/* sg_msg_ca_sign       -> SG_MSG_DER (the whole signed object) */
+
+	SG_MSG_TOKENS = 48,
+	SG_MSG_OBJECTS,
+	SG_MSG_DER,
+	SG_MSG_SIGNATURES,
+
+	/* broker -> signet-xmpp */
+	SG_MSG_XMPP_CONNECT = 64, /* sg_msg_xmpp_connect (+ password descriptor) -> SG_MSG_XMPP_ONLINE */
+	SG_MSG_XMPP_DISCONNECT,	  /* sg_msg_empty     -> SG_MSG_OK */
+	SG_MSG_XMPP_FEATURES,	  /* sg_msg_empty     -> SG_MSG_XMPP_FEATURE_SET */
+	SG_MSG_CCM2_ADD,	  /* sg_msg_ccm2_add  -> SG_MSG_DER */
+	SG_MSG_CCM2_LIST,	  /* sg_msg_empty     -> SG_MSG_CCM2_CERTS */
+	SG_MSG_CCM2_REVOKE,	  /* sg_msg_ccm2_revoke -> SG_MSG_OK */
+	SG_MSG_PEP_PUBLISH,	  /* sg_msg_pep_publish -> SG_MSG_OK */
+	SG_MSG_PEP_FETCH,	  /* sg_msg_pep_fetch -> SG_MSG_KEYINFOS */
+
+	SG_MSG_XMPP_ONLINE = 96,
+	SG_MSG_XMPP_FEATURE_SET,
+	SG_MSG_CCM2_CERTS,
+	SG_MSG_KEYINFOS,
+
+	/* signet-xmpp -> broker, unasked */
+	SG_MSG_XMPP_OFFLINE = 112, /* sg_msg_error: the stream ended, and why; id 0, no answer */
+	SG_MSG_XMPP_TLS_SIGN,	   /* sg_msg_tls_sign, key and caller empty; ids from 2^31 up -> SG_MSG_DER */
+};
+
+struct sg_msg_empty {
+	uint32_t unused; /* always 0; a C struct cannot be empty */
+};
+
+struct sg_msg_error {
+	uint32_t code;	   /* minus an SG_ERR_* */
+	char *message;	   /* a sentence about this very case, or NULL */
+	char *subject;	   /* the URI, JID, feature, ... it is about, or NULL */
+	char *condition;   /* SG_ERR_STANZA: the defined condition (RFC 6120 8.3.3), or NULL */
+	uint32_t tries_left; /* PIN errors: tries left, or SG_TRIES_UNKNOWN */
+	char **candidates; /* ambiguity: the URIs that match */
+	uint32_t candidate_count;
+};
+#define SG_TRIES_UNKNOWN 0xffffffffu
+
+/* Who asks, and what for: it goes with every request that uses a key, up to the token. */
+struct sg_caller {
+	uint32_t uid;
+	uint32_t pid;
+	char *exe;     /* /proc/PID/exe, or NULL when it cannot be read */
+	char *purpose; /* the API method, or "tls-login" and the account */
+};
+
+/* ---- tokens ---- */
+
+enum sg_token_flag {
+	SG_TOKEN_INITIALIZED = 1,    /* CKF_TOKEN_INITIALIZED */
+	SG_TOKEN_LOGIN_REQUIRED = 2, /* CKF_LOGIN_REQUIRED */
+	SG_TOKEN_PIN_SET = 4,	     /* CKF_USER_PIN_INITIALIZED */
+	SG_TOKEN_PIN_LOW = 8,	     /* CKF_USER_PIN_COUNT_LOW */
+	SG_TOKEN_PIN_FINAL = 16,     /* CKF_USER_PIN_FINAL_TRY */
+	SG_TOKEN_PIN_LOCKED = 32,    /* CKF_USER_PIN_LOCKED */
+	SG_TOKEN_READ_ONLY = 64,     /* CKF_WRITE_PROTECTED */
+	SG_TOKEN_PINPAD = 128,	     /* CKF_PROTECTED_AUTHENTICATION_PATH */
+	SG_TOKEN_UNLOCKED = 256,     /* our own session is logged in */
+};
+
+struct sg_token_info {
+	char *uri; /* RFC 7512: token, serial, manufacturer, model */
+	char *label;
+	char *serial;
+	char *manufacturer;
+	char *model;
+	char *slot;	/* description of the slot (the reader) */
+	uint32_t flags; /* enum sg_token_flag */
+	char **mechanisms; /* names ("CKM_RSA_PKCS") or 0x-numbers */
+	uint32_t mechanism_count;
+};
+
+struct sg_msg_tokens {
+	struct sg_token_info *tokens;
+	uint32_t token_count;
+};
+
+struct sg_msg_token_ref {
+	struct sg_caller caller;
+	char *token; /* a token's URI or label */
+};
+
+enum sg_pin_source {
+	SG_PIN_FD = 0,	     /* the frame's descriptor is read to its end */
+	SG_PIN_PINENTRY = 1, /* the frame's descriptor is a socket to a pinentry (Assuan server) */
+};
+
+struct sg_msg_token_login {
+	struct sg_caller caller;
+	char *token;
+	uint32_t source; /* enum sg_pin_source */
+	char **options;	 /* pinentry: "OPTION" arguments, e.g. "ttyname=/dev/pts/1" */
+	uint32_t option_count;
+};
+
+/* What a key can be used for, found out from its token's mechanism list. */
+enum sg_key_ability {
+	SG_KEY_RSA_PKCS1 = 1,	   /* CKM_RSA_PKCS: any DigestInfo */
+	SG_KEY_RSA_PKCS1_SHA1 = 2, /* CKM_SHA1_RSA_PKCS */
+	SG_KEY_RSA_PKCS1_SHA256 = 4, /* CKM_SHA256_RSA_PKCS */
+	SG_KEY_RSA_PSS = 8,	   /* CKM_RSA_PKCS_PSS */
+	SG_KEY_ECDSA = 16,	   /* CKM_ECDSA */
+	SG_KEY_SENSITIVE = 256,	   /* CKA_SENSITIVE */
+	SG_KEY_EXTRACTABLE = 512,  /* CKA_EXTRACTABLE */
+	SG_KEY_ALWAYS_AUTH = 1024, /* CKA_ALWAYS_AUTHENTICATE */
+	SG_KEY_LOCAL = 2048,	   /* CKA_LOCAL: made on the token */
+};
+
+struct sg_key_info {
+	char *uri; /* token, serial, id, object, type=private */
+	char *token_uri;
+	char *label;
+	struct sg_blob id;
+	char *algorithm;     /* "rsa2048", "rsa3072", "rsa4096", "p256", "p384", or "other" */
+	uint32_t abilities;  /* enum sg_key_ability */
+	struct sg_blob spki; /* DER SubjectPublicKeyInfo; empty when the token does not show it */
+};
+
+struct sg_cert_info {
+	char *uri; /* token, serial, id, object, type=cert */
+	char *token_uri;
+	char *label;
+	struct sg_blob id;
+	struct sg_blob der;
+};
+
+struct sg_msg_objects {
+	struct sg_key_info *keys;
+	uint32_t key_count;
+	struct sg_cert_info *certs;
+	uint32_t cert_count;
+};
+
+/*
+ * selector: an RFC 7512 URI, or a label; "" matches everything. The keys that match, with the
+ * certificates that hold the public key of one of them, and, if all_certs, every other certificate
+ * that matches too. Keys are looked for on unlocked tokens; on a locked one through its public key objects.
+ */
+struct sg_msg_object_list {
+	struct sg_caller caller;
+	char *selector;
+	uint32_t all_certs;
+};
+
+struct sg_msg_key_generate {
+	struct sg_caller caller;
+	char *token;
+	char *label;
+	struct sg_blob id; /* empty: 20 random bytes */
+	char *algorithm;
+};
+
+/* Refused with SG_ERR_CERT_MISMATCH unless the certificate holds the key's public key. Storing the
+ * same certificate again is no error and makes no second object. */
+struct sg_msg_cert_store {
+	struct sg_caller caller;
+	char *key; /* selector of exactly one key */
+	char *label;
+	struct sg_blob der;
+};
+
+struct sg_msg_csr_make {
+	struct sg_caller caller;
+	char *key;
+	char *jid; /* bare; C12 */
+};
+
+enum sg_cert_profile {
+	SG_PROFILE_USER = 0, /* self-signed, xmppAddr = jid, CA:FALSE, digitalSignature */
+	SG_PROFILE_CA = 1,   /* self-signed root: CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
+};
+
+struct sg_msg_self_cert_make {
+	struct sg_caller caller;
+	char *key;
+	char *jid;
+	uint32_t profile;
+	uint32_t days;
+};
+
+enum sg_subject_kind {
+	SG_SUBJECT_X509 = 0, /* DER certificate (K3) */
+	SG_SUBJECT_PGP = 1,  /* 20-byte v4 fingerprint (K4) */
+};
+
+struct sg_msg_cross_sign {
+	struct sg_caller caller;
+	char *key;
+	uint32_t kind; /* enum sg_subject_kind */
+	struct sg_blob subject;
+};
+
+struct sg_signature {
+	char *issuer; /* keyinfo name of the issuer's key; NULL as it comes from the token */
+	char *issuer_jid; /* or NULL (K8) */
+	char *method;	  /* "RSA-SHA1", "RSA-SHA256", "ECDSA-SHA256"; NULL: OpenPGP packet (K6) */
+	struct sg_blob value;
+};
+
+struct sg_msg_signatures {
+	struct sg_signature *signatures;
+	uint32_t signature_count;
+};
+
+/* tbs is refused unless it is what a TLS client signs: the content of RFC 8446 4.4.3 (client), or
+ * the handshake messages of RFC 5246 7.4.8, which begin with a ClientHello. */
+struct sg_msg_tls_sign {
+	struct sg_caller caller;
+	char *key;
+	uint32_t scheme; /* TLS SignatureScheme, RFC 8446 4.2.3 */
+	struct sg_blob tbs;
+};
+
+enum sg_ca_object {
+	SG_CA_CERT = 0, /* TBSCertificate, CA:FALSE with an xmppAddr, or refused */
+	SG_CA_CRL = 1,	/* TBSCertList */
+};
+
+/* Only a signet-token started for an authority does this. tbs names the algorithm: its
+ * AlgorithmIdentifier must be SHA-256 with the key's type. */
+struct sg_msg_ca_sign {
+	struct sg_caller caller;
+	char *key;
+	uint32_t kind; /* enum sg_ca_object */
+	struct sg_blob tbs;
+};
+
+struct sg_msg_der {
+	struct sg_blob der;
+};
+
+/* ---- XMPP ---- */
+
+enum sg_tls_mode {
+	SG_TLS_STARTTLS = 0,
+	SG_TLS_DIRECT = 1,
+};
+
+/* With a certificate: SASL EXTERNAL, and the handshake's signature is asked back by
+ * SG_MSG_XMPP_TLS_SIGN. Without one: SCRAM with the password read from the frame's descriptor. */
+struct sg_msg_xmpp_connect {
+	char *jid;
+	char *host;    /* or NULL: as the domain's DNS says */
+	uint32_t port; /* 0: as the DNS says, or the default of the mode */
+	uint32_t tls_mode;
+	char *cafile; /* PEM, or NULL for the system's roots */
+	struct sg_blob certificate;
+	uint32_t key_abilities; /* enum sg_key_ability */
+	uint32_t max_tls;	/* 0, or 12 to stay at TLS 1.2 (for a token without PSS the worker does so itself) */
+};
+
+struct sg_msg_xmpp_online {
+	char *jid;	   /* the full JID that was bound */
+	char *mechanism;   /* SASL mechanism */
+	char *tls_version; /* "TLSv1.3" */
+	char *tls_cipher;
+};
+
+/* The union of what the domain and the own bare JID announce (C1). */
+struct sg_msg_xmpp_feature_set {
+	char **features;
+	uint32_t feature_count;
+};
+
+struct sg_msg_ccm2_add {
+	char *name;
+	struct sg_blob csr;
+};
+
+struct sg_ccm2_cert {
+	char *name;
+	struct sg_blob der;
+	char *last_used; /* NULL: never; "": at an unknown time; else XEP-0082 DateTime (C8) */
+	char **users;	 /* resources that use it now */
+	uint32_t user_count;
+};
+
+struct sg_msg_ccm2_certs {
+	struct sg_ccm2_cert *certs;
+	uint32_t cert_count;
+};
+
+struct sg_msg_ccm2_revoke {
+	char *sha256; /* lower-case hex of the fingerprint */
+};
+
+enum sg_key_kind {
+	SG_KEYINFO_REFERENCE = 0, /* no key data (K2) */
+	SG_KEYINFO_X509 = 1,
+	SG_KEYINFO_PGP = 2,
+};
+
+struct sg_keyinfo {
+	char *name; /* lower-case hex, 40 characters */
+	uint32_t kind;
+	struct sg_blob data;
+	struct sg_signature *signatures; /* each with an issuer */
+	uint32_t signature_count;
+	char *xml; /* decoded ones: the element as it came, written out again; else NULL */
+};
+
+/* Creates and configures the node (K9), then publishes each keyinfo under its name (K10). */
+struct sg_msg_pep_publish {
+	char *access_model;
+	struct sg_keyinfo *keyinfos;
+	uint32_t keyinfo_count;
+};
+
+struct sg_msg_pep_fetch {
+	char *jid;
+	char **names; /* none: all */
+	uint32_t name_count;
+};
+
+struct sg_msg_keyinfos {
+	struct sg_keyinfo *keyinfos;
+	uint32_t keyinfo_count;
+	uint32_t refused; /* items that were not a good keyinfo (K1, K2); each has a line in the log */
+};
+
+/* The layout of a type's struct; NULL for an unknown type. */
+const struct sg_layout *sg_msg_layout(uint16_t type);
+
+/* Layouts of parts that are useful alone. */
+extern const struct sg_layout sg_layout_error, sg_layout_keyinfo, sg_layout_signature,
+    sg_layout_objects, sg_layout_tokens;
+
+/* Frees what a message of this type owns and zeroes it. */
+void sg_msg_clear(uint16_t type, void *msg);
+
+/* Fills an error message from a code and a printf text (may be NULL); *error must be zero or cleared. */
+void sg_msg_error_set(struct sg_msg_error *error, int code, const char *subject,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+#endif

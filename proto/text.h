@@ -1,0 +1,41 @@
+/*
+ * Base64 and hex, as the two protocols write them.
+ */
+#ifndef SG_PROTO_TEXT_H
+#define SG_PROTO_TEXT_H
+
+#include <stddef.h>
+
+#include "buf.h"
+#include "error.h"
+
+/* Base64 without line breaks; a new string, or NULL without memory. */
+char *sg_base64_encode(const void *data, size_t len);
+
+/*
+ * Base64 (RFC 4648 section 4) with any ASCII white space between its characters (C3). Anything else
+ * (wrong padding, foreign characters, nothing at all, bits set past the end) is SG_ERR_FORMAT;
+ * more than max bytes is SG_ERR_LIMIT, found before they are decoded. Gives owned bytes in *out.
+ */
+SG_MUST_USE int sg_base64_decode(const char *text, size_t max, struct sg_blob *out);
+
+/* Lower-case hex; a new string, or NULL without memory. */
+char *sg_hex_encode(const void *data, size_t len);
+
+/* Hex of either case, ':' between bytes allowed (C9). Gives owned bytes. SG_ERR_FORMAT, SG_ERR_LIMIT. */
+SG_MUST_USE int sg_hex_decode(const char *text, size_t max, struct sg_blob *out);
+
+/*
+ * The bare JID of a JID, its localpart and domain lower-cased (ASCII only: a JID with other
+ * characters is compared as it stands); NULL when it is no JID (RFC 7622: no or empty domain, a
+ * part over 1023 bytes, control characters, white space or "&'/:<>@ in the localpart) or no memory.
+ */
+char *sg_jid_bare(const char *jid);
+
+/* Whether the text is a bare JID with a localpart, in the form sg_jid_bare() gives. */
+int sg_jid_is_account(const char *jid);
+
+/* Whether the text is valid UTF-8 of at most max bytes without control characters but \t \n \r. */
+int sg_utf8_is_text(const char *text, size_t max);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * What both protocols ask of X.509 certificates and requests: names, fingerprints, xmppAddr.
+ */
+#ifndef SG_PROTO_X509_H
+#define SG_PROTO_X509_H
+
+#include <stddef.h>
+#include <time.h>
+
+#include <openssl/x509.h>
+
+#include "buf.h"
+#include "error.h"
+
+#define SG_X509_DER_MAX	 (256u << 10)
+#define SG_OID_XMPP_ADDR "1.3.6.1.5.5.7.8.5" /* id-on-xmppAddr, RFC 6120 13.7.1.4 */
+
+/* Parse a whole DER object, nothing trailing. SG_ERR_FORMAT, SG_ERR_LIMIT over SG_X509_DER_MAX. */
+SG_MUST_USE int sg_x509_cert_parse(const struct sg_blob *der, X509 **cert);
+SG_MUST_USE int sg_x509_csr_parse(const struct sg_blob *der, X509_REQ **csr);
+
+/* DER out. SG_ERR_NOMEM, SG_ERR_INTERNAL. */
+SG_MUST_USE int sg_x509_cert_der(X509 *cert, struct sg_blob *der);
+SG_MUST_USE int sg_x509_csr_der(X509_REQ *csr, struct sg_blob *der);
+
+/* Hash over the DER as lower-case hex; hash is "sha1", "sha256" or "sha512". New string or NULL. */
+char *sg_x509_fingerprint(const struct sg_blob *der, const char *hash);
+
+/*
+ * The xmppAddrs of a certificate or request, as they stand (a new array of new strings, NULL-terminated;
+ * free with sg_strv_free()), and how many other names stand beside them in the SAN (NULL: not asked).
+ * SG_ERR_FORMAT when there is more than one SAN extension or one that does not parse, or an xmppAddr
+ * that is not a UTF8String or holds a NUL.
+ */
+SG_MUST_USE int sg_x509_cert_jids(X509 *cert, char ***jids, size_t *others);
+SG_MUST_USE int sg_x509_csr_jids(X509_REQ *csr, char ***jids, size_t *others);
+void sg_strv_free(char **strings);
+
+/* Sets the SAN extension: one otherName xmppAddr with this JID as UTF8String. */
+SG_MUST_USE int sg_x509_add_jid(STACK_OF(X509_EXTENSION) **extensions, const char *jid);
+
+/* "rsa2048", "rsa3072", "rsa4096", "rsaN", "p256", "p384", "p521", "ed25519" or "other". Static or in
+ * the caller's buffer of at least 16 bytes. */
+const char *sg_x509_key_algorithm(EVP_PKEY *key, char name[16]);
+
+/* DER SubjectPublicKeyInfo. */
+SG_MUST_USE int sg_x509_spki(EVP_PKEY *key, struct sg_blob *spki);
+
+/*
+ * C4: whether the certificate from the server may be kept: public key that of the request, exactly
+ * this bare JID as xmppAddr (any others or another name: refused), valid at the time now with 5
+ * minutes of skew. SG_ERR_CERT_REFUSED with *why (static text), SG_ERR_FORMAT for no certificate.
+ */
+SG_MUST_USE int sg_x509_check_issued(const struct sg_blob *cert_der, const struct sg_blob *csr_der,
+    const char *jid, time_t now, const char **why);
+
+/*
+ * DER SEQUENCE { tbs, algorithm, BIT STRING signature }: a certificate, request or CRL out of its
+ * parts. algorithm is the AlgorithmIdentifier's DER.
+ */
+SG_MUST_USE int sg_x509_assemble(const struct sg_blob *tbs, const struct sg_blob *algorithm,
+    const struct sg_blob *signature, struct sg_blob *der);
+
+/* The AlgorithmIdentifier's DER for SHA-256 with this type of key (EVP_PKEY_RSA or EVP_PKEY_EC). */
+SG_MUST_USE int sg_x509_algorithm_sha256(int key_type, struct sg_blob *algorithm);
+
+#endif
