@@ -4,7 +4,14 @@
 #   make deps       install the Debian packages that building and testing need (root or sudo)
 #   make demo       the whole main job on real parts, step by step (sets everything up itself)
 #   make check      all tests (sets everything up itself)
-#   make help       the other targets
+#   make playground the same world in the foreground; RUN='command' runs a command in it and stops
+#   make idle       counts the system calls of an idle agent over 30 s
+#   make lint       formatting, static analysis, direction of dependencies, documents against code
+#   make fuzz       every decoder under libFuzzer (FUZZ_SECONDS each)
+#   make unit, make regress   the two halves of 'make check', without its set-up
+#   make install    into PREFIX (DESTDIR is honoured)
+#   make clean      remove build/
+#   Variables: CC, OPT, PREFIX, BUILD, SANITIZE=address,undefined, WERROR=-Werror, V=1
 
 CC              ?= cc
 BUILD           ?= build
@@ -48,77 +55,150 @@ LDFLAGS  += -fsanitize=$(SANITIZE)
 endif
 
 # ---------------------------------------------------------------------------------------- sources
-PROTO_CORE := proto/error.c proto/secret.c proto/buf.c proto/text.c proto/harden.c proto/log.c \
-              proto/layout.c proto/msg.c proto/channel.c proto/spawn.c proto/conf.c
-PROTO_X509 := proto/x509.c
-PROTO_XMPP := proto/xml.c proto/ccm2.c proto/keyinfo.c proto/pep.c proto/disco.c
-PROTO_VERDICT := proto/verdict.c
-PROTO_CLIENT := proto/client.c
+# A folder becomes an archive of all but its main.c, so that tests link just what they touch.
+PARTS         := proto token broker xmpp cli authority
+SRC_proto     := $(wildcard proto/*.c)
+SRC_token     := $(wildcard token/*.c)
+SRC_broker    := $(wildcard agent/broker/*.c)
+SRC_xmpp      := $(wildcard agent/xmpp/*.c)
+SRC_cli       := $(wildcard agent/cli/*.c)
+SRC_authority := $(wildcard authority/*.c)
 
-TOKEN_SRC     := $(wildcard token/*.c)
-BROKER_SRC    := $(wildcard agent/broker/*.c)
-XMPP_SRC      := $(wildcard agent/xmpp/*.c)
-CLI_SRC       := $(wildcard agent/cli/*.c)
-AUTHORITY_SRC := $(wildcard authority/*.c)
+PROGRAM_token     := signet-token
+PROGRAM_broker    := signetd
+PROGRAM_xmpp      := signet-xmpp
+PROGRAM_cli       := signet
+PROGRAM_authority := signet-authority
 
-pkg = $(shell pkg-config $(1) 2>/dev/null)
 PKG_token     := p11-kit-1 libcrypto libassuan inih
-PKG_signetd   := libevent_core jansson sqlite3 libcrypto inih expat
+PKG_broker    := libevent_core jansson sqlite3 libcrypto inih expat
 PKG_xmpp      := libstrophe libssl libcrypto expat inih
 PKG_cli       := jansson libcrypto expat inih
 PKG_authority := libstrophe libssl libcrypto sqlite3 expat inih
-PKG_unit      := cmocka libevent_core jansson sqlite3 libcrypto libssl expat inih p11-kit-1 libassuan libstrophe
+PKG_ALL       := $(sort $(foreach p,$(PARTS),$(PKG_$(p))))
 
-PROGRAMS := $(BUILD)/bin/signet $(BUILD)/bin/signetd $(BUILD)/bin/signet-token $(BUILD)/bin/signet-xmpp \
-            $(BUILD)/bin/signet-authority
+# Asked when a recipe runs, not when this file is read: 'make deps' may come first.
+pkg = $$(pkg-config $(1))
+
+objs     = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+PROGRAMS := $(foreach p,$(PARTS),$(if $(PROGRAM_$(p)),$(BUILD)/bin/$(PROGRAM_$(p))))
 
 .PHONY: all
 all: $(PROGRAMS)
 
-objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+define part
+$(BUILD)/lib/$(1).a: $(call objs,$(filter-out %/main.c,$(SRC_$(1))))
+ifneq ($(PROGRAM_$(1)),)
+$(BUILD)/bin/$(PROGRAM_$(1)): $(call objs,$(filter %/main.c,$(SRC_$(1)))) $(BUILD)/lib/$(1).a $(BUILD)/lib/proto.a
+$(BUILD)/bin/$(PROGRAM_$(1)): LDLIBS = -pthread $$(call pkg,--libs $$(PKG_$(1)))
+endif
+endef
+$(foreach p,$(PARTS),$(eval $(call part,$(p))))
 
-$(BUILD)/bin/signet-token: $(call objs,$(TOKEN_SRC) $(PROTO_CORE) $(PROTO_X509))
-$(BUILD)/bin/signet-token: LDLIBS = -pthread $(call pkg,--libs $(PKG_token))
-$(BUILD)/bin/signetd: $(call objs,$(BROKER_SRC) $(PROTO_CORE) $(PROTO_X509) $(PROTO_XMPP) $(PROTO_VERDICT))
-$(BUILD)/bin/signetd: LDLIBS = $(call pkg,--libs $(PKG_signetd))
-$(BUILD)/bin/signet-xmpp: $(call objs,$(XMPP_SRC) $(PROTO_CORE) $(PROTO_X509) $(PROTO_XMPP))
-$(BUILD)/bin/signet-xmpp: LDLIBS = $(call pkg,--libs $(PKG_xmpp))
-$(BUILD)/bin/signet: $(call objs,$(CLI_SRC) $(PROTO_CORE) $(PROTO_X509) $(PROTO_XMPP) $(PROTO_VERDICT) $(PROTO_CLIENT))
-$(BUILD)/bin/signet: LDLIBS = $(call pkg,--libs $(PKG_cli))
-$(BUILD)/bin/signet-authority: $(call objs,$(AUTHORITY_SRC) $(PROTO_CORE) $(PROTO_X509) $(PROTO_XMPP))
-$(BUILD)/bin/signet-authority: LDLIBS = $(call pkg,--libs $(PKG_authority))
+$(BUILD)/lib/%.a:
+	@mkdir -p $(@D)
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(PROGRAMS):
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-PKG_ALL := $(sort $(PKG_token) $(PKG_signetd) $(PKG_xmpp) $(PKG_cli) $(PKG_authority))
-PKG_CFLAGS := $(call pkg,--cflags $(PKG_ALL))
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(call pkg,--cflags $(PKG_ALL)) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The interface file as a C string, so that the agent answers with the very text that is documented.
 $(BUILD)/gen/interface.inc: proto/org.signet.Agent.varlink
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' $< > $@
-$(call objs,$(BROKER_SRC)): | $(BUILD)/gen/interface.inc
+$(call objs,$(SRC_broker)): | $(BUILD)/gen/interface.inc
+
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/signet $(DESTDIR)$(PREFIX)/sbin \
+	    $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/signet/prosody
+	install -m 755 $(BUILD)/bin/signet $(BUILD)/bin/signetd $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/bin/signet-authority $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(BUILD)/bin/signet-token $(BUILD)/bin/signet-xmpp $(DESTDIR)$(PREFIX)/libexec/signet
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 agent/systemd/* $(DESTDIR)$(PREFIX)/lib/systemd/user
+	install -m 644 authority/systemd/* $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 authority/prosody/*.lua $(DESTDIR)$(PREFIX)/share/signet/prosody
+
+# -------------------------------------------------------------------------------------- packages
+.PHONY: deps deps-lint
+deps:
+	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_WORLD) $(PACKAGES_TEST)
+deps-lint:
+	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_LINT)
+
+# ------------------------------------------------------------- what a person runs; each sets itself up
+SUBMAKE = $(MAKE) --no-print-directory
+export BUILD RUN
+
+.PHONY: demo playground check idle
+demo: deps
+	@$(SUBMAKE) all
+	@python3 tests/world/demo.py
+playground: deps
+	@$(SUBMAKE) all >&2
+	@python3 tests/world/playground.py
+check: deps
+	@$(SUBMAKE) all unit regress
+idle: deps
+	@$(SUBMAKE) all
+	@python3 tests/world/idle.py
 
 # ------------------------------------------------------------------------------------------- tests
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
-$(BUILD)/unit/%: tests/unit/%.c $(call objs,$(PROTO_CORE) $(PROTO_X509) $(PROTO_XMPP) $(PROTO_VERDICT) $(PROTO_CLIENT))
+# A test of a part is named test_PART_*.c and links that part; any other links proto alone.
+UNIT_TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+REGRESS_TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/regress/test_*.c))
+part_of = $(foreach p,$(PARTS),$(if $(filter test_$(p)_%,$(notdir $(1))),$(BUILD)/lib/$(p).a))
+
+.SECONDEXPANSION:
+$(UNIT_TESTS) $(REGRESS_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $$(call part_of,$$@) $(BUILD)/lib/proto.a
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(CPPFLAGS) -I. $(PKG_CFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $^ -pthread $(call pkg,--libs $(PKG_unit))
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread $(call pkg,--libs $(PKG_ALL) cmocka)
+$(BUILD)/obj/tests/%.o: CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/xmpp -Iagent/cli -Iauthority
 
-.PHONY: unit
+.PHONY: unit regress
 unit: $(UNIT_TESTS)
-	@for t in $(UNIT_TESTS); do $$t || exit 1; done
+	@for t in $^; do $$t || exit 1; done
+regress: all $(REGRESS_TESTS)
+	@for t in $(REGRESS_TESTS); do BUILD=$(BUILD) SIGNET_BIN=$(BUILD)/bin $$t || exit 1; done
+	@python3 -m pytest -q -p no:cacheprovider tests/regress
 
--include $(shell find $(BUILD)/obj $(BUILD)/unit -name '*.d' 2>/dev/null)
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz: $(FUZZERS)
+	@for f in $^; do mkdir -p $(BUILD)/corpus/$${f##*/} && \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(BUILD)/corpus/$${f##*/} \
+	    $$(ls -d tests/fuzz/corpus/$${f##*/fuzz_} 2>/dev/null) || exit 1; done
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(SRC_proto)
+	@mkdir -p $(@D)
+	$(say) FUZZ $@
+	$(Q)clang $(CPPFLAGS) $(call pkg,--cflags $(PKG_ALL)) -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $^ \
+	    $(call pkg,--libs $(PKG_ALL))
 
-.PHONY: clean
+# -------------------------------------------------------------------------------------------- lint
+.PHONY: lint
+lint: deps-lint
+	@$(SUBMAKE) BUILD=build/lint-gcc CC=gcc WERROR=-Werror all
+	@$(SUBMAKE) BUILD=build/lint-clang CC=clang WERROR=-Werror all
+	@sh tests/lint/lint.sh
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+.PHONY: clean help
 clean:
 	rm -rf $(BUILD)
+help:
+	@sed -n 's/^#   //p' Makefile
