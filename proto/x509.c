@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
@@ -314,10 +314,12 @@ static const char *ec_algorithm(EVP_PKEY *key)
 {
 	char group[64];
 	size_t len = 0;
+	int nid;
 
 	if (EVP_PKEY_get_group_name(key, group, sizeof(group), &len) != 1)
 		return "other";
-	switch (OBJ_txt2nid(group)) {
+	nid = EC_curve_nist2nid(group); /* a provider may say "P-256" for prime256v1 */
+	switch (nid != NID_undef ? nid : OBJ_sn2nid(group)) {
 	case NID_X9_62_prime256v1:
 		return "p256";
 	case NID_secp384r1:

@@ -14,6 +14,7 @@
 #define SG_XML_NODES_MAX 200000	      /* elements and runs of text in one tree */
 #define SG_XML_ATTRS_MAX 64	      /* of one element */
 #define SG_XML_BYTES_MAX (12u << 20) /* of one document */
+#define SG_XML_NS_MAX	 256	      /* bytes of a namespace name: every element may repeat it */
 
 struct sg_xml;
 
@@ -27,12 +28,21 @@ struct sg_xml *sg_xml_new(const char *name, const char *ns);
 /* Frees the element and all below it. Not for an element that is a child. NULL is fine. */
 void sg_xml_free(struct sg_xml *element);
 
-/* Adds a child and owns it from then on, also on failure (SG_ERR_LIMIT too deep or too many, NOMEM). */
+/* Whether XML can carry the bytes: UTF-8 without NUL and the control characters that XML 1.0 lacks. */
+int sg_xml_is_text(const char *text, size_t len);
+
+/* Adds a child and owns it from then on, also on failure (SG_ERR_LIMIT too deep or too many, NOMEM).
+ * Text and values that XML cannot carry are SG_ERR_FORMAT. */
 SG_MUST_USE int sg_xml_add(struct sg_xml *parent, struct sg_xml *child);
 SG_MUST_USE int sg_xml_add_text(struct sg_xml *parent, const char *text, size_t len);
 SG_MUST_USE int sg_xml_set_attr(struct sg_xml *element, const char *name, const char *value);
 
-/* Makes a child element with this text (NULL: empty), in the parent's namespace; NULL without memory. */
+/* Makes a child element with this text (NULL: empty), in the parent's namespace. The child stays the
+ * parent's; child may be NULL. SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_NOMEM, with no child made. */
+SG_MUST_USE int sg_xml_put(struct sg_xml *parent, const char *name, const char *text,
+    struct sg_xml **child);
+
+/* The same for a caller that needs no reason: NULL on failure. */
 struct sg_xml *sg_xml_add_child(struct sg_xml *parent, const char *name, const char *text);
 
 const char *sg_xml_name(const struct sg_xml *element);

@@ -1,0 +1,517 @@
+#include "xml.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <expat.h>
+
+#include "text.h"
+
+/* Between namespace and local name, as expat joins them: no XML document can hold it. */
+#define NS_SEPARATOR '\x01'
+
+struct attr {
+	struct attr *next;
+	char *name;
+	char *value;
+};
+
+/* An element, or a run of text (name is NULL). Neighbouring runs are always joined. */
+struct sg_xml {
+	struct sg_xml *parent;
+	struct sg_xml *next;
+	struct sg_xml *first;
+	struct sg_xml *last;
+	char *name;
+	char *ns; /* NULL: the parent's */
+	struct attr *attrs;
+	struct attr *attrs_last;
+	size_t attr_count;
+	struct sg_buf text;
+	size_t nodes;  /* in this subtree, itself included */
+	size_t height; /* elements on the longest way down, itself included */
+};
+
+static void free_attrs(struct attr *attr)
+{
+	struct attr *next;
+
+	for (; attr; attr = next) {
+		next = attr->next;
+		free(attr->name);
+		free(attr->value);
+		free(attr);
+	}
+}
+
+/* Recursion ends at SG_XML_DEPTH_MAX, which link_child() keeps. */
+void sg_xml_free(struct sg_xml *element)
+{
+	struct sg_xml *child, *next;
+
+	if (!element)
+		return;
+	for (child = element->first; child; child = next) {
+		next = child->next;
+		sg_xml_free(child);
+	}
+	free_attrs(element->attrs);
+	sg_buf_clear(&element->text);
+	free(element->name);
+	free(element->ns);
+	free(element);
+}
+
+struct sg_xml *sg_xml_new(const char *name, const char *ns)
+{
+	struct sg_xml *element = calloc(1, sizeof(*element));
+
+	if (!element)
+		return NULL;
+	element->nodes = 1;
+	element->height = 1;
+	element->name = strdup(name);
+	element->ns = ns ? strdup(ns) : NULL;
+	if (!element->name || (ns && !element->ns)) {
+		sg_xml_free(element);
+		return NULL;
+	}
+	return element;
+}
+
+/* The one place where trees grow: keeps both bounds, on the whole tree above the parent. */
+static int link_child(struct sg_xml *parent, struct sg_xml *child)
+{
+	size_t depth = 0, nodes = 0, height = child->height;
+	struct sg_xml *at;
+
+	for (at = parent; at; at = at->parent) {
+		depth++;
+		nodes = at->nodes;
+	}
+	if (depth + height > SG_XML_DEPTH_MAX || nodes + child->nodes > SG_XML_NODES_MAX)
+		return SG_ERR_LIMIT;
+	child->parent = parent;
+	if (parent->last)
+		parent->last->next = child;
+	else
+		parent->first = child;
+	parent->last = child;
+	for (at = parent; at; at = at->parent) {
+		at->nodes += child->nodes;
+		height++;
+		if (at->height < height)
+			at->height = height;
+	}
+	return 0;
+}
+
+int sg_xml_add(struct sg_xml *parent, struct sg_xml *child)
+{
+	int err = link_child(parent, child);
+
+	if (err)
+		sg_xml_free(child);
+	return err;
+}
+
+/* The characters of XML 1.0 (2.2, Char). */
+int sg_xml_is_text(const char *text, size_t len)
+{
+	uint32_t code;
+	size_t step;
+
+	for (size_t at = 0; at < len; at += step) {
+		step = sg_utf8_char(text + at, len - at, &code);
+		if (step == 0 || code == 0xfffe || code == 0xffff)
+			return 0;
+		if (code < 0x20 && code != '\t' && code != '\n' && code != '\r')
+			return 0;
+	}
+	return 1;
+}
+
+static int append_text(struct sg_xml *parent, const char *text, size_t len)
+{
+	struct sg_xml *run = parent->last;
+	int err;
+
+	if (len == 0)
+		return 0;
+	if (!run || run->name) {
+		run = calloc(1, sizeof(*run));
+		if (!run)
+			return SG_ERR_NOMEM;
+		run->nodes = 1;
+		err = sg_xml_add(parent, run);
+		if (err)
+			return err;
+	}
+	sg_buf_put(&run->text, text, len);
+	return run->text.err;
+}
+
+int sg_xml_add_text(struct sg_xml *parent, const char *text, size_t len)
+{
+	if (!sg_xml_is_text(text, len))
+		return SG_ERR_FORMAT;
+	return append_text(parent, text, len);
+}
+
+static struct attr *find_attr(const struct sg_xml *element, const char *name)
+{
+	struct attr *attr = element->attrs;
+
+	while (attr && strcmp(attr->name, name) != 0)
+		attr = attr->next;
+	return attr;
+}
+
+/* Appends; the name is new to the element. */
+static int add_attr(struct sg_xml *element, const char *name, const char *value)
+{
+	struct attr *attr;
+
+	if (element->attr_count == SG_XML_ATTRS_MAX)
+		return SG_ERR_LIMIT;
+	attr = calloc(1, sizeof(*attr));
+	if (!attr)
+		return SG_ERR_NOMEM;
+	attr->name = strdup(name);
+	attr->value = strdup(value);
+	if (!attr->name || !attr->value) {
+		free_attrs(attr);
+		return SG_ERR_NOMEM;
+	}
+	if (element->attrs_last)
+		element->attrs_last->next = attr;
+	else
+		element->attrs = attr;
+	element->attrs_last = attr;
+	element->attr_count++;
+	return 0;
+}
+
+int sg_xml_set_attr(struct sg_xml *element, const char *name, const char *value)
+{
+	struct attr *attr = find_attr(element, name);
+	char *copy;
+
+	if (!sg_xml_is_text(value, strlen(value)))
+		return SG_ERR_FORMAT;
+	if (!attr)
+		return add_attr(element, name, value);
+	copy = strdup(value);
+	if (!copy)
+		return SG_ERR_NOMEM;
+	free(attr->value);
+	attr->value = copy;
+	return 0;
+}
+
+int sg_xml_put(struct sg_xml *parent, const char *name, const char *text, struct sg_xml **child)
+{
+	struct sg_xml *made;
+	int err = 0;
+
+	if (child)
+		*child = NULL;
+	made = sg_xml_new(name, NULL);
+	if (!made)
+		return SG_ERR_NOMEM;
+	if (text)
+		err = sg_xml_add_text(made, text, strlen(text));
+	if (err) {
+		sg_xml_free(made);
+		return err;
+	}
+	err = sg_xml_add(parent, made);
+	if (!err && child)
+		*child = made;
+	return err;
+}
+
+struct sg_xml *sg_xml_add_child(struct sg_xml *parent, const char *name, const char *text)
+{
+	struct sg_xml *child;
+
+	return sg_xml_put(parent, name, text, &child) == 0 ? child : NULL;
+}
+
+const char *sg_xml_name(const struct sg_xml *element)
+{
+	return element->name;
+}
+
+const char *sg_xml_ns(const struct sg_xml *element)
+{
+	while (element && !element->ns)
+		element = element->parent;
+	return element ? element->ns : "";
+}
+
+const char *sg_xml_attr(const struct sg_xml *element, const char *name)
+{
+	const struct attr *attr = find_attr(element, name);
+
+	return attr ? attr->value : NULL;
+}
+
+int sg_xml_is(const struct sg_xml *element, const char *name, const char *ns)
+{
+	return strcmp(element->name, name) == 0 && strcmp(sg_xml_ns(element), ns) == 0;
+}
+
+static const struct sg_xml *skip_text(const struct sg_xml *node)
+{
+	while (node && !node->name)
+		node = node->next;
+	return node;
+}
+
+const struct sg_xml *sg_xml_first(const struct sg_xml *element)
+{
+	return skip_text(element->first);
+}
+
+const struct sg_xml *sg_xml_next(const struct sg_xml *element)
+{
+	return skip_text(element->next);
+}
+
+const struct sg_xml *sg_xml_child(const struct sg_xml *element, const char *name, const char *ns)
+{
+	const struct sg_xml *child = sg_xml_first(element);
+
+	if (!ns)
+		ns = sg_xml_ns(element);
+	while (child && !sg_xml_is(child, name, ns))
+		child = sg_xml_next(child);
+	return child;
+}
+
+char *sg_xml_text(const struct sg_xml *element)
+{
+	struct sg_buf text = { 0 };
+
+	for (const struct sg_xml *node = element->first; node; node = node->next) {
+		if (!node->name)
+			sg_buf_put(&text, node->text.data, node->text.len);
+	}
+	if (text.len == 0 && !text.err)
+		return strdup("");
+	return sg_buf_steal(&text, NULL);
+}
+
+/* ---- writing ---- */
+
+/* What stands for the character; NULL: itself. White space that a parser would change is kept by
+ * a reference (XML 1.0, 2.11 and 3.3.3). */
+static const char *escape(char c, int in_attr)
+{
+	switch (c) {
+	case '&':
+		return "&amp;";
+	case '<':
+		return "&lt;";
+	case '>':
+		return "&gt;";
+	case '"':
+		return "&quot;";
+	case '\'':
+		return "&apos;";
+	case '\r':
+		return "&#13;";
+	case '\n':
+		return in_attr ? "&#10;" : NULL;
+	case '\t':
+		return in_attr ? "&#9;" : NULL;
+	default:
+		return NULL;
+	}
+}
+
+static void write_escaped(const char *text, size_t len, int in_attr, struct sg_buf *out)
+{
+	const char *as;
+	size_t from = 0;
+
+	for (size_t at = 0; at < len; at++) {
+		as = escape(text[at], in_attr);
+		if (!as)
+			continue;
+		sg_buf_put(out, text + from, at - from);
+		sg_buf_put_str(out, as);
+		from = at + 1;
+	}
+	sg_buf_put(out, text + from, len - from);
+}
+
+static void write_attr(const char *name, const char *value, struct sg_buf *out)
+{
+	sg_buf_put_str(out, " ");
+	sg_buf_put_str(out, name);
+	sg_buf_put_str(out, "='");
+	write_escaped(value, strlen(value), 1, out);
+	sg_buf_put_str(out, "'");
+}
+
+static void write_element(
+    const struct sg_xml *element, const char *ns, const char *outer_ns, struct sg_buf *out)
+{
+	sg_buf_put_str(out, "<");
+	sg_buf_put_str(out, element->name);
+	if (strcmp(ns, outer_ns) != 0)
+		write_attr("xmlns", ns, out);
+	for (const struct attr *attr = element->attrs; attr; attr = attr->next)
+		write_attr(attr->name, attr->value, out);
+	if (!element->first) {
+		sg_buf_put_str(out, "/>");
+		return;
+	}
+	sg_buf_put_str(out, ">");
+	for (const struct sg_xml *node = element->first; node; node = node->next) {
+		if (node->name)
+			write_element(node, node->ns ? node->ns : ns, ns, out);
+		else
+			write_escaped((const char *)node->text.data, node->text.len, 0, out);
+	}
+	sg_buf_put_str(out, "</");
+	sg_buf_put_str(out, element->name);
+	sg_buf_put_str(out, ">");
+}
+
+/* What is written stands alone, also when the element stands below a parent here. */
+void sg_xml_write(const struct sg_xml *element, struct sg_buf *out)
+{
+	write_element(element, sg_xml_ns(element), "", out);
+}
+
+char *sg_xml_to_string(const struct sg_xml *element)
+{
+	struct sg_buf out = { 0 };
+
+	sg_xml_write(element, &out);
+	return sg_buf_steal(&out, NULL);
+}
+
+/* ---- parsing ---- */
+
+struct parse {
+	XML_Parser expat;
+	struct sg_xml *root;
+	struct sg_xml *at; /* the open element */
+	int err;
+};
+
+static void stop(struct parse *parse, int err)
+{
+	if (!parse->err)
+		parse->err = err;
+	XML_StopParser(parse->expat, XML_FALSE);
+}
+
+/* Takes "namespace SEPARATOR name" apart, as a new element. */
+static struct sg_xml *new_element(const struct parse *parse, const char *joined)
+{
+	const char *separator = strchr(joined, NS_SEPARATOR);
+	const char *outer = parse->at ? sg_xml_ns(parse->at) : "";
+	struct sg_xml *element;
+	char *ns;
+
+	ns = separator ? strndup(joined, (size_t)(separator - joined)) : strdup("");
+	if (!ns)
+		return NULL;
+	element = sg_xml_new(separator ? separator + 1 : joined, strcmp(ns, outer) ? ns : NULL);
+	free(ns);
+	return element;
+}
+
+static void on_start(void *data, const XML_Char *name, const XML_Char **attrs)
+{
+	struct parse *parse = data;
+	struct sg_xml *element = new_element(parse, name);
+	int err = element ? 0 : SG_ERR_NOMEM;
+
+	/* expat has refused an attribute that stands twice */
+	for (; !err && attrs[0]; attrs += 2) {
+		if (!strchr(attrs[0], NS_SEPARATOR))
+			err = add_attr(element, attrs[0], attrs[1]);
+	}
+	if (err) {
+		sg_xml_free(element);
+		stop(parse, err);
+		return;
+	}
+	if (parse->at)
+		err = sg_xml_add(parse->at, element);
+	else
+		parse->root = element;
+	if (err)
+		stop(parse, err);
+	else
+		parse->at = element;
+}
+
+static void on_end(void *data, const XML_Char *name)
+{
+	struct parse *parse = data;
+
+	parse->at = parse->at->parent;
+}
+
+static void on_text(void *data, const XML_Char *text, int len)
+{
+	struct parse *parse = data;
+	int err = append_text(parse->at, text, (size_t)len);
+
+	if (err)
+		stop(parse, err);
+}
+
+static void on_namespace(void *data, const XML_Char *prefix, const XML_Char *uri)
+{
+	if (uri && strlen(uri) > SG_XML_NS_MAX)
+		stop(data, SG_ERR_LIMIT);
+}
+
+/* RFC 6120 11.1 forbids both; entities of a DTD are how small documents become large ones. */
+static void on_doctype(
+    void *data, const XML_Char *name, const XML_Char *system, const XML_Char *public, int internal)
+{
+	stop(data, SG_ERR_FORMAT);
+}
+
+static void on_instruction(void *data, const XML_Char *target, const XML_Char *text)
+{
+	stop(data, SG_ERR_FORMAT);
+}
+
+int sg_xml_parse(const char *text, size_t len, struct sg_xml **root)
+{
+	struct parse parse = { 0 };
+
+	*root = NULL;
+	if (len > SG_XML_BYTES_MAX)
+		return SG_ERR_LIMIT;
+	parse.expat = XML_ParserCreateNS("UTF-8", NS_SEPARATOR);
+	if (!parse.expat)
+		return SG_ERR_NOMEM;
+	XML_SetUserData(parse.expat, &parse);
+	XML_SetElementHandler(parse.expat, on_start, on_end);
+	XML_SetCharacterDataHandler(parse.expat, on_text);
+	XML_SetStartNamespaceDeclHandler(parse.expat, on_namespace);
+	XML_SetStartDoctypeDeclHandler(parse.expat, on_doctype);
+	XML_SetProcessingInstructionHandler(parse.expat, on_instruction);
+	if (XML_Parse(parse.expat, text, (int)len, XML_TRUE) != XML_STATUS_OK && !parse.err)
+		parse.err = XML_GetErrorCode(parse.expat) == XML_ERROR_NO_MEMORY ? SG_ERR_NOMEM
+										 : SG_ERR_FORMAT;
+	XML_ParserFree(parse.expat);
+	if (parse.err) {
+		sg_xml_free(parse.root);
+		return parse.err;
+	}
+	*root = parse.root;
+	return 0;
+}
