@@ -128,10 +128,11 @@ class Process:
 class World:
     """See the module's text. Use as a context manager."""
 
-    def __init__(self, build=None, pin="1234", accounts=ACCOUNTS):
+    def __init__(self, build=None, pin="1234", accounts=ACCOUNTS, max_tls="1.3"):
         self.build = Path(build or os.environ.get("BUILD", TOP / "build"))
         self.build = self.build if self.build.is_absolute() else TOP / self.build
         self.pin = pin
+        self.max_tls = max_tls
         self.accounts = accounts
         self.uid, self.gid = ordinary_user()
         self.processes = []
@@ -300,6 +301,7 @@ logins = {folder}/logins.txt
         for lua in (TOP / "authority/prosody").glob("*.lua"):
             self.install(lua, f"server/modules/{lua.name}")
         secret = (self.dir / "authority/component.secret").read_text()
+        protocol = 'protocol = "tlsv1_2";' if self.max_tls == "1.2" else ""
         delegations = "".join(f'["urn:xmpp:ccm2:{name}:0"] = {{ jid = "ccm.{DOMAIN}" }};\n'
                               for name in ("add-cert", "list-certs", "revoke-cert"))
         self.prosody_conf = self.write("server/prosody.cfg.lua", f"""\
@@ -320,7 +322,7 @@ signet_ccm2_logins = "{self.dir}/authority/logins.txt"
 ssl = {{
   key = "{self.dir}/pki/server.key"; certificate = "{self.dir}/pki/server.pem";
   cafile = "{self.dir}/authority/ca.pem";
-  verify = {{ "peer", "client_once" }};
+  verify = {{ "peer", "client_once" }}; {protocol}
 }}
 VirtualHost "{DOMAIN}"
   delegations = {{ {delegations} }}

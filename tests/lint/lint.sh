@@ -1,0 +1,38 @@
+#!/bin/sh
+# Everything a machine can say about the sources without running them. 'make lint' has built them before.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+failed=0
+step() {
+	name=$1
+	shift
+	if "$@"; then echo "lint: $name: ok"; else echo "lint: $name: FAILED" && failed=$((failed + 1)); fi
+}
+c_files=$(git ls-files '*.c' '*.h')
+sources=$(git ls-files 'proto/*.c' 'token/*.c' 'agent/*.c' 'authority/*.c')
+flags="-std=gnu11 -D_GNU_SOURCE -DSG_VERSION=\"lint\" -DSG_MODULE_DIRS=\"/\" -DSG_LIBEXECDIR=\"/\" -DSG_SYSCONFDIR=\"/etc\" \
+-Iproto -Ibuild/lint-gcc/gen $(pkg-config --cflags p11-kit-1 libassuan libstrophe)"
+
+tidy() {
+	# shellcheck disable=SC2086 # the lists are lists
+	printf '%s\n' $sources | xargs -P "$(nproc)" -n 6 sh -c \
+	    'flags=$1; shift; clang-tidy --quiet --warnings-as-errors="*" "$@" -- $flags 2>/dev/null' tidy "$flags"
+}
+
+# shellcheck disable=SC2086,SC2046
+{
+	step 'clang-format' clang-format --dry-run --Werror $c_files
+	step 'direction of dependencies' python3 tests/lint/direction.py
+	step 'interface against code' python3 tests/lint/interface.py
+	step 'cppcheck' cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
+	    --suppress=missingIncludeSystem --suppress=unknownMacro -j "$(nproc)" -D_GNU_SOURCE -DSG_VERSION='"0"' \
+	    -DSG_MODULE_DIRS='"/"' -DSG_LIBEXECDIR='"/"' -DSG_SYSCONFDIR='"/etc"' -Iproto $sources
+	step 'clang-tidy' tidy
+	step 'shellcheck' shellcheck $(git ls-files '*.sh') .ci/run
+	step 'pyflakes' pyflakes3 $(git ls-files '*.py')
+	step 'luacheck' luacheck --quiet $(git ls-files '*.lua')
+	step 'mandoc' mandoc -T lint -W warning $(git ls-files 'man/*.[1-8]')
+	step 'manual against command line' sh tests/lint/check-man.sh build/lint-gcc/bin/signet
+}
+echo "lint: $failed steps failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,99 @@
+"""An authority that answers wrongly: a component in the place of ours, by slixmpp."""
+import asyncio
+import base64
+import datetime
+import threading
+
+import slixmpp
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from slixmpp.xmlstream import ET
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
+
+from world import DOMAIN
+
+NS_ADD = "urn:xmpp:ccm2:add-cert:0"
+NS_DISCO = "http://jabber.org/protocol/disco#info"
+NS_FORWARD = "urn:xmpp:forward:0"
+XMPP_ADDR = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5")
+
+
+def certificate(public_key, jids, start=-1, days=30):
+    """A certificate by a CA of nobody's for this key and these JIDs, valid from start (days from now)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.utcnow()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rogue")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(public_key)
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now + datetime.timedelta(start))
+    builder = builder.not_valid_after(now + datetime.timedelta(start + days))
+    if jids:
+        names = [x509.OtherName(XMPP_ADDR, b"\x0c" + bytes([len(j)]) + j.encode()) for j in jids]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return base64.b64encode(builder.sign(key, hashes.SHA256()).public_bytes(
+        serialization.Encoding.DER)).decode()
+
+
+class Rogue(threading.Thread):
+    """Connects as the authority's component and answers add requests by answer(csr) -> payload XML."""
+
+    def __init__(self, world, features=("add-cert", "list-certs", "revoke-cert")):
+        super().__init__(daemon=True)
+        self.world, self.features = world, features
+        self.answer = None
+        self.asked = 0
+        self.ready, self.loop = threading.Event(), asyncio.new_event_loop()
+
+    def run(self):
+        asyncio.set_event_loop(self.loop)
+        secret = (self.world.dir / "authority/component.secret").read_text()
+        self.component = slixmpp.ComponentXMPP(f"ccm.{DOMAIN}", secret, "127.0.0.1", self.world.component_port)
+        self.component.loop = self.loop
+        self.component.register_handler(Callback("any iq", MatchXPath("{jabber:component:accept}iq"), self.on_iq))
+        self.component.add_event_handler("session_start", lambda _: self.ready.set())
+        self.component.connect()
+        self.loop.run_forever()
+
+    def stop(self):
+        """Ends the connection and the thread."""
+        self.loop.call_soon_threadsafe(self.component.abort)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.join(5)
+
+    def on_iq(self, iq):
+        query = iq.xml.find(f"{{{NS_DISCO}}}query")
+        if iq["type"] not in ("get", "set"):
+            return
+        answer = ET.Element("{jabber:component:accept}iq", {"type": "result", "id": iq["id"], "from": str(iq["to"]),
+                                                           "to": str(iq["from"])})
+        if query is not None:
+            node = query.get("node")
+            out = ET.SubElement(answer, f"{{{NS_DISCO}}}query", {"node": node} if node else {})
+            if node and node.rpartition(":ccm2:")[2].partition(":")[0] in self.features:
+                ET.SubElement(out, f"{{{NS_DISCO}}}feature", {"var": node[node.index("urn:xmpp:ccm2"):]})
+        else:
+            answer.append(self.delegated(iq.xml))
+        self.component.send_raw(ET.tostring(answer, encoding="unicode"))
+
+    def delegated(self, xml):
+        """The delegation that answers the forwarded request."""
+        delegation = next(e for e in xml if e.tag.endswith("}delegation"))
+        inner = delegation.find(f"{{{NS_FORWARD}}}forwarded/{{jabber:client}}iq")
+        csr = inner.findtext(f".//{{{NS_ADD}}}x509certificate-signing-request")
+        self.asked += 1
+        reply = ET.Element("{jabber:client}iq", {"type": "result", "id": inner.get("id"), "to": inner.get("from")})
+        if inner.get("to"):
+            reply.set("from", inner.get("to"))
+        reply.append(ET.fromstring(self.answer(x509.load_der_x509_csr(base64.b64decode(csr)))))
+        out = ET.Element(delegation.tag)
+        ET.SubElement(out, f"{{{NS_FORWARD}}}forwarded").append(reply)
+        return out
+
+
+def result(der):
+    """An add-cert result with this certificate."""
+    return f"<add-certificate-result xmlns='{NS_ADD}'><x509certificate>{der}</x509certificate>" \
+           "</add-certificate-result>"

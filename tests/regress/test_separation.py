@@ -1,0 +1,165 @@
+"""Who may touch what, seen from outside through /proc while the main job runs."""
+import os
+import re
+import secrets
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from mainjob import STEPS, MainJob
+from world import World, running
+
+WORKERS = ("signetd", "signet-token", "signet-xmpp")
+
+
+class Watch(threading.Thread):
+    """Looks at every process of the agents, again and again, until told to stop."""
+
+    def __init__(self, world):
+        super().__init__(daemon=True)
+        self.world, self.enough = world, threading.Event()
+        self.seen, self.maps, self.internet, self.dumpable, self.pin_in = set(), {}, set(), set(), set()
+
+    def run(self):
+        while not self.enough.is_set():
+            for pid, _ in running():
+                try:
+                    self.look(pid)
+                except (OSError, ValueError):
+                    continue  # it ended while we looked
+
+    def look(self, pid):
+        exe = os.readlink(f"/proc/{pid}/exe")
+        if not exe.startswith(f"{self.world.dir}/bin/"):
+            return
+        name = os.path.basename(exe)
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        self.seen.add(name)
+        self.maps.setdefault(name, set()).update(re.findall(r"/\S+\.so\S*", maps))
+        if self.has_internet_socket(pid):
+            self.internet.add(name)
+        if os.stat(f"/proc/{pid}/environ").st_uid != 0 and name in WORKERS:
+            self.dumpable.add(name)
+        if self.has_pin(pid, maps):
+            self.pin_in.add(name)
+
+    @staticmethod
+    def has_internet_socket(pid):
+        """Whether one of the process's sockets stands in the tables of TCP and UDP."""
+        inodes = {m[1] for fd in os.listdir(f"/proc/{pid}/fd")
+                  if (m := re.match(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}")))}
+        for table in ("tcp", "tcp6", "udp", "udp6"):
+            path = Path(f"/proc/{pid}/net/{table}")
+            if path.exists() and inodes & {line.split()[9] for line in path.read_text().splitlines()[1:]}:
+                return True
+        return False
+
+    def has_pin(self, pid, maps):
+        """Whether the PIN stands anywhere in the process's writable memory."""
+        with open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+            for start, end in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) rw", maps, re.M):
+                try:
+                    mem.seek(int(start, 16))
+                    if self.world.pin.encode() in mem.read(int(end, 16) - int(start, 16)):
+                        return True
+                except OSError:
+                    continue
+        return False
+
+
+@pytest.fixture(scope="module")
+def watched():
+    """The main job, watched from its first step to its last."""
+    if os.geteuid() != 0:
+        pytest.skip("only root sees into our processes")
+    with World(pin=secrets.token_hex(12)) as world:
+        world.up()
+        job = MainJob(world)
+        job.start()
+        job.start_romeo()
+        watch = Watch(world)
+        watch.start()
+        job.watch = watch
+        for step in STEPS[:-1]:
+            step(job)
+        yield job
+        watch.enough.set()
+        watch.join()
+
+
+def pids(world, name):
+    """The processes of that program in this world."""
+    for pid, _ in running():
+        try:
+            if os.readlink(f"/proc/{pid}/exe") == f"{world.dir}/bin/{name}":
+                yield pid
+        except OSError:
+            continue
+
+
+def test_all_programs_were_seen(watched):
+    assert set(WORKERS) <= watched.watch.seen
+
+
+def test_only_the_token_worker_maps_a_pkcs11_module(watched):
+    for name, libraries in watched.watch.maps.items():
+        modules = [x for x in libraries if re.search(r"softhsm|pkcs11|p11-kit|libp11", x)]
+        assert bool(modules) == (name == "signet-token"), (name, modules)
+
+
+def test_only_the_xmpp_worker_maps_libstrophe(watched):
+    for name in ("signetd", "signet-token", "signet"):
+        assert not [x for x in watched.watch.maps.get(name, ()) if "strophe" in x]
+
+
+def test_broker_and_token_worker_hold_no_internet_socket(watched):
+    assert "signet-xmpp" in watched.watch.internet, "the look itself must be able to see one"
+    assert not {"signetd", "signet-token"} & watched.watch.internet
+
+
+def test_no_process_is_dumpable(watched):
+    """/proc/PID/environ belongs to root just when the process is not dumpable (proc(5))."""
+    assert not watched.watch.dumpable
+
+
+def test_no_process_can_be_traced_by_its_own_user(watched):
+    world = watched.world
+    for name in WORKERS:
+        pid = next(pids(world, name))
+        proc = world.popen(["strace", "-p", str(pid)], stderr=subprocess.PIPE, text=True)
+        err = proc.communicate(timeout=20)[1]
+        assert "Operation not permitted" in err, (name, err)
+
+
+def test_no_process_dumps_core(watched):
+    for name in WORKERS:
+        limits = Path(f"/proc/{next(pids(watched.world, name))}/limits").read_text()
+        assert re.search(r"Max core file size\s+0\s+0\s", limits), (name, limits)
+
+
+def test_the_pin_is_in_no_process_but_the_token_worker(watched):
+    assert not watched.watch.pin_in - {"signet-token"}
+
+
+def test_the_search_for_the_pin_can_find_one(watched):
+    """A process that holds it is found, so that finding none says something."""
+    text = watched.world.pin
+    proc = watched.world.popen(["python3", "-c", "import sys; x = sys.stdin.read(); print(flush=True); "
+                                "sys.stdin = open('/dev/null'); import time; time.sleep(60)"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    proc.stdin.write(text)
+    proc.stdin.close()
+    proc.stdout.readline()
+    maps = Path(f"/proc/{proc.pid}/maps").read_text()
+    assert watched.watch.has_pin(proc.pid, maps)
+    proc.kill()
+    proc.wait()
+
+
+def test_the_pin_is_in_no_log_and_no_state(watched):
+    world = watched.world
+    for path in list(world.dir.glob("log/*")) + list(world.dir.glob("agent-*/state/**/*")):
+        if path.is_file():
+            assert world.pin.encode() not in path.read_bytes(), path

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""make idle: an agent with one account online and nobody calling, watched by strace for 30 s.
+
+Counts the system calls of signetd, signet-token and signet-xmpp. What the server sends wakes
+signet-xmpp; anything else is a defect and fails.
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from playground import prepare
+from world import World, running
+
+SECONDS = int(os.environ.get("IDLE_SECONDS", "30"))
+
+
+def agent_processes(world):
+    """name -> pids of the agent's processes, by the first word of their command line."""
+    found = {}
+    for pid, _ in running():
+        try:
+            argv0 = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+            parent = int(re.search(r"PPid:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
+        except (OSError, TypeError):
+            continue
+        if pid == world.agents["juliet"].popen.pid or parent == world.agents["juliet"].popen.pid:
+            found[pid] = os.path.basename(argv0)
+    return found
+
+
+def count(processes):
+    """Attaches strace to all of them for the time, gives the calls of each process's threads."""
+    args = [a for pid in processes for a in ("-p", str(pid))]
+    strace = subprocess.Popen(["strace", "-f", "-qq", "-e", "signal=none", *args], stderr=subprocess.PIPE, text=True)
+    time.sleep(SECONDS)
+    strace.terminate()
+    lines = strace.communicate()[1].splitlines()
+    # The call each thread sat in when strace came shows as one line, resumed or not: that is no call made.
+    seen, calls = set(), []
+    for line in lines:
+        pid = re.match(r"(?:\[pid\s+)?(\d+)\]?", line)
+        key = pid[1] if pid else "only"
+        if "strace: Process" in line or "<detached" in line:
+            continue
+        if key not in seen:
+            seen.add(key)
+            continue
+        calls.append(line)
+    return calls
+
+
+def main():
+    if os.geteuid() != 0:
+        print("idle: strace may look at our processes only as root: run 'sudo make idle'", file=sys.stderr)
+        return 1
+    with World() as world:
+        prepare(world)
+        processes = agent_processes(world)
+        expected = {"signetd", "signet-token", "signet-xmpp"}
+        if not expected <= set(processes.values()):
+            print(f"idle: processes found: {processes}")
+            return 1
+        calls = count(processes)
+        for line in calls[:40]:
+            print(f"idle: {line}")
+        print(f"idle: {len(calls)} system calls in {SECONDS} s by {', '.join(sorted(processes.values()))}")
+        return 1 if calls else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
