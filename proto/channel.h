@@ -12,7 +12,8 @@
 #include "buf.h"
 #include "error.h"
 
-#define SG_FRAME_MAX (8u << 20) /* bytes after the length field */
+#define SG_FRAME_MAX	     (8u << 20)	 /* bytes after the length field */
+#define SG_CHANNEL_QUEUE_MAX (32u << 20) /* bytes that wait for a peer which does not read */
 
 struct sg_channel;
 
@@ -33,7 +34,9 @@ void sg_frame_clear(struct sg_frame *frame);
 
 /*
  * Queues a frame. fd is -1, or a descriptor that is duplicated into the frame (the caller keeps its
- * own). SG_ERR_LIMIT when the message is larger than a frame may be; the channel stays healthy then.
+ * own). msg may be NULL for struct sg_msg_empty. The channel stays healthy on SG_ERR_LIMIT (the message
+ * is larger than a frame may be, or SG_CHANNEL_QUEUE_MAX waits already) and SG_ERR_FORMAT (a string
+ * that is not UTF-8).
  */
 SG_MUST_USE int sg_channel_put(struct sg_channel *channel, uint32_t id, uint16_t type,
     const void *msg, int fd);
@@ -43,7 +46,7 @@ SG_MUST_USE int sg_channel_flush(struct sg_channel *channel);
 
 /*
  * Reads once what is there. 1: something came (or would block, on a non-blocking socket); 0: the
- * peer closed; SG_ERR_IO.
+ * peer closed; SG_ERR_IO; SG_ERR_LIMIT: descriptors came that no frame claims.
  */
 SG_MUST_USE int sg_channel_fill(struct sg_channel *channel);
 
@@ -53,7 +56,8 @@ SG_MUST_USE int sg_channel_fill(struct sg_channel *channel);
  */
 SG_MUST_USE int sg_channel_next(struct sg_channel *channel, struct sg_frame *frame);
 
-/* For blocking sockets: queue and flush; fill until a frame is there (0 at the peer's end, 1 a frame). */
+/* For blocking sockets: queue and flush; fill until a frame is there (0 at the peer's end, 1 a frame).
+ * SG_ERR_TIMEOUT only where SO_SNDTIMEO or SO_RCVTIMEO is set. */
 SG_MUST_USE int sg_channel_send(struct sg_channel *channel, uint32_t id, uint16_t type,
     const void *msg, int fd);
 SG_MUST_USE int sg_channel_recv(struct sg_channel *channel, struct sg_frame *frame);

@@ -6,6 +6,8 @@
 
 #include "error.h"
 
+#define SG_CONF_LINE_MAX 4096 /* bytes of one line */
+
 /* One setting of the file; returns 0 when the name is not known or the value is bad. */
 typedef int sg_conf_fn(void *arg, const char *section, const char *name, const char *value,
     int line);

@@ -5,6 +5,7 @@
 #define SG_PROTO_TEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "buf.h"
 #include "error.h"
@@ -37,5 +38,18 @@ int sg_jid_is_account(const char *jid);
 
 /* Whether the text is valid UTF-8 of at most max bytes without control characters but \t \n \r. */
 int sg_utf8_is_text(const char *text, size_t max);
+
+/* The bytes of the first character of text (RFC 3629) and its code; 0 when it is malformed or cut. */
+size_t sg_utf8_char(const char *text, size_t len, uint32_t *code);
+
+/* Whether it is a control character (Unicode category Cc). */
+int sg_utf8_is_control(uint32_t code);
+
+/* Whether the len bytes are valid UTF-8 without NUL. */
+int sg_utf8_is_valid(const char *text, size_t len);
+
+/* Puts '?' in place of what is not valid UTF-8 or a control character, so that any peer's or token's
+ * text can be shown and put into a message. */
+void sg_utf8_clean(char *text);
 
 #endif

@@ -1,0 +1,387 @@
+#include "msg.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+/* The order of the fields is the order on the wire: PROTOCOL.internal changes with it. */
+#define U32(member)                                                                                \
+	{                                                                                          \
+		SG_FIELD_U32, offsetof(struct MSG, member), 0, NULL                                \
+	}
+#define STR(member)                                                                                \
+	{                                                                                          \
+		SG_FIELD_STR, offsetof(struct MSG, member), 0, NULL                                \
+	}
+#define BLOB(member)                                                                               \
+	{                                                                                          \
+		SG_FIELD_BLOB, offsetof(struct MSG, member), 0, NULL                               \
+	}
+#define STRUCT(member, layout)                                                                     \
+	{                                                                                          \
+		SG_FIELD_STRUCT, offsetof(struct MSG, member), 0, &(layout)                        \
+	}
+#define STRS(member, count)                                                                        \
+	{                                                                                          \
+		SG_FIELD_STRS, offsetof(struct MSG, member), offsetof(struct MSG, count), NULL     \
+	}
+#define LIST(member, count, layout)                                                                \
+	{                                                                                          \
+		SG_FIELD_LIST, offsetof(struct MSG, member), offsetof(struct MSG, count),          \
+		    &(layout)                                                                      \
+	}
+#define LAYOUT(fields)                                                                             \
+	{                                                                                          \
+		sizeof(struct MSG), fields, sizeof(fields) / sizeof((fields)[0])                   \
+	}
+
+/* A struct of C cannot be empty; a message can. */
+static const struct sg_layout layout_empty = { sizeof(struct sg_msg_empty), NULL, 0 };
+
+#define MSG sg_msg_error
+static const struct sg_field error_fields[] = {
+	U32(code),
+	STR(message),
+	STR(subject),
+	STR(condition),
+	U32(tries_left),
+	STRS(candidates, candidate_count),
+};
+const struct sg_layout sg_layout_error = LAYOUT(error_fields);
+#undef MSG
+
+#define MSG sg_caller
+static const struct sg_field caller_fields[] = { U32(uid), U32(pid), STR(exe), STR(purpose) };
+static const struct sg_layout layout_caller = LAYOUT(caller_fields);
+#undef MSG
+
+/* ---- tokens ---- */
+
+#define MSG sg_token_info
+static const struct sg_field token_info_fields[] = {
+	STR(uri),
+	STR(label),
+	STR(serial),
+	STR(manufacturer),
+	STR(model),
+	STR(slot),
+	U32(flags),
+	STRS(mechanisms, mechanism_count),
+};
+static const struct sg_layout layout_token_info = LAYOUT(token_info_fields);
+#undef MSG
+
+#define MSG sg_msg_tokens
+static const struct sg_field tokens_fields[] = { LIST(tokens, token_count, layout_token_info) };
+const struct sg_layout sg_layout_tokens = LAYOUT(tokens_fields);
+#undef MSG
+
+#define MSG sg_msg_token_ref
+static const struct sg_field token_ref_fields[] = { STRUCT(caller, layout_caller), STR(token) };
+static const struct sg_layout layout_token_ref = LAYOUT(token_ref_fields);
+#undef MSG
+
+#define MSG sg_msg_token_login
+static const struct sg_field token_login_fields[] = {
+	STRUCT(caller, layout_caller),
+	STR(token),
+	U32(source),
+	STRS(options, option_count),
+};
+static const struct sg_layout layout_token_login = LAYOUT(token_login_fields);
+#undef MSG
+
+#define MSG sg_key_info
+static const struct sg_field key_info_fields[] = {
+	STR(uri),
+	STR(token_uri),
+	STR(label),
+	BLOB(id),
+	STR(algorithm),
+	U32(abilities),
+	BLOB(spki),
+};
+static const struct sg_layout layout_key_info = LAYOUT(key_info_fields);
+#undef MSG
+
+#define MSG sg_cert_info
+static const struct sg_field cert_info_fields[] = {
+	STR(uri),
+	STR(token_uri),
+	STR(label),
+	BLOB(id),
+	BLOB(der),
+};
+static const struct sg_layout layout_cert_info = LAYOUT(cert_info_fields);
+#undef MSG
+
+#define MSG sg_msg_objects
+static const struct sg_field objects_fields[] = {
+	LIST(keys, key_count, layout_key_info),
+	LIST(certs, cert_count, layout_cert_info),
+};
+const struct sg_layout sg_layout_objects = LAYOUT(objects_fields);
+#undef MSG
+
+#define MSG sg_msg_object_list
+static const struct sg_field object_list_fields[] = {
+	STRUCT(caller, layout_caller),
+	STR(selector),
+	U32(all_certs),
+};
+static const struct sg_layout layout_object_list = LAYOUT(object_list_fields);
+#undef MSG
+
+#define MSG sg_msg_key_generate
+static const struct sg_field key_generate_fields[] = {
+	STRUCT(caller, layout_caller),
+	STR(token),
+	STR(label),
+	BLOB(id),
+	STR(algorithm),
+};
+static const struct sg_layout layout_key_generate = LAYOUT(key_generate_fields);
+#undef MSG
+
+#define MSG sg_msg_cert_store
+static const struct sg_field cert_store_fields[] = {
+	STRUCT(caller, layout_caller),
+	STR(key),
+	STR(label),
+	BLOB(der),
+};
+static const struct sg_layout layout_cert_store = LAYOUT(cert_store_fields);
+#undef MSG
+
+#define MSG sg_msg_csr_make
+static const struct sg_field csr_make_fields[] = {
+	STRUCT(caller, layout_caller),
+	STR(key),
+	STR(jid),
+};
+static const struct sg_layout layout_csr_make = LAYOUT(csr_make_fields);
+#undef MSG
+
+#define MSG sg_msg_self_cert_make
+static const struct sg_field self_cert_make_fields[] = {
+	STRUCT(caller, layout_caller),
+	STR(key),
+	STR(jid),
+	U32(profile),
+	U32(days),
+};
+static const struct sg_layout layout_self_cert_make = LAYOUT(self_cert_make_fields);
+#undef MSG
+
+#define MSG sg_msg_cross_sign
+static const struct sg_field cross_sign_fields[] = {
+	STRUCT(caller, layout_caller),
+	STR(key),
+	U32(kind),
+	BLOB(subject),
+};
+static const struct sg_layout layout_cross_sign = LAYOUT(cross_sign_fields);
+#undef MSG
+
+#define MSG sg_signature
+static const struct sg_field signature_fields[] = {
+	STR(issuer),
+	STR(issuer_jid),
+	STR(method),
+	BLOB(value),
+};
+const struct sg_layout sg_layout_signature = LAYOUT(signature_fields);
+#undef MSG
+
+#define MSG sg_msg_signatures
+static const struct sg_field signatures_fields[] = {
+	LIST(signatures, signature_count, sg_layout_signature),
+};
+static const struct sg_layout layout_signatures = LAYOUT(signatures_fields);
+#undef MSG
+
+#define MSG sg_msg_tls_sign
+static const struct sg_field tls_sign_fields[] = {
+	STRUCT(caller, layout_caller),
+	STR(key),
+	U32(scheme),
+	BLOB(tbs),
+};
+static const struct sg_layout layout_tls_sign = LAYOUT(tls_sign_fields);
+#undef MSG
+
+#define MSG sg_msg_ca_sign
+static const struct sg_field ca_sign_fields[] = {
+	STRUCT(caller, layout_caller),
+	STR(key),
+	U32(kind),
+	BLOB(tbs),
+};
+static const struct sg_layout layout_ca_sign = LAYOUT(ca_sign_fields);
+#undef MSG
+
+#define MSG sg_msg_der
+static const struct sg_field der_fields[] = { BLOB(der) };
+static const struct sg_layout layout_der = LAYOUT(der_fields);
+#undef MSG
+
+/* ---- XMPP ---- */
+
+#define MSG sg_msg_xmpp_connect
+static const struct sg_field xmpp_connect_fields[] = {
+	STR(jid),
+	STR(host),
+	U32(port),
+	U32(tls_mode),
+	STR(cafile),
+	BLOB(certificate),
+	U32(key_abilities),
+	U32(max_tls),
+};
+static const struct sg_layout layout_xmpp_connect = LAYOUT(xmpp_connect_fields);
+#undef MSG
+
+#define MSG sg_msg_xmpp_online
+static const struct sg_field xmpp_online_fields[] = {
+	STR(jid),
+	STR(mechanism),
+	STR(tls_version),
+	STR(tls_cipher),
+};
+static const struct sg_layout layout_xmpp_online = LAYOUT(xmpp_online_fields);
+#undef MSG
+
+#define MSG sg_msg_xmpp_feature_set
+static const struct sg_field xmpp_feature_set_fields[] = { STRS(features, feature_count) };
+static const struct sg_layout layout_xmpp_feature_set = LAYOUT(xmpp_feature_set_fields);
+#undef MSG
+
+#define MSG sg_msg_ccm2_add
+static const struct sg_field ccm2_add_fields[] = { STR(name), BLOB(csr) };
+static const struct sg_layout layout_ccm2_add = LAYOUT(ccm2_add_fields);
+#undef MSG
+
+#define MSG sg_ccm2_cert
+static const struct sg_field ccm2_cert_fields[] = {
+	STR(name),
+	BLOB(der),
+	STR(last_used),
+	STRS(users, user_count),
+};
+static const struct sg_layout layout_ccm2_cert = LAYOUT(ccm2_cert_fields);
+#undef MSG
+
+#define MSG sg_msg_ccm2_certs
+static const struct sg_field ccm2_certs_fields[] = { LIST(certs, cert_count, layout_ccm2_cert) };
+static const struct sg_layout layout_ccm2_certs = LAYOUT(ccm2_certs_fields);
+#undef MSG
+
+#define MSG sg_msg_ccm2_revoke
+static const struct sg_field ccm2_revoke_fields[] = { STR(sha256) };
+static const struct sg_layout layout_ccm2_revoke = LAYOUT(ccm2_revoke_fields);
+#undef MSG
+
+#define MSG sg_keyinfo
+static const struct sg_field keyinfo_fields[] = {
+	STR(name),
+	U32(kind),
+	BLOB(data),
+	LIST(signatures, signature_count, sg_layout_signature),
+	STR(xml),
+};
+const struct sg_layout sg_layout_keyinfo = LAYOUT(keyinfo_fields);
+#undef MSG
+
+#define MSG sg_msg_pep_publish
+static const struct sg_field pep_publish_fields[] = {
+	STR(access_model),
+	LIST(keyinfos, keyinfo_count, sg_layout_keyinfo),
+};
+static const struct sg_layout layout_pep_publish = LAYOUT(pep_publish_fields);
+#undef MSG
+
+#define MSG sg_msg_pep_fetch
+static const struct sg_field pep_fetch_fields[] = { STR(jid), STRS(names, name_count) };
+static const struct sg_layout layout_pep_fetch = LAYOUT(pep_fetch_fields);
+#undef MSG
+
+#define MSG sg_msg_keyinfos
+static const struct sg_field keyinfos_fields[] = {
+	LIST(keyinfos, keyinfo_count, sg_layout_keyinfo),
+	U32(refused),
+};
+static const struct sg_layout layout_keyinfos = LAYOUT(keyinfos_fields);
+#undef MSG
+
+static const struct sg_layout *const layouts[] = {
+	[SG_MSG_OK] = &layout_empty,
+	[SG_MSG_ERROR] = &sg_layout_error,
+	[SG_MSG_TOKEN_LIST] = &layout_empty,
+	[SG_MSG_TOKEN_LOGIN] = &layout_token_login,
+	[SG_MSG_TOKEN_LOGOUT] = &layout_token_ref,
+	[SG_MSG_KEY_GENERATE] = &layout_key_generate,
+	[SG_MSG_OBJECT_LIST] = &layout_object_list,
+	[SG_MSG_CERT_STORE] = &layout_cert_store,
+	[SG_MSG_CSR_MAKE] = &layout_csr_make,
+	[SG_MSG_SELF_CERT_MAKE] = &layout_self_cert_make,
+	[SG_MSG_CROSS_SIGN] = &layout_cross_sign,
+	[SG_MSG_TLS_SIGN] = &layout_tls_sign,
+	[SG_MSG_CA_SIGN] = &layout_ca_sign,
+	[SG_MSG_TOKENS] = &sg_layout_tokens,
+	[SG_MSG_OBJECTS] = &sg_layout_objects,
+	[SG_MSG_DER] = &layout_der,
+	[SG_MSG_SIGNATURES] = &layout_signatures,
+	[SG_MSG_XMPP_CONNECT] = &layout_xmpp_connect,
+	[SG_MSG_XMPP_DISCONNECT] = &layout_empty,
+	[SG_MSG_XMPP_FEATURES] = &layout_empty,
+	[SG_MSG_CCM2_ADD] = &layout_ccm2_add,
+	[SG_MSG_CCM2_LIST] = &layout_empty,
+	[SG_MSG_CCM2_REVOKE] = &layout_ccm2_revoke,
+	[SG_MSG_PEP_PUBLISH] = &layout_pep_publish,
+	[SG_MSG_PEP_FETCH] = &layout_pep_fetch,
+	[SG_MSG_XMPP_ONLINE] = &layout_xmpp_online,
+	[SG_MSG_XMPP_FEATURE_SET] = &layout_xmpp_feature_set,
+	[SG_MSG_CCM2_CERTS] = &layout_ccm2_certs,
+	[SG_MSG_KEYINFOS] = &layout_keyinfos,
+	[SG_MSG_XMPP_OFFLINE] = &sg_layout_error,
+	[SG_MSG_XMPP_TLS_SIGN] = &layout_tls_sign,
+};
+
+const struct sg_layout *sg_msg_layout(uint16_t type)
+{
+	return type < sizeof(layouts) / sizeof(layouts[0]) ? layouts[type] : NULL;
+}
+
+void sg_msg_clear(uint16_t type, void *msg)
+{
+	const struct sg_layout *layout = sg_msg_layout(type);
+
+	if (layout != NULL && msg != NULL)
+		sg_layout_clear(layout, msg);
+}
+
+void sg_msg_error_set(
+    struct sg_msg_error *error, int code, const char *subject, const char *format, ...)
+{
+	va_list args;
+
+	*error = (struct sg_msg_error){ 0 };
+	error->code = (uint32_t)-code;
+	error->tries_left = SG_TRIES_UNKNOWN;
+	if (format != NULL) {
+		va_start(args, format);
+		if (vasprintf(&error->message, format, args) < 0)
+			error->message = NULL;
+		va_end(args);
+	}
+	if (subject != NULL)
+		error->subject = strdup(subject);
+	/* Both may quote a peer or a token, whose bytes must not make the message itself malformed. */
+	if (error->message != NULL)
+		sg_utf8_clean(error->message);
+	if (error->subject != NULL)
+		sg_utf8_clean(error->subject);
+}

@@ -1,0 +1,337 @@
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define JID_PART_MAX 1023u /* bytes, RFC 7622 3.2 to 3.4 */
+
+static const char base64_alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static int is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+char *sg_base64_encode(const void *data, size_t len)
+{
+	const unsigned char *in = data;
+	char *text, *out;
+
+	if (len > SIZE_MAX / 2)
+		return NULL;
+	out = text = malloc((len + 2) / 3 * 4 + 1);
+	if (text == NULL)
+		return NULL;
+	for (; len >= 3; len -= 3, in += 3) {
+		*out++ = base64_alphabet[in[0] >> 2];
+		*out++ = base64_alphabet[(in[0] & 3) << 4 | in[1] >> 4];
+		*out++ = base64_alphabet[(in[1] & 15) << 2 | in[2] >> 6];
+		*out++ = base64_alphabet[in[2] & 63];
+	}
+	if (len > 0) {
+		unsigned second = len > 1 ? in[1] : 0;
+
+		*out++ = base64_alphabet[in[0] >> 2];
+		*out++ = base64_alphabet[(in[0] & 3) << 4 | second >> 4];
+		*out++ = len > 1 ? base64_alphabet[(second & 15) << 2] : '=';
+		*out++ = '=';
+	}
+	*out = '\0';
+	return text;
+}
+
+/* The six bits of a character, or -1. */
+static int base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '+')
+		return 62;
+	return c == '/' ? 63 : -1;
+}
+
+/* Checks the form and counts: characters of data, then '=' only at the end. */
+static int base64_measure(const char *text, size_t *data_chars)
+{
+	size_t chars = 0, pads = 0;
+
+	*data_chars = 0;
+	for (; *text != '\0'; text++) {
+		if (is_space(*text))
+			continue;
+		if (*text == '=')
+			pads++;
+		else if (pads > 0 || base64_value(*text) < 0)
+			return SG_ERR_FORMAT;
+		else
+			chars++;
+	}
+	if (chars == 0 || pads > 2 || (chars + pads) % 4 != 0)
+		return SG_ERR_FORMAT;
+	*data_chars = chars;
+	return 0;
+}
+
+int sg_base64_decode(const char *text, size_t max, struct sg_blob *out)
+{
+	unsigned char *data;
+	uint32_t bits = 0;
+	unsigned bit_count = 0;
+	size_t chars, len, pos = 0;
+
+	*out = (struct sg_blob){ 0 };
+	if (base64_measure(text, &chars) != 0)
+		return SG_ERR_FORMAT;
+	len = chars / 4 * 3 + (chars % 4 > 0 ? chars % 4 - 1 : 0);
+	if (len > max)
+		return SG_ERR_LIMIT;
+	data = malloc(len);
+	if (data == NULL)
+		return SG_ERR_NOMEM;
+	for (; *text != '\0' && *text != '='; text++) {
+		if (is_space(*text))
+			continue;
+		bits = bits << 6 | (uint32_t)base64_value(*text);
+		bit_count += 6;
+		if (bit_count >= 8) {
+			bit_count -= 8;
+			data[pos++] = (unsigned char)(bits >> bit_count);
+			bits &= (1u << bit_count) - 1;
+		}
+	}
+	if (bits != 0) { /* set past the end: the same bytes could be written in two ways */
+		free(data);
+		return SG_ERR_FORMAT;
+	}
+	out->data = data;
+	out->len = len;
+	return 0;
+}
+
+char *sg_hex_encode(const void *data, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	const unsigned char *in = data;
+	char *text;
+
+	if (len > SIZE_MAX / 4)
+		return NULL;
+	text = malloc(2 * len + 1);
+	if (text == NULL)
+		return NULL;
+	for (size_t i = 0; i < len; i++) {
+		text[2 * i] = digits[in[i] >> 4];
+		text[2 * i + 1] = digits[in[i] & 15];
+	}
+	text[2 * len] = '\0';
+	return text;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Counts the bytes, and checks the form. */
+static int hex_measure(const char *text, size_t *len)
+{
+	size_t count = 0;
+
+	*len = 0;
+	for (;;) {
+		if (hex_value(text[0]) < 0 || hex_value(text[1]) < 0)
+			return SG_ERR_FORMAT;
+		count++;
+		text += 2;
+		if (*text == '\0')
+			break;
+		if (*text == ':')
+			text++; /* another byte must follow */
+	}
+	*len = count;
+	return 0;
+}
+
+int sg_hex_decode(const char *text, size_t max, struct sg_blob *out)
+{
+	unsigned char *data;
+	size_t len;
+
+	*out = (struct sg_blob){ 0 };
+	if (hex_measure(text, &len) != 0)
+		return SG_ERR_FORMAT;
+	if (len > max)
+		return SG_ERR_LIMIT;
+	data = malloc(len);
+	if (data == NULL)
+		return SG_ERR_NOMEM;
+	for (size_t i = 0; i < len; i++) {
+		if (*text == ':')
+			text++;
+		data[i] = (unsigned char)(hex_value(text[0]) << 4 | hex_value(text[1]));
+		text += 2;
+	}
+	out->data = data;
+	out->len = len;
+	return 0;
+}
+
+size_t sg_utf8_char(const char *text, size_t len, uint32_t *code)
+{
+	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	unsigned char first;
+	size_t size;
+	uint32_t value;
+
+	*code = 0;
+	if (len == 0)
+		return 0;
+	first = (unsigned char)text[0];
+	if (first < 0x80) {
+		*code = first;
+		return 1;
+	}
+	size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+	if (first < 0xc2 || first > 0xf4 || size > len)
+		return 0;
+	value = first & (0x7fu >> size);
+	for (size_t i = 1; i < size; i++) {
+		if (((unsigned char)text[i] & 0xc0) != 0x80)
+			return 0;
+		value = value << 6 | ((unsigned char)text[i] & 0x3f);
+	}
+	if (value < smallest[size] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+		return 0;
+	*code = value;
+	return size;
+}
+
+int sg_utf8_is_control(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0);
+}
+
+int sg_utf8_is_valid(const char *text, size_t len)
+{
+	while (len > 0) {
+		uint32_t code;
+		size_t n = sg_utf8_char(text, len, &code);
+
+		if (n == 0 || code == 0)
+			return 0;
+		text += n;
+		len -= n;
+	}
+	return 1;
+}
+
+int sg_utf8_is_text(const char *text, size_t max)
+{
+	size_t left = strnlen(text, max + 1);
+
+	if (left > max)
+		return 0;
+	while (left > 0) {
+		uint32_t code;
+		size_t n = sg_utf8_char(text, left, &code);
+
+		if (n == 0)
+			return 0;
+		if (sg_utf8_is_control(code) && code != '\t' && code != '\n' && code != '\r')
+			return 0;
+		text += n;
+		left -= n;
+	}
+	return 1;
+}
+
+void sg_utf8_clean(char *text)
+{
+	size_t left = strlen(text);
+
+	while (left > 0) {
+		uint32_t code;
+		size_t n = sg_utf8_char(text, left, &code);
+		size_t taken = n > 0 ? n : 1;
+
+		if (n == 0 || sg_utf8_is_control(code))
+			memset(text, '?', taken);
+		text += taken;
+		left -= taken;
+	}
+}
+
+/* The space separators and line separators of Unicode, beside the ASCII ones. */
+static int is_unicode_space(uint32_t code)
+{
+	return code == ' ' || code == 0xa0 || code == 0x1680 ||
+	    (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 ||
+	    code == 0x202f || code == 0x205f || code == 0x3000;
+}
+
+/* One part of a JID: not empty, within the limit, no control characters, and none of the banned ASCII
+ * characters; NULL banned: spaces are fine as well (the resource). */
+static int jid_part_is_good(const char *part, size_t len, const char *banned)
+{
+	if (len == 0 || len > JID_PART_MAX)
+		return 0;
+	while (len > 0) {
+		uint32_t code;
+		size_t n = sg_utf8_char(part, len, &code);
+
+		if (n == 0 || sg_utf8_is_control(code))
+			return 0;
+		if (banned != NULL &&
+		    (is_unicode_space(code) || (n == 1 && strchr(banned, (int)code))))
+			return 0;
+		part += n;
+		len -= n;
+	}
+	return 1;
+}
+
+char *sg_jid_bare(const char *jid)
+{
+	const char *slash = strchr(jid, '/');
+	size_t len = slash != NULL ? (size_t)(slash - jid) : strlen(jid);
+	const char *at = memchr(jid, '@', len);
+	const char *domain = at != NULL ? at + 1 : jid;
+	size_t domain_len = len - (size_t)(domain - jid);
+	char *bare;
+
+	if (slash != NULL && !jid_part_is_good(slash + 1, strlen(slash + 1), NULL))
+		return NULL;
+	if (at != NULL && !jid_part_is_good(jid, (size_t)(at - jid), "\"&'/:<>@"))
+		return NULL;
+	if (domain_len > 0 && domain[domain_len - 1] == '.') {
+		domain_len--; /* RFC 7622 3.2: a final dot is stripped */
+		len--;
+	}
+	/* ':' may stand in the domain, in an IPv6 address */
+	if (!jid_part_is_good(domain, domain_len, "\"&'<>@"))
+		return NULL;
+	bare = strndup(jid, len);
+	for (char *p = bare; p != NULL && *p != '\0'; p++) {
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	}
+	return bare;
+}
+
+int sg_jid_is_account(const char *jid)
+{
+	char *bare = sg_jid_bare(jid);
+	int is = bare != NULL && strcmp(bare, jid) == 0 && strchr(jid, '@') != NULL;
+
+	free(bare);
+	return is;
+}
