@@ -16,6 +16,8 @@
 #define SG_CCM2_DER_MAX	 (64u << 10) /* of one CSR or certificate */
 #define SG_CCM2_NAME_MAX 1024	     /* bytes of a certificate's name */
 #define SG_CCM2_LIST_MAX 10000	     /* certificates in one list */
+#define SG_CCM2_USERS_MAX 1000	     /* resources that use one certificate */
+#define SG_CCM2_RESOURCE_MAX 1023    /* bytes of a resource, RFC 7622 3.4 */
 
 /* C3. Requests: decode gives SG_ERR_FORMAT or SG_ERR_LIMIT on anything else. */
 SG_MUST_USE int sg_ccm2_add_encode(const struct sg_msg_ccm2_add *add, struct sg_xml **payload);

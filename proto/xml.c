@@ -458,7 +458,8 @@ static void on_end(void *data, const XML_Char *name)
 {
 	struct parse *parse = data;
 
-	parse->at = parse->at->parent;
+	if (!parse->err) /* an empty element's end still comes after its start stopped the parser */
+		parse->at = parse->at->parent;
 }
 
 static void on_text(void *data, const XML_Char *text, int len)

@@ -1,0 +1,460 @@
+#include "ccm2.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "log.h"
+#include "text.h"
+
+/* Elements that may stand once: fills *found, SG_ERR_FORMAT when it stands twice. */
+static int find_one(const struct sg_xml *parent, const char *name, const struct sg_xml **found)
+{
+	const struct sg_xml *child;
+	const char *ns = sg_xml_ns(parent);
+
+	*found = NULL;
+	for (child = sg_xml_first(parent); child; child = sg_xml_next(child)) {
+		if (!sg_xml_is(child, name, ns))
+			continue;
+		if (*found)
+			return SG_ERR_FORMAT;
+		*found = child;
+	}
+	return 0;
+}
+
+static int put_der(struct sg_xml *parent, const char *name, const struct sg_blob *der)
+{
+	char *text;
+	int err;
+
+	if (der->len == 0)
+		return SG_ERR_FORMAT;
+	if (der->len > SG_CCM2_DER_MAX)
+		return SG_ERR_LIMIT;
+	text = sg_base64_encode(der->data, der->len);
+	err = text ? sg_xml_put(parent, name, text, NULL) : SG_ERR_NOMEM;
+	free(text);
+	return err;
+}
+
+static int put_name(struct sg_xml *parent, const char *name)
+{
+	if (name && strlen(name) > SG_CCM2_NAME_MAX)
+		return SG_ERR_LIMIT;
+	return sg_xml_put(parent, "name", name, NULL);
+}
+
+/* The DER in the one child of this name. */
+static int take_der(const struct sg_xml *parent, const char *name, struct sg_blob *der)
+{
+	const struct sg_xml *element;
+	char *text;
+	int err;
+
+	err = find_one(parent, name, &element);
+	if (err)
+		return err;
+	if (!element)
+		return SG_ERR_FORMAT;
+	text = sg_xml_text(element);
+	if (!text)
+		return SG_ERR_NOMEM;
+	err = sg_base64_decode(text, SG_CCM2_DER_MAX, der);
+	free(text);
+	return err;
+}
+
+/* The text of an element, bounded. */
+static int take_text(const struct sg_xml *element, size_t max, char **text)
+{
+	*text = sg_xml_text(element);
+	if (!*text)
+		return SG_ERR_NOMEM;
+	if (strlen(*text) <= max)
+		return 0;
+	free(*text);
+	*text = NULL;
+	return SG_ERR_LIMIT;
+}
+
+/* Hands over what an encoder built, or drops it. */
+static int finish(int err, struct sg_xml *root, struct sg_xml **payload)
+{
+	if (err)
+		sg_xml_free(root);
+	else
+		*payload = root;
+	return err;
+}
+
+/* ---- add ---- */
+
+int sg_ccm2_add_encode(const struct sg_msg_ccm2_add *add, struct sg_xml **payload)
+{
+	struct sg_xml *root;
+	int err;
+
+	*payload = NULL;
+	root = sg_xml_new("add-certificate-request", SG_NS_CCM2_ADD);
+	if (!root)
+		return SG_ERR_NOMEM;
+	err = put_name(root, add->name);
+	if (!err)
+		err = put_der(root, "x509certificate-signing-request", &add->csr);
+	return finish(err, root, payload);
+}
+
+int sg_ccm2_add_decode(const struct sg_xml *payload, struct sg_msg_ccm2_add *add)
+{
+	const struct sg_xml *name;
+	int err;
+
+	*add = (struct sg_msg_ccm2_add){ 0 };
+	if (!sg_xml_is(payload, "add-certificate-request", SG_NS_CCM2_ADD))
+		return SG_ERR_FORMAT;
+	err = find_one(payload, "name", &name);
+	if (!err && !name)
+		err = SG_ERR_FORMAT;
+	if (!err)
+		err = take_text(name, SG_CCM2_NAME_MAX, &add->name);
+	if (!err)
+		err = take_der(payload, "x509certificate-signing-request", &add->csr);
+	if (err)
+		sg_msg_clear(SG_MSG_CCM2_ADD, add);
+	return err;
+}
+
+int sg_ccm2_added_encode(const struct sg_blob *der, struct sg_xml **payload)
+{
+	struct sg_xml *root;
+
+	*payload = NULL;
+	root = sg_xml_new("add-certificate-result", SG_NS_CCM2_ADD);
+	if (!root)
+		return SG_ERR_NOMEM;
+	return finish(put_der(root, "x509certificate", der), root, payload);
+}
+
+int sg_ccm2_added_decode(const struct sg_xml *payload, struct sg_blob *der)
+{
+	*der = (struct sg_blob){ 0 };
+	if (!sg_xml_is(payload, "add-certificate-result", SG_NS_CCM2_ADD))
+		return SG_ERR_FORMAT;
+	return take_der(payload, "x509certificate", der);
+}
+
+/* ---- list ---- */
+
+int sg_ccm2_list_request_encode(struct sg_xml **payload)
+{
+	*payload = sg_xml_new("list-certificates-request", SG_NS_CCM2_LIST);
+	return *payload ? 0 : SG_ERR_NOMEM;
+}
+
+/* Two digits as a number, -1 for anything else. */
+static int two_digits(const char *text)
+{
+	if (!isdigit((unsigned char)text[0]) || !isdigit((unsigned char)text[1]))
+		return -1;
+	return (text[0] - '0') * 10 + (text[1] - '0');
+}
+
+/* Seconds east of UTC of an XEP-0082 zone designator; 0 when it is not one. */
+static int zone_offset(const char *text, int *offset)
+{
+	int hours, minutes;
+
+	*offset = 0;
+	if (strcmp(text, "Z") == 0)
+		return 1;
+	if (strlen(text) != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':')
+		return 0;
+	hours = two_digits(text + 1);
+	minutes = two_digits(text + 4);
+	if (hours < 0 || hours > 14 || minutes < 0 || minutes > 59)
+		return 0;
+	*offset = (hours * 60 + minutes) * (text[0] == '-' ? -60 : 60);
+	return 1;
+}
+
+/*
+ * Reads an XEP-0082 DateTime and writes it as UTC in whole seconds; 0 when it is not one.
+ * "2006-12-19T16:39:57-08:00" becomes "2006-12-20T00:39:57Z".
+ */
+static int normalise_time(const char *text, char out[32])
+{
+	static const char form[] = "dddd-dd-ddTdd:dd:dd";
+	struct tm tm = { 0 };
+	int offset, day;
+	time_t when;
+
+	for (size_t i = 0; form[i]; i++) {
+		if (form[i] == 'd' ? !isdigit((unsigned char)text[i]) : text[i] != form[i])
+			return 0;
+	}
+	tm.tm_year = two_digits(text) * 100 + two_digits(text + 2) - 1900;
+	tm.tm_mon = two_digits(text + 5) - 1;
+	day = tm.tm_mday = two_digits(text + 8);
+	tm.tm_hour = two_digits(text + 11);
+	tm.tm_min = two_digits(text + 14);
+	tm.tm_sec = two_digits(text + 17);
+	if (tm.tm_mon < 0 || tm.tm_mon > 11 || day < 1 || tm.tm_hour > 23 || tm.tm_min > 59 ||
+	    tm.tm_sec > 60)
+		return 0;
+	text += sizeof(form) - 1;
+	if (*text == '.') {
+		size_t digits = strspn(text + 1, "0123456789");
+
+		if (digits == 0)
+			return 0;
+		text += 1 + digits;
+	}
+	if (!zone_offset(text, &offset))
+		return 0;
+	when = timegm(&tm);
+	if (tm.tm_mday != day && tm.tm_sec != 0) /* February 30 */
+		return 0;
+	when -= offset;
+	return gmtime_r(&when, &tm) && strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0;
+}
+
+static int encode_users(const struct sg_ccm2_cert *cert, struct sg_xml *entry)
+{
+	struct sg_xml *users;
+	int err;
+
+	if (cert->user_count == 0)
+		return 0;
+	if (cert->user_count > SG_CCM2_USERS_MAX)
+		return SG_ERR_LIMIT;
+	err = sg_xml_put(entry, "users", NULL, &users);
+	for (uint32_t i = 0; !err && i < cert->user_count; i++)
+		err = sg_xml_put(users, "resource", cert->users[i], NULL);
+	return err;
+}
+
+static int encode_entry(const struct sg_ccm2_cert *cert, struct sg_xml *list)
+{
+	struct sg_xml *entry;
+	char time[32] = "";
+	int err;
+
+	if (cert->last_used && *cert->last_used && !normalise_time(cert->last_used, time))
+		return SG_ERR_FORMAT;
+	err = sg_xml_put(list, "x509certificate", NULL, &entry);
+	if (!err && cert->last_used)
+		err = sg_xml_set_attr(entry, "last-used", time);
+	if (!err)
+		err = put_name(entry, cert->name);
+	if (!err)
+		err = put_der(entry, "x509cert", &cert->der);
+	if (!err)
+		err = encode_users(cert, entry);
+	return err;
+}
+
+int sg_ccm2_list_encode(const struct sg_msg_ccm2_certs *certs, struct sg_xml **payload)
+{
+	struct sg_xml *root;
+	int err = 0;
+
+	*payload = NULL;
+	if (certs->cert_count > SG_CCM2_LIST_MAX)
+		return SG_ERR_LIMIT;
+	root = sg_xml_new("list-of-certificates", SG_NS_CCM2_LIST);
+	if (!root)
+		return SG_ERR_NOMEM;
+	for (uint32_t i = 0; !err && i < certs->cert_count; i++)
+		err = encode_entry(&certs->certs[i], root);
+	return finish(err, root, payload);
+}
+
+/* C8: a time that cannot be read still says that the certificate was used. */
+static int decode_last_used(const char *text, struct sg_ccm2_cert *cert)
+{
+	char time[32] = "";
+
+	if (!text)
+		return 0;
+	if (*text && !normalise_time(text, time)) {
+		sg_log(SG_LOG_WARN, "certificate list: last-used '%.40s' is no DateTime", text);
+		time[0] = '\0';
+	}
+	cert->last_used = strdup(time);
+	return cert->last_used ? 0 : SG_ERR_NOMEM;
+}
+
+static int decode_users(const struct sg_xml *users, struct sg_ccm2_cert *cert)
+{
+	const struct sg_xml *child;
+	size_t count = 0;
+	int err;
+
+	for (child = sg_xml_first(users); child; child = sg_xml_next(child))
+		count += (size_t)sg_xml_is(child, "resource", SG_NS_CCM2_LIST);
+	if (count == 0)
+		return 0;
+	if (count > SG_CCM2_USERS_MAX)
+		return SG_ERR_LIMIT;
+	cert->users = calloc(count, sizeof(*cert->users));
+	if (!cert->users)
+		return SG_ERR_NOMEM;
+	for (child = sg_xml_first(users); child; child = sg_xml_next(child)) {
+		if (!sg_xml_is(child, "resource", SG_NS_CCM2_LIST))
+			continue;
+		err = take_text(child, SG_CCM2_RESOURCE_MAX, &cert->users[cert->user_count]);
+		if (err)
+			return err;
+		cert->user_count++;
+	}
+	return 0;
+}
+
+static int decode_entry(const struct sg_xml *entry, struct sg_ccm2_cert *cert)
+{
+	const struct sg_xml *name, *users;
+	int err;
+
+	err = decode_last_used(sg_xml_attr(entry, "last-used"), cert);
+	if (!err)
+		err = find_one(entry, "name", &name);
+	if (!err && name)
+		err = take_text(name, SG_CCM2_NAME_MAX, &cert->name);
+	else if (!err && !(cert->name = strdup("")))
+		err = SG_ERR_NOMEM;
+	if (!err)
+		err = take_der(entry, "x509cert", &cert->der);
+	if (!err)
+		err = find_one(entry, "users", &users);
+	if (!err && users)
+		err = decode_users(users, cert);
+	return err;
+}
+
+int sg_ccm2_list_decode(const struct sg_xml *payload, struct sg_msg_ccm2_certs *certs)
+{
+	const struct sg_xml *child;
+	size_t count = 0;
+	int err = 0;
+
+	*certs = (struct sg_msg_ccm2_certs){ 0 };
+	/* C7: the second spelling is the draft's */
+	if (!sg_xml_is(payload, "list-of-certificates", SG_NS_CCM2_LIST) &&
+	    !sg_xml_is(payload, "list-of-certficiates", SG_NS_CCM2_LIST))
+		return SG_ERR_FORMAT;
+	for (child = sg_xml_first(payload); child; child = sg_xml_next(child))
+		count += (size_t)sg_xml_is(child, "x509certificate", SG_NS_CCM2_LIST);
+	if (count == 0)
+		return 0;
+	if (count > SG_CCM2_LIST_MAX)
+		return SG_ERR_LIMIT;
+	certs->certs = calloc(count, sizeof(*certs->certs));
+	if (!certs->certs)
+		return SG_ERR_NOMEM;
+	for (child = sg_xml_first(payload); child && !err; child = sg_xml_next(child)) {
+		if (sg_xml_is(child, "x509certificate", SG_NS_CCM2_LIST))
+			err = decode_entry(child, &certs->certs[certs->cert_count++]);
+	}
+	if (err)
+		sg_msg_clear(SG_MSG_CCM2_CERTS, certs);
+	return err;
+}
+
+/* ---- revoke ---- */
+
+/* XEP-0300 names. */
+static const struct {
+	const char *name;
+	size_t len;
+} hashes[] = {
+	{ "sha-1", 20 },
+	{ "sha-256", 32 },
+	{ "sha-512", 64 },
+};
+
+int sg_ccm2_revoke_encode(const char *sha256_hex, struct sg_xml **payload)
+{
+	struct sg_xml *root, *fingerprint;
+	struct sg_blob value;
+	char *hex;
+	int err;
+
+	*payload = NULL;
+	err = sg_hex_decode(sha256_hex, 32, &value);
+	if (err)
+		return err == SG_ERR_LIMIT ? SG_ERR_FORMAT : err;
+	if (value.len != 32) {
+		sg_blob_clear(&value);
+		return SG_ERR_FORMAT;
+	}
+	hex = sg_hex_encode(value.data, value.len);
+	root = sg_xml_new("revoke-certificate", SG_NS_CCM2_REVOKE);
+	err = hex && root ? sg_xml_put(root, "fingerprint", hex, &fingerprint) : SG_ERR_NOMEM;
+	if (!err)
+		err = sg_xml_set_attr(fingerprint, "hash", "sha-256");
+	sg_blob_clear(&value);
+	free(hex);
+	return finish(err, root, payload);
+}
+
+/* C9: the hash as named, or, without a name, by the length. */
+static int choose_hash(const char *name, size_t len, const char **hash)
+{
+	for (size_t i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++) {
+		if (hashes[i].len == len && (!name || strcasecmp(hashes[i].name, name) == 0)) {
+			*hash = hashes[i].name;
+			return 0;
+		}
+	}
+	return SG_ERR_FORMAT;
+}
+
+/* Cuts white space at both ends, in place. */
+static char *trim(char *text)
+{
+	size_t len;
+
+	text += strspn(text, " \t\r\n");
+	len = strlen(text);
+	while (len > 0 && strchr(" \t\r\n", text[len - 1]))
+		text[--len] = '\0';
+	return text;
+}
+
+int sg_ccm2_revoke_decode(const struct sg_xml *payload, struct sg_ccm2_fingerprint *fingerprint)
+{
+	const struct sg_xml *element;
+	struct sg_blob value = { 0 };
+	char *text = NULL;
+	int err;
+
+	*fingerprint = (struct sg_ccm2_fingerprint){ 0 };
+	if (!sg_xml_is(payload, "revoke-certificate", SG_NS_CCM2_REVOKE))
+		return SG_ERR_FORMAT;
+	err = find_one(payload, "fingerprint", &element);
+	if (!err && !element)
+		err = SG_ERR_FORMAT;
+	if (err)
+		goto out;
+	text = sg_xml_text(element);
+	if (!text) {
+		err = SG_ERR_NOMEM;
+		goto out;
+	}
+	err = sg_hex_decode(trim(text), sizeof(fingerprint->value), &value);
+	if (!err)
+		err = choose_hash(sg_xml_attr(element, "hash"), value.len, &fingerprint->hash);
+	if (err)
+		goto out;
+	memcpy(fingerprint->value, value.data, value.len);
+	fingerprint->len = value.len;
+out:
+	sg_blob_clear(&value);
+	free(text);
+	return err == SG_ERR_LIMIT ? SG_ERR_FORMAT : err;
+}

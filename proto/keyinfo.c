@@ -1,0 +1,356 @@
+#include "keyinfo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "text.h"
+#include "x509.h"
+
+#define NAME_LEN   40 /* hex of SHA-1, or of an OpenPGP v4 fingerprint; K2 */
+#define METHOD_MAX 64 /* bytes of a signature method's name */
+
+char *sg_keyinfo_name_x509(const struct sg_blob *der)
+{
+	return sg_x509_fingerprint(der, "sha1");
+}
+
+/* ---- encoding ---- */
+
+static int is_name(const char *text)
+{
+	return text && strlen(text) == NAME_LEN && strspn(text, "0123456789abcdef") == NAME_LEN;
+}
+
+static int put_base64(
+    struct sg_xml *parent, const char *name, const struct sg_blob *data, struct sg_xml **child)
+{
+	char *text = sg_base64_encode(data->data, data->len);
+	int err = text ? sg_xml_put(parent, name, text, child) : SG_ERR_NOMEM;
+
+	free(text);
+	return err;
+}
+
+static int encode_signature(const struct sg_signature *signature, struct sg_xml *keyinfo)
+{
+	struct sg_xml *element, *issuer, *value;
+	int err;
+
+	if (!is_name(signature->issuer) || signature->value.len == 0)
+		return SG_ERR_KEYINFO;
+	if (signature->value.len > SG_KEYINFO_VALUE_MAX)
+		return SG_ERR_LIMIT;
+	err = sg_xml_put(keyinfo, "signature", NULL, &element);
+	if (!err)
+		err = sg_xml_put(element, "issuer", signature->issuer, &issuer);
+	if (!err && signature->issuer_jid)
+		err = sg_xml_set_attr(issuer, "jid", signature->issuer_jid);
+	if (!err)
+		err = put_base64(element, "value", &signature->value, &value);
+	if (!err && signature->method)
+		err = sg_xml_set_attr(value, "method", signature->method);
+	return err;
+}
+
+static int encode_data(const struct sg_keyinfo *keyinfo, struct sg_xml *root)
+{
+	if (keyinfo->kind == SG_KEYINFO_REFERENCE)
+		return 0;
+	if (keyinfo->data.len == 0)
+		return SG_ERR_KEYINFO;
+	if (keyinfo->data.len > SG_KEYINFO_DATA_MAX)
+		return SG_ERR_LIMIT;
+	if (keyinfo->kind == SG_KEYINFO_X509)
+		return put_base64(root, "x509cert", &keyinfo->data, NULL);
+	if (keyinfo->kind == SG_KEYINFO_PGP)
+		return put_base64(root, "pgpdata", &keyinfo->data, NULL);
+	return SG_ERR_KEYINFO;
+}
+
+int sg_keyinfo_encode(const struct sg_keyinfo *keyinfo, struct sg_xml **element)
+{
+	struct sg_xml *root;
+	int err;
+
+	*element = NULL;
+	if (!is_name(keyinfo->name))
+		return SG_ERR_KEYINFO;
+	if (keyinfo->signature_count > SG_KEYINFO_SIGNATURES_MAX)
+		return SG_ERR_LIMIT;
+	root = sg_xml_new("keyinfo", SG_NS_PUBKEY);
+	if (!root)
+		return SG_ERR_NOMEM;
+	err = sg_xml_put(root, "name", keyinfo->name, NULL);
+	if (!err)
+		err = encode_data(keyinfo, root);
+	for (uint32_t i = 0; !err && i < keyinfo->signature_count; i++)
+		err = encode_signature(&keyinfo->signatures[i], root);
+	if (err) {
+		sg_xml_free(root);
+		return err;
+	}
+	*element = root;
+	return 0;
+}
+
+/* ---- decoding ---- */
+
+/* The element's text as a name: white space around it dropped, hex lowered (K2). */
+static int take_name(const struct sg_xml *element, char **name)
+{
+	static const char space[] = " \t\r\n";
+	char *text = sg_xml_text(element);
+	char *from, *to;
+	int err = SG_ERR_FORMAT;
+
+	*name = NULL;
+	if (!text)
+		return SG_ERR_NOMEM;
+	from = text + strspn(text, space);
+	to = from + strlen(from);
+	while (to > from && strchr(space, to[-1]))
+		to--;
+	*to = '\0';
+	for (char *c = from; *c; c++) {
+		if (*c >= 'A' && *c <= 'F')
+			*c = (char)(*c - 'A' + 'a');
+	}
+	if (is_name(from)) {
+		*name = strdup(from);
+		err = *name ? 0 : SG_ERR_NOMEM;
+	}
+	free(text);
+	return err;
+}
+
+static int take_base64(const struct sg_xml *element, size_t max, struct sg_blob *data)
+{
+	char *text = sg_xml_text(element);
+	int err;
+
+	*data = (struct sg_blob){ 0 };
+	if (!text)
+		return SG_ERR_NOMEM;
+	err = sg_base64_decode(text, max, data);
+	free(text);
+	return err;
+}
+
+static const struct {
+	const char *element;
+	enum sg_key_kind kind;
+} key_elements[] = {
+	/* K1: the names of the examples, which we emit, and those of the schema */
+	{ "x509cert", SG_KEYINFO_X509 },
+	{ "x509", SG_KEYINFO_X509 },
+	{ "pgpdata", SG_KEYINFO_PGP },
+	{ "openpgp", SG_KEYINFO_PGP },
+};
+
+static enum sg_key_kind key_kind(const struct sg_xml *element)
+{
+	for (size_t i = 0; i < sizeof(key_elements) / sizeof(key_elements[0]); i++) {
+		if (sg_xml_is(element, key_elements[i].element, SG_NS_PUBKEY))
+			return key_elements[i].kind;
+	}
+	return SG_KEYINFO_REFERENCE;
+}
+
+/* The parts of a keyinfo, found in one walk. */
+struct parts {
+	const struct sg_xml *name;
+	const struct sg_xml *key;
+	enum sg_key_kind kind;
+	uint32_t signature_count;
+};
+
+static int find_parts(const struct sg_xml *element, struct parts *parts, const char **why)
+{
+	const struct sg_xml *child;
+	enum sg_key_kind kind;
+
+	*parts = (struct parts){ 0 };
+	for (child = sg_xml_first(element); child; child = sg_xml_next(child)) {
+		kind = key_kind(child);
+		if (kind != SG_KEYINFO_REFERENCE) {
+			*why = "more than one key element";
+			if (parts->key)
+				return SG_ERR_KEYINFO;
+			parts->key = child;
+			parts->kind = kind;
+		} else if (sg_xml_is(child, "name", SG_NS_PUBKEY)) {
+			*why = "more than one name";
+			if (parts->name)
+				return SG_ERR_KEYINFO;
+			parts->name = child;
+		} else if (sg_xml_is(child, "signature", SG_NS_PUBKEY)) {
+			*why = "more than 10000 signatures";
+			if (parts->signature_count == SG_KEYINFO_SIGNATURES_MAX)
+				return SG_ERR_LIMIT;
+			parts->signature_count++;
+		}
+	}
+	*why = "no name";
+	return parts->name ? 0 : SG_ERR_KEYINFO;
+}
+
+/* The certificate parses and has the keyinfo's name. */
+static int check_x509(const struct sg_keyinfo *keyinfo, const char **why)
+{
+	X509 *cert;
+	char *name;
+	int same, err;
+
+	*why = "no X.509 certificate in DER";
+	err = sg_x509_cert_parse(&keyinfo->data, &cert);
+	if (err)
+		return err;
+	X509_free(cert);
+	name = sg_keyinfo_name_x509(&keyinfo->data);
+	if (!name)
+		return SG_ERR_NOMEM;
+	same = strcmp(name, keyinfo->name) == 0;
+	free(name);
+	*why = "the name is not the certificate's fingerprint";
+	return same ? 0 : SG_ERR_KEYINFO;
+}
+
+static int decode_data(const struct parts *parts, struct sg_keyinfo *keyinfo, const char **why)
+{
+	int err;
+
+	keyinfo->kind = parts->kind;
+	if (parts->kind == SG_KEYINFO_REFERENCE)
+		return 0;
+	*why = "key data of more than 256 KiB";
+	err = take_base64(parts->key, SG_KEYINFO_DATA_MAX, &keyinfo->data);
+	if (err == SG_ERR_FORMAT)
+		*why = "key data that is not Base64";
+	if (!err && parts->kind == SG_KEYINFO_X509)
+		err = check_x509(keyinfo, why);
+	return err;
+}
+
+static int decode_issuer(const struct sg_xml *element, struct sg_signature *signature)
+{
+	const char *jid = sg_xml_attr(element, "jid");
+	int err = take_name(element, &signature->issuer);
+
+	if (err || !jid)
+		return err;
+	signature->issuer_jid = sg_jid_bare(jid);
+	return signature->issuer_jid ? 0 : SG_ERR_FORMAT;
+}
+
+static int decode_value(const struct sg_xml *element, struct sg_signature *signature)
+{
+	const char *method = sg_xml_attr(element, "method");
+
+	if (method && strlen(method) > METHOD_MAX)
+		return SG_ERR_FORMAT;
+	if (method && !(signature->method = strdup(method)))
+		return SG_ERR_NOMEM;
+	return take_base64(element, SG_KEYINFO_VALUE_MAX, &signature->value);
+}
+
+static void clear_signature(struct sg_signature *signature)
+{
+	sg_layout_clear(&sg_layout_signature, signature);
+}
+
+static int decode_signature(const struct sg_xml *element, struct sg_signature *signature)
+{
+	const struct sg_xml *issuer = NULL, *value = NULL, *child;
+	int err;
+
+	for (child = sg_xml_first(element); child; child = sg_xml_next(child)) {
+		if (sg_xml_is(child, "issuer", SG_NS_PUBKEY)) {
+			if (issuer)
+				return SG_ERR_FORMAT;
+			issuer = child;
+		} else if (sg_xml_is(child, "value", SG_NS_PUBKEY)) {
+			if (value)
+				return SG_ERR_FORMAT;
+			value = child;
+		}
+	}
+	if (!issuer || !value)
+		return SG_ERR_FORMAT;
+	err = decode_issuer(issuer, signature);
+	if (!err)
+		err = decode_value(value, signature);
+	if (err)
+		clear_signature(signature);
+	return err;
+}
+
+/* An ill-formed signature is dropped, the key and the other signatures are kept. */
+static int decode_signatures(
+    const struct sg_xml *element, uint32_t count, struct sg_keyinfo *keyinfo)
+{
+	const struct sg_xml *child;
+	uint32_t dropped = 0;
+	int err;
+
+	if (count == 0)
+		return 0;
+	keyinfo->signatures = calloc(count, sizeof(*keyinfo->signatures));
+	if (!keyinfo->signatures)
+		return SG_ERR_NOMEM;
+	for (child = sg_xml_first(element); child; child = sg_xml_next(child)) {
+		if (!sg_xml_is(child, "signature", SG_NS_PUBKEY))
+			continue;
+		err = decode_signature(child, &keyinfo->signatures[keyinfo->signature_count]);
+		if (err == SG_ERR_NOMEM)
+			return err;
+		if (err)
+			dropped++;
+		else
+			keyinfo->signature_count++;
+	}
+	if (keyinfo->signature_count == 0) {
+		free(keyinfo->signatures);
+		keyinfo->signatures = NULL;
+	}
+	if (dropped > 0)
+		sg_log(SG_LOG_WARN, "keyinfo %s: dropped %u ill-formed signatures", keyinfo->name,
+		    (unsigned)dropped);
+	return 0;
+}
+
+int sg_keyinfo_decode(const struct sg_xml *element, struct sg_keyinfo *keyinfo, const char **why)
+{
+	struct parts parts;
+	int err = SG_ERR_KEYINFO;
+
+	*keyinfo = (struct sg_keyinfo){ 0 };
+	*why = "no keyinfo element";
+	if (!sg_xml_is(element, "keyinfo", SG_NS_PUBKEY))
+		goto out;
+	err = find_parts(element, &parts, why);
+	if (err)
+		goto out;
+	*why = "the name is not 40 hex digits";
+	err = take_name(parts.name, &keyinfo->name);
+	if (err)
+		goto out;
+	err = decode_data(&parts, keyinfo, why);
+	if (err)
+		goto out;
+	err = decode_signatures(element, parts.signature_count, keyinfo);
+	if (err)
+		goto out;
+	keyinfo->xml = sg_xml_to_string(element);
+	if (!keyinfo->xml)
+		err = SG_ERR_NOMEM;
+out:
+	if (!err) {
+		*why = NULL;
+		return 0;
+	}
+	sg_layout_clear(&sg_layout_keyinfo, keyinfo);
+	if (err == SG_ERR_NOMEM)
+		*why = "out of memory";
+	return err == SG_ERR_FORMAT ? SG_ERR_KEYINFO : err;
+}
