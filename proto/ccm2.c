@@ -189,8 +189,8 @@ static int zone_offset(const char *text, int *offset)
 static int normalise_time(const char *text, char out[32])
 {
 	static const char form[] = "dddd-dd-ddTdd:dd:dd";
-	struct tm tm = { 0 };
-	int offset, day;
+	struct tm tm = { 0 }, date = { 0 };
+	int offset;
 	time_t when;
 
 	for (size_t i = 0; form[i]; i++) {
@@ -199,12 +199,16 @@ static int normalise_time(const char *text, char out[32])
 	}
 	tm.tm_year = two_digits(text) * 100 + two_digits(text + 2) - 1900;
 	tm.tm_mon = two_digits(text + 5) - 1;
-	day = tm.tm_mday = two_digits(text + 8);
+	tm.tm_mday = two_digits(text + 8);
 	tm.tm_hour = two_digits(text + 11);
 	tm.tm_min = two_digits(text + 14);
 	tm.tm_sec = two_digits(text + 17);
-	if (tm.tm_mon < 0 || tm.tm_mon > 11 || day < 1 || tm.tm_hour > 23 || tm.tm_min > 59 ||
-	    tm.tm_sec > 60)
+	date.tm_year = tm.tm_year;
+	date.tm_mon = tm.tm_mon;
+	date.tm_mday = tm.tm_mday;
+	timegm(&date); /* makes a day of the next month out of February 30 */
+	if (date.tm_mon != tm.tm_mon || date.tm_mday != tm.tm_mday || tm.tm_hour > 23 ||
+	    tm.tm_min > 59 || tm.tm_sec > 60)
 		return 0;
 	text += sizeof(form) - 1;
 	if (*text == '.') {
@@ -216,10 +220,7 @@ static int normalise_time(const char *text, char out[32])
 	}
 	if (!zone_offset(text, &offset))
 		return 0;
-	when = timegm(&tm);
-	if (tm.tm_mday != day && tm.tm_sec != 0) /* February 30 */
-		return 0;
-	when -= offset;
+	when = timegm(&tm) - offset;
 	return gmtime_r(&when, &tm) && strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0;
 }
 

@@ -4,6 +4,11 @@
 #ifndef SG_PROTO_VERDICT_H
 #define SG_PROTO_VERDICT_H
 
+#include <stddef.h>
+#include <time.h>
+
+#include <openssl/types.h>
+
 #include "error.h"
 #include "msg.h"
 
@@ -46,7 +51,7 @@ void sg_verdict_clear(struct sg_verdict *verdict);
 enum sg_signature_verdict sg_verdict_check(EVP_PKEY *issuer, const char *method,
     const struct sg_blob *subject, const struct sg_blob *value);
 
-const char *sg_signature_verdict_name(enum sg_signature_verdict verdict); /* "good", "bad", ... */
+const char *sg_signature_verdict_name(enum sg_signature_verdict verdict); /* "good", "bad", "unknown method", "unknown issuer", "self" */
 const char *sg_grade_name(enum sg_grade grade); /* "none", "sha-1 only", "sha-256", "bad" */
 
 #endif

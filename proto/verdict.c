@@ -1,0 +1,325 @@
+#include "verdict.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include "keyinfo.h"
+#include "x509.h"
+
+/* RSA keys outside these are judged by no method: smaller ones are within reach of factoring, larger
+ * ones only cost time, and 10,000 signatures may stand on one key. */
+#define RSA_BITS_MIN	  1024
+#define RSA_BITS_MAX	  8192
+#define RSA_EXPONENT_BITS 64
+
+#define SHA1_LEN 20
+
+/* DER of DigestInfo up to the digest, RFC 8017 9.2 note 1. */
+static const unsigned char sha1_prefix[] = { 0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03,
+	0x02, 0x1a, 0x05, 0x00, 0x04, 0x14 };
+
+static int is_good_rsa(EVP_PKEY *key)
+{
+	BIGNUM *exponent = NULL;
+	int bits, good;
+
+	if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
+		return 0;
+	bits = EVP_PKEY_get_bits(key);
+	if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX)
+		return 0;
+	if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent) != 1)
+		return 0;
+	good = BN_num_bits(exponent) <= RSA_EXPONENT_BITS;
+	BN_free(exponent);
+	return good;
+}
+
+static int is_good_ec(EVP_PKEY *key)
+{
+	char name[16];
+	const char *algorithm = sg_x509_key_algorithm(key, name);
+
+	return strcmp(algorithm, "p256") == 0 || strcmp(algorithm, "p384") == 0 ||
+	    strcmp(algorithm, "p521") == 0;
+}
+
+/*
+ * K5 without OpenSSL's own SHA-1 signature check, which a system policy may have switched off: the
+ * padding is taken off with no digest named, and what is left must be our DigestInfo, all of it.
+ */
+static int verify_rsa_sha1(
+    EVP_PKEY *key, const struct sg_blob *subject, const struct sg_blob *value)
+{
+	unsigned char expected[sizeof(sha1_prefix) + SHA1_LEN];
+	unsigned char recovered[RSA_BITS_MAX / 8];
+	size_t len = sizeof(recovered);
+	EVP_PKEY_CTX *ctx;
+	int good = 0;
+
+	if (value->len != (size_t)EVP_PKEY_get_size(key))
+		return 0;
+	memcpy(expected, sha1_prefix, sizeof(sha1_prefix));
+	if (EVP_Digest(subject->data, subject->len, expected + sizeof(sha1_prefix), NULL,
+		EVP_sha1(), NULL) != 1)
+		return 0;
+	ctx = EVP_PKEY_CTX_new(key, NULL);
+	if (ctx && EVP_PKEY_verify_recover_init(ctx) == 1 &&
+	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
+	    EVP_PKEY_verify_recover(ctx, recovered, &len, value->data, value->len) == 1)
+		good = len == sizeof(expected) && CRYPTO_memcmp(recovered, expected, len) == 0;
+	EVP_PKEY_CTX_free(ctx);
+	return good;
+}
+
+static int verify_sha256(EVP_PKEY *key, const struct sg_blob *subject, const struct sg_blob *value)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	int good;
+
+	good = ctx && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
+	    EVP_DigestVerify(ctx, value->data, value->len, subject->data, subject->len) == 1;
+	EVP_MD_CTX_free(ctx);
+	return good;
+}
+
+static const struct method {
+	const char *name;
+	int (*fits)(EVP_PKEY *key);
+	int (*verify)(EVP_PKEY *key, const struct sg_blob *subject, const struct sg_blob *value);
+	enum sg_grade grade;
+} methods[] = {
+	{ "RSA-SHA1", is_good_rsa, verify_rsa_sha1, SG_GRADE_SHA1 },
+	{ "RSA-SHA256", is_good_rsa, verify_sha256, SG_GRADE_SHA256 },
+	{ "ECDSA-SHA256", is_good_ec, verify_sha256, SG_GRADE_SHA256 },
+};
+
+static const struct method *find_method(const char *name)
+{
+	for (size_t i = 0; name && i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (strcmp(methods[i].name, name) == 0)
+			return &methods[i];
+	}
+	return NULL;
+}
+
+enum sg_signature_verdict sg_verdict_check(EVP_PKEY *issuer, const char *method,
+    const struct sg_blob *subject, const struct sg_blob *value)
+{
+	const struct method *found = find_method(method);
+	enum sg_signature_verdict verdict = SG_SIG_UNKNOWN_METHOD;
+
+	if (!found)
+		return verdict;
+	ERR_set_mark();
+	if (found->fits(issuer))
+		verdict = found->verify(issuer, subject, value) ? SG_SIG_GOOD : SG_SIG_BAD;
+	ERR_pop_to_mark();
+	return verdict;
+}
+
+/* ---- issuers ---- */
+
+/* A possible issuer; its certificate is parsed when a signature first names it. */
+struct issuer {
+	const struct sg_keyinfo *keyinfo;
+	X509 *cert;
+	int tried;
+};
+
+struct issuers {
+	struct issuer *list; /* by name */
+	size_t count;
+};
+
+static int compare_issuers(const void *a, const void *b)
+{
+	const struct issuer *left = a, *right = b;
+
+	return strcmp(left->keyinfo->name, right->keyinfo->name);
+}
+
+static int compare_name(const void *name, const void *issuer)
+{
+	return strcmp(name, ((const struct issuer *)issuer)->keyinfo->name);
+}
+
+static int issuers_init(struct issuers *issuers, const struct sg_keyinfo *keys, size_t count)
+{
+	*issuers = (struct issuers){ 0 };
+	if (count == 0)
+		return 0;
+	issuers->list = calloc(count, sizeof(*issuers->list));
+	if (!issuers->list)
+		return SG_ERR_NOMEM;
+	for (size_t i = 0; i < count; i++) {
+		if (keys[i].kind == SG_KEYINFO_X509 && keys[i].name)
+			issuers->list[issuers->count++].keyinfo = &keys[i];
+	}
+	if (issuers->count > 1)
+		qsort(issuers->list, issuers->count, sizeof(*issuers->list), compare_issuers);
+	return 0;
+}
+
+static void issuers_clear(struct issuers *issuers)
+{
+	for (size_t i = 0; i < issuers->count; i++)
+		X509_free(issuers->list[i].cert);
+	free(issuers->list);
+}
+
+/* The certificate, if it has the keyinfo's name: who fills the struct is not believed (K2). */
+static X509 *load_cert(const struct sg_keyinfo *keyinfo)
+{
+	X509 *cert = NULL;
+	char *name;
+
+	if (keyinfo->kind != SG_KEYINFO_X509 || !keyinfo->name)
+		return NULL;
+	name = sg_keyinfo_name_x509(&keyinfo->data);
+	if (name && strcmp(name, keyinfo->name) == 0 && sg_x509_cert_parse(&keyinfo->data, &cert))
+		cert = NULL;
+	free(name);
+	return cert;
+}
+
+static EVP_PKEY *find_issuer(const struct issuers *issuers, const char *name)
+{
+	struct issuer *issuer;
+
+	if (!name || issuers->count == 0)
+		return NULL;
+	issuer = bsearch(name, issuers->list, issuers->count, sizeof(*issuers->list), compare_name);
+	if (!issuer)
+		return NULL;
+	if (!issuer->tried)
+		issuer->cert = load_cert(issuer->keyinfo);
+	issuer->tried = 1;
+	return issuer->cert ? X509_get0_pubkey(issuer->cert) : NULL;
+}
+
+/* ---- judging ---- */
+
+static enum sg_signature_verdict judge_signature(const struct sg_keyinfo *subject,
+    EVP_PKEY *subject_key, const struct issuers *issuers, const struct sg_signature *signature)
+{
+	EVP_PKEY *issuer;
+
+	if (signature->issuer && subject->name && strcmp(signature->issuer, subject->name) == 0)
+		return SG_SIG_SELF;
+	issuer = find_issuer(issuers, signature->issuer);
+	if (!issuer)
+		return SG_SIG_UNKNOWN_ISSUER;
+	if (!subject_key) /* nothing that these methods sign */
+		return SG_SIG_UNKNOWN_METHOD;
+	if (EVP_PKEY_eq(issuer, subject_key) == 1) /* the same key in another certificate */
+		return SG_SIG_SELF;
+	return sg_verdict_check(issuer, signature->method, &subject->data, &signature->value);
+}
+
+/* BAD is the greatest, so that nothing outweighs it. */
+static void raise_grade(
+    struct sg_verdict *verdict, enum sg_signature_verdict signature, const char *method)
+{
+	enum sg_grade grade = SG_GRADE_NONE;
+
+	if (signature == SG_SIG_BAD)
+		grade = SG_GRADE_BAD;
+	else if (signature == SG_SIG_GOOD)
+		grade = find_method(method)->grade;
+	if (grade > verdict->grade)
+		verdict->grade = grade;
+}
+
+static int is_expired(const X509 *cert, time_t now)
+{
+	time_t before = now - 1; /* X509_cmp_time() counts equal as before */
+
+	return X509_cmp_time(X509_get0_notBefore(cert), &now) != -1 ||
+	    X509_cmp_time(X509_get0_notAfter(cert), &before) != 1;
+}
+
+int sg_verdict_judge(const struct sg_keyinfo *subject, const struct sg_keyinfo *issuers,
+    size_t issuer_count, time_t now, struct sg_verdict *verdict)
+{
+	struct issuers index = { 0 };
+	size_t count = subject->signature_count;
+	EVP_PKEY *key;
+	X509 *cert;
+	int err = 0;
+
+	*verdict = (struct sg_verdict){ 0 };
+	ERR_set_mark();
+	cert = load_cert(subject);
+	key = cert ? X509_get0_pubkey(cert) : NULL;
+	if (cert)
+		verdict->expired = is_expired(cert, now);
+	if (count == 0)
+		goto out;
+	err = issuers_init(&index, issuers, issuer_count);
+	if (err)
+		goto out;
+	verdict->signatures = calloc(count, sizeof(*verdict->signatures));
+	if (!verdict->signatures) {
+		err = SG_ERR_NOMEM;
+		goto out;
+	}
+	verdict->signature_count = count;
+	for (size_t i = 0; i < count; i++) {
+		verdict->signatures[i] =
+		    judge_signature(subject, key, &index, &subject->signatures[i]);
+		raise_grade(verdict, verdict->signatures[i], subject->signatures[i].method);
+	}
+out:
+	issuers_clear(&index);
+	X509_free(cert);
+	ERR_pop_to_mark();
+	if (err)
+		sg_verdict_clear(verdict);
+	return err;
+}
+
+void sg_verdict_clear(struct sg_verdict *verdict)
+{
+	free(verdict->signatures);
+	*verdict = (struct sg_verdict){ 0 };
+}
+
+const char *sg_signature_verdict_name(enum sg_signature_verdict verdict)
+{
+	switch (verdict) {
+	case SG_SIG_GOOD:
+		return "good";
+	case SG_SIG_BAD:
+		return "bad";
+	case SG_SIG_UNKNOWN_METHOD:
+		return "unknown method";
+	case SG_SIG_UNKNOWN_ISSUER:
+		return "unknown issuer";
+	case SG_SIG_SELF:
+		return "self";
+	}
+	return "unknown method";
+}
+
+const char *sg_grade_name(enum sg_grade grade)
+{
+	switch (grade) {
+	case SG_GRADE_NONE:
+		return "none";
+	case SG_GRADE_SHA1:
+		return "sha-1 only";
+	case SG_GRADE_SHA256:
+		return "sha-256";
+	case SG_GRADE_BAD:
+		return "bad";
+	}
+	return "none";
+}
