@@ -1,0 +1,193 @@
+#include "agent.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "print.h"
+
+/* Told once, when a call takes longer than this. */
+#define PATIENCE_SECONDS 1
+
+static char waiting_line[160];
+static volatile sig_atomic_t waiting_len;
+
+/* The client library waits in the kernel: only a signal comes through. */
+static void tell_waiting(int number)
+{
+	int saved = errno;
+
+	(void)number;
+	if (write(STDERR_FILENO, waiting_line, (size_t)waiting_len) < 0)
+		waiting_len = 0;
+	errno = saved;
+}
+
+static void set_timer(time_t seconds)
+{
+	const struct itimerval timer = { .it_value.tv_sec = seconds };
+
+	(void)setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void start_waiting(const struct sg_cli *cli, int pinentry)
+{
+	struct sigaction action = { .sa_handler = tell_waiting, .sa_flags = SA_RESTART };
+	int n;
+
+	if (sg_args_has(&cli->args, SG_OPT_JSON) || !isatty(STDERR_FILENO))
+		return;
+	n = snprintf(waiting_line, sizeof(waiting_line), "signet: waiting for %s%s...\n",
+	    cli->command->waits != NULL ? cli->command->waits : "the agent",
+	    pinentry ? " (or for the PIN, in its own window or prompt)" : "");
+	waiting_len = n < (int)sizeof(waiting_line) ? n : 0;
+	sigaction(SIGALRM, &action, NULL);
+	set_timer(PATIENCE_SECONDS);
+}
+
+static int connect_agent(struct sg_cli *cli)
+{
+	const char *path = cli->args.value[SG_OPT_SOCKET];
+	char *own = NULL;
+	int rc = 0;
+
+	if (cli->client != NULL)
+		return 0;
+	if (path == NULL)
+		path = own = sg_client_socket_path();
+	rc = path != NULL ? sg_client_connect(path, &cli->client) : SG_ERR_NOMEM;
+	if (rc == SG_ERR_AGENT_ABSENT)
+		rc = sg_cli_fail(cli, rc, NULL, "no agent listens on %s", path);
+	else if (rc == SG_ERR_DENIED)
+		rc = sg_cli_fail(cli, rc,
+		    "Use the socket of your own agent; SIGNET_SOCK names another.",
+		    "the socket %s belongs to another user", path);
+	else if (rc != 0)
+		rc = sg_cli_fail(cli, rc, NULL, "the agent's socket %s cannot be used",
+		    path != NULL ? path : "");
+	free(own);
+	return rc;
+}
+
+/* What went wrong between us and the agent, as opposed to what it answered. */
+static int fail_transport(struct sg_cli *cli, int rc, const char *message)
+{
+	if (rc == SG_ERR_IO)
+		return sg_cli_fail(cli, SG_ERR_AGENT_ABSENT,
+		    "See its log for the cause, start it again if it has ended, then try again.",
+		    "the agent went away during the call");
+	if (rc == SG_ERR_LIMIT)
+		return sg_cli_fail(
+		    cli, rc, NULL, "the %s is larger than a message may be", message);
+	return sg_cli_fail(cli, rc, NULL, "the %s cannot be understood", message);
+}
+
+static void show_progress(const struct sg_cli *cli, const json_t *progress)
+{
+	const char *text = sg_member(progress, "text", NULL);
+
+	if (text == NULL || sg_args_has(&cli->args, SG_OPT_JSON))
+		return;
+	fputs("signet: ", stderr);
+	sg_print_text(stderr, text);
+	fputc('\n', stderr);
+}
+
+/* Replies up to the last one. */
+static int wait_reply(struct sg_cli *cli, json_t **reply)
+{
+	char *error = NULL;
+	int continues = 0, rc;
+
+	do {
+		json_decref(*reply);
+		*reply = NULL;
+		rc = sg_client_reply(cli->client, reply, &error, &continues);
+		set_timer(0);
+		if (rc != 0)
+			return fail_transport(cli, rc, "agent's answer");
+		if (error != NULL) {
+			rc = sg_cli_fail_reply(cli, error, *reply);
+			*reply = NULL;
+			return rc;
+		}
+		if (continues)
+			show_progress(cli, *reply);
+	} while (continues);
+	return 0;
+}
+
+static int call_once(struct sg_cli *cli, const char *method, const json_t *parameters,
+    unsigned flags, json_t **reply)
+{
+	struct sg_call_fds fds = { .count = 0 };
+	json_t *copy = json_deep_copy(parameters);
+	char full[64];
+	int rc = copy != NULL ? 0 : SG_ERR_NOMEM;
+
+	*reply = NULL;
+	(void)snprintf(full, sizeof(full), "org.signet.Agent.%s", method);
+	if (rc == 0 && (flags & SG_CALL_PIN) != 0)
+		rc = sg_secret_args_pin(cli, copy, &fds);
+	if (rc == 0 && (flags & SG_CALL_PASSWORD) != 0)
+		rc = sg_secret_args_password(cli, copy, &fds);
+	if (rc == 0)
+		rc = connect_agent(cli);
+	if (rc == 0) {
+		start_waiting(
+		    cli, json_object_get(json_object_get(copy, "pin"), "pinentry") != NULL);
+		rc = sg_client_call(
+		    cli->client, full, copy, fds.fds, fds.count, (flags & SG_CALL_MORE) != 0);
+		copy = NULL;
+		if (rc != 0)
+			rc = fail_transport(cli, rc, "call");
+		else
+			rc = wait_reply(cli, reply);
+		set_timer(0);
+	}
+	json_decref(copy);
+	sg_call_fds_close(&fds);
+	return rc;
+}
+
+int sg_agent_call(struct sg_cli *cli, const char *method, json_t *parameters, unsigned flags,
+    const char *account, json_t **reply)
+{
+	int rc;
+
+	*reply = NULL;
+	if (parameters == NULL)
+		return sg_cli_fail(
+		    cli, SG_ERR_ARG, "Write it in UTF-8.", "an argument is not valid UTF-8");
+	rc = call_once(cli, method, parameters, flags, reply);
+	if (rc == SG_ERR_PASSWORD_NEEDED && (flags & SG_CALL_PASSWORD) != 0 && account != NULL) {
+		int asked = sg_secret_args_ask(cli, account);
+
+		if (asked == 1) {
+			sg_cli_forget(cli);
+			rc = call_once(cli, method, parameters, flags, reply);
+		}
+	}
+	json_decref(parameters);
+	return rc;
+}
+
+int sg_agent_call_named(struct sg_cli *cli, const char *method, const char *member,
+    const char *text, unsigned flags, json_t **reply)
+{
+	char *name = NULL;
+	int rc;
+
+	*reply = NULL;
+	rc = sg_secret_args_name(cli, text, &name);
+	if (rc == 0)
+		rc = sg_agent_call(
+		    cli, method, json_pack("{s:s}", member, name), flags, NULL, reply);
+	free(name);
+	return rc;
+}

@@ -1,0 +1,34 @@
+/*
+ * Calls of the agent, and what a person is told meanwhile.
+ */
+#ifndef SG_CLI_AGENT_H
+#define SG_CLI_AGENT_H
+
+#include <jansson.h>
+
+#include "cli.h"
+#include "error.h"
+
+enum sg_call_flag {
+	SG_CALL_PIN = 1, /* the method takes a PIN's source */
+	SG_CALL_PASSWORD =
+	    2,		  /* the method takes a password; it is asked for when the agent wants it */
+	SG_CALL_MORE = 4, /* progress replies are wanted, and are shown on stderr */
+};
+
+/*
+ * Calls a method (its short name) and waits for the end of it. The parameters are taken over; NULL is
+ * an error (an argument was no UTF-8). account, or NULL, is whose password may be asked for. The
+ * reply's parameters are new. Every failure is noted in cli.
+ */
+SG_MUST_USE int sg_agent_call(struct sg_cli *cli, const char *method, json_t *parameters,
+    unsigned flags, const char *account, json_t **reply);
+
+/*
+ * The same for a method whose parameter `member` names a token or key as the person wrote it: a query
+ * is cut off a URI, and may name the PIN's source (sg_secret_args_name()).
+ */
+SG_MUST_USE int sg_agent_call_named(struct sg_cli *cli, const char *method, const char *member,
+    const char *text, unsigned flags, json_t **reply);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * What each command does and how its result is shown: see struct sg_command.
+ */
+#ifndef SG_CLI_CMD_H
+#define SG_CLI_CMD_H
+
+#include "command.h"
+
+/* cmd_token.c */
+sg_command_run_fn sg_token_list, sg_token_show, sg_token_unlock, sg_token_lock;
+sg_command_show_fn sg_token_list_show, sg_token_show_show, sg_token_lock_show;
+
+/* cmd_key.c */
+sg_command_run_fn sg_key_new, sg_key_list, sg_key_show, sg_csr, sg_sign;
+sg_command_show_fn sg_key_new_show, sg_key_list_show, sg_key_show_show, sg_csr_show, sg_sign_show;
+
+/* cmd_verify.c */
+sg_command_run_fn sg_verify;
+sg_command_show_fn sg_verify_show;
+
+/* cmd_account.c */
+sg_command_run_fn sg_account_add, sg_account_list, sg_account_show, sg_account_remove,
+    sg_account_connect, sg_account_disconnect;
+sg_command_show_fn sg_account_list_show, sg_account_show_show, sg_account_remove_show;
+
+/* cmd_cert.c */
+sg_command_run_fn sg_enrol, sg_cert_list, sg_cert_revoke;
+sg_command_show_fn sg_enrol_show, sg_cert_list_show, sg_cert_revoke_show;
+
+/* cmd_publish.c */
+sg_command_run_fn sg_publish, sg_keyring_fetch;
+sg_command_show_fn sg_publish_show, sg_keyring_fetch_show;
+
+/* cmd_status.c */
+sg_command_run_fn sg_status;
+sg_command_show_fn sg_status_show;
+
+#endif

@@ -1,0 +1,168 @@
+#include "cmd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "ask.h"
+#include "ccm2.h"
+#include "files.h"
+#include "print.h"
+#include "show.h"
+#include "text.h"
+
+static int write_certificate(struct sg_cli *cli, struct sg_file_out *out, const json_t *result)
+{
+	struct sg_blob der = { 0 };
+	int rc;
+
+	if (out->path == NULL)
+		return 0;
+	rc = sg_base64_decode(
+	    sg_member(json_object_get(result, "certificate"), "der", ""), SG_CCM2_DER_MAX, &der);
+	if (rc != 0)
+		rc = sg_cli_fail(cli, rc, NULL, "the agent's answer holds no certificate");
+	else
+		rc = sg_file_out_write(cli, out, der.data, der.len);
+	sg_blob_clear(&der);
+	return rc;
+}
+
+int sg_enrol(struct sg_cli *cli, json_t **result)
+{
+	const struct sg_args *args = &cli->args;
+	const char *jid = args->operands[0];
+	struct sg_file_out out = { 0 };
+	char *key = NULL;
+	int rc = sg_secret_args_name(cli, args->value[SG_OPT_KEY], &key);
+
+	if (rc == 0)
+		rc = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
+	if (rc == 0)
+		rc = sg_agent_call(cli, "Enrol",
+		    json_pack("{s:s, s:s, s:s*}", "jid", jid, "key", key, "name",
+			args->value[SG_OPT_NAME]),
+		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_MORE, jid, result);
+	if (rc == 0)
+		rc = write_certificate(cli, &out, *result);
+	sg_file_out_clear(&out);
+	free(key);
+	return rc;
+}
+
+void sg_enrol_show(const struct sg_cli *cli, const json_t *result)
+{
+	const json_t *certificate = json_object_get(result, "certificate");
+	const json_t *account = json_object_get(result, "account");
+
+	(void)cli;
+	if (json_is_object(certificate))
+		sg_show_certificate(certificate);
+	sg_print_member("account", account, "jid");
+	sg_print_member("login", account, "mechanism");
+}
+
+static int list(struct sg_cli *cli, json_t **result)
+{
+	const char *jid = cli->args.operands[0];
+
+	return sg_agent_call(cli, "ListCertificates", json_pack("{s:s}", "jid", jid),
+	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+}
+
+int sg_cert_list(struct sg_cli *cli, json_t **result)
+{
+	return list(cli, result);
+}
+
+static void show_issued(const json_t *issued)
+{
+	const json_t *certificate = json_object_get(issued, "certificate");
+	const char *used = sg_member(issued, "used", "unknown");
+	char *users = sg_member_list(issued, "users");
+
+	sg_print_member("name", issued, "name");
+	sg_print_member("sha256", certificate, "sha256");
+	sg_print_member("valid until", certificate, "not_after");
+	if (strcmp(used, "at") == 0)
+		used = sg_member(issued, "last_used", "at an unknown time");
+	else if (strcmp(used, "unknown") == 0)
+		used = "at an unknown time";
+	sg_print_field("last used", used);
+	if (json_array_size(json_object_get(issued, "users")) > 0)
+		sg_print_field("in use by", users);
+	if (json_is_true(json_object_get(issued, "own")))
+		sg_print_field("ours", "yes, this agent logs in with it");
+	free(users);
+}
+
+void sg_cert_list_show(const struct sg_cli *cli, const json_t *result)
+{
+	const json_t *certificates = json_object_get(result, "certificates"), *issued;
+	size_t i;
+
+	(void)cli;
+	if (json_array_size(certificates) == 0)
+		puts("The server lists no certificate.");
+	json_array_foreach(certificates, i, issued)
+	{
+		if (i > 0)
+			putchar('\n');
+		show_issued(issued);
+	}
+}
+
+/* "current": the certificate that the account logs in with. *sha256 borrows from *listed. */
+static int find_current(struct sg_cli *cli, json_t **listed, const char **sha256)
+{
+	const json_t *issued;
+	size_t i;
+	int rc = list(cli, listed);
+
+	*sha256 = NULL;
+	if (rc != 0)
+		return rc;
+	json_array_foreach(json_object_get(*listed, "certificates"), i, issued)
+	{
+		if (!json_is_true(json_object_get(issued, "own")))
+			continue;
+		if (*sha256 != NULL)
+			return sg_cli_fail(cli, SG_ERR_ARG,
+			    "Name one by its fingerprint; `signet cert list` shows them.",
+			    "more than one of the listed certificates is this agent's own");
+		*sha256 = sg_member(json_object_get(issued, "certificate"), "sha256", NULL);
+	}
+	if (*sha256 == NULL)
+		return sg_cli_fail(cli, SG_ERR_KEY_ABSENT,
+		    "`signet cert list` shows what there is.",
+		    "none of the listed certificates is the account's current one");
+	return 0;
+}
+
+int sg_cert_revoke(struct sg_cli *cli, json_t **result)
+{
+	const char *jid = cli->args.operands[0], *fingerprint = cli->args.operands[1];
+	json_t *listed = NULL;
+	int rc = 0;
+
+	if (strcmp(fingerprint, "current") == 0)
+		rc = find_current(cli, &listed, &fingerprint);
+	if (rc == 0)
+		rc = sg_ask_yes(cli,
+		    "Revoke the certificate %s of %s? Whoever uses it is logged out, for good.",
+		    fingerprint, jid);
+	if (rc == 0)
+		rc = sg_agent_call(cli, "RevokeCertificate",
+		    json_pack("{s:s, s:s}", "jid", jid, "fingerprint", fingerprint),
+		    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+	json_decref(listed);
+	return rc;
+}
+
+void sg_cert_revoke_show(const struct sg_cli *cli, const json_t *result)
+{
+	(void)cli;
+	(void)result;
+	puts("Revoked.");
+}

@@ -1,0 +1,161 @@
+#include "cmd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "files.h"
+#include "print.h"
+#include "show.h"
+#include "text.h"
+
+#define CSR_MAX (64u << 10)
+
+int sg_key_new(struct sg_cli *cli, json_t **result)
+{
+	const struct sg_args *args = &cli->args;
+	int user = sg_args_has(args, SG_OPT_USER), rc;
+	char *token = NULL;
+
+	if (user != sg_args_has(args, SG_OPT_ACCOUNT))
+		return sg_cli_fail(cli, SG_ERR_ARG,
+		    "Give both for a user key, and none for another key.",
+		    "--user and --account belong together");
+	rc = sg_secret_args_name(cli, args->value[SG_OPT_TOKEN], &token);
+	if (rc == 0)
+		rc = sg_agent_call(cli, "NewKey",
+		    json_pack("{s:s, s:s, s:s*, s:s*, s:o*}", "token", token, "label",
+			args->value[SG_OPT_LABEL], "algorithm", args->value[SG_OPT_ALGORITHM],
+			"account", args->value[SG_OPT_ACCOUNT], "user", user ? json_true() : NULL),
+		    SG_CALL_PIN, NULL, result);
+	free(token);
+	return rc;
+}
+
+void sg_key_new_show(const struct sg_cli *cli, const json_t *result)
+{
+	const json_t *certificate = json_object_get(result, "certificate");
+
+	(void)cli;
+	sg_show_key(json_object_get(result, "key"));
+	if (json_is_object(certificate)) {
+		putchar('\n');
+		sg_show_certificate(certificate);
+	}
+}
+
+int sg_key_list(struct sg_cli *cli, json_t **result)
+{
+	if (cli->args.operand_count == 0)
+		return sg_agent_call(cli, "ListKeys", json_object(), 0, NULL, result);
+	return sg_agent_call_named(cli, "ListKeys", "selector", cli->args.operands[0], 0, result);
+}
+
+void sg_key_list_show(const struct sg_cli *cli, const json_t *result)
+{
+	(void)cli;
+	sg_show_keys(json_object_get(result, "keys"));
+}
+
+int sg_key_show(struct sg_cli *cli, json_t **result)
+{
+	return sg_agent_call_named(cli, "ShowKey", "key", cli->args.operands[0], 0, result);
+}
+
+void sg_key_show_show(const struct sg_cli *cli, const json_t *result)
+{
+	const json_t *certificates = json_object_get(result, "certificates"), *certificate;
+	size_t i;
+
+	(void)cli;
+	sg_show_key(json_object_get(result, "key"));
+	json_array_foreach(certificates, i, certificate)
+	{
+		putchar('\n');
+		sg_show_certificate(certificate);
+	}
+}
+
+/* The request as bytes; SG_ERR_FORMAT, told, when the agent's answer is none. */
+static int csr_der(struct sg_cli *cli, const json_t *result, struct sg_blob *der)
+{
+	int rc = sg_base64_decode(sg_member(result, "csr", ""), CSR_MAX, der);
+
+	if (rc != 0)
+		rc = sg_cli_fail(cli, rc, NULL, "the agent's answer holds no request");
+	return rc;
+}
+
+int sg_csr(struct sg_cli *cli, json_t **result)
+{
+	const struct sg_args *args = &cli->args;
+	struct sg_file_out out = { 0 };
+	struct sg_blob der = { 0 };
+	char *key = NULL, *pem = NULL;
+	int rc = sg_secret_args_name(cli, args->operands[0], &key);
+
+	if (rc == 0)
+		rc = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
+	if (rc == 0)
+		rc = sg_agent_call(cli, "MakeCsr",
+		    json_pack("{s:s, s:s}", "key", key, "jid", args->operands[1]), SG_CALL_PIN,
+		    NULL, result);
+	if (rc == 0)
+		rc = csr_der(cli, *result, &der);
+	if (rc == 0 && sg_args_has(args, SG_OPT_PEM)) {
+		pem = sg_pem_encode("CERTIFICATE REQUEST", &der);
+		rc = pem != NULL ? sg_file_out_write(cli, &out, pem, strlen(pem)) : SG_ERR_NOMEM;
+	} else if (rc == 0) {
+		rc = sg_file_out_write(cli, &out, der.data, der.len);
+	}
+	sg_file_out_clear(&out);
+	sg_blob_clear(&der);
+	free(pem);
+	free(key);
+	return rc;
+}
+
+void sg_csr_show(const struct sg_cli *cli, const json_t *result)
+{
+	struct sg_blob der = { 0 };
+	char *pem = NULL;
+
+	if (sg_args_has(&cli->args, SG_OPT_OUT))
+		return;
+	if (sg_base64_decode(sg_member(result, "csr", ""), CSR_MAX, &der) == 0)
+		pem = sg_pem_encode("CERTIFICATE REQUEST", &der);
+	if (pem != NULL)
+		fputs(pem, stdout);
+	free(pem);
+	sg_blob_clear(&der);
+}
+
+int sg_sign(struct sg_cli *cli, json_t **result)
+{
+	const struct sg_args *args = &cli->args;
+	const char *subject = args->operand_count > 1 ? args->operands[1] : NULL;
+	struct sg_file_out out = { 0 };
+	const char *keyinfo;
+	int rc = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
+
+	if (rc == 0)
+		rc = sg_agent_call(cli, "Sign",
+		    json_pack("{s:s, s:s*}", "account", args->operands[0], "subject", subject),
+		    SG_CALL_PIN, NULL, result);
+	if (rc == 0) {
+		keyinfo = sg_member(json_object_get(*result, "key"), "keyinfo", "");
+		rc = sg_file_out_write(cli, &out, keyinfo, strlen(keyinfo));
+	}
+	sg_file_out_clear(&out);
+	return rc;
+}
+
+void sg_sign_show(const struct sg_cli *cli, const json_t *result)
+{
+	json_t *keys = json_pack("[O]", json_object_get(result, "key"));
+
+	(void)cli;
+	sg_show_public_keys(keys);
+	json_decref(keys);
+}

@@ -1,0 +1,164 @@
+#include "cmd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "files.h"
+#include "keyinfo.h"
+#include "print.h"
+#include "show.h"
+#include "xml.h"
+
+int sg_publish(struct sg_cli *cli, json_t **result)
+{
+	const char *jid = cli->args.operands[0];
+
+	return sg_agent_call(cli, "Publish",
+	    json_pack("{s:s, s:s*}", "jid", jid, "access", cli->args.value[SG_OPT_ACCESS]),
+	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+}
+
+void sg_publish_show(const struct sg_cli *cli, const json_t *result)
+{
+	(void)cli;
+	sg_print_member("node", result, "node");
+	sg_print_member("access", result, "access");
+	putchar('\n');
+	sg_show_public_keys(json_object_get(result, "keys"));
+}
+
+/* The account to ask with: the one given, or the only one there is. New string. */
+static int own_account(struct sg_cli *cli, char **jid)
+{
+	const char *given = cli->args.value[SG_OPT_ACCOUNT];
+	const json_t *accounts;
+	json_t *reply = NULL;
+	int rc = 0;
+
+	*jid = NULL;
+	if (given == NULL) {
+		rc = sg_agent_call(cli, "ListAccounts", json_object(), 0, NULL, &reply);
+		if (rc != 0)
+			return rc;
+		accounts = json_object_get(reply, "accounts");
+		if (json_array_size(accounts) == 0)
+			rc = sg_cli_fail(
+			    cli, SG_ERR_ACCOUNT_ABSENT, NULL, "there is no account to ask with");
+		else if (json_array_size(accounts) > 1)
+			rc = sg_cli_fail(cli, SG_ERR_ARG,
+			    "Name one with --account; `signet account list` shows them.",
+			    "there is more than one account to ask with");
+		else
+			given = sg_member(json_array_get(accounts, 0), "jid", "");
+	}
+	if (rc == 0 && (*jid = strdup(given)) == NULL)
+		rc = SG_ERR_NOMEM;
+	json_decref(reply);
+	return rc;
+}
+
+static int add_keyinfo(struct sg_xml *root, const json_t *key)
+{
+	const char *text = sg_member(key, "keyinfo", "");
+	struct sg_xml *element = NULL;
+	int rc = sg_xml_parse(text, strlen(text), &element);
+
+	return rc == 0 ? sg_xml_add(root, element) : rc;
+}
+
+/* A keyinfo when there is one key; else a pubkeys element with all (XEP-0189, 'third party'). */
+static int write_keys(struct sg_cli *cli, struct sg_file_out *out, const json_t *keys)
+{
+	const char *alone = sg_member(json_array_get(keys, 0), "keyinfo", "");
+	struct sg_xml *root = NULL;
+	char *text = NULL;
+	const json_t *key;
+	size_t i;
+	int rc = 0;
+
+	if (out->path == NULL)
+		return 0;
+	if (json_array_size(keys) == 1)
+		return sg_file_out_write(cli, out, alone, strlen(alone));
+	root = sg_xml_new("pubkeys", SG_NS_PUBKEY);
+	if (root == NULL)
+		return SG_ERR_NOMEM;
+	rc = sg_xml_set_attr(root, "jid", cli->args.operands[0]);
+	json_array_foreach(keys, i, key)
+	{
+		if (rc == 0)
+			rc = add_keyinfo(root, key);
+	}
+	if (rc == 0 && (text = sg_xml_to_string(root)) == NULL)
+		rc = SG_ERR_NOMEM;
+	if (rc == 0)
+		rc = sg_file_out_write(cli, out, text, strlen(text));
+	free(text);
+	sg_xml_free(root);
+	return rc;
+}
+
+/* A bad signature on one of the keys makes the whole answer one to look at. */
+static int judge(struct sg_cli *cli, const json_t *keys)
+{
+	const json_t *key;
+	size_t i;
+
+	json_array_foreach(keys, i, key)
+	{
+		if (strcmp(sg_member(key, "grade", ""), "bad") == 0)
+			return sg_cli_fail(cli, SG_ERR_KEYINFO,
+			    "Trust none of it, and ask its owner by another way.",
+			    "a signature on %s is bad: its issuer did not make it over this key",
+			    sg_member(key, "name", "-"));
+	}
+	return 0;
+}
+
+/* The names after the account; absent when there are none: all keys. */
+static json_t *names_json(const struct sg_args *args)
+{
+	json_t *names = json_array();
+
+	for (int i = 1; i < args->operand_count; i++)
+		(void)json_array_append_new(names, json_string(args->operands[i]));
+	return names;
+}
+
+int sg_keyring_fetch(struct sg_cli *cli, json_t **result)
+{
+	const struct sg_args *args = &cli->args;
+	struct sg_file_out out = { 0 };
+	char *own = NULL;
+	int rc = own_account(cli, &own);
+
+	if (rc == 0)
+		rc = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
+	if (rc == 0)
+		rc = sg_agent_call(cli, "FetchKeys",
+		    json_pack("{s:s, s:s, s:o*}", "jid", own, "from", args->operands[0], "names",
+			args->operand_count > 1 ? names_json(args) : NULL),
+		    SG_CALL_PIN | SG_CALL_PASSWORD, own, result);
+	if (rc == 0)
+		rc = write_keys(cli, &out, json_object_get(*result, "keys"));
+	if (rc == 0)
+		rc = judge(cli, json_object_get(*result, "keys"));
+	sg_file_out_clear(&out);
+	free(own);
+	return rc;
+}
+
+void sg_keyring_fetch_show(const struct sg_cli *cli, const json_t *result)
+{
+	const json_t *keys = json_object_get(result, "keys");
+	json_int_t refused = json_integer_value(json_object_get(result, "refused"));
+
+	(void)cli;
+	if (json_array_size(keys) == 0)
+		puts("No key was found.");
+	sg_show_public_keys(keys);
+	if (refused > 0)
+		printf("\n%lld items were no good keyinfo and are left out.\n", (long long)refused);
+}

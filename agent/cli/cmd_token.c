@@ -1,0 +1,62 @@
+#include "cmd.h"
+
+#include <stdio.h>
+
+#include "agent.h"
+#include "print.h"
+#include "show.h"
+
+int sg_token_list(struct sg_cli *cli, json_t **result)
+{
+	return sg_agent_call(cli, "ListTokens", json_object(), 0, NULL, result);
+}
+
+void sg_token_list_show(const struct sg_cli *cli, const json_t *result)
+{
+	(void)cli;
+	sg_show_tokens(json_object_get(result, "tokens"));
+}
+
+int sg_token_show(struct sg_cli *cli, json_t **result)
+{
+	return sg_agent_call_named(cli, "ShowToken", "token", cli->args.operands[0], 0, result);
+}
+
+void sg_token_show_show(const struct sg_cli *cli, const json_t *result)
+{
+	const json_t *mechanisms = json_object_get(result, "mechanisms"), *mechanism;
+	size_t i;
+
+	(void)cli;
+	sg_show_token(json_object_get(result, "token"));
+	puts("mechanisms:");
+	json_array_foreach(mechanisms, i, mechanism)
+	{
+		fputs("  ", stdout);
+		sg_print_text(
+		    stdout, json_is_string(mechanism) ? json_string_value(mechanism) : "-");
+		putchar('\n');
+	}
+}
+
+int sg_token_unlock(struct sg_cli *cli, json_t **result)
+{
+	return sg_agent_call_named(
+	    cli, "Unlock", "token", cli->args.operands[0], SG_CALL_PIN, result);
+}
+
+int sg_token_lock(struct sg_cli *cli, json_t **result)
+{
+	return sg_agent_call_named(cli, "Lock", "token", cli->args.operands[0], 0, result);
+}
+
+void sg_token_lock_show(const struct sg_cli *cli, const json_t *result)
+{
+	const json_t *token = json_object_get(result, "token");
+
+	(void)cli;
+	printf("Token '");
+	sg_print_text(stdout, sg_member(token, "label", ""));
+	printf(
+	    "' is %s.\n", json_is_true(json_object_get(token, "unlocked")) ? "unlocked" : "locked");
+}

@@ -1,0 +1,362 @@
+#include "cmd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "files.h"
+#include "keyset.h"
+#include "print.h"
+#include "show.h"
+#include "verdict.h"
+#include "x509.h"
+#include "xml.h"
+
+/* How the keys of the file came out together. */
+struct tally {
+	size_t signatures;
+	size_t good_keys;
+	size_t strong_keys; /* of those, the ones with more than SHA-1 */
+	size_t
+	    from_file; /* good signatures by an issuer that was not given, but came in the file */
+	size_t unknown_issuer;
+	size_t unknown_method;
+	const char *bad; /* the name of the first key with a bad signature */
+};
+
+/* RFC 3339 in UTC, or a day alone: its first second. */
+static int time_parse(const char *text, time_t *at)
+{
+	static const char *const formats[] = { "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d" };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct tm tm = { 0 }, back;
+		const char *end = strptime(text, formats[i], &tm);
+		int day = tm.tm_mday;
+
+		if (end == NULL || *end != '\0')
+			continue;
+		*at = timegm(&tm);
+		/* strptime() takes February 31. */
+		if (gmtime_r(at, &back) != NULL && back.tm_mday == day)
+			return 0;
+	}
+	return SG_ERR_ARG;
+}
+
+/* ---- the verdict as the API's PublicKey ---- */
+
+static const char *const kind_names[] = {
+	[SG_KEYINFO_REFERENCE] = "reference",
+	[SG_KEYINFO_X509] = "x509",
+	[SG_KEYINFO_PGP] = "pgp",
+};
+static const char *const verdict_names[] = {
+	[SG_SIG_GOOD] = "good",
+	[SG_SIG_BAD] = "bad",
+	[SG_SIG_UNKNOWN_METHOD] = "unknown_method",
+	[SG_SIG_UNKNOWN_ISSUER] = "unknown_issuer",
+	[SG_SIG_SELF] = "self",
+};
+static const char *const grade_names[] = {
+	[SG_GRADE_NONE] = "none",
+	[SG_GRADE_SHA1] = "sha1",
+	[SG_GRADE_SHA256] = "sha256",
+	[SG_GRADE_BAD] = "bad",
+};
+
+/* A JSON string out of text that may hold anything; NULL stays NULL. */
+static json_t *json_text(const char *text)
+{
+	char *clean = text != NULL ? sg_text_clean(text, 1) : NULL;
+	json_t *value = clean != NULL ? json_string(clean) : NULL;
+
+	free(clean);
+	return value;
+}
+
+static json_t *jids_json(const struct sg_keyinfo *key)
+{
+	json_t *list = json_array();
+	char **jids = NULL;
+	X509 *cert = NULL;
+
+	if (key->kind == SG_KEYINFO_X509 && sg_x509_cert_parse(&key->data, &cert) == 0 &&
+	    sg_x509_cert_jids(cert, &jids, NULL) == 0)
+		for (size_t i = 0; jids != NULL && jids[i] != NULL; i++)
+			(void)json_array_append_new(list, json_text(jids[i]));
+	sg_strv_free(jids);
+	X509_free(cert);
+	return list;
+}
+
+static json_t *signatures_json(const struct sg_keyinfo *key, const struct sg_verdict *verdict)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < verdict->signature_count; i++) {
+		const struct sg_signature *signature = &key->signatures[i];
+
+		(void)json_array_append_new(list,
+		    json_pack("{s:o, s:o*, s:o*, s:s}", "issuer", json_text(signature->issuer),
+			"issuer_jid", json_text(signature->issuer_jid), "method",
+			json_text(signature->method), "verdict",
+			verdict_names[verdict->signatures[i]]));
+	}
+	return list;
+}
+
+static json_t *key_json(const struct sg_keyinfo *key, const struct sg_verdict *verdict)
+{
+	return json_pack("{s:s, s:s, s:o, s:o*, s:s, s:b, s:o}", "name", key->name, "kind",
+	    kind_names[key->kind], "jids", jids_json(key), "keyinfo", json_text(key->xml), "grade",
+	    grade_names[verdict->grade], "expired", verdict->expired, "signatures",
+	    signatures_json(key, verdict));
+}
+
+/* ---- judging ---- */
+
+static int compare_keys(const void *a, const void *b)
+{
+	return strcmp(((const struct sg_keyinfo *)a)->name, ((const struct sg_keyinfo *)b)->name);
+}
+
+/* What a file is judged by. The keys are borrowed copies, sorted by name. */
+struct bench {
+	struct sg_keyinfo *known; /* every X.509 key at hand: given, and of the file itself */
+	size_t known_count;
+	struct sg_keyinfo *given;
+	size_t given_count;
+	time_t at;
+	struct tally tally;
+	json_t *keys; /* the outcome */
+};
+
+static const struct sg_keyinfo *find_key(const struct sg_keyinfo *keys, size_t count, char *name)
+{
+	const struct sg_keyinfo wanted = { .name = name };
+
+	return count > 0 ? bsearch(&wanted, keys, count, sizeof(wanted), compare_keys) : NULL;
+}
+
+/*
+ * The issuers that the signatures of a key name: judging a file of many keys must not go through all of
+ * them for each.
+ */
+static int pick_issuers(const struct bench *bench, const struct sg_keyinfo *key,
+    struct sg_keyinfo **issuers, size_t *count)
+{
+	*count = 0;
+	*issuers = calloc((size_t)key->signature_count + 1, sizeof(**issuers));
+	if (*issuers == NULL)
+		return SG_ERR_NOMEM;
+	for (size_t i = 0; i < key->signature_count; i++) {
+		const struct sg_keyinfo *found =
+		    find_key(bench->known, bench->known_count, key->signatures[i].issuer);
+
+		if (found != NULL)
+			(*issuers)[(*count)++] = *found;
+	}
+	return 0;
+}
+
+static void count_verdict(
+    struct bench *bench, const struct sg_keyinfo *key, const struct sg_verdict *verdict)
+{
+	struct tally *tally = &bench->tally;
+
+	tally->signatures += verdict->signature_count;
+	for (size_t i = 0; i < verdict->signature_count; i++) {
+		enum sg_signature_verdict one = verdict->signatures[i];
+
+		tally->unknown_issuer += one == SG_SIG_UNKNOWN_ISSUER;
+		tally->unknown_method += one == SG_SIG_UNKNOWN_METHOD;
+		tally->from_file += one == SG_SIG_GOOD &&
+		    find_key(bench->given, bench->given_count, key->signatures[i].issuer) == NULL;
+	}
+	tally->good_keys += verdict->grade == SG_GRADE_SHA1 || verdict->grade == SG_GRADE_SHA256;
+	tally->strong_keys += verdict->grade == SG_GRADE_SHA256;
+	if (verdict->grade == SG_GRADE_BAD && tally->bad == NULL)
+		tally->bad = key->name;
+}
+
+static int judge_key(struct bench *bench, const struct sg_keyinfo *key)
+{
+	struct sg_keyinfo *issuers = NULL;
+	struct sg_verdict verdict = { 0 };
+	size_t count = 0;
+	int rc = pick_issuers(bench, key, &issuers, &count);
+
+	if (rc == 0)
+		rc = sg_verdict_judge(key, issuers, count, bench->at, &verdict);
+	if (rc == 0) {
+		count_verdict(bench, key, &verdict);
+		if (json_array_append_new(bench->keys, key_json(key, &verdict)) != 0)
+			rc = SG_ERR_NOMEM;
+	}
+	sg_verdict_clear(&verdict);
+	free(issuers);
+	return rc;
+}
+
+static void copy_x509(struct sg_keyinfo *to, size_t *count, const struct sg_keyset *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		if (from->keys[i].kind == SG_KEYINFO_X509)
+			to[(*count)++] = from->keys[i];
+}
+
+static int judge_all(
+    struct bench *bench, const struct sg_keyset *file, const struct sg_keyset *given)
+{
+	int rc = 0;
+
+	bench->known = calloc(file->count + given->count + 1, sizeof(*bench->known));
+	bench->given = calloc(given->count + 1, sizeof(*bench->given));
+	if (bench->known == NULL || bench->given == NULL)
+		rc = SG_ERR_NOMEM;
+	if (rc == 0) {
+		copy_x509(bench->given, &bench->given_count, given);
+		copy_x509(bench->known, &bench->known_count, given);
+		copy_x509(bench->known, &bench->known_count, file);
+		qsort(bench->given, bench->given_count, sizeof(*bench->given), compare_keys);
+		qsort(bench->known, bench->known_count, sizeof(*bench->known), compare_keys);
+	}
+	for (size_t i = 0; rc == 0 && i < file->count; i++)
+		rc = judge_key(bench, &file->keys[i]);
+	free(bench->known);
+	free(bench->given);
+	return rc;
+}
+
+/* The sentence of a file that does not verify; 0 when it does. */
+static int conclude(struct sg_cli *cli, const struct sg_keyset *file, const struct tally *tally)
+{
+	const struct sg_refusal *refused = file->refused;
+
+	if (file->count + file->refused_count == 0)
+		return sg_cli_fail(cli, SG_ERR_KEYINFO, "Give a keyinfo, or what holds some.",
+		    "there is no keyinfo (urn:xmpp:tmp:pubkey) in '%s'", cli->args.operands[0]);
+	if (file->refused_count > 0)
+		return sg_cli_fail(cli, SG_ERR_KEYINFO, NULL,
+		    "%zu of %zu keyinfos refused; the first, '%s': %s", file->refused_count,
+		    file->count + file->refused_count, refused->name != NULL ? refused->name : "",
+		    refused->reason);
+	if (tally->bad != NULL)
+		return sg_cli_fail(cli, SG_ERR_KEYINFO,
+		    "Trust none of it, and ask its owner by another way.",
+		    "a signature on %s is bad: its issuer did not make it over this key",
+		    tally->bad);
+	if (tally->good_keys > 0)
+		return 0;
+	if (tally->signatures == 0)
+		return sg_cli_fail(cli, SG_ERR_KEYINFO,
+		    "Compare its name with its owner by another way.",
+		    "unsigned: no key in '%s' carries a signature", cli->args.operands[0]);
+	if (tally->unknown_issuer > 0)
+		return sg_cli_fail(cli, SG_ERR_KEYINFO,
+		    "Give the issuer's certificate with --issuer.",
+		    "no signature could be checked: the key of its issuer is not at hand");
+	if (tally->unknown_method > 0)
+		return sg_cli_fail(cli, SG_ERR_KEYINFO,
+		    "Ask its owner to sign it by another method.",
+		    "no signature could be checked: its method is unknown or does not fit the key");
+	return sg_cli_fail(cli, SG_ERR_KEYINFO, "Compare its name with its owner by another way.",
+	    "signed by itself alone, and that counts for nothing");
+}
+
+static json_t *refused_json(const struct sg_keyset *file)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < file->refused_count; i++)
+		(void)json_array_append_new(list,
+		    json_pack("{s:o*, s:s}", "name", json_text(file->refused[i].name), "reason",
+			file->refused[i].reason));
+	return list;
+}
+
+/* ---- the command ---- */
+
+static int read_file(struct sg_cli *cli, const char *path, int issuer, struct sg_keyset *set)
+{
+	struct sg_blob data = { 0 };
+	const char *why = NULL;
+	int rc = sg_file_read(cli, path, SG_XML_BYTES_MAX, &data);
+
+	if (rc != 0)
+		return rc;
+	rc = issuer ? sg_keyset_add_issuer(set, &data, &why) : sg_keyset_add_xml(set, &data, &why);
+	if (rc != 0 && rc != SG_ERR_NOMEM)
+		rc = sg_cli_fail(cli, SG_ERR_KEYINFO, "Nothing of it was used.",
+		    "'%s' cannot be used: %s", path, why);
+	sg_blob_clear(&data);
+	return rc;
+}
+
+static int read_issuers(struct sg_cli *cli, struct sg_keyset *given)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < cli->args.issuer_count; i++) {
+		const char *path = cli->args.issuers[i];
+		size_t before = given->count;
+
+		rc = read_file(cli, path, 1, given);
+		if (rc == 0 && (given->count == before || given->refused_count > 0))
+			rc = sg_cli_fail(cli, SG_ERR_KEYINFO, "Nothing was judged.",
+			    "'%s' is no good issuer: %s", path,
+			    given->refused_count > 0 ? given->refused[0].reason
+						     : "it holds no key");
+	}
+	return rc;
+}
+
+int sg_verify(struct sg_cli *cli, json_t **result)
+{
+	const char *at_text = cli->args.value[SG_OPT_AT];
+	struct sg_keyset file = { 0 }, given = { 0 };
+	struct bench bench = { .at = time(NULL), .keys = json_array() };
+	int rc = 0;
+
+	if (at_text != NULL && time_parse(at_text, &bench.at) != 0)
+		rc = sg_cli_fail(cli, SG_ERR_ARG, "Write it as 2026-01-31T12:00:00Z, in UTC.",
+		    "'%s' is no time", at_text);
+	if (rc == 0)
+		rc = read_issuers(cli, &given);
+	if (rc == 0)
+		rc = read_file(cli, cli->args.operands[0], 0, &file);
+	if (rc == 0)
+		rc = judge_all(&bench, &file, &given);
+	if (rc == 0) {
+		*result = json_pack("{s:O, s:o, s:b, s:b}", "keys", bench.keys, "refused",
+		    refused_json(&file), "sha1_only",
+		    bench.tally.good_keys > bench.tally.strong_keys, "issuer_from_file",
+		    bench.tally.from_file > 0);
+		rc = *result != NULL ? conclude(cli, &file, &bench.tally) : SG_ERR_NOMEM;
+	}
+	json_decref(bench.keys);
+	sg_keyset_clear(&file);
+	sg_keyset_clear(&given);
+	return rc;
+}
+
+void sg_verify_show(const struct sg_cli *cli, const json_t *result)
+{
+	const json_t *refused = json_object_get(result, "refused"), *refusal;
+	size_t i;
+
+	(void)cli;
+	sg_show_public_keys(json_object_get(result, "keys"));
+	json_array_foreach(refused, i, refusal)
+	{
+		putchar('\n');
+		sg_print_field("name", sg_member(refusal, "name", "-"));
+		sg_print_member("refused", refusal, "reason");
+	}
+	if (json_is_true(json_object_get(result, "issuer_from_file")))
+		puts("\nThe key of an issuer came with the file itself: compare its name with its "
+		     "owner\n"
+		     "by another way, or give the certificate that you know with --issuer.");
+}

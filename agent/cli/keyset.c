@@ -1,0 +1,182 @@
+#include "keyset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+#include "keyinfo.h"
+#include "x509.h"
+#include "xml.h"
+
+void sg_keyset_clear(struct sg_keyset *set)
+{
+	for (size_t i = 0; i < set->count; i++)
+		sg_layout_clear(&sg_layout_keyinfo, &set->keys[i]);
+	for (size_t i = 0; i < set->refused_count; i++)
+		free(set->refused[i].name);
+	free(set->keys);
+	free(set->refused);
+	memset(set, 0, sizeof(*set));
+}
+
+/* Room for one more; the array doubles at each power of two. */
+static void *grow(void *array, size_t count, size_t size)
+{
+	if ((count & (count - 1)) != 0)
+		return array;
+	return reallocarray(array, count == 0 ? 1 : count * 2, size);
+}
+
+/* Takes over the keyinfo. */
+static int add_key(struct sg_keyset *set, struct sg_keyinfo *key)
+{
+	struct sg_keyinfo *keys = grow(set->keys, set->count, sizeof(*keys));
+
+	if (keys == NULL) {
+		sg_layout_clear(&sg_layout_keyinfo, key);
+		return SG_ERR_NOMEM;
+	}
+	set->keys = keys;
+	set->keys[set->count++] = *key;
+	memset(key, 0, sizeof(*key));
+	return 0;
+}
+
+static int add_refusal(struct sg_keyset *set, const struct sg_xml *element, const char *reason)
+{
+	const struct sg_xml *name = sg_xml_child(element, "name", NULL);
+	struct sg_refusal *refused = grow(set->refused, set->refused_count, sizeof(*refused));
+
+	if (refused == NULL)
+		return SG_ERR_NOMEM;
+	set->refused = refused;
+	refused += set->refused_count++;
+	refused->name = name != NULL ? sg_xml_text(name) : NULL;
+	refused->reason = reason;
+	return 0;
+}
+
+/* The decoder drops a signature that cannot be read; who judges a file must hear of it. */
+static int has_broken_signature(const struct sg_xml *element, const struct sg_keyinfo *key)
+{
+	uint32_t count = 0;
+
+	for (const struct sg_xml *child = sg_xml_first(element); child != NULL;
+	     child = sg_xml_next(child))
+		count += sg_xml_is(child, "signature", SG_NS_PUBKEY) != 0;
+	return count != key->signature_count;
+}
+
+static int add_keyinfo(struct sg_keyset *set, const struct sg_xml *element, const char *item_id)
+{
+	struct sg_keyinfo key = { 0 };
+	const char *why = NULL;
+	int rc = sg_keyinfo_decode(element, &key, &why);
+
+	if (rc == SG_ERR_NOMEM)
+		return rc;
+	if (rc == 0 && item_id != NULL && strcmp(item_id, key.name) != 0) {
+		rc = SG_ERR_KEYINFO;
+		why = "the id of its item is not its name";
+	} else if (rc == 0 && has_broken_signature(element, &key)) {
+		rc = SG_ERR_KEYINFO;
+		why = "a signature in it cannot be read";
+	}
+	if (rc == 0)
+		return add_key(set, &key);
+	sg_layout_clear(&sg_layout_keyinfo, &key);
+	return add_refusal(set, element, why != NULL ? why : sg_err_text(rc));
+}
+
+/* The depth is bounded by the parser (SG_XML_DEPTH_MAX). */
+static int collect(
+    struct sg_keyset *set, const struct sg_xml *element, const char *item_id, const char **why)
+{
+	int rc = 0;
+
+	if (sg_xml_is(element, "keyinfo", SG_NS_PUBKEY)) {
+		if (set->count + set->refused_count < SG_KEYSET_MAX)
+			return add_keyinfo(set, element, item_id);
+		*why = "it holds too many keys";
+		return SG_ERR_LIMIT;
+	}
+	item_id = strcmp(sg_xml_name(element), "item") == 0 ? sg_xml_attr(element, "id") : NULL;
+	for (const struct sg_xml *child = sg_xml_first(element); rc == 0 && child != NULL;
+	     child = sg_xml_next(child))
+		rc = collect(set, child, item_id, why);
+	return rc;
+}
+
+int sg_keyset_add_xml(struct sg_keyset *set, const struct sg_blob *text, const char **why)
+{
+	struct sg_xml *root = NULL;
+	int rc = sg_xml_parse((const char *)text->data, text->len, &root);
+
+	*why = rc == SG_ERR_LIMIT ? "it is too large or too deep" : "it is not well-formed XML";
+	if (rc == 0)
+		rc = collect(set, root, NULL, why);
+	sg_xml_free(root);
+	return rc;
+}
+
+static int add_certificate(struct sg_keyset *set, const struct sg_blob *der)
+{
+	struct sg_keyinfo key = { .kind = SG_KEYINFO_X509 };
+	int rc = sg_blob_set(&key.data, der->data, der->len);
+
+	if (rc != 0)
+		return rc;
+	key.name = sg_keyinfo_name_x509(der);
+	if (key.name == NULL) {
+		sg_layout_clear(&sg_layout_keyinfo, &key);
+		return SG_ERR_NOMEM;
+	}
+	return add_key(set, &key);
+}
+
+static int add_pem(struct sg_keyset *set, const struct sg_blob *data, const char **why)
+{
+	BIO *bio = data->len <= INT32_MAX ? BIO_new_mem_buf(data->data, (int)data->len) : NULL;
+	size_t before = set->count;
+	int rc = bio != NULL ? 0 : SG_ERR_NOMEM;
+	X509 *cert;
+
+	while (rc == 0 && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+		struct sg_blob der = { 0 };
+
+		rc = set->count < SG_KEYSET_MAX ? sg_x509_cert_der(cert, &der) : SG_ERR_LIMIT;
+		if (rc == 0)
+			rc = add_certificate(set, &der);
+		sg_blob_clear(&der);
+		X509_free(cert);
+	}
+	*why = "it holds no certificate that can be read";
+	if (rc == 0 &&
+	    (set->count == before || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE))
+		rc = SG_ERR_FORMAT;
+	ERR_clear_error();
+	BIO_free(bio);
+	return rc;
+}
+
+int sg_keyset_add_issuer(struct sg_keyset *set, const struct sg_blob *data, const char **why)
+{
+	static const char pem[] = "-----BEGIN ";
+	X509 *cert = NULL;
+	size_t start = 0;
+	int rc;
+
+	while (start < data->len && strchr(" \t\r\n", data->data[start]) != NULL)
+		start++;
+	if (start < data->len && (data->data[start] == '<' || data->data[start] == 0xef))
+		return sg_keyset_add_xml(set, data, why);
+	if (memmem(data->data, data->len, pem, sizeof(pem) - 1) != NULL)
+		return add_pem(set, data, why);
+	*why = "it is neither a certificate nor a keyinfo";
+	rc = sg_x509_cert_parse(data, &cert);
+	X509_free(cert);
+	return rc == 0 ? add_certificate(set, data) : rc;
+}

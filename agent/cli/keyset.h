@@ -1,0 +1,43 @@
+/*
+ * The keys of a file: keyinfos wherever they stand in its XML, or certificates.
+ */
+#ifndef SG_CLI_KEYSET_H
+#define SG_CLI_KEYSET_H
+
+#include <stddef.h>
+
+#include "buf.h"
+#include "error.h"
+#include "msg.h"
+
+#define SG_KEYSET_MAX 20000 /* keys in one file */
+
+/* A keyinfo that is not one, and why (static text). */
+struct sg_refusal {
+	char *name; /* as it stands there, or NULL */
+	const char *reason;
+};
+
+/* Zero-initialise it. */
+struct sg_keyset {
+	struct sg_keyinfo *keys;
+	size_t count;
+	struct sg_refusal *refused;
+	size_t refused_count;
+};
+
+void sg_keyset_clear(struct sg_keyset *set);
+
+/*
+ * Adds every keyinfo of an XML document: the root, or below it in pubkeys, items or whatever else.
+ * In an item, the id must be the keyinfo's name (K10). SG_ERR_FORMAT or SG_ERR_LIMIT when the
+ * document cannot be read, with *why (static text); bad keyinfos are collected in refused.
+ */
+SG_MUST_USE int sg_keyset_add_xml(
+    struct sg_keyset *set, const struct sg_blob *text, const char **why);
+
+/* Adds an issuer's file of any kind: XML as above, PEM certificates, or one DER certificate. */
+SG_MUST_USE int sg_keyset_add_issuer(
+    struct sg_keyset *set, const struct sg_blob *data, const char **why);
+
+#endif

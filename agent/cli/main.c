@@ -1,0 +1,60 @@
+/*
+ * signet: the command line. Here only the arguments before the command.
+ */
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "command.h"
+#include "harden.h"
+#include "log.h"
+
+/* A wrong argument may stand before --json: whoever asked for JSON gets it also then. */
+static void look_for_json(struct sg_cli *cli, char **argv)
+{
+	for (; *argv != NULL && strcmp(*argv, "--") != 0; argv++)
+		if (strcmp(*argv, "--json") == 0)
+			cli->args.value[SG_OPT_JSON] = "";
+}
+
+static int run(struct sg_cli *cli, int argc, char **argv)
+{
+	char *why = NULL;
+	int rc = sg_args_parse(
+	    &cli->args, argc, argv, SG_OPTS_GLOBAL | SG_OPT_BIT(SG_OPT_VERSION), 1, &why);
+
+	if (rc != 0) {
+		(void)sg_cli_fail(cli, rc, "`signet --help` lists the options.", "%s",
+		    why != NULL ? why : sg_err_text(rc));
+		free(why);
+		return sg_cli_report(cli, rc, NULL);
+	}
+	if (sg_args_has(&cli->args, SG_OPT_VERSION)) {
+		puts("signet " SG_VERSION);
+		return fflush(stdout) == 0 ? 0 : 1;
+	}
+	if (sg_args_has(&cli->args, SG_OPT_HELP) && cli->args.operand_count == 0) {
+		sg_command_help();
+		return fflush(stdout) == 0 ? 0 : 1;
+	}
+	return sg_command_dispatch(cli, cli->args.operand_count, cli->args.operands);
+}
+
+int main(int argc, char **argv)
+{
+	struct sg_cli cli = { 0 };
+	int status;
+
+	(void)setlocale(LC_CTYPE, "");
+	/* Failures reach the person as sentences; SIGNET_LOG shows the libraries' own lines too. */
+	sg_log_init("signet", SG_LOG_ERROR);
+	if (sg_harden_process() != 0)
+		return 1;
+	sg_secret_args_init(&cli.secrets);
+	look_for_json(&cli, argv);
+	status = run(&cli, argc, argv);
+	sg_cli_clear(&cli);
+	return status;
+}

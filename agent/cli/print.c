@@ -1,0 +1,200 @@
+#include "print.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+#include "buf.h"
+#include "text.h"
+
+#define FIELD_COLUMN 14
+
+#define REPLACEMENT 0xfffd
+
+/* Takes one character; a byte that is none counts as U+FFFD. */
+static uint32_t utf8_take(const char **pos)
+{
+	uint32_t code = 0;
+	size_t len = sg_utf8_char(*pos, strnlen(*pos, 4), &code);
+
+	*pos += len > 0 ? len : 1;
+	return len > 0 ? code : REPLACEMENT;
+}
+
+/* Beside the control characters: line separators, and what turns the direction of the text around. */
+static int is_control(uint32_t c)
+{
+	return sg_utf8_is_control(c) || c == 0x61c || c == 0x200e || c == 0x200f ||
+	    (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+}
+
+static void put_escaped(struct sg_buf *buf, uint32_t c)
+{
+	if (c == '\n')
+		sg_buf_put_str(buf, "\\n");
+	else if (c == '\t')
+		sg_buf_put_str(buf, "\\t");
+	else if (c == '\r')
+		sg_buf_put_str(buf, "\\r");
+	else if (c < 0x80)
+		sg_buf_printf(buf, "\\x%02x", (unsigned)c);
+	else
+		sg_buf_printf(buf, "\\u%04x", (unsigned)c);
+}
+
+char *sg_text_clean(const char *text, int keep_controls)
+{
+	const char *pos = text;
+	struct sg_buf buf = { 0 };
+
+	while (*pos != '\0') {
+		const char *start = pos;
+		uint32_t c = utf8_take(&pos);
+
+		if (c == REPLACEMENT)
+			sg_buf_put_str(&buf, "\xef\xbf\xbd");
+		else if (!keep_controls && is_control(c))
+			put_escaped(&buf, c);
+		else
+			sg_buf_put(&buf, start, (size_t)(pos - start));
+	}
+	return sg_buf_steal(&buf, NULL);
+}
+
+void sg_print_text(FILE *out, const char *text)
+{
+	char *clean = sg_text_clean(text, 0);
+
+	fputs(clean != NULL ? clean : "?", out);
+	free(clean);
+}
+
+void sg_print_field(const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	printf("%s:%*s", name, (int)(FIELD_COLUMN - strlen(name) - 1), "");
+	sg_print_text(stdout, value);
+	putchar('\n');
+}
+
+const char *sg_member(const json_t *object, const char *member, const char *otherwise)
+{
+	const char *text = json_string_value(json_object_get(object, member));
+
+	return text != NULL ? text : otherwise;
+}
+
+void sg_print_member(const char *name, const json_t *object, const char *member)
+{
+	sg_print_field(name, sg_member(object, member, NULL));
+}
+
+char *sg_member_list(const json_t *object, const char *member)
+{
+	const json_t *list = json_object_get(object, member), *entry;
+	struct sg_buf buf = { 0 };
+	size_t i;
+
+	json_array_foreach(list, i, entry)
+	{
+		if (i > 0)
+			sg_buf_put_str(&buf, ", ");
+		if (json_is_string(entry))
+			sg_buf_put_str(&buf, json_string_value(entry));
+	}
+	if (buf.len == 0)
+		sg_buf_put_str(&buf, "-");
+	return sg_buf_steal(&buf, NULL);
+}
+
+void sg_print_json(const json_t *value)
+{
+	(void)json_dumpf(value, stdout, JSON_INDENT(2));
+	putchar('\n');
+}
+
+/* Columns of the terminal that clean text takes. */
+static size_t text_width(const char *text)
+{
+	const char *pos = text;
+	size_t width = 0;
+
+	while (*pos != '\0') {
+		int columns = wcwidth((wchar_t)utf8_take(&pos));
+
+		width += columns >= 0 ? (size_t)columns : 1;
+	}
+	return width;
+}
+
+static void table_add(struct sg_table *table, const char *text)
+{
+	char *cell;
+
+	if (table->failed)
+		return;
+	if (table->cell_count == table->room) {
+		size_t room = table->room == 0 ? 64 : table->room * 2;
+		char **cells = reallocarray(table->cells, room, sizeof(*cells));
+
+		if (cells == NULL) {
+			table->failed = 1;
+			return;
+		}
+		table->cells = cells;
+		table->room = room;
+	}
+	cell = sg_text_clean(text != NULL ? text : "-", 0);
+	if (cell == NULL) {
+		table->failed = 1;
+		return;
+	}
+	table->cells[table->cell_count++] = cell;
+}
+
+void sg_table_start(struct sg_table *table, size_t columns, const char *const *headers)
+{
+	memset(table, 0, sizeof(*table));
+	table->columns = columns;
+	sg_table_row(table, headers);
+}
+
+void sg_table_row(struct sg_table *table, const char *const *cells)
+{
+	for (size_t i = 0; i < table->columns; i++)
+		table_add(table, cells[i]);
+}
+
+void sg_table_print(struct sg_table *table, const char *when_empty)
+{
+	size_t widths[SG_TABLE_COLUMNS_MAX] = { 0 };
+	size_t whole = table->cell_count - table->cell_count % table->columns;
+
+	if (whole <= table->columns && !table->failed) {
+		puts(when_empty);
+		whole = 0;
+	}
+	for (size_t i = 0; i < whole; i++) {
+		size_t width = text_width(table->cells[i]);
+
+		if (width > widths[i % table->columns])
+			widths[i % table->columns] = width;
+	}
+	for (size_t i = 0; i < whole; i++) {
+		size_t column = i % table->columns;
+
+		fputs(table->cells[i], stdout);
+		if (column + 1 == table->columns)
+			putchar('\n');
+		else
+			printf("%*s", (int)(widths[column] - text_width(table->cells[i]) + 2), "");
+	}
+	if (table->failed)
+		puts("(not enough memory for the rest)");
+	for (size_t i = 0; i < table->cell_count; i++)
+		free(table->cells[i]);
+	free(table->cells);
+	memset(table, 0, sizeof(*table));
+}

@@ -1,0 +1,59 @@
+/*
+ * Text for people. Whatever came from outside (labels, names, JIDs, messages) is printed so that a
+ * terminal does nothing but show it.
+ */
+#ifndef SG_CLI_PRINT_H
+#define SG_CLI_PRINT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "error.h"
+
+/*
+ * The text with invalid UTF-8 replaced by U+FFFD and, unless keep_controls, control characters and
+ * those that change the direction of text escaped (\n, \x1b, \u202e). New string, NULL without memory.
+ */
+char *sg_text_clean(const char *text, int keep_controls);
+
+/* Prints it clean. */
+void sg_print_text(FILE *out, const char *text);
+
+/* "name:   value" with the value at a fixed column; nothing when the value is NULL. */
+void sg_print_field(const char *name, const char *value);
+
+/* The same for a member of an object, when it is a string that is there. */
+void sg_print_member(const char *name, const json_t *object, const char *member);
+
+/* The string member of an object, or the other text when it is absent or null. */
+const char *sg_member(const json_t *object, const char *member, const char *otherwise);
+
+/* The strings of an array joined by ", "; a new string ("-" when empty), NULL without memory. */
+char *sg_member_list(const json_t *object, const char *member);
+
+/* Indented by 2, with a new line, on standard output. */
+void sg_print_json(const json_t *value);
+
+/*
+ * A table: cells are copied; columns are as wide as their widest cell. Zero-initialise it. A row
+ * takes `columns` strings (NULL prints "-"). Printing also frees.
+ */
+#define SG_TABLE_COLUMNS_MAX 8
+
+struct sg_table {
+	size_t columns;
+	char **cells;
+	size_t cell_count;
+	size_t room;
+	int failed; /* no memory: the table prints what it has */
+};
+
+void sg_table_start(struct sg_table *table, size_t columns, const char *const *headers);
+void sg_table_row(struct sg_table *table, const char *const *cells);
+
+/* When there is no row below the headers, prints the sentence instead. */
+void sg_table_print(struct sg_table *table, const char *when_empty);
+
+#endif

@@ -1,0 +1,236 @@
+#include "show.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "print.h"
+
+static const char *yes_no(const json_t *object, const char *member)
+{
+	return json_is_true(json_object_get(object, member)) ? "yes" : "no";
+}
+
+/* "locked" and "unlocked", or what else is to be known of the PIN. */
+static const char *pin_state(const json_t *token)
+{
+	static const struct {
+		const char *state;
+		const char *text;
+	} states[] = {
+		{ "unset", "no PIN is set" },
+		{ "ok", "fine" },
+		{ "low", "a wrong one was tried" },
+		{ "final", "ONE TRY LEFT" },
+		{ "locked", "LOCKED, no try left" },
+	};
+	const char *state = sg_member(token, "pin", "-");
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (strcmp(state, states[i].state) == 0)
+			return states[i].text;
+	return state;
+}
+
+void sg_show_tokens(const json_t *tokens)
+{
+	static const char *const headers[] = { "LABEL", "UNLOCKED", "PIN", "SERIAL", "MODEL" };
+	struct sg_table table;
+	const json_t *token;
+	size_t i;
+
+	sg_table_start(&table, 5, headers);
+	json_array_foreach(tokens, i, token)
+	{
+		const char *const cells[] = { sg_member(token, "label", NULL),
+			yes_no(token, "unlocked"), pin_state(token),
+			sg_member(token, "serial", NULL), sg_member(token, "model", NULL) };
+
+		sg_table_row(&table, cells);
+	}
+	sg_table_print(&table, "There is no token.");
+}
+
+void sg_show_token(const json_t *token)
+{
+	sg_print_member("label", token, "label");
+	sg_print_member("uri", token, "uri");
+	sg_print_member("serial", token, "serial");
+	sg_print_member("manufacturer", token, "manufacturer");
+	sg_print_member("model", token, "model");
+	sg_print_member("slot", token, "slot");
+	sg_print_member("module", token, "module");
+	sg_print_field("unlocked", yes_no(token, "unlocked"));
+	sg_print_field("PIN", pin_state(token));
+	sg_print_field("read only", yes_no(token, "read_only"));
+}
+
+void sg_show_keys(const json_t *keys)
+{
+	static const char *const headers[] = { "LABEL", "ALGORITHM", "CERTIFICATES", "URI" };
+	struct sg_table table;
+	const json_t *key;
+	size_t i;
+
+	sg_table_start(&table, 4, headers);
+	json_array_foreach(keys, i, key)
+	{
+		char count[24];
+		const char *const cells[] = { sg_member(key, "label", NULL),
+			sg_member(key, "algorithm", NULL), count, sg_member(key, "uri", NULL) };
+
+		(void)snprintf(count, sizeof(count), "%zu",
+		    json_array_size(json_object_get(key, "certificates")));
+		sg_table_row(&table, cells);
+	}
+	sg_table_print(&table, "There is no key to be seen.");
+}
+
+static void show_list(const char *name, const json_t *object, const char *member)
+{
+	char *text = sg_member_list(object, member);
+
+	sg_print_field(name, text);
+	free(text);
+}
+
+void sg_show_key(const json_t *key)
+{
+	sg_print_member("label", key, "label");
+	sg_print_member("uri", key, "uri");
+	sg_print_member("token", key, "token");
+	sg_print_member("id", key, "id");
+	sg_print_member("algorithm", key, "algorithm");
+	sg_print_field("sensitive", yes_no(key, "sensitive"));
+	sg_print_field("extractable", yes_no(key, "extractable"));
+	sg_print_field("PIN each use", yes_no(key, "always_authenticate"));
+	show_list("abilities", key, "abilities");
+}
+
+void sg_show_certificate(const json_t *certificate)
+{
+	sg_print_member("certificate", certificate, "name");
+	sg_print_member("sha256", certificate, "sha256");
+	sg_print_member("subject", certificate, "subject");
+	sg_print_member("issuer", certificate, "issuer");
+	show_list("JIDs", certificate, "jids");
+	sg_print_member("valid from", certificate, "not_before");
+	sg_print_member("valid until", certificate, "not_after");
+	sg_print_member("uri", certificate, "uri");
+}
+
+void sg_show_accounts(const json_t *accounts)
+{
+	static const char *const headers[] = { "ACCOUNT", "STATE", "LOGIN", "CERTIFICATE" };
+	struct sg_table table;
+	const json_t *account;
+	size_t i;
+
+	sg_table_start(&table, 4, headers);
+	json_array_foreach(accounts, i, account)
+	{
+		const char *const cells[] = { sg_member(account, "jid", NULL),
+			sg_member(account, "state", NULL), sg_member(account, "mechanism", NULL),
+			sg_member(account, "certificate", NULL) };
+
+		sg_table_row(&table, cells);
+	}
+	sg_table_print(&table, "There is no account; `signet account add` makes one.");
+}
+
+void sg_show_account(const json_t *account)
+{
+	const json_t *port = json_object_get(account, "port");
+	char number[24];
+
+	sg_print_member("account", account, "jid");
+	sg_print_member("state", account, "state");
+	sg_print_member("online as", account, "bound_jid");
+	sg_print_member("login", account, "mechanism");
+	sg_print_member("TLS version", account, "tls_version");
+	sg_print_member("host", account, "host");
+	if (json_is_integer(port)) {
+		(void)snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(port));
+		sg_print_field("port", number);
+	}
+	sg_print_member("TLS", account, "tls");
+	sg_print_member("CA file", account, "cafile");
+	sg_print_member("key", account, "key");
+	sg_print_member("certificate", account, "certificate");
+	sg_print_member("user key", account, "user_key");
+	sg_print_member("last error", account, "last_error");
+}
+
+static const char *kind_text(const char *kind)
+{
+	if (strcmp(kind, "x509") == 0)
+		return "X.509 certificate";
+	if (strcmp(kind, "pgp") == 0)
+		return "OpenPGP key (not judged)";
+	return "reference, without key data";
+}
+
+static const char *grade_text(const json_t *key)
+{
+	const char *grade = sg_member(key, "grade", "");
+
+	if (strcmp(grade, "sha256") == 0)
+		return "SHA-256";
+	if (strcmp(grade, "sha1") == 0)
+		return "SHA-1 only: weaker, for SHA-1 can be forged with much effort";
+	if (strcmp(grade, "bad") == 0)
+		return "BAD: a signature is not by the issuer it names";
+	return json_array_size(json_object_get(key, "signatures")) == 0 ? "none: unsigned"
+									: "none: no good signature";
+}
+
+static const char *verdict_text(const char *verdict)
+{
+	if (strcmp(verdict, "bad") == 0)
+		return "BAD";
+	if (strcmp(verdict, "unknown_method") == 0)
+		return "unknown method";
+	if (strcmp(verdict, "unknown_issuer") == 0)
+		return "unknown issuer";
+	if (strcmp(verdict, "self") == 0)
+		return "its own, counts for nothing";
+	return verdict;
+}
+
+/* verdict, method, issuer and, where it is known, whose key that is. */
+static void show_signature(const json_t *signature)
+{
+	const char *jid = sg_member(signature, "issuer_jid", NULL);
+
+	printf("%-14s", "signature:");
+	sg_print_text(stdout, verdict_text(sg_member(signature, "verdict", "-")));
+	fputs("; ", stdout);
+	sg_print_text(stdout, sg_member(signature, "method", "OpenPGP packet"));
+	fputs(" by ", stdout);
+	sg_print_text(stdout, sg_member(signature, "issuer", "-"));
+	if (jid != NULL) {
+		fputs(" of ", stdout);
+		sg_print_text(stdout, jid);
+	}
+	putchar('\n');
+}
+
+void sg_show_public_keys(const json_t *keys)
+{
+	const json_t *key, *signature;
+	size_t i, j;
+
+	json_array_foreach(keys, i, key)
+	{
+		if (i > 0)
+			putchar('\n');
+		sg_print_member("name", key, "name");
+		sg_print_field("kind", kind_text(sg_member(key, "kind", "")));
+		show_list("JIDs", key, "jids");
+		json_array_foreach(json_object_get(key, "signatures"), j, signature)
+		    show_signature(signature);
+		sg_print_field("grade", grade_text(key));
+		if (json_is_true(json_object_get(key, "expired")))
+			sg_print_field("expired", "yes, or not valid yet");
+	}
+}

@@ -1,0 +1,20 @@
+/*
+ * The types of the API, as people read them. The objects are the API's own (org.signet.Agent).
+ */
+#ifndef SG_CLI_SHOW_H
+#define SG_CLI_SHOW_H
+
+#include <jansson.h>
+
+void sg_show_tokens(const json_t *tokens);
+void sg_show_token(const json_t *token);
+void sg_show_keys(const json_t *keys);
+void sg_show_key(const json_t *key);
+void sg_show_certificate(const json_t *certificate);
+void sg_show_accounts(const json_t *accounts);
+void sg_show_account(const json_t *account);
+
+/* An array of PublicKey: each key with its signatures and what they are worth. */
+void sg_show_public_keys(const json_t *keys);
+
+#endif
