@@ -1,0 +1,27 @@
+/*
+ * The two commands of signet-authority.
+ */
+#ifndef SG_AUTHORITY_AUTHORITY_H
+#define SG_AUTHORITY_AUTHORITY_H
+
+#include "config.h"
+#include "error.h"
+
+/* Serves until SIGTERM or SIGINT: 0 then. Fails only at its start. SIGHUP tries the PIN file again. */
+SG_MUST_USE int sg_authority_run(const struct sg_authority_config *config);
+
+struct sg_authority_init {
+	const char *name;      /* common name of the CA */
+	const char *algorithm; /* as sg_msg_key_generate has it */
+	const char *out;       /* file for the certificate (PEM), or NULL for standard output */
+};
+
+/*
+ * Makes the CA's key and its self-signed certificate on the token and writes the certificate. When both
+ * are there it only writes; a key without a certificate is refused (SG_ERR_CERT_MISMATCH), for it is
+ * not this authority's.
+ */
+SG_MUST_USE int sg_authority_init(
+    const struct sg_authority_config *config, const struct sg_authority_init *init);
+
+#endif

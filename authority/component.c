@@ -1,0 +1,300 @@
+#include "component.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <strophe.h>
+
+#include "convert.h"
+#include "log.h"
+#include "secret.h"
+#include "text.h"
+
+#define PAUSE_MIN_MS   1000
+#define PAUSE_MAX_MS   60000
+#define HANDSHAKE_MS   1000 /* between looks at libstrophe's own timers, until we are online */
+#define SECRET_FILE_MS 5000
+
+struct sg_component {
+	const struct sg_authority_config *config;
+	const struct sg_delegation *delegation;
+	xmpp_log_t log;
+	xmpp_ctx_t *ctx;
+	xmpp_conn_t *conn;
+	int fd; /* libstrophe's socket, or -1 */
+	int online;
+	int quiet; /* what libstrophe says now is of no interest */
+	int pause_ms;
+	int64_t retry_at; /* while fd is -1: when to connect, by now_ms() */
+};
+
+/* The callback for a new socket is told of the connection only, which has no room for a pointer. */
+static struct sg_component *the_component;
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Debug lines hold whole stanzas and the handshake: they are never asked for. */
+static void on_log(void *arg, xmpp_log_level_t level, const char *area, const char *message)
+{
+	const struct sg_component *component = arg;
+
+	if (level >= XMPP_LEVEL_WARN && !component->quiet)
+		sg_log(SG_LOG_WARN, "component: libstrophe: %s: %s", area, message);
+}
+
+static int on_socket(xmpp_conn_t *conn, void *sock)
+{
+	memcpy(&the_component->fd, sock, sizeof(int));
+	return xmpp_sockopt_cb_keepalive(conn, sock); /* a dead peer is noticed by the kernel */
+}
+
+/*
+ * libstrophe up to 0.13 follows a pointer in component mode that only a client connection allocates.
+ * A helper makes one, by a connect that fails at once (no host name is that long), and hands it over.
+ */
+static int donate_sm_state(struct sg_component *component)
+{
+	xmpp_conn_t *helper = xmpp_conn_new(component->ctx);
+	xmpp_sm_state_t *state = NULL;
+	char host[301];
+
+	if (!helper)
+		return SG_ERR_NOMEM;
+	memset(host, 'x', sizeof(host) - 1);
+	host[sizeof(host) - 1] = '\0';
+	xmpp_conn_set_jid(helper, "x@x");
+	component->quiet = 1;
+	if (xmpp_connect_client(helper, host, 1, NULL, NULL) != XMPP_EOK)
+		state = xmpp_conn_get_sm_state(helper);
+	component->quiet = 0;
+	xmpp_conn_release(helper);
+	if (!state)
+		return SG_ERR_INTERNAL;
+	if (xmpp_conn_set_sm_state(component->conn, state) != XMPP_EOK) {
+		xmpp_free_sm_state(state);
+		return SG_ERR_INTERNAL;
+	}
+	return 0;
+}
+
+static void send_reply(struct sg_component *component, const struct sg_xml *reply)
+{
+	char *text = sg_xml_to_string(reply);
+
+	if (!text) {
+		sg_log(SG_LOG_ERROR, "component: no memory for a reply");
+		return;
+	}
+	xmpp_send_raw(component->conn, text, strlen(text));
+	/*
+	 * xmpp_conn_send_queue_len() does not count an element that is written in part. With one more
+	 * behind it, it is right whenever it matters: what it hides at the end is this blank.
+	 */
+	xmpp_send_raw(component->conn, " ", 1);
+	free(text);
+}
+
+static int on_iq(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *arg)
+{
+	struct sg_component *component = arg;
+	struct sg_xml *iq = NULL, *reply = NULL;
+	int rc = sg_convert_stanza(stanza, &iq);
+
+	if (rc) {
+		sg_log(SG_LOG_WARN, "component: a stanza was refused: %s", sg_err_text(rc));
+		rc = sg_convert_head(stanza, &iq);
+	}
+	if (!rc)
+		rc = sg_delegation_answer(component->delegation, iq, &reply);
+	if (rc)
+		sg_log(SG_LOG_ERROR, "component: no answer: %s", sg_err_text(rc));
+	if (reply)
+		send_reply(component, reply);
+	sg_xml_free(reply);
+	sg_xml_free(iq);
+	return 1; /* the handler stays */
+}
+
+/* The name of a stream error's condition (RFC 6120 4.9.3); "" when there is none. */
+static const char *condition_of(const xmpp_stream_error_t *error)
+{
+	xmpp_stanza_t *child = error ? xmpp_stanza_get_children(error->stanza) : NULL;
+	const char *name = child ? xmpp_stanza_get_name(child) : NULL;
+
+	return name ? name : "";
+}
+
+static void schedule(struct sg_component *component)
+{
+	component->fd = -1;
+	component->online = 0;
+	component->retry_at = now_ms() + component->pause_ms;
+	sg_log(SG_LOG_INFO, "component: trying again in %d s", component->pause_ms / 1000);
+	component->pause_ms *= 2;
+	if (component->pause_ms > PAUSE_MAX_MS)
+		component->pause_ms = PAUSE_MAX_MS;
+}
+
+static void on_conn(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
+    xmpp_stream_error_t *stream_error, void *arg)
+{
+	struct sg_component *component = arg;
+	const struct sg_authority_config *config = component->config;
+	const char *condition = condition_of(stream_error);
+
+	if (event == XMPP_CONN_CONNECT) {
+		component->online = 1;
+		component->pause_ms = PAUSE_MIN_MS;
+		xmpp_handler_add(conn, on_iq, NULL, "iq", NULL, component);
+		sg_log(SG_LOG_INFO, "component %s connected to %s:%u", config->jid, config->host,
+		    config->port);
+		return;
+	}
+	if (strcmp(condition, "not-authorized") == 0)
+		sg_log(SG_LOG_ERROR,
+		    "component: the server refused the secret of %s: compare %s with its "
+		    "configuration",
+		    config->jid, config->secret_file);
+	else if (*condition)
+		sg_log(SG_LOG_ERROR, "component: the server ended the stream: %s%s%s", condition,
+		    stream_error->text ? ": " : "", stream_error->text ? stream_error->text : "");
+	else
+		sg_log(SG_LOG_WARN, "component: %s %s:%u%s%s",
+		    component->online ? "lost the stream to" : "cannot reach", config->host,
+		    config->port, error > 0 ? ": " : "", error > 0 ? strerror(error) : "");
+	schedule(component);
+}
+
+/* libstrophe keeps its own copy of the secret in plain memory; ours is wiped at once. */
+static int set_secret(struct sg_component *component)
+{
+	const char *path = component->config->secret_file;
+	struct sg_secret *secret = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), rc;
+
+	if (fd < 0) {
+		sg_log(SG_LOG_ERROR, "component: secret file %s: %s", path, strerror(errno));
+		return SG_ERR_IO;
+	}
+	rc = sg_secret_new(&secret);
+	if (!rc)
+		rc = sg_secret_read_fd(secret, fd, SECRET_FILE_MS);
+	if (!rc)
+		xmpp_conn_set_pass(component->conn, sg_secret_data(secret));
+	else
+		sg_log(SG_LOG_ERROR, "component: secret file %s: %s", path, sg_err_text(rc));
+	sg_secret_free(secret);
+	close(fd);
+	return rc;
+}
+
+static void start(struct sg_component *component)
+{
+	const struct sg_authority_config *config = component->config;
+
+	if (set_secret(component) == 0) {
+		xmpp_conn_set_jid(component->conn, config->jid);
+		xmpp_conn_set_sockopt_callback(component->conn, on_socket);
+		if (xmpp_connect_component(component->conn, config->host,
+			(unsigned short)config->port, on_conn, component) == XMPP_EOK)
+			return;
+		sg_log(SG_LOG_ERROR, "component: cannot reach %s:%u", config->host, config->port);
+	}
+	schedule(component);
+}
+
+int sg_component_new(const struct sg_authority_config *config,
+    const struct sg_delegation *delegation, struct sg_component **component)
+{
+	struct sg_component *self = calloc(1, sizeof(*self));
+	int rc = SG_ERR_NOMEM;
+
+	*component = NULL;
+	if (!self)
+		return rc;
+	self->config = config;
+	self->delegation = delegation;
+	self->fd = -1;
+	self->pause_ms = PAUSE_MIN_MS;
+	self->log.handler = on_log;
+	self->log.userdata = self;
+	xmpp_initialize();
+	self->ctx = xmpp_ctx_new(NULL, &self->log);
+	if (self->ctx)
+		self->conn = xmpp_conn_new(self->ctx);
+	if (self->conn)
+		rc = donate_sm_state(self);
+	if (rc) {
+		sg_log(SG_LOG_ERROR, "component: libstrophe does not start");
+		sg_component_free(self);
+		return rc;
+	}
+	the_component = self;
+	*component = self;
+	return 0;
+}
+
+void sg_component_free(struct sg_component *component)
+{
+	if (!component)
+		return;
+	if (component->online) {
+		xmpp_disconnect(component->conn);
+		xmpp_run_once(component->ctx, 0);
+	}
+	if (component->conn)
+		xmpp_conn_release(component->conn);
+	if (component->ctx)
+		xmpp_ctx_free(component->ctx);
+	xmpp_shutdown();
+	the_component = NULL;
+	free(component);
+}
+
+static int is_established(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+int sg_component_prepare(struct sg_component *component, struct pollfd *pfd)
+{
+	int64_t left;
+
+	pfd->fd = component->fd;
+	pfd->events = POLLIN;
+	pfd->revents = 0;
+	if (component->fd < 0) {
+		left = component->retry_at - now_ms();
+		return left > 0 ? (int)left : 0;
+	}
+	if (!is_established(component->fd) || xmpp_conn_send_queue_len(component->conn) > 0)
+		pfd->events |= POLLOUT;
+	return component->online ? -1 : HANDSHAKE_MS;
+}
+
+void sg_component_step(struct sg_component *component)
+{
+	if (component->fd < 0) {
+		if (now_ms() < component->retry_at)
+			return;
+		start(component);
+	}
+	/* one run reads, the next writes what the handlers answered */
+	xmpp_run_once(component->ctx, 0);
+	xmpp_run_once(component->ctx, 0);
+}

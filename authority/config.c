@@ -1,0 +1,204 @@
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf.h"
+#include "log.h"
+#include "profile.h"
+#include "text.h"
+#include "x509.h"
+
+#define DOMAINS_MAX 1000
+
+static int set_string(char **slot, const char *value)
+{
+	if (!*value || *slot) /* empty, or given twice */
+		return 0;
+	*slot = strdup(value);
+	return *slot != NULL;
+}
+
+static int set_number(unsigned int *slot, const char *value, unsigned int min, unsigned int max)
+{
+	char *end;
+	unsigned long number;
+
+	if (!isdigit((unsigned char)*value))
+		return 0;
+	errno = 0;
+	number = strtoul(value, &end, 10);
+	if (errno || *end || number < min || number > max)
+		return 0;
+	*slot = (unsigned int)number;
+	return 1;
+}
+
+/* A domain in the form that sg_jid_bare() gives to those of accounts. */
+static char *domain_of(const char *word)
+{
+	return strpbrk(word, "@/") ? NULL : sg_jid_bare(word);
+}
+
+static int set_domains(char ***slot, const char *value)
+{
+	char *copy = strdup(value), *rest = copy, *word;
+	size_t count = 0;
+	int ok = copy && !*slot;
+
+	if (ok)
+		*slot = calloc(DOMAINS_MAX + 1, sizeof(**slot));
+	ok = ok && *slot;
+	while (ok && (word = strsep(&rest, " \t"))) {
+		if (!*word)
+			continue;
+		ok = count < DOMAINS_MAX && ((*slot)[count] = domain_of(word));
+		count++;
+	}
+	free(copy);
+	return ok && count;
+}
+
+static int set_subject_keys(unsigned int *slot, const char *value)
+{
+	char *copy = strdup(value), *rest = copy, *word;
+	unsigned int kinds = 0, kind;
+	int ok = copy != NULL;
+
+	while (ok && (word = strsep(&rest, " \t"))) {
+		if (!*word)
+			continue;
+		kind = sg_subject_key_from_name(word);
+		kinds |= kind;
+		ok = kind != 0;
+	}
+	free(copy);
+	*slot = kinds;
+	return ok && kinds;
+}
+
+/* systemd's LoadCredential=: a file of this name in a folder that only we can read. */
+static int set_credential(char **slot, const char *name)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+
+	if (*slot || !*name || strchr(name, '/'))
+		return 0;
+	if (!folder) {
+		sg_log(
+		    SG_LOG_ERROR, "pin-credential = %s, but systemd passed no credentials", name);
+		return 0;
+	}
+	return asprintf(slot, "%s/%s", folder, name) >= 0;
+}
+
+struct string_setting {
+	const char *section, *name;
+	size_t offset;
+};
+
+#define SETTING(section, name, field)                                                              \
+	{                                                                                          \
+		section, name, offsetof(struct sg_authority_config, field)                         \
+	}
+
+/* All are needed but the host, which has a default. */
+static const struct string_setting strings[] = {
+	SETTING("component", "jid", jid),
+	SETTING("component", "host", host),
+	SETTING("component", "secret-file", secret_file),
+	SETTING("token", "module", module),
+	SETTING("token", "token", token),
+	SETTING("token", "key", key),
+	SETTING("token", "pin-file", pin_file),
+	SETTING("files", "ledger", ledger),
+	SETTING("files", "crl", crl),
+	SETTING("files", "revoked", revoked),
+	SETTING("files", "logins", logins),
+};
+#define STRINGS (sizeof(strings) / sizeof(strings[0]))
+
+static char **string_slot(struct sg_authority_config *config, const struct string_setting *setting)
+{
+	return (char **)(void *)((char *)config + setting->offset);
+}
+
+static int is_setting(
+    const char *section, const char *name, const char *want_section, const char *want_name)
+{
+	return strcmp(section, want_section) == 0 && strcmp(name, want_name) == 0;
+}
+
+static int on_setting(void *arg, const char *section, const char *name, const char *value, int line)
+{
+	struct sg_authority_config *config = arg;
+
+	for (size_t i = 0; i < STRINGS; i++)
+		if (is_setting(section, name, strings[i].section, strings[i].name))
+			return set_string(string_slot(config, &strings[i]), value);
+	if (is_setting(section, name, "component", "port"))
+		return set_number(&config->port, value, 1, 65535);
+	if (is_setting(section, name, "authority", "domains"))
+		return set_domains(&config->domains, value);
+	if (is_setting(section, name, "authority", "lifetime-days"))
+		return set_number(&config->lifetime_days, value, 1, 3650);
+	if (is_setting(section, name, "authority", "certificates-per-account"))
+		return set_number(&config->certificates_per_account, value, 1, 1000);
+	if (is_setting(section, name, "authority", "key-algorithms"))
+		return set_subject_keys(&config->subject_keys, value);
+	if (is_setting(section, name, "token", "pin-credential"))
+		return set_credential(&config->pin_file, value);
+	return 0;
+}
+
+static int missing(const char *path, const char *section, const char *name)
+{
+	sg_log(SG_LOG_ERROR, "%s: the setting '%s' in the section [%s] is missing", path, name,
+	    section);
+	return SG_ERR_CONFIG;
+}
+
+static int check(const char *path, struct sg_authority_config *config)
+{
+	char *bare;
+
+	if (!config->host && !(config->host = strdup("127.0.0.1")))
+		return SG_ERR_NOMEM;
+	for (size_t i = 0; i < STRINGS; i++)
+		if (!*string_slot(config, &strings[i]))
+			return missing(path, strings[i].section, strings[i].name);
+	if (!config->domains)
+		return missing(path, "authority", "domains");
+	bare = domain_of(config->jid);
+	if (!bare || strcmp(bare, config->jid) != 0) {
+		sg_log(
+		    SG_LOG_ERROR, "%s: jid = %s is not a domain in lower case", path, config->jid);
+		free(bare);
+		return SG_ERR_CONFIG;
+	}
+	free(bare);
+	return 0;
+}
+
+int sg_authority_config_read(const char *path, struct sg_authority_config *config)
+{
+	int rc;
+
+	config->port = 5347;
+	config->lifetime_days = 365;
+	config->certificates_per_account = 20;
+	config->subject_keys = SG_SUBJECT_KEYS_DEFAULT;
+	rc = sg_conf_read(path, 0, on_setting, config);
+	return rc ? rc : check(path, config);
+}
+
+void sg_authority_config_clear(struct sg_authority_config *config)
+{
+	for (size_t i = 0; i < STRINGS; i++)
+		free(*string_slot(config, &strings[i]));
+	sg_strv_free(config->domains);
+	memset(config, 0, sizeof(*config));
+}

@@ -1,0 +1,41 @@
+/*
+ * The authority's configuration file.
+ */
+#ifndef SG_AUTHORITY_CONFIG_H
+#define SG_AUTHORITY_CONFIG_H
+
+#include "error.h"
+
+#define SG_AUTHORITY_CONF SG_SYSCONFDIR "/signet/authority.conf"
+
+struct sg_authority_config {
+	/* [component] */
+	char *jid;
+	char *host;
+	unsigned int port;
+	char *secret_file;
+	/* [authority] */
+	char **domains; /* NULL-terminated, at least one */
+	unsigned int lifetime_days;
+	unsigned int certificates_per_account;
+	unsigned int subject_keys; /* enum sg_subject_key */
+	/* [token] */
+	char *module;
+	char *token;
+	char *key;
+	char *pin_file; /* pin-credential is made into its path */
+	/* [files] */
+	char *ledger;
+	char *crl;
+	char *revoked;
+	char *logins;
+};
+
+/*
+ * Reads the file and checks that nothing is missing. SG_ERR_CONFIG with one log line that names file
+ * and setting, SG_ERR_IO. Zero it before; clear it afterwards, also on failure.
+ */
+SG_MUST_USE int sg_authority_config_read(const char *path, struct sg_authority_config *config);
+void sg_authority_config_clear(struct sg_authority_config *config);
+
+#endif

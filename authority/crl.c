@@ -1,0 +1,83 @@
+#include "crl.h"
+
+#include <string.h>
+
+#include <openssl/bn.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "log.h"
+#include "shell.h"
+
+/* No reason code: 'unspecified' is said by leaving it out (RFC 5280 5.3.1). */
+static int add_revoked(void *arg, const struct sg_ledger_row *row)
+{
+	X509_CRL *crl = arg;
+	X509_REVOKED *revoked = X509_REVOKED_new();
+	BIGNUM *number = BN_bin2bn(row->serial, SG_SERIAL_LEN, NULL);
+	ASN1_INTEGER *serial = number ? BN_to_ASN1_INTEGER(number, NULL) : NULL;
+	ASN1_TIME *when = ASN1_TIME_adj(NULL, row->revoked_at, 0, 0);
+	int ok;
+
+	ok = revoked && serial && when && X509_REVOKED_set_serialNumber(revoked, serial) &&
+	    X509_REVOKED_set_revocationDate(revoked, when) && X509_CRL_add0_revoked(crl, revoked);
+	if (!ok)
+		X509_REVOKED_free(revoked);
+	ASN1_TIME_free(when);
+	ASN1_INTEGER_free(serial);
+	BN_free(number);
+	return ok ? 0 : SG_ERR_INTERNAL;
+}
+
+static int set_times(X509_CRL *crl, time_t now)
+{
+	ASN1_TIME *this_update = ASN1_TIME_adj(NULL, now, 0, 0);
+	ASN1_TIME *next_update = ASN1_TIME_adj(NULL, now, SG_CRL_DAYS, 0);
+	int ok = this_update && next_update && X509_CRL_set1_lastUpdate(crl, this_update) &&
+	    X509_CRL_set1_nextUpdate(crl, next_update);
+
+	ASN1_TIME_free(this_update);
+	ASN1_TIME_free(next_update);
+	return ok ? 0 : SG_ERR_INTERNAL;
+}
+
+static int add_extensions(X509_CRL *crl, X509 *ca, uint32_t number)
+{
+	X509V3_CTX ctx;
+	X509_EXTENSION *authority;
+	ASN1_INTEGER *value = ASN1_INTEGER_new();
+	int ok;
+
+	X509V3_set_ctx(&ctx, ca, NULL, NULL, crl, 0);
+	authority = X509V3_EXT_conf_nid(NULL, &ctx, NID_authority_key_identifier, "keyid:always");
+	ok = authority && value && ASN1_INTEGER_set_uint64(value, number) &&
+	    X509_CRL_add_ext(crl, authority, -1) &&
+	    X509_CRL_add1_ext_i2d(crl, NID_crl_number, value, 0, 0) == 1;
+	X509_EXTENSION_free(authority);
+	ASN1_INTEGER_free(value);
+	return ok ? 0 : SG_ERR_INTERNAL;
+}
+
+int sg_crl_tbs(struct sg_ledger *ledger, X509 *ca, uint32_t number, time_t now, struct sg_blob *tbs)
+{
+	X509_CRL *crl = NULL;
+	int rc;
+
+	memset(tbs, 0, sizeof(*tbs));
+	rc = sg_shell_crl(ca, &crl);
+	if (!rc && !X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca)))
+		rc = SG_ERR_INTERNAL;
+	if (!rc)
+		rc = set_times(crl, now);
+	if (!rc)
+		rc = add_extensions(crl, ca, number);
+	if (!rc)
+		rc = sg_ledger_each_revoked(ledger, now - SG_CRL_DAYS * 86400, add_revoked, crl);
+	if (!rc)
+		rc = sg_shell_crl_tbs(crl, tbs);
+	if (rc)
+		sg_log(SG_LOG_ERROR, "crl: the list could not be made: %s", sg_err_text(rc));
+	X509_CRL_free(crl);
+	ERR_clear_error();
+	return rc;
+}

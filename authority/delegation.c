@@ -1,0 +1,307 @@
+#include "delegation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "disco.h"
+#include "log.h"
+#include "text.h"
+
+#define NS_CLIENT	  "jabber:client"
+#define NS_FORWARD	  "urn:xmpp:forward:0"
+#define NS_STANZAS	  "urn:ietf:params:xml:ns:xmpp-stanzas"
+#define DELEGATION_PREFIX "urn:xmpp:delegation:"
+
+void sg_answer_error(
+    struct sg_answer *answer, const char *type, const char *condition, const char *text)
+{
+	sg_xml_free(answer->payload);
+	answer->payload = NULL;
+	answer->type = type;
+	answer->condition = condition;
+	answer->text = text;
+}
+
+/* The versions of XEP-0355 that servers speak: ejabberd 1, Prosody 2. */
+static int is_delegation_ns(const char *ns)
+{
+	return strcmp(ns, DELEGATION_PREFIX "1") == 0 || strcmp(ns, DELEGATION_PREFIX "2") == 0;
+}
+
+/* How many child elements there are; one or none is in *first. */
+static size_t children(const struct sg_xml *element, const struct sg_xml **first)
+{
+	size_t count = 0;
+
+	*first = sg_xml_first(element);
+	for (const struct sg_xml *child = *first; child; child = sg_xml_next(child))
+		count++;
+	return count;
+}
+
+static int set_attr(struct sg_xml *element, const char *name, const char *value)
+{
+	return value ? sg_xml_set_attr(element, name, value) : 0;
+}
+
+static int add_error(struct sg_xml *iq, const struct sg_answer *answer)
+{
+	struct sg_xml *error, *condition, *text;
+	int rc;
+
+	error = sg_xml_add_child(iq, "error", NULL);
+	if (!error)
+		return SG_ERR_NOMEM;
+	condition = sg_xml_new(answer->condition, NS_STANZAS);
+	if (!condition)
+		return SG_ERR_NOMEM;
+	rc = set_attr(error, "type", answer->type);
+	if (rc) {
+		sg_xml_free(condition);
+		return rc;
+	}
+	rc = sg_xml_add(error, condition);
+	if (rc || !answer->text)
+		return rc;
+	text = sg_xml_new("text", NS_STANZAS);
+	if (!text)
+		return SG_ERR_NOMEM;
+	rc = sg_xml_set_attr(text, "xml:lang", "en");
+	if (!rc)
+		rc = sg_xml_add_text(text, answer->text, strlen(answer->text));
+	if (rc)
+		sg_xml_free(text);
+	else
+		rc = sg_xml_add(error, text);
+	return rc;
+}
+
+/*
+ * The reply to an iq: its addresses turned round (ejabberd closes the stream without 'from', Prosody
+ * drops what does not go back to the sender), with the answer inside. Takes the answer's payload.
+ */
+static int make_reply(const struct sg_xml *iq, const char *ns, const char *from,
+    struct sg_answer *answer, struct sg_xml **reply)
+{
+	struct sg_xml *self = sg_xml_new("iq", ns);
+	int rc;
+
+	*reply = NULL;
+	if (!self)
+		rc = SG_ERR_NOMEM;
+	else if (!(rc = set_attr(self, "type", answer->type ? "error" : "result")) &&
+	    !(rc = set_attr(self, "id", sg_xml_attr(iq, "id"))) &&
+	    !(rc = set_attr(self, "to", sg_xml_attr(iq, "from"))))
+		rc = set_attr(self, "from", from);
+	if (!rc && answer->type) {
+		rc = add_error(self, answer);
+	} else if (!rc && answer->payload) {
+		rc = sg_xml_add(self, answer->payload); /* its owner now, also when it fails */
+		answer->payload = NULL;
+	}
+	if (rc)
+		sg_xml_free(self);
+	else
+		*reply = self;
+	return rc;
+}
+
+static int is_request(const struct sg_xml *iq)
+{
+	const char *type = sg_xml_attr(iq, "type");
+
+	return type && sg_xml_attr(iq, "id") &&
+	    (strcmp(type, "get") == 0 || strcmp(type, "set") == 0);
+}
+
+/* ---- disco#info */
+
+/* The namespace that a node of XEP-0355 7.2 asks about, "urn:xmpp:delegation:N::NS" or
+ * "urn:xmpp:delegation:N:bare:NS", if it is one of ours; else NULL. */
+static const char *nested_namespace(const struct sg_delegation *delegation, const char *node)
+{
+	static const char *const prefixes[] = {
+		DELEGATION_PREFIX "1::",
+		DELEGATION_PREFIX "1:bare:",
+		DELEGATION_PREFIX "2::",
+		DELEGATION_PREFIX "2:bare:",
+	};
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		size_t len = strlen(prefixes[i]);
+
+		if (strncmp(node, prefixes[i], len) != 0)
+			continue;
+		for (size_t j = 0; delegation->namespaces[j]; j++)
+			if (strcmp(node + len, delegation->namespaces[j]) == 0)
+				return delegation->namespaces[j];
+	}
+	return NULL;
+}
+
+static int answer_disco(
+    const struct sg_delegation *delegation, const struct sg_xml *query, struct sg_answer *answer)
+{
+	static const char *const own[] = {
+		SG_NS_DISCO_INFO,
+		DELEGATION_PREFIX "1",
+		DELEGATION_PREFIX "2",
+	};
+	const char *node = sg_xml_attr(query, "node"), *nested;
+
+	if (!node || !*node)
+		return sg_disco_result_encode(NULL, "component", "generic", own,
+		    sizeof(own) / sizeof(own[0]), &answer->payload);
+	nested = nested_namespace(delegation, node);
+	if (!nested) {
+		sg_answer_error(answer, "cancel", "item-not-found", NULL);
+		return 0;
+	}
+	/* no identity: Prosody would add it to those of the domain and of every account */
+	return sg_disco_result_encode(node, NULL, NULL, &nested, 1, &answer->payload);
+}
+
+/* ---- delegation */
+
+/*
+ * Servers also forward what one account sends to another's bare JID. Only
+ * what is addressed to nobody, to the sender's own bare JID or to the own domain is for us.
+ */
+static int is_to_own(const char *to, const char *account, const char *domain)
+{
+	char *bare;
+	int own;
+
+	if (!to)
+		return 1;
+	bare = strchr(to, '/') ? NULL : sg_jid_bare(to);
+	own = bare && (strcmp(bare, account) == 0 || strcmp(bare, domain) == 0);
+	free(bare);
+	return own;
+}
+
+static int is_ours(const struct sg_delegation *delegation, const char *ns)
+{
+	for (size_t i = 0; delegation->namespaces[i]; i++)
+		if (strcmp(ns, delegation->namespaces[i]) == 0)
+			return 1;
+	return 0;
+}
+
+/* The answer to the inner iq of an account of this domain. */
+static void answer_inner(const struct sg_delegation *delegation, const char *domain,
+    const struct sg_xml *iq, struct sg_answer *answer)
+{
+	const char *from = sg_xml_attr(iq, "from");
+	char *account = from ? sg_jid_bare(from) : NULL;
+	const char *at = account ? strchr(account, '@') : NULL;
+	const struct sg_xml *payload;
+
+	if (!at || !sg_jid_is_account(account) || strcmp(at + 1, domain) != 0 ||
+	    !is_to_own(sg_xml_attr(iq, "to"), account, domain)) {
+		sg_log(SG_LOG_INFO, "refused from=%s to=%s outcome=forbidden", from ? from : "-",
+		    sg_xml_attr(iq, "to") ? sg_xml_attr(iq, "to") : "-");
+		sg_answer_error(answer, "auth", "forbidden",
+		    "Only an account's own certificates can be managed.");
+	} else if (children(iq, &payload) != 1) {
+		sg_answer_error(answer, "modify", "bad-request", "One request at a time.");
+	} else if (!is_ours(delegation, sg_xml_ns(payload))) {
+		sg_answer_error(answer, "cancel", "service-unavailable", NULL);
+	} else {
+		delegation->fn(delegation->arg, account,
+		    strcmp(sg_xml_attr(iq, "type"), "set") == 0, payload, answer);
+	}
+	free(account);
+}
+
+/* Which of our domains the server that sent this is; NULL for a stranger. */
+static const char *domain_of(const struct sg_delegation *delegation, const struct sg_xml *iq)
+{
+	const char *from = sg_xml_attr(iq, "from");
+	char *bare = from && !strpbrk(from, "@/") ? sg_jid_bare(from) : NULL;
+	const char *domain = NULL;
+
+	for (size_t i = 0; bare && !domain && delegation->domains[i]; i++)
+		if (strcmp(bare, delegation->domains[i]) == 0)
+			domain = delegation->domains[i];
+	free(bare);
+	return domain;
+}
+
+/* Wraps the reply to the inner iq as the answer to the outer one. */
+static int wrap(struct sg_xml *inner, const char *ns, struct sg_answer *outer)
+{
+	struct sg_xml *forwarded = sg_xml_new("forwarded", NS_FORWARD);
+	int rc;
+
+	outer->payload = sg_xml_new("delegation", ns);
+	if (!outer->payload || !forwarded) {
+		sg_xml_free(inner);
+		sg_xml_free(forwarded);
+		return SG_ERR_NOMEM;
+	}
+	rc = sg_xml_add(forwarded, inner);
+	if (rc) {
+		sg_xml_free(forwarded);
+		return rc;
+	}
+	return sg_xml_add(outer->payload, forwarded);
+}
+
+static int answer_delegation(const struct sg_delegation *delegation, const struct sg_xml *iq,
+    const struct sg_xml *element, struct sg_answer *outer)
+{
+	const char *domain = domain_of(delegation, iq);
+	const struct sg_xml *forwarded, *inner = NULL;
+	struct sg_answer answer = { 0 };
+	struct sg_xml *reply;
+	int rc;
+
+	if (!domain) {
+		const char *from = sg_xml_attr(iq, "from");
+
+		sg_log(SG_LOG_WARN, "refused delegation from=%s: none of our domains",
+		    from ? from : "-");
+		sg_answer_error(outer, "auth", "forbidden", NULL);
+		return 0;
+	}
+	if (strcmp(sg_xml_attr(iq, "type"), "set") != 0 || children(element, &forwarded) != 1 ||
+	    !sg_xml_is(forwarded, "forwarded", NS_FORWARD) || children(forwarded, &inner) != 1 ||
+	    !sg_xml_is(inner, "iq", NS_CLIENT) || !is_request(inner)) {
+		sg_log(SG_LOG_WARN, "refused delegation from=%s: no request inside", domain);
+		sg_answer_error(outer, "modify", "bad-request", NULL);
+		return 0;
+	}
+	answer_inner(delegation, domain, inner, &answer);
+	rc = make_reply(inner, NS_CLIENT, sg_xml_attr(inner, "to"), &answer, &reply);
+	sg_xml_free(answer.payload);
+	return rc ? rc : wrap(reply, sg_xml_ns(element), outer);
+}
+
+int sg_delegation_answer(
+    const struct sg_delegation *delegation, const struct sg_xml *iq, struct sg_xml **reply)
+{
+	struct sg_answer answer = { 0 };
+	const struct sg_xml *payload;
+	const char *to;
+	int rc = 0;
+
+	*reply = NULL;
+	if (!is_request(iq) || !sg_xml_attr(iq, "from"))
+		return 0;
+	if (children(iq, &payload) != 1)
+		sg_answer_error(&answer, "modify", "bad-request", NULL);
+	else if (is_delegation_ns(sg_xml_ns(payload)) &&
+	    strcmp(sg_xml_name(payload), "delegation") == 0)
+		rc = answer_delegation(delegation, iq, payload, &answer);
+	else if (sg_xml_is(payload, "query", SG_NS_DISCO_INFO) &&
+	    strcmp(sg_xml_attr(iq, "type"), "get") == 0)
+		rc = answer_disco(delegation, payload, &answer);
+	else
+		sg_answer_error(&answer, "cancel", "service-unavailable", NULL);
+	to = sg_xml_attr(iq, "to");
+	if (!rc)
+		rc = make_reply(iq, NULL, to ? to : delegation->jid, &answer, reply);
+	sg_xml_free(answer.payload);
+	return rc;
+}

@@ -1,0 +1,46 @@
+/*
+ * What the XMPP server hands to the component, and what goes back: the iq's of namespace delegation
+ * (XEP-0355), disco#info and everything else. Trees in, trees out: it knows no connection.
+ */
+#ifndef SG_AUTHORITY_DELEGATION_H
+#define SG_AUTHORITY_DELEGATION_H
+
+#include "error.h"
+#include "xml.h"
+
+/* The answer to one request: a payload or none for a result, or an error. */
+struct sg_answer {
+	struct sg_xml *payload; /* owned */
+	const char *type;	/* RFC 6120 8.3.2, of an error; NULL: a result */
+	const char *condition;	/* 8.3.3 */
+	const char *text;	/* a sentence for a person, English; static, or NULL */
+};
+
+/* Makes it an error, whatever it was. */
+void sg_answer_error(
+    struct sg_answer *answer, const char *type, const char *condition, const char *text);
+
+/*
+ * Answers a request of a local account in one of the delegated namespaces. account is a bare JID;
+ * set tells an iq set from a get. *answer is zero before.
+ */
+typedef void sg_request_fn(void *arg, const char *account, int set, const struct sg_xml *payload,
+    struct sg_answer *answer);
+
+struct sg_delegation {
+	const char *jid;	       /* of the component */
+	char *const *domains;	       /* whose servers may delegate; NULL-terminated, lower case */
+	const char *const *namespaces; /* that we answer for; NULL-terminated */
+	sg_request_fn *fn;
+	void *arg;
+};
+
+/*
+ * The iq to send back in *reply, owned; NULL for what gets none (a result, an error, or no id). The
+ * same namespace of delegation that came goes back ("urn:xmpp:delegation:1" or ":2").
+ * SG_ERR_NOMEM, SG_ERR_LIMIT.
+ */
+SG_MUST_USE int sg_delegation_answer(
+    const struct sg_delegation *delegation, const struct sg_xml *iq, struct sg_xml **reply);
+
+#endif

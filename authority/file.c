@@ -1,0 +1,65 @@
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int sync_folder(const char *path)
+{
+	char *copy = strdup(path);
+	int fd, bad = 1;
+
+	if (!copy)
+		return -1;
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		bad = fsync(fd);
+		close(fd);
+	}
+	free(copy);
+	return bad;
+}
+
+int sg_file_replace(const char *path, const void *data, size_t len, mode_t mode)
+{
+	char *temporary = NULL;
+	int fd = -1, rc = SG_ERR_IO;
+
+	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
+		return SG_ERR_NOMEM;
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0 || write_all(fd, data, len) || fchmod(fd, mode) || fsync(fd) ||
+	    rename(temporary, path) || sync_folder(path)) {
+		sg_log(SG_LOG_ERROR, "file: %s: %s", path, strerror(errno));
+		if (fd >= 0)
+			unlink(temporary); /* gone already when only the last sync failed */
+	} else {
+		rc = 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	free(temporary);
+	return rc;
+}

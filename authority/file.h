@@ -1,0 +1,18 @@
+/*
+ * Replacing a file so that a reader finds the old one or the new one, whole, whatever happens.
+ */
+#ifndef SG_AUTHORITY_FILE_H
+#define SG_AUTHORITY_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "error.h"
+
+/*
+ * Writes a temporary file beside it, syncs it, renames it over the path and syncs the folder. The
+ * data is on the disk under its name when this returns 0. SG_ERR_IO, logged; the old file stays.
+ */
+SG_MUST_USE int sg_file_replace(const char *path, const void *data, size_t len, mode_t mode);
+
+#endif

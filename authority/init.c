@@ -1,0 +1,185 @@
+#include "authority.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/pem.h>
+
+#include "file.h"
+#include "log.h"
+#include "signer.h"
+#include "x509.h"
+
+#define CA_DAYS 3650
+
+/* How many keys of the configured name the token has. */
+static int look(struct sg_signer *signer, uint32_t *keys)
+{
+	char purpose[] = "authority-init";
+	char *key = strdup(sg_signer_key(signer));
+	struct sg_msg_object_list list = { .selector = key };
+	struct sg_msg_objects *objects;
+	struct sg_frame reply;
+	int rc;
+
+	*keys = 0;
+	if (!key)
+		return SG_ERR_NOMEM;
+	sg_signer_caller(&list.caller, purpose);
+	rc = sg_signer_call(
+	    signer, SG_MSG_OBJECT_LIST, &list, SG_MSG_OBJECTS, SG_SIGNER_CALL_MS, &reply);
+	if (!rc) {
+		objects = reply.msg;
+		*keys = objects->key_count;
+		sg_frame_clear(&reply);
+	}
+	free(key);
+	return rc == SG_ERR_KEY_ABSENT ? 0 : rc;
+}
+
+/* The object name that the key's selector asks for (RFC 7512: object=), decoded. */
+static char *object_label(const char *selector)
+{
+	const char *at = strstr(selector, "object=");
+	struct sg_buf label = { 0 };
+
+	if (!at || (at != selector && at[-1] != ':' && at[-1] != ';'))
+		return NULL;
+	for (at += strlen("object="); *at && *at != ';' && *at != '?'; at++) {
+		unsigned int byte = (unsigned char)*at;
+
+		if (byte == '%') {
+			if (sscanf(at, "%%%2x", &byte) != 1 || byte == 0) {
+				sg_buf_clear(&label);
+				return NULL;
+			}
+			at += 2;
+		}
+		sg_buf_put_u8(&label, (uint8_t)byte);
+	}
+	if (!label.len)
+		return NULL;
+	return sg_buf_steal(&label, NULL);
+}
+
+static int generate(struct sg_signer *signer, const struct sg_authority_config *config,
+    const char *algorithm, char *label)
+{
+	char purpose[] = "authority-init";
+	struct sg_msg_key_generate generate = { .token = config->token, .label = label };
+	struct sg_frame reply;
+	int rc;
+
+	generate.algorithm = strdup(algorithm);
+	if (!generate.algorithm)
+		return SG_ERR_NOMEM;
+	sg_signer_caller(&generate.caller, purpose);
+	rc = sg_signer_call(
+	    signer, SG_MSG_KEY_GENERATE, &generate, SG_MSG_OBJECTS, SG_SIGNER_GENERATE_MS, &reply);
+	if (!rc)
+		sg_frame_clear(&reply);
+	free(generate.algorithm);
+	return rc;
+}
+
+static int certify(struct sg_signer *signer, const char *name, char *label)
+{
+	char purpose[] = "authority-init";
+	char *key = strdup(sg_signer_key(signer)), *cn = strdup(name);
+	struct sg_msg_self_cert_make make = {
+		.key = key,
+		.jid = cn,
+		.profile = SG_PROFILE_CA,
+		.days = CA_DAYS,
+	};
+	struct sg_msg_cert_store store = { .key = key, .label = label };
+	struct sg_frame made = { .fd = -1 }, stored;
+	int rc = key && cn ? 0 : SG_ERR_NOMEM;
+
+	sg_signer_caller(&make.caller, purpose);
+	sg_signer_caller(&store.caller, purpose);
+	if (!rc)
+		rc = sg_signer_call(
+		    signer, SG_MSG_SELF_CERT_MAKE, &make, SG_MSG_DER, SG_SIGNER_CALL_MS, &made);
+	if (!rc) {
+		store.der = ((struct sg_msg_der *)made.msg)->der; /* borrowed */
+		rc = sg_signer_call(
+		    signer, SG_MSG_CERT_STORE, &store, SG_MSG_OBJECTS, SG_SIGNER_CALL_MS, &stored);
+	}
+	if (!rc)
+		sg_frame_clear(&stored);
+	sg_frame_clear(&made);
+	free(key);
+	free(cn);
+	return rc;
+}
+
+/* The certificate is what everybody may read, under whatever umask. */
+static int write_certificate(X509 *ca, const char *out)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *pem;
+	long len;
+	int rc = SG_ERR_INTERNAL;
+
+	if (bio && PEM_write_bio_X509(bio, ca) && (len = BIO_get_mem_data(bio, &pem)) > 0) {
+		if (out)
+			rc = sg_file_replace(out, pem, (size_t)len, 0644);
+		else
+			rc = fwrite(pem, 1, (size_t)len, stdout) == (size_t)len &&
+				fflush(stdout) == 0
+			    ? 0
+			    : SG_ERR_IO;
+	}
+	BIO_free(bio);
+	return rc;
+}
+
+static int make_ca(struct sg_signer *signer, const struct sg_authority_config *config,
+    const struct sg_authority_init *init)
+{
+	char *label = object_label(sg_signer_key(signer));
+	int rc;
+
+	if (!label) {
+		sg_log(
+		    SG_LOG_ERROR, "init: the setting key must be a label, or a URI with object=");
+		return SG_ERR_CONFIG;
+	}
+	rc = generate(signer, config, init->algorithm, label);
+	if (!rc)
+		rc = certify(signer, init->name, label);
+	if (!rc)
+		sg_log(SG_LOG_INFO, "init: made the CA \"%s\" (%s)", init->name, init->algorithm);
+	free(label);
+	return rc;
+}
+
+int sg_authority_init(
+    const struct sg_authority_config *config, const struct sg_authority_init *init)
+{
+	struct sg_signer *signer = NULL;
+	uint32_t keys = 0;
+	X509 *ca;
+	int rc;
+
+	rc = sg_signer_new(config, &signer);
+	if (!rc)
+		rc = look(signer, &keys);
+	if (!rc && keys == 0)
+		rc = make_ca(signer, config, init);
+	if (!rc)
+		rc = sg_signer_ca(signer, &ca);
+	if (rc == SG_ERR_KEY_ABSENT && keys) {
+		sg_log(SG_LOG_ERROR,
+		    "init: the key %s is there without a CA certificate: it is not touched",
+		    sg_signer_key(signer));
+		rc = SG_ERR_CERT_MISMATCH;
+	}
+	if (!rc)
+		rc = write_certificate(ca, init->out);
+	sg_signer_free(signer);
+	return rc;
+}

@@ -1,0 +1,81 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "authority.h"
+#include "harden.h"
+#include "log.h"
+
+static const char usage[] =
+    "usage: signet-authority [--config FILE] run\n"
+    "       signet-authority [--config FILE] init [--name NAME] [--algorithm ALGORITHM] [--out "
+    "FILE]\n"
+    "\n"
+    "Answers certificate requests of an XMPP server's accounts (client certificate management "
+    "2.0).\n"
+    "\n"
+    "  run    connect to the server as a component and serve until SIGTERM\n"
+    "  init   make the CA's key and certificate on the token and write the certificate (PEM)\n"
+    "\n"
+    "  --config FILE          default: " SG_AUTHORITY_CONF "\n"
+    "  --name NAME            common name of the CA (default: signet CA)\n"
+    "  --algorithm ALGORITHM  rsa2048, rsa3072 (default), rsa4096, p256 or p384\n"
+    "  --out FILE             where the certificate goes (default: standard output)\n"
+    "  --help, --version\n";
+
+static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "name", required_argument, NULL, 'n' },
+	{ "algorithm", required_argument, NULL, 'a' },
+	{ "out", required_argument, NULL, 'o' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int misused(void)
+{
+	fputs(usage, stderr);
+	return sg_err_exit_status(SG_ERR_ARG);
+}
+
+int main(int argc, char **argv)
+{
+	struct sg_authority_init init = { .name = "signet CA", .algorithm = "rsa3072" };
+	struct sg_authority_config config = { 0 };
+	const char *path = SG_AUTHORITY_CONF;
+	int option, for_init = 0, is_init, rc;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'h')
+			return fputs(usage, stdout) < 0;
+		if (option == 'V')
+			return puts("signet-authority " SG_VERSION) < 0;
+		if (option == 'c')
+			path = optarg;
+		else if (option == 'n')
+			init.name = optarg;
+		else if (option == 'a')
+			init.algorithm = optarg;
+		else if (option == 'o')
+			init.out = optarg;
+		else
+			return misused();
+		for_init |= option != 'c';
+	}
+	if (argc - optind != 1)
+		return misused();
+	is_init = strcmp(argv[optind], "init") == 0;
+	if (!is_init && (for_init || strcmp(argv[optind], "run") != 0))
+		return misused();
+	sg_log_init("signet-authority", SG_LOG_INFO);
+	rc = sg_harden_process();
+	if (!rc)
+		rc = sg_authority_config_read(path, &config);
+	if (!rc)
+		rc = is_init ? sg_authority_init(&config, &init) : sg_authority_run(&config);
+	if (rc)
+		sg_log(SG_LOG_ERROR, "%s", sg_err_text(rc));
+	sg_authority_config_clear(&config);
+	return sg_err_exit_status(rc);
+}

@@ -1,0 +1,292 @@
+#include "profile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/asn1.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+#include "log.h"
+#include "shell.h"
+#include "text.h"
+#include "x509.h"
+
+static const struct {
+	const char *name;
+	unsigned int kind;
+} subject_keys_table[] = {
+	{ "rsa", SG_SUBJECT_KEY_RSA },
+	{ "p256", SG_SUBJECT_KEY_P256 },
+	{ "p384", SG_SUBJECT_KEY_P384 },
+	{ "p521", SG_SUBJECT_KEY_P521 },
+	{ "ed25519", SG_SUBJECT_KEY_ED25519 },
+};
+
+unsigned int sg_subject_key_from_name(const char *name)
+{
+	for (size_t i = 0; i < sizeof(subject_keys_table) / sizeof(subject_keys_table[0]); i++)
+		if (strcmp(name, subject_keys_table[i].name) == 0)
+			return subject_keys_table[i].kind;
+	return 0;
+}
+
+/* An exponent of 1 makes every signature good; a huge one makes every check slow. */
+static int rsa_exponent_is_sound(EVP_PKEY *key)
+{
+	BIGNUM *e = NULL;
+	int sound;
+
+	sound = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) && BN_is_odd(e) &&
+	    !BN_is_one(e) && BN_num_bits(e) <= 64;
+	BN_free(e);
+	return sound;
+}
+
+/* The kind of the key, 0 for one that is never certified; *why then says what is wrong. */
+static unsigned int subject_key(EVP_PKEY *key, const char **why)
+{
+	char room[16];
+	int explicit_curve = 0;
+	unsigned int kind;
+
+	*why = "this kind of key is not accepted: RSA from 2048 bits, P-256, P-384 or P-521 are";
+	if (EVP_PKEY_is_a(key, "RSA")) {
+		int bits = EVP_PKEY_get_bits(key);
+
+		*why = "the RSA key must have 2048 to 8192 bits and an ordinary exponent";
+		return bits >= SG_RSA_BITS_MIN && bits <= SG_RSA_BITS_MAX &&
+			rsa_exponent_is_sound(key)
+		    ? SG_SUBJECT_KEY_RSA
+		    : 0;
+	}
+	/* a curve that is spelled out is refused by TLS stacks even if it is a known one */
+	if (EVP_PKEY_is_a(key, "EC") &&
+	    EVP_PKEY_get_int_param(
+		key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &explicit_curve) &&
+	    explicit_curve)
+		return 0;
+	kind = sg_subject_key_from_name(sg_x509_key_algorithm(key, room));
+	return kind;
+}
+
+/* Whether what looks like a JID is the account's bare JID; a resource makes it another. */
+static int is_account(const char *jid, const char *account)
+{
+	char *bare = sg_jid_bare(jid);
+	int same = bare && !strchr(jid, '/') && strcmp(bare, account) == 0;
+
+	free(bare);
+	return same;
+}
+
+/* Whether a common name asks for a JID that is not the account's. */
+static int name_asks_for_other(const X509_NAME *subject, const char *account)
+{
+	int index = -1, other = 0;
+
+	while (
+	    !other && (index = X509_NAME_get_index_by_NID(subject, NID_commonName, index)) >= 0) {
+		const ASN1_STRING *value =
+		    X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, index));
+		unsigned char *utf8 = NULL;
+		int len = ASN1_STRING_to_UTF8(&utf8, value);
+
+		if (len < 0 || memchr(utf8, '\0', (size_t)len))
+			other = 1; /* what cannot be read is not the account's */
+		else if (memchr(utf8, '@', (size_t)len))
+			other = !is_account((const char *)utf8, account);
+		OPENSSL_free(utf8);
+	}
+	return other;
+}
+
+static enum sg_verdict judge_names(X509_REQ *csr, const char *account, const char **why)
+{
+	char **jids = NULL;
+	enum sg_verdict verdict = SG_VERDICT_GOOD;
+	int rc = sg_x509_csr_jids(csr, &jids, NULL);
+
+	if (rc) {
+		*why = "the subject alternative name of the request cannot be read";
+		return rc == SG_ERR_NOMEM ? SG_VERDICT_FAILED : SG_VERDICT_BAD_REQUEST;
+	}
+	for (size_t i = 0; jids && jids[i]; i++)
+		if (!is_account(jids[i], account))
+			verdict = SG_VERDICT_FORBIDDEN;
+	if (name_asks_for_other(X509_REQ_get_subject_name(csr), account))
+		verdict = SG_VERDICT_FORBIDDEN;
+	if (verdict)
+		*why = "the request asks for a JID that is not your own bare JID";
+	sg_strv_free(jids);
+	return verdict;
+}
+
+static enum sg_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, const char **why)
+{
+	EVP_PKEY *key = X509_REQ_get0_pubkey(csr);
+	unsigned int kind;
+
+	*why = "this kind of key is not known here";
+	if (!key)
+		return SG_VERDICT_NOT_ACCEPTABLE;
+	kind = subject_key(key, why);
+	if (!kind)
+		return SG_VERDICT_NOT_ACCEPTABLE;
+	if (!(kind & subject_keys)) {
+		*why = "this kind of key is not accepted here";
+		return SG_VERDICT_NOT_ACCEPTABLE;
+	}
+	/* only now: the size of the key bounds what the check costs */
+	if (X509_REQ_verify(csr, key) != 1) {
+		*why = "the request's own signature is wrong";
+		return SG_VERDICT_NOT_ACCEPTABLE;
+	}
+	*why = NULL;
+	return SG_VERDICT_GOOD;
+}
+
+static enum sg_verdict judge_bytes(const struct sg_blob *der, X509_REQ **csr, const char **why)
+{
+	X509 *cert = NULL;
+	int rc = sg_x509_csr_parse(der, csr);
+
+	if (!rc)
+		return SG_VERDICT_GOOD;
+	*why = "that is not a certificate signing request (PKCS#10, DER)";
+	/* the draft's own example has this slip (C3), so it is worth a word of its own */
+	if (rc == SG_ERR_FORMAT && sg_x509_cert_parse(der, &cert) == 0)
+		*why = "that is a certificate; a certificate signing request is wanted";
+	X509_free(cert);
+	return rc == SG_ERR_NOMEM ? SG_VERDICT_FAILED : SG_VERDICT_BAD_REQUEST;
+}
+
+enum sg_verdict sg_profile_judge(const struct sg_blob *der, const char *account,
+    unsigned int subject_keys, X509_REQ **csr, const char **why)
+{
+	enum sg_verdict verdict;
+
+	*csr = NULL;
+	*why = NULL;
+	verdict = judge_bytes(der, csr, why);
+	if (!verdict)
+		verdict = judge_key(*csr, subject_keys, why);
+	if (!verdict)
+		verdict = judge_names(*csr, account, why);
+	if (verdict) {
+		X509_REQ_free(*csr);
+		*csr = NULL;
+	}
+	ERR_clear_error();
+	return verdict;
+}
+
+int sg_profile_serial(unsigned char serial[SG_SERIAL_LEN])
+{
+	do {
+		if (RAND_bytes(serial, SG_SERIAL_LEN) != 1)
+			return SG_ERR_INTERNAL;
+		serial[0] &= 0x7f;
+	} while (serial[0] == 0); /* DER would drop a leading zero, and the length with it */
+	return 0;
+}
+
+/* Adds the extension that a configuration file would give so. */
+static int add_text(X509 *cert, X509 *ca, int nid, const char *value)
+{
+	X509V3_CTX ctx;
+	X509_EXTENSION *extension;
+	int ok;
+
+	X509V3_set_ctx(&ctx, ca, cert, NULL, NULL, 0);
+	extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+	ok = extension && X509_add_ext(cert, extension, -1);
+	X509_EXTENSION_free(extension);
+	return ok ? 0 : SG_ERR_INTERNAL;
+}
+
+static int add_jid(X509 *cert, const char *jid)
+{
+	STACK_OF(X509_EXTENSION) *extensions = NULL;
+	int rc = sg_x509_add_jid(&extensions, jid);
+
+	for (int i = 0; !rc && i < sk_X509_EXTENSION_num(extensions); i++)
+		if (!X509_add_ext(cert, sk_X509_EXTENSION_value(extensions, i), -1))
+			rc = SG_ERR_NOMEM;
+	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+	return rc;
+}
+
+static int add_extensions(X509 *cert, X509 *ca, const char *jid)
+{
+	static const struct {
+		int nid;
+		const char *value;
+	} table[] = {
+		{ NID_basic_constraints, "critical,CA:FALSE" },
+		{ NID_key_usage, "critical,digitalSignature" },
+		{ NID_ext_key_usage, "clientAuth,serverAuth" },
+		{ NID_subject_key_identifier, "hash" },
+		{ NID_authority_key_identifier, "keyid:always" },
+	};
+	int rc = add_jid(cert, jid);
+
+	for (size_t i = 0; !rc && i < sizeof(table) / sizeof(table[0]); i++)
+		rc = add_text(cert, ca, table[i].nid, table[i].value);
+	return rc;
+}
+
+static int set_serial(X509 *cert, const unsigned char *serial)
+{
+	BIGNUM *number = BN_bin2bn(serial, SG_SERIAL_LEN, NULL);
+	int ok = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert));
+
+	BN_free(number);
+	return ok ? 0 : SG_ERR_NOMEM;
+}
+
+static int set_subject(X509 *cert, const char *account)
+{
+	X509_NAME *name = X509_NAME_new();
+	int ok;
+
+	/* longer than RFC 5280's 64 characters for a long JID, which C11 wants all the same */
+	ok = name &&
+	    X509_NAME_add_entry_by_NID(name, NID_commonName, V_ASN1_UTF8STRING,
+		(const unsigned char *)account, -1, -1, 0) &&
+	    X509_set_subject_name(cert, name);
+	X509_NAME_free(name);
+	return ok ? 0 : SG_ERR_INTERNAL;
+}
+
+int sg_profile_certificate(const struct sg_cert_wish *wish, struct sg_blob *tbs)
+{
+	X509 *cert = NULL;
+	int rc;
+
+	memset(tbs, 0, sizeof(*tbs));
+	rc = sg_shell_certificate(wish->ca, X509_REQ_get0_pubkey(wish->csr), &cert);
+	if (!rc)
+		rc = set_serial(cert, wish->serial);
+	if (!rc)
+		rc = set_subject(cert, wish->account);
+	if (!rc &&
+	    (!X509_set_issuer_name(cert, X509_get_subject_name(wish->ca)) ||
+		!ASN1_TIME_adj(X509_getm_notBefore(cert), wish->not_before, 0, 0) ||
+		!ASN1_TIME_adj(X509_getm_notAfter(cert), wish->not_after, 0, 0)))
+		rc = SG_ERR_INTERNAL;
+	if (!rc)
+		rc = add_extensions(cert, wish->ca, wish->account);
+	if (!rc)
+		rc = sg_shell_certificate_tbs(cert, tbs);
+	if (rc)
+		sg_log(SG_LOG_ERROR, "profile: the certificate could not be made: %s",
+		    sg_err_text(rc));
+	X509_free(cert);
+	ERR_clear_error();
+	return rc;
+}

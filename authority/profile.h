@@ -1,0 +1,64 @@
+/*
+ * What this authority issues (C11) and what it takes as a request (C3, C6). Signs nothing.
+ */
+#ifndef SG_AUTHORITY_PROFILE_H
+#define SG_AUTHORITY_PROFILE_H
+
+#include <time.h>
+
+#include <openssl/x509.h>
+
+#include "buf.h"
+#include "error.h"
+#include "ledger.h"
+
+#define SG_RSA_BITS_MIN 2048
+#define SG_RSA_BITS_MAX 8192
+
+/* Kinds of subject keys that may be certified; the configuration chooses among them. */
+enum sg_subject_key {
+	SG_SUBJECT_KEY_RSA = 1,
+	SG_SUBJECT_KEY_P256 = 2,
+	SG_SUBJECT_KEY_P384 = 4,
+	SG_SUBJECT_KEY_P521 = 8,
+	SG_SUBJECT_KEY_ED25519 = 16,
+};
+#define SG_SUBJECT_KEYS_DEFAULT                                                                    \
+	(SG_SUBJECT_KEY_RSA | SG_SUBJECT_KEY_P256 | SG_SUBJECT_KEY_P384 | SG_SUBJECT_KEY_P521)
+
+/* The kind for a name of the configuration ("rsa", "p256", ...); 0 when there is none such. */
+unsigned int sg_subject_key_from_name(const char *name);
+
+/* How a request ends that is not granted; the conditions are those of C6. */
+enum sg_verdict {
+	SG_VERDICT_GOOD = 0,
+	SG_VERDICT_BAD_REQUEST,
+	SG_VERDICT_NOT_ACCEPTABLE,
+	SG_VERDICT_FORBIDDEN,
+	SG_VERDICT_FAILED, /* our own failure (memory) */
+};
+
+/*
+ * Judges the bytes of a request of the account (a bare JID): that it is a PKCS#10 request, its key,
+ * its signature, and that it asks for no other JID. Gives the owned *csr when it is good; otherwise
+ * *why, a sentence for the person (static).
+ */
+enum sg_verdict sg_profile_judge(const struct sg_blob *der, const char *account,
+    unsigned int subject_keys, X509_REQ **csr, const char **why);
+
+/* A new random serial number: positive, of exactly SG_SERIAL_LEN bytes. SG_ERR_INTERNAL. */
+SG_MUST_USE int sg_profile_serial(unsigned char serial[SG_SERIAL_LEN]);
+
+struct sg_cert_wish {
+	X509 *ca;
+	X509_REQ *csr; /* only its public key is taken */
+	const char *account;
+	const unsigned char *serial; /* SG_SERIAL_LEN bytes */
+	time_t not_before;
+	time_t not_after;
+};
+
+/* The TBSCertificate's DER (C11). SG_ERR_INTERNAL, SG_ERR_NOMEM, SG_ERR_MECHANISM (the CA's key). */
+SG_MUST_USE int sg_profile_certificate(const struct sg_cert_wish *wish, struct sg_blob *tbs);
+
+#endif

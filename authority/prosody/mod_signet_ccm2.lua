@@ -1,0 +1,293 @@
+-- SASL EXTERNAL with certificates of a signet authority, beside the host's passwords.
+--
+-- A certificate logs in the one account that its one xmppAddr names, if Prosody's own TLS checks
+-- (the CA in ssl.cafile, validity) passed and its SHA-256 fingerprint is not on the authority's list
+-- of the revoked. A list that is missing or cannot be read refuses every certificate. Sessions of a
+-- certificate that gets revoked are closed. Who uses which certificate is written to a file that the
+-- authority reads.
+--
+--   signet_ccm2_revoked   the authority's list: a lower-case SHA-256 in hex per line
+--   signet_ccm2_logins    the file to write (of authority's [files] logins)
+--   signet_ccm2_poll      seconds between looks at the list (1)
+
+local io, os = io, os;
+local lfs = require "lfs";
+local jid = require "util.jid";
+local new_sasl = require "util.sasl".new;
+local usermanager = require "core.usermanager";
+
+local OID_SAN, OID_XMPPADDR = "2.5.29.17", "1.3.6.1.5.5.7.8.5";
+local DATETIME = "!%Y-%m-%dT%H:%M:%SZ";
+
+local revoked_file = module:get_option_string("signet_ccm2_revoked");
+local logins_file = module:get_option_string("signet_ccm2_logins");
+local poll_seconds = module:get_option_number("signet_ccm2_poll", 1);
+
+---- the list of the revoked
+
+local revoked; -- set of fingerprints; nil while there is no list to trust
+local list_stamp; -- what the list's file looked like when it was read
+local complained; -- the last complaint about the list, so that each is logged once
+
+local function complain(text)
+	if complained ~= text then
+		module:log("error", "No login with certificates: %s", text);
+		complained = text;
+	end
+end
+
+local function read_list()
+	local file, err = io.open(revoked_file, "r");
+	if not file then
+		return nil, err;
+	end
+	local set = {};
+	for line in file:lines() do
+		if #line ~= 64 or line:find("[^0-9a-f]") then
+			file:close();
+			return nil, revoked_file .. " is not a list of fingerprints";
+		end
+		set[line] = true;
+	end
+	file:close();
+	return set;
+end
+
+-- Reads the list if its file is another one than before. The authority replaces the file as a whole, so
+-- that inode, size or time tell; a second within which it changes twice brings another inode.
+local function refresh_list()
+	if not revoked_file then
+		complain("signet_ccm2_revoked is not set");
+		return;
+	end
+	local attr, err = lfs.attributes(revoked_file);
+	if not attr then
+		revoked, list_stamp = nil, nil;
+		complain(err or revoked_file .. " is missing");
+		return;
+	end
+	local stamp = ("%s %s %s %s"):format(attr.ino, attr.size, attr.modification, attr.change);
+	if stamp == list_stamp then
+		return;
+	end
+	revoked, err = read_list();
+	if not revoked then
+		list_stamp = nil;
+		complain(err);
+		return;
+	end
+	list_stamp = stamp;
+	if complained then
+		module:log("info", "The list of revoked certificates can be read again");
+		complained = nil;
+	end
+end
+
+---- certificates
+
+local function peer_certificate(session)
+	local conn = session.conn;
+	local sock = session.secure and conn and conn.socket and conn:socket();
+	if not sock or not sock.getpeercertificate then
+		return nil;
+	end
+	return sock:getpeercertificate(), sock;
+end
+
+local function fingerprint(cert)
+	return (cert:digest("sha256"):lower():gsub("[^0-9a-f]", ""));
+end
+
+-- The account of this host that the certificate is for: exactly one xmppAddr, which is a bare JID.
+local function account_of(cert)
+	local names = cert:extensions()[OID_SAN];
+	local addresses = names and names[OID_XMPPADDR];
+	if not addresses or #addresses ~= 1 then
+		return nil, "it has not exactly one xmppAddr";
+	end
+	local user, host, resource = jid.prepped_split(addresses[1]);
+	if not user or resource or host ~= module.host then
+		return nil, "its xmppAddr is no account of this host";
+	end
+	if not usermanager.user_exists(user, host) then
+		return nil, "there is no such account";
+	end
+	return user;
+end
+
+-- The account that may log in with the session's certificate, or nil and why not.
+local function authenticate(session, authzid)
+	local cert, sock = peer_certificate(session);
+	if not cert then
+		return nil, "there is none";
+	end
+	if not sock:getpeerverification() then
+		return nil, "it is not of a trusted authority";
+	end
+	if not cert:validat(os.time()) then
+		return nil, "it is expired or not valid yet";
+	end
+	refresh_list();
+	if not revoked then
+		return nil, "revocations are not known";
+	end
+	local sha256 = fingerprint(cert);
+	if revoked[sha256] then
+		return nil, "it is revoked";
+	end
+	local user, why = account_of(cert);
+	if not user then
+		return nil, why;
+	end
+	if authzid ~= "" and jid.prep(authzid) ~= user .. "@" .. module.host then
+		return nil, "another identity was asked for";
+	end
+	return user, sha256;
+end
+
+---- SASL
+
+local function external(session)
+	return function (authzid)
+		local user, detail = authenticate(session, authzid or "");
+		if not user then
+			module:log("info", "Certificate refused: %s", detail);
+			return nil, nil;
+		end
+		session.signet_sha256 = detail;
+		return user, true;
+	end;
+end
+
+-- The host's own handler, with EXTERNAL added for who came with a certificate that TLS could verify.
+local host = prosody.hosts[module.host];
+local users = host.users;
+local own_handler = users.get_sasl_handler;
+
+local function with_external(session)
+	local handler = own_handler(session);
+	local cert, sock = peer_certificate(session);
+	if not cert or not sock:getpeerverification() then
+		return handler;
+	end
+	local profile = {};
+	for name, value in pairs(handler.profile) do
+		profile[name] = value;
+	end
+	profile.mechanisms = nil; -- worked out anew from what the profile has
+	profile.external = external(session);
+	return new_sasl(module.host, profile);
+end
+
+users.get_sasl_handler = with_external;
+
+---- who uses which certificate
+
+local last_used = {}; -- fingerprint -> DateTime
+
+local function read_logins()
+	local file = logins_file and io.open(logins_file, "r");
+	if not file then
+		return;
+	end
+	for line in file:lines() do
+		local sha256, time = line:match("^(%x+)\t(%d+%-%d+%-%d+T%d+:%d+:%d+Z)");
+		if sha256 and #sha256 == 64 then
+			last_used[sha256] = time;
+		end
+	end
+	file:close();
+end
+
+local function each_session(callback)
+	for _, user in pairs(host.sessions) do
+		for _, session in pairs(user.sessions) do
+			if session.signet_sha256 then
+				callback(session, session.signet_sha256);
+			end
+		end
+	end
+end
+
+local function logins_text(except)
+	local resources = {};
+	each_session(function (session, sha256)
+		local resource = session.resource;
+		if session ~= except and resource and not resource:find("%c") then
+			resources[sha256] = (resources[sha256] or "") .. "\t" .. resource;
+		end
+	end);
+	local lines = {};
+	for sha256, time in pairs(last_used) do
+		lines[#lines + 1] = sha256 .. "\t" .. time .. (resources[sha256] or "") .. "\n";
+	end
+	table.sort(lines);
+	return table.concat(lines);
+end
+
+-- Written beside and renamed over it, so that a reader finds a whole file.
+local function write_logins(except)
+	if not logins_file then
+		return;
+	end
+	local temporary = logins_file .. ".new";
+	local file, err = io.open(temporary, "w");
+	if file then
+		local ok;
+		ok, err = file:write(logins_text(except));
+		ok = file:close() and ok;
+		if ok then
+			ok, err = os.rename(temporary, logins_file);
+		end
+		if ok then
+			return;
+		end
+	end
+	module:log("error", "The file of logins could not be written: %s", err);
+end
+
+module:hook("resource-bind", function (event)
+	local session = event.session;
+	if session.signet_sha256 then
+		last_used[session.signet_sha256] = os.date(DATETIME);
+		write_logins();
+	end
+end);
+
+module:hook("resource-unbind", function (event)
+	local session = event.session;
+	if session.signet_sha256 then
+		last_used[session.signet_sha256] = os.date(DATETIME);
+		write_logins(session);
+	end
+end);
+
+---- closing what is revoked
+
+local function close_revoked()
+	refresh_list();
+	if revoked then
+		local doomed = {}; -- closing changes the tables that are walked over
+		each_session(function (session, sha256)
+			if revoked[sha256] then
+				doomed[#doomed + 1] = session;
+			end
+		end);
+		for _, session in ipairs(doomed) do
+			module:log("info", "Closing %s: its certificate is revoked", session.full_jid);
+			session:close({ condition = "not-authorized", text = "Your certificate was revoked" });
+		end
+	end
+	return poll_seconds;
+end
+
+-- After a reload of the module the sessions are still there, with what they logged in with.
+read_logins();
+write_logins();
+module:add_timer(0, close_revoked);
+
+function module.unload()
+	if users.get_sasl_handler == with_external then
+		users.get_sasl_handler = own_handler;
+	end
+end

@@ -1,0 +1,88 @@
+#include "revocation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/pem.h>
+
+#include "crl.h"
+#include "file.h"
+#include "log.h"
+
+#define PUBLIC_MODE 0644 /* the XMPP server is another user, and nothing in them is secret */
+
+static int add_line(void *arg, const struct sg_ledger_row *row)
+{
+	struct sg_buf *out = arg;
+
+	sg_buf_put_str(out, row->sha256);
+	sg_buf_put_str(out, "\n");
+	return out->err;
+}
+
+/* All that were ever revoked: an entry never leaves this list. */
+static int publish_list(const struct sg_authority_config *config, struct sg_ledger *ledger)
+{
+	struct sg_buf out = { 0 };
+	int rc = sg_ledger_each_revoked(ledger, 0, add_line, &out);
+
+	if (!rc)
+		rc = sg_file_replace(config->revoked, out.data, out.len, PUBLIC_MODE);
+	sg_buf_clear(&out);
+	return rc;
+}
+
+static int pem_of(const struct sg_blob *der, char **pem, size_t *len)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *data;
+	long n;
+	int rc = SG_ERR_NOMEM;
+
+	*pem = NULL;
+	if (bio && PEM_write_bio(bio, PEM_STRING_X509_CRL, "", der->data, (long)der->len) > 0 &&
+	    (n = BIO_get_mem_data(bio, &data)) > 0 && (*pem = malloc((size_t)n))) {
+		memcpy(*pem, data, (size_t)n);
+		*len = (size_t)n;
+		rc = 0;
+	}
+	BIO_free(bio);
+	return rc;
+}
+
+static int publish_crl(const struct sg_authority_config *config, struct sg_ledger *ledger,
+    struct sg_signer *signer, time_t now)
+{
+	struct sg_blob tbs = { 0 }, der = { 0 };
+	uint32_t number = 0;
+	char *pem = NULL;
+	size_t len = 0;
+	X509 *ca;
+	int rc;
+
+	rc = sg_signer_ca(signer, &ca);
+	if (!rc)
+		rc = sg_ledger_next_crl(ledger, &number);
+	if (!rc)
+		rc = sg_crl_tbs(ledger, ca, number, now, &tbs);
+	if (!rc)
+		rc = sg_signer_sign(signer, SG_CA_CRL, &tbs, &der);
+	if (!rc)
+		rc = pem_of(&der, &pem, &len);
+	if (!rc)
+		rc = sg_file_replace(config->crl, pem, len, PUBLIC_MODE);
+	if (!rc)
+		sg_log(SG_LOG_INFO, "crl number=%u written", number);
+	free(pem);
+	sg_blob_clear(&tbs);
+	sg_blob_clear(&der);
+	return rc;
+}
+
+int sg_revocation_publish(const struct sg_authority_config *config, struct sg_ledger *ledger,
+    struct sg_signer *signer, time_t now)
+{
+	int rc = publish_list(config, ledger);
+
+	return rc ? rc : publish_crl(config, ledger, signer, now);
+}

@@ -1,0 +1,133 @@
+#include "authority.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "component.h"
+#include "delegation.h"
+#include "ledger.h"
+#include "log.h"
+#include "service.h"
+#include "signer.h"
+
+#define DAY_MS 86400000
+
+enum { POLL_SIGNAL, POLL_TOKEN, POLL_COMPONENT, POLL_COUNT };
+
+struct authority {
+	struct sg_service service;
+	struct sg_component *component;
+	int signal_fd;
+	int stop;
+};
+
+static int open_signals(int *fd)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	*fd = -1;
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return SG_ERR_INTERNAL;
+	*fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return *fd < 0 ? SG_ERR_INTERNAL : 0;
+}
+
+/* Failing is no reason to stop: it is logged, and tried again when it is due. */
+static void publish(struct authority *authority)
+{
+	if (sg_service_publish(&authority->service, time(NULL)) != 0)
+		sg_log(SG_LOG_DEBUG, "revocations: tried again later");
+}
+
+static void on_signal(struct authority *authority)
+{
+	struct signalfd_siginfo info;
+
+	while (read(authority->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGHUP) {
+			sg_log(SG_LOG_INFO, "stopping");
+			authority->stop = 1;
+			continue;
+		}
+		sg_log(SG_LOG_INFO, "SIGHUP: trying the PIN file again");
+		sg_signer_retry(authority->service.signer);
+		publish(authority);
+	}
+}
+
+static int time_to_wait(struct authority *authority, int component_ms)
+{
+	time_t left = authority->service.publish_at - time(NULL);
+	int ms = left <= 0 ? 0 : left > DAY_MS / 1000 ? DAY_MS : (int)left * 1000;
+
+	return component_ms >= 0 && component_ms < ms ? component_ms : ms;
+}
+
+static int serve(struct authority *authority)
+{
+	struct pollfd pfds[POLL_COUNT] = { 0 };
+	int wait_ms;
+
+	while (!authority->stop) {
+		pfds[POLL_SIGNAL].fd = authority->signal_fd;
+		pfds[POLL_TOKEN].fd = sg_signer_fd(authority->service.signer);
+		pfds[POLL_SIGNAL].events = pfds[POLL_TOKEN].events = POLLIN;
+		wait_ms = sg_component_prepare(authority->component, &pfds[POLL_COMPONENT]);
+		if (poll(pfds, POLL_COUNT, time_to_wait(authority, wait_ms)) < 0) {
+			if (errno == EINTR)
+				continue;
+			sg_log(SG_LOG_ERROR, "poll: %s", strerror(errno));
+			return SG_ERR_INTERNAL;
+		}
+		/* first the worker: a step below may use it */
+		if (pfds[POLL_TOKEN].revents)
+			sg_signer_on_readable(authority->service.signer);
+		if (pfds[POLL_SIGNAL].revents)
+			on_signal(authority);
+		sg_component_step(authority->component);
+		if (time(NULL) >= authority->service.publish_at)
+			publish(authority);
+	}
+	return 0;
+}
+
+int sg_authority_run(const struct sg_authority_config *config)
+{
+	struct authority self = { .service.config = config, .signal_fd = -1 };
+	struct sg_delegation delegation = {
+		.jid = config->jid,
+		.domains = config->domains,
+		.namespaces = sg_service_namespaces,
+		.fn = sg_service_request,
+		.arg = &self.service,
+	};
+	int rc;
+
+	rc = open_signals(&self.signal_fd);
+	if (!rc)
+		rc = sg_ledger_open(config->ledger, &self.service.ledger);
+	if (!rc)
+		rc = sg_signer_new(config, &self.service.signer);
+	if (!rc)
+		rc = sg_component_new(config, &delegation, &self.component);
+	if (!rc) {
+		/* at once, so that a wrong PIN or a missing CA is said at the start */
+		publish(&self);
+		rc = serve(&self);
+	}
+	sg_component_free(self.component);
+	sg_signer_free(self.service.signer);
+	sg_ledger_close(self.service.ledger);
+	if (self.signal_fd >= 0)
+		close(self.signal_fd);
+	return rc;
+}

@@ -1,0 +1,360 @@
+#include "service.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/evp.h>
+
+#include "ccm2.h"
+#include "log.h"
+#include "logins.h"
+#include "profile.h"
+#include "revocation.h"
+#include "text.h"
+#include "x509.h"
+
+#define BACKDATE_SECONDS 300 /* clocks of clients that are behind (C4 allows as much) */
+#define PUBLISH_SECONDS	 86400
+#define PUBLISH_AGAIN	 60 /* after a failure */
+
+/*
+ * An XMPP server drops the component for a stanza over its limit (512 KiB in Prosody), and with it
+ * the service for everybody: a list ends before that. Base64 and the worst escaping of names counted.
+ */
+#define LIST_REPLY_MAX (384u << 10)
+
+const char *const sg_service_namespaces[] = {
+	SG_NS_CCM2_ADD,
+	SG_NS_CCM2_LIST,
+	SG_NS_CCM2_REVOKE,
+	NULL,
+};
+
+static void log_decision(
+    const char *verb, const char *account, const char *outcome, const char *sha256)
+{
+	sg_log(SG_LOG_INFO, "%s account=%s outcome=%s%s%s", verb, account, outcome,
+	    sha256 ? " sha256=" : "", sha256 ? sha256 : "");
+}
+
+/* Every refusal goes through here: the answer, and its line in the log. */
+static void refuse(struct sg_answer *answer, const char *verb, const char *account,
+    const char *type, const char *condition, const char *text)
+{
+	sg_answer_error(answer, type, condition, text);
+	sg_log(SG_LOG_INFO, "%s account=%s outcome=%s why=\"%s\"", verb, account, condition, text);
+}
+
+static void refuse_for_now(struct sg_answer *answer, const char *verb, const char *account, int rc)
+{
+	refuse(answer, verb, account, "wait", "internal-server-error",
+	    "The authority cannot do this at the moment. Please try again later.");
+	sg_log(SG_LOG_ERROR, "%s account=%s failed: %s", verb, account, sg_err_text(rc));
+}
+
+int sg_service_publish(struct sg_service *service, time_t now)
+{
+	int rc = sg_revocation_publish(service->config, service->ledger, service->signer, now);
+
+	if (rc != service->publish_error)
+		sg_log(rc ? SG_LOG_ERROR : SG_LOG_INFO, "revocation list and CRL %s%s",
+		    rc ? "could not be written: " : "are written again", rc ? sg_err_text(rc) : "");
+	service->publish_error = rc;
+	service->publish_at = now + (rc ? PUBLISH_AGAIN : PUBLISH_SECONDS);
+	if (!rc)
+		service->stale = 0;
+	return rc;
+}
+
+/* ---- add */
+
+static void refuse_csr(
+    struct sg_answer *answer, const char *account, enum sg_verdict verdict, const char *why)
+{
+	switch (verdict) {
+	case SG_VERDICT_BAD_REQUEST:
+		refuse(answer, "add", account, "modify", "bad-request", why);
+		break;
+	case SG_VERDICT_NOT_ACCEPTABLE:
+		refuse(answer, "add", account, "modify", "not-acceptable", why);
+		break;
+	case SG_VERDICT_FORBIDDEN:
+		refuse(answer, "add", account, "auth", "forbidden", why);
+		break;
+	case SG_VERDICT_GOOD:
+	case SG_VERDICT_FAILED:
+		refuse_for_now(answer, "add", account, SG_ERR_NOMEM);
+		break;
+	}
+}
+
+static int new_serial(struct sg_ledger *ledger, unsigned char serial[SG_SERIAL_LEN])
+{
+	int rc;
+
+	do {
+		rc = sg_profile_serial(serial);
+		if (!rc)
+			rc = sg_ledger_has_serial(ledger, serial);
+	} while (rc == 1);
+	return rc;
+}
+
+/*
+ * Signs, then commits the row, then answers. A crash between the first two loses a certificate that
+ * nobody ever received and whose serial nobody will see: no harm in that, and the client's repeated
+ * request (C5) gets another. The row before the signature would leave entries without certificates.
+ */
+static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
+    const struct sg_msg_ccm2_add *add, const unsigned char csr_sha256[32], struct sg_blob *der)
+{
+	unsigned char serial[SG_SERIAL_LEN];
+	struct sg_blob tbs = { 0 };
+	time_t now = time(NULL);
+	struct sg_cert_wish wish = { 0 };
+	struct sg_ledger_entry entry;
+	int rc;
+
+	memset(der, 0, sizeof(*der));
+	wish.csr = csr;
+	wish.account = account;
+	wish.serial = serial;
+	wish.not_before = now - BACKDATE_SECONDS;
+	wish.not_after = now + (time_t)service->config->lifetime_days * 86400;
+	rc = new_serial(service->ledger, serial);
+	if (!rc)
+		rc = sg_signer_ca(service->signer, &wish.ca);
+	if (!rc)
+		rc = sg_profile_certificate(&wish, &tbs);
+	if (!rc)
+		rc = sg_signer_sign(service->signer, SG_CA_CERT, &tbs, der);
+	if (!rc) {
+		entry = (struct sg_ledger_entry){
+			.serial = serial,
+			.account = account,
+			.name = add->name ? add->name : "",
+			.der = der,
+			.csr_sha256 = csr_sha256,
+			.issued_at = now,
+			.not_after = wish.not_after,
+		};
+		rc = sg_ledger_add(service->ledger, &entry);
+	}
+	if (rc)
+		sg_blob_clear(der);
+	sg_blob_clear(&tbs);
+	return rc;
+}
+
+/* A good request: the certificate it has already (C5), or a new one if there is room. */
+static void grant(struct sg_service *service, const char *account, X509_REQ *csr,
+    const struct sg_msg_ccm2_add *add, struct sg_answer *answer)
+{
+	unsigned char csr_sha256[32];
+	const char *outcome = "repeated";
+	struct sg_blob der = { 0 };
+	char *sha256 = NULL;
+	uint32_t count = 0;
+	time_t now = time(NULL);
+	int rc;
+
+	if (!EVP_Digest(add->csr.data, add->csr.len, csr_sha256, NULL, EVP_sha256(), NULL)) {
+		refuse_for_now(answer, "add", account, SG_ERR_INTERNAL);
+		return;
+	}
+	rc = sg_ledger_find_csr(service->ledger, account, csr_sha256, now, &der);
+	if (!rc)
+		rc = sg_ledger_count(service->ledger, account, now, &count);
+	if (!rc && count >= service->config->certificates_per_account) {
+		refuse(answer, "add", account, "wait", "resource-constraint",
+		    "You have as many certificates as an account may have. Revoke one first.");
+		return;
+	}
+	if (!rc) {
+		outcome = "issued";
+		rc = issue(service, account, csr, add, csr_sha256, &der);
+	}
+	if (rc >= 0)
+		rc = sg_ccm2_added_encode(&der, &answer->payload);
+	if (!rc)
+		rc = (sha256 = sg_x509_fingerprint(&der, "sha256")) ? 0 : SG_ERR_NOMEM;
+	if (rc)
+		refuse_for_now(answer, "add", account, rc);
+	else
+		log_decision("add", account, outcome, sha256);
+	free(sha256);
+	sg_blob_clear(&der);
+}
+
+static void answer_add(struct sg_service *service, const char *account,
+    const struct sg_xml *payload, struct sg_answer *answer)
+{
+	struct sg_msg_ccm2_add add = { 0 };
+	enum sg_verdict verdict;
+	X509_REQ *csr = NULL;
+	const char *why;
+	int rc = sg_ccm2_add_decode(payload, &add);
+
+	if (rc == SG_ERR_NOMEM) {
+		refuse_for_now(answer, "add", account, rc);
+	} else if (rc) {
+		refuse(answer, "add", account, "modify", "bad-request",
+		    rc == SG_ERR_LIMIT ? "The name or the certificate signing request is too long."
+				       : "A name and a certificate signing request in Base64 are "
+					 "wanted.");
+	} else {
+		verdict =
+		    sg_profile_judge(&add.csr, account, service->config->subject_keys, &csr, &why);
+		if (verdict)
+			refuse_csr(answer, account, verdict, why);
+		else
+			grant(service, account, csr, &add, answer);
+	}
+	X509_REQ_free(csr);
+	sg_msg_clear(SG_MSG_CCM2_ADD, &add);
+}
+
+/* ---- list */
+
+struct list {
+	struct sg_service *service;
+	const struct sg_logins *logins;
+	struct sg_msg_ccm2_certs certs;
+	size_t room; /* of the array */
+	size_t size; /* of the reply, about */
+};
+
+static int copy_resources(const struct sg_login *login, struct sg_ccm2_cert *cert, size_t *size)
+{
+	cert->users = calloc(login->resource_count, sizeof(*cert->users));
+	if (!cert->users)
+		return SG_ERR_NOMEM;
+	for (uint32_t i = 0; i < login->resource_count; i++) {
+		cert->users[i] = strdup(login->resources[i]);
+		if (!cert->users[i])
+			return SG_ERR_NOMEM;
+		cert->user_count++;
+		*size += 6 * strlen(login->resources[i]) + 32;
+	}
+	return 0;
+}
+
+static int add_listed(void *arg, const struct sg_ledger_row *row)
+{
+	struct list *list = arg;
+	const struct sg_login *login = sg_logins_find(list->logins, row->sha256);
+	const char *last_used = row->last_used;
+	struct sg_ccm2_cert *cert;
+	int rc;
+
+	list->size += row->der.len / 3 * 4 + 6 * strlen(row->name) + 256;
+	if (list->size > LIST_REPLY_MAX || list->certs.cert_count == SG_CCM2_LIST_MAX)
+		return 1;
+	if (list->certs.cert_count == list->room) {
+		list->room = list->room ? 2 * list->room : 32;
+		cert = realloc(list->certs.certs, list->room * sizeof(*cert));
+		if (!cert)
+			return SG_ERR_NOMEM;
+		list->certs.certs = cert;
+	}
+	cert = &list->certs.certs[list->certs.cert_count++];
+	memset(cert, 0, sizeof(*cert));
+	if (login && (!last_used || strcmp(last_used, login->last_used) < 0)) {
+		last_used = login->last_used;
+		/* kept, so that it outlives the module's file; a failure costs no answer */
+		if (sg_ledger_touch(list->service->ledger, row->sha256, last_used) != 0)
+			sg_log(SG_LOG_WARN, "list: the time of last use could not be kept");
+	}
+	cert->name = strdup(row->name);
+	cert->last_used = last_used ? strdup(last_used) : NULL;
+	if (!cert->name || (last_used && !cert->last_used))
+		return SG_ERR_NOMEM;
+	rc = sg_blob_set(&cert->der, row->der.data, row->der.len);
+	if (!rc && login && login->resource_count)
+		rc = copy_resources(login, cert, &list->size);
+	return rc;
+}
+
+static void answer_list(struct sg_service *service, const char *account,
+    const struct sg_xml *payload, struct sg_answer *answer)
+{
+	struct list list = { .service = service };
+	struct sg_logins *logins = NULL;
+	int rc;
+
+	if (!sg_xml_is(payload, "list-certificates-request", SG_NS_CCM2_LIST)) {
+		refuse(answer, "list", account, "modify", "bad-request",
+		    "A list-certificates-request is wanted.");
+		return;
+	}
+	rc = sg_logins_read(service->config->logins, &logins);
+	list.logins = logins;
+	if (!rc)
+		rc = sg_ledger_each_valid(service->ledger, account, time(NULL), add_listed, &list);
+	if (rc == 1) {
+		sg_log(SG_LOG_WARN, "list account=%s: cut at %u certificates", account,
+		    list.certs.cert_count);
+		rc = 0;
+	}
+	if (!rc)
+		rc = sg_ccm2_list_encode(&list.certs, &answer->payload);
+	if (rc)
+		refuse_for_now(answer, "list", account, rc);
+	else
+		sg_log(SG_LOG_INFO, "list account=%s outcome=listed count=%u", account,
+		    list.certs.cert_count);
+	sg_msg_clear(SG_MSG_CCM2_CERTS, &list.certs);
+	sg_logins_free(logins);
+}
+
+/* ---- revoke */
+
+static void answer_revoke(struct sg_service *service, const char *account,
+    const struct sg_xml *payload, struct sg_answer *answer)
+{
+	struct sg_ccm2_fingerprint fp;
+	char sha256[65];
+	time_t now = time(NULL);
+	int changed = 0, rc = sg_ccm2_revoke_decode(payload, &fp);
+
+	if (rc) {
+		refuse(answer, "revoke", account, "modify", "bad-request",
+		    "A fingerprint in hexadecimal is wanted: sha-1, sha-256 or sha-512.");
+		return;
+	}
+	rc = sg_ledger_revoke(
+	    service->ledger, account, fp.hash, fp.value, fp.len, now, sha256, &changed);
+	if (rc == 0) {
+		refuse(answer, "revoke", account, "cancel", "item-not-found",
+		    "You have no certificate with this fingerprint.");
+		return;
+	}
+	if (rc == 1) {
+		/* The result says that nobody can log in with it any more (C10): not before that is so. */
+		service->stale |= changed;
+		rc = service->stale ? sg_service_publish(service, now) : 0;
+	}
+	if (rc)
+		refuse_for_now(answer, "revoke", account, rc);
+	else
+		log_decision("revoke", account, changed ? "revoked" : "revoked-before", sha256);
+}
+
+void sg_service_request(
+    void *arg, const char *account, int set, const struct sg_xml *payload, struct sg_answer *answer)
+{
+	struct sg_service *service = arg;
+	const char *ns = sg_xml_ns(payload);
+	int wants_set = strcmp(ns, SG_NS_CCM2_LIST) != 0;
+
+	if (set != wants_set)
+		refuse(answer, "request", account, "modify", "bad-request",
+		    "Adding and revoking are iq of type 'set', listing is of type 'get'.");
+	else if (strcmp(ns, SG_NS_CCM2_ADD) == 0)
+		answer_add(service, account, payload, answer);
+	else if (strcmp(ns, SG_NS_CCM2_LIST) == 0)
+		answer_list(service, account, payload, answer);
+	else
+		answer_revoke(service, account, payload, answer);
+}

@@ -1,0 +1,32 @@
+/*
+ * The three requests of ccm2 (C3 to C10), answered out of the ledger and with the CA's key.
+ */
+#ifndef SG_AUTHORITY_SERVICE_H
+#define SG_AUTHORITY_SERVICE_H
+
+#include "config.h"
+#include "delegation.h"
+#include "error.h"
+#include "ledger.h"
+#include "signer.h"
+
+struct sg_service {
+	const struct sg_authority_config *config;
+	struct sg_ledger *ledger;
+	struct sg_signer *signer;
+	time_t publish_at; /* when list and CRL are to be written again */
+	int stale;	   /* the ledger knows a revocation that list or CRL do not */
+	int publish_error; /* how writing them ended last, logged when it changes */
+};
+
+/* The namespaces answered for, NULL-terminated. */
+extern const char *const sg_service_namespaces[];
+
+/* A sg_request_fn; arg is the service. One log line tells each decision. */
+void sg_service_request(void *arg, const char *account, int set, const struct sg_xml *payload,
+    struct sg_answer *answer);
+
+/* Writes list and CRL, and sets when they are due again: in a day, or soon when it failed. */
+SG_MUST_USE int sg_service_publish(struct sg_service *service, time_t now);
+
+#endif

@@ -1,0 +1,438 @@
+#include "signer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "log.h"
+#include "spawn.h"
+#include "x509.h"
+
+#define GOODBYE_MS 2000 /* for a worker to finalise its module after the channel closed */
+
+struct sg_signer {
+	const struct sg_authority_config *config;
+	char *key; /* selector */
+	pid_t pid; /* 0: no worker */
+	struct sg_channel *channel;
+	int logged_in;
+	int pin_error; /* 0, SG_ERR_PIN_WRONG or SG_ERR_PIN_LOCKED: not to be tried again by itself */
+	uint32_t next_id;
+	X509 *ca;
+};
+
+/* RFC 7512 2.3: what may stand in a path attribute as it is; everything else is percent-encoded. */
+static void put_encoded(struct sg_buf *out, const char *text)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789-._~";
+
+	for (; *text; text++) {
+		if (strchr(plain, *text))
+			sg_buf_put(out, text, 1);
+		else
+			sg_buf_printf(out, "%%%02X", (unsigned char)*text);
+	}
+}
+
+/* A label means the object of that name on the configured token, not on any other. */
+static char *key_selector(const struct sg_authority_config *config)
+{
+	struct sg_buf uri = { 0 };
+
+	if (strncmp(config->key, "pkcs11:", 7) == 0)
+		return strdup(config->key);
+	if (strncmp(config->token, "pkcs11:", 7) == 0) {
+		sg_buf_put(&uri, config->token, strcspn(config->token, "?"));
+	} else {
+		sg_buf_put_str(&uri, "pkcs11:token=");
+		put_encoded(&uri, config->token);
+	}
+	sg_buf_put_str(&uri, ";object=");
+	put_encoded(&uri, config->key);
+	return sg_buf_steal(&uri, NULL);
+}
+
+int sg_signer_new(const struct sg_authority_config *config, struct sg_signer **signer)
+{
+	struct sg_signer *self = calloc(1, sizeof(*self));
+
+	*signer = NULL;
+	if (!self)
+		return SG_ERR_NOMEM;
+	self->config = config;
+	self->next_id = 1;
+	self->key = key_selector(config);
+	if (!self->key) {
+		free(self);
+		return SG_ERR_NOMEM;
+	}
+	*signer = self;
+	return 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Waits until the process has ended; 0 when it did, -1 when the time is over. */
+static int wait_for_end(pid_t pid, int timeout_ms)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+	int64_t deadline = now_ms() + timeout_ms;
+	int n = 0;
+
+	if (pidfd < 0)
+		return -1;
+	do {
+		int64_t left = deadline - now_ms();
+
+		n = poll(&pfd, 1, left > 0 ? (int)left : 0);
+	} while (n < 0 && errno == EINTR);
+	close(pidfd);
+	return n > 0 ? 0 : -1;
+}
+
+/* The worker is gone afterwards, by itself or by force. */
+static void end_worker(struct sg_signer *signer, int force)
+{
+	int status;
+
+	if (!signer->pid)
+		return;
+	sg_channel_free(signer->channel);
+	signer->channel = NULL;
+	if (force || wait_for_end(signer->pid, GOODBYE_MS) != 0)
+		kill(signer->pid, SIGKILL);
+	while (waitpid(signer->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	signer->pid = 0;
+	signer->logged_in = 0;
+}
+
+void sg_signer_free(struct sg_signer *signer)
+{
+	if (!signer)
+		return;
+	end_worker(signer, 0);
+	X509_free(signer->ca);
+	free(signer->key);
+	free(signer);
+}
+
+int sg_signer_fd(const struct sg_signer *signer)
+{
+	return signer->channel ? sg_channel_fd(signer->channel) : -1;
+}
+
+void sg_signer_on_readable(struct sg_signer *signer)
+{
+	sg_log(SG_LOG_WARN, "token: the worker ended; the next request starts another");
+	end_worker(signer, 1);
+}
+
+void sg_signer_retry(struct sg_signer *signer)
+{
+	signer->pin_error = 0;
+}
+
+const char *sg_signer_key(const struct sg_signer *signer)
+{
+	return signer->key;
+}
+
+static int start_worker(struct sg_signer *signer)
+{
+	char name[] = "signet-token", role[] = "--role", authority[] = "authority",
+	     module[] = "--module";
+	char *argv[] = { name, role, authority, module, signer->config->module, NULL };
+	char *path = sg_spawn_program_path("signet-token");
+	int sock = -1, rc;
+
+	if (!path)
+		return SG_ERR_NOMEM;
+	rc = sg_spawn_worker(path, argv, &signer->pid, &sock);
+	if (rc) {
+		sg_log(SG_LOG_ERROR, "token: cannot start %s", path);
+		signer->pid = 0;
+		goto out;
+	}
+	rc = sg_channel_new(&signer->channel, sock);
+	if (rc) {
+		close(sock);
+		end_worker(signer, 1);
+		goto out;
+	}
+	/* every wait is a poll with a deadline, so that no worker can hold us up for ever */
+	if (fcntl(sock, F_SETFL, fcntl(sock, F_GETFL) | O_NONBLOCK) != 0) {
+		end_worker(signer, 1);
+		rc = SG_ERR_INTERNAL;
+	}
+out:
+	free(path);
+	return rc;
+}
+
+/* Waits for the event on the channel. SG_ERR_TIMEOUT at the deadline. */
+static int wait_channel(struct sg_signer *signer, short event, int64_t deadline)
+{
+	struct pollfd pfd = { .fd = sg_channel_fd(signer->channel), .events = event };
+	int64_t left = deadline - now_ms();
+	int n;
+
+	if (left <= 0)
+		return SG_ERR_TIMEOUT;
+	n = poll(&pfd, 1, (int)left);
+	if (n < 0 && errno != EINTR)
+		return SG_ERR_INTERNAL;
+	return 0;
+}
+
+static int send_frame(
+    struct sg_signer *signer, uint32_t id, uint16_t type, const void *msg, int fd, int64_t deadline)
+{
+	int rc = sg_channel_put(signer->channel, id, type, msg, fd);
+
+	while (!rc && (rc = sg_channel_flush(signer->channel)) == 1)
+		rc = wait_channel(signer, POLLOUT, deadline);
+	return rc == SG_ERR_IO ? SG_ERR_WORKER : rc;
+}
+
+static int recv_frame(struct sg_signer *signer, int64_t deadline, struct sg_frame *frame)
+{
+	int rc;
+
+	while ((rc = sg_channel_next(signer->channel, frame)) == 0) {
+		rc = wait_channel(signer, POLLIN, deadline);
+		if (rc)
+			return rc;
+		rc = sg_channel_fill(signer->channel);
+		if (rc <= 0)
+			return SG_ERR_WORKER;
+	}
+	return rc == 1 ? 0 : rc;
+}
+
+static int take_error(const struct sg_msg_error *error)
+{
+	int code = -(int)error->code;
+
+	if (code >= 0)
+		code = SG_ERR_INTERNAL;
+	sg_log(SG_LOG_ERROR, "token: %s: %s%s%s", sg_err_name(code),
+	    error->message ? error->message : sg_err_text(code), error->subject ? ": " : "",
+	    error->subject ? error->subject : "");
+	return code;
+}
+
+/* One request and its answer with a worker that is there. Anything that leaves the channel in doubt
+ * ends the worker. */
+static int exchange(struct sg_signer *signer, uint16_t type, const void *msg, int fd,
+    uint16_t reply_type, int timeout_ms, struct sg_frame *reply)
+{
+	int64_t deadline = now_ms() + timeout_ms;
+	uint32_t id = signer->next_id++;
+	int rc;
+
+	memset(reply, 0, sizeof(*reply));
+	reply->fd = -1;
+	rc = send_frame(signer, id, type, msg, fd, deadline);
+	if (!rc)
+		rc = recv_frame(signer, deadline, reply);
+	if (!rc && reply->id == id && reply->type == reply_type)
+		return 0;
+	if (!rc && reply->id == id && reply->type == SG_MSG_ERROR) {
+		rc = take_error(reply->msg);
+	} else {
+		if (!rc)
+			rc = SG_ERR_FORMAT;
+		sg_log(SG_LOG_ERROR, "token: the worker %s",
+		    rc == SG_ERR_TIMEOUT      ? "did not answer in time and was killed"
+			: rc == SG_ERR_WORKER ? "died during the call"
+					      : "broke the protocol and was killed");
+		end_worker(signer, 1);
+	}
+	sg_frame_clear(reply);
+	return rc;
+}
+
+void sg_signer_caller(struct sg_caller *caller, char *purpose)
+{
+	memset(caller, 0, sizeof(*caller));
+	caller->uid = (uint32_t)getuid();
+	caller->pid = (uint32_t)getpid();
+	caller->purpose = purpose;
+}
+
+static int log_in(struct sg_signer *signer)
+{
+	char purpose[] = "authority-start";
+	struct sg_msg_token_login login = { .token = signer->config->token, .source = SG_PIN_FD };
+	struct sg_frame reply;
+	int fd, rc;
+
+	sg_signer_caller(&login.caller, purpose);
+	fd = open(signer->config->pin_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0) {
+		sg_log(SG_LOG_ERROR, "token: PIN file %s: %s", signer->config->pin_file,
+		    strerror(errno));
+		return SG_ERR_PIN_NEEDED;
+	}
+	rc = exchange(signer, SG_MSG_TOKEN_LOGIN, &login, fd, SG_MSG_OK, SG_SIGNER_CALL_MS, &reply);
+	close(fd);
+	if (rc == SG_ERR_PIN_WRONG || rc == SG_ERR_PIN_LOCKED) {
+		signer->pin_error = rc;
+		sg_log(SG_LOG_ERROR,
+		    "token: the PIN was refused and is not tried again: correct %s, then send "
+		    "SIGHUP",
+		    signer->config->pin_file);
+	}
+	if (rc)
+		return rc;
+	sg_frame_clear(&reply);
+	signer->logged_in = 1;
+	return 0;
+}
+
+/* A worker that is logged in. */
+static int make_ready(struct sg_signer *signer)
+{
+	int rc;
+
+	if (signer->pin_error)
+		return signer->pin_error;
+	if (!signer->pid) {
+		rc = start_worker(signer);
+		if (rc)
+			return rc;
+	}
+	return signer->logged_in ? 0 : log_in(signer);
+}
+
+int sg_signer_call(struct sg_signer *signer, uint16_t type, const void *msg, uint16_t reply_type,
+    int timeout_ms, struct sg_frame *reply)
+{
+	int rc, tries = 2;
+
+	memset(reply, 0, sizeof(*reply));
+	reply->fd = -1;
+	do {
+		rc = make_ready(signer);
+		if (!rc)
+			rc = exchange(signer, type, msg, -1, reply_type, timeout_ms, reply);
+	} while (rc == SG_ERR_WORKER && --tries);
+	if (rc == SG_ERR_PIN_NEEDED || rc == SG_ERR_TOKEN_ABSENT)
+		signer->logged_in = 0; /* the token was away: log in again when it is back */
+	return rc;
+}
+
+/* The certificate of the reply that is a CA's. */
+static X509 *pick_ca(const struct sg_msg_objects *objects)
+{
+	X509 *cert;
+
+	for (uint32_t i = 0; i < objects->cert_count; i++) {
+		if (sg_x509_cert_parse(&objects->certs[i].der, &cert) != 0)
+			continue;
+		if (X509_check_ca(cert) == 1)
+			return cert;
+		X509_free(cert);
+	}
+	return NULL;
+}
+
+int sg_signer_ca(struct sg_signer *signer, X509 **ca)
+{
+	char purpose[] = "authority-start";
+	struct sg_msg_object_list list = { .selector = signer->key };
+	struct sg_frame reply;
+	int rc;
+
+	*ca = NULL;
+	if (!signer->ca) {
+		sg_signer_caller(&list.caller, purpose);
+		rc = sg_signer_call(
+		    signer, SG_MSG_OBJECT_LIST, &list, SG_MSG_OBJECTS, SG_SIGNER_CALL_MS, &reply);
+		if (rc)
+			return rc;
+		signer->ca = pick_ca(reply.msg);
+		sg_frame_clear(&reply);
+		ERR_clear_error();
+	}
+	if (!signer->ca) {
+		sg_log(SG_LOG_ERROR, "token: there is no CA certificate for %s (see 'init')",
+		    signer->key);
+		return SG_ERR_KEY_ABSENT;
+	}
+	*ca = signer->ca;
+	return 0;
+}
+
+/* What the worker gave back must be ours and whole before anybody gets it. */
+static int check_signed(struct sg_signer *signer, enum sg_ca_object kind, const struct sg_blob *der)
+{
+	EVP_PKEY *key = X509_get0_pubkey(signer->ca);
+	const unsigned char *p = der->data;
+	X509_CRL *crl;
+	X509 *cert;
+	int good = 0;
+
+	if (kind == SG_CA_CERT) {
+		if (sg_x509_cert_parse(der, &cert) == 0) {
+			good = X509_verify(cert, key) == 1;
+			X509_free(cert);
+		}
+	} else {
+		crl = d2i_X509_CRL(NULL, &p, (long)der->len);
+		good = crl && p == der->data + der->len && X509_CRL_verify(crl, key) == 1;
+		X509_CRL_free(crl);
+	}
+	ERR_clear_error();
+	if (!good)
+		sg_log(SG_LOG_ERROR, "token: the signature does not fit the CA's certificate");
+	return good ? 0 : SG_ERR_CERT_MISMATCH;
+}
+
+int sg_signer_sign(struct sg_signer *signer, enum sg_ca_object kind, const struct sg_blob *tbs,
+    struct sg_blob *der)
+{
+	char issue[] = "issue-certificate", list[] = "issue-crl";
+	struct sg_msg_ca_sign sign = { .key = signer->key, .kind = kind, .tbs = *tbs };
+	struct sg_frame reply;
+	struct sg_msg_der *answer;
+	X509 *ca;
+	int rc;
+
+	memset(der, 0, sizeof(*der));
+	rc = sg_signer_ca(signer, &ca);
+	if (rc)
+		return rc;
+	sg_signer_caller(&sign.caller, kind == SG_CA_CERT ? issue : list);
+	rc = sg_signer_call(signer, SG_MSG_CA_SIGN, &sign, SG_MSG_DER, SG_SIGNER_CALL_MS, &reply);
+	if (rc)
+		return rc;
+	answer = reply.msg;
+	rc = check_signed(signer, kind, &answer->der);
+	if (!rc) {
+		*der = answer->der;
+		memset(&answer->der, 0, sizeof(answer->der));
+	}
+	sg_frame_clear(&reply);
+	return rc;
+}

@@ -1,0 +1,63 @@
+/*
+ * The CA's key: a signet-token worker that holds the module and the PIN, started when it is needed,
+ * killed when it hangs, and started anew after a death.
+ *
+ * The PIN is never tried twice: after a wrong one the signer stays locked, and every call fails with
+ * SG_ERR_PIN_WRONG at once, until sg_signer_retry() says that a person has looked.
+ */
+#ifndef SG_AUTHORITY_SIGNER_H
+#define SG_AUTHORITY_SIGNER_H
+
+#include <openssl/x509.h>
+
+#include "channel.h"
+#include "config.h"
+#include "error.h"
+#include "msg.h"
+
+#define SG_SIGNER_CALL_MS     30000  /* after that the worker is killed */
+#define SG_SIGNER_GENERATE_MS 300000 /* small devices take minutes for an RSA key */
+
+struct sg_signer;
+
+/* The configuration must outlive the signer. Starts nothing yet. SG_ERR_NOMEM, SG_ERR_ARG (a key
+ * or token that makes no URI). */
+SG_MUST_USE int sg_signer_new(const struct sg_authority_config *config, struct sg_signer **signer);
+
+/* Ends the worker; NULL is fine. */
+void sg_signer_free(struct sg_signer *signer);
+
+/* The channel to poll for SG_SIGNER_DIED, -1 while there is no worker. */
+int sg_signer_fd(const struct sg_signer *signer);
+
+/* To be called when the channel is readable between calls: the worker has ended (it says nothing
+ * unasked). Reaps it; the next call starts another. */
+void sg_signer_on_readable(struct sg_signer *signer);
+
+/* Forgets that the PIN was wrong, so that the next call tries the PIN file again. */
+void sg_signer_retry(struct sg_signer *signer);
+
+/*
+ * One request to the worker, which is started and logged in first when need be. If it dies in the
+ * call, one more is started and asked: nothing that it made has been used by anybody. *reply is
+ * owned by the caller and zero on failure. An error message of the worker is logged and its code
+ * returned. SG_ERR_WORKER, SG_ERR_TIMEOUT, SG_ERR_PIN_WRONG and what the worker answers.
+ */
+SG_MUST_USE int sg_signer_call(struct sg_signer *signer, uint16_t type, const void *msg,
+    uint16_t reply_type, int timeout_ms, struct sg_frame *reply);
+
+/* The selector of the CA's key, and the token's (for the messages). */
+const char *sg_signer_key(const struct sg_signer *signer);
+
+/* The CA's certificate, read from the token once: borrowed. SG_ERR_KEY_ABSENT when the token holds no
+ * CA certificate for the key, and what sg_signer_call() gives. */
+SG_MUST_USE int sg_signer_ca(struct sg_signer *signer, X509 **ca);
+
+/* Signs a TBSCertificate or TBSCertList and checks the signature. Gives the whole object. */
+SG_MUST_USE int sg_signer_sign(struct sg_signer *signer, enum sg_ca_object kind,
+    const struct sg_blob *tbs, struct sg_blob *der);
+
+/* Who asks, for the worker's log: ourselves. Borrowed strings; purpose may be NULL. */
+void sg_signer_caller(struct sg_caller *caller, char *purpose);
+
+#endif
