@@ -276,14 +276,14 @@ int sg_ccm2_list_encode(const struct sg_msg_ccm2_certs *certs, struct sg_xml **p
 }
 
 /* C8: a time that cannot be read still says that the certificate was used. */
-static int decode_last_used(const char *text, struct sg_ccm2_cert *cert)
+static int decode_last_used(const char *text, struct sg_ccm2_cert *cert, unsigned *unread)
 {
 	char time[32] = "";
 
 	if (!text)
 		return 0;
 	if (*text && !normalise_time(text, time)) {
-		sg_log(SG_LOG_WARN, "certificate list: last-used '%.40s' is no DateTime", text);
+		(*unread)++;
 		time[0] = '\0';
 	}
 	cert->last_used = strdup(time);
@@ -316,12 +316,12 @@ static int decode_users(const struct sg_xml *users, struct sg_ccm2_cert *cert)
 	return 0;
 }
 
-static int decode_entry(const struct sg_xml *entry, struct sg_ccm2_cert *cert)
+static int decode_entry(const struct sg_xml *entry, struct sg_ccm2_cert *cert, unsigned *unread)
 {
 	const struct sg_xml *name, *users;
 	int err;
 
-	err = decode_last_used(sg_xml_attr(entry, "last-used"), cert);
+	err = decode_last_used(sg_xml_attr(entry, "last-used"), cert, unread);
 	if (!err)
 		err = find_one(entry, "name", &name);
 	if (!err && name)
@@ -340,6 +340,7 @@ static int decode_entry(const struct sg_xml *entry, struct sg_ccm2_cert *cert)
 int sg_ccm2_list_decode(const struct sg_xml *payload, struct sg_msg_ccm2_certs *certs)
 {
 	const struct sg_xml *child;
+	unsigned unread = 0;
 	size_t count = 0;
 	int err = 0;
 
@@ -359,8 +360,11 @@ int sg_ccm2_list_decode(const struct sg_xml *payload, struct sg_msg_ccm2_certs *
 		return SG_ERR_NOMEM;
 	for (child = sg_xml_first(payload); child && !err; child = sg_xml_next(child)) {
 		if (sg_xml_is(child, "x509certificate", SG_NS_CCM2_LIST))
-			err = decode_entry(child, &certs->certs[certs->cert_count++]);
+			err = decode_entry(child, &certs->certs[certs->cert_count++], &unread);
 	}
+	if (unread > 0)
+		sg_log(
+		    SG_LOG_WARN, "certificate list: %u times of last use are no DateTime", unread);
 	if (err)
 		sg_msg_clear(SG_MSG_CCM2_CERTS, certs);
 	return err;
