@@ -316,6 +316,8 @@ char *sg_jid_bare(const char *jid)
 		domain_len--; /* RFC 7622 3.2: a final dot is stripped */
 		len--;
 	}
+	if (domain_len > 0 && domain[domain_len - 1] == '.')
+		return NULL; /* an empty label; so a bare JID is its own bare JID */
 	/* ':' may stand in the domain, in an IPv6 address */
 	if (!jid_part_is_good(domain, domain_len, "\"&'<>@"))
 		return NULL;

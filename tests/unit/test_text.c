@@ -154,7 +154,7 @@ static void no_jids(void **state)
 	static const char *const bad[] = { "", "@", "@b", "a@", "a@/r", "/r", "a@b/", "a b@c",
 		"a@b c", "a@b@c", "a\"b@c", "a&b@c", "a'b@c", "a:b@c", "a<b@c", "a>b@c", "a@b<c",
 		"a\tb@c", "a@b\x7f", "a\x01@b", "a@b/\x01", "a@b\xc2\x85", "a\xc2\xa0@b",
-		"a\xe3\x80\x80@b", "\xff@b", "a@\xc3", "a@.", "a@b/\xed\xa0\x80" };
+		"a\xe3\x80\x80@b", "\xff@b", "a@\xc3", "a@.", "a@b..", "a@b/\xed\xa0\x80" };
 	char long_jid[3000];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
