@@ -45,7 +45,7 @@ ifneq ($(SANITIZE),)
 HARDENING := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -fPIE
 endif
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
-            -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wno-unused-parameter $(WERROR)
+            -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wno-unused-parameter -Wno-overlength-strings $(WERROR)
 CPPFLAGS += -D_GNU_SOURCE -DSG_VERSION='"$(VERSION)"' -DSG_MODULE_DIRS='"$(MODULE_DIRS)"' \
             -DSG_LIBEXECDIR='"$(PREFIX)/libexec/signet"' -DSG_SYSCONFDIR='"/etc"' -Iproto -I$(BUILD)/gen
 CFLAGS   += -std=gnu11 $(OPT) $(HARDENING) $(WARNINGS)
