@@ -319,6 +319,7 @@ authentication = "internal_hashed"
 storage = "internal"
 signet_ccm2_revoked = "{self.dir}/authority/revoked.txt"
 signet_ccm2_logins = "{self.dir}/authority/logins.txt"
+signet_ccm2_ca = "{self.dir}/authority/ca.pem"
 ssl = {{
   key = "{self.dir}/pki/server.key"; certificate = "{self.dir}/pki/server.pem";
   cafile = "{self.dir}/authority/ca.pem";
