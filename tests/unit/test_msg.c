@@ -207,6 +207,88 @@ static void order_on_the_wire(void **state)
 	sg_buf_clear(&buf);
 }
 
+/* ---- the document ---- */
+
+static FILE *document_open(void)
+{
+	FILE *file = fopen("proto/PROTOCOL.internal", "r");
+
+	assert_non_null(file);
+	return file;
+}
+
+/* Leaves the file behind the line that names the struct in section 5. */
+static void document_find(FILE *file, const char *name)
+{
+	char line[256];
+	int section = 0;
+
+	rewind(file);
+	while (fgets(line, sizeof(line), file) != NULL) {
+		section |= strcmp(line, "5. Messages\n") == 0;
+		line[strcspn(line, " \n")] = '\0';
+		if (section && strcmp(line, name) == 0)
+			return;
+	}
+	fail_msg("%s is not in the document", name);
+}
+
+/* The next field of the struct: its kind, and the inner struct's name. */
+static int document_field(FILE *file, char kind[16], char inner[64])
+{
+	char line[256];
+
+	while (fgets(line, sizeof(line), file) != NULL && line[0] == '\t') {
+		if (line[1] != ' ' && sscanf(line, " %*[a-z0-9_] %15s %63s", kind, inner) >= 1)
+			return 1;
+	}
+	return 0;
+}
+
+static void check_document(const char *name, const struct sg_layout *layout)
+{
+	static const char *const kinds[] = {
+		[SG_FIELD_U32] = "u32",
+		[SG_FIELD_STR] = "str",
+		[SG_FIELD_BLOB] = "blob",
+		[SG_FIELD_STRUCT] = "struct",
+		[SG_FIELD_LIST] = "list",
+		[SG_FIELD_STRS] = "strs",
+	};
+	FILE *file = document_open();
+	char kind[16], inner[64];
+
+	document_find(file, name);
+	for (size_t i = 0; i < layout->field_count; i++) {
+		assert_true(document_field(file, kind, inner));
+		assert_string_equal(kind, kinds[layout->fields[i].kind]);
+		if (layout->fields[i].inner != NULL)
+			check_document(inner, layout->fields[i].inner);
+	}
+	assert_false(document_field(file, kind, inner));
+	fclose(file);
+}
+
+static void the_document_says_the_same(void **state)
+{
+	FILE *file = document_open();
+	char line[256], name[64];
+	unsigned type;
+	size_t found = 0;
+
+	while (fgets(line, sizeof(line), file) != NULL) {
+		if (sscanf(line, "\t%u  %*[A-Z0-9_] %63[a-z0-9_]", &type, name) != 2)
+			continue;
+		assert_true(found < TYPE_COUNT);
+		assert_int_equal(types[found++].type, type);
+		check_document(name, sg_msg_layout((uint16_t)type));
+	}
+	assert_int_equal(found, TYPE_COUNT);
+	fclose(file);
+}
+
+/* ---- errors ---- */
+
 static void error_messages(void **state)
 {
 	struct sg_msg_error error;
@@ -258,6 +340,7 @@ int main(void)
 		cmocka_unit_test(every_member_is_a_field),
 		cmocka_unit_test(every_message_round_trips),
 		cmocka_unit_test(order_on_the_wire),
+		cmocka_unit_test(the_document_says_the_same),
 		cmocka_unit_test(error_messages),
 		cmocka_unit_test(error_messages_quote_safely),
 		cmocka_unit_test(clear_of_nothing),
