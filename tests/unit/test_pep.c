@@ -1,0 +1,229 @@
+#include "proto/pep.h"
+
+#include "codecs.h"
+
+#include "proto/keyinfo.h"
+
+#define NODE	      "urn:xmpp:tmp:pubkey"
+#define PUBSUB(inner) "<pubsub xmlns='http://jabber.org/protocol/pubsub'>" inner "</pubsub>"
+#define ITEMS(inner)  PUBSUB("<items node='" NODE "'>" inner "</items>")
+#define FORM(type, access, more)                                                                   \
+	"<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>"             \
+	"<value>http://jabber.org/protocol/pubsub#" type "</value></field>"                        \
+	"<field var='pubsub#access_model'><value>" access "</value></field>"                       \
+	"<field var='pubsub#persist_items'><value>1</value></field>" more "</x>"
+#define CONFIG(access)                                                                             \
+	FORM("node_config", access,                                                                \
+	    "<field var='pubsub#send_last_published_item'><value>never</value></field>"            \
+	    "<field var='pubsub#max_items'><value>max</value></field>")
+
+#define A40		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define B40		"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define KEYINFO(name)	"<keyinfo xmlns='" NODE "'><name>" name "</name></keyinfo>"
+#define ITEM(id, inner) "<item id='" id "'>" inner "</item>"
+
+static void the_node_is_created_with_its_configuration(void **state)
+{
+	struct sg_xml *payload;
+
+	assert_int_equal(sg_pep_create_encode(NODE, "presence", &payload), 0);
+	assert_xml(payload,
+	    PUBSUB("<create node='" NODE "'/><configure>" CONFIG("presence") "</configure>"));
+}
+
+static void an_existing_node_is_configured(void **state)
+{
+	struct sg_xml *payload;
+
+	assert_int_equal(sg_pep_configure_encode(NODE, "whitelist", &payload), 0);
+	assert_xml(payload,
+	    "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='" NODE
+	    "'>" CONFIG("whitelist") "</configure></pubsub>");
+}
+
+static void an_item_is_published_under_guard(void **state)
+{
+	struct sg_xml *payload;
+
+	assert_int_equal(
+	    sg_pep_publish_encode(NODE, A40, "presence", xml_of(KEYINFO(A40)), &payload), 0);
+	assert_xml(payload,
+	    PUBSUB("<publish node='" NODE
+		   "'>" ITEM(A40, KEYINFO(A40)) "</publish><publish-options>" FORM(
+		       "publish-options", "presence", "") "</publish-options>"));
+}
+
+static void an_unknown_access_model_is_refused(void **state)
+{
+	static const char *const good[] = { "open", "presence", "roster", "authorize",
+		"whitelist" };
+	static const char *const bad[] = { "", "Open", "public", "presence " };
+	struct sg_xml *payload;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(sg_pep_configure_encode(NODE, good[i], &payload), 0);
+		sg_xml_free(payload);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(sg_pep_create_encode(NODE, bad[i], &payload), SG_ERR_ARG);
+		assert_int_equal(sg_pep_configure_encode(NODE, bad[i], &payload), SG_ERR_ARG);
+		assert_int_equal(
+		    sg_pep_publish_encode(NODE, A40, bad[i], xml_of("<a/>"), &payload), SG_ERR_ARG);
+		assert_null(payload);
+	}
+	assert_int_equal(
+	    sg_pep_publish_encode(NODE, "\x01", "open", xml_of("<a/>"), &payload), SG_ERR_FORMAT);
+	assert_null(payload);
+}
+
+static void items_are_asked_for(void **state)
+{
+	char a[] = A40, b[] = B40;
+	char *ids[] = { a, b };
+	struct sg_xml *payload;
+
+	assert_int_equal(sg_pep_items_encode(NODE, NULL, 0, &payload), 0);
+	assert_xml(payload, PUBSUB("<items node='" NODE "'/>"));
+	assert_int_equal(sg_pep_items_encode(NODE, ids, 2, &payload), 0);
+	assert_xml(payload, ITEMS("<item id='" A40 "'/><item id='" B40 "'/>"));
+	assert_int_equal(
+	    sg_pep_items_encode(NODE, ids, SG_PEP_ITEMS_MAX + 1, &payload), SG_ERR_LIMIT);
+	assert_null(payload);
+}
+
+static int decode(const char *text, struct sg_msg_keyinfos *keyinfos)
+{
+	struct sg_xml *payload = xml_of(text);
+	int err = sg_pep_items_decode(payload, NODE, keyinfos);
+
+	sg_xml_free(payload);
+	if (err)
+		assert_true(!keyinfos->keyinfos && keyinfos->keyinfo_count == 0);
+	return err;
+}
+
+static void items_are_read(void **state)
+{
+	struct sg_msg_keyinfos keyinfos;
+
+	assert_int_equal(
+	    decode(
+		ITEMS(ITEM(A40, KEYINFO(A40)) "<x/>" ITEM(B40, " " KEYINFO(B40) " ")), &keyinfos),
+	    0);
+	assert_int_equal(keyinfos.keyinfo_count, 2);
+	assert_int_equal(keyinfos.refused, 0);
+	assert_string_equal(keyinfos.keyinfos[0].name, A40);
+	assert_string_equal(keyinfos.keyinfos[1].name, B40);
+	assert_string_equal(keyinfos.keyinfos[1].xml, KEYINFO(B40));
+	sg_msg_clear(SG_MSG_KEYINFOS, &keyinfos);
+	/* the name is lowered, and the id with it */
+	assert_int_equal(decode(ITEMS(ITEM("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+				    KEYINFO("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"))),
+			     &keyinfos),
+	    0);
+	assert_int_equal(keyinfos.keyinfo_count, 1);
+	assert_string_equal(keyinfos.keyinfos[0].name, A40);
+	sg_msg_clear(SG_MSG_KEYINFOS, &keyinfos);
+}
+
+static void no_items_is_an_empty_result(void **state)
+{
+	struct sg_msg_keyinfos keyinfos;
+
+	assert_int_equal(decode(ITEMS(""), &keyinfos), 0);
+	assert_int_equal(keyinfos.keyinfo_count, 0);
+	assert_int_equal(keyinfos.refused, 0);
+}
+
+static void a_bad_item_is_counted_and_the_rest_kept(void **state)
+{
+	static const char *const bad[] = {
+		ITEM(A40, ""),
+		ITEM(A40, "text"),
+		ITEM(B40, KEYINFO(A40)),
+		ITEM("current", KEYINFO(A40)),
+		"<item>" KEYINFO(A40) "</item>",
+		ITEM(A40, KEYINFO(A40) KEYINFO(A40)),
+		ITEM(A40, KEYINFO("x")),
+		ITEM(A40, "<keyinfo xmlns='urn:x'><name>" A40 "</name></keyinfo>"),
+		ITEM(A40,
+		    "<keyinfo xmlns='" NODE "'><name>" A40 "</name><x509cert>c2lnbmV0"
+		    "</x509cert></keyinfo>"),
+		ITEM(A40,
+		    "<keyinfo xmlns='" NODE "'><name>" A40 "</name><x509cert>*"
+		    "</x509cert></keyinfo>"),
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char *text = text_of(ITEMS("%s%s%s"), bad[i], ITEM(B40, KEYINFO(B40)), bad[i]);
+		struct sg_msg_keyinfos keyinfos;
+
+		assert_int_equal(decode(text, &keyinfos), 0);
+		assert_int_equal(keyinfos.keyinfo_count, 1);
+		assert_int_equal(keyinfos.refused, 2);
+		assert_string_equal(keyinfos.keyinfos[0].name, B40);
+		sg_msg_clear(SG_MSG_KEYINFOS, &keyinfos);
+		free(text);
+	}
+}
+
+static void what_is_no_result_of_this_node_is_refused(void **state)
+{
+	static const char *const texts[] = {
+		"<pubsub xmlns='urn:x'/>",
+		PUBSUB(""),
+		PUBSUB("<items/>"),
+		PUBSUB("<items node='urn:other'/>"),
+		PUBSUB("<items xmlns='urn:x' node='" NODE "'/>"),
+		"<items xmlns='http://jabber.org/protocol/pubsub' node='" NODE "'/>",
+	};
+	struct sg_msg_keyinfos keyinfos;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert_int_equal(decode(texts[i], &keyinfos), SG_ERR_FORMAT);
+}
+
+static int decode_many(size_t count, struct sg_msg_keyinfos *keyinfos)
+{
+	struct sg_buf text = { 0 };
+	char *string;
+	int err;
+
+	sg_buf_put_str(
+	    &text, "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='" NODE "'>");
+	for (size_t i = 0; i < count; i++)
+		sg_buf_put_str(&text, ITEM(A40, KEYINFO(A40)));
+	sg_buf_put_str(&text, "</items></pubsub>");
+	string = sg_buf_steal(&text, NULL);
+	err = decode(string, keyinfos);
+	free(string);
+	return err;
+}
+
+static void items_are_limited(void **state)
+{
+	struct sg_msg_keyinfos keyinfos;
+
+	assert_int_equal(decode_many(SG_PEP_ITEMS_MAX, &keyinfos), 0);
+	assert_int_equal(keyinfos.keyinfo_count, SG_PEP_ITEMS_MAX);
+	sg_msg_clear(SG_MSG_KEYINFOS, &keyinfos);
+	assert_int_equal(decode_many(SG_PEP_ITEMS_MAX + 1, &keyinfos), SG_ERR_LIMIT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_node_is_created_with_its_configuration),
+		cmocka_unit_test(an_existing_node_is_configured),
+		cmocka_unit_test(an_item_is_published_under_guard),
+		cmocka_unit_test(an_unknown_access_model_is_refused),
+		cmocka_unit_test(items_are_asked_for),
+		cmocka_unit_test(items_are_read),
+		cmocka_unit_test(no_items_is_an_empty_result),
+		cmocka_unit_test(a_bad_item_is_counted_and_the_rest_kept),
+		cmocka_unit_test(what_is_no_result_of_this_node_is_refused),
+		cmocka_unit_test(items_are_limited),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
