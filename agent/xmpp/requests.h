@@ -1,0 +1,29 @@
+/*
+ * What a broker asks of an account that is online: features, ccm2, PEP. Each request ends in one
+ * answer on the channel.
+ */
+#ifndef SG_XMPP_REQUESTS_H
+#define SG_XMPP_REQUESTS_H
+
+#include "channel.h"
+#include "error.h"
+#include "iq.h"
+#include "stream.h"
+
+/* All three outlive every request. */
+struct sg_requests {
+	struct sg_channel *channel;
+	struct sg_stream *stream;
+	struct sg_iqs *iqs;
+};
+
+/*
+ * Starts the frame's request; takes the frame's message over. SG_ERR_UNSUPPORTED, with nothing taken
+ * and nothing answered, for a type that is not handled here.
+ */
+SG_MUST_USE int sg_request_start(const struct sg_requests *requests, struct sg_frame *frame);
+
+/* Answers a frame with an error; the strings stay the caller's. */
+void sg_request_refuse(struct sg_channel *channel, uint32_t id, const struct sg_msg_error *error);
+
+#endif
