@@ -1,0 +1,116 @@
+#include "dispatch.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "ca.h"
+#include "cross.h"
+#include "issue.h"
+#include "keygen.h"
+#include "list.h"
+#include "log.h"
+#include "login.h"
+#include "store.h"
+#include "tls.h"
+
+int sg_dispatch_waits(uint16_t type)
+{
+	return type == SG_MSG_TOKEN_LOGIN;
+}
+
+/* One line for each request that uses a key or a PIN: who asked, and what for. */
+static void note(const char *what, const struct sg_caller *caller, const char *name)
+{
+	sg_log(SG_LOG_DEBUG, "%s '%s' for uid %u, pid %u, %s, %s", what, name ? name : "",
+	    caller->uid, caller->pid, caller->exe ? caller->exe : "?",
+	    caller->purpose ? caller->purpose : "?");
+}
+
+static int answer_to(struct sg_module *module, const struct sg_frame *frame,
+    union sg_token_answer *answer, uint16_t *type, struct sg_msg_error *error)
+{
+	const void *msg = frame->msg;
+	const struct sg_msg_token_login *login = msg;
+	const struct sg_msg_token_ref *logout = msg;
+	const struct sg_msg_key_generate *generate = msg;
+	const struct sg_msg_cert_store *store = msg;
+	const struct sg_msg_csr_make *csr = msg;
+	const struct sg_msg_self_cert_make *self_cert = msg;
+	const struct sg_msg_cross_sign *cross = msg;
+	const struct sg_msg_tls_sign *tls = msg;
+	const struct sg_msg_ca_sign *ca = msg;
+
+	*type = SG_MSG_OK;
+	switch (frame->type) {
+	case SG_MSG_TOKEN_LIST:
+		*type = SG_MSG_TOKENS;
+		return sg_token_list(module, &answer->tokens, error);
+	case SG_MSG_TOKEN_LOGIN:
+		note("login", &login->caller, login->token);
+		return sg_login(module, login, frame->fd, error);
+	case SG_MSG_TOKEN_LOGOUT:
+		note("logout", &logout->caller, logout->token);
+		return sg_logout(module, logout, error);
+	case SG_MSG_OBJECT_LIST:
+		*type = SG_MSG_OBJECTS;
+		return sg_object_list(module, msg, &answer->objects, error);
+	case SG_MSG_KEY_GENERATE:
+		*type = SG_MSG_OBJECTS;
+		note("key generation", &generate->caller, generate->label);
+		return sg_key_generate(module, generate, &answer->objects, error);
+	case SG_MSG_CERT_STORE:
+		*type = SG_MSG_OBJECTS;
+		note("certificate", &store->caller, store->key);
+		return sg_cert_store(module, store, &answer->objects, error);
+	case SG_MSG_CSR_MAKE:
+		*type = SG_MSG_DER;
+		note("request", &csr->caller, csr->key);
+		return sg_csr_make(module, csr, &answer->der.der, error);
+	case SG_MSG_SELF_CERT_MAKE:
+		*type = SG_MSG_DER;
+		note("self-signed certificate", &self_cert->caller, self_cert->key);
+		return sg_self_cert_make(module, self_cert, &answer->der.der, error);
+	case SG_MSG_CROSS_SIGN:
+		*type = SG_MSG_SIGNATURES;
+		note("cross-signature", &cross->caller, cross->key);
+		return sg_cross_sign(module, cross, &answer->signatures, error);
+	case SG_MSG_TLS_SIGN:
+		*type = SG_MSG_DER;
+		note("TLS signature", &tls->caller, tls->key);
+		return sg_tls_sign(module, tls, &answer->der.der, error);
+	case SG_MSG_CA_SIGN:
+		*type = SG_MSG_DER;
+		note("authority's signature", &ca->caller, ca->key);
+		return sg_ca_sign(module, ca, &answer->der.der, error);
+	default:
+		sg_msg_error_set(
+		    error, SG_ERR_UNSUPPORTED, NULL, "no such request: %u", frame->type);
+		return SG_ERR_UNSUPPORTED;
+	}
+}
+
+uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
+    const struct sg_frame *frame, union sg_token_answer *answer)
+{
+	struct sg_msg_error error = { 0 };
+	uint16_t type;
+	int code;
+
+	memset(answer, 0, sizeof(*answer));
+	if (!module) {
+		sg_msg_error_set(&answer->error, SG_ERR_MODULE, why->subject, "%s",
+		    why->message ? why->message : sg_err_text(SG_ERR_MODULE));
+		return SG_MSG_ERROR;
+	}
+	code = answer_to(module, frame, answer, &type, &error);
+	if (code == 0) {
+		sg_layout_clear(&sg_layout_error, &error);
+		return type;
+	}
+	sg_msg_clear(type, answer);
+	memset(answer, 0, sizeof(*answer));
+	if (error.code == 0)
+		sg_msg_error_set(&error, code, NULL, NULL);
+	answer->error = error;
+	return SG_MSG_ERROR;
+}

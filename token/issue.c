@@ -1,0 +1,371 @@
+#include "issue.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include "sign.h"
+#include "text.h"
+#include "x509.h"
+
+#define CN_MAX	    64	/* ub-common-name, RFC 5280 A.1 */
+#define BACKDATE_S  300 /* clocks differ */
+#define SERIAL_SIZE 20
+#define SKI_SIZE    20
+
+int sg_issue_sign(
+    struct sg_key *key, const struct sg_blob *tbs, struct sg_blob *der, struct sg_msg_error *error)
+{
+	struct sg_blob algorithm = { 0 }, signature = { 0 };
+	struct sg_sign_how how;
+	int code;
+
+	memset(der, 0, sizeof(*der));
+	code = sg_sign_how_sha256(key, &how, error);
+	if (code == 0)
+		code = sg_x509_algorithm_sha256(
+		    key->type == CKK_RSA ? EVP_PKEY_RSA : EVP_PKEY_EC, &algorithm);
+	if (code == 0)
+		code = sg_sign(key, &how, tbs, &signature, error);
+	if (code == 0)
+		code = sg_x509_assemble(tbs, &algorithm, &signature, der);
+	sg_blob_clear(&algorithm);
+	sg_blob_clear(&signature);
+	return code;
+}
+
+static int account_check(const char *jid, struct sg_msg_error *error)
+{
+	if (jid && sg_jid_is_account(jid))
+		return 0;
+	sg_msg_error_set(error, SG_ERR_ARG, jid, "'%s' is no bare JID", jid ? jid : "");
+	return SG_ERR_ARG;
+}
+
+/* The key with a public half, which goes into what is made. */
+static int key_get(
+    struct sg_module *module, const char *name, struct sg_key **key, struct sg_msg_error *error)
+{
+	int code = sg_key_find(module, name, key, error);
+
+	if (code < 0 || (*key)->public)
+		return code;
+	sg_msg_error_set(error, SG_ERR_UNSUPPORTED, (*key)->info.uri,
+	    "token '%s' does not show the key's public half", (*key)->token->label);
+	sg_key_unref(*key);
+	*key = NULL;
+	return SG_ERR_UNSUPPORTED;
+}
+
+static int name_set(X509_NAME *name, const char *cn)
+{
+	size_t len = strlen(cn);
+
+	if (len > CN_MAX)
+		return 0;
+	return X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
+		   (const unsigned char *)cn, (int)len, -1, 0) == 1
+	    ? 0
+	    : SG_ERR_INTERNAL;
+}
+
+/* Takes bytes that OpenSSL allocated. */
+static int take(int len, unsigned char *bytes, struct sg_blob *out)
+{
+	int code = len > 0 ? sg_blob_set(out, bytes, (size_t)len) : SG_ERR_INTERNAL;
+
+	OPENSSL_free(bytes);
+	return code;
+}
+
+static int wrong_signature(
+    const struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
+{
+	sg_blob_clear(der);
+	sg_msg_error_set(error, SG_ERR_TOKEN_FAILED, key->info.uri,
+	    "token '%s' made a signature that its own public key does not verify",
+	    key->token->label);
+	return SG_ERR_TOKEN_FAILED;
+}
+
+/* ---- PKCS#10 ---- */
+
+static int csr_tbs(const struct sg_key *key, const char *jid, struct sg_blob *tbs)
+{
+	STACK_OF(X509_EXTENSION) *extensions = NULL;
+	X509_REQ *csr = X509_REQ_new();
+	unsigned char *bytes = NULL;
+	int code = SG_ERR_NOMEM, len;
+
+	if (!csr || X509_REQ_set_version(csr, X509_REQ_VERSION_1) != 1 ||
+	    X509_REQ_set_pubkey(csr, key->public) != 1)
+		goto out;
+	code = name_set(X509_REQ_get_subject_name(csr), jid);
+	if (code == 0)
+		code = sg_x509_add_jid(&extensions, jid);
+	if (code == 0 && X509_REQ_add_extensions(csr, extensions) != 1)
+		code = SG_ERR_INTERNAL;
+	if (code == 0) {
+		len = i2d_re_X509_REQ_tbs(csr, &bytes);
+		code = take(len, bytes, tbs);
+	}
+out:
+	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+	X509_REQ_free(csr);
+	return code;
+}
+
+static int csr_verify(const struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
+{
+	X509_REQ *csr = NULL;
+	int code;
+
+	code = sg_x509_csr_parse(der, &csr);
+	if (code == 0 && X509_REQ_verify(csr, key->public) != 1)
+		code = wrong_signature(key, der, error);
+	X509_REQ_free(csr);
+	return code;
+}
+
+int sg_csr_make(struct sg_module *module, const struct sg_msg_csr_make *request,
+    struct sg_blob *der, struct sg_msg_error *error)
+{
+	struct sg_blob tbs = { 0 };
+	struct sg_key *key = NULL;
+	int code;
+
+	memset(der, 0, sizeof(*der));
+	code = account_check(request->jid, error);
+	if (code == 0)
+		code = key_get(module, request->key, &key, error);
+	if (code == 0)
+		code = csr_tbs(key, request->jid, &tbs);
+	if (code == 0)
+		code = sg_issue_sign(key, &tbs, der, error);
+	if (code == 0)
+		code = csr_verify(key, der, error);
+	sg_blob_clear(&tbs);
+	sg_key_unref(key);
+	return code;
+}
+
+/* ---- self-signed certificates ---- */
+
+static int serial_set(X509 *cert)
+{
+	unsigned char bytes[SERIAL_SIZE];
+	BIGNUM *number;
+	int ok;
+
+	if (RAND_bytes(bytes, sizeof(bytes)) != 1)
+		return SG_ERR_INTERNAL;
+	/* Positive, and of full length (RFC 5280 4.1.2.2). */
+	bytes[0] = (unsigned char)((bytes[0] & 0x7f) | 0x40);
+	number = BN_bin2bn(bytes, sizeof(bytes), NULL);
+	ok = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert));
+	BN_free(number);
+	return ok ? 0 : SG_ERR_NOMEM;
+}
+
+static int times_set(X509 *cert, uint32_t days)
+{
+	time_t now = time(NULL);
+
+	/* UTCTime or GeneralizedTime by the year, as RFC 5280 4.1.2.5 has it. */
+	if (!X509_time_adj_ex(X509_getm_notBefore(cert), 0, -BACKDATE_S, &now) ||
+	    !X509_time_adj_ex(X509_getm_notAfter(cert), (int)days, 0, &now))
+		return SG_ERR_INTERNAL;
+	return 0;
+}
+
+static int basic_constraints_set(X509 *cert, int is_ca)
+{
+	BASIC_CONSTRAINTS *bc = BASIC_CONSTRAINTS_new();
+	int ok = bc != NULL;
+
+	if (ok && is_ca) {
+		bc->ca = 0xff;
+		bc->pathlen = ASN1_INTEGER_new();
+		ok = bc->pathlen && ASN1_INTEGER_set(bc->pathlen, 0);
+	}
+	ok = ok && X509_add1_ext_i2d(cert, NID_basic_constraints, bc, 1, X509V3_ADD_DEFAULT) == 1;
+	BASIC_CONSTRAINTS_free(bc);
+	return ok ? 0 : SG_ERR_NOMEM;
+}
+
+static int key_usage_set(X509 *cert, int is_ca)
+{
+	ASN1_BIT_STRING *usage = ASN1_BIT_STRING_new();
+	int ok = usage != NULL;
+
+	/* Bits of RFC 5280 4.2.1.3: digitalSignature; keyCertSign and cRLSign. */
+	if (ok && is_ca)
+		ok = ASN1_BIT_STRING_set_bit(usage, 5, 1) && ASN1_BIT_STRING_set_bit(usage, 6, 1);
+	else if (ok)
+		ok = ASN1_BIT_STRING_set_bit(usage, 0, 1);
+	ok = ok && X509_add1_ext_i2d(cert, NID_key_usage, usage, 1, X509V3_ADD_DEFAULT) == 1;
+	ASN1_BIT_STRING_free(usage);
+	return ok ? 0 : SG_ERR_NOMEM;
+}
+
+/* RFC 7093 2 (1): SHA-256 cut to 160 bits, so that no policy against SHA-1 is in the way. */
+static int key_identifier_set(X509 *cert)
+{
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	ASN1_OCTET_STRING *ski = ASN1_OCTET_STRING_new();
+	unsigned len = 0;
+	int ok;
+
+	ok = ski && X509_pubkey_digest(cert, EVP_sha256(), hash, &len) == 1 && len > SKI_SIZE &&
+	    ASN1_OCTET_STRING_set(ski, hash, SKI_SIZE) == 1 &&
+	    X509_add1_ext_i2d(cert, NID_subject_key_identifier, ski, 0, X509V3_ADD_DEFAULT) == 1;
+	ASN1_OCTET_STRING_free(ski);
+	return ok ? 0 : SG_ERR_NOMEM;
+}
+
+static int jid_set(X509 *cert, const char *jid)
+{
+	STACK_OF(X509_EXTENSION) *extensions = NULL;
+	int code;
+
+	code = sg_x509_add_jid(&extensions, jid);
+	if (code == 0 && X509_add_ext(cert, sk_X509_EXTENSION_value(extensions, 0), -1) != 1)
+		code = SG_ERR_NOMEM;
+	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+	return code;
+}
+
+/*
+ * The algorithm stands inside the signed part, where OpenSSL writes it only when it signs by itself;
+ * its getter is the one way to reach it.
+ */
+static int algorithm_set(X509 *cert, const struct sg_key *key)
+{
+	union {
+		const X509_ALGOR *got;
+		X509_ALGOR *set;
+	} algorithm = { .got = X509_get0_tbs_sigalg(cert) };
+	int is_rsa = key->type == CKK_RSA;
+
+	return X509_ALGOR_set0(algorithm.set,
+		   OBJ_nid2obj(is_rsa ? NID_sha256WithRSAEncryption : NID_ecdsa_with_SHA256),
+		   is_rsa ? V_ASN1_NULL : V_ASN1_UNDEF, NULL) == 1
+	    ? 0
+	    : SG_ERR_NOMEM;
+}
+
+static int extensions_set(X509 *cert, const struct sg_msg_self_cert_make *request)
+{
+	int is_ca = request->profile == SG_PROFILE_CA;
+	int code;
+
+	code = basic_constraints_set(cert, is_ca);
+	if (code == 0)
+		code = key_usage_set(cert, is_ca);
+	if (code == 0)
+		code = key_identifier_set(cert);
+	if (code == 0 && !is_ca)
+		code = jid_set(cert, request->jid);
+	return code;
+}
+
+static int cert_tbs(
+    const struct sg_key *key, const struct sg_msg_self_cert_make *request, struct sg_blob *tbs)
+{
+	X509 *cert = X509_new();
+	unsigned char *bytes = NULL;
+	int code = SG_ERR_NOMEM, len;
+
+	if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 ||
+	    X509_set_pubkey(cert, key->public) != 1)
+		goto out;
+	code = name_set(X509_get_subject_name(cert), request->jid);
+	if (code == 0)
+		code = name_set(X509_get_issuer_name(cert), request->jid);
+	if (code == 0)
+		code = serial_set(cert);
+	if (code == 0)
+		code = times_set(cert, request->days);
+	if (code == 0)
+		code = extensions_set(cert, request);
+	if (code == 0)
+		code = algorithm_set(cert, key);
+	if (code == 0) {
+		len = i2d_re_X509_tbs(cert, &bytes);
+		code = take(len, bytes, tbs);
+	}
+out:
+	X509_free(cert);
+	return code;
+}
+
+static int cert_verify(const struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
+{
+	X509 *cert = NULL;
+	int code;
+
+	code = sg_x509_cert_parse(der, &cert);
+	if (code == 0 && X509_verify(cert, key->public) != 1)
+		code = wrong_signature(key, der, error);
+	X509_free(cert);
+	return code;
+}
+
+static int self_cert_check(const struct sg_module *module,
+    const struct sg_msg_self_cert_make *request, struct sg_msg_error *error)
+{
+	const char *name = request->jid ? request->jid : "";
+
+	if (request->days == 0 || request->days > SG_DAYS_MAX) {
+		sg_msg_error_set(error, SG_ERR_ARG, NULL, "a certificate is valid for 1 to %d days",
+		    SG_DAYS_MAX);
+		return SG_ERR_ARG;
+	}
+	if (request->profile == SG_PROFILE_USER) {
+		/* Subject and issuer must not both be empty. */
+		if (strlen(name) <= CN_MAX)
+			return account_check(name, error);
+		sg_msg_error_set(error, SG_ERR_LIMIT, name,
+		    "the JID is longer than the 64 bytes that a certificate's name holds");
+		return SG_ERR_LIMIT;
+	}
+	if (request->profile != SG_PROFILE_CA) {
+		sg_msg_error_set(error, SG_ERR_ARG, NULL, "there is no such profile");
+		return SG_ERR_ARG;
+	}
+	if (!module->authority) {
+		sg_msg_error_set(
+		    error, SG_ERR_DENIED, NULL, "only an authority makes a CA certificate");
+		return SG_ERR_DENIED;
+	}
+	if (*name && sg_utf8_is_text(name, CN_MAX))
+		return 0;
+	sg_msg_error_set(error, SG_ERR_ARG, NULL, "a CA's name is a text of 1 to 64 bytes");
+	return SG_ERR_ARG;
+}
+
+int sg_self_cert_make(struct sg_module *module, const struct sg_msg_self_cert_make *request,
+    struct sg_blob *der, struct sg_msg_error *error)
+{
+	struct sg_blob tbs = { 0 };
+	struct sg_key *key = NULL;
+	int code;
+
+	memset(der, 0, sizeof(*der));
+	code = self_cert_check(module, request, error);
+	if (code == 0)
+		code = key_get(module, request->key, &key, error);
+	if (code == 0)
+		code = cert_tbs(key, request, &tbs);
+	if (code == 0)
+		code = sg_issue_sign(key, &tbs, der, error);
+	if (code == 0)
+		code = cert_verify(key, der, error);
+	sg_blob_clear(&tbs);
+	sg_key_unref(key);
+	return code;
+}

@@ -1,0 +1,668 @@
+#include "key.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckr.h"
+#include "log.h"
+#include "object.h"
+#include "pubkey.h"
+#include "session.h"
+#include "x509.h"
+
+#define CANDIDATES_MAX 100
+
+struct sg_key *sg_key_ref(struct sg_key *key)
+{
+	atomic_fetch_add(&key->refs, 1);
+	return key;
+}
+
+static void info_clear(struct sg_key_info *info)
+{
+	free(info->uri);
+	free(info->token_uri);
+	free(info->label);
+	free(info->algorithm);
+	sg_blob_clear(&info->id);
+	sg_blob_clear(&info->spki);
+}
+
+void sg_key_unref(struct sg_key *key)
+{
+	if (!key || atomic_fetch_sub(&key->refs, 1) != 1)
+		return;
+	EVP_PKEY_free(key->public);
+	sg_blob_clear(&key->label);
+	info_clear(&key->info);
+	free(key);
+}
+
+void sg_keys_free(struct sg_key **keys, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		sg_key_unref(keys[i]);
+	free(keys);
+}
+
+static char *copy(const char *text, int *failed)
+{
+	char *made = text ? strdup(text) : NULL;
+
+	if (text && !made)
+		*failed = 1;
+	return made;
+}
+
+int sg_key_info_copy(const struct sg_key_info *from, struct sg_key_info *to)
+{
+	int failed = 0;
+
+	memset(to, 0, sizeof(*to));
+	to->uri = copy(from->uri, &failed);
+	to->token_uri = copy(from->token_uri, &failed);
+	to->label = copy(from->label, &failed);
+	to->algorithm = copy(from->algorithm, &failed);
+	to->abilities = from->abilities;
+	if (sg_blob_set(&to->id, from->id.data, from->id.len) < 0 ||
+	    sg_blob_set(&to->spki, from->spki.data, from->spki.len) < 0)
+		failed = 1;
+	return failed ? SG_ERR_NOMEM : 0;
+}
+
+/* ---- one key out of its attributes ---- */
+
+enum {
+	AT_TYPE,
+	AT_ID,
+	AT_LABEL,
+	AT_MODULUS,
+	AT_EXPONENT,
+	AT_EC_PARAMS,
+	AT_EC_POINT, /* of public keys */
+	AT_SIGN,
+	AT_SENSITIVE,
+	AT_EXTRACTABLE,
+	AT_ALWAYS_AUTH,
+	AT_LOCAL,
+	AT_COUNT
+};
+
+static const CK_ATTRIBUTE_TYPE key_types[AT_COUNT] = {
+	[AT_TYPE] = CKA_KEY_TYPE,
+	[AT_ID] = CKA_ID,
+	[AT_LABEL] = CKA_LABEL,
+	[AT_MODULUS] = CKA_MODULUS,
+	[AT_EXPONENT] = CKA_PUBLIC_EXPONENT,
+	[AT_EC_PARAMS] = CKA_EC_PARAMS,
+	[AT_EC_POINT] = CKA_EC_POINT,
+	[AT_SIGN] = CKA_SIGN,
+	[AT_SENSITIVE] = CKA_SENSITIVE,
+	[AT_EXTRACTABLE] = CKA_EXTRACTABLE,
+	[AT_ALWAYS_AUTH] = CKA_ALWAYS_AUTHENTICATE,
+	[AT_LOCAL] = CKA_LOCAL,
+};
+
+static struct sg_blob blob_of(const CK_ATTRIBUTE *attribute)
+{
+	return (struct sg_blob){ attribute->pValue, attribute->ulValueLen };
+}
+
+/* The public key as far as these attributes hold it. */
+static EVP_PKEY *public_of(CK_KEY_TYPE type, const CK_ATTRIBUTE *at)
+{
+	struct sg_blob a, b;
+	EVP_PKEY *key = NULL;
+
+	if (type == CKK_RSA) {
+		a = blob_of(&at[AT_MODULUS]);
+		b = blob_of(&at[AT_EXPONENT]);
+		if (sg_pubkey_rsa(&a, &b, &key) < 0)
+			return NULL;
+	} else if (type == CKK_EC) {
+		a = blob_of(&at[AT_EC_PARAMS]);
+		b = blob_of(&at[AT_EC_POINT]);
+		if (a.len == 0 || b.len == 0 || sg_pubkey_ec(&a, &b, &key) < 0)
+			return NULL;
+	}
+	return key;
+}
+
+static uint32_t abilities_of(const struct sg_key *key, const CK_ATTRIBUTE *at)
+{
+	const uint32_t rsa =
+	    SG_KEY_RSA_PKCS1 | SG_KEY_RSA_PKCS1_SHA1 | SG_KEY_RSA_PKCS1_SHA256 | SG_KEY_RSA_PSS;
+	uint32_t abilities = 0;
+
+	if (key->type == CKK_RSA)
+		abilities = sg_token_abilities(key->token) & rsa;
+	else if (key->type == CKK_EC)
+		abilities = sg_token_abilities(key->token) & SG_KEY_ECDSA;
+	if (key->handle == CK_INVALID_HANDLE)
+		return abilities; /* the rest is said by the private key alone */
+	if (at[AT_SIGN].ulValueLen > 0 && !sg_attribute_bool(&at[AT_SIGN]))
+		abilities = 0;
+	if (sg_attribute_bool(&at[AT_SENSITIVE]))
+		abilities |= SG_KEY_SENSITIVE;
+	if (sg_attribute_bool(&at[AT_EXTRACTABLE]))
+		abilities |= SG_KEY_EXTRACTABLE;
+	if (sg_attribute_bool(&at[AT_ALWAYS_AUTH]))
+		abilities |= SG_KEY_ALWAYS_AUTH;
+	if (sg_attribute_bool(&at[AT_LOCAL]))
+		abilities |= SG_KEY_LOCAL;
+	return abilities;
+}
+
+static int fill(struct sg_key *key, const CK_ATTRIBUTE *at)
+{
+	struct sg_blob id = blob_of(&at[AT_ID]), label = blob_of(&at[AT_LABEL]);
+
+	key->type = sg_attribute_ulong(&at[AT_TYPE], CK_UNAVAILABLE_INFORMATION);
+	key->public = public_of(key->type, at);
+	key->info.abilities = abilities_of(key, at);
+	key->info.uri = sg_uri_object(&key->token->identity, CKO_PRIVATE_KEY, &id, &label);
+	key->info.token_uri = strdup(key->token->uri);
+	key->info.label =
+	    sg_text_padded(label.data ? label.data : (const unsigned char *)"", label.len);
+	if (!key->info.uri || !key->info.token_uri || !key->info.label ||
+	    sg_blob_set(&key->info.id, id.data, id.len) < 0 ||
+	    sg_blob_set(&key->label, label.data, label.len) < 0)
+		return SG_ERR_NOMEM;
+	return 0;
+}
+
+static CK_RV key_read(struct sg_token *token, CK_SESSION_HANDLE session, unsigned epoch,
+    CK_OBJECT_HANDLE handle, int is_private, struct sg_key **made)
+{
+	CK_ATTRIBUTE at[AT_COUNT] = { 0 };
+	struct sg_key *key;
+	size_t i;
+	CK_RV rv;
+
+	*made = NULL;
+	for (i = 0; i < AT_COUNT; i++)
+		at[i].type = key_types[i];
+	rv = sg_object_read(token->module, session, handle, at, AT_COUNT);
+	if (rv != CKR_OK)
+		goto out;
+	rv = CKR_HOST_MEMORY;
+	key = calloc(1, sizeof(*key));
+	if (!key)
+		goto out;
+	atomic_init(&key->refs, 1);
+	key->token = token;
+	key->epoch = epoch;
+	key->handle = is_private ? handle : CK_INVALID_HANDLE;
+	if (fill(key, at) < 0) {
+		sg_key_unref(key);
+		goto out;
+	}
+	*made = key;
+	rv = CKR_OK;
+out:
+	sg_attributes_clear(at, AT_COUNT);
+	return rv;
+}
+
+/* What follows from the public key, once that is known. */
+static CK_RV finish(struct sg_key *key)
+{
+	const char *name = "other";
+	char room[16];
+
+	if (key->public) {
+		name = sg_x509_key_algorithm(key->public, room);
+		key->order_size = sg_pubkey_order_size(key->public);
+		if (sg_x509_spki(key->public, &key->info.spki) < 0)
+			return CKR_HOST_MEMORY;
+	}
+	/* Nothing can be signed for a curve that is not known here. */
+	if (key->type == CKK_EC && key->order_size == 0)
+		key->info.abilities &= ~(uint32_t)SG_KEY_ECDSA;
+	key->info.algorithm = strdup(name);
+	return key->info.algorithm ? CKR_OK : CKR_HOST_MEMORY;
+}
+
+/* ---- all keys of a token ---- */
+
+struct search {
+	const struct sg_selector *selector;
+	unsigned epoch;
+	struct sg_key **keys;
+	size_t count;
+	size_t room;
+};
+
+static CK_RV search_add(struct search *search, struct sg_key *key)
+{
+	struct sg_key **grown;
+
+	if (search->count == search->room) {
+		size_t room = search->room ? search->room * 2 : 16;
+
+		grown = reallocarray(search->keys, room, sizeof(struct sg_key *));
+		if (!grown) {
+			sg_key_unref(key);
+			return CKR_HOST_MEMORY;
+		}
+		search->keys = grown;
+		search->room = room;
+	}
+	search->keys[search->count++] = key;
+	return CKR_OK;
+}
+
+static int same_pair(const struct sg_key *a, const struct sg_key *b)
+{
+	return a->type == b->type && a->info.id.len > 0 && sg_blob_eq(&a->info.id, &b->info.id);
+}
+
+static int has_pair(const struct search *search, size_t count, const struct sg_key *key)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (same_pair(search->keys[i], key))
+			return 1;
+	}
+	return 0;
+}
+
+static CK_RV find_class(struct sg_token *token, CK_SESSION_HANDLE session, CK_OBJECT_CLASS class,
+    const CK_ATTRIBUTE *more, size_t more_count, CK_OBJECT_HANDLE **handles, size_t *count)
+{
+	CK_BBOOL yes = CK_TRUE;
+	CK_ATTRIBUTE wanted[5] = { { CKA_CLASS, &class, sizeof(class) },
+		{ CKA_TOKEN, &yes, sizeof(yes) } };
+	size_t i;
+
+	for (i = 0; i < more_count && i < 3; i++)
+		wanted[2 + i] = more[i];
+	return sg_object_find(token->module, session, wanted, 2 + i, handles, count);
+}
+
+/* Adds the private keys, or those public ones whose private key does not show. */
+static CK_RV search_class(
+    struct sg_token *token, CK_SESSION_HANDLE session, CK_OBJECT_CLASS class, struct search *search)
+{
+	CK_OBJECT_HANDLE *handles = NULL;
+	size_t i, count = 0, before = search->count;
+	CK_ATTRIBUTE more[2];
+	CK_RV rv;
+
+	rv = find_class(token, session, class, more, sg_selector_template(search->selector, more),
+	    &handles, &count);
+	for (i = 0; i < count && rv == CKR_OK; i++) {
+		struct sg_key *key;
+
+		rv = key_read(
+		    token, session, search->epoch, handles[i], class == CKO_PRIVATE_KEY, &key);
+		/* Another program destroyed it just now: then it is not there. */
+		if (rv == CKR_OBJECT_HANDLE_INVALID) {
+			rv = CKR_OK;
+			continue;
+		}
+		if (rv != CKR_OK)
+			break;
+		if (class == CKO_PUBLIC_KEY && has_pair(search, before, key))
+			sg_key_unref(key);
+		else
+			rv = search_add(search, key);
+	}
+	free(handles);
+	return rv;
+}
+
+static void adopt_public(
+    struct search *search, CK_KEY_TYPE type, const struct sg_blob *id, EVP_PKEY *public)
+{
+	size_t i;
+
+	for (i = 0; i < search->count; i++) {
+		struct sg_key *key = search->keys[i];
+
+		if (!key->public && key->type == type && sg_blob_eq(&key->info.id, id) &&
+		    EVP_PKEY_up_ref(public) == 1)
+			key->public = public;
+	}
+}
+
+static CK_RV adopt_from_object(struct sg_token *token, CK_SESSION_HANDLE session,
+    CK_OBJECT_HANDLE handle, CK_OBJECT_CLASS class, struct search *search)
+{
+	struct sg_key *half = NULL;
+	CK_ATTRIBUTE at[] = { { CKA_ID, NULL, 0 }, { CKA_VALUE, NULL, 0 } };
+	const unsigned char *der;
+	X509 *cert = NULL;
+	struct sg_blob id;
+	CK_RV rv;
+
+	if (class == CKO_PUBLIC_KEY) {
+		rv = key_read(token, session, search->epoch, handle, 0, &half);
+		if (rv == CKR_OK && half->public)
+			adopt_public(search, half->type, &half->info.id, half->public);
+		sg_key_unref(half);
+		return rv;
+	}
+	rv = sg_object_read(token->module, session, handle, at, 2);
+	if (rv == CKR_OK && at[0].ulValueLen > 0 && at[1].ulValueLen > 0) {
+		der = at[1].pValue;
+		id = blob_of(&at[0]);
+		cert = d2i_X509(NULL, &der, (long)at[1].ulValueLen);
+	}
+	if (cert && X509_get0_pubkey(cert)) {
+		EVP_PKEY *public = X509_get0_pubkey(cert);
+		int type = EVP_PKEY_get_base_id(public);
+
+		if (type == EVP_PKEY_RSA || type == EVP_PKEY_EC)
+			adopt_public(search, type == EVP_PKEY_RSA ? CKK_RSA : CKK_EC, &id, public);
+	}
+	X509_free(cert);
+	sg_attributes_clear(at, 2);
+	return rv;
+}
+
+static size_t count_bare(const struct search *search, struct sg_blob *id)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < search->count; i++) {
+		const struct sg_key *key = search->keys[i];
+
+		if (key->public || key->info.id.len == 0)
+			continue;
+		if (key->type != CKK_RSA && key->type != CKK_EC)
+			continue;
+		*id = key->info.id;
+		n++;
+	}
+	return n;
+}
+
+/* Private EC keys do not hold their public half: it stands in a public key object or a certificate. */
+static CK_RV find_publics(
+    struct sg_token *token, CK_SESSION_HANDLE session, CK_OBJECT_CLASS class, struct search *search)
+{
+	CK_OBJECT_HANDLE *handles = NULL;
+	size_t i, bare, count = 0;
+	CK_ATTRIBUTE more[1];
+	struct sg_blob id;
+	CK_RV rv;
+
+	bare = count_bare(search, &id);
+	if (bare == 0)
+		return CKR_OK;
+	more[0] = (CK_ATTRIBUTE){ CKA_ID, id.data, id.len };
+	rv = find_class(token, session, class, more, bare == 1 ? 1 : 0, &handles, &count);
+	for (i = 0; i < count && rv == CKR_OK; i++) {
+		rv = adopt_from_object(token, session, handles[i], class, search);
+		if (rv == CKR_OBJECT_HANDLE_INVALID)
+			rv = CKR_OK;
+	}
+	free(handles);
+	return rv;
+}
+
+static CK_RV search_run(struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+{
+	struct search *search = arg;
+	CK_RV rv;
+	size_t i;
+
+	sg_keys_free(search->keys, search->count);
+	search->keys = NULL;
+	search->count = search->room = 0;
+	rv = search_class(token, session, CKO_PRIVATE_KEY, search);
+	if (rv == CKR_OK && !sg_token_is_open(token))
+		rv = search_class(token, session, CKO_PUBLIC_KEY, search);
+	if (rv == CKR_OK)
+		rv = find_publics(token, session, CKO_PUBLIC_KEY, search);
+	if (rv == CKR_OK)
+		rv = find_publics(token, session, CKO_CERTIFICATE, search);
+	for (i = 0; i < search->count && rv == CKR_OK; i++)
+		rv = finish(search->keys[i]);
+	return rv;
+}
+
+CK_RV sg_keys_of_token(struct sg_token *token, const struct sg_selector *selector,
+    struct sg_key ***keys, size_t *count)
+{
+	struct search search = { .selector = selector, .epoch = sg_token_epoch(token) };
+	CK_RV rv = CKR_OK;
+
+	*keys = NULL;
+	*count = 0;
+	if (sg_selector_match_class(selector, CKO_PRIVATE_KEY))
+		rv = sg_token_run(token, search_run, &search);
+	if (rv != CKR_OK) {
+		sg_keys_free(search.keys, search.count);
+		return rv;
+	}
+	*keys = search.keys;
+	*count = search.count;
+	return CKR_OK;
+}
+
+CK_RV sg_key_handle(const struct sg_key *key, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *handle)
+{
+	CK_KEY_TYPE type = key->type;
+	CK_ATTRIBUTE more[3] = { { CKA_KEY_TYPE, &type, sizeof(type) } };
+	CK_OBJECT_HANDLE *handles = NULL;
+	size_t n = 1, count = 0;
+	CK_RV rv;
+
+	if (key->info.id.len > 0)
+		more[n++] = (CK_ATTRIBUTE){ CKA_ID, key->info.id.data, key->info.id.len };
+	if (key->label.len > 0)
+		more[n++] = (CK_ATTRIBUTE){ CKA_LABEL, key->label.data, key->label.len };
+	rv = find_class(key->token, session, CKO_PRIVATE_KEY, more, n, &handles, &count);
+	if (rv == CKR_OK && count != 1)
+		rv = CKR_KEY_HANDLE_INVALID;
+	if (rv == CKR_OK)
+		*handle = handles[0];
+	free(handles);
+	return rv;
+}
+
+/* ---- what is remembered ---- */
+
+static void slot_clear(struct sg_key_slot *slot)
+{
+	sg_key_unref(slot->key);
+	free(slot->selector);
+	slot->key = NULL;
+	slot->selector = NULL;
+}
+
+static struct sg_key *cache_get(struct sg_module *module, const char *text)
+{
+	struct sg_key *key = NULL;
+	size_t i;
+
+	pthread_mutex_lock(&module->cache_lock);
+	for (i = 0; i < SG_KEY_CACHE_MAX && !key; i++) {
+		if (module->cache[i].key && strcmp(module->cache[i].selector, text) == 0)
+			key = sg_key_ref(module->cache[i].key);
+	}
+	pthread_mutex_unlock(&module->cache_lock);
+	if (key && key->epoch != sg_token_epoch(key->token)) {
+		sg_key_cache_drop(key);
+		sg_key_unref(key);
+		key = NULL;
+	}
+	return key;
+}
+
+static void cache_put(struct sg_module *module, const char *text, struct sg_key *key)
+{
+	char *selector = strdup(text);
+	struct sg_key_slot *slot;
+
+	if (!selector)
+		return; /* it is found by searching then */
+	pthread_mutex_lock(&module->cache_lock);
+	slot = &module->cache[module->cache_next++ % SG_KEY_CACHE_MAX];
+	slot_clear(slot);
+	slot->selector = selector;
+	slot->key = sg_key_ref(key);
+	pthread_mutex_unlock(&module->cache_lock);
+}
+
+void sg_key_cache_drop(struct sg_key *key)
+{
+	struct sg_module *module = key->token->module;
+	size_t i;
+
+	pthread_mutex_lock(&module->cache_lock);
+	for (i = 0; i < SG_KEY_CACHE_MAX; i++) {
+		if (module->cache[i].key == key)
+			slot_clear(&module->cache[i]);
+	}
+	pthread_mutex_unlock(&module->cache_lock);
+}
+
+void sg_key_cache_flush(struct sg_module *module)
+{
+	size_t i;
+
+	pthread_mutex_lock(&module->cache_lock);
+	for (i = 0; i < SG_KEY_CACHE_MAX; i++)
+		slot_clear(&module->cache[i]);
+	pthread_mutex_unlock(&module->cache_lock);
+}
+
+/* ---- finding one ---- */
+
+struct hunt {
+	struct sg_key *key; /* the first */
+	char **uris;	    /* of all, up to CANDIDATES_MAX */
+	size_t count;
+	struct sg_token *locked; /* a locked token that was named and shows no keys at all */
+	struct sg_token *failed;
+	CK_RV failure;
+};
+
+static int shows_nothing(struct sg_token *token)
+{
+	struct sg_selector *all = NULL;
+	struct sg_msg_error error = { 0 };
+	struct sg_key **keys = NULL;
+	size_t count = 0;
+	int nothing;
+
+	if (sg_selector_parse("", &all, &error) < 0)
+		return 0;
+	nothing = sg_keys_of_token(token, all, &keys, &count) == CKR_OK && count == 0;
+	sg_keys_free(keys, count);
+	sg_selector_free(all);
+	return nothing;
+}
+
+static int hunt_token(struct sg_token *token, const struct sg_selector *selector, struct hunt *hunt)
+{
+	struct sg_key **keys = NULL;
+	size_t i, count = 0;
+	CK_RV rv;
+
+	rv = sg_keys_of_token(token, selector, &keys, &count);
+	if (rv != CKR_OK) {
+		/* The others may still hold what is meant. */
+		sg_log(SG_LOG_WARN, "token '%s' cannot be searched: %s", token->label,
+		    sg_ckr_name(rv));
+		hunt->failed = token;
+		hunt->failure = rv;
+		return 0;
+	}
+	if (count == 0 && sg_selector_names_token(selector) && !sg_token_is_open(token) &&
+	    shows_nothing(token))
+		hunt->locked = token;
+	for (i = 0; i < count; i++, hunt->count++) {
+		if (!hunt->key)
+			hunt->key = sg_key_ref(keys[i]);
+		if (hunt->count >= CANDIDATES_MAX)
+			continue;
+		hunt->uris[hunt->count] = strdup(keys[i]->info.uri);
+		if (!hunt->uris[hunt->count])
+			break;
+	}
+	sg_keys_free(keys, count);
+	return i == count ? 0 : SG_ERR_NOMEM;
+}
+
+static int pin_needed(struct sg_token *token, struct sg_msg_error *error)
+{
+	sg_msg_error_set(
+	    error, SG_ERR_PIN_NEEDED, token->uri, "token '%s' is locked", token->label);
+	return SG_ERR_PIN_NEEDED;
+}
+
+/* Judges what was found. */
+static int hunt_end(struct hunt *hunt, const char *text, struct sg_msg_error *error)
+{
+	if (hunt->count > 1) {
+		sg_msg_error_set(
+		    error, SG_ERR_KEY_AMBIGUOUS, text, "%zu keys match '%s'", hunt->count, text);
+		error->candidates = hunt->uris;
+		error->candidate_count =
+		    (uint32_t)(hunt->count < CANDIDATES_MAX ? hunt->count : CANDIDATES_MAX);
+		hunt->uris = NULL;
+		return SG_ERR_KEY_AMBIGUOUS;
+	}
+	if (hunt->count == 1 && hunt->key->handle == CK_INVALID_HANDLE)
+		return pin_needed(hunt->key->token, error);
+	if (hunt->count == 1)
+		return 0;
+	if (hunt->failed)
+		return sg_ckr_fail(error, hunt->failure, "searching", hunt->failed->label);
+	if (hunt->locked)
+		return pin_needed(hunt->locked, error);
+	sg_msg_error_set(
+	    error, SG_ERR_KEY_ABSENT, text, "no key '%s' is on any token that is there", text);
+	return SG_ERR_KEY_ABSENT;
+}
+
+int sg_key_find(
+    struct sg_module *module, const char *text, struct sg_key **key, struct sg_msg_error *error)
+{
+	struct sg_selector *selector = NULL;
+	struct sg_token **tokens = NULL;
+	struct hunt hunt = { 0 };
+	size_t i, count = 0;
+	int code;
+
+	*key = NULL;
+	if (!text || !*text) {
+		sg_msg_error_set(error, SG_ERR_ARG, NULL, "no key was named");
+		return SG_ERR_ARG;
+	}
+	*key = cache_get(module, text);
+	if (*key)
+		return 0;
+	code = sg_selector_parse(text, &selector, error);
+	if (code == 0)
+		code = sg_token_scan(module, &tokens, &count, error);
+	if (code == 0) {
+		hunt.uris = calloc(CANDIDATES_MAX, sizeof(char *));
+		code = hunt.uris ? 0 : SG_ERR_NOMEM;
+	}
+	for (i = 0; i < count && code == 0; i++) {
+		if (sg_token_match(tokens[i], selector))
+			code = hunt_token(tokens[i], selector, &hunt);
+	}
+	if (code == 0)
+		code = hunt_end(&hunt, text, error);
+	if (code == 0) {
+		cache_put(module, text, hunt.key);
+		*key = hunt.key;
+		hunt.key = NULL;
+	}
+	sg_key_unref(hunt.key);
+	for (i = 0; hunt.uris && i < CANDIDATES_MAX; i++)
+		free(hunt.uris[i]);
+	free(hunt.uris);
+	free(tokens);
+	sg_selector_free(selector);
+	return code;
+}

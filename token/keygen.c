@@ -1,0 +1,346 @@
+#include "keygen.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <openssl/rand.h>
+
+#include "ckr.h"
+#include "key.h"
+#include "log.h"
+#include "object.h"
+#include "session.h"
+#include "text.h"
+
+#define TEMPLATE_MAX 16
+
+struct algorithm {
+	const char *name;
+	CK_KEY_TYPE type;
+	CK_MECHANISM_TYPE mechanism;
+	const char *mechanism_name;
+	CK_ULONG bits;	       /* RSA */
+	unsigned char oid[10]; /* EC: DER of the curve's name */
+	size_t oid_len;
+};
+
+static const struct algorithm algorithms[] = {
+	{ "rsa2048", CKK_RSA, CKM_RSA_PKCS_KEY_PAIR_GEN, "CKM_RSA_PKCS_KEY_PAIR_GEN", 2048, { 0 },
+	    0 },
+	{ "rsa3072", CKK_RSA, CKM_RSA_PKCS_KEY_PAIR_GEN, "CKM_RSA_PKCS_KEY_PAIR_GEN", 3072, { 0 },
+	    0 },
+	{ "rsa4096", CKK_RSA, CKM_RSA_PKCS_KEY_PAIR_GEN, "CKM_RSA_PKCS_KEY_PAIR_GEN", 4096, { 0 },
+	    0 },
+	{ "p256", CKK_EC, CKM_EC_KEY_PAIR_GEN, "CKM_EC_KEY_PAIR_GEN", 0,
+	    { 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07 }, 10 },
+	{ "p384", CKK_EC, CKM_EC_KEY_PAIR_GEN, "CKM_EC_KEY_PAIR_GEN", 0,
+	    { 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22 }, 7 },
+};
+
+struct job {
+	struct algorithm algorithm; /* a copy: PKCS#11 takes no const */
+	struct sg_blob id;
+	struct sg_blob label;
+	CK_OBJECT_HANDLE public;
+	CK_OBJECT_HANDLE private;
+	int taken; /* label or identifier are there already */
+	int weak;  /* the token did not keep to the template */
+	char *uri; /* of the key, to find it again by */
+};
+
+struct template
+{
+	CK_ATTRIBUTE attributes[TEMPLATE_MAX];
+	CK_ULONG count;
+};
+
+static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+
+static void put(struct template *template, CK_ATTRIBUTE_TYPE type, void *value, size_t len)
+{
+	template->attributes[template->count++] = (CK_ATTRIBUTE){ type, value, len };
+}
+
+static void put_bool(struct template *template, CK_ATTRIBUTE_TYPE type, CK_BBOOL *value)
+{
+	put(template, type, value, sizeof(*value));
+}
+
+static void public_template(struct template *template, struct job *job)
+{
+	static CK_BYTE exponent[] = { 0x01, 0x00, 0x01 };
+	struct algorithm *algorithm = &job->algorithm;
+
+	memset(template, 0, sizeof(*template));
+	put_bool(template, CKA_TOKEN, &yes);
+	put_bool(template, CKA_PRIVATE, &no);
+	put_bool(template, CKA_VERIFY, &yes);
+	put(template, CKA_ID, job->id.data, job->id.len);
+	put(template, CKA_LABEL, job->label.data, job->label.len);
+	if (algorithm->type == CKK_RSA) {
+		put(template, CKA_MODULUS_BITS, &algorithm->bits, sizeof(algorithm->bits));
+		put(template, CKA_PUBLIC_EXPONENT, exponent, sizeof(exponent));
+	} else {
+		put(template, CKA_EC_PARAMS, algorithm->oid, algorithm->oid_len);
+	}
+}
+
+/* narrow: also say what the key shall not be used for, which some tokens do not take. */
+static void private_template(struct template *template, struct job *job, int narrow)
+{
+	memset(template, 0, sizeof(*template));
+	put_bool(template, CKA_TOKEN, &yes);
+	put_bool(template, CKA_PRIVATE, &yes);
+	put_bool(template, CKA_SENSITIVE, &yes);
+	put_bool(template, CKA_EXTRACTABLE, &no);
+	put_bool(template, CKA_SIGN, &yes);
+	put(template, CKA_ID, job->id.data, job->id.len);
+	put(template, CKA_LABEL, job->label.data, job->label.len);
+	if (!narrow)
+		return;
+	put_bool(template, CKA_DERIVE, &no);
+	if (job->algorithm.type == CKK_RSA) {
+		put_bool(template, CKA_DECRYPT, &no);
+		put_bool(template, CKA_UNWRAP, &no);
+	}
+}
+
+static int is_refusal(CK_RV rv)
+{
+	return rv == CKR_TEMPLATE_INCONSISTENT || rv == CKR_ATTRIBUTE_TYPE_INVALID ||
+	    rv == CKR_ATTRIBUTE_VALUE_INVALID || rv == CKR_ATTRIBUTE_READ_ONLY;
+}
+
+static CK_RV generate(struct sg_token *token, CK_SESSION_HANDLE session, struct job *job)
+{
+	CK_MECHANISM mechanism = { job->algorithm.mechanism, NULL, 0 };
+	struct template public, private;
+	int narrow;
+	CK_RV rv;
+
+	public_template(&public, job);
+	for (narrow = 1;; narrow--) {
+		private_template(&private, job, narrow);
+		rv = token->module->f->C_GenerateKeyPair(session, &mechanism, public.attributes,
+		    public.count, private.attributes, private.count, &job->public, &job->private);
+		if (rv == CKR_OK)
+			return rv;
+		job->public = job->private = CK_INVALID_HANDLE;
+		if (!narrow || !is_refusal(rv))
+			return rv;
+	}
+}
+
+/* Whether an object of the class has the attribute already. The objects lock is held. */
+static CK_RV look_for(struct sg_token *token, CK_SESSION_HANDLE session, CK_OBJECT_CLASS class,
+    CK_ATTRIBUTE_TYPE type, const struct sg_blob *value, int *found)
+{
+	CK_ATTRIBUTE wanted[] = { { CKA_CLASS, &class, sizeof(class) },
+		{ CKA_TOKEN, &yes, sizeof(yes) }, { type, value->data, value->len } };
+	CK_OBJECT_HANDLE *handles = NULL;
+	size_t count = 0;
+	CK_RV rv;
+
+	rv = sg_object_find_locked(token->module, session, wanted, 3, &handles, &count);
+	free(handles);
+	*found |= count > 0;
+	return rv;
+}
+
+static CK_RV check_new(struct sg_token *token, CK_SESSION_HANDLE session, struct job *job)
+{
+	static const CK_OBJECT_CLASS classes[] = { CKO_PRIVATE_KEY, CKO_PUBLIC_KEY };
+	CK_RV rv = CKR_OK;
+	size_t i;
+
+	for (i = 0; i < 2 && rv == CKR_OK; i++) {
+		rv = look_for(token, session, classes[i], CKA_LABEL, &job->label, &job->taken);
+		if (rv == CKR_OK)
+			rv = look_for(token, session, classes[i], CKA_ID, &job->id, &job->taken);
+	}
+	return rv;
+}
+
+/* Whether the token kept to what was asked, as it says itself. */
+static CK_RV read_back(struct sg_token *token, CK_SESSION_HANDLE session, struct job *job)
+{
+	CK_ATTRIBUTE at[] = { { CKA_SENSITIVE, NULL, 0 }, { CKA_EXTRACTABLE, NULL, 0 } };
+	CK_RV rv;
+
+	rv = sg_object_read(token->module, session, job->private, at, 2);
+	if (rv == CKR_OK)
+		job->weak = !sg_attribute_bool(&at[0]) || at[1].ulValueLen == 0 ||
+		    sg_attribute_bool(&at[1]);
+	sg_attributes_clear(at, 2);
+	return rv;
+}
+
+static void destroy(struct sg_token *token, CK_SESSION_HANDLE session, struct job *job)
+{
+	CK_FUNCTION_LIST *f = token->module->f;
+
+	if (job->private != CK_INVALID_HANDLE &&
+	    f->C_DestroyObject(session, job->private) != CKR_OK)
+		sg_log(SG_LOG_ERROR, "token '%s': a half-made private key could not be removed",
+		    token->label);
+	if (job->public != CK_INVALID_HANDLE && f->C_DestroyObject(session, job->public) != CKR_OK)
+		sg_log(SG_LOG_ERROR, "token '%s': a half-made public key could not be removed",
+		    token->label);
+	job->private = job->public = CK_INVALID_HANDLE;
+}
+
+static CK_RV generate_in_session(
+    struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+{
+	struct job *job = arg;
+	CK_RV rv;
+
+	pthread_rwlock_wrlock(&token->module->objects);
+	rv = check_new(token, session, job);
+	if (rv == CKR_OK && !job->taken) {
+		rv = generate(token, session, job);
+		if (rv == CKR_OK)
+			rv = read_back(token, session, job);
+		if (rv != CKR_OK || job->weak)
+			destroy(token, session, job);
+	}
+	pthread_rwlock_unlock(&token->module->objects);
+	return rv;
+}
+
+static CK_RV destroy_in_session(
+    struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+{
+	pthread_rwlock_wrlock(&token->module->objects);
+	destroy(token, session, arg);
+	pthread_rwlock_unlock(&token->module->objects);
+	return CKR_OK;
+}
+
+static int request_check(
+    const struct sg_msg_key_generate *request, struct job *job, struct sg_msg_error *error)
+{
+	const char *label = request->label ? request->label : "";
+	const char *name = request->algorithm ? request->algorithm : "";
+	unsigned char random[20];
+	size_t i;
+
+	for (i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]); i++) {
+		if (strcmp(name, algorithms[i].name) == 0)
+			break;
+	}
+	if (i == sizeof(algorithms) / sizeof(algorithms[0])) {
+		sg_msg_error_set(error, SG_ERR_UNSUPPORTED, name,
+		    "'%s' is none of rsa2048, rsa3072, rsa4096, p256, p384", name);
+		return SG_ERR_UNSUPPORTED;
+	}
+	job->algorithm = algorithms[i];
+	if (!*label || !sg_utf8_is_text(label, SG_LABEL_MAX) || strpbrk(label, "\t\r\n") ||
+	    strncasecmp(label, "pkcs11:", 7) == 0 || request->id.len > SG_KEY_ID_MAX) {
+		sg_msg_error_set(error, SG_ERR_ARG, label,
+		    "a key's label is a text of 1 to 255 bytes that does not begin with 'pkcs11:'");
+		return SG_ERR_ARG;
+	}
+	if (sg_blob_set(&job->label, label, strlen(label)) < 0)
+		return SG_ERR_NOMEM;
+	if (request->id.len > 0)
+		return sg_blob_set(&job->id, request->id.data, request->id.len);
+	if (RAND_bytes(random, sizeof(random)) != 1)
+		return SG_ERR_INTERNAL;
+	return sg_blob_set(&job->id, random, sizeof(random));
+}
+
+static int token_check(
+    struct sg_token *token, const struct algorithm *algorithm, struct sg_msg_error *error)
+{
+	CK_MECHANISM_INFO info;
+	CK_SLOT_ID slot;
+
+	if (!sg_token_is_open(token)) {
+		sg_msg_error_set(
+		    error, SG_ERR_PIN_NEEDED, token->uri, "token '%s' is locked", token->label);
+		return SG_ERR_PIN_NEEDED;
+	}
+	pthread_mutex_lock(&token->lock);
+	slot = token->slot;
+	pthread_mutex_unlock(&token->lock);
+	if (token->module->f->C_GetMechanismInfo(slot, algorithm->mechanism, &info) != CKR_OK ||
+	    !(info.flags & CKF_GENERATE_KEY_PAIR)) {
+		sg_msg_error_set(error, SG_ERR_MECHANISM, token->uri, "token '%s' has no %s",
+		    token->label, algorithm->mechanism_name);
+		return SG_ERR_MECHANISM;
+	}
+	return 0;
+}
+
+static int answer_fill(struct sg_module *module, const char *uri, struct sg_msg_objects *answer,
+    struct sg_msg_error *error)
+{
+	struct sg_key *key;
+	int code;
+
+	code = sg_key_find(module, uri, &key, error);
+	if (code < 0)
+		return code;
+	answer->keys = calloc(1, sizeof(*answer->keys));
+	if (answer->keys) {
+		answer->key_count = 1;
+		code = sg_key_info_copy(&key->info, &answer->keys[0]);
+	} else {
+		code = SG_ERR_NOMEM;
+	}
+	sg_key_unref(key);
+	return code;
+}
+
+static int generate_on(struct sg_token *token, struct job *job, struct sg_msg_error *error)
+{
+	CK_RV rv;
+
+	rv = sg_token_run(token, generate_in_session, job);
+	if (rv != CKR_OK)
+		return sg_ckr_fail(error, rv, "C_GenerateKeyPair", token->label);
+	if (job->taken) {
+		sg_msg_error_set(error, SG_ERR_ARG, (const char *)job->label.data,
+		    "a key with this label or identifier is on token '%s' already", token->label);
+		return SG_ERR_ARG;
+	}
+	if (job->weak) {
+		sg_msg_error_set(error, SG_ERR_TOKEN_FAILED, token->uri,
+		    "token '%s' made a key that is not sensitive or is extractable; it was removed",
+		    token->label);
+		return SG_ERR_TOKEN_FAILED;
+	}
+	return 0;
+}
+
+int sg_key_generate(struct sg_module *module, const struct sg_msg_key_generate *request,
+    struct sg_msg_objects *answer, struct sg_msg_error *error)
+{
+	struct job job = { .public = CK_INVALID_HANDLE, .private = CK_INVALID_HANDLE };
+	struct sg_token *token;
+	int code;
+
+	code = request_check(request, &job, error);
+	if (code == 0)
+		code = sg_token_find(module, request->token, &token, error);
+	if (code == 0)
+		code = token_check(token, &job.algorithm, error);
+	if (code == 0)
+		code = generate_on(token, &job, error);
+	if (code < 0)
+		goto out;
+	/* A label that named one key may now name two. */
+	sg_key_cache_flush(module);
+	job.uri = sg_uri_object(&token->identity, CKO_PRIVATE_KEY, &job.id, &job.label);
+	code = job.uri ? answer_fill(module, job.uri, answer, error) : SG_ERR_NOMEM;
+	if (code < 0 && sg_token_run(token, destroy_in_session, &job) != CKR_OK)
+		sg_log(
+		    SG_LOG_ERROR, "token '%s': a half-made key could not be removed", token->label);
+out:
+	sg_blob_clear(&job.id);
+	sg_blob_clear(&job.label);
+	free(job.uri);
+	return code;
+}

@@ -1,0 +1,19 @@
+/*
+ * What is there: tokens, keys, certificates.
+ */
+#ifndef SG_TOKEN_LIST_H
+#define SG_TOKEN_LIST_H
+
+#include "error.h"
+#include "module.h"
+#include "msg.h"
+
+/* Also tokens that are not initialised, told by their flags. */
+SG_MUST_USE int sg_token_list(
+    struct sg_module *module, struct sg_msg_tokens *answer, struct sg_msg_error *error);
+
+/* See SG_MSG_OBJECT_LIST. Nothing that matches is no error, but an empty list. */
+SG_MUST_USE int sg_object_list(struct sg_module *module, const struct sg_msg_object_list *request,
+    struct sg_msg_objects *answer, struct sg_msg_error *error);
+
+#endif

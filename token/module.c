@@ -1,0 +1,175 @@
+#include "module.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <p11-kit/p11-kit.h>
+
+#include "ckr.h"
+#include "key.h"
+#include "log.h"
+#include "token.h"
+
+/* Whether only root and we can write to it. */
+static int is_safe(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return 0;
+	return (st.st_uid == 0 || st.st_uid == geteuid()) && !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+static int dir_is_listed(const char *dir, size_t len, const char *dirs)
+{
+	char *copy = strdup(dirs), *rest = copy, *item;
+	int found = 0;
+
+	while (copy && !found && (item = strsep(&rest, ":")) != NULL) {
+		char *real = *item == '/' ? realpath(item, NULL) : NULL;
+
+		found = real && strlen(real) == len && memcmp(real, dir, len) == 0;
+		free(real);
+	}
+	free(copy);
+	return found;
+}
+
+/* Gives the real path, which is what will be loaded. */
+static int path_check(const char *path, const char *dirs, char **real, struct sg_msg_error *error)
+{
+	char *slash;
+	int safe;
+
+	*real = *path == '/' ? realpath(path, NULL) : NULL;
+	if (!*real) {
+		sg_msg_error_set(
+		    error, SG_ERR_MODULE, path, "there is no such PKCS#11 module: %s", path);
+		return SG_ERR_MODULE;
+	}
+	slash = strrchr(*real, '/');
+	if (!dir_is_listed(*real, (size_t)(slash - *real), dirs)) {
+		sg_msg_error_set(error, SG_ERR_MODULE, path,
+		    "%s is in none of the folders that PKCS#11 modules may be loaded from", *real);
+		return SG_ERR_MODULE;
+	}
+	safe = is_safe(*real);
+	*slash = 0;
+	safe = safe && is_safe(*real);
+	*slash = '/';
+	if (!safe) {
+		sg_msg_error_set(error, SG_ERR_MODULE, path,
+		    "%s or its folder can be written by others: it is not loaded", *real);
+		return SG_ERR_MODULE;
+	}
+	return 0;
+}
+
+static int load_proxy(struct sg_module *module, struct sg_msg_error *error)
+{
+	CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
+	CK_RV rv;
+
+	rv = C_GetFunctionList(&module->f);
+	if (rv == CKR_OK)
+		rv = module->f->C_Initialize(&args);
+	if (rv != CKR_OK) {
+		module->f = NULL;
+		sg_msg_error_set(error, SG_ERR_MODULE, "system",
+		    "the system's PKCS#11 modules cannot be started: %s", p11_kit_strerror(rv));
+		return SG_ERR_MODULE;
+	}
+	module->is_proxy = 1;
+	return 0;
+}
+
+/* p11-kit initialises every module with CKF_OS_LOCKING_OK: SoftHSM crashes under threads without it. */
+static int load_path(
+    struct sg_module *module, const char *path, const char *dirs, struct sg_msg_error *error)
+{
+	char *real = NULL;
+	CK_RV rv;
+	int code;
+
+	code = path_check(path, dirs, &real, error);
+	if (code < 0)
+		goto out;
+	code = SG_ERR_MODULE;
+	module->f = p11_kit_module_load(real, 0);
+	if (!module->f) {
+		sg_msg_error_set(error, code, path, "%s cannot be loaded: %s", real,
+		    p11_kit_message() ? p11_kit_message() : "no reason given");
+		goto out;
+	}
+	rv = p11_kit_module_initialize(module->f);
+	if (rv != CKR_OK) {
+		sg_msg_error_set(error, code, path, "%s cannot be initialised: %s (%s)", real,
+		    p11_kit_strerror(rv), sg_ckr_name(rv));
+		p11_kit_module_release(module->f);
+		module->f = NULL;
+		goto out;
+	}
+	code = 0;
+out:
+	free(real);
+	return code;
+}
+
+int sg_module_open(
+    const char *name, const char *dirs, struct sg_module **module, struct sg_msg_error *error)
+{
+	struct sg_module *m = calloc(1, sizeof(*m));
+	int code;
+
+	*module = NULL;
+	if (!m)
+		return SG_ERR_NOMEM;
+	p11_kit_be_quiet();
+	if (strcmp(name, "system") == 0)
+		code = load_proxy(m, error);
+	else
+		code = load_path(m, name, dirs, error);
+	if (code < 0) {
+		free(m);
+		return code;
+	}
+	pthread_mutex_init(&m->lock, NULL);
+	pthread_mutex_init(&m->cache_lock, NULL);
+	pthread_rwlock_init(&m->objects, NULL);
+	*module = m;
+	return 0;
+}
+
+void sg_module_wipe(struct sg_module *module)
+{
+	size_t i;
+
+	pthread_mutex_lock(&module->lock);
+	for (i = 0; i < module->token_count; i++)
+		sg_token_wipe(module->tokens[i]);
+	pthread_mutex_unlock(&module->lock);
+}
+
+void sg_module_close(struct sg_module *module)
+{
+	size_t i;
+
+	if (!module)
+		return;
+	sg_key_cache_flush(module);
+	for (i = 0; i < module->token_count; i++)
+		sg_token_free(module->tokens[i]);
+	if (module->is_proxy) {
+		module->f->C_Finalize(NULL);
+	} else {
+		p11_kit_module_finalize(module->f);
+		p11_kit_module_release(module->f);
+	}
+	pthread_mutex_destroy(&module->lock);
+	pthread_mutex_destroy(&module->cache_lock);
+	pthread_rwlock_destroy(&module->objects);
+	free(module);
+}

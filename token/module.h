@@ -1,0 +1,66 @@
+/*
+ * The PKCS#11 module that this process works with: loaded by p11-kit, called raw.
+ *
+ * libp11 is not used. With 0.4.12, which Debian 12 has, a token that has gone makes it wait for ever, one
+ * Ed25519 key on a token hides all the others, generated keys are extractable, and the PIN stays in
+ * plain heap after logout.
+ */
+#ifndef SG_TOKEN_MODULE_H
+#define SG_TOKEN_MODULE_H
+
+#include <pthread.h>
+#include <stddef.h>
+
+#include <p11-kit/pkcs11.h>
+
+#include "error.h"
+#include "msg.h"
+
+#define SG_TOKENS_MAX	 256 /* tokens that a process remembers */
+#define SG_KEY_CACHE_MAX 64
+
+struct sg_token;
+struct sg_key;
+
+struct sg_key_slot {
+	char *selector;
+	struct sg_key *key; /* a reference */
+};
+
+/*
+ * Locks are taken in this order: a token's login_lock, its secret_lock, the module's lock, a token's
+ * lock. objects and cache_lock are innermost: no other lock is taken while they are held.
+ */
+struct sg_module {
+	CK_FUNCTION_LIST *f;
+	int is_proxy;  /* p11-kit's proxy for the system's configuration */
+	int authority; /* --role authority */
+
+	pthread_mutex_t
+	    lock; /* protects tokens and token_count, and lets one thread at a time scan */
+	struct sg_token *tokens[SG_TOKENS_MAX]; /* never freed before the module is */
+	size_t token_count;
+
+	pthread_rwlock_t
+	    objects; /* searches share it; creating and destroying objects excludes them */
+
+	pthread_mutex_t cache_lock; /* protects the cache */
+	struct sg_key_slot cache[SG_KEY_CACHE_MAX];
+	size_t cache_next;
+};
+
+/*
+ * Loads and initialises "system" or the module at a path. A path is allowed only when the real file lies
+ * in one of the folders (colon-separated), and neither the file nor its folder can be written by anybody but
+ * root and us. SG_ERR_MODULE with the error filled, SG_ERR_NOMEM.
+ */
+SG_MUST_USE int sg_module_open(
+    const char *name, const char *dirs, struct sg_module **module, struct sg_msg_error *error);
+
+/* Wipes the secrets of all tokens. Other threads may still be in the module. */
+void sg_module_wipe(struct sg_module *module);
+
+/* Finalises the module and frees everything. No other thread uses it any more. */
+void sg_module_close(struct sg_module *module);
+
+#endif

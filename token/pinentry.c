@@ -1,0 +1,192 @@
+#include "pinentry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <assuan.h>
+
+#include "buf.h"
+
+/*
+ * libassuan reads lines, and so the PIN, into its context. What it allocates is locked memory of its
+ * own that is left out of dumps and wiped when freed.
+ */
+struct block {
+	size_t size;	 /* of the whole mapping */
+	size_t reserved; /* keeps what follows aligned */
+};
+
+static void *block_new(size_t len)
+{
+	size_t size = sizeof(struct block) + len;
+	struct block *block;
+
+	if (len > (1u << 20))
+		return NULL;
+	block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (block == MAP_FAILED)
+		return NULL;
+	if (mlock(block, size) < 0 || madvise(block, size, MADV_DONTDUMP) < 0) {
+		munmap(block, size);
+		return NULL;
+	}
+	block->size = size;
+	return block + 1;
+}
+
+static void block_free(void *data)
+{
+	struct block *block = data;
+	size_t size;
+
+	if (!block)
+		return;
+	block--;
+	size = block->size;
+	explicit_bzero(block, size);
+	munmap(block, size);
+}
+
+static void *block_resize(void *data, size_t len)
+{
+	void *grown = block_new(len);
+	size_t old;
+
+	if (!data || !grown)
+		return grown;
+	old = ((struct block *)data - 1)->size - sizeof(struct block);
+	memcpy(grown, data, old < len ? old : len);
+	block_free(data);
+	return grown;
+}
+
+/* Appends a text as a command's argument: Assuan escapes '%' and control characters. */
+static void put_escaped(struct sg_buf *line, const char *text)
+{
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < ' ' || c == '%' || c == 127)
+			sg_buf_printf(line, "%%%02X", c);
+		else
+			sg_buf_put_u8(line, c);
+	}
+}
+
+static int command(assuan_context_t ctx, const char *verb, const char *argument)
+{
+	struct sg_buf line = { 0 };
+	gpg_error_t err;
+	char *text;
+
+	sg_buf_put_str(&line, verb);
+	put_escaped(&line, argument);
+	if (line.len > SG_PINENTRY_LINE_MAX) {
+		sg_buf_clear(&line);
+		return SG_ERR_LIMIT;
+	}
+	text = sg_buf_steal(&line, NULL);
+	if (!text)
+		return SG_ERR_NOMEM;
+	err = assuan_transact(ctx, text, NULL, NULL, NULL, NULL, NULL, NULL);
+	free(text);
+	return err ? SG_ERR_PIN_NEEDED : 0;
+}
+
+static gpg_error_t take_pin(void *arg, const void *data, size_t len)
+{
+	struct sg_secret *pin = arg;
+
+	return sg_secret_append(pin, data, len) < 0 ? gpg_error(GPG_ERR_TOO_LARGE) : 0;
+}
+
+static int set_up(
+    assuan_context_t ctx, const char *description, char *const *options, uint32_t option_count)
+{
+	uint32_t i;
+	int code;
+
+	for (i = 0; i < option_count; i++) {
+		code = command(ctx, "OPTION ", options[i]);
+		if (code < 0 && code != SG_ERR_PIN_NEEDED)
+			return code;
+	}
+	code = command(ctx, "SETTITLE ", "signet");
+	if (code == 0)
+		code = command(ctx, "SETDESC ", description);
+	if (code == 0)
+		code = command(ctx, "SETPROMPT ", "PIN:");
+	return code;
+}
+
+static int get_pin(assuan_context_t ctx, struct sg_secret *pin)
+{
+	gpg_err_code_t err;
+
+	assuan_begin_confidential(ctx);
+	err = gpg_err_code(assuan_transact(ctx, "GETPIN", take_pin, pin, NULL, NULL, NULL, NULL));
+	assuan_end_confidential(ctx);
+	if (err == GPG_ERR_CANCELED || err == GPG_ERR_FULLY_CANCELED)
+		return SG_ERR_PIN_CANCELLED;
+	if (err == GPG_ERR_TOO_LARGE)
+		return SG_ERR_LIMIT;
+	/* A PIN of zero bytes would be a try that nobody meant. */
+	if (err || sg_secret_len(pin) == 0 || strlen(sg_secret_data(pin)) != sg_secret_len(pin))
+		return SG_ERR_PIN_NEEDED;
+	return 0;
+}
+
+static int options_check(char *const *options, uint32_t count)
+{
+	uint32_t i;
+
+	if (count > SG_PINENTRY_OPTIONS_MAX)
+		return SG_ERR_LIMIT;
+	for (i = 0; i < count; i++) {
+		const unsigned char *c = (const unsigned char *)options[i];
+
+		for (; *c; c++) {
+			if (*c < ' ' || *c == 127)
+				return SG_ERR_ARG;
+		}
+	}
+	return 0;
+}
+
+int sg_pinentry_ask(int fd, const char *description, char *const *options, uint32_t option_count,
+    struct sg_secret *pin, struct sg_msg_error *error)
+{
+	static struct assuan_malloc_hooks hooks = { block_new, block_resize, block_free };
+	assuan_context_t ctx = NULL;
+	int code, sock = -1;
+
+	code = options_check(options, option_count);
+	if (code < 0)
+		goto out;
+	code = SG_ERR_PIN_NEEDED;
+	sock = dup(fd);
+	if (sock < 0 || assuan_new_ext(&ctx, GPG_ERR_SOURCE_DEFAULT, &hooks, NULL, NULL) != 0)
+		goto out;
+	assuan_set_flag(ctx, ASSUAN_NO_LOGGING, 1);
+	if (assuan_socket_connect_fd(ctx, sock, 0) != 0)
+		goto out;
+	sock = -1; /* the context's now */
+	code = set_up(ctx, description, options, option_count);
+	if (code == 0)
+		code = get_pin(ctx, pin);
+	assuan_transact(ctx, "BYE", NULL, NULL, NULL, NULL, NULL, NULL);
+out:
+	if (ctx)
+		assuan_release(ctx);
+	if (sock >= 0)
+		close(sock);
+	if (code < 0) {
+		sg_secret_clear(pin);
+		sg_msg_error_set(
+		    error, code, NULL, "no PIN came from the pinentry: %s", sg_err_text(code));
+	}
+	return code;
+}

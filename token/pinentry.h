@@ -1,0 +1,26 @@
+/*
+ * Asking a person for a PIN: a pinentry, spoken to in Assuan over a socket.
+ */
+#ifndef SG_TOKEN_PINENTRY_H
+#define SG_TOKEN_PINENTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "msg.h"
+#include "secret.h"
+
+#define SG_PINENTRY_OPTIONS_MAX 32
+#define SG_PINENTRY_LINE_MAX	900 /* bytes of one argument, escaped: an Assuan line has 1,000 */
+
+/*
+ * Asks with the pinentry at the other end of the descriptor, which stays the caller's. options are
+ * arguments of OPTION; one that this pinentry does not know is passed over. The PIN goes to the empty
+ * secret; no other copy of it stays. SG_ERR_PIN_CANCELLED, SG_ERR_PIN_NEEDED (nothing was entered, or the
+ * pinentry failed), SG_ERR_ARG, SG_ERR_LIMIT.
+ */
+SG_MUST_USE int sg_pinentry_ask(int fd, const char *description, char *const *options,
+    uint32_t option_count, struct sg_secret *pin, struct sg_msg_error *error);
+
+#endif

@@ -1,0 +1,135 @@
+#include "session.h"
+
+#include <stdlib.h>
+
+#include "ckr.h"
+#include "log.h"
+#include "login.h"
+
+CK_RV sg_session_open(struct sg_token *token, CK_SESSION_HANDLE *handle)
+{
+	CK_FUNCTION_LIST *f = token->module->f;
+	CK_RV rv;
+
+	rv = f->C_OpenSession(token->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, handle);
+	if (rv == CKR_TOKEN_WRITE_PROTECTED)
+		rv = f->C_OpenSession(token->slot, CKF_SERIAL_SESSION, NULL, NULL, handle);
+	return rv;
+}
+
+CK_RV sg_session_get(struct sg_token *token, struct sg_session *session)
+{
+	CK_RV rv = CKR_OK;
+
+	session->handle = CK_INVALID_HANDLE;
+	pthread_mutex_lock(&token->lock);
+	for (;;) {
+		if (!token->present)
+			rv = CKR_TOKEN_NOT_PRESENT;
+		else if (token->idle_count > 0)
+			session->handle = token->idle[--token->idle_count];
+		else
+			rv = sg_session_open(token, &session->handle);
+		if (rv != CKR_SESSION_COUNT || token->busy_count == 0)
+			break;
+		pthread_cond_wait(&token->session_back, &token->lock);
+		rv = CKR_OK;
+	}
+	if (rv == CKR_OK) {
+		token->busy_count++;
+		session->epoch = token->epoch;
+	}
+	pthread_mutex_unlock(&token->lock);
+	return rv;
+}
+
+void sg_session_put(struct sg_token *token, struct sg_session *session, CK_RV last)
+{
+	pthread_mutex_lock(&token->lock);
+	token->busy_count--;
+	if (last == CKR_OK && session->epoch == token->epoch &&
+	    token->idle_count < SG_SESSIONS_IDLE_MAX)
+		token->idle[token->idle_count++] = session->handle;
+	else
+		token->module->f->C_CloseSession(session->handle);
+	pthread_cond_signal(&token->session_back);
+	pthread_mutex_unlock(&token->lock);
+	session->handle = CK_INVALID_HANDLE;
+}
+
+/* Whether nothing is lost by starting over: no login of ours stands, or it is gone already. */
+static int login_is_lost(struct sg_token *token)
+{
+	CK_SESSION_INFO info;
+	int lost;
+
+	pthread_mutex_lock(&token->lock);
+	lost = !token->unlocked ||
+	    token->module->f->C_GetSessionInfo(token->anchor, &info) != CKR_OK ||
+	    (info.state != CKS_RW_USER_FUNCTIONS && info.state != CKS_RO_USER_FUNCTIONS);
+	pthread_mutex_unlock(&token->lock);
+	return lost;
+}
+
+/* Gives CKR_OK when a second try makes sense, else what to report. */
+static CK_RV cure(struct sg_token *token, unsigned epoch, int was_open, CK_RV rv)
+{
+	enum sg_ckr_cure kind = sg_ckr_cure(rv);
+	struct sg_token **tokens = NULL;
+	struct sg_msg_error error = { 0 };
+	size_t count = 0;
+
+	if (kind == SG_CURE_NONE)
+		return rv;
+	sg_log(SG_LOG_INFO, "token '%s': %s, trying once more", token->label, sg_ckr_name(rv));
+	/* ykcs11 says DEVICE_ERROR alone after the key was pulled, and recovers only from scratch. */
+	if (kind == SG_CURE_OBJECT ||
+	    (kind == SG_CURE_SESSION && !(rv == CKR_DEVICE_ERROR && sg_login_is_held(token)) &&
+		!login_is_lost(token)))
+		return CKR_OK;
+	sg_token_drop(token, epoch);
+	if (sg_token_scan(token->module, &tokens, &count, &error) < 0)
+		sg_layout_clear(&sg_layout_error, &error);
+	free(tokens);
+	sg_login_again(token);
+	if (was_open && !sg_token_is_open(token))
+		return CKR_USER_NOT_LOGGED_IN;
+	return CKR_OK;
+}
+
+static CK_RV run_once(
+    struct sg_token *token, sg_session_fn *fn, void *arg, int again, unsigned *epoch)
+{
+	struct sg_session session;
+	CK_RV rv;
+
+	*epoch = sg_token_epoch(token);
+	rv = sg_session_get(token, &session);
+	if (rv != CKR_OK)
+		return rv;
+	*epoch = session.epoch;
+	rv = fn(token, session.handle, again, arg);
+	sg_session_put(token, &session, rv);
+	return rv;
+}
+
+CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg)
+{
+	int was_open = sg_token_is_open(token);
+	unsigned epoch;
+	CK_RV rv;
+
+	rv = run_once(token, fn, arg, 0, &epoch);
+	if (rv == CKR_OK)
+		return rv;
+	rv = cure(token, epoch, was_open, rv);
+	if (rv != CKR_OK)
+		return rv;
+	rv = run_once(token, fn, arg, 1, &epoch);
+	if (rv == CKR_DEVICE_ERROR || sg_ckr_cure(rv) == SG_CURE_TOKEN) {
+		/* The next request starts from scratch, and says so when a PIN is needed again. */
+		sg_token_drop(token, epoch);
+		sg_token_wipe(token);
+	}
+	return rv;
+}

@@ -1,0 +1,35 @@
+/*
+ * Signing on the token: which mechanism, and the call itself.
+ */
+#ifndef SG_TOKEN_SIGN_H
+#define SG_TOKEN_SIGN_H
+
+#include "digest.h"
+#include "error.h"
+#include "key.h"
+#include "msg.h"
+
+enum sg_sign_kind {
+	SG_SIGN_RSA_PKCS1,
+	SG_SIGN_RSA_PSS, /* MGF1 with the same hash, salt as long as the hash */
+	SG_SIGN_ECDSA,	 /* gives DER */
+};
+
+struct sg_sign_how {
+	enum sg_sign_kind kind;
+	enum sg_hash hash;
+};
+
+/* What X.509 objects are signed with: SHA-256 and the key's kind. SG_ERR_MECHANISM for other keys. */
+SG_MUST_USE int sg_sign_how_sha256(
+    const struct sg_key *key, struct sg_sign_how *how, struct sg_msg_error *error);
+
+/*
+ * Hashes the data and signs. The caller has judged what the data are: nothing outside this process
+ * chooses bytes that get here unseen. SG_ERR_MECHANISM naming the mechanism that is missing, SG_ERR_PIN_NEEDED, or
+ * what the token says; the error is filled.
+ */
+SG_MUST_USE int sg_sign(struct sg_key *key, const struct sg_sign_how *how,
+    const struct sg_blob *data, struct sg_blob *signature, struct sg_msg_error *error);
+
+#endif

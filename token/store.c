@@ -1,0 +1,326 @@
+#include "store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/x509.h>
+
+#include "ckr.h"
+#include "key.h"
+#include "keygen.h"
+#include "object.h"
+#include "session.h"
+#include "text.h"
+#include "x509.h"
+
+void sg_cert_info_clear(struct sg_cert_info *cert)
+{
+	free(cert->uri);
+	free(cert->token_uri);
+	free(cert->label);
+	sg_blob_clear(&cert->id);
+	sg_blob_clear(&cert->der);
+	memset(cert, 0, sizeof(*cert));
+}
+
+/* ---- reading ---- */
+
+struct listing {
+	const struct sg_selector *selector;
+	struct sg_cert_info *certs;
+	size_t count;
+};
+
+static void listing_clear(struct listing *listing)
+{
+	size_t i;
+
+	for (i = 0; i < listing->count; i++)
+		sg_cert_info_clear(&listing->certs[i]);
+	free(listing->certs);
+	listing->certs = NULL;
+	listing->count = 0;
+}
+
+static int info_fill(const struct sg_token *token, const struct sg_blob *id,
+    const struct sg_blob *label, const struct sg_blob *der, struct sg_cert_info *cert)
+{
+	cert->uri = sg_uri_object(&token->identity, CKO_CERTIFICATE, id, label);
+	cert->token_uri = strdup(token->uri);
+	cert->label =
+	    sg_text_padded(label->data ? label->data : (const unsigned char *)"", label->len);
+	if (!cert->uri || !cert->token_uri || !cert->label ||
+	    sg_blob_set(&cert->id, id->data, id->len) < 0 ||
+	    sg_blob_set(&cert->der, der->data, der->len) < 0)
+		return SG_ERR_NOMEM;
+	return 0;
+}
+
+static CK_RV read_one(struct sg_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle,
+    struct listing *listing)
+{
+	CK_ATTRIBUTE at[] = { { CKA_ID, NULL, 0 }, { CKA_LABEL, NULL, 0 }, { CKA_VALUE, NULL, 0 } };
+	struct sg_blob id, label, der;
+	CK_RV rv;
+
+	rv = sg_object_read(token->module, session, handle, at, 3);
+	id = (struct sg_blob){ at[0].pValue, at[0].ulValueLen };
+	label = (struct sg_blob){ at[1].pValue, at[1].ulValueLen };
+	der = (struct sg_blob){ at[2].pValue, at[2].ulValueLen };
+	/* Without a value it is a reference by URL, which is nothing to us. */
+	if (rv == CKR_OK && der.len > 0) {
+		listing->count++;
+		if (info_fill(token, &id, &label, &der, &listing->certs[listing->count - 1]) < 0)
+			rv = CKR_HOST_MEMORY;
+	}
+	sg_attributes_clear(at, 3);
+	return rv == CKR_OBJECT_HANDLE_INVALID ? CKR_OK : rv;
+}
+
+static CK_RV list_handles(struct sg_token *token, CK_SESSION_HANDLE session,
+    const CK_OBJECT_HANDLE *handles, size_t count, struct listing *listing)
+{
+	CK_RV rv = CKR_OK;
+	size_t i;
+
+	listing->certs = calloc(count + 1, sizeof(*listing->certs));
+	if (!listing->certs)
+		return CKR_HOST_MEMORY;
+	for (i = 0; i < count && rv == CKR_OK; i++)
+		rv = read_one(token, session, handles[i], listing);
+	return rv;
+}
+
+static CK_RV list_in_session(
+    struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+{
+	struct listing *listing = arg;
+	CK_OBJECT_CLASS class = CKO_CERTIFICATE;
+	CK_CERTIFICATE_TYPE type = CKC_X_509;
+	CK_BBOOL yes = CK_TRUE;
+	/* On the token: the attestation certificates of ykcs11, which share a key's CKA_ID, are not. */
+	CK_ATTRIBUTE wanted[5] = { { CKA_CLASS, &class, sizeof(class) },
+		{ CKA_TOKEN, &yes, sizeof(yes) }, { CKA_CERTIFICATE_TYPE, &type, sizeof(type) } };
+	CK_OBJECT_HANDLE *handles = NULL;
+	size_t count = 0, n = 3;
+	CK_RV rv;
+
+	listing_clear(listing);
+	if (listing->selector)
+		n += sg_selector_template(listing->selector, wanted + 3);
+	rv = sg_object_find(token->module, session, wanted, n, &handles, &count);
+	if (rv == CKR_OK)
+		rv = list_handles(token, session, handles, count, listing);
+	free(handles);
+	return rv;
+}
+
+CK_RV sg_certs_of_token(struct sg_token *token, const struct sg_selector *selector,
+    struct sg_cert_info **certs, size_t *count)
+{
+	struct listing listing = { .selector = selector };
+	CK_RV rv = CKR_OK;
+
+	*certs = NULL;
+	*count = 0;
+	if (!selector || sg_selector_match_class(selector, CKO_CERTIFICATE))
+		rv = sg_token_run(token, list_in_session, &listing);
+	if (rv != CKR_OK) {
+		listing_clear(&listing);
+		return rv;
+	}
+	*certs = listing.certs;
+	*count = listing.count;
+	return CKR_OK;
+}
+
+/* ---- storing ---- */
+
+struct storing {
+	const struct sg_blob *der;
+	struct sg_blob label;
+	const struct sg_blob *id;
+	struct sg_blob subject, issuer, serial; /* DER */
+};
+
+static int take_der(int len, unsigned char *bytes, struct sg_blob *out)
+{
+	int code = len > 0 ? sg_blob_set(out, bytes, (size_t)len) : SG_ERR_NOMEM;
+
+	OPENSSL_free(bytes);
+	return code;
+}
+
+static int parts_fill(X509 *cert, struct storing *storing)
+{
+	unsigned char *bytes = NULL;
+	int len, code;
+
+	len = i2d_X509_NAME(X509_get_subject_name(cert), &bytes);
+	code = take_der(len, bytes, &storing->subject);
+	if (code < 0)
+		return code;
+	bytes = NULL;
+	len = i2d_X509_NAME(X509_get_issuer_name(cert), &bytes);
+	code = take_der(len, bytes, &storing->issuer);
+	if (code < 0)
+		return code;
+	bytes = NULL;
+	len = i2d_ASN1_INTEGER(X509_get0_serialNumber(cert), &bytes);
+	return take_der(len, bytes, &storing->serial);
+}
+
+static CK_RV store_in_session(
+    struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+{
+	struct storing *s = arg;
+	CK_OBJECT_CLASS class = CKO_CERTIFICATE;
+	CK_CERTIFICATE_TYPE type = CKC_X_509;
+	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+	CK_ATTRIBUTE template[] = {
+		{ CKA_CLASS, &class, sizeof(class) },
+		{ CKA_CERTIFICATE_TYPE, &type, sizeof(type) },
+		{ CKA_TOKEN, &yes, sizeof(yes) },
+		{ CKA_PRIVATE, &no, sizeof(no) },
+		{ CKA_SUBJECT, s->subject.data, s->subject.len },
+		{ CKA_ISSUER, s->issuer.data, s->issuer.len },
+		{ CKA_SERIAL_NUMBER, s->serial.data, s->serial.len },
+		{ CKA_VALUE, s->der->data, s->der->len },
+		{ CKA_LABEL, s->label.data, s->label.len },
+		{ CKA_ID, s->id->data, s->id->len },
+	};
+	CK_ULONG count = sizeof(template) / sizeof(template[0]);
+	CK_OBJECT_HANDLE handle;
+	CK_RV rv;
+
+	if (s->id->len == 0)
+		count--;
+	pthread_rwlock_wrlock(&token->module->objects);
+	rv = token->module->f->C_CreateObject(session, template, count, &handle);
+	pthread_rwlock_unlock(&token->module->objects);
+	return rv;
+}
+
+/* Looks for the very certificate; moves it to the answer. Gives 1 when it is there. */
+static int find_stored(struct sg_token *token, const struct sg_blob *der,
+    struct sg_msg_objects *answer, struct sg_msg_error *error)
+{
+	struct sg_cert_info *certs = NULL;
+	size_t i, count = 0;
+	int code = 0;
+	CK_RV rv;
+
+	rv = sg_certs_of_token(token, NULL, &certs, &count);
+	if (rv != CKR_OK)
+		return sg_ckr_fail(error, rv, "searching certificates", token->label);
+	for (i = 0; i < count; i++) {
+		if (code == 0 && sg_blob_eq(&certs[i].der, der)) {
+			answer->certs = calloc(1, sizeof(*answer->certs));
+			code = answer->certs ? 1 : SG_ERR_NOMEM;
+			if (answer->certs) {
+				answer->certs[0] = certs[i];
+				answer->cert_count = 1;
+				memset(&certs[i], 0, sizeof(certs[i]));
+			}
+		}
+		sg_cert_info_clear(&certs[i]);
+	}
+	free(certs);
+	return code;
+}
+
+static int belongs(X509 *cert, const struct sg_key *key, struct sg_msg_error *error)
+{
+	struct sg_blob spki = { 0 };
+	EVP_PKEY *public = X509_get0_pubkey(cert);
+	int code = 0;
+
+	if (key->info.spki.len == 0) {
+		sg_msg_error_set(error, SG_ERR_UNSUPPORTED, key->info.uri,
+		    "token '%s' does not show the key's public half, so nothing can be compared",
+		    key->token->label);
+		return SG_ERR_UNSUPPORTED;
+	}
+	if (public)
+		code = sg_x509_spki(public, &spki);
+	if (code == 0 && (!public || !sg_blob_eq(&spki, &key->info.spki))) {
+		sg_msg_error_set(error, SG_ERR_CERT_MISMATCH, key->info.uri,
+		    "the certificate holds another public key");
+		code = SG_ERR_CERT_MISMATCH;
+	}
+	sg_blob_clear(&spki);
+	return code;
+}
+
+static int store(struct sg_key *key, struct storing *storing, struct sg_msg_objects *answer,
+    struct sg_msg_error *error)
+{
+	struct sg_token *token = key->token;
+	int code;
+	CK_RV rv;
+
+	code = find_stored(token, storing->der, answer, error);
+	if (code != 0)
+		return code < 0 ? code : 0;
+	rv = sg_token_run(token, store_in_session, storing);
+	if (rv != CKR_OK)
+		return sg_ckr_fail(error, rv, "C_CreateObject", token->label);
+	code = find_stored(token, storing->der, answer, error);
+	if (code == 0) {
+		sg_msg_error_set(error, SG_ERR_TOKEN_FAILED, token->uri,
+		    "token '%s' took the certificate but does not show it", token->label);
+		code = SG_ERR_TOKEN_FAILED;
+	}
+	return code < 0 ? code : 0;
+}
+
+static int label_set(const struct sg_msg_cert_store *request, const struct sg_key *key,
+    struct storing *storing, struct sg_msg_error *error)
+{
+	const char *label = request->label;
+
+	if (!label || !*label)
+		return sg_blob_set(&storing->label, key->label.data, key->label.len);
+	if (!sg_utf8_is_text(label, SG_LABEL_MAX)) {
+		sg_msg_error_set(error, SG_ERR_ARG, NULL,
+		    "a certificate's label is a text of at most 255 bytes");
+		return SG_ERR_ARG;
+	}
+	return sg_blob_set(&storing->label, label, strlen(label));
+}
+
+int sg_cert_store(struct sg_module *module, const struct sg_msg_cert_store *request,
+    struct sg_msg_objects *answer, struct sg_msg_error *error)
+{
+	struct storing storing = { .der = &request->der };
+	struct sg_key *key = NULL;
+	X509 *cert = NULL;
+	int code;
+
+	code = sg_x509_cert_parse(&request->der, &cert);
+	if (code < 0) {
+		sg_msg_error_set(
+		    error, code, NULL, "this is no certificate: %s", sg_err_text(code));
+		goto out;
+	}
+	code = sg_key_find(module, request->key, &key, error);
+	if (code == 0)
+		code = belongs(cert, key, error);
+	if (code == 0)
+		code = label_set(request, key, &storing, error);
+	if (code == 0)
+		code = parts_fill(cert, &storing);
+	if (code < 0)
+		goto out;
+	storing.id = &key->info.id;
+	code = store(key, &storing, answer, error);
+out:
+	sg_blob_clear(&storing.label);
+	sg_blob_clear(&storing.subject);
+	sg_blob_clear(&storing.issuer);
+	sg_blob_clear(&storing.serial);
+	sg_key_unref(key);
+	X509_free(cert);
+	return code;
+}

@@ -1,0 +1,409 @@
+#include "token.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ckr.h"
+#include "log.h"
+
+#define SLOTS_MAX 1024
+
+static int same_field(const unsigned char *a, const unsigned char *b, size_t len)
+{
+	return memcmp(a, b, len) == 0;
+}
+
+static int is_same_token(const struct sg_token *token, CK_SLOT_ID slot, const CK_TOKEN_INFO *info)
+{
+	const CK_TOKEN_INFO *own = &token->identity;
+
+	if (!same_field(own->label, info->label, sizeof(own->label)) ||
+	    !same_field(own->serialNumber, info->serialNumber, sizeof(own->serialNumber)) ||
+	    !same_field(own->manufacturerID, info->manufacturerID, sizeof(own->manufacturerID)) ||
+	    !same_field(own->model, info->model, sizeof(own->model)))
+		return 0;
+	/* Without a serial number (blank tokens have none), the slot tells them apart. */
+	return info->serialNumber[0] > ' ' || token->slot == slot;
+}
+
+static struct sg_token *token_new(
+    struct sg_module *module, CK_SLOT_ID slot, const CK_TOKEN_INFO *info)
+{
+	struct sg_token *token = calloc(1, sizeof(*token));
+
+	if (!token)
+		return NULL;
+	token->module = module;
+	token->identity = *info;
+	token->slot = slot;
+	token->epoch = 1;
+	token->uri = sg_uri_token(info);
+	token->label = sg_text_padded(info->label, sizeof(info->label));
+	if (!token->uri || !token->label) {
+		free(token->uri);
+		free(token->label);
+		free(token);
+		return NULL;
+	}
+	pthread_mutex_init(&token->login_lock, NULL);
+	pthread_mutex_init(&token->secret_lock, NULL);
+	pthread_mutex_init(&token->lock, NULL);
+	pthread_cond_init(&token->session_back, NULL);
+	return token;
+}
+
+void sg_token_free(struct sg_token *token)
+{
+	if (!token)
+		return;
+	sg_secret_free(token->secret);
+	pthread_mutex_destroy(&token->login_lock);
+	pthread_mutex_destroy(&token->secret_lock);
+	pthread_mutex_destroy(&token->lock);
+	pthread_cond_destroy(&token->session_back);
+	free(token->uri);
+	free(token->label);
+	free(token);
+}
+
+static uint32_t abilities_of(struct sg_module *module, CK_SLOT_ID slot)
+{
+	static const struct {
+		CK_MECHANISM_TYPE mechanism;
+		uint32_t ability;
+	} table[] = {
+		{ CKM_RSA_PKCS, SG_KEY_RSA_PKCS1 },
+		{ CKM_SHA1_RSA_PKCS, SG_KEY_RSA_PKCS1_SHA1 },
+		{ CKM_SHA256_RSA_PKCS, SG_KEY_RSA_PKCS1_SHA256 },
+		{ CKM_RSA_PKCS_PSS, SG_KEY_RSA_PSS },
+		{ CKM_ECDSA, SG_KEY_ECDSA },
+	};
+	uint32_t abilities = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		CK_MECHANISM_INFO info;
+
+		if (module->f->C_GetMechanismInfo(slot, table[i].mechanism, &info) == CKR_OK &&
+		    (info.flags & CKF_SIGN))
+			abilities |= table[i].ability;
+	}
+	return abilities;
+}
+
+/* Closes what no thread works with; busy sessions are closed by who has them. The lock is held. */
+static void drop_locked(struct sg_token *token)
+{
+	CK_FUNCTION_LIST *f = token->module->f;
+
+	while (token->idle_count > 0)
+		f->C_CloseSession(token->idle[--token->idle_count]);
+	if (token->anchor != CK_INVALID_HANDLE) {
+		f->C_CloseSession(token->anchor);
+		token->anchor = CK_INVALID_HANDLE;
+	}
+	token->unlocked = 0;
+	token->epoch++;
+	pthread_cond_broadcast(&token->session_back);
+}
+
+void sg_token_drop(struct sg_token *token, unsigned epoch)
+{
+	pthread_mutex_lock(&token->lock);
+	if (token->epoch == epoch)
+		drop_locked(token);
+	pthread_mutex_unlock(&token->lock);
+}
+
+void sg_token_wipe(struct sg_token *token)
+{
+	pthread_mutex_lock(&token->secret_lock);
+	sg_secret_free(token->secret);
+	token->secret = NULL;
+	pthread_mutex_unlock(&token->secret_lock);
+}
+
+/* Finds or adds the token that is in the slot now. The module's lock is held. */
+static int scan_slot(struct sg_module *module, CK_SLOT_ID slot, struct sg_token **found)
+{
+	CK_FUNCTION_LIST *f = module->f;
+	struct sg_token *token = NULL;
+	CK_SLOT_INFO slot_info;
+	CK_TOKEN_INFO info;
+	size_t i;
+
+	*found = NULL;
+	if (f->C_GetSlotInfo(slot, &slot_info) != CKR_OK ||
+	    f->C_GetTokenInfo(slot, &info) != CKR_OK)
+		return 0; /* pulled out just now */
+	for (i = 0; i < module->token_count && !token; i++) {
+		if (is_same_token(module->tokens[i], slot, &info))
+			token = module->tokens[i];
+	}
+	if (!token) {
+		if (module->token_count == SG_TOKENS_MAX)
+			return SG_ERR_LIMIT;
+		token = token_new(module, slot, &info);
+		if (!token)
+			return SG_ERR_NOMEM;
+		module->tokens[module->token_count++] = token;
+	}
+	pthread_mutex_lock(&token->lock);
+	if (token->present && token->slot != slot)
+		drop_locked(token);
+	if (!token->present || token->slot != slot)
+		token->abilities = abilities_of(module, slot);
+	token->slot = slot;
+	token->slot_info = slot_info;
+	token->info = info;
+	token->present = 1;
+	pthread_mutex_unlock(&token->lock);
+	*found = token;
+	return 0;
+}
+
+/* Lists the slots with a token; the number may grow between the two calls. */
+static CK_RV slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *count)
+{
+	CK_RV rv;
+	int i;
+
+	*slots = NULL;
+	for (i = 0; i < 4; i++) {
+		rv = module->f->C_GetSlotList(CK_TRUE, NULL, count);
+		if (rv != CKR_OK)
+			return rv;
+		if (*count > SLOTS_MAX)
+			return CKR_HOST_MEMORY;
+		free(*slots);
+		*slots = calloc(*count + 1, sizeof(**slots));
+		if (!*slots)
+			return CKR_HOST_MEMORY;
+		rv = module->f->C_GetSlotList(CK_TRUE, *slots, count);
+		if (rv != CKR_BUFFER_TOO_SMALL)
+			break;
+	}
+	return rv;
+}
+
+static int is_in(struct sg_token *const *tokens, size_t count, const struct sg_token *token)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (tokens[i] == token)
+			return 1;
+	}
+	return 0;
+}
+
+/* Marks those that are no longer there, and gives them in gone. The module's lock is held. */
+static size_t mark_gone(
+    struct sg_module *module, struct sg_token *const *tokens, size_t count, struct sg_token **gone)
+{
+	size_t i, gone_count = 0;
+
+	for (i = 0; i < module->token_count; i++) {
+		struct sg_token *token = module->tokens[i];
+
+		if (is_in(tokens, count, token))
+			continue;
+		pthread_mutex_lock(&token->lock);
+		if (token->present) {
+			token->present = 0;
+			drop_locked(token);
+			gone[gone_count++] = token;
+		}
+		pthread_mutex_unlock(&token->lock);
+	}
+	return gone_count;
+}
+
+int sg_token_scan(
+    struct sg_module *module, struct sg_token ***tokens, size_t *count, struct sg_msg_error *error)
+{
+	struct sg_token *gone[SG_TOKENS_MAX], **list = NULL;
+	size_t n = 0, gone_count = 0, i;
+	CK_SLOT_ID *slots = NULL;
+	CK_ULONG slot_count = 0;
+	int code = 0;
+	CK_RV rv;
+
+	*tokens = NULL;
+	*count = 0;
+	pthread_mutex_lock(&module->lock);
+	rv = slots_list(module, &slots, &slot_count);
+	if (rv != CKR_OK) {
+		code = sg_ckr_fail(error, rv, "C_GetSlotList", NULL);
+		goto out;
+	}
+	list = calloc(slot_count + 1, sizeof(struct sg_token *));
+	if (!list) {
+		code = SG_ERR_NOMEM;
+		goto out;
+	}
+	for (i = 0; i < slot_count && code == 0; i++) {
+		code = scan_slot(module, slots[i], &list[n]);
+		if (list[n] && !is_in(list, n, list[n]))
+			n++;
+	}
+	if (code == 0)
+		gone_count = mark_gone(module, list, n, gone);
+out:
+	pthread_mutex_unlock(&module->lock);
+	/* Outside: whoever signs with the PIN holds its lock, and may wait for this scan. */
+	for (i = 0; i < gone_count; i++)
+		sg_token_wipe(gone[i]);
+	free(slots);
+	if (code < 0) {
+		free(list);
+		return code;
+	}
+	*tokens = list;
+	*count = n;
+	return 0;
+}
+
+static int is_token(struct sg_token *token, const struct sg_selector *selector)
+{
+	int found;
+
+	pthread_mutex_lock(&token->lock);
+	found = sg_selector_is_token(selector, token->slot, &token->slot_info, &token->info);
+	pthread_mutex_unlock(&token->lock);
+	return found;
+}
+
+int sg_token_match(struct sg_token *token, const struct sg_selector *selector)
+{
+	int found;
+
+	pthread_mutex_lock(&token->lock);
+	found = (token->info.flags & CKF_TOKEN_INITIALIZED) &&
+	    sg_selector_match_token(selector, token->slot, &token->slot_info, &token->info);
+	pthread_mutex_unlock(&token->lock);
+	return found;
+}
+
+static int ambiguous(
+    struct sg_token *const *tokens, size_t count, const char *text, struct sg_msg_error *error)
+{
+	size_t i;
+
+	sg_msg_error_set(error, SG_ERR_TOKEN_AMBIGUOUS, text, "%zu tokens match '%s'", count, text);
+	error->candidates = calloc(count, sizeof(char *));
+	for (i = 0; error->candidates && i < count; i++) {
+		error->candidates[i] = strdup(tokens[i]->uri);
+		if (!error->candidates[i])
+			break;
+		error->candidate_count++;
+	}
+	return SG_ERR_TOKEN_AMBIGUOUS;
+}
+
+int sg_token_find(
+    struct sg_module *module, const char *text, struct sg_token **token, struct sg_msg_error *error)
+{
+	struct sg_selector *selector = NULL;
+	struct sg_token **tokens = NULL;
+	size_t count = 0, i, n = 0;
+	int code;
+
+	*token = NULL;
+	code = sg_selector_parse(text, &selector, error);
+	if (code == 0)
+		code = sg_token_scan(module, &tokens, &count, error);
+	if (code < 0)
+		goto out;
+	for (i = 0; i < count; i++) {
+		if (is_token(tokens[i], selector))
+			tokens[n++] = tokens[i];
+	}
+	if (n == 1) {
+		*token = tokens[0];
+	} else if (n == 0) {
+		code = SG_ERR_TOKEN_ABSENT;
+		sg_msg_error_set(error, code, text, "no token '%s' is there", text ? text : "");
+	} else {
+		code = ambiguous(tokens, n, text ? text : "", error);
+	}
+out:
+	sg_selector_free(selector);
+	free(tokens);
+	return code;
+}
+
+int sg_token_is_open(struct sg_token *token)
+{
+	int open;
+
+	pthread_mutex_lock(&token->lock);
+	open = token->unlocked || !(token->info.flags & CKF_LOGIN_REQUIRED);
+	pthread_mutex_unlock(&token->lock);
+	return open;
+}
+
+unsigned sg_token_epoch(struct sg_token *token)
+{
+	unsigned epoch;
+
+	pthread_mutex_lock(&token->lock);
+	epoch = token->epoch;
+	pthread_mutex_unlock(&token->lock);
+	return epoch;
+}
+
+uint32_t sg_token_abilities(struct sg_token *token)
+{
+	uint32_t abilities;
+
+	pthread_mutex_lock(&token->lock);
+	abilities = token->abilities;
+	pthread_mutex_unlock(&token->lock);
+	return abilities;
+}
+
+static uint32_t flags_of(const struct sg_token *token)
+{
+	static const struct {
+		CK_FLAGS flag;
+		uint32_t ours;
+	} table[] = {
+		{ CKF_TOKEN_INITIALIZED, SG_TOKEN_INITIALIZED },
+		{ CKF_LOGIN_REQUIRED, SG_TOKEN_LOGIN_REQUIRED },
+		{ CKF_USER_PIN_INITIALIZED, SG_TOKEN_PIN_SET },
+		{ CKF_USER_PIN_COUNT_LOW, SG_TOKEN_PIN_LOW },
+		{ CKF_USER_PIN_FINAL_TRY, SG_TOKEN_PIN_FINAL },
+		{ CKF_USER_PIN_LOCKED, SG_TOKEN_PIN_LOCKED },
+		{ CKF_WRITE_PROTECTED, SG_TOKEN_READ_ONLY },
+		{ CKF_PROTECTED_AUTHENTICATION_PATH, SG_TOKEN_PINPAD },
+	};
+	uint32_t flags = token->unlocked ? SG_TOKEN_UNLOCKED : 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		if (token->info.flags & table[i].flag)
+			flags |= table[i].ours;
+	}
+	return flags;
+}
+
+int sg_token_describe(struct sg_token *token, struct sg_token_info *info)
+{
+	pthread_mutex_lock(&token->lock);
+	info->uri = strdup(token->uri);
+	info->label = strdup(token->label);
+	info->serial = sg_text_padded(token->info.serialNumber, sizeof(token->info.serialNumber));
+	info->manufacturer =
+	    sg_text_padded(token->info.manufacturerID, sizeof(token->info.manufacturerID));
+	info->model = sg_text_padded(token->info.model, sizeof(token->info.model));
+	info->slot = sg_text_padded(
+	    token->slot_info.slotDescription, sizeof(token->slot_info.slotDescription));
+	info->flags = flags_of(token);
+	pthread_mutex_unlock(&token->lock);
+	if (!info->uri || !info->label || !info->serial || !info->manufacturer || !info->model ||
+	    !info->slot)
+		return SG_ERR_NOMEM;
+	return 0;
+}

@@ -1,0 +1,287 @@
+#include "uri.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <p11-kit/p11-kit.h>
+#include <p11-kit/uri.h>
+
+#include "text.h"
+
+#define SCHEME "pkcs11:"
+
+struct sg_selector {
+	char *label; /* NULL for a URI and for everything */
+	P11KitUri *uri;
+};
+
+/* The attributes that we go by; a URI with another one is refused. */
+static const char *const path_names[] = { "token", "serial", "manufacturer", "model", "object",
+	"id", "type", "slot-id", "slot-description", "slot-manufacturer" };
+
+static int name_is(const char *name, size_t len, const char *wanted)
+{
+	return strlen(wanted) == len && memcmp(name, wanted, len) == 0;
+}
+
+static int path_check(const char *path, size_t len, const char *text, struct sg_msg_error *error)
+{
+	unsigned seen = 0;
+
+	while (len > 0) {
+		const char *end = memchr(path, ';', len);
+		size_t part = end ? (size_t)(end - path) : len;
+		const char *equals = memchr(path, '=', part);
+		size_t name = equals ? (size_t)(equals - path) : part;
+		size_t i;
+
+		for (i = 0; i < sizeof(path_names) / sizeof(path_names[0]); i++) {
+			if (name_is(path, name, path_names[i]))
+				break;
+		}
+		if (i == sizeof(path_names) / sizeof(path_names[0]) || (seen & (1u << i))) {
+			sg_msg_error_set(error, SG_ERR_ARG, text,
+			    "the URI's attribute '%.*s' is unknown or repeated",
+			    (int)(name < 64 ? name : 64), path);
+			return SG_ERR_ARG;
+		}
+		seen |= 1u << i;
+		path += end ? part + 1 : part;
+		len -= end ? part + 1 : part;
+	}
+	return 0;
+}
+
+static int query_check(const char *query, const char *text, struct sg_msg_error *error)
+{
+	while (*query) {
+		size_t part = strcspn(query, "&");
+		size_t name = strcspn(query, "=&");
+
+		if (name_is(query, name, "pin-value")) {
+			/* The text is not repeated: there is a PIN in it. */
+			sg_msg_error_set(error, SG_ERR_DENIED, NULL,
+			    "a PIN is not taken from a URI (pin-value): it would be seen");
+			return SG_ERR_DENIED;
+		}
+		if (!name_is(query, name, "pin-source")) {
+			sg_msg_error_set(error, SG_ERR_ARG, text,
+			    "the URI's attribute '%.*s' is not taken", (int)(name < 64 ? name : 64),
+			    query);
+			return SG_ERR_ARG;
+		}
+		query += part;
+		if (*query)
+			query++;
+	}
+	return 0;
+}
+
+static int uri_parse(const char *text, P11KitUri **uri, struct sg_msg_error *error)
+{
+	const char *path = text + strlen(SCHEME);
+	const char *query = strchr(path, '?');
+	int code, result;
+
+	code = query ? query_check(query + 1, text, error) : 0;
+	if (code == 0)
+		code = path_check(path, query ? (size_t)(query - path) : strlen(path), text, error);
+	if (code < 0)
+		return code;
+	*uri = p11_kit_uri_new();
+	if (!*uri)
+		return SG_ERR_NOMEM;
+	result = p11_kit_uri_parse(text, P11_KIT_URI_FOR_ANY, *uri);
+	if (result != P11_KIT_URI_OK || p11_kit_uri_any_unrecognized(*uri)) {
+		sg_msg_error_set(error, SG_ERR_ARG, text, "this is no PKCS#11 URI: %s",
+		    p11_kit_uri_message(result) ? p11_kit_uri_message(result) : "unknown value");
+		return SG_ERR_ARG;
+	}
+	return 0;
+}
+
+int sg_selector_parse(const char *text, struct sg_selector **selector, struct sg_msg_error *error)
+{
+	struct sg_selector *sel;
+	int code = 0;
+
+	*selector = NULL;
+	if (!text)
+		text = "";
+	if (strlen(text) > SG_SELECTOR_MAX) {
+		sg_msg_error_set(
+		    error, SG_ERR_LIMIT, NULL, "the name of a token or key is too long");
+		return SG_ERR_LIMIT;
+	}
+	sel = calloc(1, sizeof(*sel));
+	if (!sel)
+		return SG_ERR_NOMEM;
+	if (strncasecmp(text, SCHEME, strlen(SCHEME)) == 0) {
+		code = uri_parse(text, &sel->uri, error);
+	} else if (*text) {
+		sel->label = strdup(text);
+		if (!sel->label)
+			code = SG_ERR_NOMEM;
+	}
+	if (code < 0) {
+		sg_selector_free(sel);
+		return code;
+	}
+	*selector = sel;
+	return 0;
+}
+
+void sg_selector_free(struct sg_selector *selector)
+{
+	if (!selector)
+		return;
+	free(selector->label);
+	p11_kit_uri_free(selector->uri);
+	free(selector);
+}
+
+int sg_selector_match_token(const struct sg_selector *selector, CK_SLOT_ID slot,
+    const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info)
+{
+	CK_SLOT_ID wanted;
+
+	if (!selector->uri)
+		return 1;
+	wanted = p11_kit_uri_get_slot_id(selector->uri);
+	if (wanted != (CK_SLOT_ID)-1 && wanted != slot)
+		return 0;
+	return p11_kit_uri_match_slot_info(selector->uri, slot_info) &&
+	    p11_kit_uri_match_token_info(selector->uri, token_info);
+}
+
+int sg_selector_is_token(const struct sg_selector *selector, CK_SLOT_ID slot,
+    const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info)
+{
+	size_t len = p11_kit_space_strlen(token_info->label, sizeof(token_info->label));
+
+	if (!(token_info->flags & CKF_TOKEN_INITIALIZED))
+		return 0;
+	if (selector->label)
+		return strlen(selector->label) == len &&
+		    memcmp(selector->label, token_info->label, len) == 0;
+	return sg_selector_match_token(selector, slot, slot_info, token_info);
+}
+
+int sg_selector_names_token(const struct sg_selector *selector)
+{
+	const CK_TOKEN_INFO *info =
+	    selector->uri ? p11_kit_uri_get_token_info(selector->uri) : NULL;
+
+	return info && (info->label[0] != 0 || info->serialNumber[0] != 0);
+}
+
+int sg_selector_match_class(const struct sg_selector *selector, CK_OBJECT_CLASS class)
+{
+	CK_ATTRIBUTE *attribute;
+	CK_OBJECT_CLASS wanted;
+
+	attribute = selector->uri ? p11_kit_uri_get_attribute(selector->uri, CKA_CLASS) : NULL;
+	if (!attribute || attribute->ulValueLen != sizeof(wanted))
+		return 1;
+	memcpy(&wanted, attribute->pValue, sizeof(wanted));
+	if (wanted == CKO_PUBLIC_KEY)
+		wanted = CKO_PRIVATE_KEY;
+	if (class == CKO_PUBLIC_KEY)
+		class = CKO_PRIVATE_KEY;
+	return wanted == class;
+}
+
+size_t sg_selector_template(const struct sg_selector *selector, CK_ATTRIBUTE attributes[2])
+{
+	static const CK_ATTRIBUTE_TYPE types[] = { CKA_ID, CKA_LABEL };
+	size_t i, count = 0;
+
+	if (selector->label) {
+		attributes[0].type = CKA_LABEL;
+		attributes[0].pValue = selector->label;
+		attributes[0].ulValueLen = strlen(selector->label);
+		return 1;
+	}
+	for (i = 0; selector->uri && i < sizeof(types) / sizeof(types[0]); i++) {
+		CK_ATTRIBUTE *attribute = p11_kit_uri_get_attribute(selector->uri, types[i]);
+
+		if (attribute)
+			attributes[count++] = *attribute;
+	}
+	return count;
+}
+
+static char *uri_format(P11KitUri *uri, P11KitUriType type)
+{
+	char *text = NULL;
+
+	if (p11_kit_uri_format(uri, type, &text) != P11_KIT_URI_OK)
+		return NULL;
+	return text;
+}
+
+char *sg_uri_token(const CK_TOKEN_INFO *info)
+{
+	P11KitUri *uri = p11_kit_uri_new();
+	CK_TOKEN_INFO *token = uri ? p11_kit_uri_get_token_info(uri) : NULL;
+	char *text = NULL;
+
+	if (token) {
+		memcpy(token->label, info->label, sizeof(token->label));
+		memcpy(token->serialNumber, info->serialNumber, sizeof(token->serialNumber));
+		memcpy(token->manufacturerID, info->manufacturerID, sizeof(token->manufacturerID));
+		memcpy(token->model, info->model, sizeof(token->model));
+		text = uri_format(uri, P11_KIT_URI_FOR_TOKEN);
+	}
+	p11_kit_uri_free(uri);
+	return text;
+}
+
+char *sg_uri_object(const CK_TOKEN_INFO *info, CK_OBJECT_CLASS class, const struct sg_blob *id,
+    const struct sg_blob *label)
+{
+	P11KitUri *uri = p11_kit_uri_new();
+	CK_TOKEN_INFO *token = uri ? p11_kit_uri_get_token_info(uri) : NULL;
+	CK_ATTRIBUTE attributes[3];
+	size_t i, count = 0;
+	char *text = NULL;
+
+	if (!token)
+		return NULL;
+	attributes[count++] = (CK_ATTRIBUTE){ CKA_CLASS, &class, sizeof(class) };
+	if (id->len > 0)
+		attributes[count++] = (CK_ATTRIBUTE){ CKA_ID, id->data, id->len };
+	if (label->len > 0)
+		attributes[count++] = (CK_ATTRIBUTE){ CKA_LABEL, label->data, label->len };
+	memcpy(token->label, info->label, sizeof(token->label));
+	memcpy(token->serialNumber, info->serialNumber, sizeof(token->serialNumber));
+	for (i = 0; i < count; i++) {
+		if (p11_kit_uri_set_attribute(uri, &attributes[i]) != P11_KIT_URI_OK)
+			break;
+	}
+	if (i == count)
+		text = uri_format(uri, P11_KIT_URI_FOR_OBJECT_ON_TOKEN);
+	p11_kit_uri_free(uri);
+	return text;
+}
+
+char *sg_text_padded(const unsigned char *field, size_t len)
+{
+	char *text = malloc(len + 1);
+	size_t i;
+
+	if (!text)
+		return NULL;
+	memcpy(text, field, len);
+	while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == 0))
+		len--;
+	text[len] = 0;
+	if (strlen(text) == len && sg_utf8_is_text(text, len))
+		return text;
+	for (i = 0; i < len; i++) {
+		if (text[i] < ' ' || text[i] > '~')
+			text[i] = '?';
+	}
+	return text;
+}

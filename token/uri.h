@@ -1,0 +1,57 @@
+/*
+ * Names of tokens and objects: RFC 7512 URIs, or labels.
+ */
+#ifndef SG_TOKEN_URI_H
+#define SG_TOKEN_URI_H
+
+#include <stddef.h>
+
+#include <p11-kit/pkcs11.h>
+
+#include "buf.h"
+#include "error.h"
+#include "msg.h"
+
+#define SG_SELECTOR_MAX 4096 /* bytes of a selector */
+
+struct sg_selector;
+
+/*
+ * Reads a selector: a text that begins with "pkcs11:" is a URI, "" matches everything, anything else
+ * is a label. Refused, with the error filled: a URI that does not parse, repeats an attribute, or holds one
+ * that we do not go by (RFC 7512 2.4: it could match too much) with SG_ERR_ARG; one with a PIN in
+ * it (pin-value) with SG_ERR_DENIED; a long one with SG_ERR_LIMIT. pin-source is the broker's matter and passed over.
+ */
+SG_MUST_USE int sg_selector_parse(
+    const char *text, struct sg_selector **selector, struct sg_msg_error *error);
+void sg_selector_free(struct sg_selector *selector);
+
+/* Whether this token may hold the object that is meant; a bare label says nothing of tokens. */
+int sg_selector_match_token(const struct sg_selector *selector, CK_SLOT_ID slot,
+    const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info);
+
+/* For selectors that name a token: a URI's token attributes, or a label, which is the token's then. */
+int sg_selector_is_token(const struct sg_selector *selector, CK_SLOT_ID slot,
+    const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info);
+
+/* Whether it is a URI with a token's label or serial number in it. */
+int sg_selector_names_token(const struct sg_selector *selector);
+
+/* Whether objects of the class can be meant; private and public keys stand for each other. */
+int sg_selector_match_class(const struct sg_selector *selector, CK_OBJECT_CLASS class);
+
+/*
+ * The attributes that an object must have, beside its class: at most 2 (CKA_ID, CKA_LABEL), which point into the
+ * selector. Gives their number.
+ */
+size_t sg_selector_template(const struct sg_selector *selector, CK_ATTRIBUTE attributes[2]);
+
+/* New strings, or NULL without memory. Identifier and label may be empty, and are left out then. */
+char *sg_uri_token(const CK_TOKEN_INFO *info);
+char *sg_uri_object(const CK_TOKEN_INFO *info, CK_OBJECT_CLASS class, const struct sg_blob *id,
+    const struct sg_blob *label);
+
+/* A blank-padded field, or an object's label, as a text for people: what is no UTF-8 becomes '?'. */
+char *sg_text_padded(const unsigned char *field, size_t len);
+
+#endif

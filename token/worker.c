@@ -1,0 +1,236 @@
+#include "worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "dispatch.h"
+#include "log.h"
+#include "module.h"
+
+struct worker;
+
+/* A bounded queue and the threads that empty it. */
+struct pool {
+	struct worker *worker;
+	pthread_mutex_t lock; /* protects all below */
+	pthread_cond_t more, less;
+	struct sg_frame frames[SG_WORKER_QUEUE_MAX];
+	size_t first, count;
+	size_t running; /* threads that have not ended */
+	int stop;
+};
+
+struct worker {
+	struct sg_module *module; /* NULL when it could not be loaded */
+	struct sg_msg_error why;
+	struct sg_channel *in;
+	pthread_mutex_t out_lock; /* protects out */
+	struct sg_channel *out;	  /* the same socket: reading and writing share nothing */
+	struct pool work, logins;
+};
+
+static void answer_send(struct worker *worker, const struct sg_frame *frame, uint16_t type,
+    union sg_token_answer *answer)
+{
+	struct sg_msg_error error = { 0 };
+	int code;
+
+	pthread_mutex_lock(&worker->out_lock);
+	code = sg_channel_send(worker->out, frame->id, type, answer, -1);
+	if (code == SG_ERR_LIMIT) {
+		sg_msg_error_set(&error, code, NULL, "the answer is larger than a frame may be");
+		code = sg_channel_send(worker->out, frame->id, SG_MSG_ERROR, &error, -1);
+	}
+	pthread_mutex_unlock(&worker->out_lock);
+	/* The reading thread sees the end of the channel by itself. */
+	if (code < 0)
+		sg_log(SG_LOG_WARN, "an answer cannot be sent: %s", sg_err_text(code));
+	sg_layout_clear(&sg_layout_error, &error);
+}
+
+static int pool_take(struct pool *pool, struct sg_frame *frame)
+{
+	int taken = 0;
+
+	pthread_mutex_lock(&pool->lock);
+	while (pool->count == 0 && !pool->stop)
+		pthread_cond_wait(&pool->more, &pool->lock);
+	if (!pool->stop) {
+		*frame = pool->frames[pool->first];
+		pool->first = (pool->first + 1) % SG_WORKER_QUEUE_MAX;
+		pool->count--;
+		pthread_cond_signal(&pool->less);
+		taken = 1;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return taken;
+}
+
+static void *pool_thread(void *arg)
+{
+	struct pool *pool = arg;
+	union sg_token_answer answer;
+	struct sg_frame frame;
+	uint16_t type;
+
+	while (pool_take(pool, &frame)) {
+		type = sg_dispatch(pool->worker->module, &pool->worker->why, &frame, &answer);
+		answer_send(pool->worker, &frame, type, &answer);
+		sg_msg_clear(type, &answer);
+		sg_frame_clear(&frame);
+	}
+	pthread_mutex_lock(&pool->lock);
+	pool->running--;
+	pthread_cond_broadcast(&pool->less);
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+/* Waits for room: a broker that asks faster than tokens answer is held back by its own socket. */
+static void pool_give(struct pool *pool, const struct sg_frame *frame)
+{
+	pthread_mutex_lock(&pool->lock);
+	while (pool->count == SG_WORKER_QUEUE_MAX)
+		pthread_cond_wait(&pool->less, &pool->lock);
+	pool->frames[(pool->first + pool->count++) % SG_WORKER_QUEUE_MAX] = *frame;
+	pthread_cond_signal(&pool->more);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+static int pool_start(struct pool *pool, struct worker *worker, size_t threads)
+{
+	pthread_condattr_t clock;
+	pthread_t thread;
+
+	pool->worker = worker;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->more, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&pool->less, &clock);
+	pthread_condattr_destroy(&clock);
+	for (; pool->running < threads; pool->running++) {
+		if (pthread_create(&thread, NULL, pool_thread, pool) != 0)
+			return SG_ERR_INTERNAL;
+		pthread_detach(thread);
+	}
+	return 0;
+}
+
+/* Gives 1 when all threads have ended before the deadline. */
+static int pool_stop(struct pool *pool, const struct timespec *deadline)
+{
+	int ended;
+
+	pthread_mutex_lock(&pool->lock);
+	pool->stop = 1;
+	pthread_cond_broadcast(&pool->more);
+	while (pool->running > 0) {
+		if (pthread_cond_timedwait(&pool->less, &pool->lock, deadline) != 0)
+			break;
+	}
+	ended = pool->running == 0;
+	for (; ended && pool->count > 0; pool->count--) {
+		sg_frame_clear(&pool->frames[pool->first]);
+		pool->first = (pool->first + 1) % SG_WORKER_QUEUE_MAX;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return ended;
+}
+
+/* Gives the exit status: 0 when the peer closed. */
+static int read_all(struct worker *worker)
+{
+	struct sg_frame frame;
+	int code;
+
+	for (;;) {
+		code = sg_channel_recv(worker->in, &frame);
+		if (code <= 0)
+			break;
+		pool_give(sg_dispatch_waits(frame.type) ? &worker->logins : &worker->work, &frame);
+	}
+	if (code < 0)
+		sg_log(SG_LOG_ERROR, "the channel broke: %s", sg_err_text(code));
+	return code < 0 ? 1 : 0;
+}
+
+/* In C_Finalize of a module that hangs, or with a thread left in one. */
+static void give_up(int signal_number)
+{
+	_exit(0);
+}
+
+/*
+ * The module is finalised only when no thread is in it any more, and even that may hang: the alarm
+ * ends the process then.
+ */
+static void finish(struct worker *worker)
+{
+	struct timespec deadline;
+	int ended;
+
+	signal(SIGALRM, give_up);
+	alarm(2 * SG_WORKER_STOP_S);
+	clock_gettime(CLOCK_MONOTONIC, &deadline);
+	deadline.tv_sec += SG_WORKER_STOP_S;
+	ended = pool_stop(&worker->work, &deadline);
+	ended &= pool_stop(&worker->logins, &deadline);
+	if (!ended) {
+		sg_log(SG_LOG_WARN, "a request is still in the module: ending without it");
+		if (worker->module)
+			sg_module_wipe(worker->module);
+		_exit(0);
+	}
+	sg_module_close(worker->module);
+	sg_layout_clear(&sg_layout_error, &worker->why);
+	sg_channel_free(worker->in);
+	sg_channel_free(worker->out);
+}
+
+static int channels_open(struct worker *worker, int sock)
+{
+	int other = dup(sock);
+	int code;
+
+	if (other < 0) {
+		close(sock);
+		return SG_ERR_IO;
+	}
+	code = sg_channel_new(&worker->in, sock);
+	if (code < 0)
+		return code;
+	return sg_channel_new(&worker->out, other);
+}
+
+int sg_worker_run(const struct sg_worker_options *options, int sock)
+{
+	static struct worker worker;
+	int code, status;
+
+	code = channels_open(&worker, sock);
+	if (code < 0) {
+		sg_log(SG_LOG_ERROR, "no channel on descriptor %d: %s", sock, sg_err_text(code));
+		return 1;
+	}
+	pthread_mutex_init(&worker.out_lock, NULL);
+	code = sg_module_open(options->module, options->module_dirs, &worker.module, &worker.why);
+	if (code < 0)
+		sg_log(SG_LOG_ERROR, "%s",
+		    worker.why.message ? worker.why.message : sg_err_text(code));
+	else
+		worker.module->authority = options->authority;
+	if (pool_start(&worker.work, &worker, SG_WORKER_THREADS) < 0 ||
+	    pool_start(&worker.logins, &worker, SG_WORKER_LOGIN_THREADS) < 0) {
+		sg_log(SG_LOG_ERROR, "no threads");
+		return 1;
+	}
+	status = read_all(&worker);
+	finish(&worker);
+	return status;
+}

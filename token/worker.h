@@ -1,0 +1,26 @@
+/*
+ * The process: one thread reads requests, a few answer them.
+ */
+#ifndef SG_TOKEN_WORKER_H
+#define SG_TOKEN_WORKER_H
+
+#include "error.h"
+
+#define SG_WORKER_THREADS	4  /* that sign, search, generate */
+#define SG_WORKER_LOGIN_THREADS 2  /* that may wait for a person */
+#define SG_WORKER_QUEUE_MAX	64 /* requests read and not begun; then reading stops */
+#define SG_WORKER_STOP_S	2 /* for requests in the module to end, when the channel has closed */
+
+struct sg_worker_options {
+	int authority;
+	const char *module; /* "system" or a path */
+	const char *module_dirs;
+};
+
+/*
+ * Serves the channel until the peer closes it. A module that does not load is no reason to end: every
+ * request is told. Does not return on a hanging module, but ends the process. Gives the exit status.
+ */
+int sg_worker_run(const struct sg_worker_options *options, int sock);
+
+#endif
