@@ -12,7 +12,7 @@
 
 #include "error.h"
 
-#define SG_LOGINS_BYTES_MAX	(32u << 20)
+#define SG_LOGINS_BYTES_MAX	(8u << 20)
 #define SG_LOGINS_RESOURCES_MAX 100  /* of one certificate; more are left out */
 #define SG_LOGINS_RESOURCE_MAX	1023 /* bytes (RFC 7622 3.4) */
 

@@ -1,4 +1,3 @@
 std = "lua54"
-globals = { "module" }
-read_globals = { "prosody" }
+globals = { "module", "prosody" }
 max_line_length = 110

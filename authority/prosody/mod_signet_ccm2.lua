@@ -7,13 +7,16 @@
 -- authority reads.
 --
 --   signet_ccm2_revoked   the authority's list: a lower-case SHA-256 in hex per line
---   signet_ccm2_logins    the file to write (of authority's [files] logins)
+--   signet_ccm2_logins    the file to write (the authority's setting 'logins')
+--   signet_ccm2_ca        the authority's certificate (PEM): only what it issued logs in. Without it,
+--                         whatever CA Prosody trusts may name an account
 --   signet_ccm2_poll      seconds between looks at the list (1)
 
 local io, os = io, os;
 local lfs = require "lfs";
 local jid = require "util.jid";
 local new_sasl = require "util.sasl".new;
+local x509 = require "ssl.x509";
 local usermanager = require "core.usermanager";
 
 local OID_SAN, OID_XMPPADDR = "2.5.29.17", "1.3.6.1.5.5.7.8.5";
@@ -21,6 +24,7 @@ local DATETIME = "!%Y-%m-%dT%H:%M:%SZ";
 
 local revoked_file = module:get_option_string("signet_ccm2_revoked");
 local logins_file = module:get_option_string("signet_ccm2_logins");
+local ca_file = module:get_option_string("signet_ccm2_ca");
 local poll_seconds = module:get_option_number("signet_ccm2_poll", 1);
 
 ---- the list of the revoked
@@ -98,6 +102,24 @@ local function fingerprint(cert)
 	return (cert:digest("sha256"):lower():gsub("[^0-9a-f]", ""));
 end
 
+local ca; -- the authority's certificate, if it is configured
+
+local function read_ca()
+	local file, err = io.open(ca_file, "r");
+	local pem = file and file:read("*a");
+	if file then
+		file:close();
+	end
+	ca = pem and x509.load(pem);
+	if not ca then
+		module:log("error", "No login with certificates: signet_ccm2_ca: %s", err or "not a certificate");
+	end
+end
+
+local function is_issued_by_ca(cert)
+	return not ca_file or ca and ca:issued(cert);
+end
+
 -- The account of this host that the certificate is for: exactly one xmppAddr, which is a bare JID.
 local function account_of(cert)
 	local names = cert:extensions()[OID_SAN];
@@ -121,7 +143,7 @@ local function authenticate(session, authzid)
 	if not cert then
 		return nil, "there is none";
 	end
-	if not sock:getpeerverification() then
+	if not sock:getpeerverification() or not is_issued_by_ca(cert) then
 		return nil, "it is not of a trusted authority";
 	end
 	if not cert:validat(os.time()) then
@@ -262,6 +284,11 @@ module:hook("resource-unbind", function (event)
 	end
 end);
 
+-- A session that is resumed (XEP-0198) goes on with the login of the connection that resumed it.
+module:hook("smacks-hibernation-end", function (event)
+	event.resumed.signet_sha256 = event.origin.signet_sha256;
+end);
+
 ---- closing what is revoked
 
 local function close_revoked()
@@ -282,6 +309,9 @@ local function close_revoked()
 end
 
 -- After a reload of the module the sessions are still there, with what they logged in with.
+if ca_file then
+	read_ca();
+end
 read_logins();
 write_logins();
 module:add_timer(0, close_revoked);

@@ -1,0 +1,175 @@
+#include "authority/config.h"
+
+#include <unistd.h>
+
+#include "authority/profile.h"
+#include "capture.h"
+#include "codecs.h"
+
+#define COMPONENT "[component]\njid = ccm.xmpp.test\nsecret-file = /s\n"
+#define AUTHORITY "[authority]\ndomains = xmpp.test Other.Test\n"
+#define TOKEN	  "[token]\nmodule = /m.so\ntoken = t\nkey = k\n"
+#define PIN	  "pin-file = /pin\n"
+#define FILES	  "[files]\nledger = /l\ncrl = /c\nrevoked = /r\nlogins = /g\n"
+#define ALL	  COMPONENT AUTHORITY TOKEN PIN FILES
+
+static int read_text(const char *text, struct sg_authority_config *config, struct capture *capture)
+{
+	char path[] = "/tmp/signet-authority-XXXXXX";
+	int fd = mkstemp(path), rc;
+
+	memset(config, 0, sizeof(*config));
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	capture_begin(capture);
+	rc = sg_authority_config_read(path, config);
+	capture_end(capture);
+	if (rc)
+		assert_non_null(strstr(capture->text, path));
+	unlink(path);
+	return rc;
+}
+
+static void everything_has_its_place(void **state)
+{
+	struct sg_authority_config config;
+	struct capture capture;
+
+	assert_int_equal(read_text(ALL, &config, &capture), 0);
+	assert_string_equal(config.jid, "ccm.xmpp.test");
+	assert_string_equal(config.host, "127.0.0.1");
+	assert_int_equal(config.port, 5347);
+	assert_string_equal(config.secret_file, "/s");
+	assert_string_equal(config.domains[0], "xmpp.test");
+	assert_string_equal(config.domains[1], "other.test");
+	assert_null(config.domains[2]);
+	assert_int_equal(config.lifetime_days, 365);
+	assert_int_equal(config.certificates_per_account, 20);
+	assert_int_equal(config.subject_keys, SG_SUBJECT_KEYS_DEFAULT);
+	assert_string_equal(config.module, "/m.so");
+	assert_string_equal(config.token, "t");
+	assert_string_equal(config.key, "k");
+	assert_string_equal(config.pin_file, "/pin");
+	assert_string_equal(config.ledger, "/l");
+	assert_string_equal(config.crl, "/c");
+	assert_string_equal(config.revoked, "/r");
+	assert_string_equal(config.logins, "/g");
+	sg_authority_config_clear(&config);
+	assert_null(config.logins);
+}
+
+static void numbers_and_lists(void **state)
+{
+	struct sg_authority_config config;
+	struct capture capture;
+
+	assert_int_equal(read_text(COMPONENT "host = ::1\nport = 65535\n" AUTHORITY
+					     "lifetime-days = 3650\ncertificates-per-account = 1\n"
+					     "key-algorithms = p256  ed25519\n" TOKEN PIN FILES,
+			     &config, &capture),
+	    0);
+	assert_int_equal(config.port, 65535);
+	assert_int_equal(config.lifetime_days, 3650);
+	assert_int_equal(config.certificates_per_account, 1);
+	assert_int_equal(config.subject_keys, SG_SUBJECT_KEY_P256 | SG_SUBJECT_KEY_ED25519);
+	sg_authority_config_clear(&config);
+}
+
+static void a_bad_value_is_named(void **state)
+{
+	static const char *const bad[] = {
+		"[component]\nport = 0\n",
+		"[component]\nport = 65536\n",
+		"[component]\nport = 1x\n",
+		"[component]\nport = -1\n",
+		"[component]\nport =\n",
+		"[component]\njid =\n",
+		"[component]\njid = a\njid = b\n",
+		"[component]\nunknown = 1\n",
+		"[authority]\nlifetime-days = 3651\n",
+		"[authority]\nlifetime-days = 0\n",
+		"[authority]\ncertificates-per-account = 1001\n",
+		"[authority]\nkey-algorithms = rsa dsa\n",
+		"[authority]\nkey-algorithms =\n",
+		"[authority]\ndomains =\n",
+		"[authority]\ndomains = a@b\n",
+		"[authority]\ndomains = b/c\n",
+		"[token]\npin-credential = ../x\n",
+		"[unknown]\njid = x\n",
+	};
+	struct sg_authority_config config;
+	struct capture capture;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (read_text(bad[i], &config, &capture) != SG_ERR_CONFIG)
+			fail_msg("%s", bad[i]);
+		sg_authority_config_clear(&config);
+	}
+	assert_int_equal(read_text("[component]\njid = CCM.xmpp.test\n" AUTHORITY TOKEN PIN FILES
+				   "[component]\nsecret-file = /s\n",
+			     &config, &capture),
+	    SG_ERR_CONFIG);
+	assert_non_null(strstr(capture.text, "lower case"));
+	sg_authority_config_clear(&config);
+}
+
+static void a_missing_setting_is_named(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *name;
+	} cases[] = {
+		{ AUTHORITY TOKEN PIN FILES, "'jid' in the section [component]" },
+		{ COMPONENT TOKEN PIN FILES, "'domains' in the section [authority]" },
+		{ COMPONENT AUTHORITY PIN FILES,
+		    "unknown setting" }, /* stands in another section */
+		{ COMPONENT AUTHORITY TOKEN FILES, "'pin-file' in the section [token]" },
+		{ COMPONENT AUTHORITY TOKEN PIN, "'ledger' in the section [files]" },
+	};
+	struct sg_authority_config config;
+	struct capture capture;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(read_text(cases[i].text, &config, &capture), SG_ERR_CONFIG);
+		if (!strstr(capture.text, cases[i].name))
+			fail_msg("'%s' is not in '%s'", cases[i].name, capture.text);
+		sg_authority_config_clear(&config);
+	}
+}
+
+static void the_pin_can_be_a_credential(void **state)
+{
+	struct sg_authority_config config;
+	struct capture capture;
+
+	unsetenv("CREDENTIALS_DIRECTORY");
+	assert_int_equal(
+	    read_text(COMPONENT AUTHORITY TOKEN "pin-credential = pin\n" FILES, &config, &capture),
+	    SG_ERR_CONFIG);
+	assert_non_null(strstr(capture.text, "pin-credential"));
+	sg_authority_config_clear(&config);
+	setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x", 1);
+	assert_int_equal(
+	    read_text(COMPONENT AUTHORITY TOKEN "pin-credential = pin\n" FILES, &config, &capture),
+	    0);
+	assert_string_equal(config.pin_file, "/run/credentials/x/pin");
+	sg_authority_config_clear(&config);
+	assert_int_equal(read_text(COMPONENT AUTHORITY TOKEN PIN "pin-credential = pin\n" FILES,
+			     &config, &capture),
+	    SG_ERR_CONFIG);
+	sg_authority_config_clear(&config);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(everything_has_its_place),
+		cmocka_unit_test(numbers_and_lists),
+		cmocka_unit_test(a_bad_value_is_named),
+		cmocka_unit_test(a_missing_setting_is_named),
+		cmocka_unit_test(the_pin_can_be_a_credential),
+	};
+
+	return cmocka_run_group_tests_name("authority_config", tests, NULL, NULL);
+}
