@@ -11,6 +11,9 @@
 /* Between namespace and local name, as expat joins them: no XML document can hold it. */
 #define NS_SEPARATOR '\x01'
 
+/* Bound to the prefix xml alone: an element of it could not be written with xmlns. */
+#define NS_XML "http://www.w3.org/XML/1998/namespace"
+
 struct attr {
 	struct attr *next;
 	char *name;
@@ -434,6 +437,8 @@ static void on_start(void *data, const XML_Char *name, const XML_Char **attrs)
 	struct sg_xml *element = new_element(parse, name);
 	int err = element ? 0 : SG_ERR_NOMEM;
 
+	if (element && element->ns && strcmp(element->ns, NS_XML) == 0)
+		err = SG_ERR_FORMAT;
 	/* expat has refused an attribute that stands twice */
 	for (; !err && attrs[0]; attrs += 2) {
 		if (!strchr(attrs[0], NS_SEPARATOR))

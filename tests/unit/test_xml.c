@@ -100,7 +100,8 @@ static void malformed_documents_are_refused(void **state)
 	static const char *const texts[] = { "", " ", "x", "<a>", "</a>", "<a></b>", "<a/><b/>",
 		"<a/>x", "<a k='1' k='2'/>", "<a k=1/>", "<a>&unknown;</a>", "<a>&#0;</a>",
 		"<a>&#1;</a>", "<a>\x01</a>", "<a>\xff</a>", "<a>\xc0\x80</a>",
-		"<a>\xed\xa0\x80</a>", "<p:a/>", "<a><</a>", "<a>]]></a>", "<1/>" };
+		"<a>\xed\xa0\x80</a>", "<p:a/>", "<xml:a/>", "<a><xml:b/></a>", "<a><</a>",
+		"<a>]]></a>", "<1/>" };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		assert_int_equal(parse(texts[i]), SG_ERR_FORMAT);
