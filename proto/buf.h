@@ -25,7 +25,7 @@ struct sg_buf {
 void sg_buf_clear(struct sg_buf *buf);
 void sg_buf_put(struct sg_buf *buf, const void *data, size_t len);
 void sg_buf_put_u8(struct sg_buf *buf, uint8_t value);
-void sg_buf_put_u32(struct sg_buf *buf, uint32_t value); /* big-endian */
+void sg_buf_put_u32(struct sg_buf *buf, uint32_t value);   /* big-endian */
 void sg_buf_put_str(struct sg_buf *buf, const char *text); /* the characters, no length, no NUL */
 void sg_buf_printf(struct sg_buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

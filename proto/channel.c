@@ -400,14 +400,17 @@ static int frame_decode(struct sg_channel *channel, struct sg_cursor *cur, struc
 
 int sg_channel_next(struct sg_channel *channel, struct sg_frame *frame)
 {
-	struct sg_cursor cur = { channel->in + channel->in_pos, channel->in + channel->in_len };
+	struct sg_cursor cur;
 	uint32_t len;
 	int rc;
 
 	*frame = (struct sg_frame){ .fd = -1 };
 	if (channel->broken != 0)
 		return channel->broken;
-	if (channel->in == NULL || sg_cursor_get_u32(&cur, &len) != 0)
+	if (channel->in == NULL)
+		return 0;
+	cur = (struct sg_cursor){ channel->in + channel->in_pos, channel->in + channel->in_len };
+	if (sg_cursor_get_u32(&cur, &len) != 0)
 		return 0;
 	rc = len < HEADER_SIZE ? SG_ERR_FORMAT : len > SG_FRAME_MAX ? SG_ERR_LIMIT : 0;
 	if (rc == 0) {

@@ -25,7 +25,7 @@ int sg_channel_fd(const struct sg_channel *channel);
 struct sg_frame {
 	uint32_t id;
 	uint16_t type;
-	int fd; /* -1, or a descriptor that the frame owns */
+	int fd;	   /* -1, or a descriptor that the frame owns */
 	void *msg; /* the decoded struct of the type, owned */
 };
 
@@ -38,8 +38,8 @@ void sg_frame_clear(struct sg_frame *frame);
  * is larger than a frame may be, or SG_CHANNEL_QUEUE_MAX waits already) and SG_ERR_FORMAT (a string
  * that is not UTF-8).
  */
-SG_MUST_USE int sg_channel_put(struct sg_channel *channel, uint32_t id, uint16_t type,
-    const void *msg, int fd);
+SG_MUST_USE int sg_channel_put(
+    struct sg_channel *channel, uint32_t id, uint16_t type, const void *msg, int fd);
 
 /* Writes what is queued; returns 1 when some is left (the socket would block), 0 when none, or an error. */
 SG_MUST_USE int sg_channel_flush(struct sg_channel *channel);
@@ -58,8 +58,8 @@ SG_MUST_USE int sg_channel_next(struct sg_channel *channel, struct sg_frame *fra
 
 /* For blocking sockets: queue and flush; fill until a frame is there (0 at the peer's end, 1 a frame).
  * SG_ERR_TIMEOUT only where SO_SNDTIMEO or SO_RCVTIMEO is set. */
-SG_MUST_USE int sg_channel_send(struct sg_channel *channel, uint32_t id, uint16_t type,
-    const void *msg, int fd);
+SG_MUST_USE int sg_channel_send(
+    struct sg_channel *channel, uint32_t id, uint16_t type, const void *msg, int fd);
 SG_MUST_USE int sg_channel_recv(struct sg_channel *channel, struct sg_frame *frame);
 
 #endif

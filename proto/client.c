@@ -239,14 +239,16 @@ out:
 static int message_read(struct sg_client *client, const char **text, size_t *len)
 {
 	for (;;) {
-		const unsigned char *start = client->in.data + client->in_pos;
+		const unsigned char *start = client->in.data;
 		size_t held = client->in.len - client->in_pos;
 		const unsigned char *nul = NULL;
 		unsigned char bytes[READ_SIZE];
 		ssize_t n;
 
-		if (held > client->seen)
+		if (start != NULL) {
+			start += client->in_pos;
 			nul = memchr(start + client->seen, '\0', held - client->seen);
+		}
 		if (nul != NULL && (size_t)(nul - start) < SG_API_MESSAGE_MAX) {
 			*text = (const char *)start;
 			*len = (size_t)(nul - start);

@@ -36,7 +36,7 @@ SG_MUST_USE int sg_client_call(struct sg_client *client, const char *method, jso
  * Waits for the next reply: *parameters is new; *error is a new string with the error's full name,
  * or NULL; *continues is 1 when more replies follow. SG_ERR_IO when the agent went away, SG_ERR_FORMAT.
  */
-SG_MUST_USE int sg_client_reply(struct sg_client *client, json_t **parameters, char **error,
-    int *continues);
+SG_MUST_USE int sg_client_reply(
+    struct sg_client *client, json_t **parameters, char **error, int *continues);
 
 #endif

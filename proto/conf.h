@@ -9,8 +9,8 @@
 #define SG_CONF_LINE_MAX 4096 /* bytes of one line */
 
 /* One setting of the file; returns 0 when the name is not known or the value is bad. */
-typedef int sg_conf_fn(void *arg, const char *section, const char *name, const char *value,
-    int line);
+typedef int sg_conf_fn(
+    void *arg, const char *section, const char *name, const char *value, int line);
 
 /*
  * Reads the file. A missing file is 0 when optional. Otherwise SG_ERR_CONFIG, with one log line that

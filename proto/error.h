@@ -13,16 +13,16 @@ enum sg_err {
 	SG_OK = 0,
 	/* anybody's */
 	SG_ERR_NOMEM = -1,
-	SG_ERR_INTERNAL = -2,	 /* our own invariant broke, or a library failed for no named reason */
-	SG_ERR_ARG = -3,	 /* the caller's argument makes no sense */
-	SG_ERR_FORMAT = -4,	 /* malformed bytes */
-	SG_ERR_LIMIT = -5,	 /* over one of our limits (size, depth, count) */
-	SG_ERR_IO = -6,		 /* a file or the store could not be read or written */
-	SG_ERR_TIMEOUT = -7,	 /* no answer before the deadline */
-	SG_ERR_WORKER = -8,	 /* the worker process died during the call */
-	SG_ERR_DENIED = -9,	 /* policy: this caller, path or operation is not allowed */
+	SG_ERR_INTERNAL = -2, /* our own invariant broke, or a library failed for no named reason */
+	SG_ERR_ARG = -3,      /* the caller's argument makes no sense */
+	SG_ERR_FORMAT = -4,   /* malformed bytes */
+	SG_ERR_LIMIT = -5,    /* over one of our limits (size, depth, count) */
+	SG_ERR_IO = -6,	      /* a file or the store could not be read or written */
+	SG_ERR_TIMEOUT = -7,  /* no answer before the deadline */
+	SG_ERR_WORKER = -8,   /* the worker process died during the call */
+	SG_ERR_DENIED = -9,   /* policy: this caller, path or operation is not allowed */
 	SG_ERR_UNSUPPORTED = -10,
-	SG_ERR_CONFIG = -11,	 /* the configuration file is wrong */
+	SG_ERR_CONFIG = -11,	   /* the configuration file is wrong */
 	SG_ERR_AGENT_ABSENT = -12, /* no agent listens on the socket */
 	/* tokens */
 	SG_ERR_TOKEN_ABSENT = -20,
@@ -41,14 +41,15 @@ enum sg_err {
 	SG_ERR_ACCOUNT_ABSENT = -40,
 	SG_ERR_ACCOUNT_EXISTS = -41,
 	SG_ERR_PASSWORD_NEEDED = -42,
-	SG_ERR_CONNECT = -43,	  /* no connection to the server */
-	SG_ERR_TLS = -44,	  /* the server's certificate is not trusted, or TLS failed */
-	SG_ERR_AUTH = -45,	  /* the server refused the login */
-	SG_ERR_OFFLINE = -46,	  /* the connection ended during the call */
-	SG_ERR_FEATURE = -47,	  /* the server lacks a feature; the subject names it */
-	SG_ERR_STANZA = -48,	  /* the peer answered with an error; see condition */
-	SG_ERR_CERT_REFUSED = -49, /* the certificate from the server is not the one asked for (C4) */
-	SG_ERR_KEYINFO = -50,	  /* a keyinfo is refused (K1, K2) */
+	SG_ERR_CONNECT = -43, /* no connection to the server */
+	SG_ERR_TLS = -44,     /* the server's certificate is not trusted, or TLS failed */
+	SG_ERR_AUTH = -45,    /* the server refused the login */
+	SG_ERR_OFFLINE = -46, /* the connection ended during the call */
+	SG_ERR_FEATURE = -47, /* the server lacks a feature; the subject names it */
+	SG_ERR_STANZA = -48,  /* the peer answered with an error; see condition */
+	SG_ERR_CERT_REFUSED =
+	    -49,	      /* the certificate from the server is not the one asked for (C4) */
+	SG_ERR_KEYINFO = -50, /* a keyinfo is refused (K1, K2) */
 };
 
 /* The code's name as it stands in the API, e.g. "PinWrong"; never NULL. */

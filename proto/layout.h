@@ -31,8 +31,8 @@ struct sg_layout;
 
 struct sg_field {
 	enum sg_field_kind kind;
-	size_t offset;		      /* of the value, or of the pointer to the items */
-	size_t count_offset;	      /* LIST, STRS: of the uint32_t count */
+	size_t offset;		       /* of the value, or of the pointer to the items */
+	size_t count_offset;	       /* LIST, STRS: of the uint32_t count */
 	const struct sg_layout *inner; /* STRUCT, LIST */
 };
 
@@ -43,16 +43,16 @@ struct sg_layout {
 };
 
 /* Appends the struct. SG_ERR_NOMEM, SG_ERR_LIMIT; SG_ERR_FORMAT for a string that is not UTF-8. */
-SG_MUST_USE int sg_layout_encode(const struct sg_layout *layout, const void *object,
-    struct sg_buf *out);
+SG_MUST_USE int sg_layout_encode(
+    const struct sg_layout *layout, const void *object, struct sg_buf *out);
 
 /*
  * Reads one struct. What it gives is owned by *object and freed by sg_layout_clear(). On failure
  * (SG_ERR_FORMAT, SG_ERR_NOMEM) *object is all zero. A count is checked against the bytes that are
  * left before memory is taken.
  */
-SG_MUST_USE int sg_layout_decode(const struct sg_layout *layout, struct sg_cursor *cur,
-    void *object);
+SG_MUST_USE int sg_layout_decode(
+    const struct sg_layout *layout, struct sg_cursor *cur, void *object);
 
 /* Frees what the struct owns and zeroes it. */
 void sg_layout_clear(const struct sg_layout *layout, void *object);

@@ -49,8 +49,9 @@ static size_t line_append(char *line, size_t len, const char *text)
 		size_t taken = n > 0 ? n : 1;
 
 		if (len + (plain ? taken : 4 * taken) > room) {
-			memcpy(line + len, "...", 3);
-			return len + 3;
+			for (int i = 0; i < 3; i++)
+				line[len++] = '.';
+			return len;
 		}
 		for (size_t i = 0; i < taken; i++) {
 			unsigned char byte = (unsigned char)text[i];

@@ -34,14 +34,15 @@ enum sg_msg_type {
 	SG_MSG_SIGNATURES,
 
 	/* broker -> signet-xmpp */
-	SG_MSG_XMPP_CONNECT = 64, /* sg_msg_xmpp_connect (+ password descriptor) -> SG_MSG_XMPP_ONLINE */
-	SG_MSG_XMPP_DISCONNECT,	  /* sg_msg_empty     -> SG_MSG_OK */
-	SG_MSG_XMPP_FEATURES,	  /* sg_msg_empty     -> SG_MSG_XMPP_FEATURE_SET */
-	SG_MSG_CCM2_ADD,	  /* sg_msg_ccm2_add  -> SG_MSG_DER */
-	SG_MSG_CCM2_LIST,	  /* sg_msg_empty     -> SG_MSG_CCM2_CERTS */
-	SG_MSG_CCM2_REVOKE,	  /* sg_msg_ccm2_revoke -> SG_MSG_OK */
-	SG_MSG_PEP_PUBLISH,	  /* sg_msg_pep_publish -> SG_MSG_OK */
-	SG_MSG_PEP_FETCH,	  /* sg_msg_pep_fetch -> SG_MSG_KEYINFOS */
+	SG_MSG_XMPP_CONNECT =
+	    64, /* sg_msg_xmpp_connect (+ password descriptor) -> SG_MSG_XMPP_ONLINE */
+	SG_MSG_XMPP_DISCONNECT, /* sg_msg_empty     -> SG_MSG_OK */
+	SG_MSG_XMPP_FEATURES,	/* sg_msg_empty     -> SG_MSG_XMPP_FEATURE_SET */
+	SG_MSG_CCM2_ADD,	/* sg_msg_ccm2_add  -> SG_MSG_DER */
+	SG_MSG_CCM2_LIST,	/* sg_msg_empty     -> SG_MSG_CCM2_CERTS */
+	SG_MSG_CCM2_REVOKE,	/* sg_msg_ccm2_revoke -> SG_MSG_OK */
+	SG_MSG_PEP_PUBLISH,	/* sg_msg_pep_publish -> SG_MSG_OK */
+	SG_MSG_PEP_FETCH,	/* sg_msg_pep_fetch -> SG_MSG_KEYINFOS */
 
 	SG_MSG_XMPP_ONLINE = 96,
 	SG_MSG_XMPP_FEATURE_SET,
@@ -50,7 +51,7 @@ enum sg_msg_type {
 
 	/* signet-xmpp -> broker, unasked */
 	SG_MSG_XMPP_OFFLINE = 112, /* sg_msg_error: the stream ended, and why; id 0, no answer */
-	SG_MSG_XMPP_TLS_SIGN,	   /* sg_msg_tls_sign, key and caller empty; ids from 2^31 up -> SG_MSG_DER */
+	SG_MSG_XMPP_TLS_SIGN, /* sg_msg_tls_sign, key and caller empty; ids from 2^31 up -> SG_MSG_DER */
 };
 
 struct sg_msg_empty {
@@ -58,12 +59,12 @@ struct sg_msg_empty {
 };
 
 struct sg_msg_error {
-	uint32_t code;	   /* minus an SG_ERR_* */
-	char *message;	   /* a sentence about this very case, or NULL */
-	char *subject;	   /* the URI, JID, feature, ... it is about, or NULL */
-	char *condition;   /* SG_ERR_STANZA: the defined condition (RFC 6120 8.3.3), or NULL */
+	uint32_t code;	     /* minus an SG_ERR_* */
+	char *message;	     /* a sentence about this very case, or NULL */
+	char *subject;	     /* the URI, JID, feature, ... it is about, or NULL */
+	char *condition;     /* SG_ERR_STANZA: the defined condition (RFC 6120 8.3.3), or NULL */
 	uint32_t tries_left; /* PIN errors: tries left, or SG_TRIES_UNKNOWN */
-	char **candidates; /* ambiguity: the URIs that match */
+	char **candidates;   /* ambiguity: the URIs that match */
 	uint32_t candidate_count;
 };
 #define SG_TRIES_UNKNOWN 0xffffffffu
@@ -96,8 +97,8 @@ struct sg_token_info {
 	char *serial;
 	char *manufacturer;
 	char *model;
-	char *slot;	/* description of the slot (the reader) */
-	uint32_t flags; /* enum sg_token_flag */
+	char *slot;	   /* description of the slot (the reader) */
+	uint32_t flags;	   /* enum sg_token_flag */
 	char **mechanisms; /* names ("CKM_RSA_PKCS") or 0x-numbers */
 	uint32_t mechanism_count;
 };
@@ -127,15 +128,15 @@ struct sg_msg_token_login {
 
 /* What a key can be used for, found out from its token's mechanism list. */
 enum sg_key_ability {
-	SG_KEY_RSA_PKCS1 = 1,	   /* CKM_RSA_PKCS: any DigestInfo */
-	SG_KEY_RSA_PKCS1_SHA1 = 2, /* CKM_SHA1_RSA_PKCS */
+	SG_KEY_RSA_PKCS1 = 1,	     /* CKM_RSA_PKCS: any DigestInfo */
+	SG_KEY_RSA_PKCS1_SHA1 = 2,   /* CKM_SHA1_RSA_PKCS */
 	SG_KEY_RSA_PKCS1_SHA256 = 4, /* CKM_SHA256_RSA_PKCS */
-	SG_KEY_RSA_PSS = 8,	   /* CKM_RSA_PKCS_PSS */
-	SG_KEY_ECDSA = 16,	   /* CKM_ECDSA */
-	SG_KEY_SENSITIVE = 256,	   /* CKA_SENSITIVE */
-	SG_KEY_EXTRACTABLE = 512,  /* CKA_EXTRACTABLE */
-	SG_KEY_ALWAYS_AUTH = 1024, /* CKA_ALWAYS_AUTHENTICATE */
-	SG_KEY_LOCAL = 2048,	   /* CKA_LOCAL: made on the token */
+	SG_KEY_RSA_PSS = 8,	     /* CKM_RSA_PKCS_PSS */
+	SG_KEY_ECDSA = 16,	     /* CKM_ECDSA */
+	SG_KEY_SENSITIVE = 256,	     /* CKA_SENSITIVE */
+	SG_KEY_EXTRACTABLE = 512,    /* CKA_EXTRACTABLE */
+	SG_KEY_ALWAYS_AUTH = 1024,   /* CKA_ALWAYS_AUTHENTICATE */
+	SG_KEY_LOCAL = 2048,	     /* CKA_LOCAL: made on the token */
 };
 
 struct sg_key_info {
@@ -199,7 +200,8 @@ struct sg_msg_csr_make {
 
 enum sg_cert_profile {
 	SG_PROFILE_USER = 0, /* self-signed, xmppAddr = jid, CA:FALSE, digitalSignature */
-	SG_PROFILE_CA = 1,   /* self-signed root: CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
+	SG_PROFILE_CA =
+	    1, /* self-signed root: CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
 };
 
 struct sg_msg_self_cert_make {
@@ -223,7 +225,7 @@ struct sg_msg_cross_sign {
 };
 
 struct sg_signature {
-	char *issuer; /* keyinfo name of the issuer's key; NULL as it comes from the token */
+	char *issuer;	  /* keyinfo name of the issuer's key; NULL as it comes from the token */
 	char *issuer_jid; /* or NULL (K8) */
 	char *method;	  /* "RSA-SHA1", "RSA-SHA256", "ECDSA-SHA256"; NULL: OpenPGP packet (K6) */
 	struct sg_blob value;
@@ -278,7 +280,8 @@ struct sg_msg_xmpp_connect {
 	char *cafile; /* PEM, or NULL for the system's roots */
 	struct sg_blob certificate;
 	uint32_t key_abilities; /* enum sg_key_ability */
-	uint32_t max_tls;	/* 0, or 12 to stay at TLS 1.2 (for a token without PSS the worker does so itself) */
+	uint32_t
+	    max_tls; /* 0, or 12 to stay at TLS 1.2 (for a token without PSS the worker does so itself) */
 };
 
 struct sg_msg_xmpp_online {
@@ -347,7 +350,8 @@ struct sg_msg_pep_fetch {
 struct sg_msg_keyinfos {
 	struct sg_keyinfo *keyinfos;
 	uint32_t keyinfo_count;
-	uint32_t refused; /* items that were not a good keyinfo (K1, K2); each has a line in the log */
+	uint32_t
+	    refused; /* items that were not a good keyinfo (K1, K2); each has a line in the log */
 };
 
 /* The layout of a type's struct; NULL for an unknown type. */
@@ -361,7 +365,7 @@ extern const struct sg_layout sg_layout_error, sg_layout_keyinfo, sg_layout_sign
 void sg_msg_clear(uint16_t type, void *msg);
 
 /* Fills an error message from a code and a printf text (may be NULL); *error must be zero or cleared. */
-void sg_msg_error_set(struct sg_msg_error *error, int code, const char *subject,
-    const char *format, ...) __attribute__((format(printf, 4, 5)));
+void sg_msg_error_set(struct sg_msg_error *error, int code, const char *subject, const char *format,
+    ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -34,8 +34,10 @@ char *sg_base64_encode(const void *data, size_t len)
 
 		*out++ = base64_alphabet[in[0] >> 2];
 		*out++ = base64_alphabet[(in[0] & 3) << 4 | second >> 4];
-		*out++ = len > 1 ? base64_alphabet[(second & 15) << 2] : '=';
+		*out++ = base64_alphabet[(second & 15) << 2];
 		*out++ = '=';
+		if (len == 1)
+			out[-2] = '=';
 	}
 	*out = '\0';
 	return text;
