@@ -1,0 +1,177 @@
+"""The broker's side of signet-xmpp's channel, in Python: frames as proto/channel.h and proto/msg.h have them."""
+import os
+import select
+import socket
+import struct
+import subprocess
+import time
+
+OK, ERROR, DER = 1, 2, 50
+CONNECT, DISCONNECT, FEATURES, CCM2_ADD, CCM2_LIST, CCM2_REVOKE, PEP_PUBLISH, PEP_FETCH = range(64, 72)
+ONLINE, FEATURE_SET, CCM2_CERTS, KEYINFOS = range(96, 100)
+OFFLINE, TLS_SIGN = 112, 113
+
+SIGNATURE = [("issuer", "str"), ("issuer_jid", "str"), ("method", "str"), ("value", "blob")]
+KEYINFO = [("name", "str"), ("kind", "u32"), ("data", "blob"), ("signatures", SIGNATURE), ("xml", "str")]
+CALLER = [("uid", "u32"), ("pid", "u32"), ("exe", "str"), ("purpose", "str")]
+FAILURE = [("code", "u32"), ("message", "str"), ("subject", "str"), ("condition", "str"), ("tries_left", "u32"),
+           ("candidates", "strs")]
+LAYOUTS = {
+    OK: [], ERROR: FAILURE, OFFLINE: FAILURE, DER: [("der", "blob")],
+    CONNECT: [("jid", "str"), ("host", "str"), ("port", "u32"), ("tls_mode", "u32"), ("cafile", "str"),
+              ("certificate", "blob"), ("key_abilities", "u32"), ("max_tls", "u32")],
+    DISCONNECT: [], FEATURES: [], CCM2_LIST: [],
+    CCM2_ADD: [("name", "str"), ("csr", "blob")], CCM2_REVOKE: [("sha256", "str")],
+    PEP_PUBLISH: [("access_model", "str"), ("keyinfos", KEYINFO)],
+    PEP_FETCH: [("jid", "str"), ("names", "strs")],
+    ONLINE: [("jid", "str"), ("mechanism", "str"), ("tls_version", "str"), ("tls_cipher", "str")],
+    FEATURE_SET: [("features", "strs")],
+    CCM2_CERTS: [("certs", [("name", "str"), ("der", "blob"), ("last_used", "str"), ("users", "strs")])],
+    KEYINFOS: [("keyinfos", KEYINFO), ("refused", "u32")],
+    TLS_SIGN: [(name, "u32" if kind == "u32" else "str") for name, kind in CALLER] +
+              [("key", "str"), ("scheme", "u32"), ("tbs", "blob")],
+}
+
+# Minus enum sg_err.
+LIMIT, TIMEOUT, WORKER, DENIED, ARG, FORMAT = 5, 7, 8, 9, 3, 4
+PASSWORD_NEEDED, NO_CONNECTION, TLS, AUTH, OFFLINE_ERROR, STANZA, CERT_MISMATCH = 42, 43, 44, 45, 46, 48, 31
+RSA_PKCS1, RSA_PSS, ECDSA = 1, 8, 16
+
+
+def encode(layout, values):
+    out = b""
+    for name, kind in layout:
+        value = values.get(name)
+        if kind == "u32":
+            out += struct.pack(">I", value or 0)
+        elif kind == "str":
+            out += b"\0" if value is None else b"\1" + encode_blob(value.encode())
+        elif kind == "blob":
+            out += encode_blob(value or b"")
+        elif kind == "strs":
+            out += struct.pack(">I", len(value or [])) + b"".join(b"\1" + encode_blob(v.encode()) for v in value or [])
+        else:
+            out += struct.pack(">I", len(value or [])) + b"".join(encode(kind, v) for v in value or [])
+    return out
+
+
+def encode_blob(data):
+    return struct.pack(">I", len(data)) + data
+
+
+class Reader:
+    """Takes values off the front of bytes."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, count):
+        assert count <= len(self.data)
+        out, self.data = self.data[:count], self.data[count:]
+        return out
+
+    def u32(self):
+        return struct.unpack(">I", self.take(4))[0]
+
+    def blob(self):
+        return self.take(self.u32())
+
+    def str(self):
+        return self.blob().decode() if self.take(1) == b"\1" else None
+
+    def strs(self):
+        return [self.str() for _ in range(self.u32())]
+
+    def message(self, layout):
+        return {name: getattr(self, kind)() if isinstance(kind, str) else
+                [self.message(kind) for _ in range(self.u32())] for name, kind in layout}
+
+
+class Worker:
+    """A running signet-xmpp and its channel."""
+
+    def __init__(self, program, env, log, **popen):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock, self.buffer, self.next_id = ours, b"", 1
+        self.sign = None  # called with (scheme, tbs), gives a signature or (code, text)
+        self.signed, self.unasked = [], []
+        high = os.dup2(theirs.fileno(), 60)
+        self.popen = subprocess.Popen(["bash", "-c", 'exec "$0" 3<&60 60<&-', program], env=env, pass_fds=[high],
+                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log, **popen)
+        os.close(high)
+        theirs.close()
+
+    def close(self):
+        """The broker goes away; gives the worker's exit status."""
+        self.sock.close()
+        try:
+            return self.popen.wait(20)
+        finally:
+            self.popen.kill()
+
+    def send(self, kind, values=None, fd=None, frame_id=None):
+        """Sends a frame; gives its id."""
+        if frame_id is None:
+            frame_id, self.next_id = self.next_id, self.next_id + 1
+        body = struct.pack(">IHB", frame_id, kind, fd is not None) + encode(LAYOUTS[kind], values or {})
+        data = struct.pack(">I", len(body)) + body
+        if fd is None:
+            self.sock.sendall(data)
+        else:
+            sent = socket.send_fds(self.sock, [data], [fd])
+            self.sock.sendall(data[sent:])
+        return frame_id
+
+    def receive(self, timeout=40):
+        """The next frame, as (id, type, message); TimeoutError, or EOFError when the worker is gone."""
+        deadline = time.monotonic() + timeout
+        while len(self.buffer) < 4 or len(self.buffer) < 4 + struct.unpack(">I", self.buffer[:4])[0]:
+            if not select.select([self.sock], [], [], max(0, deadline - time.monotonic()))[0]:
+                raise TimeoutError
+            try:
+                data = self.sock.recv(1 << 16)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                raise EOFError
+            self.buffer += data
+        length = struct.unpack(">I", self.buffer[:4])[0]
+        frame, self.buffer = self.buffer[4:4 + length], self.buffer[4 + length:]
+        frame_id, kind, _ = struct.unpack(">IHB", frame[:7])
+        reader = Reader(frame[7:])
+        message = reader.message(LAYOUTS[kind])
+        assert not reader.data, "trailing bytes"
+        return frame_id, kind, message
+
+    def wait(self, frame_id, timeout=40):
+        """The answer to this request as (type, message); signs for the worker meanwhile."""
+        while True:
+            got, kind, message = self.receive(timeout)
+            if kind == TLS_SIGN:
+                assert got >= 1 << 31
+                self.signed.append((message["scheme"], message["tbs"]))
+                answer = self.sign(message["scheme"], message["tbs"])
+                if isinstance(answer, bytes):
+                    self.send(DER, {"der": answer}, frame_id=got)
+                else:
+                    self.send(ERROR, {"code": answer[0], "message": answer[1]}, frame_id=got)
+            elif got == frame_id:
+                return kind, message
+            else:
+                self.unasked.append((got, kind, message))
+
+    def ask(self, kind, values=None, timeout=40):
+        """Sends a request and gives its answer as (type, message)."""
+        return self.wait(self.send(kind, values), timeout)
+
+    def connect(self, values, password=None, timeout=70):
+        """Connects, with the password through a pipe; gives (type, message)."""
+        fd = None
+        if password is not None:
+            fd, end = os.pipe()
+            os.write(end, password.encode())
+            os.close(end)
+        frame_id = self.send(CONNECT, values, fd)
+        if fd is not None:
+            os.close(fd)
+        return self.wait(frame_id, timeout)
