@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <termios.h>
@@ -24,17 +25,26 @@ static int tty_put(int tty, const char *text)
 	return write(tty, text, len) == (ssize_t)len ? 0 : SG_ERR_IO;
 }
 
+/* The signals that end the program come through nowhere but here, so none is missed before a read. */
+static int wait_readable(int tty, const sigset_t *open_mask)
+{
+	struct pollfd pfd = { .fd = tty, .events = POLLIN };
+
+	while (ppoll(&pfd, 1, NULL, open_mask) < 0)
+		if (errno != EINTR || signal_seen)
+			return SG_ERR_IO;
+	return 0;
+}
+
 /* Reads up to the end of the line; what does not fit is read and dropped. */
-static int read_line(int tty, struct sg_secret *secret)
+static int read_line(int tty, const sigset_t *open_mask, struct sg_secret *secret)
 {
 	int rc = 0;
-	char c;
+	char c = '\0';
 
 	for (;;) {
-		ssize_t n = read(tty, &c, 1);
+		ssize_t n = wait_readable(tty, open_mask) == 0 ? read(tty, &c, 1) : -1;
 
-		if (n < 0 && errno == EINTR && !signal_seen)
-			continue;
 		if (n < 0)
 			rc = SG_ERR_IO;
 		if (n <= 0 || c == '\n')
@@ -53,6 +63,7 @@ static int read_line(int tty, struct sg_secret *secret)
 int sg_tty_read_secret(const char *prompt, struct sg_secret *secret)
 {
 	struct sigaction note = { .sa_handler = note_signal }, old[ENDING_COUNT];
+	sigset_t ending, open_mask;
 	struct termios shown, hidden;
 	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	int rc = SG_ERR_IO;
@@ -61,6 +72,10 @@ int sg_tty_read_secret(const char *prompt, struct sg_secret *secret)
 		return SG_ERR_IO;
 	/* A signal must find the echo on again: it is noted, and raised anew once that is done. */
 	signal_seen = 0;
+	sigemptyset(&ending);
+	for (size_t i = 0; i < ENDING_COUNT; i++)
+		sigaddset(&ending, ending_signals[i]);
+	sigprocmask(SIG_BLOCK, &ending, &open_mask);
 	for (size_t i = 0; i < ENDING_COUNT; i++)
 		sigaction(ending_signals[i], &note, &old[i]);
 	if (tcgetattr(tty, &shown) == 0) {
@@ -70,13 +85,14 @@ int sg_tty_read_secret(const char *prompt, struct sg_secret *secret)
 		if (tcsetattr(tty, TCSAFLUSH, &hidden) == 0) {
 			rc = tty_put(tty, prompt);
 			if (rc == 0)
-				rc = read_line(tty, secret);
+				rc = read_line(tty, &open_mask, secret);
 			(void)tcsetattr(tty, TCSAFLUSH, &shown);
 			(void)tty_put(tty, "\n");
 		}
 	}
 	for (size_t i = 0; i < ENDING_COUNT; i++)
 		sigaction(ending_signals[i], &old[i], NULL);
+	sigprocmask(SIG_SETMASK, &open_mask, NULL);
 	close(tty);
 	if (signal_seen) {
 		sg_secret_clear(secret);
