@@ -37,7 +37,9 @@ static int is_good_rsa(EVP_PKEY *key)
 		return 0;
 	if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent) != 1)
 		return 0;
-	good = BN_num_bits(exponent) <= RSA_EXPONENT_BITS;
+	/* with an exponent of 1 anybody makes signatures */
+	good = BN_is_odd(exponent) && !BN_is_one(exponent) &&
+	    BN_num_bits(exponent) <= RSA_EXPONENT_BITS;
 	BN_free(exponent);
 	return good;
 }

@@ -213,6 +213,27 @@ static EVP_PKEY *rsa_public(int modulus_bits, int exponent_bits)
 	return key;
 }
 
+/* With an exponent of 1 the padded DigestInfo is its own signature. */
+static void an_exponent_of_one_judges_nothing(void **state)
+{
+	EVP_PKEY *key = rsa_public(1024, 1);
+	unsigned char padded[128];
+	struct sg_blob value = { padded, sizeof(padded) };
+	static const unsigned char prefix[] = { 0x00, 0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b,
+		0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14 };
+
+	memset(padded, 0xff, sizeof(padded));
+	padded[0] = 0;
+	padded[1] = 1;
+	memcpy(padded + 128 - 36, prefix, sizeof(prefix));
+	assert_int_equal(EVP_Digest(vector_subject.data, vector_subject.len, padded + 108, NULL,
+			     EVP_sha1(), NULL),
+	    1);
+	assert_int_equal(
+	    sg_verdict_check(key, "RSA-SHA1", &vector_subject, &value), SG_SIG_UNKNOWN_METHOD);
+	EVP_PKEY_free(key);
+}
+
 static void rsa_keys_outside_the_limits_judge_nothing(void **state)
 {
 	static const struct {
@@ -478,6 +499,7 @@ int main(void)
 		cmocka_unit_test(every_method_is_checked),
 		cmocka_unit_test(what_does_not_fit_is_an_unknown_method),
 		cmocka_unit_test(other_digest_infos_are_bad),
+		cmocka_unit_test(an_exponent_of_one_judges_nothing),
 		cmocka_unit_test(rsa_keys_outside_the_limits_judge_nothing),
 		cmocka_unit_test(the_documents_key_is_judged),
 		cmocka_unit_test(grades_say_what_carried),
