@@ -1,0 +1,282 @@
+#include "accounts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "call.h"
+#include "connect.h"
+#include "disco.h"
+#include "log.h"
+#include "text.h"
+#include "worker.h"
+#include "x509.h"
+
+struct sg_accounts {
+	struct sg_agent *agent;
+	TAILQ_HEAD(, sg_account) list;
+};
+
+static char *copy_text(const char *text)
+{
+	return text != NULL ? strdup(text) : NULL;
+}
+
+static void account_free(struct sg_account *account)
+{
+	sg_worker_free(account->worker);
+	sg_account_row_clear(&account->row);
+	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
+	free(account->last_error);
+	free(account);
+}
+
+struct sg_account *sg_account_ref(struct sg_account *account)
+{
+	account->refs++;
+	return account;
+}
+
+void sg_account_unref(struct sg_account *account)
+{
+	if (account != NULL && --account->refs == 0)
+		account_free(account);
+}
+
+/* Takes the row over, also on failure; puts the account in its place in the list. */
+static struct sg_account *account_new(struct sg_accounts *accounts, struct sg_account_row *row)
+{
+	struct sg_account *account = calloc(1, sizeof(*account));
+	struct sg_account *after;
+
+	if (account == NULL) {
+		sg_account_row_clear(row);
+		return NULL;
+	}
+	account->agent = accounts->agent;
+	account->refs = 1;
+	account->row = *row;
+	memset(row, 0, sizeof(*row));
+	if (sg_connect_worker_new(account) != 0) {
+		account_free(account);
+		return NULL;
+	}
+	TAILQ_FOREACH(after, &accounts->list, entry)
+	{
+		if (strcmp(after->row.jid, account->row.jid) > 0)
+			break;
+	}
+	if (after != NULL)
+		TAILQ_INSERT_BEFORE(after, account, entry);
+	else
+		TAILQ_INSERT_TAIL(&accounts->list, account, entry);
+	return account;
+}
+
+static int on_row(void *arg, struct sg_account_row *row)
+{
+	return account_new(arg, row) != NULL ? 0 : SG_ERR_NOMEM;
+}
+
+int sg_accounts_new(struct sg_agent *agent, struct sg_accounts **accounts)
+{
+	struct sg_accounts *made = calloc(1, sizeof(*made));
+	int err;
+
+	*accounts = NULL;
+	if (made == NULL)
+		return SG_ERR_NOMEM;
+	made->agent = agent;
+	TAILQ_INIT(&made->list);
+	err = sg_store_accounts(agent->store, on_row, made);
+	if (err != 0) {
+		sg_accounts_free(made);
+		return err;
+	}
+	*accounts = made;
+	return 0;
+}
+
+void sg_accounts_free(struct sg_accounts *accounts)
+{
+	struct sg_account *account;
+
+	if (accounts == NULL)
+		return;
+	while ((account = TAILQ_FIRST(&accounts->list)) != NULL) {
+		TAILQ_REMOVE(&accounts->list, account, entry);
+		sg_worker_free(account->worker);
+		account->worker = NULL;
+		sg_account_unref(account);
+	}
+	free(accounts);
+}
+
+struct sg_account *sg_accounts_first(struct sg_accounts *accounts)
+{
+	return TAILQ_FIRST(&accounts->list);
+}
+
+struct sg_account *sg_accounts_next(struct sg_account *account)
+{
+	return TAILQ_NEXT(account, entry);
+}
+
+struct sg_account *sg_accounts_get(struct sg_accounts *accounts, const char *jid)
+{
+	struct sg_account *account;
+
+	TAILQ_FOREACH(account, &accounts->list, entry)
+	{
+		if (strcmp(account->row.jid, jid) == 0)
+			return account;
+	}
+	return NULL;
+}
+
+int sg_accounts_add(
+    struct sg_accounts *accounts, struct sg_account_row *row, struct sg_account **account)
+{
+	int err = sg_accounts_get(accounts, row->jid) != NULL ? SG_ERR_ACCOUNT_EXISTS : 0;
+
+	*account = NULL;
+	if (err == 0)
+		err = sg_store_account_put(accounts->agent->store, row);
+	if (err != 0) {
+		sg_account_row_clear(row);
+		return err;
+	}
+	*account = account_new(accounts, row);
+	return *account != NULL ? 0 : SG_ERR_NOMEM;
+}
+
+static void on_removed_offline(void *arg, const struct sg_msg_error *error)
+{
+	sg_account_unref(arg);
+}
+
+int sg_accounts_remove(struct sg_account *account)
+{
+	int err = sg_store_account_delete(account->agent->store, account->row.jid);
+
+	if (err != 0)
+		return err;
+	TAILQ_REMOVE(&account->agent->accounts->list, account, entry);
+	account->removed = 1;
+	sg_account_go_offline(account, on_removed_offline, account);
+	return 0;
+}
+
+/* ---- its keys and certificates ---- */
+
+/* Puts other texts in two places of the row and stores it, or puts the old ones back. */
+static int store_changed(struct sg_account *account, char **key_slot, char **cert_slot,
+    const char *key, const char *sha256, uint32_t role, const struct sg_blob *der, const char *uri)
+{
+	char *old_key = *key_slot;
+	char *old_cert = *cert_slot;
+	int err = SG_ERR_NOMEM;
+
+	*key_slot = copy_text(key);
+	*cert_slot = copy_text(sha256);
+	if ((*key_slot != NULL) == (key != NULL) && (*cert_slot != NULL) == (sha256 != NULL))
+		err = der != NULL
+		    ? sg_store_account_certify(account->agent->store, &account->row, role, der, uri)
+		    : sg_store_account_put(account->agent->store, &account->row);
+	if (err != 0) {
+		free(*key_slot);
+		free(*cert_slot);
+		*key_slot = old_key;
+		*cert_slot = old_cert;
+		return err;
+	}
+	free(old_key);
+	free(old_cert);
+	return 0;
+}
+
+int sg_account_certify(struct sg_account *account, uint32_t role, const char *key_uri,
+    const struct sg_blob *der, const char *cert_uri)
+{
+	struct sg_account_row *row = &account->row;
+	char *sha256 = sg_x509_fingerprint(der, "sha256");
+	int err = SG_ERR_NOMEM;
+
+	if (account->removed)
+		err = SG_ERR_ACCOUNT_ABSENT;
+	else if (sha256 != NULL && role == SG_CERT_USER)
+		err = store_changed(account, &row->user_key, &row->user_certificate, key_uri,
+		    sha256, role, der, cert_uri);
+	else if (sha256 != NULL)
+		err = store_changed(
+		    account, &row->key, &row->certificate, key_uri, sha256, role, der, cert_uri);
+	free(sha256);
+	return err;
+}
+
+int sg_account_set_client(struct sg_account *account, const char *key_uri, const char *sha256)
+{
+	if (account->removed)
+		return SG_ERR_ACCOUNT_ABSENT;
+	return store_changed(account, &account->row.key, &account->row.certificate, key_uri, sha256,
+	    SG_CERT_CLIENT, NULL, NULL);
+}
+
+/* ---- steps ---- */
+
+int sg_call_take_account(struct sg_call *call, const char *parameter)
+{
+	const char *jid = sg_call_string(call, parameter);
+	char *bare = sg_jid_bare(jid);
+	struct sg_account *account = NULL;
+
+	if (bare == NULL || !sg_jid_is_account(bare)) {
+		sg_call_fail_with(
+		    call, SG_ERR_ARG, parameter, "\"%s\" is no JID of an account", jid);
+	} else {
+		account = sg_accounts_get(call->agent->accounts, bare);
+		if (account == NULL)
+			sg_call_fail_with(
+			    call, SG_ERR_ACCOUNT_ABSENT, bare, "there is no account %s", bare);
+		else
+			call->account = sg_account_ref(account);
+	}
+	free(bare);
+	return account != NULL;
+}
+
+void sg_call_go_online(struct sg_call *call, sg_verb_step_fn *next)
+{
+	call->next = next;
+	sg_account_go_online(
+	    call->account, &call->caller, call->password_fd, &call->pin, sg_call_continue, call);
+}
+
+void sg_call_ask_account(
+    struct sg_call *call, uint16_t type, const void *msg, sg_verb_answer_fn *next)
+{
+	struct sg_account *account = call->account;
+
+	if (account->state != SG_ACCOUNT_ONLINE)
+		sg_call_fail_with(
+		    call, SG_ERR_OFFLINE, account->row.jid, "%s is offline", account->row.jid);
+	else
+		sg_call_ask(call, account->worker, type, msg, SG_XMPP_SECONDS, next);
+}
+
+static void on_features(struct sg_call *call, void *answer)
+{
+	if (!sg_disco_has(answer, call->feature))
+		sg_call_fail_with(call, SG_ERR_FEATURE, call->feature,
+		    "the server of %s does not have %s", call->account->row.jid, call->feature);
+	else
+		call->next(call);
+}
+
+void sg_call_need_feature(struct sg_call *call, const char *feature, sg_verb_step_fn *next)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+
+	call->feature = feature;
+	call->next = next;
+	sg_call_ask_account(call, SG_MSG_XMPP_FEATURES, &nothing, on_features);
+}

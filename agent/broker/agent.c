@@ -1,0 +1,160 @@
+#include "agent.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "accounts.h"
+#include "log.h"
+#include "login.h"
+#include "reaper.h"
+#include "server.h"
+#include "store.h"
+#include "tokens.h"
+#include "worker.h"
+
+static void on_stop(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct sg_agent *agent = arg;
+
+	sg_log(SG_LOG_INFO, "stopping");
+	event_base_loopbreak(agent->base);
+}
+
+/* Tells the service manager, if there is one, that clients may come (sd_notify(3)). */
+static void notify_ready(void)
+{
+	static const char ready[] = "READY=1";
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t len = path != NULL ? strlen(path) : 0;
+	socklen_t address_len;
+	int sock;
+
+	if (len < 2 || len >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
+		return;
+	memcpy(address.sun_path, path, len);
+	if (path[0] == '@')
+		address.sun_path[0] = '\0';
+	address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0 ||
+	    sendto(sock, ready, sizeof(ready) - 1, MSG_NOSIGNAL, (struct sockaddr *)&address,
+		address_len) < 0)
+		sg_log(SG_LOG_WARN, "the service manager could not be told: %s", strerror(errno));
+	if (sock >= 0)
+		close(sock);
+	unsetenv("NOTIFY_SOCKET");
+}
+
+static int open_store(struct sg_agent *agent)
+{
+	char *folder = sg_config_user_path("XDG_STATE_HOME", ".local/state", "signet");
+	char *file = NULL;
+	int err = SG_ERR_NOMEM;
+
+	if (folder == NULL)
+		return SG_ERR_NOMEM;
+	err = sg_config_private_folder(folder);
+	if (err == 0 && asprintf(&file, "%s/agent.db", folder) < 0) {
+		file = NULL;
+		err = SG_ERR_NOMEM;
+	}
+	if (err == 0)
+		err = sg_store_open(file, &agent->store);
+	free(file);
+	free(folder);
+	return err;
+}
+
+/* Ends all workers, which ends all calls, and waits for their processes. */
+static void stop_workers(struct sg_agent *agent)
+{
+	agent->stopping = 1;
+	if (agent->accounts != NULL) {
+		for (struct sg_account *account = sg_accounts_first(agent->accounts);
+		     account != NULL; account = sg_accounts_next(account))
+			sg_worker_stop(account->worker, SG_ERR_WORKER);
+	}
+	if (agent->tokens != NULL) {
+		for (size_t i = 0; i < sg_tokens_module_count(agent->tokens); i++)
+			sg_worker_stop(sg_tokens_module(agent->tokens, i)->worker, SG_ERR_WORKER);
+	}
+	if (agent->reaper != NULL)
+		sg_reaper_drain(agent->reaper);
+	/* What fails at once because we are stopping is told from the loop, and may ask once more. */
+	if (agent->base != NULL) {
+		for (int i = 0; i < 16; i++)
+			(void)event_base_loop(agent->base, EVLOOP_NONBLOCK);
+	}
+}
+
+static void agent_clear(struct sg_agent *agent)
+{
+	sg_server_free(agent->server);
+	stop_workers(agent);
+	sg_accounts_free(agent->accounts);
+	sg_logins_free(agent->logins);
+	sg_tokens_free(agent->tokens);
+	sg_store_close(agent->store);
+	sg_reaper_free(agent->reaper);
+	sg_config_clear(&agent->config);
+}
+
+static int agent_init(struct sg_agent *agent, const char *config_path, const char *socket_path)
+{
+	int err = sg_config_read(&agent->config, config_path);
+
+	if (err != 0)
+		return err;
+	err = open_store(agent);
+	if (err == 0)
+		err = sg_reaper_new(agent->base, &agent->reaper);
+	if (err == 0)
+		err = sg_logins_new(&agent->logins);
+	if (err == 0)
+		err = sg_tokens_new(agent, &agent->tokens);
+	if (err == 0)
+		err = sg_accounts_new(agent, &agent->accounts);
+	if (err == 0)
+		err = sg_server_new(agent, socket_path, &agent->server);
+	return err;
+}
+
+int sg_agent_run(const char *config_path, const char *socket_path)
+{
+	static const int stops[] = { SIGTERM, SIGINT };
+	struct sg_agent agent = { .base = event_base_new() };
+	struct event *events[2] = { NULL, NULL };
+	int err = SG_ERR_NOMEM;
+
+	if (agent.base == NULL)
+		return SG_ERR_NOMEM;
+	for (size_t i = 0; i < 2; i++) {
+		events[i] = evsignal_new(agent.base, stops[i], on_stop, &agent);
+		if (events[i] == NULL || evsignal_add(events[i], NULL) != 0)
+			goto out;
+	}
+	err = agent_init(&agent, config_path, socket_path);
+	if (err == 0) {
+		notify_ready();
+		if (event_base_dispatch(agent.base) < 0)
+			err = SG_ERR_INTERNAL;
+	}
+	agent_clear(&agent);
+out:
+	for (size_t i = 0; i < 2; i++) {
+		if (events[i] != NULL)
+			event_free(events[i]);
+	}
+	event_base_free(agent.base);
+	if (err != 0)
+		sg_log(SG_LOG_ERROR, "not started: %s", sg_err_text(err));
+	return err;
+}

@@ -1,0 +1,37 @@
+/*
+ * The agent as a whole: what its parts share, its start and its end.
+ */
+#ifndef SG_BROKER_AGENT_H
+#define SG_BROKER_AGENT_H
+
+#include <event2/event.h>
+
+#include "config.h"
+#include "error.h"
+
+struct sg_accounts;
+struct sg_logins;
+struct sg_reaper;
+struct sg_server;
+struct sg_store;
+struct sg_tokens;
+
+struct sg_agent {
+	struct event_base *base;
+	struct sg_config config;
+	struct sg_reaper *reaper;
+	struct sg_store *store;
+	struct sg_tokens *tokens;
+	struct sg_logins *logins;
+	struct sg_accounts *accounts;
+	struct sg_server *server;
+	int stopping; /* no worker is started any more */
+};
+
+/*
+ * Runs the agent until SIGTERM or SIGINT. config_path and socket_path may be NULL for the usual
+ * places. Gives 0 after a clean stop, or the error that kept it from starting, already logged.
+ */
+SG_MUST_USE int sg_agent_run(const char *config_path, const char *socket_path);
+
+#endif

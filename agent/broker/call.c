@@ -1,0 +1,279 @@
+#include "call.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "accounts.h"
+#include "conn.h"
+#include "json.h"
+#include "log.h"
+
+#define API_PREFIX "org.signet.Agent."
+
+void sg_call_free(struct sg_call *call)
+{
+	if (call == NULL)
+		return;
+	if (call->state_free != NULL)
+		call->state_free(call->state);
+	for (size_t i = 0; i < call->fd_count; i++) {
+		if (call->fds[i] >= 0)
+			close(call->fds[i]);
+	}
+	if (call->password_fd >= 0)
+		close(call->password_fd);
+	sg_pin_clear(&call->pin);
+	sg_token_ref_clear(&call->token);
+	sg_key_ref_clear(&call->key);
+	sg_account_unref(call->account);
+	json_decref(call->parameters);
+	sg_buf_clear(&call->out);
+	free(call->name);
+	free(call->caller.exe);
+	free(call->caller.purpose);
+	free(call);
+}
+
+const char *sg_call_string(const struct sg_call *call, const char *name)
+{
+	return json_string_value(json_object_get(call->parameters, name));
+}
+
+char *sg_call_text(const struct sg_call *call, const char *name)
+{
+	union {
+		const char *in;
+		char *out;
+	} text = { .in =
+		       sg_call_string(call, name) }; /* messages are only read when they are sent */
+
+	return text.out;
+}
+
+int sg_call_flag(const struct sg_call *call, const char *name)
+{
+	return json_is_true(json_object_get(call->parameters, name));
+}
+
+json_int_t sg_call_int(const struct sg_call *call, const char *name, json_int_t absent)
+{
+	const json_t *value = json_object_get(call->parameters, name);
+
+	return json_is_integer(value) ? json_integer_value(value) : absent;
+}
+
+/* ---- replies ---- */
+
+/* Puts a message with its NUL into the call's output; 0 when it cannot be one. */
+static int put_message(struct sg_call *call, json_t *message)
+{
+	size_t len = json_dumpb(message, NULL, 0, JSON_COMPACT);
+	char *room;
+
+	if (message == NULL || len == 0 || len >= SG_API_MESSAGE_MAX)
+		return 0;
+	room = malloc(len + 1);
+	if (room == NULL)
+		return 0;
+	json_dumpb(message, room, len, JSON_COMPACT);
+	room[len] = '\0';
+	sg_buf_put(&call->out, room, len + 1);
+	free(room);
+	return 1;
+}
+
+static void put_error(struct sg_call *call, const char *name, json_t *parameters)
+{
+	json_t *message = json_pack("{s:s, s:o}", "error", name, "parameters",
+	    parameters != NULL ? parameters : json_object());
+
+	if (!put_message(call, message))
+		sg_log(SG_LOG_ERROR, "an error reply could not be made");
+	json_decref(message);
+}
+
+static void finish(struct sg_call *call)
+{
+	call->done = 1;
+	if (call->conn != NULL)
+		sg_conn_call_done(call->conn, call);
+	else
+		sg_call_free(call);
+}
+
+/* Makes the error's reply without ending the call. */
+static void fail_quietly(struct sg_call *call, const struct sg_msg_error *error)
+{
+	int code = sg_failure_code(error);
+	char name[64];
+
+	sg_log(SG_LOG_INFO, "%s: %s: %s", call->name != NULL ? call->name : "a call",
+	    sg_err_name(code), error->message != NULL ? error->message : sg_err_text(code));
+	if (call->oneway)
+		return;
+	snprintf(name, sizeof(name), API_PREFIX "%s", sg_err_name(code));
+	put_error(call, name, sg_json_error(error));
+}
+
+void sg_call_reply(struct sg_call *call, json_t *parameters)
+{
+	json_t *message = NULL;
+	struct sg_msg_error error = { 0 };
+
+	if (call->oneway) {
+		json_decref(parameters);
+		finish(call);
+		return;
+	}
+	if (parameters != NULL)
+		message = json_pack("{s:o}", "parameters", parameters);
+	if (message == NULL)
+		sg_msg_error_set(&error, SG_ERR_INTERNAL, NULL, "the reply could not be made");
+	else if (!put_message(call, message))
+		sg_msg_error_set(
+		    &error, SG_ERR_LIMIT, NULL, "the reply is longer than a message may be");
+	if (error.code != 0)
+		fail_quietly(call, &error);
+	sg_failure_clear(&error);
+	json_decref(message);
+	finish(call);
+}
+
+void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error)
+{
+	if (call->undo != NULL)
+		call->undo(call, error);
+	fail_quietly(call, error);
+	finish(call);
+}
+
+void sg_call_fail_with(struct sg_call *call, int code, const char *subject, const char *format, ...)
+{
+	struct sg_msg_error error = { 0 };
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	sg_msg_error_set(&error, code, subject, "%s", text);
+	sg_call_fail(call, &error);
+	sg_failure_clear(&error);
+}
+
+void sg_call_fail_varlink(
+    struct sg_call *call, const char *error, const char *field, const char *value)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "org.varlink.service.%s", error);
+	sg_log(SG_LOG_INFO, "%s: %s: %s", call->name != NULL ? call->name : "a call", error, value);
+	if (!call->oneway)
+		put_error(call, name, json_pack("{s:o}", field, sg_json_text(value)));
+	finish(call);
+}
+
+void sg_call_progress(struct sg_call *call, json_t *parameters)
+{
+	json_t *message = json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1);
+
+	if (call->more && !call->oneway && message != NULL && put_message(call, message) &&
+	    call->conn != NULL)
+		sg_conn_call_progress(call->conn, call);
+	json_decref(message);
+}
+
+/* ---- steps ---- */
+
+void sg_call_continue(void *arg, const struct sg_msg_error *error)
+{
+	struct sg_call *call = arg;
+
+	if (error != NULL)
+		sg_call_fail(call, error);
+	else
+		call->next(call);
+}
+
+static void on_token(void *arg, const struct sg_msg_error *error, struct sg_token_ref *token)
+{
+	struct sg_call *call = arg;
+
+	if (error == NULL) {
+		sg_token_ref_clear(&call->token);
+		call->token = *token;
+		memset(token, 0, sizeof(*token));
+	}
+	sg_call_continue(call, error);
+}
+
+void sg_call_find_token(struct sg_call *call, const char *selector, sg_verb_fn *next)
+{
+	call->next = next;
+	sg_tokens_find(call->agent->tokens, selector, on_token, call);
+}
+
+void sg_call_unlock_token(struct sg_call *call, sg_verb_fn *next)
+{
+	const char *uri = call->token.tokens.tokens[0].uri;
+
+	call->next = next;
+	sg_login_unlock(call->agent, &call->caller, call->token.module, uri != NULL ? uri : "",
+	    &call->pin, 0, sg_call_continue, call);
+}
+
+static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
+{
+	struct sg_call *call = arg;
+
+	if (error == NULL) {
+		sg_key_ref_clear(&call->key);
+		call->key = *key;
+		memset(key, 0, sizeof(*key));
+	}
+	sg_call_continue(call, error);
+}
+
+void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *next)
+{
+	call->next = next;
+	sg_tokens_find_key(call->agent->tokens, &call->caller, selector, on_key, call);
+}
+
+void sg_call_find_key_unlocked(struct sg_call *call, const char *selector, sg_verb_fn *next)
+{
+	call->next = next;
+	sg_login_find_key(call->agent, &call->caller, selector, &call->pin, on_key, call);
+}
+
+struct ask {
+	struct sg_call *call;
+	sg_call_answer_fn *next;
+};
+
+static void on_answer(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct ask ask = *(struct ask *)arg;
+
+	free(arg);
+	if (error != NULL)
+		sg_call_fail(ask.call, error);
+	else
+		ask.next(ask.call, answer);
+}
+
+void sg_call_ask(struct sg_call *call, struct sg_worker *worker, uint16_t type, const void *msg,
+    int seconds, sg_call_answer_fn *next)
+{
+	struct ask *ask = malloc(sizeof(*ask));
+
+	if (ask == NULL) {
+		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		return;
+	}
+	*ask = (struct ask){ call, next };
+	sg_worker_request(worker, type, msg, -1, seconds, on_answer, ask);
+}

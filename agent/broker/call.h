@@ -1,0 +1,102 @@
+/*
+ * One API call, from its parameters to its reply.
+ */
+#ifndef SG_BROKER_CALL_H
+#define SG_BROKER_CALL_H
+
+#include <sys/queue.h>
+
+#include <jansson.h>
+
+#include "agent.h"
+#include "client.h"
+#include "failure.h"
+#include "login.h"
+#include "tokens.h"
+
+#define SG_CALL_STRING_MAX 8192 /* bytes of a string parameter */
+#define SG_CALL_NAMES_MAX  1000 /* strings in a list parameter */
+
+struct sg_account;
+struct sg_conn;
+struct sg_call;
+struct sg_method;
+
+/* A step of a verb; the verb itself is the first. */
+typedef void sg_verb_fn(struct sg_call *call);
+
+struct sg_call {
+	TAILQ_ENTRY(sg_call) entry;
+	struct sg_agent *agent;
+	struct sg_conn *conn; /* NULL when the client has gone; the call still runs to its end */
+	const struct sg_method *method; /* NULL when there is none: only fails */
+	char *name;			/* as the client wrote it */
+	json_t *parameters;
+	int more;
+	int oneway;
+
+	struct sg_buf out; /* replies that wait for their turn */
+	int done;
+
+	struct sg_caller caller; /* purpose is the method's name */
+	int fds[SG_API_FDS_MAX]; /* claimed from the connection */
+	size_t fd_count;
+	struct sg_pin pin;
+	int password_fd; /* -1: none */
+
+	/* What the steps of a verb hand on to each other; freed with the call. */
+	struct sg_account *account;
+	struct sg_token_ref token;
+	struct sg_key_ref key;
+	const char *feature; /* of the server, that is being looked for */
+	void *state;
+	void (*state_free)(void *state);
+	sg_verb_fn *next; /* the step that follows what the call waits for */
+	/* What to do before the call fails, or NULL. It may not finish the call. */
+	void (*undo)(struct sg_call *call, const struct sg_msg_error *error);
+};
+
+void sg_call_free(struct sg_call *call);
+
+/* Parameters that the method table has checked; NULL or the default when absent. */
+const char *sg_call_string(const struct sg_call *call, const char *name);
+/* The same for a message's field, which is not const. Valid as long as the call. */
+char *sg_call_text(const struct sg_call *call, const char *name);
+int sg_call_flag(const struct sg_call *call, const char *name);
+json_int_t sg_call_int(const struct sg_call *call, const char *name, json_int_t absent);
+
+/*
+ * The ends of a call; it may be freed when they return. parameters is taken over; NULL (no memory, or
+ * a text that is not UTF-8) and a reply over SG_API_MESSAGE_MAX become an error.
+ */
+void sg_call_reply(struct sg_call *call, json_t *parameters);
+void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error);
+void sg_call_fail_with(struct sg_call *call, int code, const char *subject, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* An error of org.varlink.service, with its one field. */
+void sg_call_fail_varlink(
+    struct sg_call *call, const char *error, const char *field, const char *value);
+
+/* A reply before the last one, when the client asked for more; parameters is taken over. */
+void sg_call_progress(struct sg_call *call, json_t *parameters);
+
+/*
+ * Steps: each of these does its part, then calls the next step; on failure the call fails and no
+ * further step is taken.
+ */
+void sg_call_find_token(struct sg_call *call, const char *selector, sg_verb_fn *next);
+void sg_call_unlock_token(struct sg_call *call, sg_verb_fn *next); /* call->token */
+void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *next);
+void sg_call_find_key_unlocked(struct sg_call *call, const char *selector, sg_verb_fn *next);
+
+/* Asks a worker; the answer is given to a step of its own kind. */
+typedef void sg_call_answer_fn(struct sg_call *call, void *answer);
+void sg_call_ask(struct sg_call *call, struct sg_worker *worker, uint16_t type, const void *msg,
+    int seconds, sg_call_answer_fn *next);
+
+/* For callbacks of others whose arg is the call: fails it when there is an error, else goes on with
+ * call->next. */
+void sg_call_continue(void *call, const struct sg_msg_error *error);
+
+#endif

@@ -1,0 +1,266 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "log.h"
+
+#define SG_CONFIG_ITEMS_MAX 64 /* modules, and tokens */
+#define SG_PINENTRY_DEFAULT "/usr/bin/pinentry"
+
+static int is_absolute(const char *path)
+{
+	return path != NULL && path[0] == '/';
+}
+
+/* Replaces an owned string. */
+static int set_string(char **slot, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (copy == NULL)
+		return 0;
+	free(*slot);
+	*slot = copy;
+	return 1;
+}
+
+static struct sg_config_module *module_get(struct sg_config *config, const char *name)
+{
+	struct sg_config_module *modules;
+
+	for (size_t i = 0; i < config->module_count; i++) {
+		if (strcmp(config->modules[i].name, name) == 0)
+			return &config->modules[i];
+	}
+	if (config->module_count >= SG_CONFIG_ITEMS_MAX)
+		return NULL;
+	modules = reallocarray(config->modules, config->module_count + 1, sizeof(*modules));
+	if (modules == NULL)
+		return NULL;
+	config->modules = modules;
+	modules += config->module_count;
+	*modules = (struct sg_config_module){ .name = strdup(name) };
+	if (modules->name == NULL)
+		return NULL;
+	config->module_count++;
+	return modules;
+}
+
+static struct sg_config_token *token_get(struct sg_config *config, const char *name)
+{
+	static const char by_serial[] = "serial:";
+	struct sg_config_token token = { NULL, NULL, NULL };
+	struct sg_config_token *tokens;
+
+	if (strncmp(name, by_serial, sizeof(by_serial) - 1) == 0)
+		token.serial = strdup(name + sizeof(by_serial) - 1);
+	else
+		token.label = strdup(name);
+	if ((token.serial == NULL && token.label == NULL) ||
+	    config->token_count >= SG_CONFIG_ITEMS_MAX)
+		goto fail;
+	tokens = reallocarray(config->tokens, config->token_count + 1, sizeof(*tokens));
+	if (tokens == NULL)
+		goto fail;
+	config->tokens = tokens;
+	tokens[config->token_count] = token;
+	return &tokens[config->token_count++];
+fail:
+	free(token.serial);
+	free(token.label);
+	return NULL;
+}
+
+static int agent_setting(struct sg_config *config, const char *name, const char *value)
+{
+	if (strcmp(name, "pinentry") == 0)
+		return is_absolute(value) && set_string(&config->pinentry, value);
+	if (strcmp(name, "module-dirs") == 0)
+		return is_absolute(value) && set_string(&config->module_dirs, value);
+	return 0;
+}
+
+/* "path = system" stands for the modules that p11-kit is configured for. */
+static int module_setting(
+    struct sg_config *config, const char *module_name, const char *name, const char *value)
+{
+	struct sg_config_module *module;
+
+	if (module_name[0] == '\0' || strcmp(name, "path") != 0)
+		return 0;
+	if (strcmp(value, "system") != 0 && !is_absolute(value))
+		return 0;
+	module = module_get(config, module_name);
+	if (module == NULL)
+		return 0;
+	return strcmp(value, "system") == 0 || set_string(&module->path, value);
+}
+
+static int token_setting(
+    struct sg_config *config, const char *token_name, const char *name, const char *value)
+{
+	static const char by_file[] = "file:";
+	struct sg_config_token *token;
+
+	if (token_name[0] == '\0' || strcmp(name, "pin-source") != 0)
+		return 0;
+	if (strncmp(value, by_file, sizeof(by_file) - 1) != 0)
+		return 0;
+	value += sizeof(by_file) - 1;
+	if (!is_absolute(value))
+		return 0;
+	token = token_get(config, token_name);
+	return token != NULL && set_string(&token->pin_file, value);
+}
+
+/* The part of a section's name behind its kind, or NULL when it is of another kind. */
+static const char *section_of(const char *section, const char *kind)
+{
+	size_t len = strlen(kind);
+
+	if (strncmp(section, kind, len) != 0 || section[len] != ' ')
+		return NULL;
+	return section + len + strspn(section + len, " ");
+}
+
+static int setting(void *arg, const char *section, const char *name, const char *value, int line)
+{
+	struct sg_config *config = arg;
+	const char *part;
+
+	(void)line;
+	if (strcmp(section, "agent") == 0)
+		return agent_setting(config, name, value);
+	if ((part = section_of(section, "module")) != NULL)
+		return module_setting(config, part, name, value);
+	if ((part = section_of(section, "token")) != NULL)
+		return token_setting(config, part, name, value);
+	return 0;
+}
+
+int sg_config_read(struct sg_config *config, const char *path)
+{
+	char *own_path = NULL;
+	int err;
+
+	*config = (struct sg_config){ .modules = NULL };
+	if (path == NULL) {
+		own_path = sg_config_user_path("XDG_CONFIG_HOME", ".config", "signet/signet.conf");
+		if (own_path == NULL) {
+			err = SG_ERR_NOMEM;
+			goto out;
+		}
+	}
+	err = sg_conf_read(path != NULL ? path : own_path, path == NULL, setting, config);
+	if (err != 0)
+		goto out;
+	err = SG_ERR_NOMEM;
+	if (config->pinentry == NULL && !set_string(&config->pinentry, SG_PINENTRY_DEFAULT))
+		goto out;
+	if (config->module_count == 0 && module_get(config, "system") == NULL)
+		goto out;
+	err = 0;
+out:
+	if (err == SG_ERR_NOMEM)
+		sg_log(SG_LOG_ERROR, "no memory for the configuration");
+	free(own_path);
+	return err;
+}
+
+void sg_config_clear(struct sg_config *config)
+{
+	for (size_t i = 0; i < config->module_count; i++) {
+		free(config->modules[i].name);
+		free(config->modules[i].path);
+	}
+	for (size_t i = 0; i < config->token_count; i++) {
+		free(config->tokens[i].label);
+		free(config->tokens[i].serial);
+		free(config->tokens[i].pin_file);
+	}
+	free(config->modules);
+	free(config->tokens);
+	free(config->module_dirs);
+	free(config->pinentry);
+	*config = (struct sg_config){ .modules = NULL };
+}
+
+const char *sg_config_pin_file(
+    const struct sg_config *config, const char *label, const char *serial)
+{
+	const char *by_label = NULL;
+
+	for (size_t i = 0; i < config->token_count; i++) {
+		const struct sg_config_token *token = &config->tokens[i];
+
+		if (token->serial != NULL && serial != NULL && strcmp(token->serial, serial) == 0)
+			return token->pin_file;
+		if (token->label != NULL && label != NULL && strcmp(token->label, label) == 0)
+			by_label = token->pin_file;
+	}
+	return by_label;
+}
+
+char *sg_config_user_path(const char *variable, const char *fallback, const char *tail)
+{
+	const char *base = getenv(variable);
+	const char *home = getenv("HOME");
+	char *path = NULL;
+
+	/* The XDG specification: a relative path is to be ignored. */
+	if (is_absolute(base))
+		return asprintf(&path, "%s/%s", base, tail) < 0 ? NULL : path;
+	if (!is_absolute(home)) {
+		const struct passwd *user = getpwuid(geteuid());
+
+		home = user != NULL ? user->pw_dir : NULL;
+	}
+	if (!is_absolute(home))
+		return NULL;
+	return asprintf(&path, "%s/%s/%s", home, fallback, tail) < 0 ? NULL : path;
+}
+
+static int make_parents(char *path)
+{
+	for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		int failed;
+
+		*slash = '\0';
+		failed = mkdir(path, 0700) != 0 && errno != EEXIST;
+		*slash = '/';
+		if (failed)
+			return SG_ERR_IO;
+	}
+	return 0;
+}
+
+int sg_config_private_folder(const char *path)
+{
+	char *copy = strdup(path);
+	struct stat st;
+	int err = copy == NULL ? SG_ERR_NOMEM : make_parents(copy);
+
+	free(copy);
+	if (err != 0 || (mkdir(path, 0700) != 0 && errno != EEXIST)) {
+		sg_log(SG_LOG_ERROR, "the folder %s cannot be made: %s", path, strerror(errno));
+		return err != 0 ? err : SG_ERR_IO;
+	}
+	if (lstat(path, &st) != 0) {
+		sg_log(SG_LOG_ERROR, "the folder %s cannot be read: %s", path, strerror(errno));
+		return SG_ERR_IO;
+	}
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
+		sg_log(SG_LOG_ERROR,
+		    "%s is not a folder of our own that is closed to others (mode 0700)", path);
+		return SG_ERR_DENIED;
+	}
+	return 0;
+}

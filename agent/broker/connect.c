@@ -1,0 +1,413 @@
+#include "connect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "text.h"
+#include "worker.h"
+
+#define DISCONNECT_SECONDS 5
+
+struct waiter {
+	TAILQ_ENTRY(waiter) entry;
+	sg_done_fn *fn;
+	void *arg;
+};
+TAILQ_HEAD(waiter_list, waiter);
+
+/* One connection that is being made. It holds a reference to the account. */
+struct sg_connect {
+	struct sg_account *account;
+	struct sg_caller caller; /* of the call that began it, its purpose the login */
+	int password_fd;	 /* the call's, or -1 */
+	const struct sg_pin *pin;
+	struct sg_key_ref key; /* for EXTERNAL, once it is found and unlocked */
+	unsigned signatures;
+	int cancelled;
+	struct waiter_list waiters;
+};
+
+/* An account's connection that is being ended. */
+struct leave {
+	struct sg_account *account;
+	struct waiter_list waiters;
+};
+
+static void waiter_add(struct waiter_list *list, sg_done_fn *fn, void *arg)
+{
+	struct waiter *waiter = malloc(sizeof(*waiter));
+
+	if (waiter == NULL)
+		abort(); /* the caller would wait for ever */
+	waiter->fn = fn;
+	waiter->arg = arg;
+	TAILQ_INSERT_TAIL(list, waiter, entry);
+}
+
+static void waiters_call(struct waiter_list *list, const struct sg_msg_error *error)
+{
+	struct waiter *waiter;
+
+	while ((waiter = TAILQ_FIRST(list)) != NULL) {
+		TAILQ_REMOVE(list, waiter, entry);
+		waiter->fn(waiter->arg, error);
+		free(waiter);
+	}
+}
+
+static void set_last_error(struct sg_account *account, const struct sg_msg_error *error)
+{
+	free(account->last_error);
+	account->last_error = NULL;
+	if (error == NULL)
+		return;
+	account->last_error =
+	    strdup(error->message != NULL ? error->message : sg_err_text(sg_failure_code(error)));
+}
+
+/* The connection is over, for whatever reason; its process goes too. */
+static void account_down(struct sg_account *account, const struct sg_msg_error *error)
+{
+	account->state = SG_ACCOUNT_OFFLINE;
+	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
+	set_last_error(account, error);
+	sg_worker_stop(account->worker, SG_ERR_OFFLINE);
+}
+
+/* ---- connecting ---- */
+
+static void connect_finish(struct sg_connect *connect, const struct sg_msg_error *error)
+{
+	struct sg_account *account = connect->account;
+
+	account->connect = NULL;
+	if (error != NULL) {
+		sg_log(SG_LOG_INFO, "%s: no connection: %s", account->row.jid,
+		    error->message != NULL ? error->message : sg_err_text(sg_failure_code(error)));
+		account_down(account, error);
+	}
+	waiters_call(&connect->waiters, error);
+	sg_key_ref_clear(&connect->key);
+	free(connect->caller.exe);
+	free(connect->caller.purpose);
+	free(connect);
+	sg_account_unref(account);
+}
+
+static void connect_fail(struct sg_connect *connect, int code, const char *message)
+{
+	struct sg_msg_error error = { 0 };
+
+	sg_msg_error_set(&error, code, connect->account->row.jid, "%s", message);
+	connect_finish(connect, &error);
+	sg_failure_clear(&error);
+}
+
+/* Whether the server has bound the account that was asked for. */
+static int is_own_jid(const struct sg_account *account, const char *bound)
+{
+	char *bare = bound != NULL ? sg_jid_bare(bound) : NULL;
+	int own = bare != NULL && strcmp(bare, account->row.jid) == 0;
+
+	free(bare);
+	return own;
+}
+
+static void on_connected(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct sg_connect *connect = arg;
+	struct sg_account *account = connect->account;
+	struct sg_msg_xmpp_online *online = answer;
+
+	if (error != NULL) {
+		connect_finish(connect, error);
+	} else if (connect->cancelled) {
+		connect_fail(connect, SG_ERR_OFFLINE, "the connection was ended by another call");
+	} else if (!is_own_jid(account, online->jid)) {
+		connect_fail(connect, SG_ERR_AUTH, "the server bound another account than this");
+	} else {
+		account->online = *online;
+		memset(online, 0, sizeof(*online));
+		account->state = SG_ACCOUNT_ONLINE;
+		set_last_error(account, NULL);
+		sg_log(SG_LOG_INFO, "%s is online: %s, %s", account->row.jid,
+		    account->online.mechanism != NULL ? account->online.mechanism : "?",
+		    account->online.tls_version != NULL ? account->online.tls_version : "?");
+		connect_finish(connect, NULL);
+	}
+}
+
+static void connect_send(struct sg_connect *connect, const struct sg_blob *certificate)
+{
+	const struct sg_account_row *row = &connect->account->row;
+	struct sg_msg_xmpp_connect msg = {
+		.jid = row->jid,
+		.host = row->host,
+		.port = row->port,
+		.tls_mode = row->tls_mode,
+		.cafile = row->cafile,
+	};
+	int password_fd = connect->password_fd;
+
+	if (certificate != NULL) {
+		msg.certificate = *certificate;
+		msg.key_abilities = sg_key_ref_info(&connect->key)->abilities;
+		password_fd = -1;
+	}
+	sg_worker_request(connect->account->worker, SG_MSG_XMPP_CONNECT, &msg, password_fd,
+	    SG_CONNECT_SECONDS, on_connected, connect);
+}
+
+static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
+{
+	struct sg_connect *connect = arg;
+	struct sg_account *account = connect->account;
+	struct sg_cert_row cert;
+	int err;
+
+	if (error != NULL) {
+		connect_finish(connect, error);
+		return;
+	}
+	if (connect->cancelled) {
+		connect_fail(connect, SG_ERR_OFFLINE, "the connection was ended by another call");
+		return;
+	}
+	err = account->row.certificate == NULL
+	    ? SG_ERR_KEY_ABSENT
+	    : sg_store_cert_get(
+		  account->agent->store, account->row.jid, account->row.certificate, &cert);
+	if (err != 0) {
+		connect_fail(connect, err == SG_ERR_KEY_ABSENT ? SG_ERR_PASSWORD_NEEDED : err,
+		    "the account's certificate is not in the store");
+		return;
+	}
+	connect->key = *key;
+	memset(key, 0, sizeof(*key));
+	connect_send(connect, &cert.der);
+	sg_cert_row_clear(&cert);
+}
+
+static void connect_begin(struct sg_connect *connect)
+{
+	const struct sg_account_row *row = &connect->account->row;
+
+	if (connect->password_fd >= 0)
+		connect_send(connect, NULL);
+	else if (row->key == NULL || row->certificate == NULL)
+		connect_fail(connect, SG_ERR_PASSWORD_NEEDED,
+		    "the account has no certificate yet and its password is needed");
+	else
+		sg_login_find_key(connect->account->agent, &connect->caller, row->key, connect->pin,
+		    on_key, connect);
+}
+
+static struct sg_connect *connect_new(struct sg_account *account, const struct sg_caller *caller,
+    int password_fd, const struct sg_pin *pin)
+{
+	struct sg_connect *connect = calloc(1, sizeof(*connect));
+
+	if (connect == NULL)
+		abort(); /* the caller would wait for ever */
+	connect->account = sg_account_ref(account);
+	connect->caller.uid = caller->uid;
+	connect->caller.pid = caller->pid;
+	connect->caller.exe = caller->exe != NULL ? strdup(caller->exe) : NULL;
+	if (asprintf(&connect->caller.purpose, "tls-login %s", account->row.jid) < 0)
+		connect->caller.purpose = NULL;
+	connect->password_fd = password_fd;
+	connect->pin = pin;
+	TAILQ_INIT(&connect->waiters);
+	return connect;
+}
+
+void sg_account_go_online(struct sg_account *account, const struct sg_caller *caller,
+    int password_fd, const struct sg_pin *pin, sg_done_fn *fn, void *arg)
+{
+	struct sg_msg_error error = { 0 };
+
+	if (account->removed) {
+		sg_msg_error_set(
+		    &error, SG_ERR_ACCOUNT_ABSENT, account->row.jid, "the account was removed");
+		fn(arg, &error);
+		sg_failure_clear(&error);
+		return;
+	}
+	if (account->state == SG_ACCOUNT_ONLINE) {
+		fn(arg, NULL);
+		return;
+	}
+	if (account->connect != NULL) {
+		waiter_add(&account->connect->waiters, fn, arg);
+		return;
+	}
+	account->connect = connect_new(account, caller, password_fd, pin);
+	account->state = SG_ACCOUNT_CONNECTING;
+	waiter_add(&account->connect->waiters, fn, arg);
+	if (account->leave == NULL) /* else it begins when the old connection has ended */
+		connect_begin(account->connect);
+}
+
+/* ---- leaving ---- */
+
+static void on_left(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct leave *leave = arg;
+	struct sg_account *account = leave->account;
+
+	account->leave = NULL;
+	sg_worker_stop(account->worker, SG_ERR_OFFLINE);
+	waiters_call(&leave->waiters, NULL);
+	free(leave);
+	if (account->connect != NULL)
+		connect_begin(account->connect);
+	sg_account_unref(account);
+}
+
+void sg_account_go_offline(struct sg_account *account, sg_done_fn *fn, void *arg)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+	struct leave *leave;
+
+	if (account->connect != NULL) {
+		struct sg_connect *connect = account->connect;
+
+		/* While it waits for a token it cannot be ended: it ends itself when that answers. */
+		connect->cancelled = 1;
+		if (account->leave == NULL && sg_worker_pid(account->worker) != 0)
+			sg_worker_stop(account->worker, SG_ERR_OFFLINE);
+	}
+	if (account->leave != NULL) {
+		waiter_add(&account->leave->waiters, fn, arg);
+		return;
+	}
+	if (account->state != SG_ACCOUNT_ONLINE) {
+		fn(arg, NULL);
+		return;
+	}
+	leave = calloc(1, sizeof(*leave));
+	if (leave == NULL)
+		abort(); /* the caller would wait for ever */
+	leave->account = sg_account_ref(account);
+	TAILQ_INIT(&leave->waiters);
+	waiter_add(&leave->waiters, fn, arg);
+	account->leave = leave;
+	account->state = SG_ACCOUNT_OFFLINE;
+	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
+	sg_worker_request(account->worker, SG_MSG_XMPP_DISCONNECT, &nothing, -1, DISCONNECT_SECONDS,
+	    on_left, leave);
+}
+
+/* ---- what the worker sends unasked ---- */
+
+/* A signature that the token makes for a handshake. */
+struct tls_signature {
+	struct sg_account *account;
+	unsigned process; /* of the worker that asked: another one did not */
+	uint32_t id;
+};
+
+static void on_signature(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct tls_signature *signature = arg;
+	struct sg_account *account = signature->account;
+
+	if (account->worker != NULL && sg_worker_starts(account->worker) == signature->process) {
+		if (error != NULL)
+			sg_worker_answer(account->worker, signature->id, SG_MSG_ERROR, error);
+		else
+			sg_worker_answer(account->worker, signature->id, SG_MSG_DER, answer);
+	}
+	sg_account_unref(account);
+	free(signature);
+}
+
+static void refuse_signature(struct sg_account *account, uint32_t id)
+{
+	struct sg_msg_error error = { 0 };
+
+	sg_log(SG_LOG_WARN, "%s: a TLS signature was asked for out of turn: refused",
+	    account->row.jid);
+	sg_msg_error_set(
+	    &error, SG_ERR_DENIED, account->row.jid, "no login with the account's key is going on");
+	sg_worker_answer(account->worker, id, SG_MSG_ERROR, &error);
+	sg_failure_clear(&error);
+}
+
+/* Key and caller are those of the connection, whatever the worker may have put there. */
+static void sign_for_tls(
+    struct sg_account *account, uint32_t id, const struct sg_msg_tls_sign *asked)
+{
+	struct sg_connect *connect = account->connect;
+	struct tls_signature *signature;
+	struct sg_msg_tls_sign msg;
+
+	if (connect == NULL || connect->key.module == NULL || connect->cancelled ||
+	    ++connect->signatures > SG_CONNECT_SIGNATURES_MAX) {
+		refuse_signature(account, id);
+		return;
+	}
+	signature = malloc(sizeof(*signature));
+	if (signature == NULL)
+		abort(); /* the handshake would wait for ever */
+	*signature = (struct tls_signature){ sg_account_ref(account),
+		sg_worker_starts(account->worker), id };
+	msg = (struct sg_msg_tls_sign){
+		.caller = connect->caller,
+		.key = sg_key_ref_info(&connect->key)->uri,
+		.scheme = asked->scheme,
+		.tbs = asked->tbs,
+	};
+	sg_worker_request(connect->key.module->worker, SG_MSG_TLS_SIGN, &msg, -1, SG_TOKEN_SECONDS,
+	    on_signature, signature);
+}
+
+static void on_event(void *arg, const struct sg_frame *frame)
+{
+	struct sg_account *account = arg;
+
+	if (frame->type == SG_MSG_XMPP_TLS_SIGN && frame->id != 0) {
+		sign_for_tls(account, frame->id, frame->msg);
+	} else if (frame->type == SG_MSG_XMPP_OFFLINE && frame->id == 0) {
+		if (account->state != SG_ACCOUNT_ONLINE)
+			return; /* the request that runs is answered by itself */
+		sg_log(SG_LOG_INFO, "%s is offline", account->row.jid);
+		account_down(account, frame->msg);
+	} else {
+		sg_log(SG_LOG_WARN, "%s: signet-xmpp sent what nobody knows", account->row.jid);
+		account_down(account, NULL);
+	}
+}
+
+static void on_ended(void *arg)
+{
+	struct sg_account *account = arg;
+	struct sg_msg_error error = { 0 };
+
+	if (account->state != SG_ACCOUNT_ONLINE)
+		return; /* the end was wanted, or a request that ran has told it */
+	sg_msg_error_set(&error, SG_ERR_WORKER, account->row.jid, "signet-xmpp ended");
+	account->state = SG_ACCOUNT_OFFLINE;
+	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
+	set_last_error(account, &error);
+	sg_failure_clear(&error);
+}
+
+int sg_connect_worker_new(struct sg_account *account)
+{
+	static char name[] = "signet-xmpp";
+	static char *const argv[] = { name, NULL };
+	const struct sg_worker_spec spec = {
+		.program = "signet-xmpp",
+		.kind = "xmpp",
+		.subject = account->row.jid,
+		.argv = argv,
+		.event = on_event,
+		.ended = on_ended,
+		.arg = account,
+	};
+
+	return sg_worker_new(account->agent, &spec, &account->worker);
+}

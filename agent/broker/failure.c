@@ -1,0 +1,47 @@
+#include "failure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static char *copy_text(const char *text)
+{
+	return text != NULL ? strdup(text) : NULL;
+}
+
+int sg_failure_code(const struct sg_msg_error *error)
+{
+	if (error->code == 0 || error->code > 1000)
+		return SG_ERR_INTERNAL;
+	return -(int)error->code;
+}
+
+void sg_failure_add_candidate(struct sg_msg_error *error, const char *candidate)
+{
+	char **candidates =
+	    reallocarray(error->candidates, error->candidate_count + 1, sizeof(*candidates));
+
+	if (candidates == NULL)
+		return;
+	error->candidates = candidates;
+	candidates[error->candidate_count] = strdup(candidate != NULL ? candidate : "");
+	if (candidates[error->candidate_count] != NULL)
+		error->candidate_count++;
+}
+
+void sg_failure_copy(struct sg_msg_error *copy, const struct sg_msg_error *error)
+{
+	*copy = (struct sg_msg_error){
+		.code = error->code,
+		.message = copy_text(error->message),
+		.subject = copy_text(error->subject),
+		.condition = copy_text(error->condition),
+		.tries_left = error->tries_left,
+	};
+	for (uint32_t i = 0; i < error->candidate_count; i++)
+		sg_failure_add_candidate(copy, error->candidates[i]);
+}
+
+void sg_failure_clear(struct sg_msg_error *error)
+{
+	sg_msg_clear(SG_MSG_ERROR, error);
+}

@@ -1,0 +1,362 @@
+#include "json.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/asn1.h>
+#include <openssl/bio.h>
+#include <openssl/x509.h>
+
+#include "accounts.h"
+#include "failure.h"
+#include "keyinfo.h"
+#include "text.h"
+#include "verdict.h"
+#include "worker.h"
+#include "x509.h"
+#include "xml.h"
+
+json_t *sg_json_text(const char *text)
+{
+	json_t *string;
+	char *clean;
+
+	if (text == NULL)
+		return json_null();
+	string = json_string(text);
+	if (string != NULL)
+		return string;
+	clean = strdup(text);
+	for (char *p = clean; p != NULL && *p != '\0'; p++) {
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	}
+	string = clean != NULL ? json_string(clean) : NULL;
+	free(clean);
+	return string;
+}
+
+json_t *sg_json_text_or_empty(const char *text)
+{
+	return sg_json_text(text != NULL ? text : "");
+}
+
+static json_t *texts(char *const *list, uint32_t count)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < count; i++)
+		json_array_append_new(array, sg_json_text_or_empty(list[i]));
+	return array;
+}
+
+/* Takes over the allocated text. */
+static json_t *owned_text(char *text)
+{
+	json_t *string = sg_json_text(text);
+
+	free(text);
+	return string;
+}
+
+static json_t *base64(const struct sg_blob *blob)
+{
+	char *text = sg_base64_encode(blob->data, blob->len);
+
+	return text != NULL ? owned_text(text) : NULL;
+}
+
+json_t *sg_json_error(const struct sg_msg_error *error)
+{
+	int code = sg_failure_code(error);
+	const char *advice = sg_err_advice(code);
+	json_t *object = json_object();
+
+	json_object_set_new(object, "message",
+	    sg_json_text(error->message != NULL ? error->message : sg_err_text(code)));
+	json_object_set_new(
+	    object, "advice", advice[0] != '\0' ? json_string(advice) : json_null());
+	/* The fields beyond these two stand in the interface by the error's name. */
+	if (strcmp(sg_err_name(code), "Internal") != 0)
+		json_object_set_new(object, "subject", sg_json_text(error->subject));
+	switch (code) {
+	case SG_ERR_PIN_WRONG:
+		json_object_set_new(object, "tries_left",
+		    error->tries_left != SG_TRIES_UNKNOWN ? json_integer(error->tries_left)
+							  : json_null());
+		break;
+	case SG_ERR_TOKEN_AMBIGUOUS:
+	case SG_ERR_KEY_AMBIGUOUS:
+		json_object_set_new(
+		    object, "candidates", texts(error->candidates, error->candidate_count));
+		break;
+	case SG_ERR_STANZA:
+		json_object_set_new(object, "condition", sg_json_text(error->condition));
+		break;
+	default:
+		break;
+	}
+	return object;
+}
+
+/* ---- tokens and keys ---- */
+
+static const char *pin_state(uint32_t flags)
+{
+	if ((flags & SG_TOKEN_PIN_SET) == 0)
+		return "unset";
+	if ((flags & SG_TOKEN_PIN_LOCKED) != 0)
+		return "locked";
+	if ((flags & SG_TOKEN_PIN_FINAL) != 0)
+		return "final";
+	return (flags & SG_TOKEN_PIN_LOW) != 0 ? "low" : "ok";
+}
+
+json_t *sg_json_token(const struct sg_token_info *token, const char *module)
+{
+	int unlocked = (token->flags & SG_TOKEN_UNLOCKED) != 0 ||
+	    (token->flags & SG_TOKEN_LOGIN_REQUIRED) == 0;
+
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:s, s:b}", "uri",
+	    sg_json_text_or_empty(token->uri), "label", sg_json_text_or_empty(token->label),
+	    "serial", sg_json_text_or_empty(token->serial), "manufacturer",
+	    sg_json_text_or_empty(token->manufacturer), "model",
+	    sg_json_text_or_empty(token->model), "slot", sg_json_text_or_empty(token->slot),
+	    "module", module, "unlocked", unlocked, "pin", pin_state(token->flags), "read_only",
+	    (token->flags & SG_TOKEN_READ_ONLY) != 0);
+}
+
+static json_t *abilities(uint32_t flags)
+{
+	static const struct {
+		uint32_t flag;
+		const char *name;
+	} names[] = {
+		{ SG_KEY_RSA_PKCS1, "rsa-pkcs1" },
+		{ SG_KEY_RSA_PKCS1_SHA1, "rsa-pkcs1-sha1" },
+		{ SG_KEY_RSA_PKCS1_SHA256, "rsa-pkcs1-sha256" },
+		{ SG_KEY_RSA_PSS, "rsa-pss" },
+		{ SG_KEY_ECDSA, "ecdsa" },
+		{ SG_KEY_LOCAL, "local" },
+	};
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if ((flags & names[i].flag) != 0)
+			json_array_append_new(array, json_string(names[i].name));
+	}
+	return array;
+}
+
+/* Whether the certificate holds this public key. */
+static int holds_key(const struct sg_blob *der, const struct sg_blob *spki)
+{
+	struct sg_blob own = { NULL, 0 };
+	X509 *cert = NULL;
+	int holds = 0;
+
+	if (spki->len > 0 && sg_x509_cert_parse(der, &cert) == 0 &&
+	    sg_x509_spki(X509_get0_pubkey(cert), &own) == 0)
+		holds = sg_blob_eq(&own, spki);
+	sg_blob_clear(&own);
+	X509_free(cert);
+	return holds;
+}
+
+json_t *sg_json_key(const struct sg_key_info *key, const struct sg_msg_objects *certs)
+{
+	json_t *uris = json_array();
+
+	for (uint32_t i = 0; i < certs->cert_count; i++) {
+		if (holds_key(&certs->certs[i].der, &key->spki))
+			json_array_append_new(uris, sg_json_text_or_empty(certs->certs[i].uri));
+	}
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:o}", "uri",
+	    sg_json_text_or_empty(key->uri), "label", sg_json_text_or_empty(key->label), "id",
+	    owned_text(sg_hex_encode(key->id.data, key->id.len)), "token",
+	    sg_json_text_or_empty(key->token_uri), "algorithm",
+	    sg_json_text_or_empty(key->algorithm), "public_key", base64(&key->spki), "sensitive",
+	    (key->abilities & SG_KEY_SENSITIVE) != 0, "extractable",
+	    (key->abilities & SG_KEY_EXTRACTABLE) != 0, "always_authenticate",
+	    (key->abilities & SG_KEY_ALWAYS_AUTH) != 0, "abilities", abilities(key->abilities),
+	    "certificates", uris);
+}
+
+/* ---- certificates ---- */
+
+static json_t *name_text(const X509_NAME *name)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *data = NULL;
+	char *copy = NULL;
+	long len;
+
+	if (bio != NULL &&
+	    X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0) {
+		len = BIO_get_mem_data(bio, &data);
+		copy = strndup(len > 0 ? data : "", len > 0 ? (size_t)len : 0);
+	}
+	BIO_free(bio);
+	return copy != NULL ? owned_text(copy) : json_string("");
+}
+
+static json_t *time_text(const ASN1_TIME *when)
+{
+	struct tm tm = { 0 };
+	char text[32];
+
+	if (when == NULL || ASN1_TIME_to_tm(when, &tm) != 1 ||
+	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return json_string("");
+	return json_string(text);
+}
+
+static json_t *cert_jids(X509 *cert)
+{
+	json_t *array = json_array();
+	char **jids = NULL;
+
+	if (sg_x509_cert_jids(cert, &jids, NULL) == 0) {
+		for (size_t i = 0; jids != NULL && jids[i] != NULL; i++)
+			json_array_append_new(array, sg_json_text(jids[i]));
+	}
+	sg_strv_free(jids);
+	return array;
+}
+
+json_t *sg_json_certificate(const struct sg_blob *der, const char *uri)
+{
+	X509 *cert = NULL;
+	json_t *object;
+
+	if (sg_x509_cert_parse(der, &cert) != 0)
+		return json_null();
+	object = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+	    owned_text(sg_x509_fingerprint(der, "sha1")), "sha256",
+	    owned_text(sg_x509_fingerprint(der, "sha256")), "subject",
+	    name_text(X509_get_subject_name(cert)), "issuer", name_text(X509_get_issuer_name(cert)),
+	    "jids", cert_jids(cert), "not_before", time_text(X509_get0_notBefore(cert)),
+	    "not_after", time_text(X509_get0_notAfter(cert)), "uri", sg_json_text(uri), "der",
+	    base64(der));
+	X509_free(cert);
+	return object;
+}
+
+json_t *sg_json_issued(const struct sg_ccm2_cert *cert, int own)
+{
+	const char *used = "at";
+	json_t *last_used;
+
+	if (cert->last_used == NULL)
+		used = "never";
+	else if (cert->last_used[0] == '\0')
+		used = "unknown";
+	last_used = strcmp(used, "at") == 0 ? sg_json_text(cert->last_used) : json_null();
+	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:b}", "name",
+	    sg_json_text_or_empty(cert->name), "certificate", sg_json_certificate(&cert->der, NULL),
+	    "used", used, "last_used", last_used, "users", texts(cert->users, cert->user_count),
+	    "own", own);
+}
+
+/* ---- accounts and workers ---- */
+
+json_t *sg_json_account(const struct sg_account *account)
+{
+	static const char *const states[] = {
+		[SG_ACCOUNT_OFFLINE] = "offline",
+		[SG_ACCOUNT_CONNECTING] = "connecting",
+		[SG_ACCOUNT_ONLINE] = "online",
+	};
+	const struct sg_account_row *row = &account->row;
+
+	return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "jid",
+	    sg_json_text(row->jid), "host", sg_json_text(row->host), "port",
+	    row->port != 0 ? json_integer(row->port) : json_null(), "tls",
+	    row->tls_mode == SG_TLS_DIRECT ? "direct" : "starttls", "cafile",
+	    sg_json_text(row->cafile), "key", sg_json_text(row->key), "certificate",
+	    sg_json_text(row->certificate), "user_key", sg_json_text(row->user_key), "state",
+	    states[account->state], "bound_jid", sg_json_text(account->online.jid), "mechanism",
+	    sg_json_text(account->online.mechanism), "tls_version",
+	    sg_json_text(account->online.tls_version), "last_error",
+	    sg_json_text(account->last_error));
+}
+
+json_t *sg_json_worker(const struct sg_worker *worker)
+{
+	pid_t pid = sg_worker_pid(worker);
+
+	return json_pack("{s:s, s:o, s:o, s:s, s:i}", "kind", sg_worker_kind(worker), "subject",
+	    sg_json_text(sg_worker_subject(worker)), "pid",
+	    pid != 0 ? json_integer(pid) : json_null(), "state", pid != 0 ? "running" : "stopped",
+	    "restarts", (int)sg_worker_deaths(worker));
+}
+
+/* ---- public keys ---- */
+
+static json_t *signatures(const struct sg_keyinfo *keyinfo, const struct sg_verdict *verdict)
+{
+	static const char *const verdicts[] = {
+		[SG_SIG_GOOD] = "good",
+		[SG_SIG_BAD] = "bad",
+		[SG_SIG_UNKNOWN_METHOD] = "unknown_method",
+		[SG_SIG_UNKNOWN_ISSUER] = "unknown_issuer",
+		[SG_SIG_SELF] = "self",
+	};
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < keyinfo->signature_count; i++) {
+		const struct sg_signature *signature = &keyinfo->signatures[i];
+
+		json_array_append_new(array,
+		    json_pack("{s:o, s:o, s:o, s:s}", "issuer",
+			sg_json_text_or_empty(signature->issuer), "issuer_jid",
+			sg_json_text(signature->issuer_jid), "method",
+			sg_json_text(signature->method), "verdict",
+			verdicts[verdict->signatures[i]]));
+	}
+	return array;
+}
+
+/* The keyinfo as text: as it came, or as we make it. */
+static json_t *keyinfo_text(const struct sg_keyinfo *keyinfo)
+{
+	struct sg_xml *element = NULL;
+	json_t *text = NULL;
+
+	if (keyinfo->xml != NULL)
+		return sg_json_text(keyinfo->xml);
+	if (sg_keyinfo_encode(keyinfo, &element) == 0)
+		text = owned_text(sg_xml_to_string(element));
+	sg_xml_free(element);
+	return text;
+}
+
+json_t *sg_json_public_key(
+    const struct sg_keyinfo *keyinfo, const struct sg_keyinfo *issuers, size_t issuer_count)
+{
+	static const char *const kinds[] = { "reference", "x509", "pgp" };
+	static const char *const grades[] = {
+		[SG_GRADE_NONE] = "none",
+		[SG_GRADE_SHA1] = "sha1",
+		[SG_GRADE_SHA256] = "sha256",
+		[SG_GRADE_BAD] = "bad",
+	};
+	struct sg_verdict verdict = { 0 };
+	X509 *cert = NULL;
+	json_t *object = NULL;
+
+	if (keyinfo->kind > SG_KEYINFO_PGP ||
+	    sg_verdict_judge(keyinfo, issuers, issuer_count, time(NULL), &verdict) != 0)
+		return NULL;
+	if (keyinfo->kind == SG_KEYINFO_X509 && sg_x509_cert_parse(&keyinfo->data, &cert) != 0)
+		cert = NULL;
+	object = json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:o}", "name",
+	    sg_json_text_or_empty(keyinfo->name), "kind", kinds[keyinfo->kind], "jids",
+	    cert != NULL ? cert_jids(cert) : json_array(), "keyinfo", keyinfo_text(keyinfo),
+	    "grade", grades[verdict.grade], "expired", verdict.expired, "signatures",
+	    signatures(keyinfo, &verdict));
+	X509_free(cert);
+	sg_verdict_clear(&verdict);
+	return object;
+}

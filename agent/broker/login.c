@@ -1,0 +1,430 @@
+#include "login.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "pinentry.h"
+#include "reaper.h"
+#include "store.h"
+#include "uri.h"
+
+#define PINENTRY_GRACE_MS 500
+
+struct waiter {
+	TAILQ_ENTRY(waiter) entry;
+	const struct sg_caller *caller;
+	const struct sg_pin *pin;
+	int by_hand;
+	sg_done_fn *fn;
+	void *arg;
+};
+
+/* One login that runs. The first waiter is the one whose PIN is used. */
+struct login {
+	TAILQ_ENTRY(login) entry;
+	struct sg_agent *agent;
+	struct sg_module *module;
+	char *token_uri;
+	char *serial;
+	pid_t pinentry;	 /* 0: none */
+	int from_config; /* the PIN came from the configuration's pin-source */
+	int made;	 /* the token was locked, and took the PIN */
+	TAILQ_HEAD(, waiter) waiters;
+};
+
+struct sg_logins {
+	TAILQ_HEAD(, login) running;
+};
+
+void sg_pin_init(struct sg_pin *pin)
+{
+	*pin = (struct sg_pin){ .fd = -1 };
+}
+
+void sg_pin_clear(struct sg_pin *pin)
+{
+	if (pin->fd >= 0)
+		close(pin->fd);
+	for (uint32_t i = 0; i < pin->option_count; i++)
+		free(pin->options[i]);
+	free(pin->display);
+	sg_pin_init(pin);
+}
+
+int sg_logins_new(struct sg_logins **logins)
+{
+	*logins = calloc(1, sizeof(**logins));
+	if (*logins == NULL)
+		return SG_ERR_NOMEM;
+	TAILQ_INIT(&(*logins)->running);
+	return 0;
+}
+
+static void login_free(struct login *login)
+{
+	struct waiter *waiter;
+
+	while ((waiter = TAILQ_FIRST(&login->waiters)) != NULL) {
+		TAILQ_REMOVE(&login->waiters, waiter, entry);
+		free(waiter);
+	}
+	free(login->token_uri);
+	free(login->serial);
+	free(login);
+}
+
+void sg_logins_free(struct sg_logins *logins)
+{
+	struct login *login;
+
+	if (logins == NULL)
+		return;
+	while ((login = TAILQ_FIRST(&logins->running)) != NULL) {
+		TAILQ_REMOVE(&logins->running, login, entry);
+		login_free(login);
+	}
+	free(logins);
+}
+
+/* ---- its end ---- */
+
+/* A waiter that brought a PIN is not answered by another's lack of one: it makes its own login. */
+static int wants_own_login(const struct waiter *waiter, const struct sg_msg_error *error)
+{
+	return error != NULL && sg_failure_code(error) == SG_ERR_PIN_NEEDED &&
+	    (waiter->pin->fd >= 0 || waiter->pin->pinentry);
+}
+
+static void login_finish(struct login *login, const struct sg_msg_error *error)
+{
+	struct sg_agent *agent = login->agent;
+	struct waiter *waiter;
+	int first = 1;
+
+	TAILQ_REMOVE(&agent->logins->running, login, entry);
+	if (login->pinentry > 0)
+		sg_reaper_add(agent->reaper, login->pinentry, PINENTRY_GRACE_MS);
+	while ((waiter = TAILQ_FIRST(&login->waiters)) != NULL) {
+		TAILQ_REMOVE(&login->waiters, waiter, entry);
+		if (login->made && waiter->by_hand &&
+		    sg_store_pin_clear(agent->store, login->serial) != 0)
+			sg_log(SG_LOG_WARN, "the state of a pin-source could not be stored");
+		if (!first && wants_own_login(waiter, error))
+			sg_login_unlock(agent, waiter->caller, login->module, login->token_uri,
+			    waiter->pin, waiter->by_hand, waiter->fn, waiter->arg);
+		else
+			waiter->fn(waiter->arg, error);
+		free(waiter);
+		first = 0;
+	}
+	login_free(login);
+}
+
+static void login_fail(struct login *login, int code, const char *format, const char *detail)
+{
+	struct sg_msg_error error = { 0 };
+
+	sg_msg_error_set(&error, code, login->token_uri, "%s%s", format, detail);
+	login_finish(login, &error);
+	sg_failure_clear(&error);
+}
+
+/* ---- the PIN that the configuration names ---- */
+
+static int open_pin_file(const char *path, struct stat *st)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, st) != 0) {
+		sg_log(SG_LOG_WARN, "pin-source %s cannot be opened: %s", path, strerror(errno));
+	} else if (!S_ISREG(st->st_mode) || (st->st_uid != geteuid() && st->st_uid != 0) ||
+	    (st->st_mode & 077) != 0) {
+		sg_log(SG_LOG_WARN,
+		    "pin-source %s is not a file that only its owner, who is us or "
+		    "root, may read (mode 0600)",
+		    path);
+	} else {
+		return fd;
+	}
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/*
+ * Whether the file may be tried on this token; it is noted as tried in the same breath, before it is:
+ * whatever happens then, it is not tried a second time. The note goes when the login succeeds.
+ */
+static int may_try_pin_file(struct login *login, const char *path, const struct stat *st)
+{
+	const struct sg_pin_note note = {
+		.path = path,
+		.inode = (int64_t)st->st_ino,
+		.mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+	};
+	int tried;
+
+	if (sg_store_pin_tried(login->agent->store, login->serial, &note, &tried) != 0)
+		return 0;
+	return !tried && sg_store_pin_put(login->agent->store, login->serial, &note) == 0;
+}
+
+/* Gives a descriptor, or -1 when the login has failed with the reason. */
+static int pin_from_config(struct login *login, const struct sg_token_info *token)
+{
+	const char *path = sg_config_pin_file(&login->agent->config, token->label, token->serial);
+	struct stat st;
+	int fd;
+
+	if (path == NULL) {
+		login_fail(login, SG_ERR_PIN_NEEDED, sg_err_text(SG_ERR_PIN_NEEDED), "");
+		return -1;
+	}
+	if ((token->flags & SG_TOKEN_PIN_FINAL) != 0) {
+		login_fail(login, SG_ERR_PIN_NEEDED,
+		    "the next wrong PIN locks the token, so a person must unlock it; "
+		    "not tried: pin-source ",
+		    path);
+		return -1;
+	}
+	fd = open_pin_file(path, &st);
+	if (fd < 0) {
+		login_fail(
+		    login, SG_ERR_PIN_NEEDED, "the configured pin-source cannot be used: ", path);
+		return -1;
+	}
+	if (!may_try_pin_file(login, path, &st)) {
+		close(fd);
+		login_fail(login, SG_ERR_PIN_NEEDED,
+		    "the configured pin-source failed before and is not tried again until it "
+		    "changes or the token is unlocked by hand: ",
+		    path);
+		return -1;
+	}
+	return fd;
+}
+
+/* ---- the login ---- */
+
+static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct login *login = arg;
+
+	login->made = error == NULL;
+	/* A token that was gone did not see the PIN. */
+	if (login->from_config && (login->made || sg_failure_code(error) == SG_ERR_TOKEN_ABSENT) &&
+	    sg_store_pin_clear(login->agent->store, login->serial) != 0)
+		sg_log(SG_LOG_WARN, "the state of a pin-source could not be stored");
+	if (error != NULL)
+		sg_log(SG_LOG_INFO, "login to %s failed: %s", login->token_uri,
+		    sg_err_name(sg_failure_code(error)));
+	login_finish(login, error);
+}
+
+static void login_send(struct login *login, const struct sg_token_info *token)
+{
+	const struct waiter *first = TAILQ_FIRST(&login->waiters);
+	const struct sg_pin *pin = first->pin;
+	struct sg_msg_token_login msg = { .caller = *first->caller, .token = login->token_uri };
+	int seconds = SG_TOKEN_SECONDS;
+	int own_fd = -1;
+	char *options[SG_PIN_OPTIONS_MAX];
+
+	if (pin->pinentry) {
+		int err = sg_pinentry_start(
+		    login->agent->config.pinentry, pin->display, &login->pinentry, &own_fd);
+
+		if (err != 0) {
+			login_fail(login, err,
+			    "no pinentry could be started: ", login->agent->config.pinentry);
+			return;
+		}
+		memcpy(options, pin->options, sizeof(options));
+		msg.source = SG_PIN_PINENTRY;
+		msg.options = options;
+		msg.option_count = pin->option_count;
+		seconds = SG_PINENTRY_SECONDS;
+	} else if (pin->fd < 0) {
+		own_fd = pin_from_config(login, token);
+		if (own_fd < 0)
+			return;
+		login->from_config = 1;
+	}
+	sg_worker_request(login->module->worker, SG_MSG_TOKEN_LOGIN, &msg,
+	    own_fd >= 0 ? own_fd : pin->fd, seconds, on_login, login);
+	if (own_fd >= 0)
+		close(own_fd);
+}
+
+static const struct sg_token_info *token_by_uri(const struct sg_msg_tokens *tokens, const char *uri)
+{
+	for (uint32_t i = 0; i < tokens->token_count; i++) {
+		if (tokens->tokens[i].uri != NULL && strcmp(tokens->tokens[i].uri, uri) == 0)
+			return &tokens->tokens[i];
+	}
+	return NULL;
+}
+
+static void on_tokens(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct login *login = arg;
+	const struct sg_token_info *token;
+
+	if (error != NULL) {
+		login_finish(login, error);
+		return;
+	}
+	token = token_by_uri(answer, login->token_uri);
+	if (token == NULL) {
+		login_fail(login, SG_ERR_TOKEN_ABSENT, "the token is gone: ", login->token_uri);
+		return;
+	}
+	login->serial = strdup(token->serial != NULL ? token->serial : "");
+	if (login->serial == NULL)
+		login_fail(login, SG_ERR_NOMEM, sg_err_text(SG_ERR_NOMEM), "");
+	else if ((token->flags & SG_TOKEN_UNLOCKED) != 0 ||
+	    (token->flags & SG_TOKEN_LOGIN_REQUIRED) == 0)
+		login_finish(login, NULL);
+	else
+		login_send(login, token);
+}
+
+static struct login *login_running(
+    const struct sg_logins *logins, const struct sg_module *module, const char *token_uri)
+{
+	struct login *login;
+
+	TAILQ_FOREACH(login, &logins->running, entry)
+	{
+		if (login->module == module && strcmp(login->token_uri, token_uri) == 0)
+			return login;
+	}
+	return NULL;
+}
+
+void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
+    struct sg_module *module, const char *token_uri, const struct sg_pin *pin, int by_hand,
+    sg_done_fn *fn, void *arg)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+	struct login *login = login_running(agent->logins, module, token_uri);
+	struct waiter *waiter = calloc(1, sizeof(*waiter));
+	int joins = login != NULL;
+
+	if (waiter == NULL)
+		abort(); /* the caller would wait for ever */
+	*waiter = (struct waiter){
+		.caller = caller, .pin = pin, .by_hand = by_hand, .fn = fn, .arg = arg
+	};
+	if (!joins) {
+		login = calloc(1, sizeof(*login));
+		if (login == NULL || (login->token_uri = strdup(token_uri)) == NULL)
+			abort();
+		login->agent = agent;
+		login->module = module;
+		TAILQ_INIT(&login->waiters);
+		TAILQ_INSERT_TAIL(&agent->logins->running, login, entry);
+	}
+	TAILQ_INSERT_TAIL(&login->waiters, waiter, entry);
+	if (!joins)
+		sg_worker_request(module->worker, SG_MSG_TOKEN_LIST, &nothing, -1, SG_TOKEN_SECONDS,
+		    on_tokens, login);
+}
+
+/* ---- a key, unlocked ---- */
+
+struct key_search {
+	struct sg_agent *agent;
+	const struct sg_caller *caller;
+	char *selector;
+	const struct sg_pin *pin;
+	struct sg_key_ref key;
+	struct sg_msg_error absent; /* what the first look said */
+	int second_look;
+	sg_key_fn *fn;
+	void *arg;
+};
+
+static void key_search_finish(struct key_search *search, const struct sg_msg_error *error)
+{
+	search->fn(search->arg, error, error == NULL ? &search->key : NULL);
+	sg_key_ref_clear(&search->key);
+	sg_failure_clear(&search->absent);
+	free(search->selector);
+	free(search);
+}
+
+static void on_key_unlocked(void *arg, const struct sg_msg_error *error)
+{
+	key_search_finish(arg, error);
+}
+
+static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key);
+
+static void on_hiding_token_unlocked(void *arg, const struct sg_msg_error *error)
+{
+	struct key_search *search = arg;
+
+	if (error != NULL) {
+		key_search_finish(search, error);
+		return;
+	}
+	search->second_look = 1;
+	sg_tokens_find_key(search->agent->tokens, search->caller, search->selector, on_key, search);
+}
+
+static void on_hiding_token(void *arg, const struct sg_msg_error *error, struct sg_token_ref *token)
+{
+	struct key_search *search = arg;
+	const struct sg_token_info *info = error == NULL ? &token->tokens.tokens[0] : NULL;
+
+	if (info == NULL || info->uri == NULL || (info->flags & SG_TOKEN_UNLOCKED) != 0 ||
+	    (info->flags & SG_TOKEN_LOGIN_REQUIRED) == 0)
+		key_search_finish(search, &search->absent);
+	else
+		sg_login_unlock(search->agent, search->caller, token->module, info->uri,
+		    search->pin, 0, on_hiding_token_unlocked, search);
+}
+
+static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
+{
+	struct key_search *search = arg;
+	const char *token_uri;
+
+	if (error != NULL && sg_failure_code(error) == SG_ERR_KEY_ABSENT && !search->second_look &&
+	    sg_uri_is_uri(search->selector)) {
+		sg_failure_copy(&search->absent, error);
+		sg_tokens_find(search->agent->tokens, search->selector, on_hiding_token, search);
+		return;
+	}
+	if (error != NULL) {
+		key_search_finish(search, error);
+		return;
+	}
+	search->key = *key;
+	memset(key, 0, sizeof(*key));
+	token_uri = sg_key_ref_info(&search->key)->token_uri;
+	sg_login_unlock(search->agent, search->caller, search->key.module,
+	    token_uri != NULL ? token_uri : "", search->pin, 0, on_key_unlocked, search);
+}
+
+void sg_login_find_key(struct sg_agent *agent, const struct sg_caller *caller, const char *selector,
+    const struct sg_pin *pin, sg_key_fn *fn, void *arg)
+{
+	struct key_search *search = calloc(1, sizeof(*search));
+
+	if (search == NULL || (search->selector = strdup(selector)) == NULL)
+		abort(); /* the caller would wait for ever */
+	search->agent = agent;
+	search->caller = caller;
+	search->pin = pin;
+	search->fn = fn;
+	search->arg = arg;
+	sg_tokens_find_key(agent->tokens, caller, search->selector, on_key, search);
+}

@@ -1,0 +1,45 @@
+/*
+ * Unlocking tokens: where the PIN comes from, one login at a time for each token, and never a second
+ * automatic try of a PIN that failed. No PIN is ever read here: descriptors are handed on.
+ */
+#ifndef SG_BROKER_LOGIN_H
+#define SG_BROKER_LOGIN_H
+
+#include "tokens.h"
+
+#define SG_PIN_OPTIONS_MAX  8
+#define SG_PINENTRY_SECONDS 600
+
+/* Where a PIN may come from: a descriptor, or a pinentry, or (neither) what the configuration says. */
+struct sg_pin {
+	int fd;				   /* -1: none */
+	int pinentry;			   /* whether one is to be started */
+	char *options[SG_PIN_OPTIONS_MAX]; /* for it: "ttyname=/dev/pts/1" */
+	uint32_t option_count;
+	char *display; /* for its start, or NULL */
+};
+void sg_pin_init(struct sg_pin *pin);
+void sg_pin_clear(struct sg_pin *pin); /* closes the descriptor */
+
+struct sg_logins;
+SG_MUST_USE int sg_logins_new(struct sg_logins **logins);
+void sg_logins_free(struct sg_logins *logins);
+
+/*
+ * Sees to it that the token is unlocked, and logs in only when it is not. A login that runs is waited
+ * for and its outcome shared. by_hand: a person asked for just this; when it succeeds, a pin-source of
+ * the configuration that failed before may be tried again. The pin must stay valid until fn is called,
+ * which is never before this returns.
+ */
+void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
+    struct sg_module *module, const char *token_uri, const struct sg_pin *pin, int by_hand,
+    sg_done_fn *fn, void *arg);
+
+/*
+ * sg_tokens_find_key(), with its token unlocked. When no key is found, and the selector names one
+ * token that is locked and may hide its keys, that is unlocked first.
+ */
+void sg_login_find_key(struct sg_agent *agent, const struct sg_caller *caller, const char *selector,
+    const struct sg_pin *pin, sg_key_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,353 @@
+/* Sign, Publish, FetchKeys. */
+#include "verbs.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "accounts.h"
+#include "call.h"
+#include "json.h"
+#include "keyinfo.h"
+#include "keyset.h"
+#include "log.h"
+#include "text.h"
+#include "x509.h"
+
+#define NAME_LEN	40 /* hex of a SHA-1 */
+#define FINGERPRINT_MAX 64 /* bytes */
+
+/* call->state: what is signed or published. */
+static void keyset_free(void *state)
+{
+	sg_msg_clear(SG_MSG_KEYINFOS, state);
+	free(state);
+}
+
+/* Gives the call an empty set; NULL when it has failed. */
+static struct sg_msg_keyinfos *keyset_new(struct sg_call *call)
+{
+	struct sg_msg_keyinfos *set = calloc(1, sizeof(*set));
+
+	if (set == NULL) {
+		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		return NULL;
+	}
+	call->state = set;
+	call->state_free = keyset_free;
+	return set;
+}
+
+static json_t *public_keys(const struct sg_msg_keyinfos *set)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < set->keyinfo_count; i++) {
+		json_t *key =
+		    sg_json_public_key(&set->keyinfos[i], set->keyinfos, set->keyinfo_count);
+
+		if (key == NULL) {
+			json_decref(array);
+			return NULL;
+		}
+		json_array_append_new(array, key);
+	}
+	return array;
+}
+
+/* ---- Sign: the set is the subject and then the account's user certificate ---- */
+
+static void sign_kept(struct sg_call *call, const char *subject, const char *sha256_of_user)
+{
+	struct sg_msg_keyinfos fresh = { 0 };
+	int err = sg_keyset_add(&fresh, call->account, subject);
+
+	if (err == 0)
+		err = sg_keyset_add(&fresh, call->account, sha256_of_user);
+	if (err != 0)
+		sg_call_fail_with(call, err, subject, "%s", sg_err_text(err));
+	else
+		sg_call_reply(call,
+		    json_pack("{s:o}", "key",
+			sg_json_public_key(
+			    &fresh.keyinfos[0], fresh.keyinfos, fresh.keyinfo_count)));
+	sg_msg_clear(SG_MSG_KEYINFOS, &fresh);
+}
+
+/* K8: the issuer's JID, when it is not the subject's. */
+static int is_of_account(const struct sg_blob *der, const char *jid)
+{
+	X509 *cert = NULL;
+	char **jids = NULL;
+	int same = 0;
+
+	if (sg_x509_cert_parse(der, &cert) == 0 && sg_x509_cert_jids(cert, &jids, NULL) == 0) {
+		for (size_t i = 0; jids != NULL && jids[i] != NULL; i++)
+			same = same || strcmp(jids[i], jid) == 0;
+	}
+	sg_strv_free(jids);
+	X509_free(cert);
+	return same;
+}
+
+static int name_issuer(struct sg_msg_signatures *signatures, const struct sg_keyinfo *subject,
+    const struct sg_keyinfo *issuer, const char *jid)
+{
+	int foreign = !is_of_account(&subject->data, jid);
+
+	for (uint32_t i = 0; i < signatures->signature_count; i++) {
+		struct sg_signature *signature = &signatures->signatures[i];
+
+		free(signature->issuer);
+		free(signature->issuer_jid);
+		signature->issuer = strdup(issuer->name);
+		signature->issuer_jid = foreign ? strdup(jid) : NULL;
+		if (signature->issuer == NULL || signature->method == NULL ||
+		    (foreign && signature->issuer_jid == NULL))
+			return SG_ERR_INTERNAL;
+	}
+	return signatures->signature_count > 0 ? 0 : SG_ERR_INTERNAL;
+}
+
+static void sign_signed(struct sg_call *call, void *answer)
+{
+	const struct sg_msg_keyinfos *set = call->state;
+	const struct sg_account_row *row = &call->account->row;
+	struct sg_msg_signatures *signatures = answer;
+	const char *subject = set->keyinfos[0].name;
+	int err = name_issuer(signatures, &set->keyinfos[0], &set->keyinfos[1], row->jid);
+
+	if (err == 0)
+		err = sg_store_signatures_put(call->agent->store, row->jid, subject, signatures);
+	if (err != 0)
+		sg_call_fail_with(call, err, subject, "the signatures could not be kept");
+	else
+		sign_kept(call, subject, row->user_certificate);
+}
+
+static void sign_key_unlocked(struct sg_call *call)
+{
+	const struct sg_msg_keyinfos *set = call->state;
+	const struct sg_msg_cross_sign msg = {
+		.caller = call->caller,
+		.key = sg_key_ref_info(&call->key)->uri,
+		.kind = SG_SUBJECT_X509,
+		.subject = set->keyinfos[0].data,
+	};
+
+	sg_call_ask(
+	    call, call->key.module->worker, SG_MSG_CROSS_SIGN, &msg, SG_TOKEN_SECONDS, sign_signed);
+}
+
+/* The subject's fingerprint in the store's form: a new string, or NULL when the call has failed. */
+static char *sign_subject(struct sg_call *call)
+{
+	const char *subject = sg_call_string(call, "subject");
+	const struct sg_account_row *row = &call->account->row;
+	struct sg_blob bytes = { NULL, 0 };
+	char *hex = NULL;
+
+	if (row->user_key == NULL || row->user_certificate == NULL)
+		sg_call_fail_with(
+		    call, SG_ERR_KEY_ABSENT, row->jid, "%s has no user key to sign with", row->jid);
+	else if (subject == NULL && row->certificate == NULL)
+		sg_call_fail_with(
+		    call, SG_ERR_KEY_ABSENT, row->jid, "%s has no certificate to sign", row->jid);
+	else if (subject != NULL && sg_hex_decode(subject, FINGERPRINT_MAX, &bytes) != 0)
+		sg_call_fail_with(call, SG_ERR_ARG, "subject",
+		    "a subject is the name (SHA-1) or SHA-256 of a certificate, in hex");
+	else if ((hex = subject != NULL ? sg_hex_encode(bytes.data, bytes.len)
+					: strdup(row->certificate)) == NULL)
+		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+	sg_blob_clear(&bytes);
+	return hex;
+}
+
+void sg_verb_sign(struct sg_call *call)
+{
+	struct sg_msg_keyinfos *set;
+	char *subject;
+	int err;
+
+	if (!sg_call_take_account(call, "account") || (subject = sign_subject(call)) == NULL)
+		return;
+	set = keyset_new(call);
+	if (set == NULL)
+		goto out;
+	err = sg_keyset_add(set, call->account, subject);
+	if (err == SG_ERR_KEY_ABSENT) {
+		sg_call_fail_with(call, err, subject, "%s holds no certificate %s",
+		    call->account->row.jid, subject);
+		goto out;
+	}
+	if (err == 0)
+		err = sg_keyset_add(set, call->account, call->account->row.user_certificate);
+	if (err == 0 && strcmp(set->keyinfos[0].name, set->keyinfos[1].name) == 0)
+		sg_call_fail_with(call, SG_ERR_ARG, subject,
+		    "the user key does not sign its own certificate: that would count for nothing");
+	else if (err != 0)
+		sg_call_fail_with(call, err, subject, "%s", sg_err_text(err));
+	else
+		sg_call_find_key_unlocked(call, call->account->row.user_key, sign_key_unlocked);
+out:
+	free(subject);
+}
+
+/* ---- Publish ---- */
+
+static char *publish_access(const struct sg_call *call)
+{
+	static char presence[] = "presence";
+	char *access = sg_call_text(call, "access");
+
+	return access != NULL ? access : presence; /* K9 */
+}
+
+static int access_is_known(const char *access)
+{
+	static const char *const known[] = { "open", "presence", "whitelist", "roster",
+		"authorize" };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(known[i], access) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static void published(struct sg_call *call, void *answer)
+{
+	sg_call_reply(call,
+	    json_pack("{s:s, s:s, s:o}", "node", SG_NS_PUBKEY, "access", publish_access(call),
+		"keys", public_keys(call->state)));
+}
+
+static void publish_online(struct sg_call *call)
+{
+	const struct sg_msg_keyinfos *set = call->state;
+	const struct sg_msg_pep_publish msg = {
+		.access_model = publish_access(call),
+		.keyinfos = set->keyinfos,
+		.keyinfo_count = set->keyinfo_count,
+	};
+
+	sg_call_ask_account(call, SG_MSG_PEP_PUBLISH, &msg, published);
+}
+
+void sg_verb_publish(struct sg_call *call)
+{
+	struct sg_msg_keyinfos *set;
+	const struct sg_account_row *row;
+	int err;
+
+	if (!sg_call_take_account(call, "jid"))
+		return;
+	if (!access_is_known(publish_access(call))) {
+		sg_call_fail_with(call, SG_ERR_ARG, "access",
+		    "access is one of open, presence, whitelist, roster, authorize");
+		return;
+	}
+	set = keyset_new(call);
+	if (set == NULL)
+		return;
+	row = &call->account->row;
+	err = sg_keyset_add(set, call->account, row->user_certificate);
+	if (err == 0)
+		err = sg_keyset_add(set, call->account, row->certificate);
+	if (err == 0 && set->keyinfo_count == 0)
+		sg_call_fail_with(
+		    call, SG_ERR_KEY_ABSENT, row->jid, "%s has no key to publish", row->jid);
+	else if (err != 0)
+		sg_call_fail_with(call, err, row->jid, "%s", sg_err_text(err));
+	else
+		sg_call_go_online(call, publish_online);
+}
+
+/* ---- FetchKeys ---- */
+
+struct fetch {
+	char *from;
+	char **names;
+	uint32_t name_count;
+};
+
+static void fetch_free(void *state)
+{
+	struct fetch *fetch = state;
+
+	for (uint32_t i = 0; i < fetch->name_count; i++)
+		free(fetch->names[i]);
+	free(fetch->names);
+	free(fetch->from);
+	free(fetch);
+}
+
+static void fetched(struct sg_call *call, void *answer)
+{
+	const struct fetch *fetch = call->state;
+	const struct sg_msg_keyinfos *keys = answer;
+
+	if (sg_store_keyring_seen(call->agent->store, fetch->from, "node", keys, time(NULL)) != 0)
+		sg_log(SG_LOG_WARN, "the keys of %s could not be noted", fetch->from);
+	sg_call_reply(call,
+	    json_pack(
+		"{s:o, s:I}", "keys", public_keys(keys), "refused", (json_int_t)keys->refused));
+}
+
+static void fetch_online(struct sg_call *call)
+{
+	const struct fetch *fetch = call->state;
+	const struct sg_msg_pep_fetch msg = {
+		.jid = fetch->from,
+		.names = fetch->names,
+		.name_count = fetch->name_count,
+	};
+
+	sg_call_ask_account(call, SG_MSG_PEP_FETCH, &msg, fetched);
+}
+
+/* The names in lower case; 0 when one is no name. */
+static int fetch_names(struct sg_call *call, struct fetch *fetch)
+{
+	const json_t *names = json_object_get(call->parameters, "names");
+	size_t count = json_array_size(names);
+
+	fetch->names = calloc(count + 1, sizeof(*fetch->names));
+	if (fetch->names == NULL)
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+		struct sg_blob bytes = { NULL, 0 };
+
+		if (sg_hex_decode(name, NAME_LEN / 2, &bytes) != 0)
+			return 0;
+		fetch->names[i] =
+		    bytes.len == NAME_LEN / 2 ? sg_hex_encode(bytes.data, bytes.len) : NULL;
+		sg_blob_clear(&bytes);
+		if (fetch->names[i] == NULL)
+			return 0;
+		fetch->name_count++;
+	}
+	return 1;
+}
+
+void sg_verb_fetch_keys(struct sg_call *call)
+{
+	const char *from = sg_call_string(call, "from");
+	struct fetch *fetch = calloc(1, sizeof(*fetch));
+
+	if (fetch == NULL) {
+		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		return;
+	}
+	call->state = fetch;
+	call->state_free = fetch_free;
+	fetch->from = sg_jid_bare(from);
+	if (fetch->from == NULL || !sg_jid_is_account(fetch->from))
+		sg_call_fail_with(call, SG_ERR_ARG, "from", "\"%s\" is no JID of an account", from);
+	else if (!fetch_names(call, fetch))
+		sg_call_fail_with(call, SG_ERR_ARG, "names",
+		    "a key's name is a SHA-1 in hex: %d digits", NAME_LEN);
+	else if (sg_call_take_account(call, "jid"))
+		sg_call_go_online(call, fetch_online);
+}

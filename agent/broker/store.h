@@ -1,0 +1,118 @@
+/*
+ * What the agent remembers: accounts, their certificates and signatures, pin-sources that failed, and
+ * public keys that were seen. One SQLite file, WAL, synchronous=FULL: what a function stored is on disk
+ * when it returns 0. No secret is ever in it.
+ */
+#ifndef SG_BROKER_STORE_H
+#define SG_BROKER_STORE_H
+
+#include <stdint.h>
+
+#include "buf.h"
+#include "error.h"
+#include "msg.h"
+
+#define SG_STORE_VERSION 1
+
+struct sg_store;
+
+/*
+ * Opens the file, and makes it (mode 0600) when it is not there. Refuses, with a logged sentence and
+ * without touching it, a file that is no database of ours, is damaged, or was written by a newer
+ * version: SG_ERR_IO.
+ */
+SG_MUST_USE int sg_store_open(const char *path, struct sg_store **store);
+void sg_store_close(struct sg_store *store);
+
+/* ---- accounts ---- */
+
+struct sg_account_row {
+	char *jid;
+	char *host;
+	uint32_t port;
+	uint32_t tls_mode; /* enum sg_tls_mode */
+	char *cafile;
+	char *key;	   /* URI of the client key, or NULL */
+	char *certificate; /* SHA-256 of its certificate, or NULL */
+	char *user_key;
+	char *user_certificate;
+};
+void sg_account_row_clear(struct sg_account_row *row);
+
+/* Inserts or replaces. Any of these: SG_ERR_IO, logged. */
+SG_MUST_USE int sg_store_account_put(struct sg_store *store, const struct sg_account_row *row);
+
+/* Removes the account, its certificates and their signatures. */
+SG_MUST_USE int sg_store_account_delete(struct sg_store *store, const char *jid);
+
+/* Calls fn for each account in the order of their JIDs; the row is cleared after each, what fn takes
+ * over it zeroes. fn's first error ends it and is given. */
+typedef int sg_account_row_fn(void *arg, struct sg_account_row *row);
+SG_MUST_USE int sg_store_accounts(struct sg_store *store, sg_account_row_fn *fn, void *arg);
+
+/* ---- certificates of the accounts ---- */
+
+enum sg_cert_role {
+	SG_CERT_CLIENT = 0,
+	SG_CERT_USER = 1,
+};
+
+struct sg_cert_row {
+	char *jid;
+	char *sha256;
+	char *name; /* SHA-1, the keyinfo name */
+	struct sg_blob der;
+	char *uri; /* on its token, or NULL */
+	uint32_t role;
+	uint32_t revoked;
+};
+void sg_cert_row_clear(struct sg_cert_row *row);
+
+/* Inserts or replaces; fingerprints are computed from the DER. */
+SG_MUST_USE int sg_store_cert_put(struct sg_store *store, const char *jid, uint32_t role,
+    const struct sg_blob *der, const char *uri);
+
+/* The account's certificate with this SHA-256 or SHA-1 (lower-case hex). SG_ERR_KEY_ABSENT when it
+ * has none. */
+SG_MUST_USE int sg_store_cert_get(
+    struct sg_store *store, const char *jid, const char *fingerprint, struct sg_cert_row *row);
+
+SG_MUST_USE int sg_store_cert_revoke(struct sg_store *store, const char *jid, const char *sha256);
+
+/* Certificate and account in one transaction: the certificate becomes the account's. */
+SG_MUST_USE int sg_store_account_certify(struct sg_store *store, const struct sg_account_row *row,
+    uint32_t role, const struct sg_blob *der, const char *uri);
+
+/* ---- signatures ---- */
+
+/* Keeps signatures of one issuer on a subject (keyinfo names); each replaces the one of the same issuer
+ * and method. */
+SG_MUST_USE int sg_store_signatures_put(struct sg_store *store, const char *jid,
+    const char *subject, const struct sg_msg_signatures *signatures);
+
+/* All that is kept for the subject; owned by the caller. */
+SG_MUST_USE int sg_store_signatures_get(struct sg_store *store, const char *jid,
+    const char *subject, struct sg_msg_signatures *signatures);
+
+/* ---- pin-sources that were tried ---- */
+
+struct sg_pin_note {
+	const char *path;
+	int64_t inode;
+	int64_t mtime_ns;
+};
+
+/* Whether just this file was tried on the token and no success was noted since. */
+SG_MUST_USE int sg_store_pin_tried(
+    struct sg_store *store, const char *serial, const struct sg_pin_note *note, int *tried);
+SG_MUST_USE int sg_store_pin_put(
+    struct sg_store *store, const char *serial, const struct sg_pin_note *note);
+SG_MUST_USE int sg_store_pin_clear(struct sg_store *store, const char *serial);
+
+/* ---- keys of others ---- */
+
+/* Notes that the node of a JID showed these keys now; all in one transaction. */
+SG_MUST_USE int sg_store_keyring_seen(struct sg_store *store, const char *jid, const char *source,
+    const struct sg_msg_keyinfos *keyinfos, int64_t now);
+
+#endif

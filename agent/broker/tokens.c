@@ -1,0 +1,397 @@
+#include "tokens.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "uri.h"
+
+struct sg_tokens {
+	struct sg_agent *agent;
+	struct sg_module *modules;
+	char *(*argvs)
+	    [8]; /* one for each module; the strings belong to the configuration or are static */
+	size_t module_count;
+};
+
+/* ---- the workers ---- */
+
+static char *text(const char *constant)
+{
+	union {
+		const char *in;
+		char *out;
+	} u = { .in = constant }; /* execv(3) promises not to write */
+
+	return u.out;
+}
+
+static void module_argv(
+    char *argv[8], const struct sg_config *config, const struct sg_config_module *module)
+{
+	size_t n = 0;
+
+	argv[n++] = text("signet-token");
+	if (config->module_dirs != NULL) {
+		argv[n++] = text("--module-dirs");
+		argv[n++] = config->module_dirs;
+	}
+	if (module->path != NULL) {
+		argv[n++] = text("--module");
+		argv[n++] = module->path;
+	}
+	argv[n] = NULL;
+}
+
+int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens)
+{
+	const struct sg_config *config = &agent->config;
+	struct sg_tokens *made = calloc(1, sizeof(*made));
+	int err = SG_ERR_NOMEM;
+
+	*tokens = NULL;
+	if (made == NULL)
+		return SG_ERR_NOMEM;
+	made->agent = agent;
+	made->modules = calloc(config->module_count, sizeof(*made->modules));
+	made->argvs = calloc(config->module_count, sizeof(*made->argvs));
+	if (made->modules == NULL || made->argvs == NULL)
+		goto fail;
+	for (size_t i = 0; i < config->module_count; i++) {
+		const struct sg_worker_spec spec = {
+			.program = "signet-token",
+			.kind = "token",
+			.subject = config->modules[i].name,
+			.argv = made->argvs[i],
+		};
+
+		module_argv(made->argvs[i], config, &config->modules[i]);
+		made->modules[i].name = config->modules[i].name;
+		err = sg_worker_new(agent, &spec, &made->modules[i].worker);
+		if (err != 0)
+			goto fail;
+		made->module_count++;
+	}
+	*tokens = made;
+	return 0;
+fail:
+	sg_tokens_free(made);
+	return err;
+}
+
+void sg_tokens_free(struct sg_tokens *tokens)
+{
+	if (tokens == NULL)
+		return;
+	for (size_t i = 0; i < tokens->module_count; i++)
+		sg_worker_free(tokens->modules[i].worker);
+	free(tokens->modules);
+	free(tokens->argvs);
+	free(tokens);
+}
+
+size_t sg_tokens_module_count(const struct sg_tokens *tokens)
+{
+	return tokens->module_count;
+}
+
+struct sg_module *sg_tokens_module(struct sg_tokens *tokens, size_t i)
+{
+	return &tokens->modules[i];
+}
+
+/* ---- asking them all ---- */
+
+struct gather;
+
+struct gather_slot {
+	struct gather *gather;
+	struct sg_module_answer *answer;
+	int answered;
+};
+
+struct gather {
+	uint16_t answer_type;
+	struct sg_module_answer *answers;
+	struct gather_slot *slots;
+	size_t count;
+	size_t waiting;		/* answers still to come, also those that come too late */
+	struct event *patience; /* or NULL */
+	sg_all_fn *fn;		/* NULL once it was called */
+	void *arg;
+};
+
+static void gather_free(struct gather *gather)
+{
+	for (size_t i = 0; i < gather->count; i++) {
+		if (gather->answers[i].error.code == 0)
+			sg_msg_clear(gather->answer_type, &gather->answers[i].u);
+		sg_failure_clear(&gather->answers[i].error);
+	}
+	if (gather->patience != NULL)
+		event_free(gather->patience);
+	free(gather->answers);
+	free(gather->slots);
+	free(gather);
+}
+
+static void gather_finish(struct gather *gather)
+{
+	sg_all_fn *fn = gather->fn;
+
+	gather->fn = NULL;
+	if (gather->patience != NULL)
+		event_del(gather->patience);
+	if (fn != NULL)
+		fn(gather->arg, gather->answers, gather->count);
+	if (gather->waiting == 0)
+		gather_free(gather);
+}
+
+static void on_module_answer(void *arg, const struct sg_msg_error *error, void *msg)
+{
+	struct gather_slot *slot = arg;
+	struct gather *gather = slot->gather;
+	size_t size = sg_msg_layout(gather->answer_type)->size;
+
+	gather->waiting--;
+	slot->answered = 1;
+	if (gather->fn != NULL && error != NULL) {
+		sg_failure_copy(&slot->answer->error, error);
+		slot->answer->error.code = (uint32_t)-sg_failure_code(error);
+	} else if (gather->fn != NULL) {
+		memcpy(&slot->answer->u, msg, size);
+		memset(msg, 0, size);
+	}
+	if (gather->waiting == 0)
+		gather_finish(gather);
+}
+
+static void on_patience_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct gather *gather = arg;
+
+	for (size_t i = 0; i < gather->count; i++) {
+		const char *name = gather->answers[i].module->name;
+
+		if (!gather->slots[i].answered)
+			sg_msg_error_set(&gather->answers[i].error, SG_ERR_TIMEOUT, name,
+			    "the module %s has not answered yet", name);
+	}
+	gather_finish(gather);
+}
+
+static struct gather *gather_new(struct sg_tokens *tokens, uint16_t answer_type)
+{
+	size_t count = tokens->module_count;
+	struct gather *gather = calloc(1, sizeof(*gather));
+
+	if (gather == NULL)
+		abort(); /* the caller would wait for ever */
+	gather->answers = calloc(count, sizeof(*gather->answers));
+	gather->slots = calloc(count, sizeof(*gather->slots));
+	if (gather->answers == NULL || gather->slots == NULL)
+		abort();
+	gather->answer_type = answer_type;
+	gather->count = gather->waiting = count;
+	for (size_t i = 0; i < count; i++) {
+		gather->answers[i].module = &tokens->modules[i];
+		gather->slots[i] = (struct gather_slot){ gather, &gather->answers[i], 0 };
+	}
+	return gather;
+}
+
+void sg_tokens_ask_all(struct sg_tokens *tokens, uint16_t type, const void *msg, int patience,
+    sg_all_fn *fn, void *arg)
+{
+	struct gather *gather =
+	    gather_new(tokens, type == SG_MSG_TOKEN_LIST ? SG_MSG_TOKENS : SG_MSG_OBJECTS);
+	struct timeval limit = { patience, 0 };
+
+	gather->fn = fn;
+	gather->arg = arg;
+	if (patience > 0) {
+		gather->patience = evtimer_new(tokens->agent->base, on_patience_over, gather);
+		if (gather->patience != NULL)
+			evtimer_add(gather->patience, &limit);
+	}
+	for (size_t i = 0; i < tokens->module_count; i++)
+		sg_worker_request(tokens->modules[i].worker, type, msg, -1, SG_TOKEN_SECONDS,
+		    on_module_answer, &gather->slots[i]);
+}
+
+/* The first module's error, for when nothing was found: what is looked for may be there. */
+static const struct sg_msg_error *first_error(const struct sg_module_answer *answers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (answers[i].error.code != 0)
+			return &answers[i].error;
+	}
+	return NULL;
+}
+
+const struct sg_msg_error *sg_tokens_all_failed(
+    const struct sg_module_answer *answers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (answers[i].error.code == 0)
+			return NULL;
+	}
+	return first_error(answers, count);
+}
+
+/* ---- finding ---- */
+
+struct search {
+	char *selector;
+	union {
+		sg_token_fn *token;
+		sg_key_fn *key;
+	} fn;
+	void *arg;
+};
+
+static struct search *search_new(const char *selector, void *arg)
+{
+	struct search *search = calloc(1, sizeof(*search));
+
+	if (search == NULL || (search->selector = strdup(selector)) == NULL)
+		abort(); /* the caller would wait for ever */
+	search->arg = arg;
+	return search;
+}
+
+static void search_free(struct search *search)
+{
+	free(search->selector);
+	free(search);
+}
+
+/* What to say when not exactly one was found; the candidates are in *error already. */
+static void search_judge(const struct search *search, int absent, int ambiguous, const char *what,
+    const struct sg_module_answer *answers, size_t count, struct sg_msg_error *error)
+{
+	const struct sg_msg_error *failed = first_error(answers, count);
+
+	if (error->candidate_count > 1) {
+		error->code = (uint32_t)-ambiguous;
+		error->subject = strdup(search->selector);
+		if (asprintf(&error->message, "\"%s\" means %u %ss", search->selector,
+			error->candidate_count, what) < 0)
+			error->message = NULL;
+	} else if (error->candidate_count == 0 && failed != NULL) {
+		sg_failure_copy(error, failed);
+	} else if (error->candidate_count == 0) {
+		sg_msg_error_set(error, absent, search->selector, "there is no %s \"%s\"", what,
+		    search->selector);
+	}
+}
+
+void sg_token_ref_clear(struct sg_token_ref *token)
+{
+	sg_msg_clear(SG_MSG_TOKENS, &token->tokens);
+	token->module = NULL;
+}
+
+/* Moves one token out of an answer. */
+static void token_take(
+    struct sg_token_ref *found, struct sg_module *module, struct sg_token_info *token)
+{
+	found->tokens.tokens = malloc(sizeof(*token));
+	if (found->tokens.tokens == NULL)
+		abort();
+	found->tokens.tokens[0] = *token;
+	found->tokens.token_count = 1;
+	found->module = module;
+	memset(token, 0, sizeof(*token));
+}
+
+static void on_tokens_searched(void *arg, struct sg_module_answer *answers, size_t count)
+{
+	struct search *search = arg;
+	struct sg_token_ref found = { .module = NULL };
+	struct sg_msg_error error = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		struct sg_msg_tokens *tokens = &answers[i].u.tokens;
+
+		for (uint32_t k = 0; answers[i].error.code == 0 && k < tokens->token_count; k++) {
+			if (!sg_uri_matches_token(search->selector, &tokens->tokens[k]))
+				continue;
+			sg_failure_add_candidate(&error, tokens->tokens[k].uri);
+			if (found.module == NULL)
+				token_take(&found, answers[i].module, &tokens->tokens[k]);
+		}
+	}
+	search_judge(
+	    search, SG_ERR_TOKEN_ABSENT, SG_ERR_TOKEN_AMBIGUOUS, "token", answers, count, &error);
+	if (error.code != 0)
+		search->fn.token(search->arg, &error, NULL);
+	else
+		search->fn.token(search->arg, NULL, &found);
+	sg_failure_clear(&error);
+	sg_token_ref_clear(&found);
+	search_free(search);
+}
+
+void sg_tokens_find(struct sg_tokens *tokens, const char *selector, sg_token_fn *fn, void *arg)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+	struct search *search = search_new(selector, arg);
+
+	search->fn.token = fn;
+	sg_tokens_ask_all(tokens, SG_MSG_TOKEN_LIST, &nothing, 0, on_tokens_searched, search);
+}
+
+void sg_key_ref_clear(struct sg_key_ref *key)
+{
+	sg_msg_clear(SG_MSG_OBJECTS, &key->objects);
+	key->module = NULL;
+}
+
+const struct sg_key_info *sg_key_ref_info(const struct sg_key_ref *key)
+{
+	return &key->objects.keys[0];
+}
+
+static void on_keys_searched(void *arg, struct sg_module_answer *answers, size_t count)
+{
+	struct search *search = arg;
+	struct sg_key_ref found = { .module = NULL };
+	struct sg_msg_error error = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		struct sg_msg_objects *objects = &answers[i].u.objects;
+
+		if (answers[i].error.code != 0)
+			continue;
+		for (uint32_t k = 0; k < objects->key_count; k++)
+			sg_failure_add_candidate(&error, objects->keys[k].uri);
+		if (objects->key_count == 1 && found.module == NULL) {
+			found.module = answers[i].module;
+			found.objects = *objects;
+			memset(objects, 0, sizeof(*objects));
+		}
+	}
+	search_judge(
+	    search, SG_ERR_KEY_ABSENT, SG_ERR_KEY_AMBIGUOUS, "key", answers, count, &error);
+	if (error.code != 0)
+		search->fn.key(search->arg, &error, NULL);
+	else
+		search->fn.key(search->arg, NULL, &found);
+	sg_failure_clear(&error);
+	sg_key_ref_clear(&found);
+	search_free(search);
+}
+
+void sg_tokens_find_key(struct sg_tokens *tokens, const struct sg_caller *caller,
+    const char *selector, sg_key_fn *fn, void *arg)
+{
+	struct search *search = search_new(selector, arg);
+	const struct sg_msg_object_list list = { .caller = *caller, .selector = search->selector };
+
+	search->fn.key = fn;
+	sg_tokens_ask_all(tokens, SG_MSG_OBJECT_LIST, &list, 0, on_keys_searched, search);
+}

@@ -1,0 +1,82 @@
+/*
+ * The tokens: one signet-token for each module of the configuration. Finds the module that has a
+ * token or a key.
+ */
+#ifndef SG_BROKER_TOKENS_H
+#define SG_BROKER_TOKENS_H
+
+#include "agent.h"
+#include "failure.h"
+#include "msg.h"
+#include "worker.h"
+
+#define SG_TOKEN_SECONDS    60
+#define SG_GENERATE_SECONDS 180
+#define SG_STATUS_SECONDS   5
+
+struct sg_tokens;
+
+struct sg_module {
+	const char *name;
+	struct sg_worker *worker;
+};
+
+SG_MUST_USE int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens);
+void sg_tokens_free(struct sg_tokens *tokens);
+
+size_t sg_tokens_module_count(const struct sg_tokens *tokens);
+struct sg_module *sg_tokens_module(struct sg_tokens *tokens, size_t i);
+
+/* One module's answer: error.code 0 and the answer, or an error. */
+struct sg_module_answer {
+	struct sg_module *module;
+	struct sg_msg_error error;
+	union {
+		struct sg_msg_tokens tokens;
+		struct sg_msg_objects objects;
+	} u;
+};
+
+/* The answers are freed after the call; what they own may be taken over by zeroing it. */
+typedef void sg_all_fn(void *arg, struct sg_module_answer *answers, size_t count);
+
+/*
+ * Asks every module: SG_MSG_TOKEN_LIST or SG_MSG_OBJECT_LIST. patience: seconds after which a module
+ * that has not answered counts as SG_ERR_TIMEOUT without harm to its worker; 0: the request's deadline.
+ */
+void sg_tokens_ask_all(struct sg_tokens *tokens, uint16_t type, const void *msg, int patience,
+    sg_all_fn *fn, void *arg);
+
+/*
+ * The error to show for answers of which none is good; NULL when one is. With several, the first.
+ */
+const struct sg_msg_error *sg_tokens_all_failed(
+    const struct sg_module_answer *answers, size_t count);
+
+/* A token, and the module that has it. The callee of the callback may take it over by zeroing it. */
+struct sg_token_ref {
+	struct sg_module *module;
+	struct sg_msg_tokens tokens; /* exactly one */
+};
+typedef void sg_token_fn(void *arg, const struct sg_msg_error *error, struct sg_token_ref *token);
+void sg_token_ref_clear(struct sg_token_ref *token);
+
+/* Finds the one token that a selector, fit by sg_uri_check(), means. SG_ERR_TOKEN_ABSENT,
+ * SG_ERR_TOKEN_AMBIGUOUS with candidates, or a worker's error. */
+void sg_tokens_find(struct sg_tokens *tokens, const char *selector, sg_token_fn *fn, void *arg);
+
+/* A key with the certificates that hold its public key, and the module that has it. The callee of the
+ * callback may take it over by zeroing it. */
+struct sg_key_ref {
+	struct sg_module *module;
+	struct sg_msg_objects objects; /* exactly one key */
+};
+typedef void sg_key_fn(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key);
+void sg_key_ref_clear(struct sg_key_ref *key);
+const struct sg_key_info *sg_key_ref_info(const struct sg_key_ref *key);
+
+/* Finds the one key that is meant. SG_ERR_KEY_ABSENT, SG_ERR_KEY_AMBIGUOUS with candidates, ... */
+void sg_tokens_find_key(struct sg_tokens *tokens, const struct sg_caller *caller,
+    const char *selector, sg_key_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,113 @@
+#include "uri.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "text.h"
+
+#define SCHEME	   "pkcs11:"
+#define SCHEME_LEN (sizeof(SCHEME) - 1)
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)tolower((unsigned char)c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Whether the percent-encoded text (not NUL-terminated) stands for the value; NULL counts as "". */
+static int encoded_eq(const char *text, size_t len, const char *value)
+{
+	const char *end = text + len;
+
+	if (value == NULL)
+		value = "";
+	while (text < end) {
+		int c = (unsigned char)*text++;
+
+		if (c == '%') {
+			if (end - text < 2 || hex_value(text[0]) < 0 || hex_value(text[1]) < 0)
+				return 0;
+			c = hex_value(text[0]) * 16 + hex_value(text[1]);
+			text += 2;
+		}
+		if (c == '\0' || c != (unsigned char)*value++)
+			return 0;
+	}
+	return *value == '\0';
+}
+
+int sg_uri_is_uri(const char *selector)
+{
+	return strncasecmp(selector, SCHEME, SCHEME_LEN) == 0;
+}
+
+int sg_uri_check(const char *selector, const char **why)
+{
+	*why = NULL;
+	if (selector[0] == '\0')
+		*why = "it is empty";
+	else if (strlen(selector) > SG_URI_MAX)
+		*why = "it is too long";
+	else if (!sg_utf8_is_text(selector, SG_URI_MAX))
+		*why = "it is not text";
+	else if (sg_uri_is_uri(selector) && strchr(selector, '?') != NULL)
+		*why = "a URI may not name a PIN or a module here (no '?' part)";
+	return *why != NULL ? SG_ERR_ARG : 0;
+}
+
+/* One attribute against the token: 1 it fits, 0 it does not, -1 it says nothing about tokens. */
+static int attribute_fits(const char *name, size_t name_len, const char *value, size_t value_len,
+    const struct sg_token_info *token)
+{
+	static const char *const of_objects[] = { "object", "id", "type" };
+	const struct {
+		const char *name;
+		const char *value;
+	} of_tokens[] = {
+		{ "token", token->label },
+		{ "serial", token->serial },
+		{ "manufacturer", token->manufacturer },
+		{ "model", token->model },
+		{ "slot-description", token->slot },
+	};
+
+	for (size_t i = 0; i < sizeof(of_objects) / sizeof(of_objects[0]); i++) {
+		if (strlen(of_objects[i]) == name_len && memcmp(of_objects[i], name, name_len) == 0)
+			return -1;
+	}
+	for (size_t i = 0; i < sizeof(of_tokens) / sizeof(of_tokens[0]); i++) {
+		if (strlen(of_tokens[i].name) == name_len &&
+		    memcmp(of_tokens[i].name, name, name_len) == 0)
+			return encoded_eq(value, value_len, of_tokens[i].value);
+	}
+	return 0;
+}
+
+int sg_uri_matches_token(const char *selector, const struct sg_token_info *token)
+{
+	const char *pos = selector + SCHEME_LEN;
+	int attributes = 0;
+	int named = 0;
+
+	if (!sg_uri_is_uri(selector))
+		return token->label != NULL && strcmp(selector, token->label) == 0;
+	while (*pos != '\0') {
+		size_t len = strcspn(pos, ";");
+		const char *equals = memchr(pos, '=', len);
+		int fits;
+
+		if (equals == NULL)
+			return 0;
+		fits = attribute_fits(pos, (size_t)(equals - pos), equals + 1,
+		    len - (size_t)(equals + 1 - pos), token);
+		if (fits == 0)
+			return 0;
+		attributes++;
+		named += fits > 0;
+		pos += len + (pos[len] == ';');
+	}
+	return named > 0 || attributes == 0;
+}

@@ -1,0 +1,29 @@
+/*
+ * Whether a selector names a token: an RFC 7512 URI, or the token's label.
+ */
+#ifndef SG_BROKER_URI_H
+#define SG_BROKER_URI_H
+
+#include "error.h"
+#include "msg.h"
+
+#define SG_URI_MAX 4096
+
+/*
+ * Whether a selector is fit to be used at all: a label that is text, or a URI with path attributes
+ * alone. A query ("?pin-source=", "?module-path=") is refused: what it asks for is not a client's to
+ * say. SG_ERR_ARG with *why (static text).
+ */
+SG_MUST_USE int sg_uri_check(const char *selector, const char **why);
+
+/* Whether the selector is a URI. */
+int sg_uri_is_uri(const char *selector);
+
+/*
+ * Whether the token is meant. The attributes of objects (object, id, type) say nothing about a token
+ * and are passed over; an attribute that a token has and we do not know of matches none. An object's
+ * URI without any attribute of a token names no token.
+ */
+int sg_uri_matches_token(const char *selector, const struct sg_token_info *token);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * The verbs of the API, one for each method of org.signet.Agent. Each is called once with checked
+ * parameters and ends with the call's reply or failure.
+ */
+#ifndef SG_BROKER_VERBS_H
+#define SG_BROKER_VERBS_H
+
+struct sg_call;
+
+/* verbs_token.c */
+void sg_verb_list_tokens(struct sg_call *call);
+void sg_verb_show_token(struct sg_call *call);
+void sg_verb_unlock(struct sg_call *call);
+void sg_verb_lock(struct sg_call *call);
+
+/* verbs_key.c */
+void sg_verb_new_key(struct sg_call *call);
+void sg_verb_list_keys(struct sg_call *call);
+void sg_verb_show_key(struct sg_call *call);
+void sg_verb_make_csr(struct sg_call *call);
+
+/* verbs_account.c */
+void sg_verb_add_account(struct sg_call *call);
+void sg_verb_list_accounts(struct sg_call *call);
+void sg_verb_show_account(struct sg_call *call);
+void sg_verb_remove_account(struct sg_call *call);
+void sg_verb_connect(struct sg_call *call);
+void sg_verb_disconnect(struct sg_call *call);
+void sg_verb_status(struct sg_call *call);
+
+/* enrol.c */
+void sg_verb_enrol(struct sg_call *call);
+
+/* verbs_cert.c */
+void sg_verb_list_certificates(struct sg_call *call);
+void sg_verb_revoke_certificate(struct sg_call *call);
+
+/* publish.c */
+void sg_verb_sign(struct sg_call *call);
+void sg_verb_publish(struct sg_call *call);
+void sg_verb_fetch_keys(struct sg_call *call);
+
+#endif

@@ -1,0 +1,188 @@
+/* AddAccount, ListAccounts, ShowAccount, RemoveAccount, Connect, Disconnect, Status. */
+#include "verbs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "accounts.h"
+#include "call.h"
+#include "json.h"
+#include "text.h"
+
+#define HOST_MAX     253
+#define PATH_MAX_LEN 4095
+
+static void reply_account(struct sg_call *call)
+{
+	sg_call_reply(call, json_pack("{s:o}", "account", sg_json_account(call->account)));
+}
+
+/* ---- AddAccount ---- */
+
+/* Takes an optional text; 0 when it is over its length or no text. */
+static int take_text(const struct sg_call *call, const char *name, size_t max, char **slot)
+{
+	const char *text = sg_call_string(call, name);
+
+	if (text == NULL)
+		return 1;
+	if (text[0] == '\0' || !sg_utf8_is_text(text, max))
+		return 0;
+	*slot = strdup(text);
+	return *slot != NULL;
+}
+
+/* The name of the parameter that makes no sense, or NULL. */
+static const char *fill_row(const struct sg_call *call, struct sg_account_row *row)
+{
+	json_int_t port = sg_call_int(call, "port", 0);
+	const char *tls = sg_call_string(call, "tls");
+
+	row->jid = sg_jid_bare(sg_call_string(call, "jid"));
+	if (row->jid == NULL || !sg_jid_is_account(row->jid))
+		return "jid";
+	if (!take_text(call, "host", HOST_MAX, &row->host))
+		return "host";
+	if (port < 0 || port > 65535)
+		return "port";
+	row->port = (uint32_t)port;
+	if (tls != NULL && strcmp(tls, "direct") == 0)
+		row->tls_mode = SG_TLS_DIRECT;
+	else if (tls != NULL && strcmp(tls, "starttls") != 0)
+		return "tls";
+	if (!take_text(call, "cafile", PATH_MAX_LEN, &row->cafile) ||
+	    (row->cafile != NULL && row->cafile[0] != '/'))
+		return "cafile";
+	return NULL;
+}
+
+void sg_verb_add_account(struct sg_call *call)
+{
+	struct sg_account_row row = { .jid = NULL };
+	const char *wrong = fill_row(call, &row);
+	struct sg_account *account;
+	char *jid;
+	int err;
+
+	if (wrong != NULL) {
+		sg_account_row_clear(&row);
+		sg_call_fail_with(call, SG_ERR_ARG, wrong,
+		    "%s makes no sense: a bare JID, a host name, a port up to 65535, tls starttls "
+		    "or "
+		    "direct, an absolute path to a cafile are wanted",
+		    wrong);
+		return;
+	}
+	if (row.cafile != NULL && access(row.cafile, R_OK) != 0) {
+		sg_call_fail_with(call, SG_ERR_ARG, "cafile", "%s cannot be read: %s", row.cafile,
+		    strerror(errno));
+		sg_account_row_clear(&row);
+		return;
+	}
+	jid = strdup(row.jid);
+	err = sg_accounts_add(call->agent->accounts, &row, &account);
+	if (err != 0) {
+		sg_call_fail_with(call, err, jid, "%s", sg_err_text(err));
+	} else {
+		call->account = sg_account_ref(account);
+		reply_account(call);
+	}
+	free(jid);
+}
+
+/* ---- ListAccounts, ShowAccount ---- */
+
+static json_t *all_accounts(const struct sg_call *call)
+{
+	json_t *array = json_array();
+
+	for (struct sg_account *account = sg_accounts_first(call->agent->accounts); account != NULL;
+	     account = sg_accounts_next(account))
+		json_array_append_new(array, sg_json_account(account));
+	return array;
+}
+
+void sg_verb_list_accounts(struct sg_call *call)
+{
+	sg_call_reply(call, json_pack("{s:o}", "accounts", all_accounts(call)));
+}
+
+void sg_verb_show_account(struct sg_call *call)
+{
+	if (sg_call_take_account(call, "jid"))
+		reply_account(call);
+}
+
+/* ---- RemoveAccount ---- */
+
+void sg_verb_remove_account(struct sg_call *call)
+{
+	int err;
+
+	if (!sg_call_take_account(call, "jid"))
+		return;
+	err = sg_accounts_remove(call->account);
+	if (err != 0)
+		sg_call_fail_with(call, err, call->account->row.jid, "%s", sg_err_text(err));
+	else
+		sg_call_reply(call, json_object());
+}
+
+/* ---- Connect, Disconnect ---- */
+
+void sg_verb_connect(struct sg_call *call)
+{
+	if (sg_call_take_account(call, "jid"))
+		sg_call_go_online(call, reply_account);
+}
+
+void sg_verb_disconnect(struct sg_call *call)
+{
+	if (!sg_call_take_account(call, "jid"))
+		return;
+	call->next = reply_account;
+	sg_account_go_offline(call->account, sg_call_continue, call);
+}
+
+/* ---- Status ---- */
+
+static json_t *all_workers(const struct sg_call *call)
+{
+	struct sg_tokens *tokens = call->agent->tokens;
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < sg_tokens_module_count(tokens); i++)
+		json_array_append_new(array, sg_json_worker(sg_tokens_module(tokens, i)->worker));
+	for (struct sg_account *account = sg_accounts_first(call->agent->accounts); account != NULL;
+	     account = sg_accounts_next(account))
+		json_array_append_new(array, sg_json_worker(account->worker));
+	return array;
+}
+
+/* What could not be asked is left out: the workers' states tell why. */
+static void on_status_tokens(void *arg, struct sg_module_answer *answers, size_t count)
+{
+	struct sg_call *call = arg;
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct sg_msg_tokens *tokens = &answers[i].u.tokens;
+
+		for (uint32_t k = 0; answers[i].error.code == 0 && k < tokens->token_count; k++)
+			json_array_append_new(
+			    array, sg_json_token(&tokens->tokens[k], answers[i].module->name));
+	}
+	sg_call_reply(call,
+	    json_pack("{s:s, s:i, s:o, s:o, s:o}", "version", SG_VERSION, "pid", (int)getpid(),
+		"tokens", array, "accounts", all_accounts(call), "workers", all_workers(call)));
+}
+
+void sg_verb_status(struct sg_call *call)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+
+	sg_tokens_ask_all(call->agent->tokens, SG_MSG_TOKEN_LIST, &nothing, SG_STATUS_SECONDS,
+	    on_status_tokens, call);
+}

@@ -1,0 +1,180 @@
+/* ListCertificates, RevokeCertificate. */
+#include "verbs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "accounts.h"
+#include "call.h"
+#include "ccm2.h"
+#include "json.h"
+#include "log.h"
+#include "text.h"
+#include "x509.h"
+
+#define SHA1_LEN   20
+#define SHA256_LEN 32
+
+static const struct sg_msg_empty nothing = { 0 };
+
+/* ---- ListCertificates ---- */
+
+/* Whether it is one that this agent enrolled. */
+static int is_own(const struct sg_call *call, const struct sg_ccm2_cert *cert)
+{
+	char *sha256 = sg_x509_fingerprint(&cert->der, "sha256");
+	struct sg_cert_row row = { .jid = NULL };
+	int own = sha256 != NULL &&
+	    sg_store_cert_get(call->agent->store, call->account->row.jid, sha256, &row) == 0;
+
+	sg_cert_row_clear(&row);
+	free(sha256);
+	return own;
+}
+
+static void certs_listed(struct sg_call *call, void *answer)
+{
+	const struct sg_msg_ccm2_certs *certs = answer;
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < certs->cert_count; i++) {
+		json_t *issued = sg_json_issued(&certs->certs[i], is_own(call, &certs->certs[i]));
+
+		if (json_is_object(json_object_get(issued, "certificate")))
+			json_array_append_new(array, issued);
+		else
+			json_decref(issued); /* no certificate: the worker has said so */
+	}
+	sg_call_reply(call, json_pack("{s:o}", "certificates", array));
+}
+
+static void list_certs(struct sg_call *call)
+{
+	sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, certs_listed);
+}
+
+static void list_online(struct sg_call *call)
+{
+	sg_call_need_feature(call, SG_NS_CCM2_LIST, list_certs);
+}
+
+void sg_verb_list_certificates(struct sg_call *call)
+{
+	if (sg_call_take_account(call, "jid"))
+		sg_call_go_online(call, list_online);
+}
+
+/* ---- RevokeCertificate: call->state is the fingerprint in hex; a SHA-1 becomes a SHA-256 on the way ---- */
+
+static void revoked(struct sg_call *call, void *answer)
+{
+	int err = sg_store_cert_revoke(call->agent->store, call->account->row.jid, call->state);
+
+	if (err != 0)
+		sg_log(SG_LOG_WARN, "%s: the revocation of %s could not be noted",
+		    call->account->row.jid, (const char *)call->state);
+	sg_call_reply(call, json_object());
+}
+
+static void revoke(struct sg_call *call)
+{
+	const struct sg_msg_ccm2_revoke msg = { .sha256 = call->state };
+
+	sg_call_ask_account(call, SG_MSG_CCM2_REVOKE, &msg, revoked);
+}
+
+/* Puts the SHA-256 in the place of the name. */
+static void revoke_by_sha256(struct sg_call *call, char *sha256)
+{
+	free(call->state);
+	call->state = sha256;
+	revoke(call);
+}
+
+static void named_cert_listed(struct sg_call *call, void *answer)
+{
+	const struct sg_msg_ccm2_certs *certs = answer;
+
+	for (uint32_t i = 0; i < certs->cert_count; i++) {
+		char *name = sg_x509_fingerprint(&certs->certs[i].der, "sha1");
+		int same = name != NULL && strcmp(name, call->state) == 0;
+
+		free(name);
+		if (same) {
+			char *sha256 = sg_x509_fingerprint(&certs->certs[i].der, "sha256");
+
+			if (sha256 != NULL) {
+				revoke_by_sha256(call, sha256);
+				return;
+			}
+		}
+	}
+	sg_call_fail_with(call, SG_ERR_KEY_ABSENT, call->state, "%s has no certificate %s",
+	    call->account->row.jid, (const char *)call->state);
+}
+
+static void list_to_find_name(struct sg_call *call)
+{
+	sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, named_cert_listed);
+}
+
+static void revoke_able(struct sg_call *call)
+{
+	struct sg_cert_row row = { .jid = NULL };
+	int err;
+
+	if (strlen(call->state) == 2 * SHA256_LEN) {
+		revoke(call);
+		return;
+	}
+	err = sg_store_cert_get(call->agent->store, call->account->row.jid, call->state, &row);
+	if (err == SG_ERR_KEY_ABSENT) {
+		sg_call_need_feature(call, SG_NS_CCM2_LIST, list_to_find_name);
+	} else if (err != 0) {
+		sg_call_fail_with(call, err, call->account->row.jid, "%s", sg_err_text(err));
+	} else {
+		char *sha256 = row.sha256;
+
+		row.sha256 = NULL;
+		revoke_by_sha256(call, sha256);
+	}
+	sg_cert_row_clear(&row);
+}
+
+static void revoke_online(struct sg_call *call)
+{
+	sg_call_need_feature(call, SG_NS_CCM2_REVOKE, revoke_able);
+}
+
+/* The fingerprint in lower-case hex, or NULL. */
+static char *take_fingerprint(const struct sg_call *call)
+{
+	const char *text = sg_call_string(call, "fingerprint");
+	const char *current = call->account->row.certificate;
+	struct sg_blob bytes = { NULL, 0 };
+	char *hex = NULL;
+
+	if (strcmp(text, "current") == 0)
+		return current != NULL ? strdup(current) : NULL;
+	if (sg_hex_decode(text, SHA256_LEN, &bytes) == 0 &&
+	    (bytes.len == SHA1_LEN || bytes.len == SHA256_LEN))
+		hex = sg_hex_encode(bytes.data, bytes.len);
+	sg_blob_clear(&bytes);
+	return hex;
+}
+
+void sg_verb_revoke_certificate(struct sg_call *call)
+{
+	if (!sg_call_take_account(call, "jid"))
+		return;
+	call->state = take_fingerprint(call);
+	call->state_free = free;
+	if (call->state != NULL)
+		sg_call_go_online(call, revoke_online);
+	else if (strcmp(sg_call_string(call, "fingerprint"), "current") == 0)
+		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, call->account->row.jid,
+		    "%s has no certificate", call->account->row.jid);
+	else
+		sg_call_fail_with(call, SG_ERR_ARG, "fingerprint",
+		    "a fingerprint is a SHA-256 or SHA-1 in hex, or the word current");
+}

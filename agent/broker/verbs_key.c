@@ -1,0 +1,273 @@
+/* NewKey, ListKeys, ShowKey, MakeCsr. */
+#include "verbs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "accounts.h"
+#include "call.h"
+#include "json.h"
+#include "log.h"
+#include "text.h"
+
+#define USER_CERT_DAYS 3650
+#define LABEL_MAX      64
+
+/* ---- NewKey ---- */
+
+struct new_key {
+	struct sg_blob cert_der;
+};
+
+static void new_key_free(void *state)
+{
+	struct new_key *new_key = state;
+
+	sg_blob_clear(&new_key->cert_der);
+	free(new_key);
+}
+
+/* From here on the key is on the token, whatever else fails: the log says where. */
+static void new_key_left(struct sg_call *call, const struct sg_msg_error *error)
+{
+	sg_log(SG_LOG_WARN, "the new key stays on the token without its certificate: %s",
+	    sg_key_ref_info(&call->key)->uri);
+}
+
+static void new_key_reply(struct sg_call *call, json_t *certificate)
+{
+	sg_call_reply(call,
+	    json_pack("{s:o, s:o}", "key",
+		sg_json_key(sg_key_ref_info(&call->key), &call->key.objects), "certificate",
+		certificate));
+}
+
+static void new_key_cert_stored(struct sg_call *call, void *answer)
+{
+	const struct new_key *new_key = call->state;
+	struct sg_msg_objects *stored = answer;
+	const char *key_uri = sg_key_ref_info(&call->key)->uri;
+	const char *cert_uri;
+	int err;
+
+	if (stored->cert_count != 1) {
+		sg_call_fail_with(call, SG_ERR_INTERNAL, key_uri,
+		    "the token did not say where it stored the certificate");
+		return;
+	}
+	cert_uri = stored->certs[0].uri;
+	err =
+	    sg_account_certify(call->account, SG_CERT_USER, key_uri, &new_key->cert_der, cert_uri);
+	if (err != 0) {
+		sg_call_fail_with(call, err, call->account->row.jid,
+		    "the user key is on the token, but could not be noted in the store");
+		return;
+	}
+	call->key.objects.certs = stored->certs;
+	call->key.objects.cert_count = stored->cert_count;
+	stored->certs = NULL;
+	stored->cert_count = 0;
+	new_key_reply(call, sg_json_certificate(&new_key->cert_der, cert_uri));
+}
+
+static void new_key_cert_made(struct sg_call *call, void *answer)
+{
+	struct new_key *new_key = call->state;
+	struct sg_msg_der *der = answer;
+	struct sg_msg_cert_store msg = {
+		.caller = call->caller,
+		.key = sg_key_ref_info(&call->key)->uri,
+		.label = sg_call_text(call, "label"),
+	};
+
+	new_key->cert_der = der->der;
+	memset(der, 0, sizeof(*der));
+	msg.der = new_key->cert_der;
+	sg_call_ask(call, call->key.module->worker, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS,
+	    new_key_cert_stored);
+}
+
+static void new_key_made(struct sg_call *call, void *answer)
+{
+	struct sg_msg_objects *made = answer;
+	struct sg_msg_self_cert_make msg;
+
+	if (made->key_count != 1 || made->keys[0].uri == NULL) {
+		sg_call_fail_with(
+		    call, SG_ERR_INTERNAL, NULL, "the token did not say what it made");
+		return;
+	}
+	call->key.module = call->token.module;
+	call->key.objects = *made;
+	memset(made, 0, sizeof(*made));
+	if (!sg_call_flag(call, "user")) {
+		new_key_reply(call, json_null());
+		return;
+	}
+	call->undo = new_key_left;
+	msg = (struct sg_msg_self_cert_make){
+		.caller = call->caller,
+		.key = sg_key_ref_info(&call->key)->uri,
+		.jid = call->account->row.jid,
+		.profile = SG_PROFILE_USER,
+		.days = USER_CERT_DAYS,
+	};
+	sg_call_ask(call, call->key.module->worker, SG_MSG_SELF_CERT_MAKE, &msg, SG_TOKEN_SECONDS,
+	    new_key_cert_made);
+}
+
+static void new_key_unlocked(struct sg_call *call)
+{
+	static char rsa2048[] = "rsa2048";
+	char *algorithm = sg_call_text(call, "algorithm");
+	const struct sg_msg_key_generate msg = {
+		.caller = call->caller,
+		.token = call->token.tokens.tokens[0].uri,
+		.label = sg_call_text(call, "label"),
+		.algorithm = algorithm != NULL ? algorithm : rsa2048,
+	};
+
+	sg_call_ask(call, call->token.module->worker, SG_MSG_KEY_GENERATE, &msg,
+	    SG_GENERATE_SECONDS, new_key_made);
+}
+
+static void new_key_token(struct sg_call *call)
+{
+	sg_call_unlock_token(call, new_key_unlocked);
+}
+
+static int algorithm_is_known(const char *algorithm)
+{
+	static const char *const known[] = { "rsa2048", "rsa3072", "rsa4096", "p256", "p384" };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(known[i], algorithm) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+void sg_verb_new_key(struct sg_call *call)
+{
+	const char *algorithm = sg_call_string(call, "algorithm");
+	const char *label = sg_call_string(call, "label");
+
+	if (label[0] == '\0' || !sg_utf8_is_text(label, LABEL_MAX)) {
+		sg_call_fail_with(
+		    call, SG_ERR_ARG, "label", "a label is a text of 1 to %d bytes", LABEL_MAX);
+		return;
+	}
+	if (algorithm != NULL && !algorithm_is_known(algorithm)) {
+		sg_call_fail_with(call, SG_ERR_ARG, "algorithm",
+		    "\"%s\" is none of rsa2048, rsa3072, rsa4096, p256, p384", algorithm);
+		return;
+	}
+	if (sg_call_flag(call, "user") && sg_call_string(call, "account") == NULL) {
+		sg_call_fail_with(
+		    call, SG_ERR_ARG, "account", "a user key is an account's: name the account");
+		return;
+	}
+	if (sg_call_string(call, "account") != NULL && !sg_call_take_account(call, "account"))
+		return;
+	call->state = calloc(1, sizeof(struct new_key));
+	if (call->state == NULL) {
+		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		return;
+	}
+	call->state_free = new_key_free;
+	sg_call_find_token(call, sg_call_string(call, "token"), new_key_token);
+}
+
+/* ---- ListKeys ---- */
+
+static void on_keys(void *arg, struct sg_module_answer *answers, size_t count)
+{
+	struct sg_call *call = arg;
+	const struct sg_msg_error *failed = sg_tokens_all_failed(answers, count);
+	json_t *array;
+
+	if (failed != NULL) {
+		sg_call_fail(call, failed);
+		return;
+	}
+	array = json_array();
+	for (size_t i = 0; i < count; i++) {
+		const struct sg_msg_objects *objects = &answers[i].u.objects;
+
+		for (uint32_t k = 0; answers[i].error.code == 0 && k < objects->key_count; k++)
+			json_array_append_new(array, sg_json_key(&objects->keys[k], objects));
+	}
+	sg_call_reply(call, json_pack("{s:o}", "keys", array));
+}
+
+void sg_verb_list_keys(struct sg_call *call)
+{
+	static char everything[] = "";
+	char *selector = sg_call_text(call, "selector");
+	const struct sg_msg_object_list msg = {
+		.caller = call->caller,
+		.selector = selector != NULL ? selector : everything,
+	};
+
+	sg_tokens_ask_all(call->agent->tokens, SG_MSG_OBJECT_LIST, &msg, 0, on_keys, call);
+}
+
+/* ---- ShowKey ---- */
+
+static void show_key_found(struct sg_call *call)
+{
+	const struct sg_msg_objects *objects = &call->key.objects;
+	json_t *certs = json_array();
+
+	for (uint32_t i = 0; i < objects->cert_count; i++) {
+		json_t *cert = sg_json_certificate(&objects->certs[i].der, objects->certs[i].uri);
+
+		if (json_is_object(cert))
+			json_array_append_new(certs, cert);
+		else
+			json_decref(cert);
+	}
+	sg_call_reply(call,
+	    json_pack("{s:o, s:o}", "key", sg_json_key(sg_key_ref_info(&call->key), objects),
+		"certificates", certs));
+}
+
+void sg_verb_show_key(struct sg_call *call)
+{
+	sg_call_find_key(call, sg_call_string(call, "key"), show_key_found);
+}
+
+/* ---- MakeCsr ---- */
+
+static void csr_made(struct sg_call *call, void *answer)
+{
+	const struct sg_msg_der *der = answer;
+	char *text = sg_base64_encode(der->der.data, der->der.len);
+
+	sg_call_reply(call, json_pack("{s:o}", "csr", sg_json_text_or_empty(text)));
+	free(text);
+}
+
+static void csr_key_unlocked(struct sg_call *call)
+{
+	const struct sg_msg_csr_make msg = {
+		.caller = call->caller,
+		.key = sg_key_ref_info(&call->key)->uri,
+		.jid = call->state,
+	};
+
+	sg_call_ask(
+	    call, call->key.module->worker, SG_MSG_CSR_MAKE, &msg, SG_TOKEN_SECONDS, csr_made);
+}
+
+void sg_verb_make_csr(struct sg_call *call)
+{
+	const char *jid = sg_call_string(call, "jid");
+
+	call->state = sg_jid_bare(jid);
+	call->state_free = free;
+	if (call->state == NULL || !sg_jid_is_account(call->state))
+		sg_call_fail_with(call, SG_ERR_ARG, "jid", "\"%s\" is no JID of an account", jid);
+	else
+		sg_call_find_key_unlocked(call, sg_call_string(call, "key"), csr_key_unlocked);
+}

@@ -1,0 +1,483 @@
+#include "worker.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "reaper.h"
+#include "spawn.h"
+
+#define WORKER_GRACE_MS	      2000
+#define WORKER_FIRST_EVENT_ID (1u << 31)
+
+/* The type of the answer that belongs to a request (msg.h). */
+static const uint16_t answer_types[] = {
+	[SG_MSG_TOKEN_LIST] = SG_MSG_TOKENS,
+	[SG_MSG_TOKEN_LOGIN] = SG_MSG_OK,
+	[SG_MSG_TOKEN_LOGOUT] = SG_MSG_OK,
+	[SG_MSG_KEY_GENERATE] = SG_MSG_OBJECTS,
+	[SG_MSG_OBJECT_LIST] = SG_MSG_OBJECTS,
+	[SG_MSG_CERT_STORE] = SG_MSG_OBJECTS,
+	[SG_MSG_CSR_MAKE] = SG_MSG_DER,
+	[SG_MSG_SELF_CERT_MAKE] = SG_MSG_DER,
+	[SG_MSG_CROSS_SIGN] = SG_MSG_SIGNATURES,
+	[SG_MSG_TLS_SIGN] = SG_MSG_DER,
+	[SG_MSG_XMPP_CONNECT] = SG_MSG_XMPP_ONLINE,
+	[SG_MSG_XMPP_DISCONNECT] = SG_MSG_OK,
+	[SG_MSG_XMPP_FEATURES] = SG_MSG_XMPP_FEATURE_SET,
+	[SG_MSG_CCM2_ADD] = SG_MSG_DER,
+	[SG_MSG_CCM2_LIST] = SG_MSG_CCM2_CERTS,
+	[SG_MSG_CCM2_REVOKE] = SG_MSG_OK,
+	[SG_MSG_PEP_PUBLISH] = SG_MSG_OK,
+	[SG_MSG_PEP_FETCH] = SG_MSG_KEYINFOS,
+};
+
+struct request {
+	TAILQ_ENTRY(request) entry;
+	struct sg_worker *worker;
+	uint32_t id;
+	uint16_t answer_type;
+	struct event *timer; /* the deadline; or, for a request that failed at once, its answer */
+	int code;	     /* of a request that failed at once */
+	sg_answer_fn *fn;
+	void *arg;
+};
+
+TAILQ_HEAD(request_list, request);
+
+struct sg_worker {
+	struct sg_agent *agent;
+	struct sg_worker_spec spec;
+	char *subject;
+	pid_t pid;
+	struct sg_channel *channel;
+	struct event *read_event;
+	struct event *write_event;
+	struct request_list requests;
+	uint32_t next_id;
+	unsigned starts;
+	unsigned deaths;
+	unsigned in_callback; /* a callback may free the worker: it is then freed after it */
+	int freed;
+};
+
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+
+/* ---- callbacks that may free the worker ---- */
+
+static void worker_destroy(struct sg_worker *worker)
+{
+	free(worker->subject);
+	free(worker);
+}
+
+static void callback_enter(struct sg_worker *worker)
+{
+	worker->in_callback++;
+}
+
+/* Whether the worker is still there. */
+static int callback_leave(struct sg_worker *worker)
+{
+	worker->in_callback--;
+	if (!worker->freed)
+		return 1;
+	if (worker->in_callback == 0)
+		worker_destroy(worker);
+	return 0;
+}
+
+static void request_free(struct request *request)
+{
+	if (request->timer != NULL)
+		event_free(request->timer);
+	free(request);
+}
+
+/* Fails one request; it is in no list any more. */
+static void request_fail(struct request *request, int code)
+{
+	const struct sg_worker *worker = request->worker;
+	struct sg_msg_error error = { 0 };
+	char *who = NULL;
+
+	if (asprintf(&who, "%s for %s", worker->spec.program, worker->subject) < 0)
+		who = NULL;
+	switch (code) {
+	case SG_ERR_TIMEOUT:
+		sg_msg_error_set(&error, code, worker->subject,
+		    "%s gave no answer in time and was killed", who != NULL ? who : "a worker");
+		break;
+	case SG_ERR_WORKER:
+		sg_msg_error_set(&error, code, worker->subject, "%s ended during the call",
+		    who != NULL ? who : "a worker");
+		break;
+	default:
+		sg_msg_error_set(&error, code, worker->subject, "%s: %s",
+		    who != NULL ? who : "a worker", sg_err_text(code));
+	}
+	request->fn(request->arg, &error, NULL);
+	sg_failure_clear(&error);
+	free(who);
+	request_free(request);
+}
+
+/* ---- the end of a process ---- */
+
+/*
+ * Lets the process go and answers what runs: late (may be NULL) with SG_ERR_TIMEOUT, the others
+ * with code. A grace of 0 kills at once.
+ */
+static void worker_end(struct sg_worker *worker, int code, const struct request *late, int grace_ms)
+{
+	struct request_list running = TAILQ_HEAD_INITIALIZER(running);
+	struct request *request;
+
+	if (worker->channel == NULL)
+		return;
+	event_free(worker->read_event);
+	event_free(worker->write_event);
+	worker->read_event = worker->write_event = NULL;
+	sg_channel_free(worker->channel);
+	worker->channel = NULL;
+	sg_reaper_add(worker->agent->reaper, worker->pid, grace_ms);
+	worker->pid = 0;
+	TAILQ_CONCAT(&running, &worker->requests, entry);
+	callback_enter(worker);
+	/* A callback may ask anew, which starts the next process: what follows is of the old one. */
+	while ((request = TAILQ_FIRST(&running)) != NULL) {
+		TAILQ_REMOVE(&running, request, entry);
+		if (worker->freed)
+			request_free(request);
+		else
+			request_fail(request, request == late ? SG_ERR_TIMEOUT : code);
+	}
+	if (worker->spec.ended != NULL && !worker->freed)
+		worker->spec.ended(worker->spec.arg);
+	(void)callback_leave(worker);
+}
+
+static void worker_died(struct sg_worker *worker, const char *why)
+{
+	sg_log(SG_LOG_WARN, "%s for %s (process %d) %s", worker->spec.program, worker->subject,
+	    (int)worker->pid, why);
+	worker->deaths++;
+	worker_end(worker, SG_ERR_WORKER, NULL, 0);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	const struct request *request = arg;
+	struct sg_worker *worker = request->worker;
+
+	sg_log(SG_LOG_WARN, "%s for %s (process %d) gave no answer in time: killed",
+	    worker->spec.program, worker->subject, (int)worker->pid);
+	worker->deaths++;
+	worker_end(worker, SG_ERR_WORKER, request, 0);
+}
+
+/* ---- its start ---- */
+
+static int worker_start(struct sg_worker *worker)
+{
+	char *path = sg_spawn_program_path(worker->spec.program);
+	int sock = -1;
+	int err;
+
+	if (path == NULL)
+		return SG_ERR_NOMEM;
+	err = sg_spawn_worker(path, worker->spec.argv, &worker->pid, &sock);
+	free(path);
+	if (err != 0)
+		return err;
+	if (fcntl(sock, F_SETFL, O_NONBLOCK) != 0 || sg_channel_new(&worker->channel, sock) != 0) {
+		close(sock);
+		goto fail;
+	}
+	worker->read_event =
+	    event_new(worker->agent->base, sock, EV_READ | EV_PERSIST, on_readable, worker);
+	worker->write_event = event_new(worker->agent->base, sock, EV_WRITE, on_writable, worker);
+	if (worker->read_event == NULL || worker->write_event == NULL ||
+	    event_add(worker->read_event, NULL) != 0)
+		goto fail;
+	worker->starts++;
+	sg_log(SG_LOG_INFO, "%s for %s started (process %d)", worker->spec.program, worker->subject,
+	    (int)worker->pid);
+	return 0;
+fail:
+	if (worker->read_event != NULL)
+		event_free(worker->read_event);
+	if (worker->write_event != NULL)
+		event_free(worker->write_event);
+	worker->read_event = worker->write_event = NULL;
+	sg_channel_free(worker->channel);
+	worker->channel = NULL;
+	sg_reaper_add(worker->agent->reaper, worker->pid, 0);
+	worker->pid = 0;
+	return SG_ERR_NOMEM;
+}
+
+/* A process that ended between two requests: its end may not have been read yet. While requests run,
+ * their callbacks may not be called from here, and the loop will tell. */
+static void worker_notice_end(struct sg_worker *worker)
+{
+	struct pollfd pfd;
+
+	if (worker->channel == NULL || !TAILQ_EMPTY(&worker->requests))
+		return;
+	pfd = (struct pollfd){ .fd = sg_channel_fd(worker->channel), .events = POLLRDHUP };
+	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0)
+		worker_died(worker, "had ended");
+}
+
+/* ---- frames ---- */
+
+static struct request *request_find(struct sg_worker *worker, uint32_t id)
+{
+	struct request *request;
+
+	TAILQ_FOREACH(request, &worker->requests, entry)
+	{
+		if (request->id == id)
+			return request;
+	}
+	return NULL;
+}
+
+/* An answer; gives 0 when it belongs to no request, or is of the wrong type. */
+static int take_answer(struct sg_worker *worker, struct sg_frame *frame)
+{
+	struct request *request = request_find(worker, frame->id);
+
+	if (request == NULL || request->code != 0 ||
+	    (frame->type != SG_MSG_ERROR && frame->type != request->answer_type))
+		return 0;
+	TAILQ_REMOVE(&worker->requests, request, entry);
+	if (frame->type == SG_MSG_ERROR)
+		request->fn(request->arg, frame->msg, NULL);
+	else
+		request->fn(request->arg, NULL, frame->msg);
+	request_free(request);
+	return 1;
+}
+
+static int take_frame(struct sg_worker *worker, struct sg_frame *frame)
+{
+	if (frame->id != 0 && frame->id < WORKER_FIRST_EVENT_ID)
+		return take_answer(worker, frame);
+	if (worker->spec.event == NULL)
+		return 0;
+	worker->spec.event(worker->spec.arg, frame);
+	return 1;
+}
+
+/* Takes all whole frames; stops when a callback ended or freed the worker. */
+static void take_frames(struct sg_worker *worker)
+{
+	const struct sg_channel *channel = worker->channel;
+	struct sg_frame frame;
+	int got;
+
+	while (worker->channel != NULL && worker->channel == channel) {
+		int good;
+
+		got = sg_channel_next(worker->channel, &frame);
+		if (got == 0)
+			return;
+		if (got < 0) {
+			worker_died(worker, "sent a malformed frame: killed");
+			return;
+		}
+		callback_enter(worker);
+		good = take_frame(worker, &frame);
+		sg_frame_clear(&frame);
+		if (!callback_leave(worker))
+			return;
+		if (!good && worker->channel == channel) {
+			worker_died(worker, "sent a frame out of turn: killed");
+			return;
+		}
+	}
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct sg_worker *worker = arg;
+	int got = sg_channel_fill(worker->channel);
+
+	if (got > 0)
+		take_frames(worker);
+	else
+		worker_died(worker, "ended");
+}
+
+static void worker_flush(struct sg_worker *worker)
+{
+	int left = sg_channel_flush(worker->channel);
+
+	/* When it is gone, the end of the channel tells so, from the loop. */
+	if (left > 0)
+		event_add(worker->write_event, NULL);
+	else if (left < 0)
+		event_active(worker->read_event, EV_READ, 0);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	worker_flush(arg);
+}
+
+/* ---- requests ---- */
+
+static void on_failed_at_once(evutil_socket_t fd, short what, void *arg)
+{
+	struct request *request = arg;
+	struct sg_worker *worker = request->worker;
+
+	TAILQ_REMOVE(&worker->requests, request, entry);
+	callback_enter(worker);
+	request_fail(request, request->code);
+	(void)callback_leave(worker);
+}
+
+/* The request cannot be sent: says so from the loop. */
+static void fail_at_once(struct request *request, int code)
+{
+	static const struct timeval now = { 0, 0 };
+
+	request->code = code;
+	if (request->timer != NULL)
+		event_free(request->timer);
+	request->timer = evtimer_new(request->worker->agent->base, on_failed_at_once, request);
+	if (request->timer == NULL || evtimer_add(request->timer, &now) != 0) {
+		sg_log(SG_LOG_ERROR, "no memory for an event");
+		abort(); /* a request that is never answered would hang its caller for ever */
+	}
+}
+
+static int request_send(struct sg_worker *worker, struct request *request, uint16_t type,
+    const void *msg, int fd, int seconds)
+{
+	struct timeval deadline = { seconds, 0 };
+	int err;
+
+	if (worker->agent->stopping)
+		return SG_ERR_WORKER;
+	if (worker->channel == NULL && (err = worker_start(worker)) != 0)
+		return err;
+	request->timer = evtimer_new(worker->agent->base, on_deadline, request);
+	if (request->timer == NULL || evtimer_add(request->timer, &deadline) != 0)
+		return SG_ERR_NOMEM;
+	err = sg_channel_put(worker->channel, request->id, type, msg, fd);
+	if (err == 0)
+		worker_flush(worker);
+	return err;
+}
+
+void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg, int fd,
+    int seconds, sg_answer_fn *fn, void *arg)
+{
+	struct request *request = calloc(1, sizeof(*request));
+	int err;
+
+	if (request == NULL)
+		abort(); /* see fail_at_once() */
+	worker_notice_end(worker);
+	worker->next_id = worker->next_id % (WORKER_FIRST_EVENT_ID - 1) + 1;
+	*request = (struct request){ .worker = worker,
+		.id = worker->next_id,
+		.answer_type = answer_types[type],
+		.fn = fn,
+		.arg = arg };
+	TAILQ_INSERT_TAIL(&worker->requests, request, entry);
+	err = request_send(worker, request, type, msg, fd, seconds);
+	if (err != 0)
+		fail_at_once(request, err);
+}
+
+void sg_worker_answer(struct sg_worker *worker, uint32_t id, uint16_t type, const void *msg)
+{
+	if (worker->channel == NULL)
+		return;
+	if (sg_channel_put(worker->channel, id, type, msg, -1) != 0) {
+		worker_died(worker, "cannot take an answer: killed");
+		return;
+	}
+	worker_flush(worker);
+}
+
+/* ---- as a whole ---- */
+
+int sg_worker_new(
+    struct sg_agent *agent, const struct sg_worker_spec *spec, struct sg_worker **worker)
+{
+	struct sg_worker *made = calloc(1, sizeof(*made));
+
+	*worker = NULL;
+	if (made == NULL)
+		return SG_ERR_NOMEM;
+	made->agent = agent;
+	made->spec = *spec;
+	made->subject = strdup(spec->subject);
+	made->spec.subject = made->subject;
+	TAILQ_INIT(&made->requests);
+	if (made->subject == NULL) {
+		free(made);
+		return SG_ERR_NOMEM;
+	}
+	*worker = made;
+	return 0;
+}
+
+void sg_worker_free(struct sg_worker *worker)
+{
+	struct request *request;
+
+	if (worker == NULL || worker->freed)
+		return;
+	worker->freed = 1;
+	callback_enter(worker);
+	worker_end(worker, SG_ERR_WORKER, NULL, WORKER_GRACE_MS);
+	while ((request = TAILQ_FIRST(&worker->requests)) != NULL) {
+		TAILQ_REMOVE(&worker->requests, request, entry);
+		request_free(request);
+	}
+	(void)callback_leave(worker);
+}
+
+void sg_worker_stop(struct sg_worker *worker, int code)
+{
+	worker_end(worker, code, NULL, WORKER_GRACE_MS);
+}
+
+pid_t sg_worker_pid(const struct sg_worker *worker)
+{
+	return worker->pid;
+}
+
+unsigned sg_worker_starts(const struct sg_worker *worker)
+{
+	return worker->starts;
+}
+
+unsigned sg_worker_deaths(const struct sg_worker *worker)
+{
+	return worker->deaths;
+}
+
+const char *sg_worker_kind(const struct sg_worker *worker)
+{
+	return worker->spec.kind;
+}
+
+const char *sg_worker_subject(const struct sg_worker *worker)
+{
+	return worker->subject;
+}

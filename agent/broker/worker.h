@@ -1,0 +1,66 @@
+/*
+ * One worker process: started when it is first needed, asked over its channel, killed when an
+ * answer is overdue, started again with the next request. Never started by itself.
+ */
+#ifndef SG_BROKER_WORKER_H
+#define SG_BROKER_WORKER_H
+
+#include <sys/types.h>
+
+#include "agent.h"
+#include "channel.h"
+#include "failure.h"
+
+struct sg_worker;
+
+struct sg_worker_spec {
+	const char *program; /* "signet-token" */
+	const char *kind;    /* "token", "xmpp" */
+	const char *subject; /* the module's name, the account; copied */
+	char *const *argv;   /* with its NULL; valid as long as the worker */
+	/* A frame that no request of ours asked for; valid during the call. May be NULL. */
+	void (*event)(void *arg, const struct sg_frame *frame);
+	/* The process is gone; running requests have been answered. May come from sg_worker_request(),
+	 * and may not free the worker then. May be NULL. */
+	void (*ended)(void *arg);
+	void *arg;
+};
+
+/*
+ * Called once for each request, from the event loop and never from sg_worker_request() itself.
+ * Either error is not NULL, or answer is the struct of the type that belongs to the request. Both
+ * are freed after the call; what the answer owns may be taken over by zeroing it.
+ */
+typedef void sg_answer_fn(void *arg, const struct sg_msg_error *error, void *answer);
+
+SG_MUST_USE int sg_worker_new(
+    struct sg_agent *agent, const struct sg_worker_spec *spec, struct sg_worker **worker);
+
+/* Stops the process; requests that still run are never answered. Also from one of its callbacks. */
+void sg_worker_free(struct sg_worker *worker);
+
+/*
+ * Asks, and starts the process if it does not run. fd is -1 or a descriptor that is duplicated.
+ * When the answer is not there after so many seconds the process is killed: this request fails with
+ * SG_ERR_TIMEOUT, all others that run with SG_ERR_WORKER.
+ */
+void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg, int fd,
+    int seconds, sg_answer_fn *fn, void *arg);
+
+/* Answers a frame that the worker sent unasked. A worker that cannot take it is killed. */
+void sg_worker_answer(struct sg_worker *worker, uint32_t id, uint16_t type, const void *msg);
+
+/* Ends the process in good order; requests that run fail with this code. */
+void sg_worker_stop(struct sg_worker *worker, int code);
+
+/* The process's id, or 0 when none runs. */
+pid_t sg_worker_pid(const struct sg_worker *worker);
+
+/* How many processes were started, and how many ended that were not told to. */
+unsigned sg_worker_starts(const struct sg_worker *worker);
+unsigned sg_worker_deaths(const struct sg_worker *worker);
+
+const char *sg_worker_kind(const struct sg_worker *worker);
+const char *sg_worker_subject(const struct sg_worker *worker);
+
+#endif
