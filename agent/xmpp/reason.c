@@ -57,9 +57,9 @@ static int why_tls(const struct sg_reason *reason, struct sg_msg_error *why)
 	const struct sg_tls_report *tls = sg_tls_report();
 	const struct sg_filter_report *seen = sg_filter_report();
 
-	if (tls->key_wrong)
-		sg_msg_error_set(why, SG_ERR_CERT_MISMATCH, reason->jid,
-		    "the certificate is not that of the key");
+	if (tls->unusable)
+		sg_msg_error_set(
+		    why, SG_ERR_TLS, reason->jid, "TLS does not take the own certificate");
 	else if (tls->refused[0] != '\0')
 		sg_msg_error_set(why, SG_ERR_TLS, reason->domain,
 		    "the certificate of %s is not trusted: %s", reason->domain, tls->refused);
@@ -103,6 +103,7 @@ static int why_sasl(const struct sg_reason *reason, struct sg_msg_error *why)
 static void why_login(const struct sg_reason *reason, struct sg_msg_error *why)
 {
 	const struct sg_filter_report *seen = sg_filter_report();
+	const struct sg_tls_report *tls = sg_tls_report();
 
 	if (reason->expired)
 		sg_msg_error_set(why, SG_ERR_TIMEOUT, reason->host,
@@ -112,6 +113,10 @@ static void why_login(const struct sg_reason *reason, struct sg_msg_error *why)
 	else if (seen->authenticated)
 		sg_msg_error_set(why, SG_ERR_AUTH, reason->jid,
 		    "%s logged us in and then bound no resource", reason->domain);
+	else if (reason->certificate && tls->done && tls->asked && !seen->mechanisms)
+		/* TLS 1.3 refuses a certificate after the handshake, and the alert is often lost. */
+		sg_msg_error_set(why, SG_ERR_AUTH, reason->jid,
+		    "%s closed the connection when it had seen the certificate", reason->domain);
 	else if (seen->fed > 0)
 		sg_msg_error_set(why, SG_ERR_CONNECT, reason->host,
 		    "%s closed the connection during the login", reason->host);

@@ -9,9 +9,10 @@
 #include "msg.h"
 
 struct sg_reason {
-	int closed;	/* by us, as asked */
-	int was_online; /* it had been logged in */
-	int expired;	/* the time for the login was over */
+	int closed;	 /* by us, as asked */
+	int was_online;	 /* it had been logged in */
+	int certificate; /* the login was by certificate */
+	int expired;	 /* the time for the login was over */
 	int connect_errno;
 	const char *domain;
 	const char *host;

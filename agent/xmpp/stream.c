@@ -422,6 +422,7 @@ static void go_offline(struct sg_stream *stream)
 	struct sg_reason reason = {
 		.closed = stream->state == STATE_CLOSING,
 		.was_online = stream->was_online,
+		.certificate = stream->identity != NULL,
 		.expired = login_expired,
 		.connect_errno = stream->connect_errno,
 		.domain = stream->domain,

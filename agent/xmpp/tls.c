@@ -103,7 +103,7 @@ static int on_certificate_wanted(SSL *ssl, void *arg)
 		return 1;
 	if (SSL_use_certificate(ssl, identity->cert) != 1 ||
 	    SSL_use_PrivateKey(ssl, identity->key) != 1 || SSL_check_private_key(ssl) != 1) {
-		tls.report.key_wrong = 1;
+		tls.report.unusable = 1;
 		return 0;
 	}
 	/* The key's name is never opened: this SSL has its key already. */

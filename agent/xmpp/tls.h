@@ -26,7 +26,7 @@ struct sg_tls_report {
 	int started;
 	int done;	   /* handshake finished, all as wanted, certificate verified */
 	int asked;	   /* the server asked for a client certificate */
-	int key_wrong;	   /* certificate and key do not belong together */
+	int unusable;	   /* OpenSSL does not take the certificate or the key */
 	char refused[160]; /* why the server's certificate is not trusted, or "" */
 	char alert[80];	   /* the server's fatal alert, or "" */
 	int alert_number;
