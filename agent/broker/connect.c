@@ -259,10 +259,10 @@ static void on_left(void *arg, const struct sg_msg_error *error, void *answer)
 
 	account->leave = NULL;
 	sg_worker_stop(account->worker, SG_ERR_OFFLINE);
+	if (account->connect != NULL) /* it came while this one was going */
+		connect_begin(account->connect);
 	waiters_call(&leave->waiters, NULL);
 	free(leave);
-	if (account->connect != NULL)
-		connect_begin(account->connect);
 	sg_account_unref(account);
 }
 

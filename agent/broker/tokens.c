@@ -34,13 +34,13 @@ static void module_argv(
 	size_t n = 0;
 
 	argv[n++] = text("signet-token");
+	argv[n++] = text("--role");
+	argv[n++] = text("agent");
+	argv[n++] = text("--module");
+	argv[n++] = module->path != NULL ? module->path : text("system");
 	if (config->module_dirs != NULL) {
 		argv[n++] = text("--module-dirs");
 		argv[n++] = config->module_dirs;
-	}
-	if (module->path != NULL) {
-		argv[n++] = text("--module");
-		argv[n++] = module->path;
 	}
 	argv[n] = NULL;
 }
