@@ -63,17 +63,12 @@ void sg_enrol_show(const struct sg_cli *cli, const json_t *result)
 	sg_print_member("login", account, "mechanism");
 }
 
-static int list(struct sg_cli *cli, json_t **result)
+int sg_cert_list(struct sg_cli *cli, json_t **result)
 {
 	const char *jid = cli->args.operands[0];
 
 	return sg_agent_call(cli, "ListCertificates", json_pack("{s:s}", "jid", jid),
 	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
-}
-
-int sg_cert_list(struct sg_cli *cli, json_t **result)
-{
-	return list(cli, result);
 }
 
 static void show_issued(const json_t *issued)
@@ -113,50 +108,18 @@ void sg_cert_list_show(const struct sg_cli *cli, const json_t *result)
 	}
 }
 
-/* "current": the certificate that the account logs in with. *sha256 borrows from *listed. */
-static int find_current(struct sg_cli *cli, json_t **listed, const char **sha256)
-{
-	const json_t *issued;
-	size_t i;
-	int rc = list(cli, listed);
-
-	*sha256 = NULL;
-	if (rc != 0)
-		return rc;
-	json_array_foreach(json_object_get(*listed, "certificates"), i, issued)
-	{
-		if (!json_is_true(json_object_get(issued, "own")))
-			continue;
-		if (*sha256 != NULL)
-			return sg_cli_fail(cli, SG_ERR_ARG,
-			    "Name one by its fingerprint; `signet cert list` shows them.",
-			    "more than one of the listed certificates is this agent's own");
-		*sha256 = sg_member(json_object_get(issued, "certificate"), "sha256", NULL);
-	}
-	if (*sha256 == NULL)
-		return sg_cli_fail(cli, SG_ERR_KEY_ABSENT,
-		    "`signet cert list` shows what there is.",
-		    "none of the listed certificates is the account's current one");
-	return 0;
-}
-
 int sg_cert_revoke(struct sg_cli *cli, json_t **result)
 {
 	const char *jid = cli->args.operands[0], *fingerprint = cli->args.operands[1];
-	json_t *listed = NULL;
-	int rc = 0;
+	int current = strcmp(fingerprint, "current") == 0;
+	int rc = sg_ask_yes(cli, "Revoke %s%s of %s? Whoever uses it is logged out, for good.",
+	    current ? "the current certificate" : "the certificate ", current ? "" : fingerprint,
+	    jid);
 
-	if (strcmp(fingerprint, "current") == 0)
-		rc = find_current(cli, &listed, &fingerprint);
-	if (rc == 0)
-		rc = sg_ask_yes(cli,
-		    "Revoke the certificate %s of %s? Whoever uses it is logged out, for good.",
-		    fingerprint, jid);
 	if (rc == 0)
 		rc = sg_agent_call(cli, "RevokeCertificate",
 		    json_pack("{s:s, s:s}", "jid", jid, "fingerprint", fingerprint),
 		    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
-	json_decref(listed);
 	return rc;
 }
 

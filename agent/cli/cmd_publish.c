@@ -53,7 +53,7 @@ static int own_account(struct sg_cli *cli, char **jid)
 		else
 			given = sg_member(json_array_get(accounts, 0), "jid", "");
 	}
-	if (rc == 0 && (*jid = strdup(given)) == NULL)
+	if (rc == 0 && (given == NULL || (*jid = strdup(given)) == NULL))
 		rc = SG_ERR_NOMEM;
 	json_decref(reply);
 	return rc;

@@ -146,7 +146,7 @@ static void table_add(struct sg_table *table, const char *text)
 		table->cells = cells;
 		table->room = room;
 	}
-	cell = sg_text_clean(text != NULL ? text : "-", 0);
+	cell = sg_text_clean(text != NULL && text[0] != '\0' ? text : "-", 0);
 	if (cell == NULL) {
 		table->failed = 1;
 		return;

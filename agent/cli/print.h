@@ -38,7 +38,7 @@ void sg_print_json(const json_t *value);
 
 /*
  * A table: cells are copied; columns are as wide as their widest cell. Zero-initialise it. A row
- * takes `columns` strings (NULL prints "-"). Printing also frees.
+ * takes `columns` strings (NULL and "" print "-"). Printing also frees.
  */
 #define SG_TABLE_COLUMNS_MAX 8
 

@@ -535,17 +535,6 @@ def test_fetched_keys_are_written_and_judged(tmp_path):
     assert done.returncode == 2 and "--account" in done.stderr
 
 
-def test_current_is_our_own_certificate(tmp_path):
-    listed = {"parameters": {"certificates": [{"own": False, "certificate": {"sha256": "aa"}},
-                                              {"own": True, "certificate": {"sha256": "bb"}}]}}
-    rogue = Rogue(tmp_path, listed, {"parameters": {}})
-    assert rogue.signet("cert", "revoke", "a@b", "current", "--yes").returncode == 0
-    assert rogue.calls[1]["parameters"] == {"jid": "a@b", "fingerprint": "bb"}
-    (tmp_path / "rogue.sock").unlink()
-    done = Rogue(tmp_path, {"parameters": {"certificates": []}}).signet("cert", "revoke", "a@b", "current", "--yes")
-    assert done.returncode == 3
-
-
 # ---- on a terminal
 
 class Terminal:
