@@ -9,8 +9,16 @@
 #include <string.h>
 
 #include "disco.h"
+#include "log.h"
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	sg_log_init("fuzz", SG_LOG_ERROR);
+	return 0;
+}
 
 static void check_add(const struct sg_xml *payload)
 {
