@@ -4,12 +4,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -213,6 +215,79 @@ static void descriptors_go_with_the_first_byte(void **state)
 	close(agent);
 }
 
+static int interrupted; /* the end of a pipe that is told */
+
+static void tell(int sig)
+{
+	if (write(interrupted, "i", 1) != 1)
+		abort();
+}
+
+/* The agent's end in a process of its own: reads once the writer has been interrupted; its status is
+ * the number of descriptors that came with the whole call. */
+static void agent_count(int agent, int wait_for)
+{
+	size_t fds = 0;
+	ssize_t n;
+
+	if (read(wait_for, &n, 1) != 1)
+		_exit(100);
+	do {
+		union {
+			char bytes[CMSG_SPACE(8 * sizeof(int))];
+			struct cmsghdr align;
+		} control;
+		static char text[65536];
+		struct iovec iov = { text, sizeof(text) };
+		struct msghdr hdr = { .msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control.bytes,
+			.msg_controllen = sizeof(control.bytes) };
+		struct cmsghdr *cmsg;
+
+		n = recvmsg(agent, &hdr, 0);
+		cmsg = n > 0 ? CMSG_FIRSTHDR(&hdr) : NULL;
+		if (cmsg != NULL)
+			fds += (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		if (n > 0 && memchr(text, '\0', (size_t)n) != NULL)
+			break;
+	} while (n > 0);
+	_exit((int)fds);
+}
+
+/* A call that is written in two parts, since a signal came between, passes its descriptors once. */
+static void descriptors_go_only_once(void **state)
+{
+	const struct itimerval soon = { .it_value = { 0, 20000 } };
+	struct sigaction action = { .sa_handler = tell }, old;
+	char *text = malloc(900001);
+	struct sg_client *client;
+	int agent, status, fds[2];
+	pid_t pid;
+
+	memset(text, 'x', 900000);
+	text[900000] = '\0';
+	pair_new(&client, &agent);
+	assert_int_equal(pipe(fds), 0);
+	interrupted = fds[1];
+	pid = fork();
+	if (pid == 0)
+		agent_count(agent, fds[0]);
+	close(agent);
+	assert_int_equal(sigaction(SIGALRM, &action, &old), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+	assert_int_equal(
+	    sg_client_call(client, "a.b.C", json_pack("{s:s}", "t", text), fds, 2, 0), 0);
+	assert_int_equal(sigaction(SIGALRM, &old, NULL), 0);
+	sg_client_free(client);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 2);
+	close(fds[0]);
+	close(fds[1]);
+	free(text);
+}
+
 static void call_has_a_limit(void **state)
 {
 	char *text = malloc(SG_API_MESSAGE_MAX + 1);
@@ -304,6 +379,31 @@ static void reply_in_pieces(void **state)
 	assert_int_equal(reply_to(reply, sizeof(reply) - 1, 1, &parameters), SG_ERR_IO);
 }
 
+/* A reply longer than one read, and a short one at once behind it. */
+static void short_reply_after_a_long_one(void **state)
+{
+	static const char head[] = "{\"parameters\":{\"a\":\"", tail[] = "\"}}\0{}";
+	static char text[40000];
+	struct sg_client *client;
+	json_t *parameters;
+	char *error;
+	int agent, continues;
+
+	memset(text, 'x', sizeof(text));
+	memcpy(text, head, sizeof(head) - 1);
+	memcpy(text + sizeof(text) - sizeof(tail), tail, sizeof(tail));
+	pair_new(&client, &agent);
+	assert_int_equal(send(agent, text, sizeof(text), 0), sizeof(text));
+	assert_int_equal(sg_client_reply(client, &parameters, &error, &continues), 0);
+	assert_int_equal(json_object_size(parameters), 1);
+	json_decref(parameters);
+	assert_int_equal(sg_client_reply(client, &parameters, &error, &continues), 0);
+	assert_int_equal(json_object_size(parameters), 0);
+	json_decref(parameters);
+	sg_client_free(client);
+	close(agent);
+}
+
 static void reply_has_a_limit(void **state)
 {
 	static const char head[] = "{\"parameters\":{\"a\":\"", tail[] = "\"}}";
@@ -373,9 +473,11 @@ int main(void)
 		cmocka_unit_test(another_users_socket_is_refused),
 		cmocka_unit_test(call_is_json_and_a_nul),
 		cmocka_unit_test(descriptors_go_with_the_first_byte),
+		cmocka_unit_test(descriptors_go_only_once),
 		cmocka_unit_test(call_has_a_limit),
 		cmocka_unit_test(replies_in_order),
 		cmocka_unit_test(reply_in_pieces),
+		cmocka_unit_test(short_reply_after_a_long_one),
 		cmocka_unit_test(reply_has_a_limit),
 		cmocka_unit_test(reply_has_a_depth),
 		cmocka_unit_test(malformed_replies),

@@ -123,8 +123,10 @@ static void worker_starts_clean(void **state)
 	sigset_t blocked, mask;
 	int stray[20];
 
-	for (size_t i = 0; i < 20; i++)
+	for (size_t i = 0; i < 19; i++)
 		stray[i] = open("/dev/null", O_RDONLY); /* not close-on-exec */
+	stray[19] = fcntl(stray[0], F_DUPFD, 500);
+	assert_true(stray[19] >= 500);
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGTERM);
 	sigprocmask(SIG_BLOCK, &blocked, &mask);
