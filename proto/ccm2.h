@@ -13,11 +13,11 @@
 #define SG_NS_CCM2_LIST	  "urn:xmpp:ccm2:list-certs:0"
 #define SG_NS_CCM2_REVOKE "urn:xmpp:ccm2:revoke-cert:0"
 
-#define SG_CCM2_DER_MAX	 (64u << 10) /* of one CSR or certificate */
-#define SG_CCM2_NAME_MAX 1024	     /* bytes of a certificate's name */
-#define SG_CCM2_LIST_MAX 10000	     /* certificates in one list */
-#define SG_CCM2_USERS_MAX 1000	     /* resources that use one certificate */
-#define SG_CCM2_RESOURCE_MAX 1023    /* bytes of a resource, RFC 7622 3.4 */
+#define SG_CCM2_DER_MAX	     (64u << 10) /* of one CSR or certificate */
+#define SG_CCM2_NAME_MAX     1024	 /* bytes of a certificate's name */
+#define SG_CCM2_LIST_MAX     10000	 /* certificates in one list */
+#define SG_CCM2_USERS_MAX    1000	 /* resources that use one certificate */
+#define SG_CCM2_RESOURCE_MAX 1023	 /* bytes of a resource, RFC 7622 3.4 */
 
 /* C3. Requests: decode gives SG_ERR_FORMAT or SG_ERR_LIMIT on anything else. */
 SG_MUST_USE int sg_ccm2_add_encode(const struct sg_msg_ccm2_add *add, struct sg_xml **payload);
@@ -39,7 +39,7 @@ struct sg_ccm2_fingerprint {
 	size_t len;
 };
 SG_MUST_USE int sg_ccm2_revoke_encode(const char *sha256_hex, struct sg_xml **payload);
-SG_MUST_USE int sg_ccm2_revoke_decode(const struct sg_xml *payload,
-    struct sg_ccm2_fingerprint *fingerprint);
+SG_MUST_USE int sg_ccm2_revoke_decode(
+    const struct sg_xml *payload, struct sg_ccm2_fingerprint *fingerprint);
 
 #endif

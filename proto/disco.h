@@ -20,8 +20,8 @@ SG_MUST_USE int sg_disco_result_encode(const char *node, const char *category, c
     const char *const *features, size_t feature_count, struct sg_xml **payload);
 
 /* Adds the features of a result's query to the set, each once. SG_ERR_FORMAT, SG_ERR_LIMIT. */
-SG_MUST_USE int sg_disco_result_decode(const struct sg_xml *payload,
-    struct sg_msg_xmpp_feature_set *features);
+SG_MUST_USE int sg_disco_result_decode(
+    const struct sg_xml *payload, struct sg_msg_xmpp_feature_set *features);
 
 /* Whether the set has the feature. */
 int sg_disco_has(const struct sg_msg_xmpp_feature_set *features, const char *feature);

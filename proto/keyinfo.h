@@ -23,8 +23,8 @@ SG_MUST_USE int sg_keyinfo_encode(const struct sg_keyinfo *keyinfo, struct sg_xm
  * judged here. An OpenPGP key is kept with its name unchecked beyond its form: see sg_pgp_... when
  * that comes; until then its kind is SG_KEYINFO_PGP and a verdict counts it for nothing.
  */
-SG_MUST_USE int sg_keyinfo_decode(const struct sg_xml *element, struct sg_keyinfo *keyinfo,
-    const char **why);
+SG_MUST_USE int sg_keyinfo_decode(
+    const struct sg_xml *element, struct sg_keyinfo *keyinfo, const char **why);
 
 /* The name of an X.509 key: lower-case hex of the SHA-1 over the DER (K2). New string or NULL. */
 char *sg_keyinfo_name_x509(const struct sg_blob *der);

@@ -12,18 +12,18 @@
 #define SG_NS_PUBSUB_OWNER "http://jabber.org/protocol/pubsub#owner"
 
 /* Payloads of iq type set, no 'to': create with configuration; configure an existing node. */
-SG_MUST_USE int sg_pep_create_encode(const char *node, const char *access_model,
-    struct sg_xml **payload);
-SG_MUST_USE int sg_pep_configure_encode(const char *node, const char *access_model,
-    struct sg_xml **payload);
+SG_MUST_USE int sg_pep_create_encode(
+    const char *node, const char *access_model, struct sg_xml **payload);
+SG_MUST_USE int sg_pep_configure_encode(
+    const char *node, const char *access_model, struct sg_xml **payload);
 
 /* Publishes one item (taken over, also on failure) with publish-options as a guard (K9). */
 SG_MUST_USE int sg_pep_publish_encode(const char *node, const char *id, const char *access_model,
     struct sg_xml *item, struct sg_xml **payload);
 
 /* Payload of iq type get: all items, or the named ones. */
-SG_MUST_USE int sg_pep_items_encode(const char *node, char *const *ids, size_t id_count,
-    struct sg_xml **payload);
+SG_MUST_USE int sg_pep_items_encode(
+    const char *node, char *const *ids, size_t id_count, struct sg_xml **payload);
 
 /*
  * Reads the items of a result into keyinfos; an item whose id is not the keyinfo's name, or that is
@@ -31,7 +31,7 @@ SG_MUST_USE int sg_pep_items_encode(const char *node, char *const *ids, size_t i
  * no items result for this node; SG_ERR_LIMIT over SG_PEP_ITEMS_MAX.
  */
 #define SG_PEP_ITEMS_MAX 20000
-SG_MUST_USE int sg_pep_items_decode(const struct sg_xml *payload, const char *node,
-    struct sg_msg_keyinfos *keyinfos);
+SG_MUST_USE int sg_pep_items_decode(
+    const struct sg_xml *payload, const char *node, struct sg_msg_keyinfos *keyinfos);
 
 #endif

@@ -23,7 +23,7 @@ enum sg_signature_verdict {
 /* What the good signatures of other keys on this key are worth together. */
 enum sg_grade {
 	SG_GRADE_NONE,
-	SG_GRADE_SHA1,	/* only RSA-SHA1 carried it */
+	SG_GRADE_SHA1, /* only RSA-SHA1 carried it */
 	SG_GRADE_SHA256,
 	SG_GRADE_BAD, /* one signature by a known issuer is bad: whatever else is good, say so */
 };
@@ -51,7 +51,8 @@ void sg_verdict_clear(struct sg_verdict *verdict);
 enum sg_signature_verdict sg_verdict_check(EVP_PKEY *issuer, const char *method,
     const struct sg_blob *subject, const struct sg_blob *value);
 
-const char *sg_signature_verdict_name(enum sg_signature_verdict verdict); /* "good", "bad", "unknown method", "unknown issuer", "self" */
+const char *sg_signature_verdict_name(enum sg_signature_verdict
+	verdict); /* "good", "bad", "unknown method", "unknown issuer", "self" */
 const char *sg_grade_name(enum sg_grade grade); /* "none", "sha-1 only", "sha-256", "bad" */
 
 #endif

@@ -37,7 +37,7 @@ SG_MUST_USE int sg_x509_csr_jids(X509_REQ *csr, char ***jids, size_t *others);
 void sg_strv_free(char **strings);
 
 /* Sets the SAN extension: one otherName xmppAddr with this JID as UTF8String. */
-SG_MUST_USE int sg_x509_add_jid(STACK_OF(X509_EXTENSION) **extensions, const char *jid);
+SG_MUST_USE int sg_x509_add_jid(STACK_OF(X509_EXTENSION) * *extensions, const char *jid);
 
 /* "rsa2048", "rsa3072", "rsa4096", "rsaN", "p256", "p384", "p521", "ed25519" or "other". Static or in
  * the caller's buffer of at least 16 bytes. */

@@ -11,10 +11,10 @@
 #include "error.h"
 
 #define SG_XML_DEPTH_MAX 32
-#define SG_XML_NODES_MAX 200000	      /* elements and runs of text in one tree */
-#define SG_XML_ATTRS_MAX 64	      /* of one element */
+#define SG_XML_NODES_MAX 200000	     /* elements and runs of text in one tree */
+#define SG_XML_ATTRS_MAX 64	     /* of one element */
 #define SG_XML_BYTES_MAX (12u << 20) /* of one document */
-#define SG_XML_NS_MAX	 256	      /* bytes of a namespace name: every element may repeat it */
+#define SG_XML_NS_MAX	 256	     /* bytes of a namespace name: every element may repeat it */
 
 struct sg_xml;
 
@@ -39,15 +39,16 @@ SG_MUST_USE int sg_xml_set_attr(struct sg_xml *element, const char *name, const 
 
 /* Makes a child element with this text (NULL: empty), in the parent's namespace. The child stays the
  * parent's; child may be NULL. SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_NOMEM, with no child made. */
-SG_MUST_USE int sg_xml_put(struct sg_xml *parent, const char *name, const char *text,
-    struct sg_xml **child);
+SG_MUST_USE int sg_xml_put(
+    struct sg_xml *parent, const char *name, const char *text, struct sg_xml **child);
 
 /* The same for a caller that needs no reason: NULL on failure. */
 struct sg_xml *sg_xml_add_child(struct sg_xml *parent, const char *name, const char *text);
 
 const char *sg_xml_name(const struct sg_xml *element);
 const char *sg_xml_ns(const struct sg_xml *element); /* inherited where not set; "" for none */
-const char *sg_xml_attr(const struct sg_xml *element, const char *name); /* or NULL; no namespaced ones */
+const char *sg_xml_attr(
+    const struct sg_xml *element, const char *name); /* or NULL; no namespaced ones */
 int sg_xml_is(const struct sg_xml *element, const char *name, const char *ns);
 
 /* Child elements, in order; NULL at the end. */
