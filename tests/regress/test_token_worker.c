@@ -3,8 +3,9 @@
  */
 #include "token_world.h"
 
-#include <dirent.h>
+#include <pty.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 static struct worker worker;
 
@@ -222,10 +223,6 @@ static void test_pin_leaves_no_trace(void **state)
 {
 	int copies;
 
-	unsetenv("SIGNET_TEST_PIN");
-	worker_stop(&worker);
-	worker_start(&worker, "agent");
-	setenv("SIGNET_TEST_PIN", WORLD_PIN, 1);
 	login(&worker, TEXT("alpha"));
 	logout(&worker, TEXT("alpha"));
 	copies = pin_copies(worker.pid);
@@ -233,6 +230,117 @@ static void test_pin_leaves_no_trace(void **state)
 		assert_int_equal(copies, 0);
 	else
 		assert_int_equal(copies, -1); /* nobody but root looks into it */
+}
+
+/* ---- a real pinentry on a terminal of its own ---- */
+
+struct terminal {
+	int master;
+	pid_t pinentry;
+	int sock; /* the other end of the pinentry's standard input and output */
+	char option[80];
+};
+
+static void pinentry_start(struct terminal *terminal)
+{
+	int pair[2], slave;
+	char name[64];
+
+	assert_int_equal(openpty(&terminal->master, &slave, name, NULL, NULL), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	terminal->pinentry = fork();
+	assert_true(terminal->pinentry >= 0);
+	if (terminal->pinentry == 0) {
+		if (dup2(pair[1], 0) < 0 || dup2(pair[1], 1) < 0)
+			_exit(126);
+		execlp("pinentry-tty", "pinentry-tty", (char *)NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	close(slave);
+	terminal->sock = pair[0];
+	snprintf(terminal->option, sizeof(terminal->option), "ttyname=%s", name);
+}
+
+/* Reads the terminal until the text has come. */
+static void terminal_expect(const struct terminal *terminal, const char *text, char *seen,
+    size_t room)
+{
+	size_t len = 0;
+
+	seen[0] = 0;
+	while (!strstr(seen, text)) {
+		ssize_t n = read(terminal->master, seen + len, room - 1 - len);
+
+		if (n <= 0)
+			fail_msg("no '%s' on the terminal, but: %s", text, seen);
+		len += (size_t)n;
+		seen[len] = 0;
+	}
+}
+
+static void pinentry_end(struct terminal *terminal)
+{
+	int status;
+
+	close(terminal->sock);
+	assert_int_equal(waitpid(terminal->pinentry, &status, 0), terminal->pinentry);
+	close(terminal->master);
+}
+
+static struct sg_frame pinentry_login(struct terminal *terminal, const char *typed, char *seen,
+    size_t room)
+{
+	struct sg_caller caller = { .uid = 1, .pid = 4242, .exe = TEXT("/usr/bin/psi\nfake: line"),
+		.purpose = TEXT("Enrol") };
+	char *options[] = { terminal->option, TEXT("ttytype=dumb"), TEXT("no-such-option=1") };
+	struct sg_msg_token_login msg = { .caller = caller, .token = TEXT("alpha"),
+		.source = SG_PIN_PINENTRY, .options = options, .option_count = 3 };
+	struct sg_frame answer;
+
+	assert_int_equal(sg_channel_send(worker.channel, 77, SG_MSG_TOKEN_LOGIN, &msg,
+			     terminal->sock),
+	    0);
+	terminal_expect(terminal, "PIN:", seen, room);
+	assert_int_equal(write(terminal->master, typed, strlen(typed)), strlen(typed));
+	assert_int_equal(sg_channel_recv(worker.channel, &answer), 1);
+	return answer;
+}
+
+static void test_pinentry(void **state)
+{
+	struct terminal terminal;
+	struct sg_frame answer;
+	char seen[8192];
+
+	pinentry_start(&terminal);
+	answer = pinentry_login(&terminal, WORLD_PIN "\n", seen, sizeof(seen));
+	assert_int_equal(answer.type, SG_MSG_OK);
+	sg_frame_clear(&answer);
+	pinentry_end(&terminal);
+	assert_non_null(strstr(seen, "alpha"));
+	assert_non_null(strstr(seen, "serial number"));
+	assert_non_null(strstr(seen, "/usr/bin/psi?fake: line"));
+	assert_non_null(strstr(seen, "4242"));
+	assert_non_null(strstr(seen, "Enrol"));
+	logout(&worker, TEXT("alpha"));
+	if (geteuid() == 0)
+		assert_int_equal(pin_copies(worker.pid), 0);
+}
+
+static void test_pinentry_cancelled(void **state)
+{
+	struct terminal terminal;
+	struct sg_frame answer;
+	char seen[8192];
+
+	pinentry_start(&terminal);
+	/* An end of the terminal's input: pinentry-tty calls it a cancel. */
+	answer = pinentry_login(&terminal, "\004", seen, sizeof(seen));
+	assert_int_equal(answer.type, SG_MSG_ERROR);
+	assert_int_equal(-(int)((const struct sg_msg_error *)answer.msg)->code, SG_ERR_PIN_CANCELLED);
+	sg_frame_clear(&answer);
+	pinentry_end(&terminal);
 }
 
 /* ---- keys ---- */
@@ -390,6 +498,9 @@ static void test_always_authenticate(void **state)
 	assert_int_equal(RUN("openssl", "req", "-inform", "DER", "-in", path_of("csr"), "-verify",
 			     "-noout"),
 	    0);
+	/* It is held for such a key, once, and this shows that the search finds what there is. */
+	if (geteuid() == 0)
+		assert_int_equal(pin_copies(worker.pid), 1);
 	logout(&worker, TEXT("alpha"));
 	if (geteuid() == 0)
 		assert_int_equal(pin_copies(worker.pid), 0);
@@ -572,6 +683,8 @@ int main(void)
 		cmocka_unit_test(test_module_from_another_folder),
 		cmocka_unit_test(test_system_modules),
 		cmocka_unit_test(test_malformed_frame),
+		cmocka_unit_test_setup_teardown(test_pinentry, start, stop),
+		cmocka_unit_test_setup_teardown(test_pinentry_cancelled, start, stop),
 		cmocka_unit_test_setup_teardown(test_unknown_request, start, stop),
 	};
 

@@ -57,6 +57,8 @@ static MAYBE int run(const char *const *argv)
 		fd = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 		if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
 			_exit(126);
+		/* Here alone: the worker must not have it in its environment. */
+		setenv("SIGNET_TEST_PIN", WORLD_PIN, 1);
 		execvp(args.out[0], args.out);
 		_exit(127);
 	}
@@ -138,7 +140,6 @@ static MAYBE int world_start(void **state)
 	assert_true(world_module[0] != 0);
 	file_write("pin", WORLD_PIN "\n", strlen(WORLD_PIN) + 1);
 	setenv("SOFTHSM_PIN_FILE", path_of("pin"), 1);
-	setenv("SIGNET_TEST_PIN", WORLD_PIN, 1);
 	if (RUN("softhsm-fixtures/softhsm.sh", path_of("hsm"), "alpha", "beta") != 0)
 		fail_msg("softhsm.sh: %s", file_read("out"));
 	setenv("SOFTHSM2_CONF", path_of("hsm/softhsm2.conf"), 1);
