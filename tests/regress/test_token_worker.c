@@ -263,8 +263,8 @@ static void pinentry_start(struct terminal *terminal)
 }
 
 /* Reads the terminal until the text has come. */
-static void terminal_expect(const struct terminal *terminal, const char *text, char *seen,
-    size_t room)
+static void terminal_expect(
+    const struct terminal *terminal, const char *text, char *seen, size_t room)
 {
 	size_t len = 0;
 
@@ -288,19 +288,23 @@ static void pinentry_end(struct terminal *terminal)
 	close(terminal->master);
 }
 
-static struct sg_frame pinentry_login(struct terminal *terminal, const char *typed, char *seen,
-    size_t room)
+static struct sg_frame pinentry_login(
+    struct terminal *terminal, const char *typed, char *seen, size_t room)
 {
-	struct sg_caller caller = { .uid = 1, .pid = 4242, .exe = TEXT("/usr/bin/psi\nfake: line"),
+	struct sg_caller caller = { .uid = 1,
+		.pid = 4242,
+		.exe = TEXT("/usr/bin/psi\nfake: line"),
 		.purpose = TEXT("Enrol") };
 	char *options[] = { terminal->option, TEXT("ttytype=dumb"), TEXT("no-such-option=1") };
-	struct sg_msg_token_login msg = { .caller = caller, .token = TEXT("alpha"),
-		.source = SG_PIN_PINENTRY, .options = options, .option_count = 3 };
+	struct sg_msg_token_login msg = { .caller = caller,
+		.token = TEXT("alpha"),
+		.source = SG_PIN_PINENTRY,
+		.options = options,
+		.option_count = 3 };
 	struct sg_frame answer;
 
-	assert_int_equal(sg_channel_send(worker.channel, 77, SG_MSG_TOKEN_LOGIN, &msg,
-			     terminal->sock),
-	    0);
+	assert_int_equal(
+	    sg_channel_send(worker.channel, 77, SG_MSG_TOKEN_LOGIN, &msg, terminal->sock), 0);
 	terminal_expect(terminal, "PIN:", seen, room);
 	assert_int_equal(write(terminal->master, typed, strlen(typed)), strlen(typed));
 	assert_int_equal(sg_channel_recv(worker.channel, &answer), 1);
@@ -338,7 +342,8 @@ static void test_pinentry_cancelled(void **state)
 	/* An end of the terminal's input: pinentry-tty calls it a cancel. */
 	answer = pinentry_login(&terminal, "\004", seen, sizeof(seen));
 	assert_int_equal(answer.type, SG_MSG_ERROR);
-	assert_int_equal(-(int)((const struct sg_msg_error *)answer.msg)->code, SG_ERR_PIN_CANCELLED);
+	assert_int_equal(
+	    -(int)((const struct sg_msg_error *)answer.msg)->code, SG_ERR_PIN_CANCELLED);
 	sg_frame_clear(&answer);
 	pinentry_end(&terminal);
 }
@@ -356,9 +361,9 @@ static void test_keys_have_the_whole_template(void **state)
 		snprintf(label, sizeof(label), "t-%s", algorithms[i]);
 		snprintf(algorithm, sizeof(algorithm), "%s", algorithms[i]);
 		generate(&worker, TEXT("alpha"), label, algorithm);
-		assert_int_equal(RUN("pkcs11-tool", "--module", world_module, "--token-label", "alpha",
-				     "--login", "--pin", "env:SIGNET_TEST_PIN", "--list-objects",
-				     "--type", "privkey", "--label", label),
+		assert_int_equal(RUN("pkcs11-tool", "--module", world_module, "--token-label",
+				     "alpha", "--login", "--pin", "env:SIGNET_TEST_PIN",
+				     "--list-objects", "--type", "privkey", "--label", label),
 		    0);
 		assert_true(out_has("sensitive, always sensitive, never extractable, local"));
 		assert_true(out_has("Usage:      sign\n"));
@@ -374,8 +379,9 @@ static void expect_generate_error(char *token, char *label, char *algorithm, int
 
 static void test_key_generation_refusals(void **state)
 {
-	struct sg_msg_key_generate long_id = { .token = TEXT("alpha"), .label = TEXT("long id"),
-		.algorithm = TEXT("p256") };
+	struct sg_msg_key_generate long_id = {
+		.token = TEXT("alpha"), .label = TEXT("long id"), .algorithm = TEXT("p256")
+	};
 	unsigned char id[300] = { 1 };
 	char label[300];
 
@@ -443,10 +449,10 @@ static void test_locked_keys_are_seen(void **state)
 	ask(&worker, SG_MSG_OBJECT_LIST, &list, SG_MSG_OBJECTS, &locked);
 	objects = locked.msg;
 	assert_int_equal(objects->key_count, 1);
-	assert_string_equal(objects->keys[0].uri,
-	    ((const struct sg_msg_objects *)unlocked.msg)->keys[0].uri);
-	assert_true(sg_blob_eq(&objects->keys[0].spki,
-	    &((const struct sg_msg_objects *)unlocked.msg)->keys[0].spki));
+	assert_string_equal(
+	    objects->keys[0].uri, ((const struct sg_msg_objects *)unlocked.msg)->keys[0].uri);
+	assert_true(sg_blob_eq(
+	    &objects->keys[0].spki, &((const struct sg_msg_objects *)unlocked.msg)->keys[0].spki));
 	error = ask_error(&worker, SG_MSG_CSR_MAKE, &msg, -1, SG_ERR_PIN_NEEDED);
 	assert_non_null(strstr(error->subject, "token=alpha"));
 	login(&worker, TEXT("alpha"));
@@ -465,14 +471,14 @@ static void test_key_replaced_by_another_program(void **state)
 	generate(&worker, TEXT("alpha"), TEXT("shared"), TEXT("p256"));
 	ask_der(&worker, SG_MSG_CSR_MAKE, &msg, "csr");
 	for (i = 0; i < 2; i++)
-		assert_int_equal(RUN("pkcs11-tool", "--module", world_module, "--token-label", "alpha",
-				     "--login", "--pin", "env:SIGNET_TEST_PIN", "--delete-object",
-				     "--type", kinds[i], "--label", "shared"),
+		assert_int_equal(RUN("pkcs11-tool", "--module", world_module, "--token-label",
+				     "alpha", "--login", "--pin", "env:SIGNET_TEST_PIN",
+				     "--delete-object", "--type", kinds[i], "--label", "shared"),
 		    0);
 	ask_error(&worker, SG_MSG_CSR_MAKE, &msg, -1, SG_ERR_KEY_ABSENT);
 	assert_int_equal(RUN("pkcs11-tool", "--module", world_module, "--token-label", "alpha",
-			     "--login", "--pin", "env:SIGNET_TEST_PIN", "--keypairgen", "--key-type",
-			     "rsa:2048", "--label", "shared", "--id", "77"),
+			     "--login", "--pin", "env:SIGNET_TEST_PIN", "--keypairgen",
+			     "--key-type", "rsa:2048", "--label", "shared", "--id", "77"),
 	    0);
 	ask_der(&worker, SG_MSG_CSR_MAKE, &msg, "csr");
 	assert_int_equal(RUN("openssl", "req", "-inform", "DER", "-in", path_of("csr"), "-verify",
@@ -488,16 +494,16 @@ static void test_always_authenticate(void **state)
 	const struct sg_msg_error *error;
 
 	logout(&worker, TEXT("alpha"));
-	assert_int_equal(RUN("pkcs11-tool", "--module", world_module, "--token-label", "alpha",
-			     "--login", "--pin", "env:SIGNET_TEST_PIN", "--keypairgen", "--key-type",
-			     "EC:prime256v1", "--label", "careful", "--id", "99", "--always-auth"),
+	assert_int_equal(
+	    RUN("pkcs11-tool", "--module", world_module, "--token-label", "alpha", "--login",
+		"--pin", "env:SIGNET_TEST_PIN", "--keypairgen", "--key-type", "EC:prime256v1",
+		"--label", "careful", "--id", "99", "--always-auth"),
 	    0);
 	login(&worker, TEXT("alpha"));
 	ask_der(&worker, SG_MSG_CSR_MAKE, &msg, "csr");
 	ask_der(&worker, SG_MSG_CSR_MAKE, &msg, "csr");
-	assert_int_equal(RUN("openssl", "req", "-inform", "DER", "-in", path_of("csr"), "-verify",
-			     "-noout"),
-	    0);
+	assert_int_equal(
+	    RUN("openssl", "req", "-inform", "DER", "-in", path_of("csr"), "-verify", "-noout"), 0);
 	/* It is held for such a key, once, and this shows that the search finds what there is. */
 	if (geteuid() == 0)
 		assert_int_equal(pin_copies(worker.pid), 1);
@@ -512,8 +518,9 @@ static void test_always_authenticate(void **state)
 
 static void test_certificate_store(void **state)
 {
-	struct sg_msg_self_cert_make make = { .key = TEXT("holder"),
-		.jid = TEXT("juliet@example.com"), .days = 30 };
+	struct sg_msg_self_cert_make make = {
+		.key = TEXT("holder"), .jid = TEXT("juliet@example.com"), .days = 30
+	};
 	struct sg_msg_cert_store store = { .key = TEXT("holder"), .label = TEXT("a certificate") };
 	struct sg_msg_object_list list = { .selector = TEXT("holder") };
 	const struct sg_msg_objects *objects;
@@ -644,7 +651,8 @@ static void test_system_modules(void **state)
 
 static void test_malformed_frame(void **state)
 {
-	static const unsigned char junk[] = { 0, 0, 0, 9, 0, 0, 0, 1, 0, SG_MSG_CSR_MAKE, 0, 0xff, 0xff };
+	static const unsigned char junk[] = { 0, 0, 0, 9, 0, 0, 0, 1, 0, SG_MSG_CSR_MAKE, 0, 0xff,
+		0xff };
 	struct sg_frame answer;
 	struct worker own;
 
@@ -667,15 +675,17 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_token_list, start, stop),
 		cmocka_unit_test_setup_teardown(test_token_selectors, start, stop),
 		cmocka_unit_test_setup_teardown(test_pin_wrong_is_tried_once, start_spied, stop),
-		cmocka_unit_test_setup_teardown(test_key_named_again_costs_no_search, start_spied, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_key_named_again_costs_no_search, start_spied, stop),
 		cmocka_unit_test_setup_teardown(test_pin_sources, start, stop),
 		cmocka_unit_test_setup_teardown(test_pin_leaves_no_trace, start, stop),
-		cmocka_unit_test_setup_teardown(test_keys_have_the_whole_template, start_unlocked, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_keys_have_the_whole_template, start_unlocked, stop),
 		cmocka_unit_test_setup_teardown(test_key_generation_refusals, start_unlocked, stop),
 		cmocka_unit_test_setup_teardown(test_key_selectors, start_unlocked, stop),
 		cmocka_unit_test_setup_teardown(test_locked_keys_are_seen, start_unlocked, stop),
-		cmocka_unit_test_setup_teardown(test_key_replaced_by_another_program, start_unlocked,
-		    stop),
+		cmocka_unit_test_setup_teardown(
+		    test_key_replaced_by_another_program, start_unlocked, stop),
 		cmocka_unit_test_setup_teardown(test_always_authenticate, start_unlocked, stop),
 		cmocka_unit_test_setup_teardown(test_certificate_store, start_unlocked, stop),
 		cmocka_unit_test_setup_teardown(test_kill_and_start_again, start_unlocked, stop),

@@ -165,8 +165,8 @@ static MAYBE char *program(void)
 	return path;
 }
 
-static MAYBE void worker_start_with(struct worker *worker, const char *role, const char *module,
-    const char *dirs)
+static MAYBE void worker_start_with(
+    struct worker *worker, const char *role, const char *module, const char *dirs)
 {
 	char *path = program();
 	char role_arg[16], module_arg[256], dirs_arg[256];
@@ -210,21 +210,21 @@ static MAYBE void ask_fd(struct worker *worker, uint16_t type, const void *msg, 
 	if (answer->type == SG_MSG_ERROR && wanted != SG_MSG_ERROR) {
 		const struct sg_msg_error *error = answer->msg;
 
-		fail_msg("%s: %s", sg_err_name(-(int)error->code),
-		    error->message ? error->message : "");
+		fail_msg(
+		    "%s: %s", sg_err_name(-(int)error->code), error->message ? error->message : "");
 	}
 	assert_int_equal(answer->type, wanted);
 }
 
-static MAYBE void ask(struct worker *worker, uint16_t type, const void *msg, uint16_t wanted,
-    struct sg_frame *answer)
+static MAYBE void ask(
+    struct worker *worker, uint16_t type, const void *msg, uint16_t wanted, struct sg_frame *answer)
 {
 	ask_fd(worker, type, msg, -1, wanted, answer);
 }
 
 /* A request that must fail with this code; the error is kept for looking at until the next call. */
-static MAYBE const struct sg_msg_error *ask_error(struct worker *worker, uint16_t type,
-    const void *msg, int fd, int code)
+static MAYBE const struct sg_msg_error *ask_error(
+    struct worker *worker, uint16_t type, const void *msg, int fd, int code)
 {
 	static struct sg_frame last;
 	const struct sg_msg_error *error;
@@ -285,8 +285,8 @@ static MAYBE void generate(struct worker *worker, char *token, char *label, char
 	assert_string_equal(objects->keys[0].algorithm, algorithm);
 	assert_int_equal(objects->keys[0].id.len, 20);
 	assert_true(objects->keys[0].spki.len > 0);
-	assert_int_equal(objects->keys[0].abilities & (SG_KEY_SENSITIVE | SG_KEY_EXTRACTABLE),
-	    SG_KEY_SENSITIVE);
+	assert_int_equal(
+	    objects->keys[0].abilities & (SG_KEY_SENSITIVE | SG_KEY_EXTRACTABLE), SG_KEY_SENSITIVE);
 	sg_frame_clear(&answer);
 }
 
