@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -17,37 +17,41 @@
 static char waiting_line[160];
 static volatile sig_atomic_t waiting_len;
 
-/* The client library waits in the kernel: only a signal comes through. */
+/* Whether somebody reads from the terminal without echo: a pinentry. */
+static int terminal_is_taken(void)
+{
+	struct termios state;
+
+	return tcgetattr(STDERR_FILENO, &state) == 0 &&
+	    (state.c_lflag & (ECHO | ICANON)) != (ECHO | ICANON);
+}
+
+/* The client library waits in the kernel: only a signal comes through. Nothing is written into the
+ * screen of a pinentry. */
 static void tell_waiting(int number)
 {
 	int saved = errno;
 
 	(void)number;
-	if (write(STDERR_FILENO, waiting_line, (size_t)waiting_len) < 0)
+	if (terminal_is_taken())
+		alarm(PATIENCE_SECONDS);
+	else if (write(STDERR_FILENO, waiting_line, (size_t)waiting_len) < 0)
 		waiting_len = 0;
 	errno = saved;
 }
 
-static void set_timer(time_t seconds)
-{
-	const struct itimerval timer = { .it_value.tv_sec = seconds };
-
-	(void)setitimer(ITIMER_REAL, &timer, NULL);
-}
-
-static void start_waiting(const struct sg_cli *cli, int pinentry)
+static void start_waiting(const struct sg_cli *cli)
 {
 	struct sigaction action = { .sa_handler = tell_waiting, .sa_flags = SA_RESTART };
 	int n;
 
 	if (sg_args_has(&cli->args, SG_OPT_JSON) || !isatty(STDERR_FILENO))
 		return;
-	n = snprintf(waiting_line, sizeof(waiting_line), "signet: waiting for %s%s...\n",
-	    cli->command->waits != NULL ? cli->command->waits : "the agent",
-	    pinentry ? " (or for the PIN, in its own window or prompt)" : "");
+	n = snprintf(waiting_line, sizeof(waiting_line), "signet: waiting for %s...\n",
+	    cli->command->waits != NULL ? cli->command->waits : "the agent");
 	waiting_len = n < (int)sizeof(waiting_line) ? n : 0;
 	sigaction(SIGALRM, &action, NULL);
-	set_timer(PATIENCE_SECONDS);
+	alarm(PATIENCE_SECONDS);
 }
 
 static int connect_agent(struct sg_cli *cli)
@@ -108,7 +112,7 @@ static int wait_reply(struct sg_cli *cli, json_t **reply)
 		json_decref(*reply);
 		*reply = NULL;
 		rc = sg_client_reply(cli->client, reply, &error, &continues);
-		set_timer(0);
+		alarm(0);
 		if (rc != 0)
 			return fail_transport(cli, rc, "agent's answer");
 		if (error != NULL) {
@@ -139,8 +143,7 @@ static int call_once(struct sg_cli *cli, const char *method, const json_t *param
 	if (rc == 0)
 		rc = connect_agent(cli);
 	if (rc == 0) {
-		start_waiting(
-		    cli, json_object_get(json_object_get(copy, "pin"), "pinentry") != NULL);
+		start_waiting(cli);
 		rc = sg_client_call(
 		    cli->client, full, copy, fds.fds, fds.count, (flags & SG_CALL_MORE) != 0);
 		copy = NULL;
@@ -148,7 +151,7 @@ static int call_once(struct sg_cli *cli, const char *method, const json_t *param
 			rc = fail_transport(cli, rc, "call");
 		else
 			rc = wait_reply(cli, reply);
-		set_timer(0);
+		alarm(0);
 	}
 	json_decref(copy);
 	sg_call_fds_close(&fds);

@@ -632,3 +632,22 @@ def test_a_long_call_says_what_it_waits_for(tmp_path):
     ready.set()
     status, text = shown.end()
     assert status == 0 and "There is no token." in text
+
+
+def test_nothing_is_written_into_a_prompt_of_the_agents(tmp_path):
+    asked, ready = threading.Event(), threading.Event()
+
+    def late(conn):
+        asked.set()
+        ready.wait(20)
+        conn.sendall(b'{"parameters":{"token":{"label":"t","unlocked":true}}}\0')
+    rogue = Rogue(tmp_path, late)
+    shown = Terminal("token", "unlock", "t", "--socket", rogue.path)
+    # As a pinentry on this terminal does: no echo while it reads.
+    taken = termios.tcgetattr(shown.other)
+    taken[3] &= ~termios.ECHO
+    termios.tcsetattr(shown.other, termios.TCSANOW, taken)
+    assert asked.wait(20) and not select.select([shown.fd], [], [], 2.5)[0]
+    ready.set()
+    status, text = shown.end()
+    assert status == 0 and text == "Token 't' is unlocked.\r\n"
