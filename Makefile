@@ -20,6 +20,8 @@ OPT             ?= -O2 -g
 WERROR          ?=
 SANITIZE        ?=
 V               ?= 0
+# Debian's own: the packages that the tests need are installed for it.
+PYTHON          ?= /usr/bin/python3
 
 # Folders a PKCS#11 module may be loaded from (colon-separated); signet.conf can narrow or extend it.
 MODULE_DIRS     ?= /usr/lib/$(MULTIARCH)/pkcs11:/usr/lib/$(MULTIARCH)/softhsm:/usr/lib/softhsm:/usr/lib/$(MULTIARCH):/usr/lib/pkcs11:/usr/lib64/pkcs11
@@ -145,15 +147,15 @@ export BUILD RUN
 .PHONY: demo playground check idle
 demo: deps
 	@$(SUBMAKE) all
-	@python3 tests/world/demo.py
+	@$(PYTHON) tests/world/demo.py
 playground: deps
 	@$(SUBMAKE) all >&2
-	@python3 tests/world/playground.py
+	@$(PYTHON) tests/world/playground.py
 check: deps
 	@$(SUBMAKE) all unit regress
 idle: deps
 	@$(SUBMAKE) all
-	@python3 tests/world/idle.py
+	@$(PYTHON) tests/world/idle.py
 
 # ------------------------------------------------------------------------------------------- tests
 # A test of a part is named test_PART_*.c and links that part; any other links proto alone.
@@ -173,7 +175,7 @@ unit: $(UNIT_TESTS)
 	@for t in $^; do $$t || exit 1; done
 regress: all $(REGRESS_TESTS)
 	@for t in $(REGRESS_TESTS); do BUILD=$(BUILD) SIGNET_BIN=$(BUILD)/bin $$t || exit 1; done
-	@python3 -m pytest -q -p no:cacheprovider tests/regress
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/regress
 
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60

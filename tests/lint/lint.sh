@@ -15,7 +15,7 @@ flags="-std=gnu11 -D_GNU_SOURCE -DSG_VERSION=\"lint\" -DSG_MODULE_DIRS=\"/\" -DS
 
 tidy() {
 	# shellcheck disable=SC2086 # the lists are lists
-	printf '%s\n' $sources | xargs -P "$(nproc)" -n 6 sh -c \
+	printf '%s\n' $sources | xargs -P "$(nproc)" -n 1 sh -c \
 	    'flags=$1; shift; clang-tidy --quiet --warnings-as-errors="*" "$@" -- $flags 2>/dev/null' tidy "$flags"
 }
 

@@ -54,8 +54,14 @@ def as_peer(world, name, job, timeout=30):
     peer = Peer(world, name, job)
     peer.loop = loop
     peer.connect(("127.0.0.1", world.c2s_port), disable_starttls=False)
-    loop.run_until_complete(asyncio.wait_for(peer.disconnected, timeout))
-    loop.close()
+    try:
+        loop.run_until_complete(asyncio.wait_for(peer.disconnected, timeout))
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.close()
     if isinstance(peer.result, Exception):
         raise peer.result
     return peer.result
