@@ -107,12 +107,15 @@ static int tbs_check(
 
 	code =
 	    sg_x509_algorithm_sha256(key->type == CKK_RSA ? EVP_PKEY_RSA : EVP_PKEY_EC, &algorithm);
-	/* OpenSSL parses whole objects: put one together with a signature that is none. */
-	if (code == 0)
-		code = sg_x509_assemble(&request->tbs, &algorithm, &signature, &whole);
 	if (code < 0)
 		goto out;
-	if (request->kind == SG_CA_CRL)
+	/* OpenSSL parses whole objects: put one together with a signature that is none. */
+	code = sg_x509_assemble(&request->tbs, &algorithm, &signature, &whole);
+	if (code == SG_ERR_NOMEM || code == SG_ERR_INTERNAL)
+		goto out;
+	if (code < 0)
+		fault = "it is cut short, or too long";
+	else if (request->kind == SG_CA_CRL)
 		fault = crl_fault(&whole, &request->tbs, &algorithm);
 	else if (request->kind == SG_CA_CERT && sg_x509_cert_parse(&whole, &cert) == 0)
 		fault = cert_fault(cert, &request->tbs, &algorithm);

@@ -110,7 +110,7 @@ uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
 	sg_msg_clear(type, answer);
 	memset(answer, 0, sizeof(*answer));
 	if (error.code == 0)
-		sg_msg_error_set(&error, code, NULL, NULL);
+		sg_msg_error_set(&error, code, NULL, "%s", sg_err_text(code));
 	answer->error = error;
 	return SG_MSG_ERROR;
 }

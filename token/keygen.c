@@ -40,6 +40,7 @@ static const struct algorithm algorithms[] = {
 
 struct job {
 	struct algorithm algorithm; /* a copy: PKCS#11 takes no const */
+	const char *name;	    /* the label as it was asked for */
 	struct sg_blob id;
 	struct sg_blob label;
 	CK_OBJECT_HANDLE public;
@@ -242,6 +243,7 @@ static int request_check(
 		    "a key's label is a text of 1 to 255 bytes that does not begin with 'pkcs11:'");
 		return SG_ERR_ARG;
 	}
+	job->name = label;
 	if (sg_blob_set(&job->label, label, strlen(label)) < 0)
 		return SG_ERR_NOMEM;
 	if (request->id.len > 0)
@@ -302,7 +304,7 @@ static int generate_on(struct sg_token *token, struct job *job, struct sg_msg_er
 	if (rv != CKR_OK)
 		return sg_ckr_fail(error, rv, "C_GenerateKeyPair", token->label);
 	if (job->taken) {
-		sg_msg_error_set(error, SG_ERR_ARG, (const char *)job->label.data,
+		sg_msg_error_set(error, SG_ERR_ARG, job->name,
 		    "a key with this label or identifier is on token '%s' already", token->label);
 		return SG_ERR_ARG;
 	}

@@ -96,7 +96,7 @@ static void test_token_selectors(void **state)
 
 static int start_spied(void **state)
 {
-	char spy[256];
+	char spy[256], options[256];
 	glob_t found = { 0 };
 
 	assert_int_equal(glob("/usr/lib/*/pkcs11/pkcs11-spy.so", 0, NULL, &found), 0);
@@ -105,6 +105,11 @@ static int start_spied(void **state)
 	setenv("PKCS11SPY", world_module, 1);
 	setenv("PKCS11SPY_OUTPUT", path_of("spy"), 1);
 	unlink(path_of("spy"));
+	/* The spy keeps what it allocates: not ours to mend. */
+	file_write("lsan", "leak:pkcs11-spy.so\n", 19);
+	snprintf(options, sizeof(options), "suppressions=%s:print_suppressions=0", path_of("lsan"));
+	setenv("LSAN_OPTIONS", options, 1);
+	setenv("ASAN_OPTIONS", "fast_unwind_on_malloc=0", 0);
 	worker_start_with(&worker, "agent", spy, NULL);
 	return 0;
 }
@@ -201,7 +206,8 @@ static int pin_copies(pid_t pid)
 		unsigned long from, to;
 		ssize_t len;
 
-		if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || !strstr(line, " rw"))
+		if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || !strstr(line, " rw") ||
+		    to - from > (1ul << 30)) /* a sanitizer's shadow */
 			continue;
 		room = malloc(to - from);
 		assert_non_null(room);
