@@ -194,7 +194,9 @@ static void connect_begin(struct sg_connect *connect)
 {
 	const struct sg_account_row *row = &connect->account->row;
 
-	if (connect->password_fd >= 0)
+	if (connect->cancelled)
+		connect_fail(connect, SG_ERR_OFFLINE, "the connection was ended by another call");
+	else if (connect->password_fd >= 0)
 		connect_send(connect, NULL);
 	else if (row->key == NULL || row->certificate == NULL)
 		connect_fail(connect, SG_ERR_PASSWORD_NEEDED,

@@ -42,7 +42,9 @@ struct enrol {
 	struct sg_blob csr;
 	struct sg_blob cert;
 	char *cert_uri;
-	char *old_key; /* what the account had, once that is changed */
+	int was_online;
+	int recorded; /* the account has the new certificate, and had these before: */
+	char *old_key;
 	char *old_certificate;
 };
 
@@ -113,6 +115,32 @@ static void enrol_go(struct sg_call *call, enum enrol_state next)
 	enrol_table[next].enter(call);
 }
 
+static void enrol_left(void *arg, const struct sg_msg_error *error)
+{
+	sg_account_unref(arg);
+}
+
+/* Leaves things as they were: the connection, and the account's certificate that no login has proven. */
+static void enrol_undo(struct sg_call *call, const struct sg_msg_error *error)
+{
+	const struct enrol *enrol = call->state;
+	struct sg_account *account = call->account;
+
+	if (!enrol->was_online && account->state == SG_ACCOUNT_ONLINE)
+		sg_account_go_offline(account, enrol_left, sg_account_ref(account));
+	if (!enrol->recorded)
+		return;
+	if (sg_account_set_client(account, enrol->old_key, enrol->old_certificate) != 0)
+		sg_log(SG_LOG_ERROR, "%s: its former certificate could not be set again",
+		    account->row.jid);
+	else
+		sg_log(SG_LOG_WARN,
+		    "%s: the new certificate was not proven by a login and is not used; it is on "
+		    "the "
+		    "token: %s",
+		    account->row.jid, enrol->cert_uri != NULL ? enrol->cert_uri : "?");
+}
+
 /* ---- the states, in their order ---- */
 
 static void enrol_key_found(struct sg_call *call)
@@ -132,6 +160,10 @@ static void enrol_online(struct sg_call *call)
 
 static void enrol_login(struct sg_call *call)
 {
+	struct enrol *enrol = call->state;
+
+	enrol->was_online = call->account->state == SG_ACCOUNT_ONLINE;
+	call->undo = enrol_undo;
 	sg_call_go_online(call, enrol_online);
 }
 
@@ -234,22 +266,6 @@ static void enrol_store(struct sg_call *call)
 	    enrol_stored);
 }
 
-/* The new certificate is in the account's row, but no login has proven it. */
-static void enrol_undo(struct sg_call *call, const struct sg_msg_error *error)
-{
-	const struct enrol *enrol = call->state;
-
-	if (sg_account_set_client(call->account, enrol->old_key, enrol->old_certificate) != 0)
-		sg_log(SG_LOG_ERROR, "%s: its former certificate could not be set again",
-		    call->account->row.jid);
-	else
-		sg_log(SG_LOG_WARN,
-		    "%s: the new certificate was not proven by a login and is not used; it is on "
-		    "the "
-		    "token: %s",
-		    call->account->row.jid, enrol->cert_uri != NULL ? enrol->cert_uri : "?");
-}
-
 static char *copy_text(const char *text)
 {
 	return text != NULL ? strdup(text) : NULL;
@@ -270,7 +286,7 @@ static void enrol_record(struct sg_call *call)
 		    "the certificate is on the token, but could not be noted in the store");
 		return;
 	}
-	call->undo = enrol_undo;
+	enrol->recorded = 1;
 	enrol_go(call, ENROL_LOGOUT);
 }
 
