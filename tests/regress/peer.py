@@ -47,6 +47,15 @@ class Peer(slixmpp.ClientXMPP):
         return answer.xml
 
 
+def finish(loop):
+    """Ends what slixmpp leaves running in a loop, and closes it."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.close()
+
+
 def as_peer(world, name, job, timeout=30):
     """Runs the coroutine function job(peer) as that account; gives its result."""
     loop = asyncio.new_event_loop()
@@ -57,11 +66,7 @@ def as_peer(world, name, job, timeout=30):
     try:
         loop.run_until_complete(asyncio.wait_for(peer.disconnected, timeout))
     finally:
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        loop.close()
+        finish(loop)
     if isinstance(peer.result, Exception):
         raise peer.result
     return peer.result

@@ -13,6 +13,7 @@ from slixmpp.xmlstream import ET
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
+from peer import finish
 from world import DOMAIN
 
 NS_ADD = "urn:xmpp:ccm2:add-cert:0"
@@ -56,11 +57,12 @@ class Rogue(threading.Thread):
         self.component.add_event_handler("session_start", lambda _: self.ready.set())
         self.component.connect()
         self.loop.run_forever()
+        finish(self.loop)
 
     def stop(self):
         """Ends the connection and the thread."""
+        self.component.add_event_handler("disconnected", lambda _: self.loop.stop())
         self.loop.call_soon_threadsafe(self.component.abort)
-        self.loop.call_soon_threadsafe(self.loop.stop)
         self.join(5)
 
     def on_iq(self, iq):

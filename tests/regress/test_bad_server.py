@@ -25,9 +25,9 @@ def job():
         yield job
 
 
-@pytest.fixture
-def rogue(job, request):
-    """The component in the authority's place."""
+@pytest.fixture(scope="module")
+def rogue(job):
+    """The component in the authority's place, from the first test that wants it."""
     rogue = Rogue(job.world)
     rogue.start()
     assert rogue.ready.wait(15)
@@ -45,7 +45,7 @@ def enrol(job):
     return json.loads(out.strip().splitlines()[-1] if not out.lstrip().startswith("{\n") else out), err
 
 
-def test_a_server_without_ccm2_is_named_before_anything_is_sent(job):
+def test_ccm2_missing_is_named_before_anything_is_sent(job):
     error, _ = enrol(job)
     assert error["error"] == "FeatureMissing"
     assert "urn:xmpp:ccm2:add-cert:0" in json.dumps(error)
@@ -67,7 +67,7 @@ BAD = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_a_wrong_certificate_is_refused_and_nothing_kept(job, rogue, what):
-    rogue.answer = BAD[what]
+    rogue.answer, rogue.asked = BAD[what], 0
     error, _ = enrol(job)
     assert rogue.asked == 1
     assert error["error"] in ("CertificateRefused", "Malformed", "LimitExceeded"), error
@@ -88,6 +88,7 @@ def test_an_untrusted_server_is_refused_and_says_why(job):
 
 def test_a_wrong_password_is_refused(job):
     wrong = job.world.write("wrong-password", "not-it", 0o600)
+    job.signet(job.juliet_env, "account", "disconnect", JULIET)
     status, out, _ = job.world.signet(job.juliet_env, "--json", "account", "connect", JULIET, "--password-file",
                                       wrong, check=False)
     assert status == 4 and json.loads(out)["error"] == "LoginRefused", out
