@@ -27,6 +27,18 @@ local logins_file = module:get_option_string("signet_ccm2_logins");
 local ca_file = module:get_option_string("signet_ccm2_ca");
 local poll_seconds = module:get_option_number("signet_ccm2_poll", 1);
 
+-- The whole text, or nil and why not. (Iterating over lines would raise an error for a folder.)
+local function read_file(path)
+	local file, err = io.open(path, "r");
+	if not file then
+		return nil, err;
+	end
+	local text;
+	text, err = file:read("*a");
+	file:close();
+	return text, err;
+end
+
 ---- the list of the revoked
 
 local revoked; -- set of fingerprints; nil while there is no list to trust
@@ -41,19 +53,17 @@ local function complain(text)
 end
 
 local function read_list()
-	local file, err = io.open(revoked_file, "r");
-	if not file then
+	local text, err = read_file(revoked_file);
+	if not text then
 		return nil, err;
 	end
 	local set = {};
-	for line in file:lines() do
-		if #line ~= 64 or line:find("[^0-9a-f]") then
-			file:close();
+	for line in text:gmatch("([^\n]*)\n?") do
+		if line ~= "" and (#line ~= 64 or line:find("[^0-9a-f]")) then
 			return nil, revoked_file .. " is not a list of fingerprints";
 		end
 		set[line] = true;
 	end
-	file:close();
 	return set;
 end
 
@@ -105,11 +115,7 @@ end
 local ca; -- the authority's certificate, if it is configured
 
 local function read_ca()
-	local file, err = io.open(ca_file, "r");
-	local pem = file and file:read("*a");
-	if file then
-		file:close();
-	end
+	local pem, err = read_file(ca_file);
 	ca = pem and x509.load(pem);
 	if not ca then
 		module:log("error", "No login with certificates: signet_ccm2_ca: %s", err or "not a certificate");
@@ -208,17 +214,13 @@ users.get_sasl_handler = with_external;
 local last_used = {}; -- fingerprint -> DateTime
 
 local function read_logins()
-	local file = logins_file and io.open(logins_file, "r");
-	if not file then
-		return;
-	end
-	for line in file:lines() do
+	local text = logins_file and read_file(logins_file) or "";
+	for line in text:gmatch("[^\n]+") do
 		local sha256, time = line:match("^(%x+)\t(%d+%-%d+%-%d+T%d+:%d+:%d+Z)");
 		if sha256 and #sha256 == 64 then
 			last_used[sha256] = time;
 		end
 	end
-	file:close();
 end
 
 local function each_session(callback)

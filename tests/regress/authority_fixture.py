@@ -166,9 +166,9 @@ class Client(slixmpp.ClientXMPP):
                        f"<x509certificate-signing-request>{text}</x509certificate-signing-request>"
                        "</add-certificate-request>", **kwargs)
 
-    def added(self, der, name="phone"):
+    def added(self, der, name="phone", **kwargs):
         """Adds and gives the certificate's DER."""
-        answer = self.add(der, name)
+        answer = self.add(der, name, **kwargs)
         assert answer.get("type") == "result", ET.tostring(answer)
         return base64.b64decode(answer.find(f"{{{NS_ADD}}}add-certificate-result/{{{NS_ADD}}}x509certificate").text)
 
@@ -237,9 +237,9 @@ def make_csr(key, *jids, cn=None):
 class ClientCA:
     """A certificate authority whose key the tests hold, for certificates that ours would never issue."""
 
-    def __init__(self):
+    def __init__(self, name="Test client CA"):
         self.key = make_key()
-        self.cert = self.issue(self.key, [], cn="Test client CA", ca=True)
+        self.cert = self.issue(self.key, [], cn=name, ca=True)
 
     def pem(self):
         """The CA's own certificate."""

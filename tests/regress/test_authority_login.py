@@ -1,0 +1,222 @@
+"""mod_signet_ccm2 in a real Prosody, with certificates that no authority of ours would issue."""
+import os
+import re
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from authority_fixture import AuthorityWorld, Client, ClientCA, key_files, make_key, xmpp_addr
+from world import DOMAIN
+
+JULIET = f"juliet@{DOMAIN}"
+
+
+class LoginWorld(AuthorityWorld):
+    """Prosody alone, with a client CA whose key the tests hold and a list of the revoked that they write."""
+
+    def up(self):
+        self.client_ca, self.other_ca = ClientCA(), ClientCA("Other client CA")
+        self.make_pki()
+        self.write("authority/component.secret", "not used", 0o600)
+        self.write("authority/ca.pem", self.client_ca.pem() + self.other_ca.pem())
+        self.write("authority/only.pem", self.client_ca.pem())
+        self.make_prosody()
+        self.configure_prosody("", pin_ca=False)
+        self.list_revoked()
+        self.start_prosody()
+
+    def configure_prosody(self, more="", pin_ca=True):
+        """Sets or leaves out the one CA whose certificates count."""
+        text = self.prosody_conf.read_text()
+        ca = f'signet_ccm2_ca = "{self.dir}/authority/only.pem"\n' if pin_ca else ""
+        text = re.sub(r"signet_ccm2_ca = .*\n", "", text).replace("ssl = {", f"{more}{ca}ssl = {{", 1)
+        self.write("server/prosody.cfg.lua", text, 0o600)
+
+    def list_revoked(self, *certs):
+        """Replaces the list as the authority does."""
+        lines = "".join(c.fingerprint(hashes.SHA256()).hex() + "\n" for c in certs)
+        self.write("authority/revoked.new", lines)
+        os.rename(self.dir / "authority/revoked.new", self.dir / "authority/revoked.txt")
+
+    def restart_prosody(self):
+        self.prosody.stop()
+        self.start_prosody()
+
+    def logs_in(self, cert, key, name="juliet", **kwargs):
+        """Whether this certificate gets in."""
+        der = cert.public_bytes(serialization.Encoding.DER)
+        with Client(self, name, key_files(self, key, der), **kwargs) as client:
+            return client.logged_in and client.boundjid.bare == f"{name}@{DOMAIN}"
+
+    def logins(self):
+        """The module's file: fingerprint -> (last used, resources)."""
+        lines = (self.dir / "authority/logins.txt").read_text().splitlines()
+        return {f[0]: (f[1], sorted(f[2:])) for f in (line.split("\t") for line in lines)}
+
+
+@pytest.fixture(scope="module")
+def place():
+    with LoginWorld() as world:
+        world.up()
+        yield world
+
+
+@pytest.fixture
+def key():
+    return make_key()
+
+
+def good(place, key, jid=JULIET):
+    """A certificate that logs in."""
+    return place.client_ca.issue(key, [xmpp_addr(jid)])
+
+
+def hex_of(cert):
+    return cert.fingerprint(hashes.SHA256()).hex()
+
+
+def test_a_good_certificate_logs_in(place, key):
+    assert place.logs_in(good(place, key), key)
+    assert place.logs_in(good(place, key), key, authzid="")
+    assert place.logs_in(good(place, key, "Juliet@XMPP.test"), key)
+
+
+NAMES = {
+    "none": lambda: [],
+    "two accounts": lambda: [xmpp_addr(JULIET), xmpp_addr("romeo@" + DOMAIN)],
+    "the same twice": lambda: [xmpp_addr(JULIET), xmpp_addr(JULIET)],
+    "a full JID": lambda: [xmpp_addr(JULIET + "/phone")],
+    "a domain": lambda: [xmpp_addr(DOMAIN)],
+    "another domain": lambda: [xmpp_addr("juliet@other.test")],
+    "an account that is not there": lambda: [xmpp_addr("nobody@" + DOMAIN)],
+    "e-mail only": lambda: [x509.RFC822Name(JULIET)],
+    "no JID": lambda: [xmpp_addr("a b@" + DOMAIN)],
+}
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_names_that_do_not_log_in(place, key, names):
+    cert = place.client_ca.issue(key, NAMES[names](), cn=JULIET)
+    for name in ("juliet", "nobody"):
+        assert not place.logs_in(cert, key, name)
+        assert not place.logs_in(cert, key, name, authzid="")
+
+
+def test_another_name_beside_the_xmppaddr_is_no_harm(place, key):
+    cert = place.client_ca.issue(key, [x509.DNSName(DOMAIN), xmpp_addr(JULIET), x509.RFC822Name("romeo@" + DOMAIN)])
+    assert place.logs_in(cert, key)
+
+
+@pytest.mark.parametrize("authzid", ["romeo@" + DOMAIN, JULIET + "/x", "juliet", DOMAIN, "@"])
+def test_another_identity_than_the_certificates_is_refused(place, key, authzid):
+    assert not place.logs_in(good(place, key), key, authzid=authzid)
+
+
+@pytest.mark.parametrize("days", [(-10, -1), (1, 10)])
+def test_outside_its_time_it_is_refused(place, key, days):
+    assert not place.logs_in(place.client_ca.issue(key, [xmpp_addr(JULIET)], days=days), key)
+
+
+def test_a_certificate_of_nobody_is_refused(place, key):
+    assert not place.logs_in(ClientCA().issue(key, [xmpp_addr(JULIET)]), key)
+
+
+def test_a_password_works_with_and_without_a_certificate(place, key):
+    with Client(place, "romeo") as romeo:
+        assert romeo.logged_in
+    cert = good(place, key)
+    files = key_files(place, key, cert.public_bytes(serialization.Encoding.DER))
+    romeo = Client(place, "romeo")
+    romeo.certfile, romeo.keyfile = files
+    romeo.plugin["feature_mechanisms"].use_mech = "SCRAM-SHA-1"
+    with romeo:
+        assert romeo.logged_in
+        # a session by password has nothing to do with the certificate of its TLS
+        place.list_revoked(cert)
+        assert not romeo.down.wait(2.5)
+    place.list_revoked()
+    assert hex_of(cert) not in place.logins()
+
+
+def test_the_revoked_are_refused_at_once_and_their_sessions_closed(place, key):
+    cert, other_key = good(place, key), make_key()
+    other = good(place, other_key)
+    files = [key_files(place, k, c.public_bytes(serialization.Encoding.DER)) for k, c in
+             ((key, cert), (other_key, other))]
+    with Client(place, "juliet", files[0], resource="one") as one, \
+            Client(place, "juliet", files[0], resource="two") as two, \
+            Client(place, "juliet", files[1], resource="three") as three:
+        assert one.logged_in and two.logged_in and three.logged_in
+        start = time.monotonic()
+        place.list_revoked(cert)
+        assert not place.logs_in(cert, key)
+        for client in (one, two):
+            assert client.down.wait(3)
+            assert client.stream_condition == "not-authorized"
+        assert time.monotonic() - start < 2
+        assert not three.down.wait(1.5)
+    place.list_revoked()
+    assert place.logs_in(cert, key)
+
+
+def test_without_a_list_nobody_logs_in_by_certificate(place, key):
+    path = place.dir / "authority/revoked.txt"
+    cert = good(place, key)
+    path.unlink()
+    mark = place.prosody.mark()
+    assert not place.logs_in(cert, key)
+    place.prosody.wait_line("No login with certificates: .*No such file", since=mark)
+    place.write("authority/revoked.txt", "x" * 64 + "\n")
+    assert not place.logs_in(cert, key)
+    place.prosody.wait_line("is not a list of fingerprints", since=mark)
+    path.unlink()
+    path.mkdir()
+    assert not place.logs_in(cert, key)
+    path.rmdir()
+    with Client(place, "juliet") as juliet:
+        assert juliet.logged_in  # by password
+    place.list_revoked()
+    assert place.logs_in(cert, key)
+
+
+def test_a_list_that_goes_does_not_close_sessions(place, key):
+    cert = good(place, key)
+    files = key_files(place, key, cert.public_bytes(serialization.Encoding.DER))
+    with Client(place, "juliet", files) as juliet:
+        (place.dir / "authority/revoked.txt").unlink()
+        assert not juliet.down.wait(2.5)
+        place.list_revoked(cert)
+        assert juliet.down.wait(2)
+    place.list_revoked()
+
+
+def test_logins_are_written_and_outlive_a_restart(place, key):
+    cert = good(place, key)
+    files = key_files(place, key, cert.public_bytes(serialization.Encoding.DER))
+    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    assert hex_of(cert) not in place.logins()
+    with Client(place, "juliet", files, resource="Ü ber"):
+        used, resources = place.logins()[hex_of(cert)]
+        assert resources == ["Ü ber"]
+        assert before <= used <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    place.restart_prosody()
+    used_again, resources = place.logins()[hex_of(cert)]
+    assert resources == [] and used_again >= used
+    text = (place.dir / "authority/logins.txt").read_text()
+    assert re.fullmatch(r"([0-9a-f]{64}\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ(\t[^\t\n]+)*\n)+", text)
+    assert not (place.dir / "authority/logins.txt.new").exists()
+
+
+def test_only_the_configured_cas_certificates_count(place, key):
+    trusted = place.other_ca.issue(key, [xmpp_addr(JULIET)])
+    assert place.logs_in(trusted, key)  # by a CA that Prosody trusts, while none is configured
+    place.configure_prosody()
+    place.restart_prosody()
+    assert not place.logs_in(trusted, key)
+    assert place.logs_in(good(place, key), key)
+    place.write("authority/only.pem", "no certificate")
+    place.restart_prosody()
+    place.prosody.wait_line("signet_ccm2_ca: not a certificate")
+    assert not place.logs_in(good(place, key), key)
