@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -31,24 +32,32 @@ def agent_processes(world):
     return found
 
 
-def count(processes):
-    """Attaches strace to all of them for the time, gives the calls of each process's threads."""
+def count(world, env, processes):
+    """The system calls of the processes during the quiet time, as strace's lines, and how many one call
+    of ours makes afterwards: none then would mean that the watch is blind."""
     args = [a for pid in processes for a in ("-p", str(pid))]
     strace = subprocess.Popen(["strace", "-f", "-qq", "-e", "signal=none", *args], stderr=subprocess.PIPE, text=True)
+    lines = []
+    reader = threading.Thread(target=lambda: lines.extend(strace.stderr), daemon=True)
+    reader.start()
     time.sleep(SECONDS)
+    quiet = list(lines)
+    world.signet(env, "status")
     strace.terminate()
-    lines = strace.communicate()[1].splitlines()
-    # The call each thread sat in when strace came shows as one line, resumed or not: that is no call made.
+    strace.wait()
+    reader.join()
+    return calls_of(quiet), len(lines) - len(quiet)
+
+
+def calls_of(lines):
+    """The lines that are calls made: the first of each thread is the one it sat in when strace came."""
     seen, calls = set(), []
     for line in lines:
-        pid = re.match(r"(?:\[pid\s+)?(\d+)\]?", line)
+        pid = re.match(r"\[pid\s+(\d+)\]", line)
         key = pid[1] if pid else "only"
-        if "strace: Process" in line or "<detached" in line:
-            continue
-        if key not in seen:
-            seen.add(key)
-            continue
-        calls.append(line)
+        if key in seen and "strace: Process" not in line:
+            calls.append(line.rstrip())
+        seen.add(key)
     return calls
 
 
@@ -57,17 +66,18 @@ def main():
         print("idle: strace may look at our processes only as root: run 'sudo make idle'", file=sys.stderr)
         return 1
     with World() as world:
-        prepare(world)
+        env = prepare(world)
         processes = agent_processes(world)
         expected = {"signetd", "signet-token", "signet-xmpp"}
         if not expected <= set(processes.values()):
             print(f"idle: processes found: {processes}")
             return 1
-        calls = count(processes)
+        calls, awake = count(world, env, processes)
         for line in calls[:40]:
             print(f"idle: {line}")
         print(f"idle: {len(calls)} system calls in {SECONDS} s by {', '.join(sorted(processes.values()))}")
-        return 1 if calls else 0
+        print(f"idle: {awake} calls for one 'signet status' after that")
+        return 1 if calls or not awake else 0
 
 
 if __name__ == "__main__":
