@@ -14,6 +14,8 @@
 
 struct worker;
 
+_Static_assert(SG_WORKER_LOGIN_THREADS <= SG_WORKER_THREADS, "one array for both pools");
+
 /* A bounded queue and the threads that empty it. */
 struct pool {
 	struct worker *worker;
@@ -21,7 +23,9 @@ struct pool {
 	pthread_cond_t more, less;
 	struct sg_frame frames[SG_WORKER_QUEUE_MAX];
 	size_t first, count;
-	size_t running; /* threads that have not ended */
+	pthread_t threads[SG_WORKER_THREADS];
+	size_t thread_count;
+	size_t running; /* threads that are not about to end */
 	int stop;
 };
 
@@ -105,7 +109,6 @@ static void pool_give(struct pool *pool, const struct sg_frame *frame)
 static int pool_start(struct pool *pool, struct worker *worker, size_t threads)
 {
 	pthread_condattr_t clock;
-	pthread_t thread;
 
 	pool->worker = worker;
 	pthread_mutex_init(&pool->lock, NULL);
@@ -114,10 +117,11 @@ static int pool_start(struct pool *pool, struct worker *worker, size_t threads)
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&pool->less, &clock);
 	pthread_condattr_destroy(&clock);
-	for (; pool->running < threads; pool->running++) {
-		if (pthread_create(&thread, NULL, pool_thread, pool) != 0)
+	pool->running = threads;
+	for (; pool->thread_count < threads; pool->thread_count++) {
+		if (pthread_create(&pool->threads[pool->thread_count], NULL, pool_thread, pool) !=
+		    0)
 			return SG_ERR_INTERNAL;
-		pthread_detach(thread);
 	}
 	return 0;
 }
@@ -140,6 +144,9 @@ static int pool_stop(struct pool *pool, const struct timespec *deadline)
 		pool->first = (pool->first + 1) % SG_WORKER_QUEUE_MAX;
 	}
 	pthread_mutex_unlock(&pool->lock);
+	/* Wholly gone, with what libraries keep for each thread, before anything is torn down. */
+	while (ended && pool->thread_count > 0)
+		pthread_join(pool->threads[--pool->thread_count], NULL);
 	return ended;
 }
 
