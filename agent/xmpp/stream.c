@@ -337,9 +337,10 @@ int sg_stream_send(struct sg_stream *stream, const struct sg_xml *stanza)
 	if (xmpp_conn_send_queue_len(stream->conn) > QUEUE_MAX)
 		return SG_ERR_LIMIT;
 	sg_xml_write(stanza, &text);
+	sg_buf_put_u8(&text, 0); /* libstrophe's log line takes it for a string */
 	rc = text.err;
 	if (rc == 0) {
-		xmpp_send_raw(stream->conn, (const char *)text.data, text.len);
+		xmpp_send_raw(stream->conn, (const char *)text.data, text.len - 1);
 		/*
 		 * libstrophe writes one TLS record a round, and its queue's length leaves out a
 		 * stanza that is partly written. White space behind it makes the length tell.
