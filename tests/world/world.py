@@ -28,6 +28,7 @@ PROGRAMS = ("signet", "signetd", "signet-token", "signet-xmpp", "signet-authorit
 SOFTHSM_MODULES = ("/usr/lib/softhsm/libsofthsm2.so",
                    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
                    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so")
+SANITIZER = re.compile(r"(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:")
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -410,6 +411,9 @@ Component "ccm.{DOMAIN}"
             process.stop()
         self._sweep()
         shutil.rmtree(self.dir, ignore_errors=True)
+        found = [line for p in self.processes for line in p.lines if SANITIZER.search(line)]
+        if found:
+            raise WorldError("a sanitizer found something:\n" + "".join(found))
 
     def _sweep(self):
         """Ends what is left of the sessions we started; orphans of theirs came to us as children."""
