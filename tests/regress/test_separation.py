@@ -21,15 +21,25 @@ class Watch(threading.Thread):
     def __init__(self, world):
         super().__init__(daemon=True)
         self.world, self.enough = world, threading.Event()
+        self.round, self.rounds = threading.Condition(), 0
         self.seen, self.maps, self.internet, self.dumpable, self.pin_in = set(), {}, set(), set(), set()
 
     def run(self):
         while not self.enough.is_set():
+            with self.round:
+                self.rounds += 1
+                self.round.notify_all()
             for pid, _ in running():
                 try:
                     self.look(pid)
                 except (OSError, ValueError):
                     continue  # it ended while we looked
+
+    def whole_round(self):
+        """Waits until every process that is there now has been looked at."""
+        with self.round:
+            last = self.rounds + 2
+            assert self.round.wait_for(lambda: self.rounds >= last, 120)
 
     def look(self, pid):
         exe = os.readlink(f"/proc/{pid}/exe")
@@ -88,6 +98,7 @@ def watched():
         job.watch = watch
         for step in STEPS[:-1]:
             step(job)
+        watch.whole_round()
         yield job
         watch.enough.set()
         watch.join()
