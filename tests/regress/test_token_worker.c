@@ -354,6 +354,30 @@ static void test_pinentry_cancelled(void **state)
 	pinentry_end(&terminal);
 }
 
+/* A request that never ends does not keep the process. */
+static void test_channel_closes_during_pinentry(void **state)
+{
+	struct sg_msg_token_login msg = { .token = TEXT("alpha"), .source = SG_PIN_PINENTRY };
+	char *options[1];
+	struct terminal terminal;
+	struct worker own;
+	char seen[8192];
+
+	worker_start(&own, "agent");
+	pinentry_start(&terminal);
+	options[0] = terminal.option;
+	msg.options = options;
+	msg.option_count = 1;
+	assert_int_equal(
+	    sg_channel_send(own.channel, 1, SG_MSG_TOKEN_LOGIN, &msg, terminal.sock), 0);
+	terminal_expect(&terminal, "PIN:", seen, sizeof(seen));
+	alarm(10);
+	assert_int_equal(worker_stop(&own), 0);
+	alarm(0);
+	kill(terminal.pinentry, SIGTERM);
+	pinentry_end(&terminal);
+}
+
 /* ---- keys ---- */
 
 static void test_keys_have_the_whole_template(void **state)
@@ -701,6 +725,7 @@ int main(void)
 		cmocka_unit_test(test_malformed_frame),
 		cmocka_unit_test_setup_teardown(test_pinentry, start, stop),
 		cmocka_unit_test_setup_teardown(test_pinentry_cancelled, start, stop),
+		cmocka_unit_test(test_channel_closes_during_pinentry),
 		cmocka_unit_test_setup_teardown(test_unknown_request, start, stop),
 	};
 
