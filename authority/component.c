@@ -157,11 +157,12 @@ static void on_conn(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
 	if (event == XMPP_CONN_CONNECT) {
 		component->online = 1;
 		component->pause_ms = PAUSE_MIN_MS;
-		xmpp_handler_add(conn, on_iq, NULL, "iq", NULL, component);
 		sg_log(SG_LOG_INFO, "component %s connected to %s:%u", config->jid, config->host,
 		    config->port);
 		return;
 	}
+	if (component->quiet)
+		return; /* we ended it */
 	if (strcmp(condition, "not-authorized") == 0)
 		sg_log(SG_LOG_ERROR,
 		    "component: the server refused the secret of %s: compare %s with its "
@@ -236,6 +237,8 @@ int sg_component_new(const struct sg_authority_config *config,
 		self->conn = xmpp_conn_new(self->ctx);
 	if (self->conn)
 		rc = donate_sm_state(self);
+	if (!rc)
+		xmpp_handler_add(self->conn, on_iq, NULL, "iq", NULL, self); /* for every stream */
 	if (rc) {
 		sg_log(SG_LOG_ERROR, "component: libstrophe does not start");
 		sg_component_free(self);
@@ -250,6 +253,7 @@ void sg_component_free(struct sg_component *component)
 {
 	if (!component)
 		return;
+	component->quiet = 1;
 	if (component->online) {
 		xmpp_disconnect(component->conn);
 		xmpp_run_once(component->ctx, 0);

@@ -60,6 +60,7 @@ static int add_extensions(X509_CRL *crl, X509 *ca, uint32_t number)
 
 int sg_crl_tbs(struct sg_ledger *ledger, X509 *ca, uint32_t number, time_t now, struct sg_blob *tbs)
 {
+	const time_t from = now - (time_t)SG_CRL_DAYS * 86400;
 	X509_CRL *crl = NULL;
 	int rc;
 
@@ -72,7 +73,7 @@ int sg_crl_tbs(struct sg_ledger *ledger, X509 *ca, uint32_t number, time_t now, 
 	if (!rc)
 		rc = add_extensions(crl, ca, number);
 	if (!rc)
-		rc = sg_ledger_each_revoked(ledger, now - SG_CRL_DAYS * 86400, add_revoked, crl);
+		rc = sg_ledger_each_revoked(ledger, from, add_revoked, crl);
 	if (!rc)
 		rc = sg_shell_crl_tbs(crl, tbs);
 	if (rc)

@@ -7,11 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
 #include <sqlite3.h>
 
 #include "log.h"
 #include "text.h"
+#include "x509.h"
 
 #define LEDGER_VERSION 1
 #define BUSY_MS	       5000
@@ -200,37 +200,16 @@ static int one_number(
 	return rc;
 }
 
-static int fingerprint(const struct sg_blob *der, const EVP_MD *md, char hex[129])
+static int insert(struct sg_ledger *ledger, const struct sg_ledger_entry *entry, const char *sha1,
+    const char *sha256, const char *sha512)
 {
-	static const char digits[] = "0123456789abcdef";
-	unsigned char hash[EVP_MAX_MD_SIZE];
-	unsigned int len, i;
-
-	if (!EVP_Digest(der->data, der->len, hash, &len, md, NULL))
-		return SG_ERR_INTERNAL;
-	for (i = 0; i < len; i++) {
-		hex[2 * i] = digits[hash[i] >> 4];
-		hex[2 * i + 1] = digits[hash[i] & 15];
-	}
-	hex[2 * len] = '\0';
-	return 0;
-}
-
-int sg_ledger_add(struct sg_ledger *ledger, const struct sg_ledger_entry *entry)
-{
-	char sha1[129], sha256[129], sha512[129];
 	sqlite3_stmt *stmt;
-	int rc;
-
-	if (fingerprint(entry->der, EVP_sha1(), sha1) ||
-	    fingerprint(entry->der, EVP_sha256(), sha256) ||
-	    fingerprint(entry->der, EVP_sha512(), sha512))
-		return SG_ERR_INTERNAL;
-	rc = prepare(ledger,
+	int rc = prepare(ledger,
 	    "INSERT INTO certificate (serial, sha256, sha1, sha512, account, name, der,"
 	    " csr_sha256, issued_at, not_after, state)"
 	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'valid')",
 	    &stmt);
+
 	if (rc)
 		return rc;
 	bind_blob(stmt, 1, entry->serial, SG_SERIAL_LEN);
@@ -244,6 +223,21 @@ int sg_ledger_add(struct sg_ledger *ledger, const struct sg_ledger_entry *entry)
 	sqlite3_bind_int64(stmt, 9, entry->issued_at);
 	sqlite3_bind_int64(stmt, 10, entry->not_after);
 	return finish(ledger, stmt, "add");
+}
+
+int sg_ledger_add(struct sg_ledger *ledger, const struct sg_ledger_entry *entry)
+{
+	char *sha1 = sg_x509_fingerprint(entry->der, "sha1");
+	char *sha256 = sg_x509_fingerprint(entry->der, "sha256");
+	char *sha512 = sg_x509_fingerprint(entry->der, "sha512");
+	int rc = SG_ERR_NOMEM;
+
+	if (sha1 && sha256 && sha512)
+		rc = insert(ledger, entry, sha1, sha256, sha512);
+	free(sha1);
+	free(sha256);
+	free(sha512);
+	return rc;
 }
 
 int sg_ledger_has_serial(struct sg_ledger *ledger, const unsigned char *serial)

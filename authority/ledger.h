@@ -38,7 +38,7 @@ struct sg_ledger_entry {
 	time_t not_after;
 };
 
-/* SG_ERR_IO; then there is no row. */
+/* SG_ERR_IO, SG_ERR_NOMEM; then there is no row. */
 SG_MUST_USE int sg_ledger_add(struct sg_ledger *ledger, const struct sg_ledger_entry *entry);
 
 /* Whether a serial number was used before: 1, 0, or SG_ERR_IO. */

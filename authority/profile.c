@@ -54,11 +54,11 @@ static unsigned int subject_key(EVP_PKEY *key, const char **why)
 	int explicit_curve = 0;
 	unsigned int kind;
 
-	*why = "this kind of key is not accepted: RSA from 2048 bits, P-256, P-384 or P-521 are";
+	*why = "This kind of key is not accepted: RSA from 2048 bits, P-256, P-384 or P-521 are.";
 	if (EVP_PKEY_is_a(key, "RSA")) {
 		int bits = EVP_PKEY_get_bits(key);
 
-		*why = "the RSA key must have 2048 to 8192 bits and an ordinary exponent";
+		*why = "The RSA key must have 2048 to 8192 bits and an ordinary exponent.";
 		return bits >= SG_RSA_BITS_MIN && bits <= SG_RSA_BITS_MAX &&
 			rsa_exponent_is_sound(key)
 		    ? SG_SUBJECT_KEY_RSA
@@ -112,7 +112,7 @@ static enum sg_verdict judge_names(X509_REQ *csr, const char *account, const cha
 	int rc = sg_x509_csr_jids(csr, &jids, NULL);
 
 	if (rc) {
-		*why = "the subject alternative name of the request cannot be read";
+		*why = "The subject alternative name of the request cannot be read.";
 		return rc == SG_ERR_NOMEM ? SG_VERDICT_FAILED : SG_VERDICT_BAD_REQUEST;
 	}
 	for (size_t i = 0; jids && jids[i]; i++)
@@ -121,7 +121,7 @@ static enum sg_verdict judge_names(X509_REQ *csr, const char *account, const cha
 	if (name_asks_for_other(X509_REQ_get_subject_name(csr), account))
 		verdict = SG_VERDICT_FORBIDDEN;
 	if (verdict)
-		*why = "the request asks for a JID that is not your own bare JID";
+		*why = "The request asks for a JID that is not your own bare JID.";
 	sg_strv_free(jids);
 	return verdict;
 }
@@ -131,19 +131,19 @@ static enum sg_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, const
 	EVP_PKEY *key = X509_REQ_get0_pubkey(csr);
 	unsigned int kind;
 
-	*why = "this kind of key is not known here";
+	*why = "This kind of key is not known here.";
 	if (!key)
 		return SG_VERDICT_NOT_ACCEPTABLE;
 	kind = subject_key(key, why);
 	if (!kind)
 		return SG_VERDICT_NOT_ACCEPTABLE;
 	if (!(kind & subject_keys)) {
-		*why = "this kind of key is not accepted here";
+		*why = "This kind of key is not accepted here.";
 		return SG_VERDICT_NOT_ACCEPTABLE;
 	}
 	/* only now: the size of the key bounds what the check costs */
 	if (X509_REQ_verify(csr, key) != 1) {
-		*why = "the request's own signature is wrong";
+		*why = "The request's own signature is wrong.";
 		return SG_VERDICT_NOT_ACCEPTABLE;
 	}
 	*why = NULL;
@@ -157,10 +157,10 @@ static enum sg_verdict judge_bytes(const struct sg_blob *der, X509_REQ **csr, co
 
 	if (!rc)
 		return SG_VERDICT_GOOD;
-	*why = "that is not a certificate signing request (PKCS#10, DER)";
+	*why = "That is not a certificate signing request (PKCS#10, DER).";
 	/* the draft's own example has this slip (C3), so it is worth a word of its own */
 	if (rc == SG_ERR_FORMAT && sg_x509_cert_parse(der, &cert) == 0)
-		*why = "that is a certificate; a certificate signing request is wanted";
+		*why = "That is a certificate; a certificate signing request is wanted.";
 	X509_free(cert);
 	return rc == SG_ERR_NOMEM ? SG_VERDICT_FAILED : SG_VERDICT_BAD_REQUEST;
 }

@@ -337,8 +337,9 @@ int sg_signer_call(struct sg_signer *signer, uint16_t type, const void *msg, uin
 		if (!rc)
 			rc = exchange(signer, type, msg, -1, reply_type, timeout_ms, reply);
 	} while (rc == SG_ERR_WORKER && --tries);
-	if (rc == SG_ERR_PIN_NEEDED || rc == SG_ERR_TOKEN_ABSENT)
-		signer->logged_in = 0; /* the token was away: log in again when it is back */
+	/* A token that was away: some modules see it again only after they are loaded anew. */
+	if (rc == SG_ERR_PIN_NEEDED || rc == SG_ERR_TOKEN_ABSENT || rc == SG_ERR_TOKEN_FAILED)
+		end_worker(signer, 0);
 	return rc;
 }
 

@@ -11,6 +11,9 @@
 --   signet_ccm2_ca        the authority's certificate (PEM): only what it issued logs in. Without it,
 --                         whatever CA Prosody trusts may name an account
 --   signet_ccm2_poll      seconds between looks at the list (1)
+--
+-- luacheck: std lua54
+-- luacheck: globals module prosody
 
 local io, os = io, os;
 local lfs = require "lfs";

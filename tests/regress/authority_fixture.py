@@ -55,7 +55,8 @@ class AuthorityWorld(World):
 
     def restart_authority(self, sig=None):
         """Ends the authority (SIGTERM, or this signal) and starts it again."""
-        self.authority.stop(*([sig] if sig else []))
+        status = self.authority.stop(*([sig] if sig else []))
+        assert sig or status == 0, "".join(self.authority.lines[-15:])
         self.start_authority()
 
     def openssl(self, *args, data=None, check=True):

@@ -130,7 +130,7 @@ def test_c3_a_certificate_instead_of_a_request_is_a_bad_request(client):
     der = client.added(make_csr(make_key(), bare(client)))
     answer = client.add(der)
     assert error_of(answer) == ("modify", "bad-request")
-    assert b"that is a certificate" in ET.tostring(answer)
+    assert b"That is a certificate" in ET.tostring(answer)
 
 
 BAD_BASE64 = ["", "=", "!!!!", "MIIB", "AAAA AAA", "TWFu*TWFu", "TWF", "TWF=", base64.b64encode(b"hello").decode(),
@@ -592,6 +592,18 @@ def test_a_wrong_pin_is_tried_once_until_somebody_looks(place, client):
     finally:
         place.write("authority/authority.conf", text)
         place.restart_authority()
+
+
+def test_a_token_that_is_gone_is_no_end(place, client):
+    tokens = place.dir / "authority/token/tokens"
+    place.authority.stop()
+    tokens.rename(f"{tokens}.gone")
+    place.mkdir("authority/token/tokens")
+    place.start_authority()
+    assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
+    tokens.rmdir()
+    tokens.with_name("tokens.gone").rename(tokens)
+    client.added(make_csr(make_key(), bare(client)))
 
 
 def test_a_missing_pin_file_is_no_end(place, client):

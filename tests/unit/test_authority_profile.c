@@ -214,7 +214,7 @@ static void bytes_that_are_no_request(void **state)
 	struct sg_blob more = { 0 };
 
 	assert_int_equal(
-	    judge_as(&cert, JULIET, ANY_KEY, "that is a certificate"), SG_VERDICT_BAD_REQUEST);
+	    judge_as(&cert, JULIET, ANY_KEY, "That is a certificate"), SG_VERDICT_BAD_REQUEST);
 	assert_int_equal(judge_as(&text, JULIET, ANY_KEY, "PKCS#10"), SG_VERDICT_BAD_REQUEST);
 	assert_int_equal(judge_as(&empty, JULIET, ANY_KEY, "PKCS#10"), SG_VERDICT_BAD_REQUEST);
 	more.data = malloc(csr.len + 1);

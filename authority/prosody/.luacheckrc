@@ -1,3 +1,0 @@
-std = "lua54"
-globals = { "module", "prosody" }
-max_line_length = 110
