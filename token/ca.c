@@ -5,8 +5,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "find.h"
 #include "issue.h"
-#include "key.h"
 #include "x509.h"
 
 static int same_bytes(int len, unsigned char *bytes, const struct sg_blob *tbs)

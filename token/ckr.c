@@ -99,8 +99,10 @@ enum sg_ckr_cure sg_ckr_cure(CK_RV rv)
 
 int sg_ckr_fail(struct sg_msg_error *error, CK_RV rv, const char *call, const char *label)
 {
-	int code = rv == CKR_OK ? SG_ERR_INTERNAL : sg_ckr_code(rv);
+	int code = sg_ckr_code(rv);
 
+	if (code >= 0)
+		code = SG_ERR_INTERNAL; /* CKR_OK is no failure to report */
 	sg_log(SG_LOG_WARN, "%s on token '%s': %s (0x%lx)", call, label ? label : "",
 	    sg_ckr_name(rv), rv);
 	if (label)

@@ -5,7 +5,7 @@
 
 #include <openssl/x509.h>
 
-#include "key.h"
+#include "find.h"
 #include "sign.h"
 #include "x509.h"
 

@@ -3,14 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ckr.h"
-#include "log.h"
 #include "object.h"
 #include "pubkey.h"
 #include "session.h"
 #include "x509.h"
-
-#define CANDIDATES_MAX 100
 
 struct sg_key *sg_key_ref(struct sg_key *key)
 {
@@ -289,7 +285,7 @@ static CK_RV search_class(
 {
 	CK_OBJECT_HANDLE *handles = NULL;
 	size_t i, count = 0, before = search->count;
-	CK_ATTRIBUTE more[2];
+	CK_ATTRIBUTE more[2] = { 0 };
 	CK_RV rv;
 
 	rv = find_class(token, session, class, more, sg_selector_template(search->selector, more),
@@ -464,205 +460,4 @@ CK_RV sg_key_handle(const struct sg_key *key, CK_SESSION_HANDLE session, CK_OBJE
 		*handle = handles[0];
 	free(handles);
 	return rv;
-}
-
-/* ---- what is remembered ---- */
-
-static void slot_clear(struct sg_key_slot *slot)
-{
-	sg_key_unref(slot->key);
-	free(slot->selector);
-	slot->key = NULL;
-	slot->selector = NULL;
-}
-
-static struct sg_key *cache_get(struct sg_module *module, const char *text)
-{
-	struct sg_key *key = NULL;
-	size_t i;
-
-	pthread_mutex_lock(&module->cache_lock);
-	for (i = 0; i < SG_KEY_CACHE_MAX && !key; i++) {
-		if (module->cache[i].key && strcmp(module->cache[i].selector, text) == 0)
-			key = sg_key_ref(module->cache[i].key);
-	}
-	pthread_mutex_unlock(&module->cache_lock);
-	if (key && key->epoch != sg_token_epoch(key->token)) {
-		sg_key_cache_drop(key);
-		sg_key_unref(key);
-		key = NULL;
-	}
-	return key;
-}
-
-static void cache_put(struct sg_module *module, const char *text, struct sg_key *key)
-{
-	char *selector = strdup(text);
-	struct sg_key_slot *slot;
-
-	if (!selector)
-		return; /* it is found by searching then */
-	pthread_mutex_lock(&module->cache_lock);
-	slot = &module->cache[module->cache_next++ % SG_KEY_CACHE_MAX];
-	slot_clear(slot);
-	slot->selector = selector;
-	slot->key = sg_key_ref(key);
-	pthread_mutex_unlock(&module->cache_lock);
-}
-
-void sg_key_cache_drop(struct sg_key *key)
-{
-	struct sg_module *module = key->token->module;
-	size_t i;
-
-	pthread_mutex_lock(&module->cache_lock);
-	for (i = 0; i < SG_KEY_CACHE_MAX; i++) {
-		if (module->cache[i].key == key)
-			slot_clear(&module->cache[i]);
-	}
-	pthread_mutex_unlock(&module->cache_lock);
-}
-
-void sg_key_cache_flush(struct sg_module *module)
-{
-	size_t i;
-
-	pthread_mutex_lock(&module->cache_lock);
-	for (i = 0; i < SG_KEY_CACHE_MAX; i++)
-		slot_clear(&module->cache[i]);
-	pthread_mutex_unlock(&module->cache_lock);
-}
-
-/* ---- finding one ---- */
-
-struct hunt {
-	struct sg_key *key; /* the first */
-	char **uris;	    /* of all, up to CANDIDATES_MAX */
-	size_t count;
-	struct sg_token *locked; /* a locked token that was named and shows no keys at all */
-	struct sg_token *failed;
-	CK_RV failure;
-};
-
-static int shows_nothing(struct sg_token *token)
-{
-	struct sg_selector *all = NULL;
-	struct sg_msg_error error = { 0 };
-	struct sg_key **keys = NULL;
-	size_t count = 0;
-	int nothing;
-
-	if (sg_selector_parse("", &all, &error) < 0)
-		return 0;
-	nothing = sg_keys_of_token(token, all, &keys, &count) == CKR_OK && count == 0;
-	sg_keys_free(keys, count);
-	sg_selector_free(all);
-	return nothing;
-}
-
-static int hunt_token(struct sg_token *token, const struct sg_selector *selector, struct hunt *hunt)
-{
-	struct sg_key **keys = NULL;
-	size_t i, count = 0;
-	CK_RV rv;
-
-	rv = sg_keys_of_token(token, selector, &keys, &count);
-	if (rv != CKR_OK) {
-		/* The others may still hold what is meant. */
-		sg_log(SG_LOG_WARN, "token '%s' cannot be searched: %s", token->label,
-		    sg_ckr_name(rv));
-		hunt->failed = token;
-		hunt->failure = rv;
-		return 0;
-	}
-	if (count == 0 && sg_selector_names_token(selector) && !sg_token_is_open(token) &&
-	    shows_nothing(token))
-		hunt->locked = token;
-	for (i = 0; i < count; i++, hunt->count++) {
-		if (!hunt->key)
-			hunt->key = sg_key_ref(keys[i]);
-		if (hunt->count >= CANDIDATES_MAX)
-			continue;
-		hunt->uris[hunt->count] = strdup(keys[i]->info.uri);
-		if (!hunt->uris[hunt->count])
-			break;
-	}
-	sg_keys_free(keys, count);
-	return i == count ? 0 : SG_ERR_NOMEM;
-}
-
-static int pin_needed(struct sg_token *token, struct sg_msg_error *error)
-{
-	sg_msg_error_set(
-	    error, SG_ERR_PIN_NEEDED, token->uri, "token '%s' is locked", token->label);
-	return SG_ERR_PIN_NEEDED;
-}
-
-/* Judges what was found. */
-static int hunt_end(struct hunt *hunt, const char *text, struct sg_msg_error *error)
-{
-	if (hunt->count > 1) {
-		sg_msg_error_set(
-		    error, SG_ERR_KEY_AMBIGUOUS, text, "%zu keys match '%s'", hunt->count, text);
-		error->candidates = hunt->uris;
-		error->candidate_count =
-		    (uint32_t)(hunt->count < CANDIDATES_MAX ? hunt->count : CANDIDATES_MAX);
-		hunt->uris = NULL;
-		return SG_ERR_KEY_AMBIGUOUS;
-	}
-	if (hunt->count == 1 && hunt->key->handle == CK_INVALID_HANDLE)
-		return pin_needed(hunt->key->token, error);
-	if (hunt->count == 1)
-		return 0;
-	if (hunt->failed)
-		return sg_ckr_fail(error, hunt->failure, "searching", hunt->failed->label);
-	if (hunt->locked)
-		return pin_needed(hunt->locked, error);
-	sg_msg_error_set(
-	    error, SG_ERR_KEY_ABSENT, text, "no key '%s' is on any token that is there", text);
-	return SG_ERR_KEY_ABSENT;
-}
-
-int sg_key_find(
-    struct sg_module *module, const char *text, struct sg_key **key, struct sg_msg_error *error)
-{
-	struct sg_selector *selector = NULL;
-	struct sg_token **tokens = NULL;
-	struct hunt hunt = { 0 };
-	size_t i, count = 0;
-	int code;
-
-	*key = NULL;
-	if (!text || !*text) {
-		sg_msg_error_set(error, SG_ERR_ARG, NULL, "no key was named");
-		return SG_ERR_ARG;
-	}
-	*key = cache_get(module, text);
-	if (*key)
-		return 0;
-	code = sg_selector_parse(text, &selector, error);
-	if (code == 0)
-		code = sg_token_scan(module, &tokens, &count, error);
-	if (code == 0) {
-		hunt.uris = calloc(CANDIDATES_MAX, sizeof(char *));
-		code = hunt.uris ? 0 : SG_ERR_NOMEM;
-	}
-	for (i = 0; i < count && code == 0; i++) {
-		if (sg_token_match(tokens[i], selector))
-			code = hunt_token(tokens[i], selector, &hunt);
-	}
-	if (code == 0)
-		code = hunt_end(&hunt, text, error);
-	if (code == 0) {
-		cache_put(module, text, hunt.key);
-		*key = hunt.key;
-		hunt.key = NULL;
-	}
-	sg_key_unref(hunt.key);
-	for (i = 0; hunt.uris && i < CANDIDATES_MAX; i++)
-		free(hunt.uris[i]);
-	free(hunt.uris);
-	free(tokens);
-	sg_selector_free(selector);
-	return code;
 }

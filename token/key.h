@@ -1,6 +1,5 @@
 /*
- * Keys on tokens: found by selector, with their public halves, and remembered so that naming a key
- * again costs no search.
+ * Keys on a token, with their public halves.
  */
 #ifndef SG_TOKEN_KEY_H
 #define SG_TOKEN_KEY_H
@@ -22,7 +21,7 @@ struct sg_key {
 	struct sg_token *token;
 	unsigned epoch; /* of the token, when it was found: the handle's time */
 	CK_OBJECT_HANDLE
-	    handle; /* of the private key; CK_INVALID_HANDLE: only the public one shows */
+	handle; /* of the private key; CK_INVALID_HANDLE: only the public one shows */
 	CK_KEY_TYPE type;
 	EVP_PKEY *public;  /* NULL when the token shows it nowhere */
 	size_t order_size; /* EC: bytes of the curve's order */
@@ -33,17 +32,6 @@ struct sg_key {
 struct sg_key *sg_key_ref(struct sg_key *key);
 void sg_key_unref(struct sg_key *key);
 
-/*
- * The one key that the selector means, with a private key that can be used; a reference for the
- * caller. SG_ERR_KEY_ABSENT; SG_ERR_KEY_AMBIGUOUS with the candidates; SG_ERR_PIN_NEEDED with the token's
- * URI as subject when its token is locked.
- *
- * Answers from memory as long as the token's sessions stand. A second key that another program gives the same label
- * meanwhile is seen after the next search.
- */
-SG_MUST_USE int sg_key_find(
-    struct sg_module *module, const char *text, struct sg_key **key, struct sg_msg_error *error);
-
 /* All keys of one token that match, as a new array of references (sg_keys_free()). */
 CK_RV sg_keys_of_token(struct sg_token *token, const struct sg_selector *selector,
     struct sg_key ***keys, size_t *count);
@@ -52,10 +40,6 @@ void sg_keys_free(struct sg_key **keys, size_t count);
 /* Searches for the private key of this label, identifier and type anew; CKR_KEY_HANDLE_INVALID when
  * there is not exactly one. */
 CK_RV sg_key_handle(const struct sg_key *key, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *handle);
-
-/* Forgets what is remembered of this key, or of all. */
-void sg_key_cache_drop(struct sg_key *key);
-void sg_key_cache_flush(struct sg_module *module);
 
 /* Deep copy; SG_ERR_NOMEM leaves what has to be cleared. */
 SG_MUST_USE int sg_key_info_copy(const struct sg_key_info *from, struct sg_key_info *to);

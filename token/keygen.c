@@ -7,7 +7,7 @@
 #include <openssl/rand.h>
 
 #include "ckr.h"
-#include "key.h"
+#include "find.h"
 #include "log.h"
 #include "object.h"
 #include "session.h"
@@ -321,7 +321,7 @@ int sg_key_generate(struct sg_module *module, const struct sg_msg_key_generate *
     struct sg_msg_objects *answer, struct sg_msg_error *error)
 {
 	struct job job = { .public = CK_INVALID_HANDLE, .private = CK_INVALID_HANDLE };
-	struct sg_token *token;
+	struct sg_token *token = NULL;
 	int code;
 
 	code = request_check(request, &job, error);
@@ -331,7 +331,7 @@ int sg_key_generate(struct sg_module *module, const struct sg_msg_key_generate *
 		code = token_check(token, &job.algorithm, error);
 	if (code == 0)
 		code = generate_on(token, &job, error);
-	if (code < 0)
+	if (code != 0)
 		goto out;
 	/* A label that named one key may now name two. */
 	sg_key_cache_flush(module);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "ckr.h"
-#include "key.h"
+#include "find.h"
 #include "log.h"
 #include "object.h"
 #include "pinentry.h"
@@ -22,6 +22,12 @@ static CK_RV login_call(struct sg_token *token, CK_SESSION_HANDLE session, CK_US
 	return token->module->f->C_Login(session, user, text.arg, pin ? sg_secret_len(pin) : 0);
 }
 
+static int is_same(const CK_TOKEN_INFO *a, const CK_TOKEN_INFO *b)
+{
+	return memcmp(a->serialNumber, b->serialNumber, sizeof(a->serialNumber)) == 0 &&
+	    memcmp(a->label, b->label, sizeof(a->label)) == 0;
+}
+
 /* Reads the token's flags afresh; CKR_TOKEN_NOT_PRESENT when another token is in the slot now. */
 static CK_RV info_read(struct sg_token *token, CK_TOKEN_INFO *info)
 {
@@ -30,9 +36,7 @@ static CK_RV info_read(struct sg_token *token, CK_TOKEN_INFO *info)
 	pthread_mutex_lock(&token->lock);
 	if (token->present)
 		rv = token->module->f->C_GetTokenInfo(token->slot, info);
-	if (rv == CKR_OK &&
-	    (memcmp(info->serialNumber, token->identity.serialNumber, sizeof(info->serialNumber)) ||
-		memcmp(info->label, token->identity.label, sizeof(info->label))))
+	if (rv == CKR_OK && !is_same(info, &token->identity))
 		rv = CKR_TOKEN_NOT_PRESENT;
 	if (rv == CKR_OK)
 		token->info = *info;
@@ -78,7 +82,7 @@ static void put_clean(struct sg_buf *text, const char *foreign)
 {
 	size_t i;
 
-	for (i = 0; foreign[i] && i < 200; i++) {
+	for (i = 0; i < 200 && foreign[i]; i++) {
 		unsigned char c = (unsigned char)foreign[i];
 
 		sg_buf_put_u8(text, c < ' ' || c == 127 ? '?' : c);
@@ -225,7 +229,7 @@ static int login_locked(struct sg_token *token, const struct sg_msg_token_login 
 {
 	struct sg_secret *pin = NULL;
 	size_t always_auth = 0;
-	CK_TOKEN_INFO info;
+	CK_TOKEN_INFO info = { 0 };
 	int code, pinpad;
 
 	/* From here on sg_login_again() has no PIN, and does not race with the login below. */

@@ -9,7 +9,7 @@
 #include <p11-kit/p11-kit.h>
 
 #include "ckr.h"
-#include "key.h"
+#include "find.h"
 #include "log.h"
 #include "token.h"
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ckr.h"
+#include "find.h"
 #include "login.h"
 #include "object.h"
 #include "session.h"

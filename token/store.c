@@ -7,7 +7,7 @@
 #include <openssl/x509.h>
 
 #include "ckr.h"
-#include "key.h"
+#include "find.h"
 #include "keygen.h"
 #include "object.h"
 #include "session.h"

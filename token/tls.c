@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "key.h"
+#include "find.h"
 #include "sign.h"
 
 /* ---- TLS 1.3 ---- */
@@ -128,20 +128,20 @@ int sg_tls_content(const struct sg_blob *tbs, enum sg_tls_content *content)
 
 /* RFC 8446 4.2.3; no SHA-1. In TLS 1.2 an ECDSA scheme names the hash alone. */
 static const struct scheme {
+	size_t order_13; /* EC: bytes of the curve's order in TLS 1.3 */
 	uint32_t number;
 	struct sg_sign_how how;
-	size_t order_13; /* EC: bytes of the curve's order in TLS 1.3 */
 	int only_12;
 } schemes[] = {
-	{ 0x0401, { SG_SIGN_RSA_PKCS1, SG_HASH_SHA256 }, 0, 1 },
-	{ 0x0501, { SG_SIGN_RSA_PKCS1, SG_HASH_SHA384 }, 0, 1 },
-	{ 0x0601, { SG_SIGN_RSA_PKCS1, SG_HASH_SHA512 }, 0, 1 },
-	{ 0x0804, { SG_SIGN_RSA_PSS, SG_HASH_SHA256 }, 0, 0 },
-	{ 0x0805, { SG_SIGN_RSA_PSS, SG_HASH_SHA384 }, 0, 0 },
-	{ 0x0806, { SG_SIGN_RSA_PSS, SG_HASH_SHA512 }, 0, 0 },
-	{ 0x0403, { SG_SIGN_ECDSA, SG_HASH_SHA256 }, 32, 0 },
-	{ 0x0503, { SG_SIGN_ECDSA, SG_HASH_SHA384 }, 48, 0 },
-	{ 0x0603, { SG_SIGN_ECDSA, SG_HASH_SHA512 }, 66, 0 },
+	{ 0, 0x0401, { SG_SIGN_RSA_PKCS1, SG_HASH_SHA256 }, 1 },
+	{ 0, 0x0501, { SG_SIGN_RSA_PKCS1, SG_HASH_SHA384 }, 1 },
+	{ 0, 0x0601, { SG_SIGN_RSA_PKCS1, SG_HASH_SHA512 }, 1 },
+	{ 0, 0x0804, { SG_SIGN_RSA_PSS, SG_HASH_SHA256 }, 0 },
+	{ 0, 0x0805, { SG_SIGN_RSA_PSS, SG_HASH_SHA384 }, 0 },
+	{ 0, 0x0806, { SG_SIGN_RSA_PSS, SG_HASH_SHA512 }, 0 },
+	{ 32, 0x0403, { SG_SIGN_ECDSA, SG_HASH_SHA256 }, 0 },
+	{ 48, 0x0503, { SG_SIGN_ECDSA, SG_HASH_SHA384 }, 0 },
+	{ 66, 0x0603, { SG_SIGN_ECDSA, SG_HASH_SHA512 }, 0 },
 };
 
 static const struct scheme *scheme_find(uint32_t number)

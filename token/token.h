@@ -43,7 +43,7 @@ struct sg_token {
 	int unlocked;	    /* by our own login */
 	unsigned epoch;	    /* grows when sessions, handles and login are given up */
 	CK_SESSION_HANDLE
-	    anchor; /* opened before a login and never worked with, so that it stays */
+	anchor; /* opened before a login and never worked with, so that it stays */
 	CK_SESSION_HANDLE idle[SG_SESSIONS_IDLE_MAX];
 	size_t idle_count;
 	size_t busy_count;

@@ -10,7 +10,7 @@
 
 #include "cross.h"
 #include "issue.h"
-#include "key.h"
+#include "find.h"
 #include "keygen.h"
 #include "list.h"
 #include "login.h"
