@@ -17,7 +17,7 @@
 #include "log.h"
 
 #define LISTEN_FD      3 /* the first that socket activation hands over */
-#define LISTEN_BACKLOG 512
+#define LISTEN_BACKLOG SG_SERVER_CLIENTS_MAX
 #define FILES_WANTED   (SG_SERVER_CLIENTS_MAX * (1 + SG_API_FDS_MAX) + 512)
 
 struct client {
@@ -107,31 +107,35 @@ out:
 	return err;
 }
 
-/* Removes a socket on which nobody answers. */
+/* Removes a socket on which nobody answers; anything else that is there stays. */
 static int clear_stale(const char *path, const struct sockaddr_un *address)
 {
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat st = { 0 };
 	int answered;
+	int probe;
 
+	if (lstat(path, &st) != 0 && errno == ENOENT)
+		return 0;
+	if (!S_ISSOCK(st.st_mode)) {
+		sg_log(SG_LOG_ERROR, "%s is in the way, and is no socket", path);
+		return SG_ERR_IO;
+	}
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (probe < 0)
 		return SG_ERR_IO;
 	answered = connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-	    errno == EAGAIN;
-	if (!answered && errno == ENOENT) {
-		close(probe);
-		return 0;
-	}
+	    errno != ECONNREFUSED;
+	close(probe);
 	if (answered) {
 		sg_log(SG_LOG_ERROR, "another agent listens on %s already", path);
-	} else if (errno != ECONNREFUSED) {
-		sg_log(SG_LOG_ERROR, "%s is in the way: %s", path, strerror(errno));
-	} else if (unlink(path) == 0) {
-		close(probe);
-		sg_log(SG_LOG_INFO, "the socket of an agent that has gone is replaced");
-		return 0;
+		return SG_ERR_IO;
 	}
-	close(probe);
-	return SG_ERR_IO;
+	if (unlink(path) != 0) {
+		sg_log(SG_LOG_ERROR, "%s cannot be replaced: %s", path, strerror(errno));
+		return SG_ERR_IO;
+	}
+	sg_log(SG_LOG_INFO, "the socket of an agent that has gone is replaced");
+	return 0;
 }
 
 static int own_socket(struct sg_server *server)

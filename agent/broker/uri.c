@@ -92,6 +92,9 @@ int sg_uri_matches_token(const char *selector, const struct sg_token_info *token
 	int attributes = 0;
 	int named = 0;
 
+	/* What is not initialised has no name of its own. */
+	if ((token->flags & SG_TOKEN_INITIALIZED) == 0)
+		return token->uri != NULL && strcmp(selector, token->uri) == 0;
 	if (!sg_uri_is_uri(selector))
 		return token->label != NULL && strcmp(selector, token->label) == 0;
 	while (*pos != '\0') {

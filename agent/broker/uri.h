@@ -22,7 +22,8 @@ int sg_uri_is_uri(const char *selector);
 /*
  * Whether the token is meant. The attributes of objects (object, id, type) say nothing about a token
  * and are passed over; an attribute that a token has and we do not know of matches none. An object's
- * URI without any attribute of a token names no token.
+ * URI without any attribute of a token names no token. A token that is not initialised is meant by
+ * exactly its URI alone.
  */
 int sg_uri_matches_token(const char *selector, const struct sg_token_info *token);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -14,6 +15,7 @@
 #include "spawn.h"
 
 #define WORKER_GRACE_MS	      2000
+#define DUE_SLACK_MS	      100 /* deadlines so near to each other are over together */
 #define WORKER_FIRST_EVENT_ID (1u << 31)
 
 /* The type of the answer that belongs to a request (msg.h). */
@@ -44,6 +46,7 @@ struct request {
 	uint32_t id;
 	uint16_t answer_type;
 	struct event *timer; /* the deadline; or, for a request that failed at once, its answer */
+	int64_t due_ms;	     /* when the deadline is, by the monotonic clock */
 	int code;	     /* of a request that failed at once */
 	sg_answer_fn *fn;
 	void *arg;
@@ -131,11 +134,19 @@ static void request_fail(struct request *request, int code)
 
 /* ---- the end of a process ---- */
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /*
- * Lets the process go and answers what runs: late (may be NULL) with SG_ERR_TIMEOUT, the others
- * with code. A grace of 0 kills at once.
+ * Lets the process go and answers what runs: what was due by then (0: nothing) with SG_ERR_TIMEOUT, the
+ * others with code. A grace of 0 kills at once.
  */
-static void worker_end(struct sg_worker *worker, int code, const struct request *late, int grace_ms)
+static void worker_end(struct sg_worker *worker, int code, int64_t due_ms, int grace_ms)
 {
 	struct request_list running = TAILQ_HEAD_INITIALIZER(running);
 	struct request *request;
@@ -157,7 +168,9 @@ static void worker_end(struct sg_worker *worker, int code, const struct request 
 		if (worker->freed)
 			request_free(request);
 		else
-			request_fail(request, request == late ? SG_ERR_TIMEOUT : code);
+			request_fail(request,
+			    request->due_ms != 0 && request->due_ms <= due_ms ? SG_ERR_TIMEOUT
+									      : code);
 	}
 	if (worker->spec.ended != NULL && !worker->freed)
 		worker->spec.ended(worker->spec.arg);
@@ -169,7 +182,7 @@ static void worker_died(struct sg_worker *worker, const char *why)
 	sg_log(SG_LOG_WARN, "%s for %s (process %d) %s", worker->spec.program, worker->subject,
 	    (int)worker->pid, why);
 	worker->deaths++;
-	worker_end(worker, SG_ERR_WORKER, NULL, 0);
+	worker_end(worker, SG_ERR_WORKER, 0, 0);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
@@ -180,7 +193,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	sg_log(SG_LOG_WARN, "%s for %s (process %d) gave no answer in time: killed",
 	    worker->spec.program, worker->subject, (int)worker->pid);
 	worker->deaths++;
-	worker_end(worker, SG_ERR_WORKER, request, 0);
+	worker_end(worker, SG_ERR_WORKER, request->due_ms + DUE_SLACK_MS, 0);
 }
 
 /* ---- its start ---- */
@@ -372,6 +385,7 @@ static int request_send(struct sg_worker *worker, struct request *request, uint1
 		return SG_ERR_WORKER;
 	if (worker->channel == NULL && (err = worker_start(worker)) != 0)
 		return err;
+	request->due_ms = now_ms() + (int64_t)seconds * 1000;
 	request->timer = evtimer_new(worker->agent->base, on_deadline, request);
 	if (request->timer == NULL || evtimer_add(request->timer, &deadline) != 0)
 		return SG_ERR_NOMEM;
@@ -444,7 +458,7 @@ void sg_worker_free(struct sg_worker *worker)
 		return;
 	worker->freed = 1;
 	callback_enter(worker);
-	worker_end(worker, SG_ERR_WORKER, NULL, WORKER_GRACE_MS);
+	worker_end(worker, SG_ERR_WORKER, 0, WORKER_GRACE_MS);
 	while ((request = TAILQ_FIRST(&worker->requests)) != NULL) {
 		TAILQ_REMOVE(&worker->requests, request, entry);
 		request_free(request);
@@ -454,7 +468,7 @@ void sg_worker_free(struct sg_worker *worker)
 
 void sg_worker_stop(struct sg_worker *worker, int code)
 {
-	worker_end(worker, code, NULL, WORKER_GRACE_MS);
+	worker_end(worker, code, 0, WORKER_GRACE_MS);
 }
 
 pid_t sg_worker_pid(const struct sg_worker *worker)
