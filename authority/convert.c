@@ -9,7 +9,7 @@ static int copy_attributes(xmpp_stanza_t *stanza, struct sg_xml *element)
 	const char *attributes[2 * (SG_XML_ATTRS_MAX + 1)];
 	int count = xmpp_stanza_get_attribute_count(stanza), rc = 0;
 
-	if (count > SG_XML_ATTRS_MAX)
+	if (count > SG_XML_ATTRS_MAX + 1)
 		return SG_ERR_LIMIT;
 	if (count <= 0)
 		return 0;

@@ -1,0 +1,255 @@
+#include "authority/service.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "authority/file.h"
+#include "capture.h"
+#include "ccm2.h"
+#include "codecs.h"
+
+#define JULIET	   "juliet@xmpp.test"
+#define STANZA_MAX (512u << 10) /* what Prosody takes from a component */
+
+/* A service without a token: there is no signet-token beside a test. */
+struct world {
+	char folder[64];
+	struct sg_authority_config config;
+	struct sg_service service;
+};
+
+static char *path_in(struct world *world, const char *name)
+{
+	return text_of("%s/%s", world->folder, name);
+}
+
+static int setup(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+	struct sg_authority_config *config = &world->config;
+
+	strcpy(world->folder, "/tmp/signet-service-XXXXXX");
+	assert_non_null(mkdtemp(world->folder));
+	config->module = strdup("/nonexistent/module.so");
+	config->token = strdup("token");
+	config->key = strdup("key");
+	config->pin_file = path_in(world, "pin");
+	config->ledger = path_in(world, "ledger.db");
+	config->crl = path_in(world, "crl.pem");
+	config->revoked = path_in(world, "revoked");
+	config->logins = path_in(world, "logins");
+	config->certificates_per_account = 1;
+	config->lifetime_days = 1;
+	config->subject_keys = ~0u;
+	world->service.config = config;
+	assert_int_equal(sg_ledger_open(config->ledger, &world->service.ledger), 0);
+	assert_int_equal(sg_signer_new(config, &world->service.signer), 0);
+	*state = world;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *world = *state;
+	struct sg_authority_config *config = &world->config;
+
+	sg_signer_free(world->service.signer);
+	sg_ledger_close(world->service.ledger);
+	remove(config->ledger);
+	remove(config->revoked);
+	remove(config->logins);
+	assert_int_equal(remove(world->folder), 0); /* nothing else was written */
+	sg_authority_config_clear(config);
+	free(world);
+	return 0;
+}
+
+/* Asks as juliet; gives the payload's text, or the condition of the error. */
+static char *ask(struct world *world, int set, struct sg_xml *payload)
+{
+	struct sg_answer answer = { 0 };
+	struct capture capture;
+	char *text;
+
+	assert_non_null(payload);
+	capture_begin(&capture);
+	sg_service_request(&world->service, JULIET, set, payload, &answer);
+	assert_non_null(strstr(capture_end(&capture), "account=" JULIET));
+	assert_true(!answer.type == !answer.condition);
+	assert_true(!answer.type == !answer.text);
+	if (answer.type)
+		text = strdup(answer.condition);
+	else
+		text = answer.payload ? sg_xml_to_string(answer.payload) : strdup("");
+	sg_xml_free(answer.payload);
+	sg_xml_free(payload);
+	return text;
+}
+
+static void assert_ask(struct world *world, int set, struct sg_xml *payload, const char *expected)
+{
+	char *text = ask(world, set, payload);
+
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+/* len bytes that begin with the number, in juliet's ledger; gives the SHA-256 in hex. */
+static char *add(struct world *world, uint32_t number, size_t len, time_t not_after)
+{
+	unsigned char serial[SG_SERIAL_LEN] = { 1, (unsigned char)(number >> 8),
+		(unsigned char)number };
+	unsigned char csr[32] = { 0 };
+	struct sg_blob der = { calloc(1, len), len };
+	char *name = many('\'', SG_CCM2_NAME_MAX), *sha256;
+	struct sg_ledger_entry entry = {
+		.serial = serial,
+		.account = JULIET,
+		.name = name,
+		.der = &der,
+		.csr_sha256 = csr,
+		.issued_at = NOW,
+		.not_after = not_after,
+	};
+
+	memcpy(der.data, serial, sizeof(serial));
+	assert_int_equal(sg_ledger_add(world->service.ledger, &entry), 0);
+	sha256 = sg_x509_fingerprint(&der, "sha256");
+	sg_blob_clear(&der);
+	free(name);
+	return sha256;
+}
+
+static struct sg_xml *list_request(void)
+{
+	struct sg_xml *payload;
+
+	assert_int_equal(sg_ccm2_list_request_encode(&payload), 0);
+	return payload;
+}
+
+static struct sg_xml *revoke_request(const char *sha256)
+{
+	struct sg_xml *payload;
+
+	assert_int_equal(sg_ccm2_revoke_encode(sha256, &payload), 0);
+	return payload;
+}
+
+static void a_list_ends_before_the_server_would_drop_us(void **state)
+{
+	struct world *world = *state;
+	time_t now = time(NULL);
+	struct sg_msg_ccm2_certs certs;
+	struct sg_xml *tree;
+	char *text;
+
+	for (uint32_t i = 0; i < 300; i++) /* the first ones are expired, the last one is not */
+		free(add(world, i, 2000, i == 0 ? now + DAY : now - DAY));
+	text = ask(world, 0, list_request());
+	assert_in_range(strlen(text), STANZA_MAX / 2, STANZA_MAX - 4096);
+	tree = xml_of(text);
+	assert_int_equal(sg_ccm2_list_decode(tree, &certs), 0);
+	assert_in_range(certs.cert_count, 20, 299);
+	assert_int_equal(certs.certs[0].der.data[2], 0); /* what can be used comes first */
+	assert_int_equal(certs.certs[1].der.data[2], 299 & 255);
+	sg_msg_clear(SG_MSG_CCM2_CERTS, &certs);
+	sg_xml_free(tree);
+	free(text);
+}
+
+static void types_and_elements(void **state)
+{
+	struct world *world = *state;
+	char *zeros = many('0', 64);
+
+	assert_ask(world, 1, list_request(), "bad-request");
+	assert_ask(world, 0, revoke_request(zeros), "bad-request");
+	assert_ask(world, 1, revoke_request(zeros), "item-not-found");
+	free(zeros);
+	assert_ask(world, 0, xml_of("<x xmlns='" SG_NS_CCM2_LIST "'/>"), "bad-request");
+	assert_ask(world, 1, xml_of("<x xmlns='" SG_NS_CCM2_REVOKE "'/>"), "bad-request");
+	assert_ask(world, 1, xml_of("<x xmlns='" SG_NS_CCM2_ADD "'/>"), "bad-request");
+	assert_ask(world, 0, list_request(), "<list-of-certificates xmlns='" SG_NS_CCM2_LIST "'/>");
+}
+
+static void without_a_token_nothing_is_issued(void **state)
+{
+	struct world *world = *state;
+	const struct recipe recipe = { .jids = { JULIET } };
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	struct sg_msg_ccm2_add request = { .csr = make_csr(&recipe, key) };
+	struct sg_xml *payload;
+	uint32_t count;
+
+	request.name = strdup("phone");
+	assert_int_equal(sg_ccm2_add_encode(&request, &payload), 0);
+	assert_ask(world, 1, payload, "internal-server-error");
+	assert_int_equal(sg_ledger_count(world->service.ledger, JULIET, 0, &count), 0);
+	assert_int_equal(count, 0);
+	free(add(world, 1, 100, time(NULL) + DAY));
+	assert_int_equal(sg_ccm2_add_encode(&request, &payload), 0);
+	assert_ask(world, 1, payload, "resource-constraint");
+	sg_msg_clear(SG_MSG_CCM2_ADD, &request);
+	EVP_PKEY_free(key);
+}
+
+static void without_a_token_the_revoked_are_kept_out(void **state)
+{
+	struct world *world = *state;
+	char *sha256 = add(world, 1, 100, time(NULL) + DAY);
+	char line[80] = "";
+	FILE *file;
+
+	for (int i = 0; i < 2; i++) { /* it stays unanswered until the CRL is there, too */
+		assert_ask(world, 1, revoke_request(sha256), "internal-server-error");
+		file = fopen(world->config.revoked, "r");
+		assert_non_null(file);
+		assert_non_null(fgets(line, sizeof(line), file));
+		fclose(file);
+		assert_int_equal(strlen(line), 65);
+		assert_memory_equal(line, sha256, 64);
+		assert_int_equal(world->service.stale, 1);
+		assert_in_range(world->service.publish_at, time(NULL) + 50, time(NULL) + 60);
+		assert_int_equal(remove(world->config.revoked), 0);
+	}
+	assert_ask(world, 0, list_request(), "<list-of-certificates xmlns='" SG_NS_CCM2_LIST "'/>");
+	assert_int_equal(sg_file_replace(world->config.revoked, "", 0, 0600), 0);
+	free(sha256);
+}
+
+static void last_use_comes_from_the_file_and_stays(void **state)
+{
+	static const char *const times[] = { "2026-01-02T03:04:05Z", "2026-01-01T03:04:05Z", "" };
+	struct world *world = *state;
+	char *sha256 = add(world, 1, 100, time(NULL) + DAY), *line, *text;
+
+	for (size_t i = 0; i < 3; i++) {
+		line = text_of("%s\t%s\tphone\n", sha256, times[i]);
+		assert_int_equal(
+		    sg_file_replace(world->config.logins, line, strlen(line), 0600), 0);
+		text = ask(world, 0, list_request());
+		assert_non_null(strstr(text, "last-used='2026-01-02T03:04:05Z'"));
+		assert_int_equal(strstr(text, "<resource>phone</resource>") != NULL, i < 2);
+		free(text);
+		free(line);
+	}
+	free(sha256);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+		    a_list_ends_before_the_server_would_drop_us, setup, teardown),
+		cmocka_unit_test_setup_teardown(types_and_elements, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_token_nothing_is_issued, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    without_a_token_the_revoked_are_kept_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    last_use_comes_from_the_file_and_stays, setup, teardown),
+	};
+
+	umask(077);
+	return cmocka_run_group_tests_name("authority_service", tests, NULL, NULL);
+}
