@@ -105,6 +105,20 @@ static void real_set_text(XML_Parser parser, XML_CharacterDataHandler text)
 	function(parser, text);
 }
 
+/*
+ * Newer expat (and Debian's 2.5) waits with a token that came in pieces until twice as much is there,
+ * so that the end of a stanza could wait for the next one. SG_FILTER_GAP_MAX bounds the cost that
+ * this is meant against. Not all versions have it.
+ */
+static void parse_at_once(XML_Parser parser)
+{
+	XML_Bool (*function)(XML_Parser, XML_Bool);
+
+	*(void **)&function = dlsym(RTLD_NEXT, "XML_SetReparseDeferralEnabled");
+	if (function != NULL)
+		(void)function(parser, XML_FALSE);
+}
+
 /* ---- what is remembered ---- */
 
 static void stop(int code, const char *why)
@@ -338,6 +352,8 @@ static void stanza_end(void *userdata)
 	switch (filter.kind) {
 	case KIND_FEATURES:
 		filter.report.features = 1;
+		if (filter.secured && !filter.report.authenticated)
+			filter.report.mechanisms = 1; /* if none came, then an empty list */
 		if (filter.report.authenticated && !filter.bind)
 			stop(SG_ERR_AUTH, "the server offers no resource binding");
 		break;
@@ -475,6 +491,7 @@ void XML_SetElementHandler(
 	filter.gap = filter.bytes = 0;
 	real_set_element(parser, on_start, on_end);
 	XML_SetStartDoctypeDeclHandler(parser, on_doctype);
+	parse_at_once(parser);
 }
 
 void XML_SetCharacterDataHandler(XML_Parser parser, XML_CharacterDataHandler text)

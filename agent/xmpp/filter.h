@@ -11,7 +11,7 @@
  *    certificate, else the strongest SCRAM. So there is no fallback, and no second try;
  *  - shows nothing of what follows <proceed/> or <success/> in the old stream (bytes that came
  *    before TLS must not count after it);
- *  - keeps libstrophe from input it would crash on;
+ *  - keeps libstrophe from input it would crash on, and expat from waiting with what it has;
  *  - remembers what the server said, for the report of a failed login.
  *
  * There is one connection in a process, and one filter.
@@ -28,7 +28,7 @@
 #define SG_FILTER_DEPTH_MAX    1000
 #define SG_FILTER_BYTES_MAX    (16u << 20)
 #define SG_FILTER_NODES_MAX    (2 * SG_XML_NODES_MAX)
-#define SG_FILTER_CHILDREN_MAX 50000 /* libstrophe walks all siblings for each one it adds */
+#define SG_FILTER_CHILDREN_MAX 25000 /* libstrophe walks all siblings for each one it adds */
 #define SG_FILTER_ATTRS_MAX    256
 #define SG_FILTER_TEXT_MAX     (2u << 20)   /* of one run of text */
 #define SG_FILTER_GAP_MAX      (512u << 10) /* bytes without any event, e.g. a long tag */

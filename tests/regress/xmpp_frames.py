@@ -95,10 +95,10 @@ class Worker:
         self.sock, self.buffer, self.next_id = ours, b"", 1
         self.sign = None  # called with (scheme, tbs), gives a signature or (code, text)
         self.signed, self.unasked = [], []
-        high = os.dup2(theirs.fileno(), 60)
-        self.popen = subprocess.Popen(["bash", "-c", 'exec "$0" 3<&60 60<&-', program], env=env, pass_fds=[high],
+        fd = theirs.fileno()
+        self.popen = subprocess.Popen(["bash", "-c", f'exec "$0" 3<&{fd} {fd}<&-', program], env=env, pass_fds=[fd],
                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log, **popen)
-        os.close(high)
+        log.close()
         theirs.close()
 
     def close(self):

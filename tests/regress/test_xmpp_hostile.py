@@ -1,0 +1,497 @@
+"""signet-xmpp against a server that means ill or is broken: it stays alive, sane and well-spoken."""
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+import xmpp_frames as f
+from xmpp_fixtures import account, online, pki, program, refused, room, workers  # noqa: F401
+from xmpp_rogue import BIND, PROCEED, STREAM, SUCCESS, Rogue, mechanisms
+from xmpp_server import DOMAIN, PASSWORD
+
+
+@pytest.fixture
+def rogue(pki):  # noqa: F811
+    """Starts a rogue server with a script; all are stopped at the end."""
+    made = []
+
+    def start(script):
+        made.append(Rogue(pki, script))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.close(cut=True)
+
+
+def connect(worker, server, pki, **more):  # noqa: F811
+    return worker.connect(account(server, pki, **more), PASSWORD)
+
+
+def offline(worker, code):
+    """The stream's end, told unasked."""
+    frame_id, kind, message = worker.receive()
+    assert (frame_id, kind) == (0, f.OFFLINE)
+    assert message["code"] == code, message
+    return message
+
+
+# ---- before and during the login
+
+@pytest.mark.parametrize("offered", [("PLAIN",), ("PLAIN", "DIGEST-MD5", "ANONYMOUS", "EXTERNAL"), (),
+                                     ("SCRAM-SHA-1-PLUS",), ("x" * 3000,)])
+def test_no_allowed_mechanism(pki, workers, rogue, offered):  # noqa: F811
+    def script(c):
+        c.starttls()
+        c.send(STREAM + mechanisms(*offered))
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    got = refused(connect(worker, server, pki), f.AUTH)
+    for name in offered:
+        assert len(name) > 20 or name in got["message"]
+    assert "<auth" not in server.close()[0]
+
+
+def test_mechanisms_before_tls_do_not_count(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        features = mechanisms("PLAIN").replace("</stream:features>", "") + \
+            "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>"
+        c.starttls(features)
+        c.send(STREAM + "<stream:features/>")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    refused(connect(worker, server, pki), f.AUTH)
+    assert "<auth" not in server.close()[0]
+
+
+def test_no_tls(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        c.hear("<stream:stream[^>]*>")
+        c.send(STREAM + mechanisms("SCRAM-SHA-1", "PLAIN"))
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    refused(connect(worker, server, pki), f.TLS)
+    assert "<auth" not in server.close()[0]
+
+
+def test_strongest_scram_and_one_try(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        c.starttls()
+        c.send(STREAM + mechanisms("PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-512", "SCRAM-SHA-256", "DIGEST-MD5"))
+        chosen = c.challenge()
+        c.hear("</response>")
+        c.send("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><account-disabled/>"
+               "<text xml:lang='en'>Gone \u2603 fishing</text></failure>")
+        return chosen, c.hear_all()
+
+    server, worker = rogue(script), workers()
+    got = refused(connect(worker, server, pki), f.AUTH)
+    assert got["condition"] == "account-disabled" and "Gone \u2603 fishing" in got["message"]
+    (chosen, heard), = server.close()
+    assert chosen == "SCRAM-SHA-512"
+    assert heard.count("<auth") == 1
+
+
+@pytest.mark.parametrize("rounds, salt, word", [
+    (1, "c2FsdHNhbHQ=", "too few"), (4095, "c2FsdHNhbHQ=", "too few"), (2000000000, "c2FsdHNhbHQ=", "too many"),
+    (4096, "QUFB" * 60, "malformed"), ("junk", "c2FsdHNhbHQ=", "too few"), (4096, "", "malformed")])
+def test_bad_challenges(pki, workers, rogue, rounds, salt, word):  # noqa: F811
+    def script(c):
+        c.starttls()
+        c.send(STREAM + mechanisms("SCRAM-SHA-256"))
+        c.challenge(rounds, salt)
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    assert word in refused(connect(worker, server, pki), f.AUTH)["message"]
+    assert "<response" not in server.close()[0]
+
+
+@pytest.mark.parametrize("answer", ["<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>!!</challenge>",
+                                    "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+                                    "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"])
+def test_odd_answers_to_auth(pki, workers, rogue, answer):  # noqa: F811
+    def script(c):
+        c.starttls()
+        c.send(STREAM + mechanisms("SCRAM-SHA-256"))
+        c.hear("</auth>")
+        c.send(answer)
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    refused(connect(worker, server, pki), f.AUTH)
+
+
+def test_features_without_bind(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        c.starttls()
+        c.send(STREAM + mechanisms("SCRAM-SHA-256"))
+        c.challenge()
+        c.hear("</response>")
+        c.send(SUCCESS)
+        c.hear("<stream:stream[^>]*>")
+        c.send(STREAM + "<stream:features/>")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    assert "binding" in refused(connect(worker, server, pki), f.AUTH)["message"]
+
+
+@pytest.mark.parametrize("jid", [f"romeo@{DOMAIN}/r", f"juliet@{DOMAIN}", "", "juliet@elsewhere.test/r"])
+def test_foreign_jid_bound(pki, workers, rogue, jid):  # noqa: F811
+    def script(c):
+        c.starttls()
+        c.send(STREAM + mechanisms("SCRAM-SHA-256"))
+        c.challenge()
+        c.hear("</response>")
+        c.send(SUCCESS)
+        c.hear("<stream:stream[^>]*>")
+        c.send(STREAM + BIND)
+        match = c.hear("<iq [^>]*id=[\"']([^\"']+)[\"'].*?</iq>")
+        c.send(f"<iq type='result' id='{match[1]}'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
+               f"<jid>{jid}</jid></bind></iq>")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    refused(connect(worker, server, pki), f.AUTH)
+
+
+def test_bytes_before_tls_do_not_count_after_it(pki, workers, rogue):  # noqa: F811
+    """What somebody on the way puts behind <proceed/> must not be taken for the server's."""
+    injected = PROCEED + "<stream:error><host-gone xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+
+    def script(c):
+        c.starttls(proceed=injected)
+        c.send(STREAM + mechanisms("PLAIN"))
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    got = refused(connect(worker, server, pki), f.AUTH)
+    assert got["condition"] is None and "host-gone" not in got["message"]
+
+
+@pytest.mark.parametrize("opening", [
+    b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'bbbb'>]><a>&b;</a>",
+    b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 5000, b"<stream", b"", b"<a/>", b"</stream:stream>",
+    STREAM.encode() + b"<stream:error/>", STREAM.encode() + b"<stream:features><starttls/></stream:features>",
+    STREAM.encode() + b"</stream:stream>", STREAM.encode() + b"<x>&b;</x>", STREAM.encode() + b"<x></y>"])
+def test_odd_openings(pki, workers, rogue, opening):  # noqa: F811
+    def script(c):
+        c.hear("<stream:stream[^>]*>")
+        c.send(opening)
+
+    server, worker = rogue(script), workers()
+    kind, message = connect(worker, server, pki)
+    assert kind == f.ERROR and message["code"] in (f.NO_CONNECTION, f.FORMAT, f.TLS), message
+
+
+def test_billion_laughs(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        c.hear("<stream:stream[^>]*>")
+        entities = "".join(f"<!ENTITY e{i} '{f'&e{i - 1};' * 10}'>" for i in range(1, 10))
+        c.send(f"<?xml version='1.0'?><!DOCTYPE s [<!ENTITY e0 '<a/>'>{entities}]>" + STREAM[21:] + "<x>&e9;</x>")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    assert "document type" in refused(connect(worker, server, pki), f.FORMAT)["message"]
+
+
+def test_silent_servers(pki, workers, rogue):  # noqa: F811
+    """At every step of the login: silence ends in a timeout, also where libstrophe would wait for ever."""
+    def tcp_only(c):
+        return c.hear_all()
+
+    def no_handshake(c):
+        c.hear("<stream:stream[^>]*>")
+        c.send(STREAM + "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>")
+        c.hear("<starttls[^>]*>")
+        c.send(PROCEED)
+        return c.hear_bytes()
+
+    def no_binding(c):
+        c.starttls()
+        c.send(STREAM + mechanisms("SCRAM-SHA-256"))
+        return c.hear_all()
+
+    waiting = []
+    for script in (tcp_only, no_handshake, no_binding):
+        server, worker = rogue(script), workers()
+        values = account(server, pki)
+        waiting.append((worker, worker.send(f.CONNECT, values, password_fd())))
+    start = time.monotonic()
+    codes = [worker.wait(frame_id, 90)[1]["code"] for worker, frame_id in waiting]
+    assert codes[1] == codes[2] == f.TIMEOUT and codes[0] in (f.TIMEOUT, f.NO_CONNECTION, f.TLS), codes
+    assert time.monotonic() - start < 75
+
+
+def password_fd():
+    end, other = os.pipe()
+    os.write(other, PASSWORD.encode())
+    os.close(other)
+    return end
+
+
+# ---- online: what is too much
+
+def peak(worker):
+    """The most memory the worker ever had, in MiB."""
+    if "ASAN_OPTIONS" in os.environ:  # it keeps what was freed
+        return 0
+    return int(re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{worker.popen.pid}/status").read_text())[1]) // 1024
+
+
+def nested(depth, name="a"):
+    return f"<{name}>" * depth + f"</{name}>" * depth
+
+
+FLOODS = {
+    "deep": lambda: "<message>" + nested(100000),
+    "deep, never closed": lambda: "<message>" + "<a>" * 200000,
+    "large": lambda: "<message>" + "<body>" + ("x" * 1000 + "<b/>") * 20000 + "</body></message>",
+    "wide": lambda: "<message>" + "<b/>" * 300000 + "</message>",
+    "attributes": lambda: "<message " + " ".join(f"a{i}='b'" for i in range(20000)) + "/>",
+    "many attributes": lambda: "<message>" + ("<a>" + "<b " + " ".join(f"a{i}=''" for i in range(200)) + "/></a>") * 9000,
+    "long text": lambda: "<message><body>" + "x" * (40 << 20),
+    "broken lines": lambda: "<message><body>" + "\n" * (3 << 20),
+    "long tag": lambda: "<message a='" + "x" * (30 << 20),
+    "comment": lambda: "<!--" + "x" * (30 << 20),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_floods(pki, workers, rogue, flood):  # noqa: F811
+    def script(c):
+        c.login()
+        try:
+            c.send(FLOODS[flood]())
+        finally:
+            c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    start = time.monotonic()
+    offline(worker, f.LIMIT)
+    assert time.monotonic() - start < 20
+    assert peak(worker) < 300
+    refused(worker.ask(f.FEATURES), f.OFFLINE_ERROR)  # alive
+
+
+@pytest.mark.parametrize("junk, code", [
+    ("<stream:error/>", f.OFFLINE_ERROR), ("<stream:error>text</stream:error>", f.OFFLINE_ERROR),
+    ("<stream:error><text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>x</text></stream:error>", f.OFFLINE_ERROR),
+    ("<a></b>", f.FORMAT), ("\x01", f.FORMAT), ("<a b='1' b='2'/>", f.FORMAT), ("<x:y/>", f.FORMAT),
+    ("</stream:stream>", f.OFFLINE_ERROR), ("<iq/><iq type='result'/><iq type='error'/><iq type='get'/>", f.OFFLINE_ERROR),
+    ("<message/><presence/><iq type='result' id=''/>" * 100, f.OFFLINE_ERROR)])
+def test_junk(pki, workers, rogue, junk, code):  # noqa: F811
+    def script(c):
+        c.login()
+        c.send(junk)
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    offline(worker, code)
+    online(connect(worker, server, pki))
+
+
+def test_stream_error_is_told(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        c.login()
+        c.send("<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+               "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>certificate revoked</text></stream:error></stream:stream>")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    got = offline(worker, f.OFFLINE_ERROR)
+    assert got["condition"] == "not-authorized" and "certificate revoked" in got["message"]
+
+
+# ---- online: answers
+
+def answers(text):
+    """A script that answers the first question by this text, with %s for its id, and stays."""
+    def script(c):
+        c.login()
+        question, _ = c.question()
+        c.send(text.replace("%s", question))
+        return c.hear_all()
+    return script
+
+
+ITEMS = ("<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:tmp:pubkey'>%s</items></pubsub>")
+
+
+@pytest.mark.parametrize("payload, code", [
+    (nested(40), f.LIMIT), (nested(900), f.LIMIT),
+    ("<pubsub xmlns='http://jabber.org/protocol/pubsub'>" + "<a/>" * 24000 + "</pubsub>", None),
+    ("", f.FORMAT), ("<junk/>", f.FORMAT), ("text", f.FORMAT),
+    ("<a " + " ".join(f"b{i}='c'" for i in range(100)) + "/>", f.LIMIT)])
+def test_answers_over_our_limits_cost_only_themselves(pki, workers, rogue, payload, code):  # noqa: F811
+    def script(c):
+        c.login()
+        for body in (payload, ITEMS % ""):
+            question, _ = c.question()
+            c.send(f"<iq type='result' from='romeo@{DOMAIN}' id='{question}'>{body}</iq>")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    kind, message = worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})
+    assert kind == f.ERROR
+    assert code is None or message["code"] == code, message
+    kind, message = worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})
+    assert (kind, message["keyinfos"]) == (f.KEYINFOS, [])
+
+
+def test_only_who_was_asked_may_answer(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        c.login()
+        question, text = c.question()
+        assert f"to='romeo@{DOMAIN}'" in text
+        for liar in ("mallory@evil.test", f"romeo@{DOMAIN}/r", DOMAIN, f"juliet@{DOMAIN}", ""):
+            c.send(f"<iq type='error' from='{liar}' id='{question}'><error type='cancel'><gone "
+                   "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>".replace(" from=''", ""))
+        c.send(f"<iq type='result' from='Romeo@{DOMAIN.upper()}' id='wrong'/>")
+        c.send(f"<iq type='result' from='Romeo@{DOMAIN.upper()}' id='{question}'>{ITEMS % ''}</iq>")
+        question, text = c.question()
+        assert " to=" not in text
+        for liar in ("mallory@evil.test", f"juliet@{DOMAIN}/other", f"romeo@{DOMAIN}"):
+            c.send(f"<iq type='result' from='{liar}' id='{question}'><list-of-certificates "
+                   "xmlns='urn:xmpp:ccm2:list-certs:0'><x509certificate/></list-of-certificates></iq>")
+        c.send(f"<iq type='result' from='juliet@{DOMAIN}/r' id='{question}'><list-of-certficiates "
+               "xmlns='urn:xmpp:ccm2:list-certs:0'/></iq>")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    kind, message = worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})
+    assert (kind, message.get("keyinfos")) == (f.KEYINFOS, []), message
+    assert worker.ask(f.CCM2_LIST) == (f.CCM2_CERTS, {"certs": []})
+
+
+def test_feature_questions_tolerate_one_error(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        c.login()
+        for _ in range(2):
+            question, text = c.question()
+            if f"to='{DOMAIN}'" in text:
+                c.send(f"<iq type='error' from='{DOMAIN}' id='{question}'><error type='cancel'><forbidden "
+                       "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+            else:
+                assert f"to='juliet@{DOMAIN}'" in text
+                c.send(f"<iq type='result' from='juliet@{DOMAIN}' id='{question}'><query "
+                       "xmlns='http://jabber.org/protocol/disco#info'><feature var='x'/><feature var='x'/></query></iq>")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    assert worker.ask(f.FEATURES) == (f.FEATURE_SET, {"features": ["x"]})
+
+
+def test_errors_are_passed_on_cleanly(pki, workers, rogue):  # noqa: F811
+    text = ("<iq type='error' id='%s'><error type='modify'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+            "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>RSA below 2048</text></error></iq>")
+    server, worker = rogue(answers(text)), workers()
+    online(connect(worker, server, pki))
+    got = refused(worker.ask(f.CCM2_ADD, {"name": "x", "csr": b"csr"}), f.STANZA)
+    assert got["condition"] == "not-acceptable" and "RSA below 2048" in got["message"]
+
+
+@pytest.mark.parametrize("error", [
+    "", "<error/>", "<error><BAD-NAME xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
+    "<error><a xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>" + "<b/>" * 10 + "</a></error>", "<error>" + nested(50) + "</error>",
+    "<error><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>" + "x" * 100000 + "</text></error>"])
+def test_odd_errors(pki, workers, rogue, error):  # noqa: F811
+    server, worker = rogue(answers(f"<iq type='error' id='%s'>{error}</iq>")), workers()
+    online(connect(worker, server, pki))
+    kind, message = worker.ask(f.CCM2_LIST)
+    assert kind == f.ERROR and message["code"] in (f.STANZA, f.LIMIT)
+    assert len(message["message"]) < 1000
+
+
+def test_stream_ends_during_a_request(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        c.login()
+        c.question()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    refused(worker.ask(f.CCM2_LIST), f.OFFLINE_ERROR)
+    offline(worker, f.OFFLINE_ERROR)
+
+
+def test_stanza_in_single_bytes_and_in_large_records(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        c.login()
+        question, _ = c.question()
+        for byte in f"<iq type='result' from='romeo@{DOMAIN}' id='{question}'>{ITEMS % ''}</iq>":
+            c.send(byte)
+        question, _ = c.question()
+        c.send(f"<iq type='result' from='romeo@{DOMAIN}' id='{question}'>{ITEMS % ('<x>' + 'y' * 15000 + '</x>')}</iq>")
+        c.send("   " * 100)
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    for _ in range(2):
+        start = time.monotonic()
+        assert worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})[0] == f.KEYINFOS
+        assert time.monotonic() - start < 0.5
+
+
+def test_white_space_keeps_alive(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        c.login()
+        for _ in range(300):
+            c.send(" " * 4000)
+        question, _ = c.question()
+        c.send(f"<iq type='result' from='romeo@{DOMAIN}' id='{question}'>{ITEMS % ''}</iq>")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    assert worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})[0] == f.KEYINFOS
+
+
+def test_questions_to_us(pki, workers, rogue):  # noqa: F811
+    def script(c):
+        c.login()
+        got = []
+        for kind, payload in (("get", "<ping xmlns='urn:xmpp:ping'/>"),
+                              ("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
+                              ("get", "<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>"),
+                              ("set", "<ping xmlns='urn:xmpp:ping'/>"), ("get", ""),
+                              ("set", "<query xmlns='jabber:iq:roster'/>"), ("get", nested(900))):
+            c.send(f"<iq type='{kind}' from='mallory@evil.test/x' id='q'>{payload}</iq>")
+            got.append(c.hear("<iq .*?(/>|</iq>) ")[0])
+        return got, c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    time.sleep(1)  # the script has no event for us
+    worker.ask(f.DISCONNECT)
+    (got, heard), = server.close()
+    for answer in got:
+        assert "id='q'" in answer and "to='mallory@evil.test/x'" in answer
+    assert ["type='result'" in answer for answer in got] == [True, True, False, False, False, False, False]
+    assert "ccm2" not in got[1] and "disco#info" in got[1]
+    assert all("service-unavailable" in answer for answer in got[2:])
+    assert "<presence" not in heard
+
+
+def test_flood_of_questions(pki, workers, rogue):  # noqa: F811
+    """A server that asks and never reads: what waits for it is bounded."""
+    def script(c):
+        c.login()
+        for _ in range(400):
+            c.send(f"<iq type='get' from='a@b.test/{'x' * 500}' id='{'y' * 500}'><ping xmlns='urn:xmpp:ping'/></iq>" * 100)
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    offline(worker, f.OFFLINE_ERROR)
+    assert peak(worker) < 60

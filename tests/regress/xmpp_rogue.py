@@ -1,0 +1,140 @@
+"""A server that does what a test tells it, byte for byte: TCP and TLS are real, the XMPP is the test's."""
+import base64
+import contextlib
+import re
+import socket
+import ssl
+import threading
+
+from xmpp_server import DOMAIN
+
+STREAM = (f"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
+          f" id='rogue' from='{DOMAIN}' version='1.0'>")
+STARTTLS = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>"
+PROCEED = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+SUCCESS = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
+BIND = "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features>"
+
+
+def mechanisms(*names):
+    inner = "".join(f"<mechanism>{name}</mechanism>" for name in names)
+    return f"<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{inner}</mechanisms></stream:features>"
+
+
+class Connection:
+    """One client's connection, seen from the server."""
+
+    def __init__(self, sock, context):
+        self.sock, self.context, self.buffer, self.heard = sock, context, "", ""
+
+    def send(self, text):
+        self.sock.sendall(text.encode() if isinstance(text, str) else text)
+
+    def hear(self, pattern):
+        """Waits until the client has said this; gives the match and forgets what was before it."""
+        while True:
+            match = re.search(pattern, self.buffer, re.S)
+            if match:
+                self.buffer = self.buffer[match.end():]
+                return match
+            data = self.sock.recv(1 << 16)
+            if not data:
+                raise EOFError
+            self.buffer += data.decode()
+            self.heard += data.decode()
+
+    def hear_all(self):
+        """Everything until the client is gone."""
+        try:
+            self.hear("(?!)")
+        except (EOFError, OSError):
+            pass
+        return self.heard
+
+    def hear_bytes(self):
+        """Waits until the client is gone, whatever it says."""
+        while self.sock.recv(1 << 16):
+            pass
+
+    def starttls(self, features=STARTTLS, proceed=PROCEED):
+        self.hear("<stream:stream[^>]*>")
+        self.send(STREAM + features)
+        self.hear("<starttls[^>]*>")
+        self.send(proceed)
+        self.sock = self.context.wrap_socket(self.sock, server_side=True)
+        self.hear("<stream:stream[^>]*>")
+
+    def challenge(self, rounds=4096, salt="c2FsdHNhbHQ="):
+        """Reads the client's first SCRAM message, sends a challenge; gives the mechanism."""
+        match = self.hear("<auth [^>]*mechanism=[\"']([^\"']+)[\"'][^>]*>([^<]*)</auth>")
+        nonce = base64.b64decode(match[2]).decode().split("r=")[1]
+        text = f"r={nonce}rogue,s={salt},i={rounds}"
+        self.send("<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+                  f"{base64.b64encode(text.encode()).decode()}</challenge>")
+        return match[1]
+
+    def login(self, resource="r"):
+        """All the way until the client is online. It does not prove that we know the password."""
+        self.starttls()
+        self.send(STREAM + mechanisms("SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN"))
+        self.challenge()
+        self.hear("</response>")
+        self.send(SUCCESS)
+        self.hear("<stream:stream[^>]*>")
+        self.send(STREAM + BIND)
+        match = self.hear("<iq [^>]*id=[\"']([^\"']+)[\"'].*?</iq>")
+        self.send(f"<iq type='result' id='{match[1]}'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
+                  f"<jid>juliet@{DOMAIN}/{resource}</jid></bind></iq>")
+
+    def question(self):
+        """The client's next iq: its id and its text."""
+        match = self.hear("<iq [^>]*>.*?</iq>")
+        return re.search("id=[\"']([^\"']+)", match[0])[1], match[0]
+
+
+class Rogue:
+    """Listens, and runs script(connection) in a thread for each client; keeps what the scripts gave."""
+
+    def __init__(self, pki, script):
+        self.script, self.results, self.connections = script, [], []
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(pki.dir / "server.pem", pki.dir / "server.key")
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        self.threads = [threading.Thread(target=self._listen, daemon=True)]
+        self.threads[0].start()
+
+    def _listen(self):
+        while True:
+            try:
+                sock, _ = self.sock.accept()
+            except OSError:
+                return
+            self.threads.append(threading.Thread(target=self._serve, args=(sock,), daemon=True))
+            self.threads[-1].start()
+
+    def _serve(self, sock):
+        connection = Connection(sock, self.context)
+        self.connections.append(connection)
+        try:
+            self.results.append(self.script(connection))
+        except (AssertionError, EOFError, OSError) as what:
+            self.results.append(what)
+        finally:
+            connection.sock.close()
+
+    def close(self, cut=False):
+        """No more clients; waits until every script is done (cut: by ending their connections) and gives results."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+        for connection in self.connections if cut else ():
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join(20)
+            assert not thread.is_alive()
+        for result in self.results:
+            if isinstance(result, AssertionError):
+                raise result
+        return self.results
