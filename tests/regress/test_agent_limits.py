@@ -213,7 +213,7 @@ def test_descriptors_nobody_claims_are_closed(agent, healthy):
         before = agent.open_files()
         for _ in range(100):
             client.call("ListAccounts", fds=[fd] * 4)
-        assert agent.open_files() <= before
+        wait_files(agent, before)
 
 
 def test_too_many_descriptors(agent, healthy):

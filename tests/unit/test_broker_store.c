@@ -1,0 +1,404 @@
+/* The store: what was put is got back, also after a new start; what is not ours is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "agent/broker/store.h"
+#include "x509.h"
+
+static const char juliet[] = "juliet@example.test";
+static const char romeo[] = "romeo@example.test";
+
+struct world {
+	char dir[64];
+	char path[96];
+	struct sg_store *store;
+};
+
+static int set_up(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	snprintf(world->dir, sizeof(world->dir), "/tmp/signet-store-XXXXXX");
+	if (mkdtemp(world->dir) == NULL)
+		return -1;
+	snprintf(world->path, sizeof(world->path), "%s/agent.db", world->dir);
+	*state = world;
+	return sg_store_open(world->path, &world->store);
+}
+
+static int tear_down(void **state)
+{
+	static const char *const ends[] = { "", "-wal", "-shm" };
+	struct world *world = *state;
+	char path[128];
+
+	sg_store_close(world->store);
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s%s", world->path, ends[i]);
+		unlink(path);
+	}
+	rmdir(world->dir);
+	free(world);
+	return 0;
+}
+
+static void reopen(struct world *world)
+{
+	sg_store_close(world->store);
+	assert_int_equal(sg_store_open(world->path, &world->store), 0);
+}
+
+static void put_account(struct world *world, const char *jid)
+{
+	struct sg_account_row row = { .jid = strdup(jid) };
+
+	assert_int_equal(sg_store_account_put(world->store, &row), 0);
+	sg_account_row_clear(&row);
+}
+
+/* ---- accounts ---- */
+
+struct seen {
+	struct sg_account_row rows[4];
+	size_t count;
+};
+
+static int keep_row(void *arg, struct sg_account_row *row)
+{
+	struct seen *seen = arg;
+
+	if (seen->count == 4)
+		return SG_ERR_LIMIT;
+	seen->rows[seen->count++] = *row;
+	memset(row, 0, sizeof(*row));
+	return 0;
+}
+
+static int stop_at_once(void *arg, struct sg_account_row *row)
+{
+	++*(int *)arg;
+	return SG_ERR_DENIED;
+}
+
+static void accounts(void **state)
+{
+	struct world *world = *state;
+	struct seen seen = { .count = 0 };
+	struct sg_account_row row = {
+		.jid = strdup(juliet),
+		.host = strdup("h"),
+		.port = 65535,
+		.tls_mode = SG_TLS_DIRECT,
+		.cafile = strdup("/ca"),
+		.key = strdup("pkcs11:k"),
+		.certificate = strdup("aa"),
+		.user_key = strdup("pkcs11:u"),
+		.user_certificate = strdup("bb"),
+	};
+	int calls = 0;
+
+	put_account(world, romeo);
+	put_account(world, juliet);
+	assert_int_equal(sg_store_account_put(world->store, &row), 0);
+	sg_account_row_clear(&row);
+	reopen(world);
+	assert_int_equal(sg_store_accounts(world->store, keep_row, &seen), 0);
+	assert_int_equal(seen.count, 2);
+	assert_string_equal(seen.rows[0].jid, juliet);
+	assert_string_equal(seen.rows[0].host, "h");
+	assert_int_equal(seen.rows[0].port, 65535);
+	assert_int_equal(seen.rows[0].tls_mode, SG_TLS_DIRECT);
+	assert_string_equal(seen.rows[0].cafile, "/ca");
+	assert_string_equal(seen.rows[0].key, "pkcs11:k");
+	assert_string_equal(seen.rows[0].certificate, "aa");
+	assert_string_equal(seen.rows[0].user_key, "pkcs11:u");
+	assert_string_equal(seen.rows[0].user_certificate, "bb");
+	assert_string_equal(seen.rows[1].jid, romeo);
+	assert_null(seen.rows[1].host);
+	assert_null(seen.rows[1].key);
+	sg_account_row_clear(&seen.rows[0]);
+	sg_account_row_clear(&seen.rows[1]);
+	assert_int_equal(sg_store_accounts(world->store, stop_at_once, &calls), SG_ERR_DENIED);
+	assert_int_equal(calls, 1);
+}
+
+/* ---- certificates and signatures ---- */
+
+static const struct sg_blob der_one = { (unsigned char *)(uintptr_t) "one", 3 };
+static const struct sg_blob der_two = { (unsigned char *)(uintptr_t) "two", 3 };
+
+static void certificates(void **state)
+{
+	struct world *world = *state;
+	char *sha256 = sg_x509_fingerprint(&der_one, "sha256");
+	char *sha1 = sg_x509_fingerprint(&der_one, "sha1");
+	struct sg_cert_row row;
+
+	put_account(world, juliet);
+	put_account(world, romeo);
+	assert_int_equal(
+	    sg_store_cert_put(world->store, juliet, SG_CERT_CLIENT, &der_one, NULL), 0);
+	assert_int_equal(sg_store_cert_put(world->store, juliet, SG_CERT_USER, &der_one, "u"), 0);
+	reopen(world);
+	assert_int_equal(sg_store_cert_get(world->store, juliet, sha256, &row), 0);
+	assert_string_equal(row.name, sha1);
+	assert_string_equal(row.uri, "u");
+	assert_int_equal(row.role, SG_CERT_USER);
+	assert_int_equal(row.revoked, 0);
+	assert_true(sg_blob_eq(&row.der, &der_one));
+	sg_cert_row_clear(&row);
+	assert_int_equal(sg_store_cert_revoke(world->store, juliet, sha256), 0);
+	assert_int_equal(
+	    sg_store_cert_put(world->store, juliet, SG_CERT_CLIENT, &der_one, NULL), 0);
+	assert_int_equal(sg_store_cert_get(world->store, juliet, sha1, &row), 0);
+	assert_int_equal(row.revoked, 1); /* once revoked, for good */
+	sg_cert_row_clear(&row);
+	assert_int_equal(sg_store_cert_get(world->store, romeo, sha256, &row), SG_ERR_KEY_ABSENT);
+	assert_null(row.jid);
+	assert_int_equal(sg_store_cert_get(world->store, juliet, "%", &row), SG_ERR_KEY_ABSENT);
+	/* nobody's certificate is not kept */
+	assert_int_equal(
+	    sg_store_cert_put(world->store, "x@y", SG_CERT_USER, &der_two, NULL), SG_ERR_IO);
+	free(sha256);
+	free(sha1);
+}
+
+static void execute(const char *path, const char *text)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void account_and_certificate_in_one(void **state)
+{
+	struct world *world = *state;
+	struct sg_account_row row = { .jid = strdup(juliet), .key = strdup("k") };
+	struct seen seen = { .count = 0 };
+	char *sha256 = sg_x509_fingerprint(&der_two, "sha256");
+	struct sg_cert_row cert;
+
+	assert_int_equal(
+	    sg_store_account_certify(world->store, &row, SG_CERT_CLIENT, &der_two, "c"), 0);
+	assert_int_equal(sg_store_cert_get(world->store, juliet, sha256, &cert), 0);
+	sg_cert_row_clear(&cert);
+	/* the first half goes well, the second does not: nothing of either stays */
+	execute(world->path,
+	    "CREATE TRIGGER t BEFORE INSERT ON certificates BEGIN"
+	    " SELECT RAISE(ABORT, 'disk full'); END");
+	free(row.jid);
+	row.jid = strdup(romeo);
+	assert_int_equal(
+	    sg_store_account_certify(world->store, &row, SG_CERT_CLIENT, &der_one, "c"), SG_ERR_IO);
+	assert_int_equal(sg_store_accounts(world->store, keep_row, &seen), 0);
+	assert_int_equal(seen.count, 1);
+	assert_string_equal(seen.rows[0].jid, juliet);
+	sg_account_row_clear(&seen.rows[0]);
+	put_account(world, romeo); /* the store is as usable as before */
+	sg_account_row_clear(&row);
+	free(sha256);
+}
+
+static void put_signature(struct world *world, const char *subject, const char *issuer,
+    const char *issuer_jid, const char *method, const struct sg_blob *value)
+{
+	struct sg_signature signature = {
+		.issuer = strdup(issuer),
+		.issuer_jid = issuer_jid != NULL ? strdup(issuer_jid) : NULL,
+		.method = strdup(method),
+		.value = *value,
+	};
+	const struct sg_msg_signatures list = { &signature, 1 };
+
+	assert_int_equal(sg_store_signatures_put(world->store, juliet, subject, &list), 0);
+	free(signature.issuer);
+	free(signature.issuer_jid);
+	free(signature.method);
+}
+
+static void signatures(void **state)
+{
+	struct world *world = *state;
+	struct sg_msg_signatures got;
+
+	put_account(world, juliet);
+	put_signature(world, "s", "i", NULL, "RSA-SHA1", &der_one);
+	put_signature(world, "s", "i", NULL, "RSA-SHA256", &der_one);
+	put_signature(world, "s", "j", romeo, "RSA-SHA1", &der_one);
+	put_signature(world, "t", "i", NULL, "RSA-SHA1", &der_one);
+	put_signature(
+	    world, "s", "i", NULL, "RSA-SHA1", &der_two); /* takes the first one's place */
+	reopen(world);
+	assert_int_equal(sg_store_signatures_get(world->store, juliet, "s", &got), 0);
+	assert_int_equal(got.signature_count, 3);
+	assert_string_equal(got.signatures[0].method, "RSA-SHA1");
+	assert_true(sg_blob_eq(&got.signatures[0].value, &der_two));
+	assert_null(got.signatures[0].issuer_jid);
+	assert_string_equal(got.signatures[1].method, "RSA-SHA256");
+	assert_string_equal(got.signatures[2].issuer_jid, romeo);
+	sg_msg_clear(SG_MSG_SIGNATURES, &got);
+	assert_int_equal(sg_store_signatures_get(world->store, romeo, "s", &got), 0);
+	assert_int_equal(got.signature_count, 0);
+}
+
+static void a_removed_account_leaves_nothing(void **state)
+{
+	struct world *world = *state;
+	char *sha256 = sg_x509_fingerprint(&der_one, "sha256");
+	struct sg_msg_signatures got;
+	struct sg_cert_row row;
+
+	put_account(world, juliet);
+	assert_int_equal(
+	    sg_store_cert_put(world->store, juliet, SG_CERT_CLIENT, &der_one, NULL), 0);
+	put_signature(world, "s", "i", NULL, "RSA-SHA1", &der_one);
+	assert_int_equal(sg_store_account_delete(world->store, juliet), 0);
+	put_account(world, juliet);
+	assert_int_equal(sg_store_cert_get(world->store, juliet, sha256, &row), SG_ERR_KEY_ABSENT);
+	assert_int_equal(sg_store_signatures_get(world->store, juliet, "s", &got), 0);
+	assert_int_equal(got.signature_count, 0);
+	free(sha256);
+}
+
+/* ---- pin-sources, keyring ---- */
+
+static void pin_sources(void **state)
+{
+	struct world *world = *state;
+	struct sg_pin_note note = { "/pin", 1234567890123, 1600000000123456789 };
+	int tried;
+
+	assert_int_equal(sg_store_pin_tried(world->store, "s", &note, &tried), 0);
+	assert_false(tried);
+	assert_int_equal(sg_store_pin_put(world->store, "s", &note), 0);
+	reopen(world);
+	assert_int_equal(sg_store_pin_tried(world->store, "s", &note, &tried), 0);
+	assert_true(tried);
+	assert_int_equal(sg_store_pin_tried(world->store, "t", &note, &tried), 0);
+	assert_false(tried);
+	note.mtime_ns++;
+	assert_int_equal(sg_store_pin_tried(world->store, "s", &note, &tried), 0);
+	assert_false(tried);
+	assert_int_equal(sg_store_pin_put(world->store, "s", &note), 0);
+	assert_int_equal(sg_store_pin_clear(world->store, "t"), 0);
+	assert_int_equal(sg_store_pin_tried(world->store, "s", &note, &tried), 0);
+	assert_true(tried);
+	assert_int_equal(sg_store_pin_clear(world->store, "s"), 0);
+	assert_int_equal(sg_store_pin_tried(world->store, "s", &note, &tried), 0);
+	assert_false(tried);
+}
+
+static int one_number(const char *path, const char *query)
+{
+	sqlite3 *db;
+	sqlite3_stmt *statement;
+	int number;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	number = sqlite3_column_int(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return number;
+}
+
+static void sightings(void **state)
+{
+	struct world *world = *state;
+	char name[] = "aa";
+	struct sg_keyinfo keys[2] = {
+		{ .name = name, .kind = SG_KEYINFO_X509, .data = der_one },
+		{ .name = NULL, .kind = SG_KEYINFO_REFERENCE },
+	};
+	const struct sg_msg_keyinfos set = { keys, 2, 0 };
+
+	assert_int_equal(sg_store_keyring_seen(world->store, romeo, "node", &set, 100), 0);
+	assert_int_equal(sg_store_keyring_seen(world->store, romeo, "node", &set, 200), 0);
+	assert_int_equal(one_number(world->path, "SELECT count(*) FROM keyring"), 1);
+	assert_int_equal(one_number(world->path, "SELECT first_seen FROM keyring"), 100);
+	assert_int_equal(one_number(world->path, "SELECT last_seen FROM keyring"), 200);
+}
+
+/* ---- the file ---- */
+
+static void the_file_is_closed_to_others(void **state)
+{
+	struct world *world = *state;
+	char path[128];
+	struct stat st;
+	mode_t old = umask(0);
+
+	sg_store_close(world->store);
+	unlink(world->path);
+	assert_int_equal(sg_store_open(world->path, &world->store), 0);
+	umask(old);
+	put_account(world, juliet);
+	assert_int_equal(stat(world->path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	snprintf(path, sizeof(path), "%s-wal", world->path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(one_number(world->path, "PRAGMA user_version"), SG_STORE_VERSION);
+}
+
+static void refused(struct world *world)
+{
+	assert_int_equal(sg_store_open(world->path, &world->store), SG_ERR_IO);
+	assert_null(world->store);
+}
+
+static void other_files_are_refused(void **state)
+{
+	struct world *world = *state;
+	FILE *file;
+
+	sg_store_close(world->store);
+	world->store = NULL;
+	execute(world->path, "PRAGMA user_version = 2");
+	refused(world);
+	execute(world->path, "PRAGMA user_version = 1; PRAGMA application_id = 7");
+	refused(world);
+	execute(world->path, "PRAGMA application_id = 1399275879; DROP TABLE keyring");
+	refused(world);
+	unlink(world->path);
+	file = fopen(world->path, "w");
+	assert_non_null(file);
+	for (int i = 0; i < 2000; i++)
+		fputs("no database", file);
+	fclose(file);
+	refused(world);
+	unlink(world->path);
+	assert_int_equal(symlink("/dev/null", world->path), 0);
+	refused(world);
+}
+
+int main(void)
+{
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		STORE_TEST(accounts),
+		STORE_TEST(certificates),
+		STORE_TEST(account_and_certificate_in_one),
+		STORE_TEST(signatures),
+		STORE_TEST(a_removed_account_leaves_nothing),
+		STORE_TEST(pin_sources),
+		STORE_TEST(sightings),
+		STORE_TEST(the_file_is_closed_to_others),
+		STORE_TEST(other_files_are_refused),
+	};
+
+	return cmocka_run_group_tests_name("broker_store", tests, NULL, NULL);
+}
