@@ -13,7 +13,7 @@
 
 struct sg_accounts {
 	struct sg_agent *agent;
-	TAILQ_HEAD(, sg_account) list;
+	TAILQ_HEAD(account_list, sg_account) list;
 };
 
 static char *copy_text(const char *text)

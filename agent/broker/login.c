@@ -35,11 +35,11 @@ struct login {
 	pid_t pinentry;	 /* 0: none */
 	int from_config; /* the PIN came from the configuration's pin-source */
 	int made;	 /* the token was locked, and took the PIN */
-	TAILQ_HEAD(, waiter) waiters;
+	TAILQ_HEAD(waiter_list, waiter) waiters;
 };
 
 struct sg_logins {
-	TAILQ_HEAD(, login) running;
+	TAILQ_HEAD(login_list, login) running;
 };
 
 void sg_pin_init(struct sg_pin *pin)

@@ -17,7 +17,7 @@ struct child {
 struct sg_reaper {
 	struct event_base *base;
 	struct event *sigchld;
-	TAILQ_HEAD(, child) children;
+	TAILQ_HEAD(child_list, child) children;
 };
 
 /* Whether the child has ended; it is gone from the process table then. */
@@ -36,9 +36,8 @@ static int collect(pid_t pid)
 	return 1;
 }
 
-static void child_remove(struct sg_reaper *reaper, struct child *child)
+static void child_free(struct child *child)
 {
-	TAILQ_REMOVE(&reaper->children, child, entry);
 	if (child->timer != NULL)
 		event_free(child->timer);
 	free(child);
@@ -51,8 +50,10 @@ static void on_sigchld(evutil_socket_t signal_number, short what, void *arg)
 
 	for (struct child *child = TAILQ_FIRST(&reaper->children); child != NULL; child = next) {
 		next = TAILQ_NEXT(child, entry);
-		if (collect(child->pid))
-			child_remove(reaper, child);
+		if (!collect(child->pid))
+			continue;
+		TAILQ_REMOVE(&reaper->children, child, entry);
+		child_free(child);
 	}
 }
 
@@ -83,12 +84,14 @@ int sg_reaper_new(struct event_base *base, struct sg_reaper **reaper)
 
 void sg_reaper_free(struct sg_reaper *reaper)
 {
-	struct child *child;
+	struct child *next;
 
 	if (reaper == NULL)
 		return;
-	while ((child = TAILQ_FIRST(&reaper->children)) != NULL)
-		child_remove(reaper, child);
+	for (struct child *child = TAILQ_FIRST(&reaper->children); child != NULL; child = next) {
+		next = TAILQ_NEXT(child, entry);
+		child_free(child);
+	}
 	if (reaper->sigchld != NULL)
 		event_free(reaper->sigchld);
 	free(reaper);
@@ -96,7 +99,7 @@ void sg_reaper_free(struct sg_reaper *reaper)
 
 void sg_reaper_add(struct sg_reaper *reaper, pid_t pid, int grace_ms)
 {
-	struct timeval grace = { grace_ms / 1000, (grace_ms % 1000) * 1000 };
+	struct timeval grace = { grace_ms / 1000, grace_ms % 1000 * 1000L };
 	struct child *child;
 
 	if (grace_ms == 0)

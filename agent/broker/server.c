@@ -33,7 +33,7 @@ struct sg_server {
 	int lock;   /* held while we listen on path, or -1 */
 	int spare;  /* given up for a moment when there is no other descriptor left */
 	struct event *accept_event;
-	TAILQ_HEAD(, client) clients;
+	TAILQ_HEAD(client_list, client) clients;
 	unsigned client_count;
 };
 

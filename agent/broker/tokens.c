@@ -321,7 +321,7 @@ static void on_tokens_searched(void *arg, struct sg_module_answer *answers, size
 			if (!sg_uri_matches_token(search->selector, &tokens->tokens[k]))
 				continue;
 			sg_failure_add_candidate(&error, tokens->tokens[k].uri);
-			if (found.module == NULL)
+			if (found.tokens.token_count == 0)
 				token_take(&found, answers[i].module, &tokens->tokens[k]);
 		}
 	}

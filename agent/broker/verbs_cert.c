@@ -12,8 +12,9 @@
 #include "text.h"
 #include "x509.h"
 
-#define SHA1_LEN   20
-#define SHA256_LEN 32
+#define SHA1_LEN       20
+#define SHA256_LEN     32
+#define SHA256_HEX_LEN 64
 
 static const struct sg_msg_empty nothing = { 0 };
 
@@ -121,7 +122,7 @@ static void revoke_able(struct sg_call *call)
 	struct sg_cert_row row = { .jid = NULL };
 	int err;
 
-	if (strlen(call->state) == 2 * SHA256_LEN) {
+	if (strlen(call->state) == SHA256_HEX_LEN) {
 		revoke(call);
 		return;
 	}
