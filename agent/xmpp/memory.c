@@ -6,17 +6,25 @@
 
 #include <openssl/crypto.h>
 
+struct block {
+	struct block *prev, *next;
+	size_t room; /* bytes after the head */
+	uint64_t serial;
+};
+
 /* Stands before each block; as large as the strictest alignment. */
 union head {
-	struct {
-		size_t room; /* bytes after the head */
-	} block;
+	struct block block;
 	max_align_t align;
 };
 
 #define STACK_WIPED (64u << 10) /* libstrophe's loop, parser and SCRAM stay within a few KiB */
 
-static void *wiping_alloc(size_t size, void *userdata)
+/* All blocks, in a ring. libstrophe runs in one thread. */
+static struct block ring = { &ring, &ring, 0, 0 };
+static uint64_t serial;
+
+static void *block_new(size_t size, uint64_t number)
 {
 	union head *head;
 
@@ -25,8 +33,15 @@ static void *wiping_alloc(size_t size, void *userdata)
 	head = malloc(sizeof(*head) + size);
 	if (head == NULL)
 		return NULL;
-	head->block.room = size;
+	head->block = (struct block){ ring.prev, &ring, size, number };
+	ring.prev->next = &head->block;
+	ring.prev = &head->block;
 	return head + 1;
+}
+
+static void *wiping_alloc(size_t size, void *userdata)
+{
+	return block_new(size, ++serial);
 }
 
 static void wiping_free(void *data, void *userdata)
@@ -36,6 +51,8 @@ static void wiping_free(void *data, void *userdata)
 	if (head == NULL)
 		return;
 	head--;
+	head->block.prev->next = head->block.next;
+	head->block.next->prev = head->block.prev;
 	OPENSSL_cleanse(data, head->block.room);
 	free(head);
 }
@@ -53,7 +70,7 @@ static void *wiping_realloc(void *data, size_t size, void *userdata)
 		return data;
 	if (size / 2 < head->block.room && size < SIZE_MAX / 2)
 		size += size / 2;
-	moved = wiping_alloc(size, userdata);
+	moved = block_new(size, head->block.serial);
 	if (moved == NULL)
 		return NULL;
 	memcpy(moved, data, head->block.room);
@@ -66,6 +83,22 @@ const xmpp_mem_t sg_memory_wiping = {
 	.free = wiping_free,
 	.realloc = wiping_realloc,
 };
+
+uint64_t sg_memory_mark(void)
+{
+	return serial;
+}
+
+void sg_memory_release(uint64_t mark)
+{
+	struct block *block = ring.next, *next;
+
+	for (; block != &ring; block = next) {
+		next = block->next;
+		if (block->serial > mark)
+			wiping_free((union head *)block + 1, NULL);
+	}
+}
 
 __attribute__((noinline)) void sg_memory_wipe_stack(void)
 {

@@ -37,6 +37,7 @@ struct sg_stream {
 
 	xmpp_ctx_t *ctx;
 	xmpp_conn_t *conn; /* one for each connection: nothing of the last is left */
+	uint64_t mark;	   /* of memory, before it was made */
 	struct sg_tls_identity *identity;
 	enum state state;
 	int fd;
@@ -167,8 +168,10 @@ static void stream_reset(struct sg_stream *stream)
 {
 	login_timer(0);
 	login_fd = -1;
-	if (stream->conn != NULL)
+	if (stream->conn != NULL) {
 		xmpp_conn_release(stream->conn);
+		sg_memory_release(stream->mark); /* what libstrophe forgot of it */
+	}
 	stream->conn = NULL;
 	sg_tls_end();
 	sg_tls_identity_free(stream->identity);
@@ -236,6 +239,7 @@ static int connection_make(struct sg_stream *stream, const struct sg_msg_xmpp_co
 {
 	long flags = XMPP_CONN_FLAG_MANDATORY_TLS | XMPP_CONN_FLAG_DISABLE_SM;
 
+	stream->mark = sg_memory_mark();
 	stream->conn = xmpp_conn_new(stream->ctx);
 	if (stream->conn == NULL)
 		return SG_ERR_NOMEM;
