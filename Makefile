@@ -142,19 +142,21 @@ deps-lint:
 
 # ------------------------------------------------------------- what a person runs; each sets itself up
 SUBMAKE = $(MAKE) --no-print-directory
+JOBS   ?= $(shell nproc)
 export BUILD RUN
 
 .PHONY: demo playground check idle
 demo: deps
-	@$(SUBMAKE) all
+	@$(SUBMAKE) -j$(JOBS) all
 	@$(PYTHON) tests/world/demo.py
 playground: deps
-	@$(SUBMAKE) all >&2
+	@$(SUBMAKE) -j$(JOBS) all >&2
 	@$(PYTHON) tests/world/playground.py
 check: deps
-	@$(SUBMAKE) all unit regress
+	@$(SUBMAKE) -j$(JOBS) all tests-built
+	@$(SUBMAKE) unit regress
 idle: deps
-	@$(SUBMAKE) all
+	@$(SUBMAKE) -j$(JOBS) all
 	@$(PYTHON) tests/world/idle.py
 
 # ------------------------------------------------------------------------------------------- tests
@@ -170,7 +172,8 @@ $(UNIT_TESTS) $(REGRESS_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $$(call
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread $(call pkg,--libs $(PKG_ALL) cmocka)
 $(BUILD)/obj/tests/%.o: CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/xmpp -Iagent/cli -Iauthority
 
-.PHONY: unit regress
+.PHONY: tests-built unit regress
+tests-built: $(UNIT_TESTS) $(REGRESS_TESTS)
 unit: $(UNIT_TESTS)
 	@for t in $^; do $$t || exit 1; done
 regress: all $(REGRESS_TESTS)
