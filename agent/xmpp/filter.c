@@ -538,6 +538,14 @@ void sg_filter_secured(void)
 	filter.secured = 1;
 }
 
+void sg_filter_detach(void)
+{
+	filter.parser = NULL;
+	filter.start = NULL;
+	filter.end = NULL;
+	filter.text = NULL;
+}
+
 int sg_filter_is_attached(void)
 {
 	return filter.parser != NULL && filter.start != NULL && filter.text != NULL;

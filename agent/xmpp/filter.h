@@ -61,7 +61,12 @@ void sg_filter_begin(enum sg_filter_login login);
 /* TLS is up, and the server's certificate is verified. */
 void sg_filter_secured(void);
 
-/* Whether libstrophe's parser was made through the filter; without it no connection is safe. */
+/*
+ * Whether libstrophe's parser was made through the filter since sg_filter_detach(): without it no
+ * connection is safe. libstrophe gives its allocator, by which its parser is known, to the first
+ * context of a process only.
+ */
+void sg_filter_detach(void);
 int sg_filter_is_attached(void);
 
 const struct sg_filter_report *sg_filter_report(void);

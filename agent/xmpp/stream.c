@@ -240,6 +240,7 @@ static int connection_make(struct sg_stream *stream, const struct sg_msg_xmpp_co
 	long flags = XMPP_CONN_FLAG_MANDATORY_TLS | XMPP_CONN_FLAG_DISABLE_SM;
 
 	stream->mark = sg_memory_mark();
+	sg_filter_detach();
 	stream->conn = xmpp_conn_new(stream->ctx);
 	if (stream->conn == NULL)
 		return SG_ERR_NOMEM;

@@ -151,7 +151,7 @@ static void on_info(const SSL *ssl, int where, int value)
 {
 	SSL *own;
 
-	if (SSL_get_app_data(ssl) != tls.conn)
+	if (tls.conn == NULL || SSL_get_app_data(ssl) != tls.conn)
 		return;
 	memcpy(&own, &ssl, sizeof(own)); /* the object is not constant, only the callback's type */
 	if ((where & SSL_CB_HANDSHAKE_START) != 0 && !tls.report.started)
@@ -174,9 +174,16 @@ static void on_ctx_new(
 
 int sg_tls_init(void)
 {
+	static int ready;
+	int rc;
+
+	if (ready)
+		return 0;
 	if (SSL_CTX_get_ex_new_index(0, NULL, on_ctx_new, NULL, NULL) < 0)
 		return SG_ERR_INTERNAL;
-	return sg_remotekey_init();
+	rc = sg_remotekey_init();
+	ready = rc == 0;
+	return rc;
 }
 
 /* Always 0: a certificate that does not verify ends the handshake, and this says why. */

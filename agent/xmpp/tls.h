@@ -34,7 +34,7 @@ struct sg_tls_report {
 	char cipher[64];
 };
 
-/* Once in the process, before any SSL_CTX is made. SG_ERR_INTERNAL. */
+/* Before any SSL_CTX is made; a second call does nothing. SG_ERR_INTERNAL. */
 SG_MUST_USE int sg_tls_init(void);
 
 struct sg_tls_identity;
