@@ -76,8 +76,9 @@ SG_MUST_USE int sg_account_set_client(
 /*
  * Sees to it that the account is online: it is already, or a connection is being made that is waited
  * for, or one is made: with the password (a descriptor, or -1), else by SASL EXTERNAL with the account's
- * certificate. caller, pin and password_fd must stay valid until fn is called. SG_ERR_PASSWORD_NEEDED,
- * errors of the token, SG_ERR_CONNECT, SG_ERR_TLS, SG_ERR_AUTH, ...
+ * certificate. A call that waited for another's login, and brought a password or PIN that the failed one
+ * did not have, makes its own. caller, pin and password_fd must stay valid until fn is called.
+ * SG_ERR_PASSWORD_NEEDED, errors of the token, SG_ERR_CONNECT, SG_ERR_TLS, SG_ERR_AUTH, ...
  */
 void sg_account_go_online(struct sg_account *account, const struct sg_caller *caller,
     int password_fd, const struct sg_pin *pin, sg_done_fn *fn, void *arg);

@@ -10,8 +10,12 @@
 
 #define DISCONNECT_SECONDS 5
 
+/* A call that waits for a connection, with what it brought for one. */
 struct waiter {
 	TAILQ_ENTRY(waiter) entry;
+	const struct sg_caller *caller;
+	int password_fd;
+	const struct sg_pin *pin;
 	sg_done_fn *fn;
 	void *arg;
 };
@@ -35,15 +39,16 @@ struct leave {
 	struct waiter_list waiters;
 };
 
-static void waiter_add(struct waiter_list *list, sg_done_fn *fn, void *arg)
+static struct waiter *waiter_add(struct waiter_list *list, sg_done_fn *fn, void *arg)
 {
-	struct waiter *waiter = malloc(sizeof(*waiter));
+	struct waiter *waiter = calloc(1, sizeof(*waiter));
 
 	if (waiter == NULL)
 		abort(); /* the caller would wait for ever */
 	waiter->fn = fn;
 	waiter->arg = arg;
 	TAILQ_INSERT_TAIL(list, waiter, entry);
+	return waiter;
 }
 
 static void waiters_call(struct waiter_list *list, const struct sg_msg_error *error)
@@ -55,6 +60,17 @@ static void waiters_call(struct waiter_list *list, const struct sg_msg_error *er
 		waiter->fn(waiter->arg, error);
 		free(waiter);
 	}
+}
+
+/* Whether the login failed for want of what this call brought, or for what another brought. */
+static int wants_own_login(const struct waiter *waiter, const struct sg_msg_error *error)
+{
+	int code = error != NULL ? sg_failure_code(error) : 0;
+	int of_token = code <= SG_ERR_TOKEN_ABSENT && code >= SG_ERR_CERT_MISMATCH;
+
+	if (waiter->password_fd >= 0)
+		return of_token || code == SG_ERR_AUTH || code == SG_ERR_PASSWORD_NEEDED;
+	return code == SG_ERR_PIN_NEEDED && (waiter->pin->fd >= 0 || waiter->pin->pinentry);
 }
 
 static void set_last_error(struct sg_account *account, const struct sg_msg_error *error)
@@ -81,6 +97,7 @@ static void account_down(struct sg_account *account, const struct sg_msg_error *
 static void connect_finish(struct sg_connect *connect, const struct sg_msg_error *error)
 {
 	struct sg_account *account = connect->account;
+	struct waiter *waiter = TAILQ_FIRST(&connect->waiters);
 
 	account->connect = NULL;
 	if (error != NULL) {
@@ -88,7 +105,17 @@ static void connect_finish(struct sg_connect *connect, const struct sg_msg_error
 		    error->message != NULL ? error->message : sg_err_text(sg_failure_code(error)));
 		account_down(account, error);
 	}
-	waiters_call(&connect->waiters, error);
+	/* The first is the one that made it; of the others, some try anew with what they have. */
+	for (int first = 1; waiter != NULL; first = 0) {
+		TAILQ_REMOVE(&connect->waiters, waiter, entry);
+		if (!first && wants_own_login(waiter, error))
+			sg_account_go_online(account, waiter->caller, waiter->password_fd,
+			    waiter->pin, waiter->fn, waiter->arg);
+		else
+			waiter->fn(waiter->arg, error);
+		free(waiter);
+		waiter = TAILQ_FIRST(&connect->waiters);
+	}
 	sg_key_ref_clear(&connect->key);
 	free(connect->caller.exe);
 	free(connect->caller.purpose);
@@ -229,6 +256,8 @@ void sg_account_go_online(struct sg_account *account, const struct sg_caller *ca
     int password_fd, const struct sg_pin *pin, sg_done_fn *fn, void *arg)
 {
 	struct sg_msg_error error = { 0 };
+	struct waiter *waiter;
+	int joins = account->connect != NULL;
 
 	if (account->removed) {
 		sg_msg_error_set(
@@ -241,14 +270,15 @@ void sg_account_go_online(struct sg_account *account, const struct sg_caller *ca
 		fn(arg, NULL);
 		return;
 	}
-	if (account->connect != NULL) {
-		waiter_add(&account->connect->waiters, fn, arg);
-		return;
+	if (!joins) {
+		account->connect = connect_new(account, caller, password_fd, pin);
+		account->state = SG_ACCOUNT_CONNECTING;
 	}
-	account->connect = connect_new(account, caller, password_fd, pin);
-	account->state = SG_ACCOUNT_CONNECTING;
-	waiter_add(&account->connect->waiters, fn, arg);
-	if (account->leave == NULL) /* else it begins when the old connection has ended */
+	waiter = waiter_add(&account->connect->waiters, fn, arg);
+	waiter->caller = caller;
+	waiter->password_fd = password_fd;
+	waiter->pin = pin;
+	if (!joins && account->leave == NULL) /* else it begins when the old connection has ended */
 		connect_begin(account->connect);
 }
 

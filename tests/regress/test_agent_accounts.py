@@ -1,0 +1,331 @@
+"""Accounts on a real server through the API: connections that come, go and break; enrolment that fails
+on its way; certificates named in all ways."""
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from agent_fixture import PIN, Agent, secret, wait_gone
+from world import DOMAIN, PASSWORD, World
+
+JULIET = f"juliet@{DOMAIN}"
+ROMEO = f"romeo@{DOMAIN}"
+STEPS = ["key", "login", "features", "request", "add", "store", "prove"]
+
+
+@pytest.fixture(scope="module")
+def world():
+    with World() as world:
+        world.up()
+        yield world
+
+
+def add_account(agent, world, jid=JULIET):
+    agent.call("AddAccount", {"jid": jid, "host": "127.0.0.1", "port": world.c2s_port, "cafile": str(world.cafile)})
+
+
+def with_password(agent, method, password=PASSWORD, **parameters):
+    with secret(password) as fd:
+        return agent.call(method, {"password": {"fd": 0}, **parameters}, [fd])
+
+
+@pytest.fixture
+def agent(world):
+    """An agent with juliet's account, an unlocked token and a key."""
+    with Agent() as agent:
+        add_account(agent, world)
+        agent.unlock("one")
+        agent.call("NewKey", {"token": "one", "label": "client", "algorithm": "p256"})
+        yield agent
+
+
+@pytest.fixture
+def enrolled(agent):
+    """... and enrolled."""
+    with_password(agent, "Enrol", jid=JULIET, key="client")
+    return agent
+
+
+def account(agent, jid=JULIET):
+    return agent.call("ShowAccount", {"jid": jid})["account"]
+
+
+def start_server(world):
+    """Prosody again, and the authority connected to it."""
+    mark = world.authority.mark()
+    world.start_prosody()
+    world.authority.wait_line("connected", timeout=60, since=mark)
+
+
+def wait_state(agent, state):
+    """Until the account is in the state; nothing tells a raw client so."""
+    deadline = time.monotonic() + 20
+    while account(agent)["state"] != state:
+        assert time.monotonic() < deadline, account(agent)
+        time.sleep(0.05)
+
+
+# ---- enrolment ----
+
+def test_enrolment_tells_its_steps(agent):
+    with agent.client() as client, secret(PASSWORD) as fd:
+        client.send("Enrol", {"jid": JULIET, "key": "client", "password": {"fd": 0}}, [fd], more=True)
+        steps = []
+        while (reply := client.receive_raw()).get("continues"):
+            steps.append(reply["parameters"]["step"])
+            assert reply["parameters"]["text"]
+        assert steps == STEPS
+        assert reply["parameters"]["step"] == "done"
+    certificate, got = reply["parameters"]["certificate"], reply["parameters"]["account"]
+    assert (got["state"], got["mechanism"], got["certificate"]) == ("online", "EXTERNAL", certificate["sha256"])
+    assert got["key"] == agent.call("ShowKey", {"key": "client"})["key"]["uri"]
+    assert [c["sha256"] for c in agent.call("ShowKey", {"key": "client"})["certificates"]] == [certificate["sha256"]]
+    listed = agent.call("ListCertificates", {"jid": JULIET})["certificates"]
+    own = [c for c in listed if c["own"]]
+    assert [c["certificate"]["sha256"] for c in own] == [certificate["sha256"]]
+    assert own[0]["name"] == f"signet on {os.uname().nodename}"
+
+
+def test_a_second_enrolment_with_the_first_certificate(enrolled):
+    """No password: the current certificate logs in, the new one takes its place."""
+    first = account(enrolled)
+    enrolled.call("Disconnect", {"jid": JULIET})
+    enrolled.call("NewKey", {"token": "one", "label": "next"})
+    done = enrolled.call("Enrol", {"jid": JULIET, "key": "next", "name": ""})
+    assert done["account"]["certificate"] not in (None, first["certificate"])
+    assert done["account"]["key"] != first["key"]
+    listed = enrolled.call("ListCertificates", {"jid": JULIET})["certificates"]
+    assert [c["certificate"]["sha256"] for c in listed if c["own"]] == [done["certificate"]["sha256"]]
+    assert first["certificate"] in [c["certificate"]["sha256"] for c in listed]
+
+
+def test_enrolments_that_cannot_begin(agent):
+    assert agent.error("Enrol", {"jid": JULIET, "key": "client"}).name == "PasswordNeeded"
+    assert agent.error("Enrol", {"jid": JULIET, "key": "none"}).name == "KeyAbsent"
+    assert agent.error("Enrol", {"jid": ROMEO, "key": "client"}).name == "AccountAbsent"
+    assert agent.error("Enrol", {"jid": JULIET, "key": "client", "name": "x" * 1025}).name == "ArgumentWrong"
+    with secret("wrong") as fd:
+        parameters = {"jid": JULIET, "key": "client", "password": {"fd": 0}}
+        assert agent.error("Enrol", parameters, [fd]).name == "LoginRefused"
+    got = account(agent)
+    assert (got["state"], got["certificate"]) == ("offline", None)
+    assert got["last_error"]
+
+
+@pytest.mark.parametrize("before", ["nothing", "certificate"])
+def test_a_certificate_that_no_login_proves_is_not_used(world, agent, before):
+    """The server goes away between the certificate and the login with it."""
+    if before == "certificate":
+        with_password(agent, "Enrol", jid=JULIET, key="client")
+    agent.call("NewKey", {"token": "one", "label": "new"})
+    was = account(agent)
+    token = agent.worker()["pid"]
+    with agent.client(timeout=90) as client, secret(PASSWORD) as fd:
+        client.send("Enrol", {"jid": JULIET, "key": "new", "password": {"fd": 0}}, [fd], more=True)
+        while client.receive()["step"] != "add":
+            pass
+        os.kill(token, signal.SIGSTOP)  # so that storing it waits
+        assert client.receive()["step"] == "store"
+        world.prosody.stop()
+        os.kill(token, signal.SIGCONT)
+        try:
+            assert client.receive()["step"] == "prove"
+            assert client.error_of_next().name == "ConnectFailed"
+            now = account(agent)
+            assert (now["state"], now["key"], now["certificate"]) == ("offline", was["key"], was["certificate"])
+            assert len(agent.call("ShowKey", {"key": "new"})["certificates"]) == 1  # it stays on the token
+        finally:
+            start_server(world)
+    done = with_password(agent, "Enrol", jid=JULIET, key="new")
+    assert done["account"]["mechanism"] == "EXTERNAL"
+    # RSA PKCS#1 signatures are the same each time, so the request was, and so is the certificate (C5)
+    assert len(agent.call("ShowKey", {"key": "new"})["certificates"]) == 1
+
+
+# ---- connections ----
+
+def test_connections_are_shared(enrolled):
+    enrolled.call("Disconnect", {"jid": JULIET})
+    with enrolled.client() as client:
+        for _ in range(5):
+            client.send("Connect", {"jid": JULIET})
+        assert len({client.receive()["account"]["bound_jid"] for _ in range(5)}) == 1
+        first = account(enrolled)["bound_jid"]
+        client.send("Disconnect", {"jid": JULIET})
+        client.send("Connect", {"jid": JULIET})
+        client.send("ListCertificates", {"jid": JULIET})
+        client.receive()
+        again = client.receive()["account"]
+        client.receive()
+        assert again["state"] == "online" and again["bound_jid"] != first
+        client.send("Disconnect", {"jid": JULIET})
+        client.send("Disconnect", {"jid": JULIET})
+        assert [client.receive()["account"]["state"] for _ in range(2)] == ["offline", "offline"]
+    offline = account(enrolled)
+    assert (offline["bound_jid"], offline["mechanism"], offline["last_error"]) == (None, None, None)
+    assert enrolled.worker("xmpp")["state"] == "stopped"
+
+
+def test_disconnected_while_connecting(world, enrolled):
+    """Whoever waits for the connection is told; nothing of it stays behind."""
+    enrolled.call("Disconnect", {"jid": JULIET})
+    token = enrolled.worker()["pid"]
+    with enrolled.client() as client:
+        os.kill(token, signal.SIGSTOP)
+        client.send("Connect", {"jid": JULIET})
+        wait_state(enrolled, "connecting")
+        enrolled.call("Disconnect", {"jid": JULIET})
+        os.kill(token, signal.SIGCONT)
+        assert client.error_of_next().name == "Offline"
+    assert account(enrolled)["state"] == "offline"
+    assert enrolled.call("Connect", {"jid": JULIET})["account"]["state"] == "online"
+
+
+def test_removed_while_online(enrolled):
+    pid = enrolled.worker("xmpp")["pid"]
+    enrolled.call("RemoveAccount", {"jid": JULIET})
+    wait_gone(pid)
+    assert enrolled.call("Status")["accounts"] == []
+    assert [w["kind"] for w in enrolled.call("Status")["workers"]] == ["token"]
+
+
+def test_the_connections_worker_killed(enrolled):
+    pid = enrolled.worker("xmpp")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_gone(pid)
+    wait_state(enrolled, "offline")
+    assert "signet-xmpp" in account(enrolled)["last_error"]
+    assert enrolled.worker("xmpp")["restarts"] == 1
+    assert enrolled.call("ListCertificates", {"jid": JULIET})["certificates"]
+    assert account(enrolled)["mechanism"] == "EXTERNAL"
+
+
+def test_the_tokens_worker_killed_while_online(enrolled):
+    """The connection needs no token; the next login does, and says that it is locked."""
+    pid = enrolled.worker()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_gone(pid)
+    assert enrolled.call("ListCertificates", {"jid": JULIET})["certificates"]
+    enrolled.call("Disconnect", {"jid": JULIET})
+    assert enrolled.error("Connect", {"jid": JULIET}).name == "PinNeeded"
+    with secret(PIN) as fd:
+        got = enrolled.call("Connect", {"jid": JULIET, "pin": {"fd": 0}}, [fd])["account"]
+    assert got["mechanism"] == "EXTERNAL"
+
+
+def test_the_agent_killed(enrolled):
+    enrolled.stop(signal.SIGKILL)
+    enrolled.start()
+    assert account(enrolled)["state"] == "offline"
+    with secret(PIN) as fd:
+        got = enrolled.call("Connect", {"jid": JULIET, "pin": {"fd": 0}}, [fd])["account"]
+    assert got["mechanism"] == "EXTERNAL"
+
+
+def test_the_server_goes_and_comes(world, enrolled):
+    world.prosody.stop()
+    try:
+        wait_state(enrolled, "offline")
+        assert account(enrolled)["last_error"]
+        assert enrolled.error("ListCertificates", {"jid": JULIET}).name == "ConnectFailed"
+    finally:
+        start_server(world)
+    assert account(enrolled)["state"] == "offline"  # it does not come back by itself
+    assert enrolled.call("ListCertificates", {"jid": JULIET})["certificates"]
+    assert account(enrolled)["last_error"] is None
+
+
+def test_a_password_beside_others(agent):
+    """Three calls at once; that another's password is wrong, or that another has none, is no reason to
+    refuse the call that has the right one."""
+    with agent.client() as client, secret("wrong") as wrong, secret(PASSWORD) as right:
+        client.send("Connect", {"jid": JULIET, "password": {"fd": 0}}, [wrong])
+        client.send("Connect", {"jid": JULIET, "password": {"fd": 0}}, [right])
+        client.send("Connect", {"jid": JULIET})
+        assert client.error_of_next().name == "LoginRefused"
+        assert client.receive()["account"]["mechanism"].startswith("SCRAM-")
+        assert client.error_of_next().name == "LoginRefused"
+
+
+# ---- certificates ----
+
+def colons(text):
+    return ":".join(text[i:i + 2] for i in range(0, len(text), 2)).upper()
+
+
+@pytest.mark.parametrize("how", ["name", "sha256", "current", "name with colons"])
+def test_revoked_by(enrolled, how):
+    current = account(enrolled)["certificate"]
+    listed = enrolled.call("ListCertificates", {"jid": JULIET})["certificates"]
+    certificate = next(c["certificate"] for c in listed if c["own"])
+    fingerprint = {"name": certificate["name"], "sha256": colons(certificate["sha256"]), "current": "current",
+                   "name with colons": colons(certificate["name"])}[how]
+    enrolled.call("RevokeCertificate", {"jid": JULIET, "fingerprint": fingerprint})
+    wait_state(enrolled, "offline")  # the server closes what was logged in with it (C10)
+    assert account(enrolled)["certificate"] == current
+    assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
+    rest = with_password(enrolled, "ListCertificates", jid=JULIET)["certificates"]
+    assert current not in [c["certificate"]["sha256"] for c in rest]
+    enrolled.call("RevokeCertificate", {"jid": JULIET, "fingerprint": current})  # once more is fine (C10)
+
+
+def test_revoked_from_elsewhere(world, enrolled):
+    """Another agent of the account knows the certificate only from the server's list."""
+    listed = enrolled.call("ListCertificates", {"jid": JULIET})["certificates"]
+    certificate = next(c["certificate"] for c in listed if c["own"])
+    with Agent(softhsm=False) as other:
+        add_account(other, world)
+        with_password(other, "Connect", jid=JULIET)
+        assert not any(c["own"] for c in other.call("ListCertificates", {"jid": JULIET})["certificates"])
+        assert other.error("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"}).name == "KeyAbsent"
+        assert other.error("RevokeCertificate", {"jid": JULIET, "fingerprint": "ab" * 20}).name == "KeyAbsent"
+        error = other.error("RevokeCertificate", {"jid": JULIET, "fingerprint": "ab" * 32})
+        assert (error.name, error.parameters["condition"]) == ("PeerRefused", "item-not-found")
+        other.call("RevokeCertificate", {"jid": JULIET, "fingerprint": certificate["name"]})
+    wait_state(enrolled, "offline")
+    assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
+
+
+# ---- public keys ----
+
+def test_sign_publish_fetch(world, enrolled):
+    enrolled.call("NewKey", {"token": "one", "label": "user", "account": JULIET, "user": True})
+    certificate = account(enrolled)["certificate"]
+    keys = [enrolled.call("Sign", {"account": JULIET, **more})["key"] for more in ({}, {"subject": certificate})]
+    keys.append(enrolled.call("Sign", {"account": JULIET, "subject": colons(keys[0]["name"])})["key"])
+    assert {k["name"] for k in keys} == {keys[0]["name"]}
+    assert [(s["method"], s["verdict"], s["issuer_jid"]) for s in keys[2]["signatures"]] == \
+        [("RSA-SHA1", "good", None), ("RSA-SHA256", "good", None)]  # each in place of the one before
+    for access in ("open", "whitelist", "presence"):
+        assert enrolled.call("Publish", {"jid": JULIET, "access": access})["access"] == access
+    assert enrolled.error("Publish", {"jid": JULIET, "access": "roster"}).name == "PeerRefused"
+    published = enrolled.call("Publish", {"jid": JULIET})
+    assert published["access"] == "presence" and published["node"] == "urn:xmpp:tmp:pubkey"
+    names = [k["name"] for k in published["keys"]]
+    with Agent(softhsm=False) as other:
+        add_account(other, world, ROMEO)
+        with_password(other, "Connect", jid=ROMEO)
+        got = other.call("FetchKeys", {"jid": ROMEO, "from": f"{JULIET}/phone"})
+        assert set(names) <= {k["name"] for k in got["keys"]} and got["refused"] == 0
+        assert next(k for k in got["keys"] if k["name"] == keys[0]["name"])["grade"] == "sha256"
+        one = other.call("FetchKeys", {"jid": ROMEO, "from": JULIET, "names": [names[1].upper()]})["keys"]
+        assert [k["name"] for k in one] == [names[1]]
+        assert {s["verdict"] for s in one[0]["signatures"]} <= {"unknown_issuer"}
+        assert other.call("FetchKeys", {"jid": ROMEO, "from": JULIET, "names": ["ab" * 20]})["keys"] == []
+
+
+def test_idle_while_online(enrolled):
+    """Nobody calls: the agent's own process does nothing at all."""
+    threading.Event().wait(1)  # the connection of the last call is being closed
+    before = switches(enrolled.popen.pid)
+    threading.Event().wait(3)
+    assert switches(enrolled.popen.pid) == before
+
+
+def switches(pid):
+    """How often the process has been woken up."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return [line for line in status.splitlines() if line.startswith("voluntary_ctxt_switches")]
