@@ -285,13 +285,15 @@ static void count_node(unsigned depth, unsigned weight)
 	filter.nodes += weight;
 	if (filter.nodes > SG_FILTER_NODES_MAX)
 		stop(SG_ERR_LIMIT, "a stanza of too many parts");
-	if (depth >= 2 && ++filter.children[depth] > SG_FILTER_CHILDREN_MAX)
+	if (depth < 2 || depth > SG_FILTER_DEPTH_MAX)
+		return;
+	if (++filter.children[depth] > SG_FILTER_CHILDREN_MAX)
 		stop(SG_ERR_LIMIT, "an element of too many parts");
 }
 
 static void count_element(const XML_Char **attrs)
 {
-	unsigned count = 0;
+	size_t count = 0;
 
 	while (attrs != NULL && attrs[2 * count] != NULL)
 		count++;
@@ -301,7 +303,7 @@ static void count_element(const XML_Char **attrs)
 		stop(SG_ERR_LIMIT, "a stanza that is nested too deeply");
 	else
 		filter.children[filter.depth] = 0;
-	count_node(filter.depth - 1, 1 + count);
+	count_node(filter.depth - 1, 1 + (unsigned)count);
 }
 
 /* The children of a stanza that the filter looks at. */

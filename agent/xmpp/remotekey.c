@@ -460,7 +460,7 @@ static const OSSL_PARAM *rk_gettable_sign(void *object, void *provctx)
 
 #define ENTRY(id, function)                                                                        \
 	{                                                                                          \
-		OSSL_FUNC_##id, (void (*)(void))function                                           \
+		OSSL_FUNC_##id, (void (*)(void))(function)                                         \
 	}
 
 static const OSSL_DISPATCH rk_rsa_keymgmt[] = {

@@ -153,7 +153,8 @@ static void on_info(const SSL *ssl, int where, int value)
 
 	if (tls.conn == NULL || SSL_get_app_data(ssl) != tls.conn)
 		return;
-	memcpy(&own, &ssl, sizeof(own)); /* the object is not constant, only the callback's type */
+	/* The object is not constant, only the callback's type is. */
+	memcpy(&own, &ssl, sizeof(SSL *)); // NOLINT(bugprone-sizeof-expression)
 	if ((where & SSL_CB_HANDSHAKE_START) != 0 && !tls.report.started)
 		handshake_start(own);
 	if ((where & SSL_CB_HANDSHAKE_DONE) != 0 && !tls.report.done)

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 import xmpp_frames as f
-from xmpp_fixtures import PROGRAM, account, online, pki, program, refused, room, workers  # noqa: F401
+from xmpp_helpers import PROGRAM, account, online, refused
 from xmpp_rogue import BIND, PROCEED, STREAM, SUCCESS, Rogue, mechanisms
 from xmpp_server import DOMAIN, PASSWORD
 
+pytest_plugins = ["xmpp_fixtures"]
+
 
 @pytest.fixture
-def rogue(pki):  # noqa: F811
+def rogue(pki):
     """Starts a rogue server with a script; all are stopped at the end."""
     made = []
 
@@ -26,7 +28,7 @@ def rogue(pki):  # noqa: F811
         server.close(cut=True)
 
 
-def connect(worker, server, pki, **more):  # noqa: F811
+def connect(worker, server, pki, **more):
     return worker.connect(account(server, pki, **more), PASSWORD)
 
 
@@ -42,7 +44,7 @@ def offline(worker, code):
 
 @pytest.mark.parametrize("offered", [("PLAIN",), ("PLAIN", "DIGEST-MD5", "ANONYMOUS", "EXTERNAL"), (),
                                      ("SCRAM-SHA-1-PLUS",), ("x" * 3000,)])
-def test_no_allowed_mechanism(pki, workers, rogue, offered):  # noqa: F811
+def test_no_allowed_mechanism(pki, workers, rogue, offered):
     def script(c):
         c.starttls()
         c.send(STREAM + mechanisms(*offered))
@@ -55,7 +57,7 @@ def test_no_allowed_mechanism(pki, workers, rogue, offered):  # noqa: F811
     assert "<auth" not in server.close()[0]
 
 
-def test_mechanisms_before_tls_do_not_count(pki, workers, rogue):  # noqa: F811
+def test_mechanisms_before_tls_do_not_count(pki, workers, rogue):
     def script(c):
         features = mechanisms("PLAIN").replace("</stream:features>", "") + \
             "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>"
@@ -68,7 +70,7 @@ def test_mechanisms_before_tls_do_not_count(pki, workers, rogue):  # noqa: F811
     assert "<auth" not in server.close()[0]
 
 
-def test_no_tls(pki, workers, rogue):  # noqa: F811
+def test_no_tls(pki, workers, rogue):
     def script(c):
         c.hear("<stream:stream[^>]*>")
         c.send(STREAM + mechanisms("SCRAM-SHA-1", "PLAIN"))
@@ -79,7 +81,7 @@ def test_no_tls(pki, workers, rogue):  # noqa: F811
     assert "<auth" not in server.close()[0]
 
 
-def test_strongest_scram_and_one_try(pki, workers, rogue):  # noqa: F811
+def test_strongest_scram_and_one_try(pki, workers, rogue):
     def script(c):
         c.starttls()
         c.send(STREAM + mechanisms("PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-512", "SCRAM-SHA-256", "DIGEST-MD5"))
@@ -100,7 +102,7 @@ def test_strongest_scram_and_one_try(pki, workers, rogue):  # noqa: F811
 @pytest.mark.parametrize("rounds, salt, word", [
     (1, "c2FsdHNhbHQ=", "too few"), (4095, "c2FsdHNhbHQ=", "too few"), (2000000000, "c2FsdHNhbHQ=", "too many"),
     (4096, "QUFB" * 60, "malformed"), ("junk", "c2FsdHNhbHQ=", "too few"), (4096, "", "malformed")])
-def test_bad_challenges(pki, workers, rogue, rounds, salt, word):  # noqa: F811
+def test_bad_challenges(pki, workers, rogue, rounds, salt, word):
     def script(c):
         c.starttls()
         c.send(STREAM + mechanisms("SCRAM-SHA-256"))
@@ -115,7 +117,7 @@ def test_bad_challenges(pki, workers, rogue, rounds, salt, word):  # noqa: F811
 @pytest.mark.parametrize("answer", ["<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>!!</challenge>",
                                     "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
                                     "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"])
-def test_odd_answers_to_auth(pki, workers, rogue, answer):  # noqa: F811
+def test_odd_answers_to_auth(pki, workers, rogue, answer):
     def script(c):
         c.starttls()
         c.send(STREAM + mechanisms("SCRAM-SHA-256"))
@@ -127,7 +129,7 @@ def test_odd_answers_to_auth(pki, workers, rogue, answer):  # noqa: F811
     refused(connect(worker, server, pki), f.AUTH)
 
 
-def test_features_without_bind(pki, workers, rogue):  # noqa: F811
+def test_features_without_bind(pki, workers, rogue):
     def script(c):
         c.starttls()
         c.send(STREAM + mechanisms("SCRAM-SHA-256"))
@@ -143,7 +145,7 @@ def test_features_without_bind(pki, workers, rogue):  # noqa: F811
 
 
 @pytest.mark.parametrize("jid", [f"romeo@{DOMAIN}/r", f"juliet@{DOMAIN}", "", "juliet@elsewhere.test/r"])
-def test_foreign_jid_bound(pki, workers, rogue, jid):  # noqa: F811
+def test_foreign_jid_bound(pki, workers, rogue, jid):
     def script(c):
         c.starttls()
         c.send(STREAM + mechanisms("SCRAM-SHA-256"))
@@ -161,7 +163,7 @@ def test_foreign_jid_bound(pki, workers, rogue, jid):  # noqa: F811
     refused(connect(worker, server, pki), f.AUTH)
 
 
-def test_bytes_before_tls_do_not_count_after_it(pki, workers, rogue):  # noqa: F811
+def test_bytes_before_tls_do_not_count_after_it(pki, workers, rogue):
     """What somebody on the way puts behind <proceed/> must not be taken for the server's."""
     injected = PROCEED + "<stream:error><host-gone xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
 
@@ -180,7 +182,7 @@ def test_bytes_before_tls_do_not_count_after_it(pki, workers, rogue):  # noqa: F
     b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 5000, b"<stream", b"", b"<a/>", b"</stream:stream>",
     STREAM.encode() + b"<stream:error/>", STREAM.encode() + b"<stream:features><starttls/></stream:features>",
     STREAM.encode() + b"</stream:stream>", STREAM.encode() + b"<x>&b;</x>", STREAM.encode() + b"<x></y>"])
-def test_odd_openings(pki, workers, rogue, opening):  # noqa: F811
+def test_odd_openings(pki, workers, rogue, opening):
     def script(c):
         c.hear("<stream:stream[^>]*>")
         c.send(opening)
@@ -190,7 +192,7 @@ def test_odd_openings(pki, workers, rogue, opening):  # noqa: F811
     assert kind == f.ERROR and message["code"] in (f.NO_CONNECTION, f.FORMAT, f.TLS), message
 
 
-def test_billion_laughs(pki, workers, rogue):  # noqa: F811
+def test_billion_laughs(pki, workers, rogue):
     def script(c):
         c.hear("<stream:stream[^>]*>")
         entities = "".join(f"<!ENTITY e{i} '{f'&e{i - 1};' * 10}'>" for i in range(1, 10))
@@ -201,7 +203,7 @@ def test_billion_laughs(pki, workers, rogue):  # noqa: F811
     assert "document type" in refused(connect(worker, server, pki), f.FORMAT)["message"]
 
 
-def test_silent_servers(pki, workers, rogue):  # noqa: F811
+def test_silent_servers(pki, workers, rogue):
     """At every step of the login: silence ends in a timeout, also where libstrophe would wait for ever."""
     def tcp_only(c):
         return c.hear_all()
@@ -264,7 +266,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_floods(pki, workers, rogue, flood):  # noqa: F811
+def test_floods(pki, workers, rogue, flood):
     def script(c):
         c.login()
         try:
@@ -287,7 +289,7 @@ def test_floods(pki, workers, rogue, flood):  # noqa: F811
     ("<a></b>", f.FORMAT), ("\x01", f.FORMAT), ("<a b='1' b='2'/>", f.FORMAT), ("<x:y/>", f.FORMAT),
     ("</stream:stream>", f.OFFLINE_ERROR), ("<iq/><iq type='result'/><iq type='error'/><iq type='get'/>", f.OFFLINE_ERROR),
     ("<message/><presence/><iq type='result' id=''/>" * 100, f.OFFLINE_ERROR)])
-def test_junk(pki, workers, rogue, junk, code):  # noqa: F811
+def test_junk(pki, workers, rogue, junk, code):
     def script(c):
         c.login()
         c.send(junk)
@@ -298,7 +300,7 @@ def test_junk(pki, workers, rogue, junk, code):  # noqa: F811
     online(connect(worker, server, pki))
 
 
-def test_stream_error_is_told(pki, workers, rogue):  # noqa: F811
+def test_stream_error_is_told(pki, workers, rogue):
     def script(c):
         c.login()
         c.send("<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
@@ -331,7 +333,7 @@ ITEMS = ("<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmp
     ("<pubsub xmlns='http://jabber.org/protocol/pubsub'>" + "<a/>" * 24000 + "</pubsub>", None),
     ("", f.FORMAT), ("<junk/>", f.FORMAT), ("text", f.FORMAT),
     ("<a " + " ".join(f"b{i}='c'" for i in range(100)) + "/>", f.LIMIT)])
-def test_answers_over_our_limits_cost_only_themselves(pki, workers, rogue, payload, code):  # noqa: F811
+def test_answers_over_our_limits_cost_only_themselves(pki, workers, rogue, payload, code):
     def script(c):
         c.login()
         for body in (payload, ITEMS % ""):
@@ -348,7 +350,7 @@ def test_answers_over_our_limits_cost_only_themselves(pki, workers, rogue, paylo
     assert (kind, message["keyinfos"]) == (f.KEYINFOS, [])
 
 
-def test_only_who_was_asked_may_answer(pki, workers, rogue):  # noqa: F811
+def test_only_who_was_asked_may_answer(pki, workers, rogue):
     def script(c):
         c.login()
         question, text = c.question()
@@ -374,7 +376,7 @@ def test_only_who_was_asked_may_answer(pki, workers, rogue):  # noqa: F811
     assert worker.ask(f.CCM2_LIST) == (f.CCM2_CERTS, {"certs": []})
 
 
-def test_feature_questions_tolerate_one_error(pki, workers, rogue):  # noqa: F811
+def test_feature_questions_tolerate_one_error(pki, workers, rogue):
     def script(c):
         c.login()
         for _ in range(2):
@@ -393,7 +395,7 @@ def test_feature_questions_tolerate_one_error(pki, workers, rogue):  # noqa: F81
     assert worker.ask(f.FEATURES) == (f.FEATURE_SET, {"features": ["x"]})
 
 
-def test_errors_are_passed_on_cleanly(pki, workers, rogue):  # noqa: F811
+def test_errors_are_passed_on_cleanly(pki, workers, rogue):
     text = ("<iq type='error' id='%s'><error type='modify'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
             "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>RSA below 2048</text></error></iq>")
     server, worker = rogue(answers(text)), workers()
@@ -406,7 +408,7 @@ def test_errors_are_passed_on_cleanly(pki, workers, rogue):  # noqa: F811
     "", "<error/>", "<error><BAD-NAME xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
     "<error><a xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>" + "<b/>" * 10 + "</a></error>", "<error>" + nested(50) + "</error>",
     "<error><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>" + "x" * 100000 + "</text></error>"])
-def test_odd_errors(pki, workers, rogue, error):  # noqa: F811
+def test_odd_errors(pki, workers, rogue, error):
     server, worker = rogue(answers(f"<iq type='error' id='%s'>{error}</iq>")), workers()
     online(connect(worker, server, pki))
     kind, message = worker.ask(f.CCM2_LIST)
@@ -414,7 +416,7 @@ def test_odd_errors(pki, workers, rogue, error):  # noqa: F811
     assert len(message["message"]) < 1000
 
 
-def test_stream_ends_during_a_request(pki, workers, rogue):  # noqa: F811
+def test_stream_ends_during_a_request(pki, workers, rogue):
     def script(c):
         c.login()
         c.question()
@@ -425,7 +427,7 @@ def test_stream_ends_during_a_request(pki, workers, rogue):  # noqa: F811
     offline(worker, f.OFFLINE_ERROR)
 
 
-def test_stanza_in_single_bytes_and_in_large_records(pki, workers, rogue):  # noqa: F811
+def test_stanza_in_single_bytes_and_in_large_records(pki, workers, rogue):
     def script(c):
         c.login()
         question, _ = c.question()
@@ -444,7 +446,7 @@ def test_stanza_in_single_bytes_and_in_large_records(pki, workers, rogue):  # no
         assert time.monotonic() - start < 0.5
 
 
-def test_white_space_keeps_alive(pki, workers, rogue):  # noqa: F811
+def test_white_space_keeps_alive(pki, workers, rogue):
     def script(c):
         c.login()
         for _ in range(300):
@@ -458,7 +460,7 @@ def test_white_space_keeps_alive(pki, workers, rogue):  # noqa: F811
     assert worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})[0] == f.KEYINFOS
 
 
-def test_questions_to_us(pki, workers, rogue):  # noqa: F811
+def test_questions_to_us(pki, workers, rogue):
     def script(c):
         c.login()
         got = []
@@ -484,7 +486,7 @@ def test_questions_to_us(pki, workers, rogue):  # noqa: F811
     assert "<presence" not in heard
 
 
-def test_flood_of_questions(pki, workers, rogue):  # noqa: F811
+def test_flood_of_questions(pki, workers, rogue):
     """A server that asks and never reads: what waits for it is bounded."""
     def script(c):
         c.login()

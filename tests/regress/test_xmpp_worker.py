@@ -9,9 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 import xmpp_frames as f
-from xmpp_fixtures import (account, certified, online, pki, program, refused, room,  # noqa: F401
-                           server, workers)
+from xmpp_helpers import account, certified, online, refused
 from xmpp_server import DOMAIN, PASSWORD, Server
+
+pytest_plugins = ["xmpp_fixtures"]
 
 
 # ---- logging in
