@@ -29,7 +29,8 @@ struct sg_account {
 	TAILQ_ENTRY(sg_account) entry;
 	struct sg_agent *agent;
 	unsigned refs;
-	int removed; /* no longer in the list, nor in the store */
+	int removed;   /* no longer in the list, nor in the store */
+	int enrolling; /* an enrolment runs: they come one at a time */
 	struct sg_account_row row;
 	enum sg_account_state state;
 	struct sg_msg_xmpp_online online; /* empty unless online */

@@ -257,7 +257,7 @@ void sg_account_go_online(struct sg_account *account, const struct sg_caller *ca
 {
 	struct sg_msg_error error = { 0 };
 	struct waiter *waiter;
-	int joins = account->connect != NULL;
+	int joins;
 
 	if (account->removed) {
 		sg_msg_error_set(
@@ -266,10 +266,12 @@ void sg_account_go_online(struct sg_account *account, const struct sg_caller *ca
 		sg_failure_clear(&error);
 		return;
 	}
+	sg_worker_look(account->worker);
 	if (account->state == SG_ACCOUNT_ONLINE) {
 		fn(arg, NULL);
 		return;
 	}
+	joins = account->connect != NULL;
 	if (!joins) {
 		account->connect = connect_new(account, caller, password_fd, pin);
 		account->state = SG_ACCOUNT_CONNECTING;

@@ -38,6 +38,7 @@ enum enrol_state {
 
 struct enrol {
 	enum enrol_state state;
+	struct sg_account *account;
 	char *name;
 	struct sg_blob csr;
 	struct sg_blob cert;
@@ -85,6 +86,8 @@ static void enrol_free(void *state)
 {
 	struct enrol *enrol = state;
 
+	enrol->account->enrolling = 0;
+	sg_account_unref(enrol->account);
 	free(enrol->name);
 	sg_blob_clear(&enrol->csr);
 	sg_blob_clear(&enrol->cert);
@@ -356,12 +359,22 @@ void sg_verb_enrol(struct sg_call *call)
 	}
 	if (!sg_call_take_account(call, "jid"))
 		return;
+	if (call->account->enrolling) {
+		sg_call_fail_with(call, SG_ERR_DENIED, call->account->row.jid,
+		    "another enrolment of %s is going on", call->account->row.jid);
+		return;
+	}
 	enrol = calloc(1, sizeof(*enrol));
-	if (enrol != NULL)
-		enrol->name = name != NULL ? strdup(name) : default_name();
+	if (enrol == NULL) {
+		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		return;
+	}
+	enrol->account = sg_account_ref(call->account);
+	enrol->account->enrolling = 1;
+	enrol->name = name != NULL ? strdup(name) : default_name();
 	call->state = enrol;
-	call->state_free = enrol != NULL ? enrol_free : NULL;
-	if (enrol == NULL || enrol->name == NULL)
+	call->state_free = enrol_free;
+	if (enrol->name == NULL)
 		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
 	else
 		enrol_go(call, ENROL_KEY);

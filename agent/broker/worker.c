@@ -239,7 +239,7 @@ fail:
 
 /* A process that ended between two requests: its end may not have been read yet. While requests run,
  * their callbacks may not be called from here, and the loop will tell. */
-static void worker_notice_end(struct sg_worker *worker)
+void sg_worker_look(struct sg_worker *worker)
 {
 	struct pollfd pfd;
 
@@ -403,7 +403,7 @@ void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg,
 
 	if (request == NULL)
 		abort(); /* see fail_at_once() */
-	worker_notice_end(worker);
+	sg_worker_look(worker);
 	worker->next_id = worker->next_id % (WORKER_FIRST_EVENT_ID - 1) + 1;
 	*request = (struct request){ .worker = worker,
 		.id = worker->next_id,

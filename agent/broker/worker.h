@@ -20,8 +20,8 @@ struct sg_worker_spec {
 	char *const *argv;   /* with its NULL; valid as long as the worker */
 	/* A frame that no request of ours asked for; valid during the call. May be NULL. */
 	void (*event)(void *arg, const struct sg_frame *frame);
-	/* The process is gone; running requests have been answered. May come from sg_worker_request(),
-	 * and may not free the worker then. May be NULL. */
+	/* The process is gone; running requests have been answered. May come from
+	 * sg_worker_request() and sg_worker_look(), and may not free the worker then. May be NULL. */
 	void (*ended)(void *arg);
 	void *arg;
 };
@@ -49,6 +49,9 @@ void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg,
 
 /* Answers a frame that the worker sent unasked. A worker that cannot take it is killed. */
 void sg_worker_answer(struct sg_worker *worker, uint32_t id, uint16_t type, const void *msg);
+
+/* Notices, if no request runs, that the process has ended, before the loop comes to it. */
+void sg_worker_look(struct sg_worker *worker);
 
 /* Ends the process in good order; requests that run fail with this code. */
 void sg_worker_stop(struct sg_worker *worker, int code);

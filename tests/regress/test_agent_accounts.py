@@ -115,6 +115,18 @@ def test_enrolments_that_cannot_begin(agent):
     assert got["last_error"]
 
 
+def test_enrolments_come_one_at_a_time(agent):
+    parameters = {"jid": JULIET, "key": "client", "password": {"fd": 0}}
+    with agent.client() as first, agent.client() as second, secret(PASSWORD) as fd:
+        first.send("Enrol", parameters, [fd], more=True)
+        assert first.receive()["step"] == "key"
+        assert second.error("Enrol", parameters, [fd]).name == "Denied"
+        while first.receive()["step"] != "done":
+            pass
+        with secret(PASSWORD) as again:
+            assert second.call("Enrol", parameters, [again])["step"] == "done"
+
+
 @pytest.mark.parametrize("before", ["nothing", "certificate"])
 def test_a_certificate_that_no_login_proves_is_not_used(world, agent, before):
     """The server goes away between the certificate and the login with it."""
