@@ -18,7 +18,8 @@
 #include "text.h"
 #include "tls.h"
 
-#define LOGIN_TIMEOUT_S 60  /* connecting, TLS with a touch of the token, SASL, binding */
+/* TCP, TLS with a touch of the token, SASL and binding; less than a broker waits. */
+#define LOGIN_TIMEOUT_S 50
 #define LOGIN_TICK_MS	500 /* libstrophe's own timers, while it logs in or says goodbye */
 #define RUNS_MAX	64  /* rounds of libstrophe before others get their turn */
 #define QUEUE_MAX	256 /* stanzas of ours that the server has not taken */
