@@ -118,7 +118,7 @@ class Rogue:
         self.connections.append(connection)
         try:
             self.results.append(self.script(connection))
-        except (AssertionError, EOFError, OSError) as what:
+        except (AssertionError, EOFError, OSError, ValueError) as what:
             self.results.append(what)
         finally:
             connection.sock.close()
