@@ -175,9 +175,9 @@ $(BUILD)/obj/tests/%.o: CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/xmpp -Iag
 .PHONY: tests-built unit regress
 tests-built: $(UNIT_TESTS) $(REGRESS_TESTS)
 unit: $(UNIT_TESTS)
-	@for t in $^; do $$t || exit 1; done
+	@NO_SKIPS=$(if $(SANITIZE),,1) sh tests/cmocka.sh $^
 regress: all $(REGRESS_TESTS)
-	@for t in $(REGRESS_TESTS); do BUILD=$(BUILD) SIGNET_BIN=$(BUILD)/bin $$t || exit 1; done
+	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/regress
 
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
