@@ -13,6 +13,7 @@
 
 #include "convert.h"
 #include "log.h"
+#include "parser.h"
 #include "secret.h"
 #include "text.h"
 
@@ -236,7 +237,7 @@ int sg_component_new(const struct sg_authority_config *config,
 	if (self->ctx)
 		self->conn = xmpp_conn_new(self->ctx);
 	if (self->conn)
-		rc = donate_sm_state(self);
+		rc = sg_parser_is_attached() ? donate_sm_state(self) : SG_ERR_INTERNAL;
 	if (!rc)
 		xmpp_handler_add(self->conn, on_iq, NULL, "iq", NULL, self); /* for every stream */
 	if (rc) {

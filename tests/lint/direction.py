@@ -18,7 +18,7 @@ AT_HOME = (
     (r"sqlite3\.h", {"agent/broker", "authority"}),
     (r"jansson\.h", {"agent/broker", "agent/cli", "proto"}),
     (r"openssl/ssl\.h", {"agent/xmpp"}),
-    (r"expat\.h", {"proto", "agent/xmpp"}),
+    (r"expat\.h", {"proto", "agent/xmpp", "authority"}),
 )
 
 
