@@ -58,13 +58,26 @@ endif
 
 # ---------------------------------------------------------------------------------------- sources
 # A folder becomes an archive of all but its main.c, so that tests link just what they touch.
-PARTS         := proto token broker xmpp cli authority
-SRC_proto     := $(wildcard proto/*.c)
-SRC_token     := $(wildcard token/*.c)
-SRC_broker    := $(wildcard agent/broker/*.c)
-SRC_xmpp      := $(wildcard agent/xmpp/*.c)
-SRC_cli       := $(wildcard agent/cli/*.c)
-SRC_authority := $(wildcard authority/*.c)
+PARTS := proto token broker xmpp cli authority
+in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
+SRC_proto := $(call in,proto, \
+    buf ccm2 channel client conf disco error harden keyinfo layout log msg pep secret spawn \
+    text verdict x509 xml)
+SRC_token := $(call in,token, \
+    ca ckr cross digest dispatch find issue key keygen list login main module object \
+    pinentry pubkey session sign store tls token uri worker)
+SRC_broker := $(call in,agent/broker, \
+    accounts agent call config conn connect enrol failure json keyset login main pinentry \
+    publish reaper server store tokens uri varlink verbs_account verbs_cert verbs_key \
+    verbs_token worker)
+SRC_xmpp := $(call in,agent/xmpp, \
+    filter iq main memory reason remotekey requests stanza stream tls worker)
+SRC_cli := $(call in,agent/cli, \
+    agent ask cli cmd_account cmd_cert cmd_key cmd_publish cmd_status cmd_token cmd_verify \
+    command commands files keyset main options print secret_args show tty)
+SRC_authority := $(call in,authority, \
+    component config convert crl delegation file init ledger logins main parser profile \
+    revocation run service shell signer)
 
 PROGRAM_token     := signet-token
 PROGRAM_broker    := signetd
@@ -161,8 +174,16 @@ idle: deps
 
 # ------------------------------------------------------------------------------------------- tests
 # A test of a part is named test_PART_*.c and links that part; any other links proto alone.
-UNIT_TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-REGRESS_TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/regress/test_*.c))
+UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
+    test_authority_config test_authority_convert test_authority_delegation \
+    test_authority_ledger test_authority_logins test_authority_profile \
+    test_authority_service test_broker_store test_broker_uri test_buf test_ccm2 test_channel \
+    test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
+    test_error test_harden test_keyinfo test_layout test_log test_msg test_pep \
+    test_remotekey test_secret test_spawn test_text test_token_digest test_token_tls \
+    test_token_uri test_verdict test_x509 test_xml)
+REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
+    test_token_faults test_token_sign test_token_worker test_xmpp_pins)
 part_of = $(foreach p,$(PARTS),$(if $(filter test_$(p)_%,$(notdir $(1))),$(BUILD)/lib/$(p).a))
 
 .SECONDEXPANSION:
@@ -180,7 +201,8 @@ regress: all $(REGRESS_TESTS)
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/regress
 
-FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS := $(addprefix $(BUILD)/fuzz/, \
+    fuzz_base64 fuzz_ccm2 fuzz_frame fuzz_hex fuzz_keyinfo fuzz_x509 fuzz_xml)
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz: $(FUZZERS)
@@ -202,7 +224,10 @@ lint: deps-lint
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: clean help
+.PHONY: clean help print-sources
+print-sources:
+	@echo $(foreach p,$(PARTS),$(SRC_$(p))) $(patsubst $(BUILD)/%,%.c,$(UNIT_TESTS) $(REGRESS_TESTS)) \
+	    $(patsubst $(BUILD)/%,tests/%.c,$(FUZZERS))
 clean:
 	rm -rf $(BUILD)
 help:

@@ -16,7 +16,8 @@ flags="-std=gnu11 -D_GNU_SOURCE -DSG_VERSION=\"lint\" -DSG_MODULE_DIRS=\"/\" -DS
 queue_h=$(echo '#include <sys/queue.h>' | ${CC:-gcc} -E - | sed -n 's/.*"\(.*sys\/queue.h\)".*/\1/p' | head -n 1)
 
 tidy() {
-	# shellcheck disable=SC2086 # the lists are lists
+	# One file a process: given several, clang-tidy 14 finds uninitialised va_lists that are none.
+	# shellcheck disable=SC2086,SC2016 # the lists are lists; the inner shell expands
 	printf '%s\n' $sources | xargs -P "$(nproc)" -n 1 sh -c \
 	    'flags=$1; shift; clang-tidy --quiet --warnings-as-errors="*" "$@" -- $flags 2>/dev/null' tidy "$flags"
 }
@@ -24,6 +25,7 @@ tidy() {
 # shellcheck disable=SC2086,SC2046
 {
 	step 'clang-format' clang-format --dry-run --Werror $c_files
+	step 'lists of sources' sh tests/lint/sources.sh
 	step 'direction of dependencies' python3 tests/lint/direction.py
 	step 'interface against code' python3 tests/lint/interface.py
 	step 'cppcheck' cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
