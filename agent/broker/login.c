@@ -38,8 +38,15 @@ struct login {
 	TAILQ_HEAD(waiter_list, waiter) waiters;
 };
 
+/* A token that a person has locked, by its serial number. */
+struct hand_lock {
+	TAILQ_ENTRY(hand_lock) entry;
+	char *serial;
+};
+
 struct sg_logins {
 	TAILQ_HEAD(login_list, login) running;
+	TAILQ_HEAD(hand_lock_list, hand_lock) locked;
 };
 
 void sg_pin_init(struct sg_pin *pin)
@@ -63,6 +70,7 @@ int sg_logins_new(struct sg_logins **logins)
 	if (*logins == NULL)
 		return SG_ERR_NOMEM;
 	TAILQ_INIT(&(*logins)->running);
+	TAILQ_INIT(&(*logins)->locked);
 	return 0;
 }
 
@@ -79,12 +87,21 @@ static void login_free(struct login *login)
 	free(login);
 }
 
+static void hand_lock_remove(struct sg_logins *logins, struct hand_lock *lock)
+{
+	TAILQ_REMOVE(&logins->locked, lock, entry);
+	free(lock->serial);
+	free(lock);
+}
+
 void sg_logins_free(struct sg_logins *logins)
 {
 	struct login *login;
 
 	if (logins == NULL)
 		return;
+	while (!TAILQ_EMPTY(&logins->locked))
+		hand_lock_remove(logins, TAILQ_FIRST(&logins->locked));
 	while ((login = TAILQ_FIRST(&logins->running)) != NULL) {
 		TAILQ_REMOVE(&logins->running, login, entry);
 		login_free(login);
@@ -92,13 +109,59 @@ void sg_logins_free(struct sg_logins *logins)
 	free(logins);
 }
 
+/* ---- tokens that a person has locked ---- */
+
+static struct hand_lock *hand_lock_find(const struct sg_logins *logins, const char *serial)
+{
+	struct hand_lock *lock;
+
+	TAILQ_FOREACH(lock, &logins->locked, entry)
+	{
+		if (strcmp(lock->serial, serial) == 0)
+			return lock;
+	}
+	return NULL;
+}
+
+void sg_login_lock(struct sg_agent *agent, const char *serial)
+{
+	struct sg_logins *logins = agent->logins;
+	struct hand_lock *lock;
+
+	if (hand_lock_find(logins, serial) != NULL)
+		return;
+	lock = calloc(1, sizeof(*lock));
+	if (lock == NULL || (lock->serial = strdup(serial)) == NULL)
+		abort(); /* the token would be unlocked against a person's word */
+	TAILQ_INSERT_TAIL(&logins->locked, lock, entry);
+}
+
+/* The token is unlocked: because a person wants it, or by the PIN file alone. */
+static void hand_lock_end(const struct login *login)
+{
+	struct hand_lock *lock = hand_lock_find(login->agent->logins, login->serial);
+	int wanted = login->made && !login->from_config;
+	const struct waiter *waiter;
+
+	TAILQ_FOREACH(waiter, &login->waiters, entry)
+	wanted = wanted || waiter->by_hand;
+	if (lock != NULL && wanted)
+		hand_lock_remove(login->agent->logins, lock);
+}
+
 /* ---- its end ---- */
 
-/* A waiter that brought a PIN is not answered by another's lack of one: it makes its own login. */
+static int has_pin(const struct waiter *waiter)
+{
+	return waiter->pin->fd >= 0 || waiter->pin->pinentry;
+}
+
+/* A waiter that brought a PIN, or a person's word, is not answered by another's lack of one: it makes
+ * its own login. */
 static int wants_own_login(const struct waiter *waiter, const struct sg_msg_error *error)
 {
 	return error != NULL && sg_failure_code(error) == SG_ERR_PIN_NEEDED &&
-	    (waiter->pin->fd >= 0 || waiter->pin->pinentry);
+	    (has_pin(waiter) || waiter->by_hand);
 }
 
 static void login_finish(struct login *login, const struct sg_msg_error *error)
@@ -108,6 +171,8 @@ static void login_finish(struct login *login, const struct sg_msg_error *error)
 	int first = 1;
 
 	TAILQ_REMOVE(&agent->logins->running, login, entry);
+	if (error == NULL)
+		hand_lock_end(login);
 	if (login->pinentry > 0)
 		sg_reaper_add(agent->reaper, login->pinentry, PINENTRY_GRACE_MS);
 	while ((waiter = TAILQ_FIRST(&login->waiters)) != NULL) {
@@ -136,6 +201,13 @@ static void login_fail(struct login *login, int code, const char *format, const 
 }
 
 /* ---- the PIN that the configuration names ---- */
+
+/* Whether a person has locked the token and nobody asked for just this unlocking. */
+static int is_locked_by_hand(const struct login *login)
+{
+	return hand_lock_find(login->agent->logins, login->serial) != NULL &&
+	    !TAILQ_FIRST(&login->waiters)->by_hand;
+}
 
 static int open_pin_file(const char *path, struct stat *st)
 {
@@ -186,6 +258,13 @@ static int pin_from_config(struct login *login, const struct sg_token_info *toke
 		login_fail(login, SG_ERR_PIN_NEEDED, sg_err_text(SG_ERR_PIN_NEEDED), "");
 		return -1;
 	}
+	if (is_locked_by_hand(login)) {
+		login_fail(login, SG_ERR_PIN_NEEDED,
+		    "the token was locked by hand, so a person must unlock it; not used: "
+		    "pin-source ",
+		    path);
+		return -1;
+	}
 	if ((token->flags & SG_TOKEN_PIN_FINAL) != 0) {
 		login_fail(login, SG_ERR_PIN_NEEDED,
 		    "the next wrong PIN locks the token, so a person must unlock it; "
@@ -212,6 +291,29 @@ static int pin_from_config(struct login *login, const struct sg_token_info *toke
 
 /* ---- the login ---- */
 
+static void on_locked_again(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct login *login = arg;
+
+	login->made = 0;
+	if (error != NULL)
+		login_finish(login, error);
+	else
+		login_fail(login, SG_ERR_PIN_NEEDED, "the token was locked by hand meanwhile", "");
+}
+
+/* It came while a login with the PIN file ran, and may have been done before that. */
+static void lock_again(struct login *login)
+{
+	const struct sg_msg_token_ref msg = {
+		.caller = *TAILQ_FIRST(&login->waiters)->caller,
+		.token = login->token_uri,
+	};
+
+	sg_worker_request(login->module->worker, SG_MSG_TOKEN_LOGOUT, &msg, -1, SG_TOKEN_SECONDS,
+	    on_locked_again, login);
+}
+
 static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct login *login = arg;
@@ -224,7 +326,10 @@ static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
 	if (error != NULL)
 		sg_log(SG_LOG_INFO, "login to %s failed: %s", login->token_uri,
 		    sg_err_name(sg_failure_code(error)));
-	login_finish(login, error);
+	if (login->made && login->from_config && is_locked_by_hand(login))
+		lock_again(login);
+	else
+		login_finish(login, error);
 }
 
 static void login_send(struct login *login, const struct sg_token_info *token)

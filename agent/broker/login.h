@@ -36,6 +36,13 @@ void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
     sg_done_fn *fn, void *arg);
 
 /*
+ * A person has locked the token: from now on the configuration's pin-source is not used for it, but
+ * by a call of sg_login_unlock() that is by_hand, until one of these or a login with a caller's PIN
+ * succeeds. Forgotten when the agent ends.
+ */
+void sg_login_lock(struct sg_agent *agent, const char *serial);
+
+/*
  * sg_tokens_find_key(), with its token unlocked. When no key is found, and the selector names one
  * token that is locked and may hide its keys, that is unlocked first.
  */

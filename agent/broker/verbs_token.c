@@ -110,12 +110,15 @@ static void locked(struct sg_call *call, void *answer)
 
 static void lock_found(struct sg_call *call)
 {
+	const char *serial = call->token.tokens.tokens[0].serial;
 	char *uri = found_uri(call);
 	const struct sg_msg_token_ref msg = { .caller = call->caller, .token = uri };
 
-	if (uri != NULL)
-		sg_call_ask(call, call->token.module->worker, SG_MSG_TOKEN_LOGOUT, &msg,
-		    SG_TOKEN_SECONDS, locked);
+	if (uri == NULL)
+		return;
+	sg_login_lock(call->agent, serial != NULL ? serial : "");
+	sg_call_ask(
+	    call, call->token.module->worker, SG_MSG_TOKEN_LOGOUT, &msg, SG_TOKEN_SECONDS, locked);
 }
 
 void sg_verb_lock(struct sg_call *call)

@@ -203,9 +203,65 @@ def agent_with_pin_file(pin, section="[token one]"):
 def test_pin_source():
     with agent_with_pin_file(PIN + "\n") as agent:
         new_key(agent, "x")
-        agent.call("Lock", {"token": "one"})
+        kill_worker(agent)  # nobody's word: the new one is logged in again by itself
         agent.call("MakeCsr", {"key": "x", "jid": "a@b.test"})
         assert agent.count("login to") == 0
+
+
+def kill_worker(agent):
+    pid = agent.worker()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_gone(pid)
+
+
+@pytest.mark.parametrize("how", ["unlock", "unlock with a pin", "call with a pin"])
+def test_locked_by_hand_is_a_persons_word(how):
+    """The pin-source is not used by itself any more, not even after the worker's death, until a person
+    has unlocked the token."""
+    with agent_with_pin_file(PIN) as agent, secret(PIN) as fd, secret("0000") as wrong:
+        new_key(agent, "x")
+        csr = {"key": "x", "jid": "a@b.test"}
+        assert not agent.call("Lock", {"token": "one"})["token"]["unlocked"]
+        for _ in range(2):
+            error = agent.error("MakeCsr", csr)
+            assert error.name == "PinNeeded" and "locked by hand" in error.parameters["message"]
+            assert agent.error("NewKey", {"token": "one", "label": "y"}).name == "PinNeeded"
+            kill_worker(agent)
+        assert agent.error("MakeCsr", {**csr, "pin": {"fd": 0}}, [wrong]).name == "PinWrong"
+        assert agent.error("MakeCsr", csr).name == "PinNeeded"  # it did not succeed
+        if how == "unlock":
+            assert agent.call("Unlock", {"token": "one"})["token"]["unlocked"]
+        elif how == "unlock with a pin":
+            assert agent.call("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd])["token"]["unlocked"]
+        else:
+            agent.call("MakeCsr", {**csr, "pin": {"fd": 0}}, [fd])
+        kill_worker(agent)
+        agent.call("MakeCsr", csr)
+        agent.call("Lock", {"token": "one"})
+        agent.stop()
+        agent.start()
+        agent.call("MakeCsr", csr)  # a new agent has forgotten it
+
+
+def test_locked_by_hand_while_the_pin_source_is_used():
+    """Whichever the token does first: in the end it is locked."""
+    with agent_with_pin_file(PIN) as agent:
+        new_key(agent, "x")
+        for _ in range(5):
+            kill_worker(agent)
+            agent.call("ListTokens")
+            pid = agent.worker()["pid"]
+            with agent.client() as using, agent.client() as locking:
+                os.kill(pid, signal.SIGSTOP)
+                using.send("NewKey", {"token": "one", "label": "y"})
+                locking.send("Lock", {"token": "one"})
+                os.kill(pid, signal.SIGCONT)
+                locking.receive()
+                with contextlib.suppress(AgentError):
+                    using.receive()
+            assert agent.error("NewKey", {"token": "one", "label": "z"}).name == "PinNeeded"
+            assert not agent.call("ShowToken", {"token": "one"})["token"]["unlocked"]
+            agent.call("Unlock", {"token": "one"})
 
 
 def test_pin_source_by_serial():
@@ -234,7 +290,7 @@ def test_a_wrong_pin_source_is_tried_once_ever():
         assert agent.count("failed: PinWrong") == 1
         agent.pin_file.write_text(PIN)  # it has changed: one more try
         new_key(agent, "x")
-        agent.call("Lock", {"token": "one"})
+        kill_worker(agent)
         new_key(agent, "y")
         assert agent.count("failed: PinWrong") == 1
 
@@ -243,7 +299,7 @@ def test_unlocked_by_hand_a_pin_source_gets_another_chance():
     with agent_with_pin_file("0000") as agent:
         assert agent.error("NewKey", {"token": "one", "label": "x"}).name == "PinWrong"
         agent.unlock("one")
-        agent.call("Lock", {"token": "one"})
+        kill_worker(agent)
         assert agent.error("NewKey", {"token": "one", "label": "x"}).name == "PinWrong"
         assert agent.error("NewKey", {"token": "one", "label": "x"}).name == "PinNeeded"
 
