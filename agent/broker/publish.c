@@ -234,10 +234,31 @@ static void publish_online(struct sg_call *call)
 	sg_call_ask_account(call, SG_MSG_PEP_PUBLISH, &msg, published);
 }
 
+/* Adds one of the account's certificates; one that was revoked is left out, and told by *revoked. */
+static int publish_add(
+    struct sg_call *call, struct sg_msg_keyinfos *set, const char *sha256, const char **revoked)
+{
+	struct sg_cert_row cert;
+	int err;
+
+	if (sha256 == NULL)
+		return 0;
+	err = sg_store_cert_get(call->agent->store, call->account->row.jid, sha256, &cert);
+	if (err != 0)
+		return err;
+	if (cert.revoked)
+		*revoked = sha256;
+	else
+		err = sg_keyset_add(set, call->account, sha256);
+	sg_cert_row_clear(&cert);
+	return err;
+}
+
 void sg_verb_publish(struct sg_call *call)
 {
 	struct sg_msg_keyinfos *set;
 	const struct sg_account_row *row;
+	const char *revoked = NULL;
 	int err;
 
 	if (!sg_call_take_account(call, "jid"))
@@ -251,10 +272,13 @@ void sg_verb_publish(struct sg_call *call)
 	if (set == NULL)
 		return;
 	row = &call->account->row;
-	err = sg_keyset_add(set, call->account, row->user_certificate);
+	err = publish_add(call, set, row->user_certificate, &revoked);
 	if (err == 0)
-		err = sg_keyset_add(set, call->account, row->certificate);
-	if (err == 0 && set->keyinfo_count == 0)
+		err = publish_add(call, set, row->certificate, &revoked);
+	if (err == 0 && set->keyinfo_count == 0 && revoked != NULL)
+		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, revoked,
+		    "%s has no key to publish: its certificate %s is revoked", row->jid, revoked);
+	else if (err == 0 && set->keyinfo_count == 0)
 		sg_call_fail_with(
 		    call, SG_ERR_KEY_ABSENT, row->jid, "%s has no key to publish", row->jid);
 	else if (err != 0)

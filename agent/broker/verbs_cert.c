@@ -65,14 +65,34 @@ void sg_verb_list_certificates(struct sg_call *call)
 
 /* ---- RevokeCertificate: call->state is the fingerprint in hex; a SHA-1 becomes a SHA-256 on the way ---- */
 
+static void revoked_and_left(struct sg_call *call)
+{
+	sg_call_reply(call, json_object());
+}
+
+/* Whether the connection that there is was logged in with the certificate that is revoked now. */
+static int is_logged_in_with(const struct sg_account *account, const char *sha256)
+{
+	return account->state == SG_ACCOUNT_ONLINE && account->row.certificate != NULL &&
+	    strcmp(account->row.certificate, sha256) == 0 && account->online.mechanism != NULL &&
+	    strcmp(account->online.mechanism, "EXTERNAL") == 0;
+}
+
 static void revoked(struct sg_call *call, void *answer)
 {
-	int err = sg_store_cert_revoke(call->agent->store, call->account->row.jid, call->state);
+	struct sg_account *account = call->account;
+	int err = sg_store_cert_revoke(call->agent->store, account->row.jid, call->state);
 
 	if (err != 0)
-		sg_log(SG_LOG_WARN, "%s: the revocation of %s could not be noted",
-		    call->account->row.jid, (const char *)call->state);
-	sg_call_reply(call, json_object());
+		sg_log(SG_LOG_WARN, "%s: the revocation of %s could not be noted", account->row.jid,
+		    (const char *)call->state);
+	if (!is_logged_in_with(account, call->state)) {
+		revoked_and_left(call);
+		return;
+	}
+	/* The server closes it too (C10), in its own time: who connects next is to learn the truth. */
+	call->next = revoked_and_left;
+	sg_account_go_offline(account, sg_call_continue, call);
 }
 
 static void revoke(struct sg_call *call)

@@ -275,10 +275,14 @@ def test_revoked_by(enrolled, how):
     certificate = next(c["certificate"] for c in listed if c["own"])
     fingerprint = {"name": certificate["name"], "sha256": colons(certificate["sha256"]), "current": "current",
                    "name with colons": colons(certificate["name"])}[how]
-    enrolled.call("RevokeCertificate", {"jid": JULIET, "fingerprint": fingerprint})
-    wait_state(enrolled, "offline")  # the server closes what was logged in with it (C10)
+    with enrolled.client() as client:  # one after the other, with no time between
+        client.send("RevokeCertificate", {"jid": JULIET, "fingerprint": fingerprint})
+        client.receive()
+        client.send("ShowAccount", {"jid": JULIET})
+        client.send("Connect", {"jid": JULIET})
+        assert client.receive()["account"]["state"] == "offline"
+        assert client.error_of_next().name == "LoginRefused"
     assert account(enrolled)["certificate"] == current
-    assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
     rest = with_password(enrolled, "ListCertificates", jid=JULIET)["certificates"]
     assert current not in [c["certificate"]["sha256"] for c in rest]
     enrolled.call("RevokeCertificate", {"jid": JULIET, "fingerprint": current})  # once more is fine (C10)
@@ -301,7 +305,32 @@ def test_revoked_from_elsewhere(world, enrolled):
     assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
 
 
+def test_revoked_while_online_by_password(enrolled):
+    """That login has nothing to do with the certificate: it stays."""
+    enrolled.call("Disconnect", {"jid": JULIET})
+    with_password(enrolled, "RevokeCertificate", jid=JULIET, fingerprint="current")
+    got = account(enrolled)
+    assert got["state"] == "online" and got["mechanism"].startswith("SCRAM-")
+    enrolled.call("Disconnect", {"jid": JULIET})
+    assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
+
+
 # ---- public keys ----
+
+def test_a_revoked_certificate_is_not_published(enrolled):
+    current = account(enrolled)["certificate"]
+    enrolled.call("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"})
+    with_password(enrolled, "Connect", jid=JULIET)
+    error = enrolled.error("Publish", {"jid": JULIET})
+    assert (error.name, error.parameters["subject"]) == ("KeyAbsent", current)
+    assert "revoked" in error.parameters["message"]
+    user = enrolled.call("NewKey", {"token": "one", "label": "user", "account": JULIET, "user": True})["certificate"]
+    assert [k["name"] for k in enrolled.call("Publish", {"jid": JULIET})["keys"]] == [user["name"]]
+    published = [k["name"] for k in enrolled.call("FetchKeys", {"jid": JULIET, "from": JULIET})["keys"]]
+    assert user["name"] in published
+    assert enrolled.call("Enrol", {"jid": JULIET, "key": "client"})["certificate"]["sha256"] != current
+    assert len(enrolled.call("Publish", {"jid": JULIET})["keys"]) == 2
+
 
 def test_sign_publish_fetch(world, enrolled):
     enrolled.call("NewKey", {"token": "one", "label": "user", "account": JULIET, "user": True})
