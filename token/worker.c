@@ -14,7 +14,7 @@
 
 struct worker;
 
-_Static_assert(SG_WORKER_LOGIN_THREADS <= SG_WORKER_THREADS, "one array for both pools");
+_Static_assert(SG_WORKER_THREADS <= SG_WORKER_LOGIN_THREADS, "one array for both pools");
 
 /* A bounded queue and the threads that empty it. */
 struct pool {
@@ -23,7 +23,7 @@ struct pool {
 	pthread_cond_t more, less;
 	struct sg_frame frames[SG_WORKER_QUEUE_MAX];
 	size_t first, count;
-	pthread_t threads[SG_WORKER_THREADS];
+	pthread_t threads[SG_WORKER_LOGIN_THREADS];
 	size_t thread_count;
 	size_t running; /* threads that are not about to end */
 	int stop;

@@ -37,6 +37,12 @@ void sg_call_free(struct sg_call *call)
 	free(call);
 }
 
+void sg_call_abandon(struct sg_call *call)
+{
+	if (!call->pin.abandoned)
+		sg_login_abandon(call->agent, &call->pin);
+}
+
 const char *sg_call_string(const struct sg_call *call, const char *name)
 {
 	return json_string_value(json_object_get(call->parameters, name));

@@ -58,6 +58,9 @@ struct sg_call {
 
 void sg_call_free(struct sg_call *call);
 
+/* The client has gone. The call runs to its end all the same, but asks nobody for a PIN any more. */
+void sg_call_abandon(struct sg_call *call);
+
 /* Parameters that the method table has checked; NULL or the default when absent. */
 const char *sg_call_string(const struct sg_call *call, const char *name);
 /* The same for a message's field, which is not const. Valid as long as the call. */

@@ -1,6 +1,8 @@
 #include "conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -22,6 +24,11 @@ struct sg_conn {
 	struct event *read_event;
 	struct event *write_event;
 	struct event *end_event; /* made active to end the connection from the loop */
+	/* While nothing is read: tells that the client goes. It has a descriptor of its own, since
+	 * libevent takes edge-triggered events and others on one descriptor not together. */
+	struct event *gone_event;
+	int gone_sock;
+	int gone; /* the client is not there any more: its calls get no reply */
 	struct sg_buf in;
 	size_t seen; /* the first bytes of in that hold no NUL */
 	struct sg_buf out;
@@ -58,6 +65,55 @@ static void close_fds(struct sg_conn *conn)
 	conn->fd_count = 0;
 }
 
+/* ---- clients that go away while their calls run ---- */
+
+static void watch_end(struct sg_conn *conn)
+{
+	if (conn->gone_event != NULL)
+		event_free(conn->gone_event);
+	if (conn->gone_sock >= 0)
+		close(conn->gone_sock);
+	conn->gone_event = NULL;
+	conn->gone_sock = -1;
+}
+
+/* A client that has only ended its sending is still there. */
+static int client_is_gone(const struct sg_conn *conn)
+{
+	struct pollfd pfd = { .fd = conn->sock };
+
+	return poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static void on_maybe_gone(evutil_socket_t fd, short what, void *arg)
+{
+	struct sg_conn *conn = arg;
+	struct sg_call *call;
+
+	if (conn->gone || !client_is_gone(conn))
+		return;
+	conn->gone = 1;
+	event_del(conn->gone_event);
+	TAILQ_FOREACH(call, &conn->calls, entry)
+	sg_call_abandon(call);
+}
+
+/* Nothing is read for now, or any more, so that the end of the client would not be noticed. */
+static void watch_begin(struct sg_conn *conn)
+{
+	if (conn->gone_event != NULL || conn->gone || TAILQ_EMPTY(&conn->calls))
+		return;
+	conn->gone_sock = fcntl(conn->sock, F_DUPFD_CLOEXEC, 3);
+	if (conn->gone_sock < 0)
+		return; /* its calls run to their end, as they do anyway */
+	conn->gone_event = event_new(conn->agent->base, conn->gone_sock,
+	    EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_maybe_gone, conn);
+	if (conn->gone_event == NULL || event_add(conn->gone_event, NULL) != 0)
+		watch_end(conn);
+	else
+		event_active(conn->gone_event, EV_READ, 0); /* it may have gone already */
+}
+
 void sg_conn_free(struct sg_conn *conn)
 {
 	struct sg_call *call;
@@ -69,6 +125,8 @@ void sg_conn_free(struct sg_conn *conn)
 		call->conn = NULL;
 		if (call->done)
 			sg_call_free(call);
+		else
+			sg_call_abandon(call);
 	}
 	if (conn->read_event != NULL)
 		event_free(conn->read_event);
@@ -76,6 +134,7 @@ void sg_conn_free(struct sg_conn *conn)
 		event_free(conn->write_event);
 	if (conn->end_event != NULL)
 		event_free(conn->end_event);
+	watch_end(conn);
 	close_fds(conn);
 	close(conn->sock);
 	sg_buf_clear(&conn->in);
@@ -225,6 +284,7 @@ static struct sg_call *call_new(struct sg_conn *conn)
 	call->caller.uid = conn->peer.uid;
 	call->caller.pid = conn->peer.pid;
 	call->caller.exe = conn->peer.exe != NULL ? strdup(conn->peer.exe) : NULL;
+	call->pin.abandoned = conn->gone;
 	TAILQ_INSERT_TAIL(&conn->calls, call, entry);
 	conn->call_count++;
 	return call;
@@ -326,10 +386,13 @@ static void process(struct sg_conn *conn)
 	}
 	if (conn->in.len == 0)
 		close_fds(conn); /* nobody claimed them */
-	if (may_take_more(conn))
+	if (may_take_more(conn)) {
+		watch_end(conn);
 		event_add(conn->read_event, NULL);
-	else
+	} else {
 		event_del(conn->read_event);
+		watch_begin(conn);
+	}
 	/* The last reply may have gone before the end of the input was known. */
 	if (conn->no_more_input && TAILQ_EMPTY(&conn->calls) && conn->out.len == 0)
 		conn_over(conn);
@@ -394,6 +457,8 @@ static void on_readable(evutil_socket_t sock, short what, void *arg)
 		conn->no_more_input = 1;
 		if (TAILQ_EMPTY(&conn->calls) && conn->out.len == 0)
 			conn_over(conn);
+		else
+			watch_begin(conn);
 		return;
 	}
 	sg_buf_put(&conn->in, room, (size_t)n);
@@ -415,6 +480,7 @@ int sg_conn_new(struct sg_agent *agent, int sock, const struct sg_caller *peer,
 	}
 	made->agent = agent;
 	made->sock = sock;
+	made->gone_sock = -1;
 	made->peer = *peer;
 	made->peer.exe = peer->exe != NULL ? strdup(peer->exe) : NULL;
 	made->peer.purpose = NULL;

@@ -62,12 +62,16 @@ static void waiters_call(struct waiter_list *list, const struct sg_msg_error *er
 	}
 }
 
-/* Whether the login failed for want of what this call brought, or for what another brought. */
-static int wants_own_login(const struct waiter *waiter, const struct sg_msg_error *error)
+/* Whether the login failed for want of what this call brought, or for what another brought, or because
+ * that other one has gone. */
+static int wants_own_login(
+    const struct waiter *waiter, int first_has_gone, const struct sg_msg_error *error)
 {
 	int code = error != NULL ? sg_failure_code(error) : 0;
 	int of_token = code <= SG_ERR_TOKEN_ABSENT && code >= SG_ERR_CERT_MISMATCH;
 
+	if (first_has_gone && code == SG_ERR_PIN_NEEDED)
+		return 1;
 	if (waiter->password_fd >= 0)
 		return of_token || code == SG_ERR_AUTH || code == SG_ERR_PASSWORD_NEEDED;
 	return code == SG_ERR_PIN_NEEDED && (waiter->pin->fd >= 0 || waiter->pin->pinentry);
@@ -97,6 +101,7 @@ static void account_down(struct sg_account *account, const struct sg_msg_error *
 static void connect_finish(struct sg_connect *connect, const struct sg_msg_error *error)
 {
 	struct sg_account *account = connect->account;
+	int first_has_gone = connect->pin->abandoned;
 	struct waiter *waiter = TAILQ_FIRST(&connect->waiters);
 
 	account->connect = NULL;
@@ -108,7 +113,7 @@ static void connect_finish(struct sg_connect *connect, const struct sg_msg_error
 	/* The first is the one that made it; of the others, some try anew with what they have. */
 	for (int first = 1; waiter != NULL; first = 0) {
 		TAILQ_REMOVE(&connect->waiters, waiter, entry);
-		if (!first && wants_own_login(waiter, error))
+		if (!first && wants_own_login(waiter, first_has_gone, error))
 			sg_account_go_online(account, waiter->caller, waiter->password_fd,
 			    waiter->pin, waiter->fn, waiter->arg);
 		else

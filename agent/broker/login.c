@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,8 @@
 #include "uri.h"
 
 #define PINENTRY_GRACE_MS 500
+
+static const char caller_gone[] = "whoever asked for it has gone";
 
 struct waiter {
 	TAILQ_ENTRY(waiter) entry;
@@ -32,9 +36,10 @@ struct login {
 	struct sg_module *module;
 	char *token_uri;
 	char *serial;
-	pid_t pinentry;	 /* 0: none */
-	int from_config; /* the PIN came from the configuration's pin-source */
-	int made;	 /* the token was locked, and took the PIN */
+	pid_t pinentry;	   /* 0: none */
+	int pinentry_sock; /* what the worker has of it too, to end their talk; or -1 */
+	int from_config;   /* the PIN came from the configuration's pin-source */
+	int made;	   /* the token was locked, and took the PIN */
 	TAILQ_HEAD(waiter_list, waiter) waiters;
 };
 
@@ -77,6 +82,9 @@ int sg_logins_new(struct sg_logins **logins)
 static void login_free(struct login *login)
 {
 	struct waiter *waiter;
+
+	if (login->pinentry_sock >= 0)
+		close(login->pinentry_sock);
 
 	while ((waiter = TAILQ_FIRST(&login->waiters)) != NULL) {
 		TAILQ_REMOVE(&login->waiters, waiter, entry);
@@ -156,17 +164,32 @@ static int has_pin(const struct waiter *waiter)
 	return waiter->pin->fd >= 0 || waiter->pin->pinentry;
 }
 
-/* A waiter that brought a PIN, or a person's word, is not answered by another's lack of one: it makes
- * its own login. */
-static int wants_own_login(const struct waiter *waiter, const struct sg_msg_error *error)
+/* Whether the login failed before a PIN was there to be tried, for reasons of the one who was to bring it. */
+static int had_no_pin(const struct sg_msg_error *error)
 {
-	return error != NULL && sg_failure_code(error) == SG_ERR_PIN_NEEDED &&
-	    (has_pin(waiter) || waiter->by_hand);
+	static const int codes[] = { SG_ERR_PIN_NEEDED, SG_ERR_TIMEOUT, SG_ERR_FORMAT, SG_ERR_LIMIT,
+		SG_ERR_IO, SG_ERR_UNSUPPORTED };
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		if (sg_failure_code(error) == codes[i])
+			return 1;
+	}
+	return 0;
+}
+
+/* A waiter that brought a PIN, or a person's word, is not answered by another's lack of one, nor anybody by
+ * another's going away: it makes its own login. */
+static int wants_own_login(
+    const struct waiter *waiter, int first_has_gone, const struct sg_msg_error *error)
+{
+	return error != NULL && had_no_pin(error) &&
+	    (has_pin(waiter) || waiter->by_hand || first_has_gone);
 }
 
 static void login_finish(struct login *login, const struct sg_msg_error *error)
 {
 	struct sg_agent *agent = login->agent;
+	int first_has_gone = TAILQ_FIRST(&login->waiters)->pin->abandoned;
 	struct waiter *waiter;
 	int first = 1;
 
@@ -175,12 +198,15 @@ static void login_finish(struct login *login, const struct sg_msg_error *error)
 		hand_lock_end(login);
 	if (login->pinentry > 0)
 		sg_reaper_add(agent->reaper, login->pinentry, PINENTRY_GRACE_MS);
+	if (login->pinentry_sock >= 0)
+		close(login->pinentry_sock);
+	login->pinentry_sock = -1;
 	while ((waiter = TAILQ_FIRST(&login->waiters)) != NULL) {
 		TAILQ_REMOVE(&login->waiters, waiter, entry);
 		if (login->made && waiter->by_hand &&
 		    sg_store_pin_clear(agent->store, login->serial) != 0)
 			sg_log(SG_LOG_WARN, "the state of a pin-source could not be stored");
-		if (!first && wants_own_login(waiter, error))
+		if (!first && wants_own_login(waiter, first_has_gone, error))
 			sg_login_unlock(agent, waiter->caller, login->module, login->token_uri,
 			    waiter->pin, waiter->by_hand, waiter->fn, waiter->arg);
 		else
@@ -338,18 +364,24 @@ static void login_send(struct login *login, const struct sg_token_info *token)
 	const struct sg_pin *pin = first->pin;
 	struct sg_msg_token_login msg = { .caller = *first->caller, .token = login->token_uri };
 	int seconds = SG_TOKEN_SECONDS;
+	int fd = pin->fd;
 	int own_fd = -1;
 	char *options[SG_PIN_OPTIONS_MAX];
 
+	if (pin->pinentry && pin->abandoned) {
+		login_fail(login, SG_ERR_PIN_NEEDED, caller_gone, "");
+		return;
+	}
 	if (pin->pinentry) {
-		int err = sg_pinentry_start(
-		    login->agent->config.pinentry, pin->display, &login->pinentry, &own_fd);
+		int err = sg_pinentry_start(login->agent->config.pinentry, pin->display,
+		    &login->pinentry, &login->pinentry_sock);
 
 		if (err != 0) {
 			login_fail(login, err,
 			    "no pinentry could be started: ", login->agent->config.pinentry);
 			return;
 		}
+		fd = login->pinentry_sock;
 		memcpy(options, pin->options, sizeof(options));
 		msg.source = SG_PIN_PINENTRY;
 		msg.options = options;
@@ -359,10 +391,11 @@ static void login_send(struct login *login, const struct sg_token_info *token)
 		own_fd = pin_from_config(login, token);
 		if (own_fd < 0)
 			return;
+		fd = own_fd;
 		login->from_config = 1;
 	}
-	sg_worker_request(login->module->worker, SG_MSG_TOKEN_LOGIN, &msg,
-	    own_fd >= 0 ? own_fd : pin->fd, seconds, on_login, login);
+	sg_worker_request(
+	    login->module->worker, SG_MSG_TOKEN_LOGIN, &msg, fd, seconds, on_login, login);
 	if (own_fd >= 0)
 		close(own_fd);
 }
@@ -433,6 +466,7 @@ void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
 			abort();
 		login->agent = agent;
 		login->module = module;
+		login->pinentry_sock = -1;
 		TAILQ_INIT(&login->waiters);
 		TAILQ_INSERT_TAIL(&agent->logins->running, login, entry);
 	}
@@ -440,6 +474,42 @@ void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
 	if (!joins)
 		sg_worker_request(module->worker, SG_MSG_TOKEN_LIST, &nothing, -1, SG_TOKEN_SECONDS,
 		    on_tokens, login);
+}
+
+/* ---- callers that go away ---- */
+
+static int is_waited_for(const struct login *login)
+{
+	const struct waiter *waiter;
+
+	TAILQ_FOREACH(waiter, &login->waiters, entry)
+	{
+		if (!waiter->pin->abandoned)
+			return 1;
+	}
+	return 0;
+}
+
+/* The worker's talk with the pinentry ends at once, whatever becomes of the process. */
+static void pinentry_end(struct login *login)
+{
+	sg_log(SG_LOG_INFO, "a pinentry is ended: %s", caller_gone);
+	shutdown(login->pinentry_sock, SHUT_RDWR);
+	kill(login->pinentry, SIGTERM);
+	sg_reaper_add(login->agent->reaper, login->pinentry, PINENTRY_GRACE_MS);
+	login->pinentry = 0;
+}
+
+void sg_login_abandon(struct sg_agent *agent, struct sg_pin *pin)
+{
+	struct login *login;
+
+	pin->abandoned = 1;
+	TAILQ_FOREACH(login, &agent->logins->running, entry)
+	{
+		if (login->pinentry > 0 && !is_waited_for(login))
+			pinentry_end(login);
+	}
 }
 
 /* ---- a key, unlocked ---- */

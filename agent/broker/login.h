@@ -17,6 +17,7 @@ struct sg_pin {
 	char *options[SG_PIN_OPTIONS_MAX]; /* for it: "ttyname=/dev/pts/1" */
 	uint32_t option_count;
 	char *display; /* for its start, or NULL */
+	int abandoned; /* whoever brought it has gone: no pinentry is shown to nobody */
 };
 void sg_pin_init(struct sg_pin *pin);
 void sg_pin_clear(struct sg_pin *pin); /* closes the descriptor */
@@ -27,13 +28,20 @@ void sg_logins_free(struct sg_logins *logins);
 
 /*
  * Sees to it that the token is unlocked, and logs in only when it is not. A login that runs is waited
- * for and its outcome shared. by_hand: a person asked for just this; when it succeeds, a pin-source of
+ * for and its outcome shared, unless it failed for want of the other's PIN, and this one has means of its
+ * own. by_hand: a person asked for just this; when it succeeds, a pin-source of
  * the configuration that failed before may be tried again. The pin must stay valid until fn is called,
  * which is never before this returns.
  */
 void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
     struct sg_module *module, const char *token_uri, const struct sg_pin *pin, int by_hand,
     sg_done_fn *fn, void *arg);
+
+/*
+ * Whoever brought this PIN has gone. A pinentry that it waits at is ended at once, unless somebody else
+ * waits for the same login.
+ */
+void sg_login_abandon(struct sg_agent *agent, struct sg_pin *pin);
 
 /*
  * A person has locked the token: from now on the configuration's pin-source is not used for it, but

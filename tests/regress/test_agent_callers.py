@@ -1,0 +1,153 @@
+"""Callers that go away or keep others waiting while a token waits for their PIN."""
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+
+import pytest
+
+from agent_fixture import PIN, Agent, secret, wait_gone, wait_open
+
+# Writes its process id, and says the PIN that comes through a pipe beside it.
+PINENTRY = """#!{python}
+import os, signal, sys
+if {stubborn}:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("OK ready", flush=True)
+for line in iter(sys.stdin.readline, ""):
+    if line.startswith("GETPIN"):
+        open({folder!r} + "/asked.new", "w").write(str(os.getpid()))
+        os.rename({folder!r} + "/asked.new", {folder!r} + "/asked")
+        with open({folder!r} + "/answer") as answer:
+            print("D " + answer.read(), flush=True)
+    print("OK", flush=True)
+"""
+
+
+@contextlib.contextmanager
+def agent_with_pinentry(stubborn=False):
+    agent = Agent()
+    program = agent.dir / "pinentry"
+    program.write_text(PINENTRY.format(python=sys.executable, folder=str(agent.dir), stubborn=stubborn))
+    program.chmod(0o700)
+    os.mkfifo(agent.dir / "answer")
+    agent.conf.write_text(f"[agent]\npinentry = {program}\n" + agent.conf.read_text())
+    with agent:
+        yield agent
+
+
+def wait_asked(agent):
+    """Until the pinentry asks; gives its process."""
+    deadline = time.monotonic() + 20
+    while not (agent.dir / "asked").exists():
+        assert time.monotonic() < deadline, "no pinentry asks"
+        time.sleep(0.01)
+    return int((agent.dir / "asked").read_text())
+
+
+ASK = {"token": "one", "pin": {"pinentry": {}}}
+
+
+@pytest.mark.parametrize("how", ["closes", "ends sending first", "asks much first", "leaves replies", "stubborn"])
+def test_a_pinentry_ends_with_its_caller(how):
+    with agent_with_pinentry(stubborn=how == "stubborn") as agent:
+        client = agent.client()
+        if how == "leaves replies":
+            client.send("ListAccounts")  # the close is a reset then
+        client.send("Unlock", ASK)
+        pid = wait_asked(agent)
+        (agent.dir / "asked").unlink()
+        if how == "ends sending first":
+            client.sock.shutdown(socket.SHUT_WR)
+            agent.call("ListTokens")
+            os.kill(pid, 0)  # such a client still waits for its reply
+            assert agent.worker()["state"] == "running"
+        if how == "asks much first":  # more calls than are read at a time
+            for _ in range(70):
+                client.send("Unlock", ASK)
+            agent.call("ListTokens")
+        start = time.monotonic()
+        client.sock.close()
+        assert agent.unlock("one")["unlocked"]
+        wait_gone(pid)
+        assert time.monotonic() - start < 3
+        assert agent.worker()["restarts"] == 0
+        assert not (agent.dir / "asked").exists()  # nobody was shown another
+
+
+def test_a_pinentry_stays_for_another_caller():
+    with agent_with_pinentry() as agent, agent.client() as second:
+        first = agent.client()
+        first.send("Unlock", ASK)
+        pid = wait_asked(agent)
+        second.send("Unlock", {"token": "one"})
+        agent.call("ListTokens")  # asks the worker, as the second call does before it waits
+        first.sock.close()
+        agent.call("ListTokens")
+        os.kill(pid, 0)
+        (agent.dir / "answer").write_text(PIN)
+        assert second.receive()["token"]["unlocked"]
+        wait_gone(pid)
+
+
+def test_a_pinentry_goes_with_the_last_caller():
+    with agent_with_pinentry() as agent:
+        clients = [agent.client() for _ in range(3)]
+        for client in clients:
+            client.send("Unlock", ASK)
+            pid = wait_asked(agent)
+        for client in clients:
+            agent.call("ListTokens")
+            os.kill(pid, 0)
+            client.sock.close()
+        wait_gone(pid)
+        assert agent.unlock("one")["unlocked"]
+
+
+def test_a_caller_that_waits_is_not_failed_by_one_that_goes():
+    """The second comes when the first one's pinentry is being ended: it gets one of its own."""
+    with agent_with_pinentry() as agent, agent.client() as second:
+        first = agent.client()
+        first.send("Unlock", ASK)
+        pid = wait_asked(agent)
+        (agent.dir / "asked").unlink()
+        os.kill(agent.popen.pid, signal.SIGSTOP)
+        first.sock.close()
+        second.send("Unlock", ASK)
+        os.kill(agent.popen.pid, signal.SIGCONT)
+        assert wait_asked(agent) != pid
+        (agent.dir / "answer").write_text(PIN)
+        assert second.receive()["token"]["unlocked"]
+
+
+def test_pins_that_never_come():
+    """Descriptors without an end: neither other tokens nor other calls wait for them, and whoever has
+    a PIN for the same token waits for a time only."""
+    labels = [f"t{i}" for i in range(6)]
+    with Agent(labels=labels) as agent, contextlib.ExitStack() as stack:
+        agent.unlock("t5")
+        agent.call("NewKey", {"token": "t5", "label": "x", "algorithm": "p256"})
+        pipes = [os.pipe() for _ in range(4)]
+        hanging = []
+        for label, (read, _) in zip(labels, pipes):
+            hanging.append(stack.enter_context(agent.client()))
+            hanging[-1].send("Unlock", {"token": label, "pin": {"fd": 0}}, [read])
+            wait_open(agent.worker()["pid"], read)
+        waiting = stack.enter_context(agent.client())
+        fd = stack.enter_context(secret(PIN))
+        waiting.send("Unlock", {"token": "t0", "pin": {"fd": 0}}, [fd])
+        start = time.monotonic()
+        assert agent.unlock("t4")["unlocked"]
+        assert agent.call("MakeCsr", {"key": "x", "jid": "a@b.test"})["csr"]
+        assert len(agent.call("ListTokens")["tokens"]) >= 6
+        assert time.monotonic() - start < 5
+        for client in hanging:
+            assert client.error_of_next().name == "TimedOut"
+        assert waiting.receive()["token"]["unlocked"]
+        assert time.monotonic() - start < 15
+        for ends in pipes:
+            for end in ends:
+                os.close(end)
+        assert agent.worker()["restarts"] == 0
