@@ -1,5 +1,6 @@
 /*
- * The account's own public keys as keyinfos: certificates of the store with their signatures.
+ * Keyinfos out of the store: the account's own certificates with their signatures, and the keys of
+ * issuers.
  */
 #ifndef SG_BROKER_KEYSET_H
 #define SG_BROKER_KEYSET_H
@@ -11,5 +12,12 @@
  * when the account has none such, SG_ERR_IO, SG_ERR_NOMEM. */
 SG_MUST_USE int sg_keyset_add(
     struct sg_msg_keyinfos *set, const struct sg_account *account, const char *fingerprint);
+
+/*
+ * The keys that made signatures on these and are not among them, as far as we know them: *issuers is
+ * owned by the caller. SG_ERR_IO, SG_ERR_NOMEM.
+ */
+SG_MUST_USE int sg_keyset_issuers(struct sg_msg_keyinfos *issuers, const struct sg_account *account,
+    const struct sg_msg_keyinfos *keys);
 
 #endif

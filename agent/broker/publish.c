@@ -38,20 +38,39 @@ static struct sg_msg_keyinfos *keyset_new(struct sg_call *call)
 	return set;
 }
 
-static json_t *public_keys(const struct sg_msg_keyinfos *set)
+/* The set, judged by its own keys and by those that the issuers of its signatures are known by. */
+static json_t *public_keys(const struct sg_call *call, const struct sg_msg_keyinfos *set)
 {
-	json_t *array = json_array();
+	struct sg_msg_keyinfos known;
+	struct sg_keyinfo *issuers = NULL;
+	size_t count;
+	json_t *array = NULL;
+
+	if (sg_keyset_issuers(&known, call->account, set) != 0)
+		return NULL;
+	count = (size_t)set->keyinfo_count + known.keyinfo_count;
+	issuers = calloc(count + 1, sizeof(*issuers));
+	if (issuers == NULL)
+		goto out;
+	/* What the copies own stays with the two sets. */
+	for (size_t i = 0; i < count; i++)
+		issuers[i] = i < set->keyinfo_count ? set->keyinfos[i]
+						    : known.keyinfos[i - set->keyinfo_count];
+	array = json_array();
 
 	for (uint32_t i = 0; i < set->keyinfo_count; i++) {
-		json_t *key =
-		    sg_json_public_key(&set->keyinfos[i], set->keyinfos, set->keyinfo_count);
+		json_t *key = sg_json_public_key(&set->keyinfos[i], issuers, count);
 
 		if (key == NULL) {
 			json_decref(array);
-			return NULL;
+			array = NULL;
+			break;
 		}
 		json_array_append_new(array, key);
 	}
+out:
+	free(issuers);
+	sg_msg_clear(SG_MSG_KEYINFOS, &known);
 	return array;
 }
 
@@ -219,7 +238,7 @@ static void published(struct sg_call *call, void *answer)
 {
 	sg_call_reply(call,
 	    json_pack("{s:s, s:s, s:o}", "node", SG_NS_PUBKEY, "access", publish_access(call),
-		"keys", public_keys(call->state)));
+		"keys", public_keys(call, call->state)));
 }
 
 static void publish_online(struct sg_call *call)
@@ -314,8 +333,8 @@ static void fetched(struct sg_call *call, void *answer)
 	if (sg_store_keyring_seen(call->agent->store, fetch->from, "node", keys, time(NULL)) != 0)
 		sg_log(SG_LOG_WARN, "the keys of %s could not be noted", fetch->from);
 	sg_call_reply(call,
-	    json_pack(
-		"{s:o, s:I}", "keys", public_keys(keys), "refused", (json_int_t)keys->refused));
+	    json_pack("{s:o, s:I}", "keys", public_keys(call, keys), "refused",
+		(json_int_t)keys->refused));
 }
 
 static void fetch_online(struct sg_call *call)

@@ -52,6 +52,7 @@ enum statement {
 	PIN_PUT,
 	PIN_CLEAR,
 	KEYRING_SEEN,
+	KEY_GET,
 	STATEMENT_COUNT,
 };
 
@@ -87,6 +88,9 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 	    "INSERT INTO keyring (name, jid, source, kind, data, first_seen, last_seen)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)"
 	    " ON CONFLICT (name, jid, source) DO UPDATE SET last_seen = ?6",
+	[KEY_GET] =
+	    "SELECT der, 0 AS place FROM certificates WHERE jid = ?1 AND name = ?2 UNION ALL"
+	    " SELECT data, 1 FROM keyring WHERE name = ?2 AND kind = ?3 ORDER BY place LIMIT 1",
 };
 
 struct sg_store {
@@ -581,4 +585,22 @@ int sg_store_keyring_seen(struct sg_store *store, const char *jid, const char *s
 			err = run(store, KEYRING_SEEN, values);
 	}
 	return finish(store, err);
+}
+
+int sg_store_key_get(struct sg_store *store, const char *jid, const char *name, struct sg_blob *der)
+{
+	const struct value values[] = { TEXT(jid), TEXT(name), INT(SG_KEYINFO_X509), END };
+	sqlite3_stmt *statement = bind(store, KEY_GET, values);
+	int rc = sqlite3_step(statement);
+	int err = SG_ERR_KEY_ABSENT;
+
+	*der = (struct sg_blob){ NULL, 0 };
+	if (rc == SQLITE_ROW)
+		err = column_blob(statement, 0, der);
+	rc = done(store, statement, rc);
+	if (rc != 0) {
+		sg_blob_clear(der);
+		err = rc;
+	}
+	return err;
 }

@@ -115,4 +115,11 @@ SG_MUST_USE int sg_store_pin_clear(struct sg_store *store, const char *serial);
 SG_MUST_USE int sg_store_keyring_seen(struct sg_store *store, const char *jid, const char *source,
     const struct sg_msg_keyinfos *keyinfos, int64_t now);
 
+/*
+ * The X.509 key of this name: a certificate of the account of its own, else one that anybody's node
+ * showed. Whether the bytes have that name is for the caller to check. SG_ERR_KEY_ABSENT.
+ */
+SG_MUST_USE int sg_store_key_get(
+    struct sg_store *store, const char *jid, const char *name, struct sg_blob *der);
+
 #endif

@@ -354,8 +354,28 @@ def test_sign_publish_fetch(world, enrolled):
         assert next(k for k in got["keys"] if k["name"] == keys[0]["name"])["grade"] == "sha256"
         one = other.call("FetchKeys", {"jid": ROMEO, "from": JULIET, "names": [names[1].upper()]})["keys"]
         assert [k["name"] for k in one] == [names[1]]
-        assert {s["verdict"] for s in one[0]["signatures"]} <= {"unknown_issuer"}
+        # its issuer was seen before
+        assert {s["verdict"] for s in one[0]["signatures"]} == {"good"} and one[0]["grade"] == "sha256"
         assert other.call("FetchKeys", {"jid": ROMEO, "from": JULIET, "names": ["ab" * 20]})["keys"] == []
+
+
+def test_signatures_by_keys_that_are_not_fetched(world, enrolled):
+    """Judged by what is known: the account's own certificates, and keys that were seen before."""
+    user = enrolled.call("NewKey", {"token": "one", "label": "user", "account": JULIET, "user": True})["certificate"]
+    client = enrolled.call("Sign", {"account": JULIET})["key"]["name"]
+    enrolled.call("Publish", {"jid": JULIET})
+    wanted = {"jid": JULIET, "from": JULIET, "names": [client]}
+    key, = enrolled.call("FetchKeys", wanted)["keys"]
+    assert (key["grade"], {s["verdict"] for s in key["signatures"]}) == ("sha256", {"good"})
+    with Agent(softhsm=False) as other:
+        add_account(other, world, ROMEO)
+        with_password(other, "Connect", jid=ROMEO)
+        wanted["jid"] = ROMEO
+        key, = other.call("FetchKeys", wanted)["keys"]
+        assert (key["grade"], {s["verdict"] for s in key["signatures"]}) == ("none", {"unknown_issuer"})
+        other.call("FetchKeys", {**wanted, "names": [user["name"]]})
+        key, = other.call("FetchKeys", wanted)["keys"]
+        assert (key["grade"], {s["verdict"] for s in key["signatures"]}) == ("sha256", {"good"})
 
 
 def test_idle_while_online(enrolled):
