@@ -73,7 +73,7 @@ struct sg_msg_error {
 struct sg_caller {
 	uint32_t uid;
 	uint32_t pid;
-	char *exe;     /* /proc/PID/exe, or NULL when it cannot be read */
+	char *exe;     /* /proc/PID/exe; where that cannot be read /proc/PID/comm, or NULL */
 	char *purpose; /* the API method, or "tls-login" and the account */
 };
 

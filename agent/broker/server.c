@@ -15,6 +15,7 @@
 #include "client.h"
 #include "conn.h"
 #include "log.h"
+#include "text.h"
 
 #define LISTEN_FD      3 /* the first that socket activation hands over */
 #define LISTEN_BACKLOG SG_SERVER_CLIENTS_MAX
@@ -189,15 +190,45 @@ static void turn_away(int sock, const char *error, const char *message)
 	close(sock);
 }
 
-static char *executable_of(pid_t pid)
+/* What a process calls itself, or NULL. It is no proof of anything, but better than nothing to show. */
+static char *command_of(pid_t pid)
+{
+	char file[32];
+	char name[64];
+	ssize_t len;
+	int fd;
+
+	snprintf(file, sizeof(file), "/proc/%d/comm", (int)pid);
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	len = read(fd, name, sizeof(name));
+	close(fd);
+	if (len > 0 && name[len - 1] == '\n')
+		len--;
+	return len > 0 ? strndup(name, (size_t)len) : NULL;
+}
+
+/* The program of a process: its file, or, when that is not ours to see (it is not dumpable), its name. */
+static char *program_of(pid_t pid)
 {
 	char link[32];
 	char path[4096];
+	char *program;
 	ssize_t len;
 
 	snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
 	len = readlink(link, path, sizeof(path));
-	return len > 0 && (size_t)len < sizeof(path) ? strndup(path, (size_t)len) : NULL;
+	program =
+	    len > 0 && (size_t)len < sizeof(path) ? strndup(path, (size_t)len) : command_of(pid);
+	/* It goes into messages, which take nothing but text. */
+	if (program != NULL && !sg_utf8_is_text(program, sizeof(path))) {
+		for (char *c = program; *c != '\0'; c++) {
+			if (*c < ' ' || *c > '~')
+				*c = '?';
+		}
+	}
+	return program;
 }
 
 static void admit(struct sg_server *server, int sock)
@@ -224,7 +255,7 @@ static void admit(struct sg_server *server, int sock)
 	client->server = server;
 	peer.uid = who.uid;
 	peer.pid = (uint32_t)who.pid;
-	peer.exe = executable_of(who.pid);
+	peer.exe = program_of(who.pid);
 	if (sg_conn_new(server->agent, sock, &peer, on_client_ended, client, &client->conn) != 0) {
 		free(client);
 	} else {

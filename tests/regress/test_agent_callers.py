@@ -1,14 +1,17 @@
 """Callers that go away or keep others waiting while a token waits for their PIN."""
 import contextlib
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 
 import pytest
 
 from agent_fixture import PIN, Agent, secret, wait_gone, wait_open
+from world import World
 
 # Writes its process id, and says the PIN that comes through a pipe beside it.
 PINENTRY = """#!{python}
@@ -151,3 +154,28 @@ def test_pins_that_never_come():
             for end in ends:
                 os.close(end)
         assert agent.worker()["restarts"] == 0
+
+
+def test_who_asks_is_named():
+    """Also a program that the agent may not look into, as the command line is."""
+    with World() as world:
+        env = dict(world.make_agent("juliet"), SIGNET_LOG="debug")
+        agent = world.start_agent("juliet", env)
+        world.signet(env, "token", "unlock", "juliet", "--pin-file", world.dir / "pin")
+        line = agent.wait_line("login 'pkcs11:")
+        assert ", signet, Unlock" in line or line.rstrip().endswith("/bin/signet, Unlock"), line
+
+
+def test_who_asks_by_a_name_that_is_no_text():
+    """A process may call itself anything, and be in a folder of any name."""
+    with Agent() as agent:
+        folder = os.fsencode(agent.dir) + b"/\xff\n"
+        os.mkdir(folder)
+        shutil.copy(sys.executable, folder + b"/program")
+        code = f"import sys; sys.path[:0] = {sys.path!r}\n" \
+               "from agent_fixture import Client, IDL, AgentError\n" \
+               f"try: Client({str(agent.sock)!r}).call('ShowKey', {{'key': 'x'}})\n" \
+               "except AgentError as error: print(error.name)\n"
+        out = subprocess.run([folder + b"/program", "-c", code], env=dict(os.environ, PYTHONHOME=sys.prefix),
+                             capture_output=True, text=True)
+        assert out.stdout == "KeyAbsent\n", out
