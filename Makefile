@@ -156,6 +156,8 @@ deps-lint:
 # ------------------------------------------------------------- what a person runs; each sets itself up
 SUBMAKE = $(MAKE) --no-print-directory
 JOBS   ?= $(shell nproc)
+# The command is the shell's: make must not expand the '$' in it.
+override RUN := $(value RUN)
 export BUILD RUN
 
 .PHONY: demo playground check idle

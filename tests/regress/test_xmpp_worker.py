@@ -226,7 +226,8 @@ def test_server_goes_away(pki, workers, room):
     server.stop()
     frame_id, kind, message = worker.receive()
     assert (frame_id, kind, message["code"]) == (0, f.OFFLINE, f.OFFLINE_ERROR)
-    assert message["condition"] == "system-shutdown", message
+    # A busy server may cut the connection before its last words are through.
+    assert message["condition"] in ("system-shutdown", None), message
     refused(worker.connect(account(server, pki), PASSWORD), f.NO_CONNECTION)
 
 
