@@ -121,7 +121,8 @@ static void fail_quietly(struct sg_call *call, const struct sg_msg_error *error)
 	if (call->oneway)
 		return;
 	snprintf(name, sizeof(name), API_PREFIX "%s", sg_err_name(code));
-	put_error(call, name, sg_json_error(error));
+	put_error(
+	    call, name, sg_json_error(error, code == call->advice_code ? call->advice : NULL));
 }
 
 void sg_call_reply(struct sg_call *call, json_t *parameters)
@@ -168,6 +169,12 @@ void sg_call_fail_with(struct sg_call *call, int code, const char *subject, cons
 	sg_msg_error_set(&error, code, subject, "%s", text);
 	sg_call_fail(call, &error);
 	sg_failure_clear(&error);
+}
+
+void sg_call_advise(struct sg_call *call, int code, const char *advice)
+{
+	call->advice_code = code;
+	call->advice = advice;
 }
 
 void sg_call_fail_varlink(

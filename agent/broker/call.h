@@ -51,7 +51,9 @@ struct sg_call {
 	const char *feature; /* of the server, that is being looked for */
 	void *state;
 	void (*state_free)(void *state);
-	sg_verb_fn *next; /* the step that follows what the call waits for */
+	int advice_code;    /* an error of this code ... */
+	const char *advice; /* ... gets this advice in place of the general one; or NULL */
+	sg_verb_fn *next;   /* the step that follows what the call waits for */
 	/* What to do before the call fails, or NULL. It may not finish the call. */
 	void (*undo)(struct sg_call *call, const struct sg_msg_error *error);
 };
@@ -76,6 +78,12 @@ void sg_call_reply(struct sg_call *call, json_t *parameters);
 void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error);
 void sg_call_fail_with(struct sg_call *call, int code, const char *subject, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/*
+ * From now on an error of this code gets this advice (static text), where the general one of the code
+ * would mislead; NULL: no longer.
+ */
+void sg_call_advise(struct sg_call *call, int code, const char *advice);
 
 /* An error of org.varlink.service, with its one field. */
 void sg_call_fail_varlink(

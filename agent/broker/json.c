@@ -12,6 +12,7 @@
 #include "failure.h"
 #include "keyinfo.h"
 #include "text.h"
+#include "tokens.h"
 #include "verdict.h"
 #include "worker.h"
 #include "x509.h"
@@ -67,11 +68,13 @@ static json_t *base64(const struct sg_blob *blob)
 	return text != NULL ? owned_text(text) : NULL;
 }
 
-json_t *sg_json_error(const struct sg_msg_error *error)
+json_t *sg_json_error(const struct sg_msg_error *error, const char *advice)
 {
 	int code = sg_failure_code(error);
-	const char *advice = sg_err_advice(code);
 	json_t *object = json_object();
+
+	if (advice == NULL)
+		advice = sg_err_advice(code);
 
 	json_object_set_new(object, "message",
 	    sg_json_text(error->message != NULL ? error->message : sg_err_text(code)));
@@ -125,6 +128,24 @@ json_t *sg_json_token(const struct sg_token_info *token, const char *module)
 	    sg_json_text_or_empty(token->model), "slot", sg_json_text_or_empty(token->slot),
 	    "module", module, "unlocked", unlocked, "pin", pin_state(token->flags), "read_only",
 	    (token->flags & SG_TOKEN_READ_ONLY) != 0);
+}
+
+json_t *sg_json_tokens(const struct sg_module_answer *answers, size_t count)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct sg_msg_tokens *tokens = &answers[i].u.tokens;
+
+		for (uint32_t k = 0; answers[i].error.code == 0 && k < tokens->token_count; k++) {
+			const struct sg_token_info *token = &tokens->tokens[k];
+
+			if ((token->flags & SG_TOKEN_INITIALIZED) != 0)
+				json_array_append_new(
+				    array, sg_json_token(token, answers[i].module->name));
+		}
+	}
+	return array;
 }
 
 static json_t *abilities(uint32_t flags)
@@ -296,13 +317,6 @@ json_t *sg_json_worker(const struct sg_worker *worker)
 
 static json_t *signatures(const struct sg_keyinfo *keyinfo, const struct sg_verdict *verdict)
 {
-	static const char *const verdicts[] = {
-		[SG_SIG_GOOD] = "good",
-		[SG_SIG_BAD] = "bad",
-		[SG_SIG_UNKNOWN_METHOD] = "unknown_method",
-		[SG_SIG_UNKNOWN_ISSUER] = "unknown_issuer",
-		[SG_SIG_SELF] = "self",
-	};
 	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < keyinfo->signature_count; i++) {
@@ -313,7 +327,7 @@ static json_t *signatures(const struct sg_keyinfo *keyinfo, const struct sg_verd
 			sg_json_text_or_empty(signature->issuer), "issuer_jid",
 			sg_json_text(signature->issuer_jid), "method",
 			sg_json_text(signature->method), "verdict",
-			verdicts[verdict->signatures[i]]));
+			sg_signature_verdict_name(verdict->signatures[i])));
 	}
 	return array;
 }
@@ -332,29 +346,21 @@ static json_t *keyinfo_text(const struct sg_keyinfo *keyinfo)
 	return text;
 }
 
-json_t *sg_json_public_key(
-    const struct sg_keyinfo *keyinfo, const struct sg_keyinfo *issuers, size_t issuer_count)
+json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, struct sg_verdict_index *issuers)
 {
-	static const char *const kinds[] = { "reference", "x509", "pgp" };
-	static const char *const grades[] = {
-		[SG_GRADE_NONE] = "none",
-		[SG_GRADE_SHA1] = "sha1",
-		[SG_GRADE_SHA256] = "sha256",
-		[SG_GRADE_BAD] = "bad",
-	};
+	const char *kind = sg_key_kind_name(keyinfo->kind);
 	struct sg_verdict verdict = { 0 };
 	X509 *cert = NULL;
 	json_t *object = NULL;
 
-	if (keyinfo->kind > SG_KEYINFO_PGP ||
-	    sg_verdict_judge(keyinfo, issuers, issuer_count, time(NULL), &verdict) != 0)
+	if (kind == NULL || sg_verdict_judge(keyinfo, issuers, time(NULL), &verdict) != 0)
 		return NULL;
 	if (keyinfo->kind == SG_KEYINFO_X509 && sg_x509_cert_parse(&keyinfo->data, &cert) != 0)
 		cert = NULL;
 	object = json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:o}", "name",
-	    sg_json_text_or_empty(keyinfo->name), "kind", kinds[keyinfo->kind], "jids",
+	    sg_json_text_or_empty(keyinfo->name), "kind", kind, "jids",
 	    cert != NULL ? cert_jids(cert) : json_array(), "keyinfo", keyinfo_text(keyinfo),
-	    "grade", grades[verdict.grade], "expired", verdict.expired, "signatures",
+	    "grade", sg_grade_name(verdict.grade), "expired", verdict.expired, "signatures",
 	    signatures(keyinfo, &verdict));
 	X509_free(cert);
 	sg_verdict_clear(&verdict);

@@ -10,13 +10,19 @@
 #include "msg.h"
 
 struct sg_account;
+struct sg_verdict_index;
 struct sg_worker;
 
 json_t *sg_json_text(const char *text);		 /* null for NULL */
 json_t *sg_json_text_or_empty(const char *text); /* "" for NULL */
 
-json_t *sg_json_error(const struct sg_msg_error *error);
+/* advice: in place of the general one of the error's code, or NULL. */
+json_t *sg_json_error(const struct sg_msg_error *error, const char *advice);
 json_t *sg_json_token(const struct sg_token_info *token, const char *module);
+
+/* All tokens of the modules that have answered, but for what is not initialised. */
+struct sg_module_answer;
+json_t *sg_json_tokens(const struct sg_module_answer *answers, size_t count);
 
 /* certs: the certificates among which its own are. */
 json_t *sg_json_key(const struct sg_key_info *key, const struct sg_msg_objects *certs);
@@ -27,9 +33,8 @@ json_t *sg_json_certificate(const struct sg_blob *der, const char *uri);
 json_t *sg_json_account(const struct sg_account *account);
 json_t *sg_json_issued(const struct sg_ccm2_cert *cert, int own);
 
-/* Judges the key with the issuers at hand (X.509 ones). */
-json_t *sg_json_public_key(
-    const struct sg_keyinfo *keyinfo, const struct sg_keyinfo *issuers, size_t issuer_count);
+/* Judges the key with the issuers at hand. */
+json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, struct sg_verdict_index *issuers);
 
 json_t *sg_json_worker(const struct sg_worker *worker);
 

@@ -12,6 +12,7 @@
 #include "keyset.h"
 #include "log.h"
 #include "text.h"
+#include "verdict.h"
 #include "x509.h"
 
 #define NAME_LEN	40 /* hex of a SHA-1 */
@@ -38,58 +39,65 @@ static struct sg_msg_keyinfos *keyset_new(struct sg_call *call)
 	return set;
 }
 
+static json_t *judge_each(
+    const struct sg_msg_keyinfos *set, struct sg_verdict_index *index)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < set->keyinfo_count; i++) {
+		json_t *key = sg_json_public_key(&set->keyinfos[i], index);
+
+		if (key == NULL) {
+			json_decref(array);
+			return NULL;
+		}
+		json_array_append_new(array, key);
+	}
+	return array;
+}
+
 /* The set, judged by its own keys and by those that the issuers of its signatures are known by. */
 static json_t *public_keys(const struct sg_call *call, const struct sg_msg_keyinfos *set)
 {
 	struct sg_msg_keyinfos known;
-	struct sg_keyinfo *issuers = NULL;
-	size_t count;
+	struct sg_verdict_index *index;
 	json_t *array = NULL;
 
 	if (sg_keyset_issuers(&known, call->account, set) != 0)
 		return NULL;
-	count = (size_t)set->keyinfo_count + known.keyinfo_count;
-	issuers = calloc(count + 1, sizeof(*issuers));
-	if (issuers == NULL)
-		goto out;
-	/* What the copies own stays with the two sets. */
-	for (size_t i = 0; i < count; i++)
-		issuers[i] = i < set->keyinfo_count ? set->keyinfos[i]
-						    : known.keyinfos[i - set->keyinfo_count];
-	array = json_array();
-
-	for (uint32_t i = 0; i < set->keyinfo_count; i++) {
-		json_t *key = sg_json_public_key(&set->keyinfos[i], issuers, count);
-
-		if (key == NULL) {
-			json_decref(array);
-			array = NULL;
-			break;
-		}
-		json_array_append_new(array, key);
-	}
-out:
-	free(issuers);
+	if (sg_verdict_index_new(&index, SG_VERDICT_CHECKS_MAX) == 0 &&
+	    sg_verdict_index_add(index, set->keyinfos, set->keyinfo_count) == 0 &&
+	    sg_verdict_index_add(index, known.keyinfos, known.keyinfo_count) == 0)
+		array = judge_each(set, index);
+	sg_verdict_index_free(index);
 	sg_msg_clear(SG_MSG_KEYINFOS, &known);
 	return array;
 }
+
+static const char advice_user_key[] =
+    "Make one with `signet key new --user --account JID --token TOKEN --label LABEL`.";
+static const char advice_enrol[] = "Get one with `signet enrol JID --key KEY`.";
 
 /* ---- Sign: the set is the subject and then the account's user certificate ---- */
 
 static void sign_kept(struct sg_call *call, const char *subject, const char *sha256_of_user)
 {
 	struct sg_msg_keyinfos fresh = { 0 };
+	struct sg_verdict_index *index = NULL;
 	int err = sg_keyset_add(&fresh, call->account, subject);
 
 	if (err == 0)
 		err = sg_keyset_add(&fresh, call->account, sha256_of_user);
+	if (err == 0)
+		err = sg_verdict_index_new(&index, SG_VERDICT_CHECKS_MAX);
+	if (err == 0)
+		err = sg_verdict_index_add(index, fresh.keyinfos, fresh.keyinfo_count);
 	if (err != 0)
 		sg_call_fail_with(call, err, subject, "%s", sg_err_text(err));
 	else
 		sg_call_reply(call,
-		    json_pack("{s:o}", "key",
-			sg_json_public_key(
-			    &fresh.keyinfos[0], fresh.keyinfos, fresh.keyinfo_count)));
+		    json_pack("{s:o}", "key", sg_json_public_key(&fresh.keyinfos[0], index)));
+	sg_verdict_index_free(index);
 	sg_msg_clear(SG_MSG_KEYINFOS, &fresh);
 }
 
@@ -166,13 +174,15 @@ static char *sign_subject(struct sg_call *call)
 	struct sg_blob bytes = { NULL, 0 };
 	char *hex = NULL;
 
-	if (row->user_key == NULL || row->user_certificate == NULL)
+	if (row->user_key == NULL || row->user_certificate == NULL) {
+		sg_call_advise(call, SG_ERR_KEY_ABSENT, advice_user_key);
 		sg_call_fail_with(
 		    call, SG_ERR_KEY_ABSENT, row->jid, "%s has no user key to sign with", row->jid);
-	else if (subject == NULL && row->certificate == NULL)
+	} else if (subject == NULL && row->certificate == NULL) {
+		sg_call_advise(call, SG_ERR_KEY_ABSENT, advice_enrol);
 		sg_call_fail_with(
 		    call, SG_ERR_KEY_ABSENT, row->jid, "%s has no certificate to sign", row->jid);
-	else if (subject != NULL && sg_hex_decode(subject, FINGERPRINT_MAX, &bytes) != 0)
+	} else if (subject != NULL && sg_hex_decode(subject, FINGERPRINT_MAX, &bytes) != 0)
 		sg_call_fail_with(call, SG_ERR_ARG, "subject",
 		    "a subject is the name (SHA-1) or SHA-256 of a certificate, in hex");
 	else if ((hex = subject != NULL ? sg_hex_encode(bytes.data, bytes.len)
@@ -195,6 +205,10 @@ void sg_verb_sign(struct sg_call *call)
 		goto out;
 	err = sg_keyset_add(set, call->account, subject);
 	if (err == SG_ERR_KEY_ABSENT) {
+		sg_call_advise(call, err,
+		    "Name one that this agent holds, or leave the subject out to sign the "
+		    "account's "
+		    "own.");
 		sg_call_fail_with(call, err, subject, "%s holds no certificate %s",
 		    call->account->row.jid, subject);
 		goto out;
@@ -294,6 +308,11 @@ void sg_verb_publish(struct sg_call *call)
 	err = publish_add(call, set, row->user_certificate, &revoked);
 	if (err == 0)
 		err = publish_add(call, set, row->certificate, &revoked);
+	if (err == 0 && set->keyinfo_count == 0)
+		sg_call_advise(call, SG_ERR_KEY_ABSENT,
+		    "Get a certificate with `signet enrol`, or make a user key with `signet key "
+		    "new "
+		    "--user`.");
 	if (err == 0 && set->keyinfo_count == 0 && revoked != NULL)
 		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, revoked,
 		    "%s has no key to publish: its certificate %s is revoked", row->jid, revoked);

@@ -8,6 +8,8 @@
 #include "log.h"
 #include "uri.h"
 
+#define TOKEN_WINDOW 4 /* as many as signet-token has threads for */
+
 struct sg_tokens {
 	struct sg_agent *agent;
 	struct sg_module *modules;
@@ -65,6 +67,7 @@ int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens)
 			.kind = "token",
 			.subject = config->modules[i].name,
 			.argv = made->argvs[i],
+			.window = TOKEN_WINDOW,
 		};
 
 		module_argv(made->argvs[i], config, &config->modules[i]);

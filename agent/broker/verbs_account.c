@@ -165,18 +165,11 @@ static json_t *all_workers(const struct sg_call *call)
 static void on_status_tokens(void *arg, struct sg_module_answer *answers, size_t count)
 {
 	struct sg_call *call = arg;
-	json_t *array = json_array();
 
-	for (size_t i = 0; i < count; i++) {
-		const struct sg_msg_tokens *tokens = &answers[i].u.tokens;
-
-		for (uint32_t k = 0; answers[i].error.code == 0 && k < tokens->token_count; k++)
-			json_array_append_new(
-			    array, sg_json_token(&tokens->tokens[k], answers[i].module->name));
-	}
 	sg_call_reply(call,
 	    json_pack("{s:s, s:i, s:o, s:o, s:o}", "version", SG_VERSION, "pid", (int)getpid(),
-		"tokens", array, "accounts", all_accounts(call), "workers", all_workers(call)));
+		"tokens", sg_json_tokens(answers, count), "accounts", all_accounts(call), "workers",
+		all_workers(call)));
 }
 
 void sg_verb_status(struct sg_call *call)

@@ -17,6 +17,8 @@
 #define SHA256_HEX_LEN 64
 
 static const struct sg_msg_empty nothing = { 0 };
+static const char advice_list[] = "`signet cert list` shows the certificates that the server has "
+				  "issued; `signet enrol` gets one.";
 
 /* ---- ListCertificates ---- */
 
@@ -128,6 +130,7 @@ static void named_cert_listed(struct sg_call *call, void *answer)
 			}
 		}
 	}
+	sg_call_advise(call, SG_ERR_KEY_ABSENT, advice_list);
 	sg_call_fail_with(call, SG_ERR_KEY_ABSENT, call->state, "%s has no certificate %s",
 	    call->account->row.jid, (const char *)call->state);
 }
@@ -190,10 +193,11 @@ void sg_verb_revoke_certificate(struct sg_call *call)
 	call->state_free = free;
 	if (call->state != NULL)
 		sg_call_go_online(call, revoke_online);
-	else if (strcmp(sg_call_string(call, "fingerprint"), "current") == 0)
+	else if (strcmp(sg_call_string(call, "fingerprint"), "current") == 0) {
+		sg_call_advise(call, SG_ERR_KEY_ABSENT, advice_list);
 		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, call->account->row.jid,
-		    "%s has no certificate", call->account->row.jid);
-	else
+		    "%s has no certificate that it logs in with here", call->account->row.jid);
+	} else
 		sg_call_fail_with(call, SG_ERR_ARG, "fingerprint",
 		    "a fingerprint is a SHA-256 or SHA-1 in hex, or the word current");
 }

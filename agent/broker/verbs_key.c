@@ -97,6 +97,7 @@ static void new_key_made(struct sg_call *call, void *answer)
 		    call, SG_ERR_INTERNAL, NULL, "the token did not say what it made");
 		return;
 	}
+	sg_call_advise(call, SG_ERR_ARG, NULL);
 	call->key.module = call->token.module;
 	call->key.objects = *made;
 	memset(made, 0, sizeof(*made));
@@ -127,6 +128,9 @@ static void new_key_unlocked(struct sg_call *call)
 		.algorithm = algorithm != NULL ? algorithm : rsa2048,
 	};
 
+	/* The arguments have been judged: what is left is a label that is taken. */
+	sg_call_advise(call, SG_ERR_ARG,
+	    "Choose another label; `signet key list` shows those that are taken.");
 	sg_call_ask(call, call->token.module->worker, SG_MSG_KEY_GENERATE, &msg,
 	    SG_GENERATE_SECONDS, new_key_made);
 }

@@ -15,21 +15,11 @@ static void on_tokens(void *arg, struct sg_module_answer *answers, size_t count)
 {
 	struct sg_call *call = arg;
 	const struct sg_msg_error *failed = sg_tokens_all_failed(answers, count);
-	json_t *array;
 
-	if (failed != NULL) {
+	if (failed != NULL)
 		sg_call_fail(call, failed);
-		return;
-	}
-	array = json_array();
-	for (size_t i = 0; i < count; i++) {
-		const struct sg_msg_tokens *tokens = &answers[i].u.tokens;
-
-		for (uint32_t k = 0; answers[i].error.code == 0 && k < tokens->token_count; k++)
-			json_array_append_new(
-			    array, sg_json_token(&tokens->tokens[k], answers[i].module->name));
-	}
-	sg_call_reply(call, json_pack("{s:o}", "tokens", array));
+	else
+		sg_call_reply(call, json_pack("{s:o}", "tokens", sg_json_tokens(answers, count)));
 }
 
 void sg_verb_list_tokens(struct sg_call *call)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,9 +45,13 @@ struct request {
 	TAILQ_ENTRY(request) entry;
 	struct sg_worker *worker;
 	uint32_t id;
-	uint16_t answer_type;
+	uint16_t type;
+	int seconds;
+	uint32_t whose;	       /* the process it is made for; 0: anybody's */
+	uint64_t turn;	       /* its place in the queue */
+	struct sg_buf waiting; /* while it waits there: the encoded message */
 	struct event *timer; /* the deadline; or, for a request that failed at once, its answer */
-	int64_t due_ms;	     /* when the deadline is, by the monotonic clock */
+	int64_t sent_ms;     /* when it was handed over, by the monotonic clock; 0: not yet */
 	int code;	     /* of a request that failed at once */
 	sg_answer_fn *fn;
 	void *arg;
@@ -62,7 +67,10 @@ struct sg_worker {
 	struct sg_channel *channel;
 	struct event *read_event;
 	struct event *write_event;
-	struct request_list requests;
+	struct request_list requests; /* handed over, and failed at once */
+	struct request_list queue;    /* for when the worker has answered some; by their turns */
+	unsigned queued;
+	uint64_t turn; /* of the request that left the queue last */
 	uint32_t next_id;
 	unsigned starts;
 	unsigned deaths;
@@ -72,6 +80,7 @@ struct sg_worker {
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
+static void queue_serve(struct sg_worker *worker);
 
 /* ---- callbacks that may free the worker ---- */
 
@@ -101,6 +110,7 @@ static void request_free(struct request *request)
 {
 	if (request->timer != NULL)
 		event_free(request->timer);
+	sg_buf_clear(&request->waiting);
 	free(request);
 }
 
@@ -142,11 +152,19 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Whether a request was handed over so long ago that it is over time by then. */
+static int is_overdue(const struct request *request, int64_t by_ms)
+{
+	return request->sent_ms != 0 && request->sent_ms + (int64_t)request->seconds * 1000 <= by_ms;
+}
+
 /*
- * Lets the process go and answers what runs: what was due by then (0: nothing) with SG_ERR_TIMEOUT, the
- * others with code. A grace of 0 kills at once.
+ * Lets the process go and answers what runs: what is over time by then (0: nothing) with SG_ERR_TIMEOUT,
+ * the others with code, and what is queued too unless it is kept for the next process. A grace of 0
+ * kills at once.
  */
-static void worker_end(struct sg_worker *worker, int code, int64_t due_ms, int grace_ms)
+static void worker_end(
+    struct sg_worker *worker, int code, int64_t by_ms, int grace_ms, int keep_queue)
 {
 	struct request_list running = TAILQ_HEAD_INITIALIZER(running);
 	struct request *request;
@@ -161,6 +179,10 @@ static void worker_end(struct sg_worker *worker, int code, int64_t due_ms, int g
 	sg_reaper_add(worker->agent->reaper, worker->pid, grace_ms);
 	worker->pid = 0;
 	TAILQ_CONCAT(&running, &worker->requests, entry);
+	if (!keep_queue) {
+		TAILQ_CONCAT(&running, &worker->queue, entry);
+		worker->queued = 0;
+	}
 	callback_enter(worker);
 	/* A callback may ask anew, which starts the next process: what follows is of the old one. */
 	while ((request = TAILQ_FIRST(&running)) != NULL) {
@@ -168,23 +190,24 @@ static void worker_end(struct sg_worker *worker, int code, int64_t due_ms, int g
 		if (worker->freed)
 			request_free(request);
 		else
-			request_fail(request,
-			    request->due_ms != 0 && request->due_ms <= due_ms ? SG_ERR_TIMEOUT
-									      : code);
+			request_fail(request, is_overdue(request, by_ms) ? SG_ERR_TIMEOUT : code);
 	}
 	if (worker->spec.ended != NULL && !worker->freed)
 		worker->spec.ended(worker->spec.arg);
-	(void)callback_leave(worker);
+	if (callback_leave(worker))
+		queue_serve(worker);
 }
 
+/* It died by itself: what it was not given yet goes to the next one. */
 static void worker_died(struct sg_worker *worker, const char *why)
 {
 	sg_log(SG_LOG_WARN, "%s for %s (process %d) %s", worker->spec.program, worker->subject,
 	    (int)worker->pid, why);
 	worker->deaths++;
-	worker_end(worker, SG_ERR_WORKER, 0, 0);
+	worker_end(worker, SG_ERR_WORKER, 0, 0, 1);
 }
 
+/* It hangs: the next one may too, so nothing is kept waiting for that. */
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	const struct request *request = arg;
@@ -193,7 +216,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	sg_log(SG_LOG_WARN, "%s for %s (process %d) gave no answer in time: killed",
 	    worker->spec.program, worker->subject, (int)worker->pid);
 	worker->deaths++;
-	worker_end(worker, SG_ERR_WORKER, request->due_ms + DUE_SLACK_MS, 0);
+	worker_end(worker, SG_ERR_WORKER, now_ms() + DUE_SLACK_MS, 0, 0);
 }
 
 /* ---- its start ---- */
@@ -270,7 +293,7 @@ static int take_answer(struct sg_worker *worker, struct sg_frame *frame)
 	struct request *request = request_find(worker, frame->id);
 
 	if (request == NULL || request->code != 0 ||
-	    (frame->type != SG_MSG_ERROR && frame->type != request->answer_type))
+	    (frame->type != SG_MSG_ERROR && frame->type != answer_types[request->type]))
 		return 0;
 	TAILQ_REMOVE(&worker->requests, request, entry);
 	if (frame->type == SG_MSG_ERROR)
@@ -317,6 +340,7 @@ static void take_frames(struct sg_worker *worker)
 			worker_died(worker, "sent a frame out of turn: killed");
 			return;
 		}
+		queue_serve(worker);
 	}
 }
 
@@ -375,45 +399,180 @@ static void fail_at_once(struct request *request, int code)
 	}
 }
 
-static int request_send(struct sg_worker *worker, struct request *request, uint16_t type,
-    const void *msg, int fd, int seconds)
+/* Whether it is one of those of which the worker has only so many at a time: all but logins, which may
+ * wait for a person and have threads of their own there. */
+static int is_bounded(const struct sg_worker *worker, uint16_t type)
 {
-	struct timeval deadline = { seconds, 0 };
+	return worker->spec.window > 0 && type != SG_MSG_TOKEN_LOGIN;
+}
+
+/* How many bounded requests the worker has; and the time that they may take one after the other. */
+static unsigned outstanding(const struct sg_worker *worker, int *seconds)
+{
+	const struct request *request;
+	unsigned count = 0;
+
+	*seconds = 0;
+	TAILQ_FOREACH(request, &worker->requests, entry)
+	{
+		if (request->sent_ms == 0 || request->code != 0 ||
+		    !is_bounded(worker, request->type))
+			continue;
+		*seconds += request->seconds;
+		count++;
+	}
+	return count;
+}
+
+/* A token does one thing after the other: the deadline allows for what it was given before. */
+static int request_send(
+    struct sg_worker *worker, struct request *request, const void *msg, int fd)
+{
+	struct timeval deadline = { request->seconds, 0 };
+	int before;
 	int err;
 
 	if (worker->agent->stopping)
 		return SG_ERR_WORKER;
 	if (worker->channel == NULL && (err = worker_start(worker)) != 0)
 		return err;
-	request->due_ms = now_ms() + (int64_t)seconds * 1000;
+	(void)outstanding(worker, &before);
+	if (is_bounded(worker, request->type))
+		deadline.tv_sec += before;
 	request->timer = evtimer_new(worker->agent->base, on_deadline, request);
 	if (request->timer == NULL || evtimer_add(request->timer, &deadline) != 0)
 		return SG_ERR_NOMEM;
-	err = sg_channel_put(worker->channel, request->id, type, msg, fd);
-	if (err == 0)
-		worker_flush(worker);
-	return err;
+	err = sg_channel_put(worker->channel, request->id, request->type, msg, fd);
+	if (err != 0)
+		return err;
+	request->sent_ms = now_ms();
+	worker_flush(worker);
+	return 0;
+}
+
+static void request_start(
+    struct sg_worker *worker, struct request *request, const void *msg, int fd)
+{
+	int err;
+
+	worker->next_id = worker->next_id % (WORKER_FIRST_EVENT_ID - 1) + 1;
+	request->id = worker->next_id;
+	TAILQ_INSERT_TAIL(&worker->requests, request, entry);
+	err = request_send(worker, request, msg, fd);
+	if (err != 0)
+		fail_at_once(request, err);
+}
+
+/* ---- requests that wait in the broker ---- */
+
+/* For which process a request is made. All bounded ones but the list of tokens begin with their caller. */
+static uint32_t whose(uint16_t type, const void *msg)
+{
+	_Static_assert(offsetof(struct sg_msg_token_ref, caller) == 0 &&
+		offsetof(struct sg_msg_key_generate, caller) == 0 &&
+		offsetof(struct sg_msg_object_list, caller) == 0 &&
+		offsetof(struct sg_msg_cert_store, caller) == 0 &&
+		offsetof(struct sg_msg_csr_make, caller) == 0 &&
+		offsetof(struct sg_msg_self_cert_make, caller) == 0 &&
+		offsetof(struct sg_msg_cross_sign, caller) == 0 &&
+		offsetof(struct sg_msg_tls_sign, caller) == 0,
+	    "the caller comes first");
+	const struct sg_caller *caller = msg;
+
+	return type >= SG_MSG_TOKEN_LOGOUT && type <= SG_MSG_TLS_SIGN ? caller->pid : 0;
+}
+
+/*
+ * Puts it after all that have its turn or an earlier one. A process's requests get turns one after the
+ * other, from that which is being served now, so each process is served once in a turn.
+ */
+static int queue_put(struct sg_worker *worker, struct request *request, const void *msg)
+{
+	struct request *other;
+	int err;
+
+	if (worker->queued >= SG_WORKER_QUEUED_MAX)
+		return SG_ERR_LIMIT;
+	err = sg_layout_encode(sg_msg_layout(request->type), msg, &request->waiting);
+	if (err != 0)
+		return err;
+	request->turn = worker->turn;
+	TAILQ_FOREACH(other, &worker->queue, entry)
+	{
+		if (other->whose == request->whose && other->turn >= request->turn)
+			request->turn = other->turn + 1;
+	}
+	TAILQ_FOREACH(other, &worker->queue, entry)
+	{
+		if (other->turn > request->turn)
+			break;
+	}
+	if (other != NULL)
+		TAILQ_INSERT_BEFORE(other, request, entry);
+	else
+		TAILQ_INSERT_TAIL(&worker->queue, request, entry);
+	worker->queued++;
+	return 0;
+}
+
+/* Hands over the request whose turn it is, out of its encoded message. */
+static void queue_take(struct sg_worker *worker, struct request *request)
+{
+	const struct sg_layout *layout = sg_msg_layout(request->type);
+	struct sg_cursor cursor;
+	void *msg = calloc(1, layout->size);
+
+	TAILQ_REMOVE(&worker->queue, request, entry);
+	worker->queued--;
+	worker->turn = request->turn;
+	sg_cursor_init(&cursor, request->waiting.data, request->waiting.len);
+	if (msg == NULL || sg_layout_decode(layout, &cursor, msg) != 0) {
+		TAILQ_INSERT_TAIL(&worker->requests, request, entry);
+		fail_at_once(request, SG_ERR_NOMEM);
+	} else {
+		request_start(worker, request, msg, -1);
+	}
+	if (msg != NULL)
+		sg_msg_clear(request->type, msg);
+	free(msg);
+	sg_buf_clear(&request->waiting);
+}
+
+static void queue_serve(struct sg_worker *worker)
+{
+	int seconds;
+
+	while (!TAILQ_EMPTY(&worker->queue) &&
+	    outstanding(worker, &seconds) < worker->spec.window)
+		queue_take(worker, TAILQ_FIRST(&worker->queue));
 }
 
 void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg, int fd,
     int seconds, sg_answer_fn *fn, void *arg)
 {
 	struct request *request = calloc(1, sizeof(*request));
+	int running;
 	int err;
 
 	if (request == NULL)
 		abort(); /* see fail_at_once() */
 	sg_worker_look(worker);
-	worker->next_id = worker->next_id % (WORKER_FIRST_EVENT_ID - 1) + 1;
 	*request = (struct request){ .worker = worker,
-		.id = worker->next_id,
-		.answer_type = answer_types[type],
+		.type = type,
+		.seconds = seconds,
+		.whose = whose(type, msg),
 		.fn = fn,
 		.arg = arg };
-	TAILQ_INSERT_TAIL(&worker->requests, request, entry);
-	err = request_send(worker, request, type, msg, fd, seconds);
-	if (err != 0)
+	if (!is_bounded(worker, type) ||
+	    (worker->queued == 0 && outstanding(worker, &running) < worker->spec.window)) {
+		request_start(worker, request, msg, fd);
+		return;
+	}
+	err = queue_put(worker, request, msg);
+	if (err != 0) {
+		TAILQ_INSERT_TAIL(&worker->requests, request, entry);
 		fail_at_once(request, err);
+	}
 }
 
 void sg_worker_answer(struct sg_worker *worker, uint32_t id, uint16_t type, const void *msg)
@@ -442,6 +601,7 @@ int sg_worker_new(
 	made->subject = strdup(spec->subject);
 	made->spec.subject = made->subject;
 	TAILQ_INIT(&made->requests);
+	TAILQ_INIT(&made->queue);
 	if (made->subject == NULL) {
 		free(made);
 		return SG_ERR_NOMEM;
@@ -458,7 +618,8 @@ void sg_worker_free(struct sg_worker *worker)
 		return;
 	worker->freed = 1;
 	callback_enter(worker);
-	worker_end(worker, SG_ERR_WORKER, 0, WORKER_GRACE_MS);
+	worker_end(worker, SG_ERR_WORKER, 0, WORKER_GRACE_MS, 0);
+	TAILQ_CONCAT(&worker->requests, &worker->queue, entry);
 	while ((request = TAILQ_FIRST(&worker->requests)) != NULL) {
 		TAILQ_REMOVE(&worker->requests, request, entry);
 		request_free(request);
@@ -468,7 +629,7 @@ void sg_worker_free(struct sg_worker *worker)
 
 void sg_worker_stop(struct sg_worker *worker, int code)
 {
-	worker_end(worker, code, 0, WORKER_GRACE_MS);
+	worker_end(worker, code, 0, WORKER_GRACE_MS, 0);
 }
 
 pid_t sg_worker_pid(const struct sg_worker *worker)

@@ -11,6 +11,8 @@
 #include "channel.h"
 #include "failure.h"
 
+#define SG_WORKER_QUEUED_MAX 1024
+
 struct sg_worker;
 
 struct sg_worker_spec {
@@ -18,6 +20,7 @@ struct sg_worker_spec {
 	const char *kind;    /* "token", "xmpp" */
 	const char *subject; /* the module's name, the account; copied */
 	char *const *argv;   /* with its NULL; valid as long as the worker */
+	unsigned window;     /* requests that it is given at a time, beside logins; 0: all */
 	/* A frame that no request of ours asked for; valid during the call. May be NULL. */
 	void (*event)(void *arg, const struct sg_frame *frame);
 	/* The process is gone; running requests have been answered. May come from
@@ -41,8 +44,11 @@ void sg_worker_free(struct sg_worker *worker);
 
 /*
  * Asks, and starts the process if it does not run. fd is -1 or a descriptor that is duplicated.
- * When the answer is not there after so many seconds the process is killed: this request fails with
- * SG_ERR_TIMEOUT, all others that run with SG_ERR_WORKER.
+ * What goes beyond the worker's window waits here, and the processes that ask are served in turn;
+ * SG_ERR_LIMIT when SG_WORKER_QUEUED_MAX wait. The seconds count from when the worker is given the
+ * request, with those of the requests within the window that it has to answer before. When the answer
+ * is not there then, the process is killed: what has had its seconds fails with SG_ERR_TIMEOUT, all
+ * else with SG_ERR_WORKER. When the process ends by itself, what waits goes to the next one.
  */
 void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg, int fd,
     int seconds, sg_answer_fn *fn, void *arg);

@@ -23,8 +23,7 @@ def agent():
 
 
 def tokens_of(agent):
-    """The tokens without SoftHSM's empty slot."""
-    return [t for t in agent.call("ListTokens")["tokens"] if t["label"]]
+    return agent.call("ListTokens")["tokens"]
 
 
 def uri(agent, label="one"):
@@ -44,9 +43,11 @@ def test_list_and_show(agent):
         shown = agent.call("ShowToken", {"token": name})
         assert shown["token"] == tokens[0]
         assert "CKM_RSA_PKCS" in shown["mechanisms"]
-    empty = next(t for t in agent.call("ListTokens")["tokens"] if not t["label"])
-    assert empty["pin"] == "unset"
-    assert agent.call("ShowToken", {"token": empty["uri"]})["token"] == empty
+    assert agent.call("Status")["tokens"] == tokens
+    # SoftHSM's slot for the next token, which is in no list
+    exact = "pkcs11:model=SoftHSM%20v2;manufacturer=SoftHSM%20project;serial=;token="
+    empty = agent.call("ShowToken", {"token": exact})["token"]
+    assert (empty["label"], empty["pin"]) == ("", "unset")
     assert agent.call("ShowToken", {"token": "pkcs11:manufacturer=SoftHSM%20project"})["token"] == tokens[0]
     for name in ("two", "pkcs11:token=two", "pkcs11:token=one;serial=0", "pkcs11:surprise=1", "pkcs11:token", "ONE"):
         error = agent.error("ShowToken", {"token": name})
@@ -84,6 +85,9 @@ def test_keys(agent):
     assert agent.call("ShowKey", {"key": "client"})["key"] == key
     assert agent.call("ShowKey", {"key": key["uri"]})["certificates"] == []
     new_key(agent, "other", algorithm="p384")
+    taken = agent.error("NewKey", {"token": "one", "label": "client"})
+    assert taken.name == "ArgumentWrong" and "label" in taken.parameters["message"]
+    assert "another label" in taken.parameters["advice"]
     assert sorted(k["label"] for k in agent.call("ListKeys")["keys"]) == ["client", "other"]
     assert [k["label"] for k in agent.call("ListKeys", {"selector": "client"})["keys"]] == ["client"]
     assert agent.call("ListKeys", {"selector": "nothing"})["keys"] == []
@@ -97,6 +101,14 @@ def test_keys(agent):
 def test_user_keys(agent, algorithm):
     agent.unlock("one")
     agent.call("AddAccount", {"jid": "juliet@example.test"})
+    error = agent.error("Sign", {"account": "juliet@example.test"})
+    assert error.name == "KeyAbsent" and "no user key" in error.parameters["message"]
+    assert "signet key new --user" in error.parameters["advice"]
+    error = agent.error("RevokeCertificate", {"jid": "juliet@example.test", "fingerprint": "current"})
+    assert error.name == "KeyAbsent" and "no certificate" in error.parameters["message"]
+    assert "signet cert list" in error.parameters["advice"] and "signet enrol" in error.parameters["advice"]
+    error = agent.error("Publish", {"jid": "juliet@example.test"})
+    assert error.name == "KeyAbsent" and "signet enrol" in error.parameters["advice"]
     made = new_key(agent, "user", algorithm=algorithm, account="juliet@example.test", user=True)
     assert made["key"]["algorithm"] == algorithm
     assert made["key"]["certificates"] == [made["certificate"]["uri"]]
@@ -104,7 +116,9 @@ def test_user_keys(agent, algorithm):
     assert agent.call("ShowAccount", {"jid": "juliet@example.test"})["account"]["user_key"] == made["key"]["uri"]
     shown = agent.call("ShowKey", {"key": "user"})
     assert [c["name"] for c in shown["certificates"]] == [made["certificate"]["name"]]
-    assert agent.error("Sign", {"account": "juliet@example.test"}).name == "KeyAbsent"  # no certificate to sign
+    error = agent.error("Sign", {"account": "juliet@example.test"})
+    assert error.name == "KeyAbsent" and "no certificate to sign" in error.parameters["message"]
+    assert "signet enrol" in error.parameters["advice"]
     own = made["certificate"]["name"]
     assert agent.error("Sign", {"account": "juliet@example.test", "subject": own}).name == "ArgumentWrong"
     assert agent.error("Sign", {"account": "juliet@example.test", "subject": "ab" * 20}).name == "KeyAbsent"
