@@ -120,7 +120,15 @@ $(PROGRAMS):
 	$(say) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/obj/%.o: %.c
+# Objects are made anew when the flags change, PREFIX among them.
+FLAGS = $(subst ',,$(subst ",,$(CC) $(CPPFLAGS) $(CFLAGS)))
+.PHONY: flags
+flags:
+$(BUILD)/gen/flags: flags
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/gen/flags
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(CPPFLAGS) $(call pkg,--cflags $(PKG_ALL)) $(CFLAGS) -MMD -MP -c -o $@ $<
@@ -185,7 +193,8 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_remotekey test_secret test_spawn test_text test_token_digest test_token_tls \
     test_token_uri test_verdict test_x509 test_xml)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
-    test_token_faults test_token_sign test_token_worker test_xmpp_pins)
+    test_token_faults test_token_keys test_token_login test_token_sign \
+    test_token_worker test_xmpp_pins)
 part_of = $(foreach p,$(PARTS),$(if $(filter test_$(p)_%,$(notdir $(1))),$(BUILD)/lib/$(p).a))
 
 .SECONDEXPANSION:
@@ -201,7 +210,7 @@ unit: $(UNIT_TESTS)
 	@NO_SKIPS=$(if $(SANITIZE),,1) sh tests/cmocka.sh $^
 regress: all $(REGRESS_TESTS)
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)
-	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/regress
+	@PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider tests/regress
 
 FUZZERS := $(addprefix $(BUILD)/fuzz/, \
     fuzz_base64 fuzz_ccm2 fuzz_frame fuzz_hex fuzz_keyinfo fuzz_x509 fuzz_xml)

@@ -10,7 +10,7 @@ done
 
 if [ "$(id -u)" = 0 ]; then
 	as_root=
-elif command -v sudo >/dev/null; then
+elif command -v sudo >/dev/null && sudo true; then
 	as_root=sudo
 else
 	echo "make deps: neither root nor sudo; have somebody run this, then call make again:" >&2

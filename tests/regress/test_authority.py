@@ -471,7 +471,7 @@ def test_control_characters_do_not_reach_the_log_raw(place, client):
 def children(place):
     """The pids of the authority's workers."""
     found = []
-    for pid, _ in running():
+    for pid, _, _ in running():
         try:
             with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
                 if int(stat.read().rpartition(")")[2].split()[1]) == place.authority.popen.pid:

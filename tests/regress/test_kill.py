@@ -27,20 +27,14 @@ def job():
 
 def pid_of(job, program):
     """The process of juliet's agent that runs the program."""
-    for pid, _ in running():
+    for pid, parent, _ in running():
         try:
             if os.readlink(f"/proc/{pid}/exe") == f"{job.world.dir}/bin/{program}" and \
-                    parent(pid) == job.world.agents["juliet"].popen.pid:
+                    parent == job.world.agents["juliet"].popen.pid:
                 return pid
         except OSError:
             continue
     raise AssertionError(f"no {program} runs")
-
-
-def parent(pid):
-    """The parent of a process."""
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-        return int(stat.read().rpartition(")")[2].split()[1])
 
 
 def call_and_kill(job, program, *args):

@@ -19,7 +19,7 @@ def play(command):
 def left(folder):
     """Processes whose program lies in the folder."""
     found = []
-    for pid, _ in running():
+    for pid, _, _ in running():
         try:
             if os.readlink(f"/proc/{pid}/exe").startswith(folder):
                 found.append(pid)

@@ -29,7 +29,7 @@ class Watch(threading.Thread):
             with self.round:
                 self.rounds += 1
                 self.round.notify_all()
-            for pid, _ in running():
+            for pid, _, _ in running():
                 try:
                     self.look(pid)
                 except (OSError, ValueError):
@@ -106,7 +106,7 @@ def watched():
 
 def pids(world, name):
     """The processes of that program in this world."""
-    for pid, _ in running():
+    for pid, _, _ in running():
         try:
             if os.readlink(f"/proc/{pid}/exe") == f"{world.dir}/bin/{name}":
                 yield pid

@@ -6,7 +6,7 @@ import sys
 import time
 
 from mainjob import STEPS, MainJob
-from world import TOP, Failed, World, WorldError, say
+from world import TOP, Failed, World, WorldError, interruptible, say
 
 
 def prepare(job):
@@ -29,42 +29,56 @@ def keep(job, folder):
     for path in job.out.iterdir():
         shutil.copyfile(path, folder / path.name)
     source = job.world.dir / "agent-juliet/token"
+    if not source.exists():
+        return
     shutil.copytree(source / "tokens", folder / "tokens")
     text = (source / "softhsm2.conf").read_text()
     (folder / "softhsm2.conf").write_text(text.replace(str(source), str(folder)))
 
 
+def show(job):
+    """All steps; gives how many passed."""
+    for number, step in enumerate(STEPS, 1):
+        try:
+            if step.__name__ == "fetch":
+                job.start_romeo()
+            print(f"demo: {number} {step.__name__}: {step(job)}", flush=True)
+        except (AssertionError, Failed, LookupError, ValueError) as why:
+            print(f"demo: {number} {step.__name__}: FAILED: {why}", flush=True)
+            return number - 1
+    return len(STEPS)
+
+
+def run(folder):
+    """The world, the steps, and what is kept of them; gives how many passed."""
+    with World(alone=True) as world:
+        job = MainJob(world)
+        prepare(job)
+        try:
+            return show(job)
+        finally:
+            for process in world.agents.values():
+                process.stop()
+            keep(job, folder)
+
+
 def main():
+    interruptible()
     folder = TOP / "build/demo"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     started = time.monotonic()
-    passed = failed = 0
+    passed = 0
     try:
-        with World() as world:
-            job = MainJob(world)
-            prepare(job)
-            for number, step in enumerate(STEPS, 1):
-                if step.__name__ == "fetch":
-                    job.start_romeo()
-                try:
-                    print(f"demo: {number} {step.__name__}: {step(job)}", flush=True)
-                    passed += 1
-                except (AssertionError, Failed, KeyError) as why:
-                    print(f"demo: {number} {step.__name__}: FAILED: {why}", flush=True)
-                    failed += 1
-                    break
-            for process in world.agents.values():
-                process.stop()
-            keep(job, folder)
-    except WorldError as why:
+        passed = run(folder)
+    except KeyboardInterrupt:
+        say("demo: interrupted")
+    except (WorldError, Failed, OSError) as why:
         say(f"demo: {why}")
-        failed += 1
-    failed = max(failed, len(STEPS) - passed)
-    print(f"demo: {time.monotonic() - started:.1f} s; csr.der, certificate.der, ca.der, user-certificate.der, "
-          f"keyinfo.xml and softhsm2.conf (user PIN 1234) are in {os.path.relpath(folder)}/")
-    print(f"demo: {passed} passed, {failed} failed")
-    return 1 if failed else 0
+    print(f"demo: {time.monotonic() - started:.1f} s; in {os.path.relpath(folder)}/ (user PIN 1234): "
+          f"{', '.join(sorted(p.name for p in folder.iterdir())) or 'nothing'}")
+    print(f"demo: {passed} passed, {len(STEPS) - passed} failed")
+    return 0 if passed == len(STEPS) else 1
 
 
 if __name__ == "__main__":

@@ -19,16 +19,12 @@ SECONDS = int(os.environ.get("IDLE_SECONDS", "30"))
 
 
 def agent_processes(world):
-    """name -> pids of the agent's processes, by the first word of their command line."""
+    """pid -> name of the agent's processes, by the first word of their command line."""
+    agent = world.agents["juliet"].popen.pid
     found = {}
-    for pid, _ in running():
-        try:
-            argv0 = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
-            parent = int(re.search(r"PPid:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
-        except (OSError, TypeError):
-            continue
-        if pid == world.agents["juliet"].popen.pid or parent == world.agents["juliet"].popen.pid:
-            found[pid] = os.path.basename(argv0)
+    for pid, parent, _ in running():
+        if agent in (pid, parent):
+            found[pid] = os.path.basename(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode())
     return found
 
 
@@ -65,7 +61,7 @@ def main():
     if os.geteuid() != 0:
         print("idle: strace may look at our processes only as root: run 'sudo make idle'", file=sys.stderr)
         return 1
-    with World() as world:
+    with World(alone=True) as world:
         env = prepare(world)
         processes = agent_processes(world)
         expected = {"signetd", "signet-token", "signet-xmpp"}

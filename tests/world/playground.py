@@ -1,19 +1,18 @@
 #!/usr/bin/env python3
 """make playground: the whole world in the foreground until interrupted, or around one command (RUN)."""
 import os
-import signal
+import select
 import sys
-import threading
 
 from mainjob import MainJob, enrol, keys, publish, sign
-from world import ACCOUNTS, DOMAIN, PASSWORD, Failed, World, WorldError, say
+from world import ACCOUNTS, DOMAIN, PASSWORD, Failed, World, WorldError, interruptible, running, say
 
 TALK = """
 playground: ready. juliet is enrolled and online through her agent; her keys are published and cross-signed.
 
   export SIGNET_SOCK={sock}
   export SOFTHSM2_CONF={softhsm}
-  {dir}/bin/signet status                    # run it as the user '{user}'
+  {run}{dir}/bin/signet status
 
   server    {host}:{port} (STARTTLS), {direct} (direct TLS), domain {domain}, trust {cafile}
   accounts  {accounts}; password '{password}'; juliet and romeo are contacts, benvolio is a stranger
@@ -48,24 +47,48 @@ def run(world, env, command):
             continue  # the command got it too; it decides
 
 
-def interrupted(*_):
-    raise KeyboardInterrupt
+def as_user(world):
+    """What a command must begin with to run as the agent's user; the agent talks to nobody else."""
+    if os.geteuid() == world.uid:
+        return ""
+    return f"setpriv --reuid={world.uid} --regid={world.gid} --clear-groups "
+
+
+def ancestry():
+    """Our parent and its parent: make, and who called it."""
+    parents = {pid: parent for pid, parent, _ in running()}
+    return os.getppid(), parents.get(os.getppid())
+
+
+def wait():
+    """Until interrupted, our terminal is closed, or who called us is gone."""
+    terminal = select.poll()
+    for fd in (0, 1, 2):
+        if os.isatty(fd):
+            terminal.register(fd, 0)  # a hang-up is always reported
+    callers = ancestry()
+    while not terminal.poll(1000) and ancestry() == callers:
+        pass
+
+
+def play(world, command):
+    """The world comes up, and the command runs or the person is told how to talk to it."""
+    env = prepare(world)
+    if command:
+        return run(world, env, command)
+    say(TALK.format(sock=env["SIGNET_SOCK"], softhsm=env["SOFTHSM2_CONF"], dir=world.dir, run=as_user(world),
+                    host="127.0.0.1", port=world.c2s_port, direct=world.direct_port, domain=DOMAIN,
+                    cafile=world.cafile, accounts=", ".join(ACCOUNTS), password=PASSWORD, pin=world.pin))
+    wait()
+    return 0
 
 
 def main():
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGHUP, interrupted)
+    interruptible()
     command = os.environ.get("RUN", "")
     try:
-        with World() as world:
-            env = prepare(world)
-            if command:
-                return run(world, env, command)
-            say(TALK.format(sock=env["SIGNET_SOCK"], softhsm=env["SOFTHSM2_CONF"], dir=world.dir,
-                            user=world.uid, host="127.0.0.1", port=world.c2s_port, direct=world.direct_port,
-                            domain=DOMAIN, cafile=world.cafile, accounts=", ".join(ACCOUNTS),
-                            password=PASSWORD, pin=world.pin))
-            threading.Event().wait()
+        with World(alone=True) as world:
+            return play(world, command)
     except KeyboardInterrupt:
         say("playground: stopped")
         return 0 if not command else 130

@@ -29,6 +29,7 @@ SOFTHSM_MODULES = ("/usr/lib/softhsm/libsofthsm2.so",
                    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
                    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so")
 SANITIZER = re.compile(r"(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -60,6 +61,14 @@ def free_ports(count):
     for sock in socks:
         sock.close()
     return ports
+
+
+def temporary_folder(uid):
+    """Where the world's folder goes: TMPDIR, or /tmp when the ordinary user cannot enter that, or when its
+    name has characters that the configuration files of Prosody and SoftHSM cannot quote."""
+    chosen = Path(tempfile.gettempdir())
+    entered = uid == os.geteuid() or all(p.stat().st_mode & 1 for p in (chosen, *chosen.parents))
+    return str(chosen) if entered and re.fullmatch(r"[\w/.+@~ %-]+", str(chosen)) else "/tmp"
 
 
 def ordinary_user():
@@ -127,31 +136,46 @@ class Process:
 
 
 class World:
-    """See the module's text. Use as a context manager."""
+    """See the module's text. Use as a context manager.
 
-    def __init__(self, build=None, pin="1234", accounts=ACCOUNTS, max_tls="1.3"):
+    alone: whatever else this process has started, directly or not, ends with the world too.
+    """
+
+    def __init__(self, build=None, pin="1234", accounts=ACCOUNTS, max_tls="1.3", alone=False):
         self.build = Path(build or os.environ.get("BUILD", TOP / "build"))
         self.build = self.build if self.build.is_absolute() else TOP / self.build
         self.pin = pin
         self.max_tls = max_tls
         self.accounts = accounts
+        self.alone = alone
         self.uid, self.gid = ordinary_user()
         self.processes = []
         self.sessions = set()
         self.agents = {}
+        self.module = softhsm_module()
+        if not Path("/proc/self/exe").exists():
+            raise WorldError("/proc is not mounted: mount -t proc proc /proc")
+        for name in PROGRAMS:
+            if not (self.build / "bin" / name).exists():
+                raise WorldError(f"{self.build}/bin/{name} is missing: run 'make'")
         LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        self.dir = Path(tempfile.mkdtemp(prefix="signet-"))
+        self.dir = Path(tempfile.mkdtemp(prefix="signet-", dir=temporary_folder(self.uid)))
+        try:
+            self._furnish()
+        except BaseException:
+            self.close()
+            raise
+
+    def _furnish(self):
+        """The folders, the programs, the ports and the files with secrets."""
         self._chown(self.dir)
         for name in ("log", "home", "bin", "pki", "server", "authority"):
             self.mkdir(name)
         for name in PROGRAMS:
-            if not (self.build / "bin" / name).exists():
-                raise WorldError(f"{self.build}/bin/{name} is missing: run 'make'")
             self.install(self.build / "bin" / name, f"bin/{name}", 0o755)
         self.c2s_port, self.direct_port, self.component_port = free_ports(3)
-        self.write("pin", pin, 0o600)
+        self.write("pin", self.pin, 0o600)
         self.write("password", PASSWORD, 0o600)
-        self.module = softhsm_module()
 
     def __enter__(self):
         return self
@@ -406,32 +430,51 @@ Component "ccm.{DOMAIN}"
     # ---- the end
 
     def close(self):
-        """Stops everything, also what lost its parent, and removes the folder."""
+        """Stops everything, also what lost its parent, and removes the folder; no signal cuts it short."""
+        main_thread = threading.current_thread() is threading.main_thread()
+        before = {s: signal.signal(s, signal.SIG_IGN) for s in SIGNALS} if main_thread else {}
         for process in reversed(self.processes):
             process.stop()
         self._sweep()
         shutil.rmtree(self.dir, ignore_errors=True)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if self.dir.exists():
+            raise WorldError(f"{self.dir} could not be removed")
         found = [line for p in self.processes for line in p.lines if SANITIZER.search(line)]
         if found:
             raise WorldError("a sanitizer found something:\n" + "".join(found))
 
     def _sweep(self):
-        """Ends what is left of the sessions we started; orphans of theirs came to us as children."""
-        for _ in range(3):
-            for pid, session in running():
-                if session in self.sessions:
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.kill(pid, signal.SIGKILL)
-            for session in self.sessions:
+        """Ends what is left of what we started, until nothing is; orphans come to us as children."""
+        while left := [pid for pid, parent, session in running()
+                       if session in self.sessions or self.alone and parent == os.getpid()]:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            for pid in left:
                 with contextlib.suppress(ChildProcessError):
-                    os.waitpid(-session, os.WNOHANG)
+                    os.waitpid(pid, 0)
 
 
 def running():
-    """(pid, session) of every process; also of those whose other files in /proc are closed to us."""
+    """(pid, parent, session) of every process that is no zombie; also of those whose other files in /proc
+    are closed to us."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            yield int(stat.parent.name), int(stat.read_text().rpartition(")")[2].split()[3])
+            state, parent, _, session = stat.read_text(errors="replace").rpartition(")")[2].split()[:4]
+            if state != "Z":
+                yield int(stat.parent.name), int(parent), int(session)
+
+
+def interruptible():
+    """Lets the signals that mean 'stop' raise KeyboardInterrupt, also where SIGINT came in ignored, and sends
+    us one when our parent ends."""
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    for number in SIGNALS:
+        signal.signal(number, interrupted)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def say(text):
