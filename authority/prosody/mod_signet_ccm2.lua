@@ -4,7 +4,7 @@
 -- (the CA in ssl.cafile, validity) passed and its SHA-256 fingerprint is not on the authority's list
 -- of the revoked. A list that is missing or cannot be read refuses every certificate. Sessions of a
 -- certificate that gets revoked are closed. Who uses which certificate is written to a file that the
--- authority reads.
+-- authority reads: a login counts from SASL on, whether or not it binds a resource.
 --
 --   signet_ccm2_revoked   the authority's list: a lower-case SHA-256 in hex per line
 --   signet_ccm2_logins    the file to write (the authority's setting 'logins')
@@ -146,6 +146,18 @@ local function account_of(cert)
 	return user;
 end
 
+-- Why the certificate is no good at this moment, or nil.
+local function why_not_now(cert, sha256)
+	if not cert:validat(os.time()) then
+		return "it is expired or not valid yet";
+	end
+	refresh_list();
+	if not revoked then
+		return "revocations are not known";
+	end
+	return revoked[sha256] and "it is revoked" or nil;
+end
+
 -- The account that may log in with the session's certificate, or nil and why not.
 local function authenticate(session, authzid)
 	local cert, sock = peer_certificate(session);
@@ -155,18 +167,13 @@ local function authenticate(session, authzid)
 	if not sock:getpeerverification() or not is_issued_by_ca(cert) then
 		return nil, "it is not of a trusted authority";
 	end
-	if not cert:validat(os.time()) then
-		return nil, "it is expired or not valid yet";
-	end
-	refresh_list();
-	if not revoked then
-		return nil, "revocations are not known";
-	end
 	local sha256 = fingerprint(cert);
-	if revoked[sha256] then
-		return nil, "it is revoked";
+	local why = why_not_now(cert, sha256);
+	if why then
+		return nil, why;
 	end
-	local user, why = account_of(cert);
+	local user;
+	user, why = account_of(cert);
 	if not user then
 		return nil, why;
 	end
@@ -178,6 +185,15 @@ end
 
 ---- SASL
 
+-- The sessions that logged in with a certificate, bound or not. The table outlives a reload of the module,
+-- and keeps no session that nobody else holds.
+local logged_in = setmetatable(module:shared("logged_in"), { __mode = "k" });
+
+local function attach(session, sha256)
+	session.signet_sha256 = sha256;
+	logged_in[session] = sha256 and true;
+end
+
 local function external(session)
 	return function (authzid)
 		local user, detail = authenticate(session, authzid or "");
@@ -185,7 +201,7 @@ local function external(session)
 			module:log("info", "Certificate refused: %s", detail);
 			return nil, nil;
 		end
-		session.signet_sha256 = detail;
+		attach(session, detail);
 		return user, true;
 	end;
 end
@@ -226,24 +242,14 @@ local function read_logins()
 	end
 end
 
-local function each_session(callback)
-	for _, user in pairs(host.sessions) do
-		for _, session in pairs(user.sessions) do
-			if session.signet_sha256 then
-				callback(session, session.signet_sha256);
-			end
-		end
-	end
-end
-
-local function logins_text(except)
+local function logins_text()
 	local resources = {};
-	each_session(function (session, sha256)
-		local resource = session.resource;
-		if session ~= except and resource and not resource:find("%c") then
+	for session in pairs(logged_in) do
+		local sha256, resource = session.signet_sha256, session.resource;
+		if sha256 and resource and not session.destroyed and not resource:find("%c") then
 			resources[sha256] = (resources[sha256] or "") .. "\t" .. resource;
 		end
-	end);
+	end
 	local lines = {};
 	for sha256, time in pairs(last_used) do
 		lines[#lines + 1] = sha256 .. "\t" .. time .. (resources[sha256] or "") .. "\n";
@@ -253,7 +259,7 @@ local function logins_text(except)
 end
 
 -- Written beside and renamed over it, so that a reader finds a whole file.
-local function write_logins(except)
+local function write_logins()
 	if not logins_file then
 		return;
 	end
@@ -261,7 +267,7 @@ local function write_logins(except)
 	local file, err = io.open(temporary, "w");
 	if file then
 		local ok;
-		ok, err = file:write(logins_text(except));
+		ok, err = file:write(logins_text());
 		ok = file:close() and ok;
 		if ok then
 			ok, err = os.rename(temporary, logins_file);
@@ -273,47 +279,103 @@ local function write_logins(except)
 	module:log("error", "The file of logins could not be written: %s", err);
 end
 
-module:hook("resource-bind", function (event)
-	local session = event.session;
+local function note_use(session)
 	if session.signet_sha256 then
 		last_used[session.signet_sha256] = os.date(DATETIME);
 		write_logins();
 	end
+end
+
+-- The certificate counts for a login by EXTERNAL alone: not if SASL failed after all, nor if a password
+-- was given after that.
+module:hook("authentication-success", function (event)
+	local session = event.session;
+	local handler = session.sasl_handler;
+	if handler and handler.selected ~= "EXTERNAL" then
+		attach(session, nil);
+	end
+	note_use(session);
+end);
+
+module:hook("authentication-failure", function (event)
+	attach(event.session, nil);
+end);
+
+module:hook("resource-bind", function (event)
+	note_use(event.session);
 end);
 
 module:hook("resource-unbind", function (event)
-	local session = event.session;
-	if session.signet_sha256 then
-		last_used[session.signet_sha256] = os.date(DATETIME);
-		write_logins(session);
-	end
+	note_use(event.session);
 end);
 
--- A session that is resumed (XEP-0198) goes on with the login of the connection that resumed it.
+-- A session that is resumed (XEP-0198) goes on with the login of the connection that resumed it, whose use was
+-- noted when it logged in; what it had logged in with before was in use until now.
 module:hook("smacks-hibernation-end", function (event)
-	event.resumed.signet_sha256 = event.origin.signet_sha256;
+	local was = event.resumed.signet_sha256;
+	if was then
+		last_used[was] = os.date(DATETIME);
+	end
+	attach(event.resumed, event.origin.signet_sha256);
+	attach(event.origin, nil);
+	write_logins();
 end);
 
 ---- closing what is revoked
+
+-- An error in one close must end neither the walk nor the timer.
+local function close(session, why)
+	module:log("info", "Closing %s: its certificate: %s", session.full_jid or session.username, why);
+	local ok, err = pcall(session.close, session,
+		{ condition = "not-authorized", text = "Your certificate is no longer accepted" });
+	if not ok then
+		module:log("error", "A session could not be closed: %s", err);
+	end
+end
 
 local function close_revoked()
 	refresh_list();
 	if revoked then
 		local doomed = {}; -- closing changes the tables that are walked over
-		each_session(function (session, sha256)
-			if revoked[sha256] then
+		for session in pairs(logged_in) do
+			if not session.destroyed and revoked[session.signet_sha256] then
 				doomed[#doomed + 1] = session;
 			end
-		end);
+		end
 		for _, session in ipairs(doomed) do
-			module:log("info", "Closing %s: its certificate is revoked", session.full_jid);
-			session:close({ condition = "not-authorized", text = "Your certificate was revoked" });
+			close(session, "it is revoked");
 		end
 	end
 	return poll_seconds;
 end
 
--- After a reload of the module the sessions are still there, with what they logged in with.
+-- Between login and binding (or resuming), the certificate may have gone bad: nothing is served then, not even
+-- for as long as the timer takes. True when the session was closed.
+local function close_if_bad(session)
+	local sha256 = session.signet_sha256;
+	local cert = sha256 and peer_certificate(session);
+	local why = sha256 and (not cert and "it is gone" or why_not_now(cert, sha256));
+	if not why then
+		return false;
+	end
+	close(session, why);
+	return true;
+end
+
+module:hook("pre-resource-bind", function (event)
+	if close_if_bad(event.session) then
+		event.error = { type = "auth", condition = "not-authorized" };
+		return false;
+	end
+end, 100);
+
+local function before_resume(session)
+	return close_if_bad(session) or nil;
+end
+
+module:hook_tag("urn:xmpp:sm:2", "resume", before_resume, 100);
+module:hook_tag("urn:xmpp:sm:3", "resume", before_resume, 100);
+
 if ca_file then
 	read_ca();
 end

@@ -3,6 +3,8 @@ import asyncio
 import base64
 import datetime
 import os
+import re
+import socket
 import ssl
 import threading
 from unittest import mock
@@ -192,6 +194,75 @@ class Client(slixmpp.ClientXMPP):
         attr = f" hash='{hash_name}'" if hash_name else ""
         return self.iq("set", f"<revoke-certificate xmlns='{NS_REVOKE}'><fingerprint{attr}>{value}</fingerprint>"
                        "</revoke-certificate>")
+
+
+class Stream:
+    """A client's stream byte for byte, logged in by PLAIN or, with a certificate, by EXTERNAL; not bound yet."""
+
+    def __init__(self, place, name, cert=None):
+        self.sock = socket.create_connection(("127.0.0.1", place.c2s_port), 15)
+        self.buffer = ""
+        self.open()
+        self.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        self.hear("<proceed[^>]*>")
+        context = ssl.create_default_context(cafile=str(place.cafile))
+        if cert:
+            context.load_cert_chain(*cert)
+        self.sock = context.wrap_socket(self.sock, server_hostname=DOMAIN)
+        self.open()
+        mechanism, text = ("EXTERNAL", "=") if cert else (
+            "PLAIN", base64.b64encode(f"\0{name}\0{PASSWORD}".encode()).decode())
+        self.send(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{text}</auth>")
+        self.logged_in = self.hear("<success[^>]*>|</failure>").startswith("<success")
+        if self.logged_in:
+            self.open()
+
+    def open(self):
+        """A new stream, up to the server's features."""
+        self.send(f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' xmlns='jabber:client' "
+                  "xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>")
+        self.hear("</stream:features>")
+
+    def send(self, text):
+        self.sock.sendall(text.encode())
+
+    def hear(self, pattern):
+        """Waits for this and gives it; what came before it is then in 'before'."""
+        self.sock.settimeout(15)
+        while not (match := re.search(pattern, self.buffer, re.S)):
+            data = self.sock.recv(1 << 16)
+            assert data, f"the server left before it said {pattern}: {self.buffer}"
+            self.buffer += data.decode()
+        said, self.buffer = self.buffer[match.start():match.end()], self.buffer[match.end():]
+        self.before = match.string[:match.start()]
+        return said
+
+    def bind(self, resource):
+        self.send(bind_request(resource))
+        return self.hear("<jid>[^<]*</jid>")
+
+    def enable_resumption(self):
+        """XEP-0198; gives the id to resume by."""
+        self.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+        return re.search("\\bid=['\"]([^'\"]+)", self.hear("<enabled[^>]*>")).group(1)
+
+    def resume(self, previous):
+        self.send(f"<resume xmlns='urn:xmpp:sm:3' h='0' previd='{previous}'/>")
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def bind_request(resource):
+    """The iq that binds this resource."""
+    return (f"<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource>"
+            "</bind></iq>")
 
 
 def error_of(answer):

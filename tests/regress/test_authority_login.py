@@ -1,4 +1,5 @@
 """mod_signet_ccm2 in a real Prosody, with certificates that no authority of ours would issue."""
+import datetime
 import os
 import re
 import time
@@ -7,7 +8,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from authority_fixture import AuthorityWorld, Client, ClientCA, key_files, make_key, xmpp_addr
+from authority_fixture import (AuthorityWorld, Client, ClientCA, Stream, bind_request, key_files, make_key,
+                               xmpp_addr)
 from world import DOMAIN
 
 JULIET = f"juliet@{DOMAIN}"
@@ -31,7 +33,8 @@ class LoginWorld(AuthorityWorld):
         """Sets or leaves out the one CA whose certificates count."""
         text = self.prosody_conf.read_text()
         ca = f'signet_ccm2_ca = "{self.dir}/authority/only.pem"\n' if pin_ca else ""
-        text = re.sub(r"signet_ccm2_ca = .*\n", "", text).replace("ssl = {", f"{more}{ca}ssl = {{", 1)
+        text = text.replace('"signet_ccm2" }', '"signet_ccm2"; "smacks" }')
+        text = re.sub(r"signet_ccm2_(ca|poll) = .*\n", "", text).replace("ssl = {", f"{more}{ca}ssl = {{", 1)
         self.write("server/prosody.cfg.lua", text, 0o600)
 
     def list_revoked(self, *certs):
@@ -207,6 +210,125 @@ def test_logins_are_written_and_outlive_a_restart(place, key):
     text = (place.dir / "authority/logins.txt").read_text()
     assert re.fullmatch(r"([0-9a-f]{64}\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ(\t[^\t\n]+)*\n)+", text)
     assert not (place.dir / "authority/logins.txt.new").exists()
+
+
+@pytest.fixture
+def seldom(place):
+    """A server that looks at the list of the revoked by itself once an hour."""
+    place.configure_prosody("signet_ccm2_poll = 3600\n", pin_ca=False)
+    place.restart_prosody()
+    yield place
+    place.list_revoked()
+    place.configure_prosody(pin_ca=False)
+    place.restart_prosody()
+
+
+def login(place, jid=JULIET, days=(-1, 30)):
+    """A certificate and the files to log in with."""
+    key = make_key()
+    cert = place.client_ca.issue(key, [xmpp_addr(jid)], days=days)
+    return cert, key_files(place, key, cert.public_bytes(serialization.Encoding.DER))
+
+
+def assert_nothing_is_served(place, stream):
+    """Binds, and more in the same breath: the stream ends, and nobody gets the message."""
+    with Stream(place, "romeo") as romeo, Stream(place, "juliet") as juliet:
+        romeo.bind("witness")
+        juliet.bind("honest")
+        message = f"<message to='romeo@{DOMAIN}/witness' type='chat'><body>%s</body></message>"
+        stream.send(bind_request("ghost") + message % "revoked"
+                    + "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
+        stream.hear("</stream:stream>")
+        assert "<not-authorized" in stream.before
+        assert "<jid>" not in stream.before and "jabber:iq:roster" not in stream.before
+        juliet.send(message % "honest")
+        romeo.hear("<body>honest</body>")
+        assert "revoked" not in romeo.before
+
+
+def test_a_login_counts_before_it_binds(place):
+    cert, files = login(place)
+    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    with Stream(place, "juliet", files) as stream:
+        assert stream.logged_in
+        used, resources = place.logins()[hex_of(cert)]
+        assert resources == []
+        assert before <= used <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def test_a_session_that_never_bound_is_closed_when_its_certificate_is_revoked(place):
+    cert, files = login(place)
+    with Stream(place, "juliet", files) as stream:
+        place.list_revoked(cert)
+        stream.hear("</stream:stream>")
+        assert "<not-authorized" in stream.before
+    place.list_revoked()
+
+
+def test_nothing_is_bound_for_a_certificate_that_was_revoked_after_the_login(seldom):
+    cert, files = login(seldom)
+    with Stream(seldom, "juliet", files) as stream:
+        seldom.list_revoked(cert)
+        assert_nothing_is_served(seldom, stream)
+
+
+def test_nothing_is_bound_for_a_certificate_that_expired_after_the_login(seldom):
+    for seconds in (2, 4, 8, 16, 32):  # until one is long enough for the login
+        cert, files = login(seldom, days=(-1, seconds / 86400))
+        with Stream(seldom, "juliet", files) as stream:
+            if stream.logged_in:
+                time.sleep(max(0, cert.not_valid_after.replace(tzinfo=datetime.timezone.utc).timestamp() + 1.5
+                               - time.time()))
+                assert_nothing_is_served(seldom, stream)
+                return
+    raise AssertionError("no login in 32 s")
+
+
+def test_nothing_is_resumed_by_a_certificate_that_was_revoked_after_the_login(seldom):
+    cert, files = login(seldom)
+    with Stream(seldom, "juliet") as first, Stream(seldom, "juliet", files) as stream:
+        first.bind("first")
+        previous = first.enable_resumption()
+        seldom.list_revoked(cert)
+        stream.resume(previous)
+        stream.hear("</stream:stream>")
+        assert "<resumed" not in stream.before
+        first.send("<iq type='get' id='still'><query xmlns='jabber:iq:roster'/></iq>")
+        first.hear("id=['\"]still['\"]")
+
+
+def test_a_session_goes_on_with_the_login_that_resumed_it(place):
+    """Password, then one certificate, then another, then the password again."""
+    (cert, files), (other, other_files) = login(place), login(place)
+    with Stream(place, "juliet") as stream:
+        stream.bind("phone")
+        previous = stream.enable_resumption()
+        with Stream(place, "juliet", files) as second:
+            second.resume(previous)
+            second.hear("<resumed")
+            assert place.logins()[hex_of(cert)][1] == ["phone"]
+            with Stream(place, "juliet", other_files) as third:
+                third.resume(previous)
+                third.hear("<resumed")
+                assert place.logins()[hex_of(cert)][1] == []
+                assert place.logins()[hex_of(other)][1] == ["phone"]
+                with Stream(place, "juliet") as fourth:
+                    fourth.resume(previous)
+                    fourth.hear("<resumed")
+                    assert place.logins()[hex_of(other)][1] == []
+    place.list_revoked()
+
+
+def test_a_resumed_session_is_closed_when_its_certificate_is_revoked(place):
+    cert, files = login(place)
+    with Stream(place, "juliet") as first, Stream(place, "juliet", files) as stream:
+        first.bind("phone")
+        stream.resume(first.enable_resumption())
+        stream.hear("<resumed")
+        place.list_revoked(cert)
+        stream.hear("</stream:stream>")
+        assert "<not-authorized" in stream.before
+    place.list_revoked()
 
 
 def test_only_the_configured_cas_certificates_count(place, key):
