@@ -2,12 +2,14 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -239,10 +241,10 @@ def listener(tmp_path):
     sock.close()
 
 
-def start_activated(agent, sock, prefix=()):
+def start_activated(agent, sock, prefix=(), programs=BIN):
     """Starts signetd as a service manager does, with the socket as descriptor 3."""
     script = f"import os; os.environ['LISTEN_PID'] = str(os.getpid()); os.dup2({sock.fileno()}, 3); " \
-             f"os.execv('{BIN}/signetd', ['signetd'])"
+             f"os.execv('{programs}/signetd', ['signetd'])"
     agent.prefix = [*prefix, sys.executable, "-c", script]
     return agent.start(env={"LISTEN_FDS": "1"}, pass_fds=(sock.fileno(), 3))
 
@@ -284,8 +286,9 @@ def test_root_is_refused_by_an_ordinary_user(listener):
     sock, path = listener
     agent = Agent(softhsm=False)
     try:
+        programs = shutil.copytree(BIN, Path(agent.dir) / "bin")  # ours may lie where nobody else may go
         subprocess.run(["chown", "-R", "65534:65534", agent.dir], check=True)
-        start_activated(agent, sock, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        start_activated(agent, sock, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], programs)
         got = subprocess.run([sys.executable, "-c", CONNECT, path], capture_output=True, text=True, check=True).stdout
         assert AGENT + "Denied" in got
         assert got.count("\0") == 1
