@@ -136,9 +136,11 @@ struct issuer {
 	int tried;
 };
 
-struct issuers {
-	struct issuer *list; /* by name */
+struct sg_verdict_index {
+	struct issuer *list; /* by name, once sorted */
 	size_t count;
+	int sorted;
+	size_t checks_left;
 };
 
 static int compare_issuers(const void *a, const void *b)
@@ -153,28 +155,57 @@ static int compare_name(const void *name, const void *issuer)
 	return strcmp(name, ((const struct issuer *)issuer)->keyinfo->name);
 }
 
-static int issuers_init(struct issuers *issuers, const struct sg_keyinfo *keys, size_t count)
+int sg_verdict_index_new(struct sg_verdict_index **index, size_t checks_max)
 {
-	*issuers = (struct issuers){ 0 };
-	if (count == 0)
-		return 0;
-	issuers->list = calloc(count, sizeof(*issuers->list));
-	if (!issuers->list)
+	*index = calloc(1, sizeof(**index));
+	if (!*index)
 		return SG_ERR_NOMEM;
-	for (size_t i = 0; i < count; i++) {
-		if (keys[i].kind == SG_KEYINFO_X509 && keys[i].name)
-			issuers->list[issuers->count++].keyinfo = &keys[i];
-	}
-	if (issuers->count > 1)
-		qsort(issuers->list, issuers->count, sizeof(*issuers->list), compare_issuers);
+	(*index)->checks_left = checks_max;
 	return 0;
 }
 
-static void issuers_clear(struct issuers *issuers)
+void sg_verdict_index_free(struct sg_verdict_index *index)
 {
-	for (size_t i = 0; i < issuers->count; i++)
-		X509_free(issuers->list[i].cert);
-	free(issuers->list);
+	if (!index)
+		return;
+	for (size_t i = 0; i < index->count; i++)
+		X509_free(index->list[i].cert);
+	free(index->list);
+	free(index);
+}
+
+int sg_verdict_index_add(
+    struct sg_verdict_index *index, const struct sg_keyinfo *keys, size_t count)
+{
+	struct issuer *list;
+
+	if (count == 0)
+		return 0;
+	list = reallocarray(index->list, index->count + count, sizeof(*list));
+	if (!list)
+		return SG_ERR_NOMEM;
+	index->list = list;
+	for (size_t i = 0; i < count; i++) {
+		if (keys[i].kind == SG_KEYINFO_X509 && keys[i].name)
+			list[index->count++] = (struct issuer){ .keyinfo = &keys[i] };
+	}
+	index->sorted = 0;
+	return 0;
+}
+
+static struct issuer *find_issuer(struct sg_verdict_index *index, const char *name)
+{
+	if (!name || index->count == 0)
+		return NULL;
+	if (!index->sorted)
+		qsort(index->list, index->count, sizeof(*index->list), compare_issuers);
+	index->sorted = 1;
+	return bsearch(name, index->list, index->count, sizeof(*index->list), compare_name);
+}
+
+int sg_verdict_index_has(struct sg_verdict_index *index, const char *name)
+{
+	return find_issuer(index, name) != NULL;
 }
 
 /* The certificate, if it has the keyinfo's name: who fills the struct is not believed (K2). */
@@ -192,13 +223,10 @@ static X509 *load_cert(const struct sg_keyinfo *keyinfo)
 	return cert;
 }
 
-static EVP_PKEY *find_issuer(const struct issuers *issuers, const char *name)
+static EVP_PKEY *find_issuer_key(struct sg_verdict_index *index, const char *name)
 {
-	struct issuer *issuer;
+	struct issuer *issuer = find_issuer(index, name);
 
-	if (!name || issuers->count == 0)
-		return NULL;
-	issuer = bsearch(name, issuers->list, issuers->count, sizeof(*issuers->list), compare_name);
 	if (!issuer)
 		return NULL;
 	if (!issuer->tried)
@@ -210,19 +238,24 @@ static EVP_PKEY *find_issuer(const struct issuers *issuers, const char *name)
 /* ---- judging ---- */
 
 static enum sg_signature_verdict judge_signature(const struct sg_keyinfo *subject,
-    EVP_PKEY *subject_key, const struct issuers *issuers, const struct sg_signature *signature)
+    EVP_PKEY *subject_key, struct sg_verdict_index *index, const struct sg_signature *signature)
 {
 	EVP_PKEY *issuer;
 
 	if (signature->issuer && subject->name && strcmp(signature->issuer, subject->name) == 0)
 		return SG_SIG_SELF;
-	issuer = find_issuer(issuers, signature->issuer);
+	issuer = find_issuer_key(index, signature->issuer);
 	if (!issuer)
 		return SG_SIG_UNKNOWN_ISSUER;
 	if (!subject_key) /* nothing that these methods sign */
 		return SG_SIG_UNKNOWN_METHOD;
 	if (EVP_PKEY_eq(issuer, subject_key) == 1) /* the same key in another certificate */
 		return SG_SIG_SELF;
+	if (!find_method(signature->method))
+		return SG_SIG_UNKNOWN_METHOD;
+	if (index->checks_left == 0)
+		return SG_SIG_UNCHECKED;
+	index->checks_left--;
 	return sg_verdict_check(issuer, signature->method, &subject->data, &signature->value);
 }
 
@@ -248,44 +281,33 @@ static int is_expired(const X509 *cert, time_t now)
 	    X509_cmp_time(X509_get0_notAfter(cert), &before) != 1;
 }
 
-int sg_verdict_judge(const struct sg_keyinfo *subject, const struct sg_keyinfo *issuers,
-    size_t issuer_count, time_t now, struct sg_verdict *verdict)
+int sg_verdict_judge(const struct sg_keyinfo *subject, struct sg_verdict_index *index, time_t now,
+    struct sg_verdict *verdict)
 {
-	struct issuers index = { 0 };
 	size_t count = subject->signature_count;
 	EVP_PKEY *key;
 	X509 *cert;
-	int err = 0;
 
 	*verdict = (struct sg_verdict){ 0 };
+	if (count > 0) {
+		verdict->signatures = calloc(count, sizeof(*verdict->signatures));
+		if (!verdict->signatures)
+			return SG_ERR_NOMEM;
+	}
+	verdict->signature_count = count;
 	ERR_set_mark();
 	cert = load_cert(subject);
 	key = cert ? X509_get0_pubkey(cert) : NULL;
 	if (cert)
 		verdict->expired = is_expired(cert, now);
-	if (count == 0)
-		goto out;
-	err = issuers_init(&index, issuers, issuer_count);
-	if (err)
-		goto out;
-	verdict->signatures = calloc(count, sizeof(*verdict->signatures));
-	if (!verdict->signatures) {
-		err = SG_ERR_NOMEM;
-		goto out;
-	}
-	verdict->signature_count = count;
 	for (size_t i = 0; i < count; i++) {
 		verdict->signatures[i] =
-		    judge_signature(subject, key, &index, &subject->signatures[i]);
+		    judge_signature(subject, key, index, &subject->signatures[i]);
 		raise_grade(verdict, verdict->signatures[i], subject->signatures[i].method);
 	}
-out:
-	issuers_clear(&index);
 	X509_free(cert);
 	ERR_pop_to_mark();
-	if (err)
-		sg_verdict_clear(verdict);
-	return err;
+	return 0;
 }
 
 void sg_verdict_clear(struct sg_verdict *verdict)
@@ -294,34 +316,41 @@ void sg_verdict_clear(struct sg_verdict *verdict)
 	*verdict = (struct sg_verdict){ 0 };
 }
 
+/* ---- the words of the API ---- */
+
+static const char *const verdict_names[] = {
+	[SG_SIG_GOOD] = "good",
+	[SG_SIG_BAD] = "bad",
+	[SG_SIG_UNKNOWN_METHOD] = "unknown_method",
+	[SG_SIG_UNKNOWN_ISSUER] = "unknown_issuer",
+	[SG_SIG_SELF] = "self",
+	[SG_SIG_UNCHECKED] = "unchecked",
+};
+
+static const char *const grade_names[] = {
+	[SG_GRADE_NONE] = "none",
+	[SG_GRADE_SHA1] = "sha1",
+	[SG_GRADE_SHA256] = "sha256",
+	[SG_GRADE_BAD] = "bad",
+};
+
+static const char *const kind_names[] = {
+	[SG_KEYINFO_REFERENCE] = "reference",
+	[SG_KEYINFO_X509] = "x509",
+	[SG_KEYINFO_PGP] = "pgp",
+};
+
 const char *sg_signature_verdict_name(enum sg_signature_verdict verdict)
 {
-	switch (verdict) {
-	case SG_SIG_GOOD:
-		return "good";
-	case SG_SIG_BAD:
-		return "bad";
-	case SG_SIG_UNKNOWN_METHOD:
-		return "unknown method";
-	case SG_SIG_UNKNOWN_ISSUER:
-		return "unknown issuer";
-	case SG_SIG_SELF:
-		return "self";
-	}
-	return "unknown method";
+	return verdict_names[verdict];
 }
 
 const char *sg_grade_name(enum sg_grade grade)
 {
-	switch (grade) {
-	case SG_GRADE_NONE:
-		return "none";
-	case SG_GRADE_SHA1:
-		return "sha-1 only";
-	case SG_GRADE_SHA256:
-		return "sha-256";
-	case SG_GRADE_BAD:
-		return "bad";
-	}
-	return "none";
+	return grade_names[grade];
+}
+
+const char *sg_key_kind_name(uint32_t kind)
+{
+	return kind < sizeof(kind_names) / sizeof(kind_names[0]) ? kind_names[kind] : NULL;
 }

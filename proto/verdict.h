@@ -5,6 +5,7 @@
 #define SG_PROTO_VERDICT_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 #include <openssl/types.h>
@@ -18,6 +19,7 @@ enum sg_signature_verdict {
 	SG_SIG_UNKNOWN_METHOD, /* kept, shown, counts for nothing (K6) */
 	SG_SIG_UNKNOWN_ISSUER, /* no key with the issuer's name is at hand */
 	SG_SIG_SELF,	       /* the key's own: counts for nothing */
+	SG_SIG_UNCHECKED, /* the index has made all the checks that it may: counts for nothing */
 };
 
 /* What the good signatures of other keys on this key are worth together. */
@@ -32,16 +34,35 @@ struct sg_verdict {
 	enum sg_signature_verdict *signatures; /* one for each of the keyinfo's, owned */
 	size_t signature_count;
 	enum sg_grade grade;
-	int expired; /* the certificate is not valid at the time */
+	int expired; /* the certificate is not valid at the time: no longer, or not yet */
 };
 
 /*
- * Judges one keyinfo with the keys at hand as possible issuers (X.509 ones; the subject itself may be
- * among them). RSA-SHA1 is checked by our own DigestInfo, so a policy against SHA-1 in OpenSSL does
- * not break it (K5). Verdict owned by the caller, freed by sg_verdict_clear(). SG_ERR_NOMEM only.
+ * The keys at hand as possible issuers, made once for all the keys that are judged by them. It makes
+ * at most checks_max checks of signatures in its life, so that the work for what a peer sends is bounded;
+ * signatures that need none (SELF, UNKNOWN_ISSUER, UNKNOWN_METHOD by its name) do not count.
  */
-SG_MUST_USE int sg_verdict_judge(const struct sg_keyinfo *subject, const struct sg_keyinfo *issuers,
-    size_t issuer_count, time_t now, struct sg_verdict *verdict);
+struct sg_verdict_index;
+
+#define SG_VERDICT_CHECKS_MAX 1000 /* for one set from a peer: at worst about a second */
+
+SG_MUST_USE int sg_verdict_index_new(struct sg_verdict_index **index, size_t checks_max);
+void sg_verdict_index_free(struct sg_verdict_index *index); /* NULL is fine */
+
+/* Adds the X.509 keys among these. They are borrowed until the index is freed. SG_ERR_NOMEM. */
+SG_MUST_USE int sg_verdict_index_add(
+    struct sg_verdict_index *index, const struct sg_keyinfo *keys, size_t count);
+
+/* Whether a key of this name was added. */
+int sg_verdict_index_has(struct sg_verdict_index *index, const char *name);
+
+/*
+ * Judges one keyinfo with the index's keys as possible issuers; the subject itself may be among them.
+ * RSA-SHA1 is checked by our own DigestInfo, so a policy against SHA-1 in OpenSSL does not break it
+ * (K5). Verdict owned by the caller, freed by sg_verdict_clear(). SG_ERR_NOMEM only.
+ */
+SG_MUST_USE int sg_verdict_judge(const struct sg_keyinfo *subject, struct sg_verdict_index *index,
+    time_t now, struct sg_verdict *verdict);
 void sg_verdict_clear(struct sg_verdict *verdict);
 
 /*
@@ -51,8 +72,9 @@ void sg_verdict_clear(struct sg_verdict *verdict);
 enum sg_signature_verdict sg_verdict_check(EVP_PKEY *issuer, const char *method,
     const struct sg_blob *subject, const struct sg_blob *value);
 
-const char *sg_signature_verdict_name(enum sg_signature_verdict
-	verdict); /* "good", "bad", "unknown method", "unknown issuer", "self" */
-const char *sg_grade_name(enum sg_grade grade); /* "none", "sha-1 only", "sha-256", "bad" */
+/* The words of the API's Signature.verdict, PublicKey.grade and PublicKey.kind (NULL: no such kind). */
+const char *sg_signature_verdict_name(enum sg_signature_verdict verdict);
+const char *sg_grade_name(enum sg_grade grade);
+const char *sg_key_kind_name(uint32_t kind); /* enum sg_key_kind */
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "accounts.h"
 #include "call.h"
+#include "client.h"
 #include "json.h"
 #include "keyinfo.h"
 #include "keyset.h"
@@ -39,8 +40,7 @@ static struct sg_msg_keyinfos *keyset_new(struct sg_call *call)
 	return set;
 }
 
-static json_t *judge_each(
-    const struct sg_msg_keyinfos *set, struct sg_verdict_index *index)
+static json_t *judge_each(const struct sg_msg_keyinfos *set, struct sg_verdict_index *index)
 {
 	json_t *array = json_array();
 
@@ -95,8 +95,8 @@ static void sign_kept(struct sg_call *call, const char *subject, const char *sha
 	if (err != 0)
 		sg_call_fail_with(call, err, subject, "%s", sg_err_text(err));
 	else
-		sg_call_reply(call,
-		    json_pack("{s:o}", "key", sg_json_public_key(&fresh.keyinfos[0], index)));
+		sg_call_reply(
+		    call, json_pack("{s:o}", "key", sg_json_public_key(&fresh.keyinfos[0], index)));
 	sg_verdict_index_free(index);
 	sg_msg_clear(SG_MSG_KEYINFOS, &fresh);
 }
@@ -344,11 +344,28 @@ static void fetch_free(void *state)
 	free(fetch);
 }
 
+/* Whether the keys alone are longer than the reply may be: then nothing is done with them, since all
+ * else of the agent would wait for it. */
+static int are_too_long(const struct sg_msg_keyinfos *keys)
+{
+	size_t len = 0;
+
+	for (uint32_t i = 0; i < keys->keyinfo_count && len < SG_API_MESSAGE_MAX; i++)
+		len += keys->keyinfos[i].xml != NULL ? strlen(keys->keyinfos[i].xml) : 0;
+	return len >= SG_API_MESSAGE_MAX;
+}
+
 static void fetched(struct sg_call *call, void *answer)
 {
 	const struct fetch *fetch = call->state;
 	const struct sg_msg_keyinfos *keys = answer;
 
+	if (are_too_long(keys)) {
+		sg_call_fail_with(call, SG_ERR_LIMIT, fetch->from,
+		    "the keys of %s are longer than a message may be; ask for some by name",
+		    fetch->from);
+		return;
+	}
 	if (sg_store_keyring_seen(call->agent->store, fetch->from, "node", keys, time(NULL)) != 0)
 		sg_log(SG_LOG_WARN, "the keys of %s could not be noted", fetch->from);
 	sg_call_reply(call,

@@ -13,6 +13,9 @@
 #include "x509.h"
 #include "xml.h"
 
+/* Signatures of one file that are checked: a person waits for it, and may end it. */
+#define CHECKS_MAX 20000
+
 /* How the keys of the file came out together. */
 struct tally {
 	size_t signatures;
@@ -22,6 +25,7 @@ struct tally {
 	    from_file; /* good signatures by an issuer that was not given, but came in the file */
 	size_t unknown_issuer;
 	size_t unknown_method;
+	size_t unchecked;
 	const char *bad; /* the name of the first key with a bad signature */
 };
 
@@ -46,25 +50,6 @@ static int time_parse(const char *text, time_t *at)
 }
 
 /* ---- the verdict as the API's PublicKey ---- */
-
-static const char *const kind_names[] = {
-	[SG_KEYINFO_REFERENCE] = "reference",
-	[SG_KEYINFO_X509] = "x509",
-	[SG_KEYINFO_PGP] = "pgp",
-};
-static const char *const verdict_names[] = {
-	[SG_SIG_GOOD] = "good",
-	[SG_SIG_BAD] = "bad",
-	[SG_SIG_UNKNOWN_METHOD] = "unknown_method",
-	[SG_SIG_UNKNOWN_ISSUER] = "unknown_issuer",
-	[SG_SIG_SELF] = "self",
-};
-static const char *const grade_names[] = {
-	[SG_GRADE_NONE] = "none",
-	[SG_GRADE_SHA1] = "sha1",
-	[SG_GRADE_SHA256] = "sha256",
-	[SG_GRADE_BAD] = "bad",
-};
 
 /* A JSON string out of text that may hold anything; NULL stays NULL. */
 static json_t *json_text(const char *text)
@@ -102,7 +87,7 @@ static json_t *signatures_json(const struct sg_keyinfo *key, const struct sg_ver
 		    json_pack("{s:o, s:o*, s:o*, s:s}", "issuer", json_text(signature->issuer),
 			"issuer_jid", json_text(signature->issuer_jid), "method",
 			json_text(signature->method), "verdict",
-			verdict_names[verdict->signatures[i]]));
+			sg_signature_verdict_name(verdict->signatures[i])));
 	}
 	return list;
 }
@@ -110,56 +95,21 @@ static json_t *signatures_json(const struct sg_keyinfo *key, const struct sg_ver
 static json_t *key_json(const struct sg_keyinfo *key, const struct sg_verdict *verdict)
 {
 	return json_pack("{s:s, s:s, s:o, s:o*, s:s, s:b, s:o}", "name", key->name, "kind",
-	    kind_names[key->kind], "jids", jids_json(key), "keyinfo", json_text(key->xml), "grade",
-	    grade_names[verdict->grade], "expired", verdict->expired, "signatures",
+	    sg_key_kind_name(key->kind), "jids", jids_json(key), "keyinfo", json_text(key->xml),
+	    "grade", sg_grade_name(verdict->grade), "expired", verdict->expired, "signatures",
 	    signatures_json(key, verdict));
 }
 
 /* ---- judging ---- */
 
-static int compare_keys(const void *a, const void *b)
-{
-	return strcmp(((const struct sg_keyinfo *)a)->name, ((const struct sg_keyinfo *)b)->name);
-}
-
-/* What a file is judged by. The keys are borrowed copies, sorted by name. */
+/* What a file is judged by. */
 struct bench {
-	struct sg_keyinfo *known; /* every X.509 key at hand: given, and of the file itself */
-	size_t known_count;
-	struct sg_keyinfo *given;
-	size_t given_count;
+	struct sg_verdict_index *known; /* every X.509 key at hand: given, and of the file itself */
+	struct sg_verdict_index *given;
 	time_t at;
 	struct tally tally;
 	json_t *keys; /* the outcome */
 };
-
-static const struct sg_keyinfo *find_key(const struct sg_keyinfo *keys, size_t count, char *name)
-{
-	const struct sg_keyinfo wanted = { .name = name };
-
-	return count > 0 ? bsearch(&wanted, keys, count, sizeof(wanted), compare_keys) : NULL;
-}
-
-/*
- * The issuers that the signatures of a key name: judging a file of many keys must not go through all of
- * them for each.
- */
-static int pick_issuers(const struct bench *bench, const struct sg_keyinfo *key,
-    struct sg_keyinfo **issuers, size_t *count)
-{
-	*count = 0;
-	*issuers = calloc((size_t)key->signature_count + 1, sizeof(**issuers));
-	if (*issuers == NULL)
-		return SG_ERR_NOMEM;
-	for (size_t i = 0; i < key->signature_count; i++) {
-		const struct sg_keyinfo *found =
-		    find_key(bench->known, bench->known_count, key->signatures[i].issuer);
-
-		if (found != NULL)
-			(*issuers)[(*count)++] = *found;
-	}
-	return 0;
-}
 
 static void count_verdict(
     struct bench *bench, const struct sg_keyinfo *key, const struct sg_verdict *verdict)
@@ -172,8 +122,9 @@ static void count_verdict(
 
 		tally->unknown_issuer += one == SG_SIG_UNKNOWN_ISSUER;
 		tally->unknown_method += one == SG_SIG_UNKNOWN_METHOD;
+		tally->unchecked += one == SG_SIG_UNCHECKED;
 		tally->from_file += one == SG_SIG_GOOD &&
-		    find_key(bench->given, bench->given_count, key->signatures[i].issuer) == NULL;
+		    !sg_verdict_index_has(bench->given, key->signatures[i].issuer);
 	}
 	tally->good_keys += verdict->grade == SG_GRADE_SHA1 || verdict->grade == SG_GRADE_SHA256;
 	tally->strong_keys += verdict->grade == SG_GRADE_SHA256;
@@ -183,50 +134,35 @@ static void count_verdict(
 
 static int judge_key(struct bench *bench, const struct sg_keyinfo *key)
 {
-	struct sg_keyinfo *issuers = NULL;
-	struct sg_verdict verdict = { 0 };
-	size_t count = 0;
-	int rc = pick_issuers(bench, key, &issuers, &count);
+	struct sg_verdict verdict;
+	int rc = sg_verdict_judge(key, bench->known, bench->at, &verdict);
 
-	if (rc == 0)
-		rc = sg_verdict_judge(key, issuers, count, bench->at, &verdict);
 	if (rc == 0) {
 		count_verdict(bench, key, &verdict);
 		if (json_array_append_new(bench->keys, key_json(key, &verdict)) != 0)
 			rc = SG_ERR_NOMEM;
 	}
 	sg_verdict_clear(&verdict);
-	free(issuers);
 	return rc;
-}
-
-static void copy_x509(struct sg_keyinfo *to, size_t *count, const struct sg_keyset *from)
-{
-	for (size_t i = 0; i < from->count; i++)
-		if (from->keys[i].kind == SG_KEYINFO_X509)
-			to[(*count)++] = from->keys[i];
 }
 
 static int judge_all(
     struct bench *bench, const struct sg_keyset *file, const struct sg_keyset *given)
 {
-	int rc = 0;
+	int rc = sg_verdict_index_new(&bench->known, CHECKS_MAX);
 
-	bench->known = calloc(file->count + given->count + 1, sizeof(*bench->known));
-	bench->given = calloc(given->count + 1, sizeof(*bench->given));
-	if (bench->known == NULL || bench->given == NULL)
-		rc = SG_ERR_NOMEM;
-	if (rc == 0) {
-		copy_x509(bench->given, &bench->given_count, given);
-		copy_x509(bench->known, &bench->known_count, given);
-		copy_x509(bench->known, &bench->known_count, file);
-		qsort(bench->given, bench->given_count, sizeof(*bench->given), compare_keys);
-		qsort(bench->known, bench->known_count, sizeof(*bench->known), compare_keys);
-	}
+	if (rc == 0)
+		rc = sg_verdict_index_new(&bench->given, 0);
+	if (rc == 0)
+		rc = sg_verdict_index_add(bench->given, given->keys, given->count);
+	if (rc == 0)
+		rc = sg_verdict_index_add(bench->known, given->keys, given->count);
+	if (rc == 0)
+		rc = sg_verdict_index_add(bench->known, file->keys, file->count);
 	for (size_t i = 0; rc == 0 && i < file->count; i++)
 		rc = judge_key(bench, &file->keys[i]);
-	free(bench->known);
-	free(bench->given);
+	sg_verdict_index_free(bench->known);
+	sg_verdict_index_free(bench->given);
 	return rc;
 }
 
@@ -248,6 +184,10 @@ static int conclude(struct sg_cli *cli, const struct sg_keyset *file, const stru
 		    "Trust none of it, and ask its owner by another way.",
 		    "a signature on %s is bad: its issuer did not make it over this key",
 		    tally->bad);
+	if (tally->unchecked > 0)
+		return sg_cli_fail(cli, SG_ERR_LIMIT, "Judge its keys in several files.",
+		    "'%s' holds more than %d signatures to check; %zu were not looked at",
+		    cli->args.operands[0], CHECKS_MAX, tally->unchecked);
 	if (tally->good_keys > 0)
 		return 0;
 	if (tally->signatures == 0)

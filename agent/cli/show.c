@@ -11,6 +11,14 @@ static const char *yes_no(const json_t *object, const char *member)
 	return json_is_true(json_object_get(object, member)) ? "yes" : "no";
 }
 
+/* What only the private key says. */
+static const char *yes_no_unknown(const json_t *object, const char *member)
+{
+	const json_t *value = json_object_get(object, member);
+
+	return json_is_boolean(value) ? yes_no(object, member) : "unknown (token locked)";
+}
+
 /* "locked" and "unlocked", or what else is to be known of the PIN. */
 static const char *pin_state(const json_t *token)
 {
@@ -101,9 +109,9 @@ void sg_show_key(const json_t *key)
 	sg_print_member("token", key, "token");
 	sg_print_member("id", key, "id");
 	sg_print_member("algorithm", key, "algorithm");
-	sg_print_field("sensitive", yes_no(key, "sensitive"));
-	sg_print_field("extractable", yes_no(key, "extractable"));
-	sg_print_field("PIN each use", yes_no(key, "always_authenticate"));
+	sg_print_field("sensitive", yes_no_unknown(key, "sensitive"));
+	sg_print_field("extractable", yes_no_unknown(key, "extractable"));
+	sg_print_field("PIN each use", yes_no_unknown(key, "always_authenticate"));
 	show_list("abilities", key, "abilities");
 }
 
@@ -194,6 +202,8 @@ static const char *verdict_text(const char *verdict)
 		return "unknown issuer";
 	if (strcmp(verdict, "self") == 0)
 		return "its own, counts for nothing";
+	if (strcmp(verdict, "unchecked") == 0)
+		return "not checked, there are too many";
 	return verdict;
 }
 

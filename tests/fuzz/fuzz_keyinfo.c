@@ -23,6 +23,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static void check_keyinfo(const struct sg_keyinfo *keyinfo)
 {
+	struct sg_verdict_index *index;
 	struct sg_verdict verdict;
 	struct sg_keyinfo again;
 	struct sg_xml *written;
@@ -34,12 +35,15 @@ static void check_keyinfo(const struct sg_keyinfo *keyinfo)
 	    !sg_blob_eq(&keyinfo->data, &again.data) ||
 	    keyinfo->signature_count != again.signature_count)
 		abort();
-	if (sg_verdict_judge(keyinfo, &again, 1, 1700000000, &verdict))
+	if (sg_verdict_index_new(&index, SG_VERDICT_CHECKS_MAX) ||
+	    sg_verdict_index_add(index, &again, 1) ||
+	    sg_verdict_judge(keyinfo, index, 1700000000, &verdict))
 		abort();
 	/* the only issuer at hand is the key itself */
 	if (verdict.grade != SG_GRADE_NONE)
 		abort();
 	sg_verdict_clear(&verdict);
+	sg_verdict_index_free(index);
 	sg_xml_free(written);
 	sg_layout_clear(&sg_layout_keyinfo, &again);
 }

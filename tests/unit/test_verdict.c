@@ -304,12 +304,25 @@ static struct sg_keyinfo vector_keyinfo(void)
 	return keyinfo;
 }
 
+static int judge(const struct sg_keyinfo *subject, const struct sg_keyinfo *issuers, size_t count,
+    size_t checks_max, time_t now, struct sg_verdict *verdict)
+{
+	struct sg_verdict_index *index;
+	int err;
+
+	assert_int_equal(sg_verdict_index_new(&index, checks_max), 0);
+	assert_int_equal(sg_verdict_index_add(index, issuers, count), 0);
+	err = sg_verdict_judge(subject, index, now, verdict);
+	sg_verdict_index_free(index);
+	return err;
+}
+
 static void assert_judged(const struct sg_keyinfo *subject, const struct sg_keyinfo *issuers,
     size_t count, enum sg_signature_verdict first, enum sg_grade grade)
 {
 	struct sg_verdict verdict;
 
-	assert_int_equal(sg_verdict_judge(subject, issuers, count, IN_2008, &verdict), 0);
+	assert_int_equal(judge(subject, issuers, count, 10, IN_2008, &verdict), 0);
 	assert_int_equal(verdict.signature_count, subject->signature_count);
 	assert_int_equal(verdict.signatures[0], first);
 	assert_int_equal(verdict.grade, grade);
@@ -360,7 +373,7 @@ static void grades_say_what_carried(void **state)
 	struct sg_keyinfo issuers[] = { made_keyinfo(rsa, 2), made_keyinfo(ec, 3) };
 	struct sg_verdict verdict;
 
-	assert_int_equal(sg_verdict_judge(&subject, issuers, 2, NOW, &verdict), 0);
+	assert_int_equal(judge(&subject, issuers, 2, 0, NOW, &verdict), 0);
 	assert_int_equal(verdict.grade, SG_GRADE_NONE);
 	assert_int_equal(verdict.signature_count, 0);
 	sg_verdict_clear(&verdict);
@@ -428,7 +441,7 @@ static int expired_at(const struct sg_keyinfo *subject, time_t now)
 	struct sg_verdict verdict;
 	int expired;
 
-	assert_int_equal(sg_verdict_judge(subject, NULL, 0, now, &verdict), 0);
+	assert_int_equal(judge(subject, NULL, 0, 0, now, &verdict), 0);
 	expired = verdict.expired;
 	sg_verdict_clear(&verdict);
 	return expired;
@@ -465,7 +478,7 @@ static void ten_thousand_signatures_and_issuers_are_judged(void **state)
 			strdup("ECDSA-SHA256"), blob_of(value.data, value.len) };
 	}
 	subject.signatures[COUNT - 1].value.data[value.len - 1] ^= 1;
-	assert_int_equal(sg_verdict_judge(&subject, issuers, COUNT, NOW, &verdict), 0);
+	assert_int_equal(judge(&subject, issuers, COUNT, COUNT, NOW, &verdict), 0);
 	for (int i = 0; i < COUNT - 1; i++)
 		assert_int_equal(verdict.signatures[i], SG_SIG_GOOD);
 	assert_int_equal(verdict.signatures[COUNT - 1], SG_SIG_BAD);
@@ -478,17 +491,69 @@ static void ten_thousand_signatures_and_issuers_are_judged(void **state)
 	clear(&subject);
 }
 
+/* One index for many keys: it finds issuers that were added in parts, and makes no check too many. */
+static void checks_are_bounded_over_all_keys(void **state)
+{
+	struct sg_keyinfo subjects[] = { made_keyinfo(subject_key, 1),
+		made_keyinfo(subject_key, 2) };
+	struct sg_keyinfo issuers[] = { made_keyinfo(ec, 3), made_keyinfo(rsa, 4) };
+	struct sg_verdict_index *index;
+	struct sg_verdict verdict;
+
+	for (int i = 0; i < 2; i++) {
+		add_signature(&subjects[i], subjects[i].name, "ECDSA-SHA256", blob_of("x", 1));
+		add_signature(&subjects[i], issuers[0].name, "ROT-13", blob_of("x", 1));
+		add_signature(&subjects[i], ISSUER_NAME, "RSA-SHA256", blob_of("x", 1));
+		add_signature(&subjects[i], issuers[0].name, "ECDSA-SHA256",
+		    sign(ec, EVP_sha256(), &subjects[i].data));
+		add_signature(&subjects[i], issuers[1].name, "RSA-SHA256",
+		    sign(rsa, EVP_sha256(), &subjects[i].data));
+	}
+	assert_int_equal(sg_verdict_index_new(&index, 3), 0);
+	assert_int_equal(sg_verdict_index_add(index, &issuers[1], 1), 0);
+	assert_false(sg_verdict_index_has(index, issuers[0].name));
+	assert_int_equal(sg_verdict_index_add(index, issuers, 1), 0);
+	assert_true(sg_verdict_index_has(index, issuers[0].name));
+	assert_true(sg_verdict_index_has(index, issuers[1].name));
+	assert_int_equal(sg_verdict_judge(&subjects[0], index, NOW, &verdict), 0);
+	assert_int_equal(verdict.signatures[3], SG_SIG_GOOD);
+	assert_int_equal(verdict.signatures[4], SG_SIG_GOOD);
+	sg_verdict_clear(&verdict);
+	assert_int_equal(sg_verdict_judge(&subjects[1], index, NOW, &verdict), 0);
+	/* what needs no check is said all the same */
+	assert_int_equal(verdict.signatures[0], SG_SIG_SELF);
+	assert_int_equal(verdict.signatures[1], SG_SIG_UNKNOWN_METHOD);
+	assert_int_equal(verdict.signatures[2], SG_SIG_UNKNOWN_ISSUER);
+	assert_int_equal(verdict.signatures[3], SG_SIG_GOOD);
+	assert_int_equal(verdict.signatures[4], SG_SIG_UNCHECKED);
+	sg_verdict_clear(&verdict);
+	assert_int_equal(sg_verdict_judge(&subjects[1], index, NOW, &verdict), 0);
+	assert_int_equal(verdict.signatures[3], SG_SIG_UNCHECKED);
+	assert_int_equal(verdict.grade, SG_GRADE_NONE);
+	sg_verdict_clear(&verdict);
+	sg_verdict_index_free(index);
+	for (int i = 0; i < 2; i++) {
+		clear(&subjects[i]);
+		clear(&issuers[i]);
+	}
+}
+
 static void names_are_told(void **state)
 {
 	assert_string_equal(sg_signature_verdict_name(SG_SIG_GOOD), "good");
 	assert_string_equal(sg_signature_verdict_name(SG_SIG_BAD), "bad");
-	assert_string_equal(sg_signature_verdict_name(SG_SIG_UNKNOWN_METHOD), "unknown method");
-	assert_string_equal(sg_signature_verdict_name(SG_SIG_UNKNOWN_ISSUER), "unknown issuer");
+	assert_string_equal(sg_signature_verdict_name(SG_SIG_UNKNOWN_METHOD), "unknown_method");
+	assert_string_equal(sg_signature_verdict_name(SG_SIG_UNKNOWN_ISSUER), "unknown_issuer");
 	assert_string_equal(sg_signature_verdict_name(SG_SIG_SELF), "self");
+	assert_string_equal(sg_signature_verdict_name(SG_SIG_UNCHECKED), "unchecked");
 	assert_string_equal(sg_grade_name(SG_GRADE_NONE), "none");
-	assert_string_equal(sg_grade_name(SG_GRADE_SHA1), "sha-1 only");
-	assert_string_equal(sg_grade_name(SG_GRADE_SHA256), "sha-256");
+	assert_string_equal(sg_grade_name(SG_GRADE_SHA1), "sha1");
+	assert_string_equal(sg_grade_name(SG_GRADE_SHA256), "sha256");
 	assert_string_equal(sg_grade_name(SG_GRADE_BAD), "bad");
+	assert_string_equal(sg_key_kind_name(SG_KEYINFO_REFERENCE), "reference");
+	assert_string_equal(sg_key_kind_name(SG_KEYINFO_X509), "x509");
+	assert_string_equal(sg_key_kind_name(SG_KEYINFO_PGP), "pgp");
+	assert_null(sg_key_kind_name(SG_KEYINFO_PGP + 1));
 }
 
 int main(void)
@@ -507,6 +572,7 @@ int main(void)
 		cmocka_unit_test(references_and_openpgp_count_for_nothing),
 		cmocka_unit_test(validity_is_judged),
 		cmocka_unit_test(ten_thousand_signatures_and_issuers_are_judged),
+		cmocka_unit_test(checks_are_bounded_over_all_keys),
 		cmocka_unit_test(names_are_told),
 	};
 
