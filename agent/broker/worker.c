@@ -525,7 +525,9 @@ static void queue_take(struct sg_worker *worker, struct request *request)
 	TAILQ_REMOVE(&worker->queue, request, entry);
 	worker->queued--;
 	worker->turn = request->turn;
-	sg_cursor_init(&cursor, request->waiting.data, request->waiting.len);
+	cursor.pos = cursor.end = request->waiting.data;
+	if (request->waiting.len > 0) /* else there may be no data at all */
+		cursor.end += request->waiting.len;
 	if (msg == NULL || sg_layout_decode(layout, &cursor, msg) != 0) {
 		TAILQ_INSERT_TAIL(&worker->requests, request, entry);
 		fail_at_once(request, SG_ERR_NOMEM);

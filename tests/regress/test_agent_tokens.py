@@ -420,6 +420,59 @@ def test_killed_in_the_middle_of_a_call(agent):
     assert worker["pid"] != pid and worker["restarts"] == 1
 
 
+def test_killed_with_more_calls_than_it_takes_at_a_time(agent):
+    """What the worker had been given dies with it; what waited in the broker goes to the next one."""
+    tokens_of(agent)
+    pid = agent.worker()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    with agent.client() as client:
+        for _ in range(10):
+            client.send("ListTokens")
+        agent.call("ListAccounts")
+        os.kill(pid, signal.SIGKILL)
+        for _ in range(4):
+            assert client.error_of_next().name == "WorkerDied"
+        for _ in range(6):
+            assert [t["label"] for t in client.receive()["tokens"]] == ["one"]
+    assert agent.worker()["restarts"] == 1
+
+
+# Another process, which asks for many keys at once and tells of each that it gets.
+GREEDY = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from agent_fixture import Client
+with Client(sys.argv[1], timeout=300) as client, Client(sys.argv[1]) as other:
+    for i in range(12):
+        client.send("NewKey", {"token": "one", "label": f"g{i}", "algorithm": "rsa3072"})
+    other.call("ListAccounts")
+    print("asked", flush=True)
+    for i in range(12):
+        client.receive()
+        print(i, flush=True)
+"""
+
+
+def test_a_greedy_client_does_not_hold_up_another(agent):
+    """Its calls wait in the broker, and the next process that asks has its turn before most of them."""
+    agent.unlock("one")
+    new_key(agent, "mine", algorithm="p256")
+    greedy = subprocess.Popen([sys.executable, "-c", GREEDY, agent.sock, Path(__file__).parent],
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        assert greedy.stdout.readline() == "asked\n"
+        with agent.client(timeout=300) as client:
+            client.send("MakeCsr", {"key": "mine", "jid": "a@b.test"})
+            assert client.receive()["csr"]
+            made = sum(k["label"].startswith("g") for k in client.call("ListKeys")["keys"])
+        assert made < 12
+        assert greedy.communicate(timeout=300)[0].split() == [str(i) for i in range(12)]
+        assert greedy.returncode == 0
+    finally:
+        greedy.kill()
+        greedy.wait()
+
+
 def test_killed_between_calls(agent):
     for _ in range(5):
         agent.call("ListTokens")
