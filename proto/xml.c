@@ -494,6 +494,15 @@ static void on_instruction(void *data, const XML_Char *target, const XML_Char *t
 	stop(data, SG_ERR_FORMAT);
 }
 
+/* Expat takes UTF-16 by its byte order mark, whatever encoding it was made with; its NUL bytes tell it
+ * without one. */
+static int is_utf16(const char *text, size_t len)
+{
+	if (len >= 2 && (memcmp(text, "\xfe\xff", 2) == 0 || memcmp(text, "\xff\xfe", 2) == 0))
+		return 1;
+	return len > 0 && memchr(text, '\0', len) != NULL;
+}
+
 int sg_xml_parse(const char *text, size_t len, struct sg_xml **root)
 {
 	struct parse parse = { 0 };
@@ -501,6 +510,8 @@ int sg_xml_parse(const char *text, size_t len, struct sg_xml **root)
 	*root = NULL;
 	if (len > SG_XML_BYTES_MAX)
 		return SG_ERR_LIMIT;
+	if (is_utf16(text, len))
+		return SG_ERR_FORMAT;
 	parse.expat = XML_ParserCreateNS("UTF-8", NS_SEPARATOR);
 	if (!parse.expat)
 		return SG_ERR_NOMEM;

@@ -18,8 +18,8 @@
 
 struct sg_xml;
 
-/* Parses one document. SG_ERR_FORMAT (also for any DTD or processing instruction), SG_ERR_LIMIT,
- * SG_ERR_NOMEM. Owned by the caller. */
+/* Parses one document in UTF-8. SG_ERR_FORMAT (also for another encoding, any DTD or processing
+ * instruction), SG_ERR_LIMIT, SG_ERR_NOMEM. Owned by the caller. */
 SG_MUST_USE int sg_xml_parse(const char *text, size_t len, struct sg_xml **root);
 
 /* A new element, or NULL without memory. ns NULL: that of the parent it will be added to. */

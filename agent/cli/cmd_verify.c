@@ -26,6 +26,7 @@ struct tally {
 	size_t unknown_issuer;
 	size_t unknown_method;
 	size_t unchecked;
+	size_t dropped;
 	const char *bad; /* the name of the first key with a bad signature */
 };
 
@@ -92,12 +93,13 @@ static json_t *signatures_json(const struct sg_keyinfo *key, const struct sg_ver
 	return list;
 }
 
-static json_t *key_json(const struct sg_keyinfo *key, const struct sg_verdict *verdict)
+static json_t *key_json(
+    const struct sg_keyinfo *key, size_t dropped, const struct sg_verdict *verdict)
 {
-	return json_pack("{s:s, s:s, s:o, s:o*, s:s, s:b, s:o}", "name", key->name, "kind",
+	return json_pack("{s:s, s:s, s:o, s:o*, s:s, s:b, s:o, s:I}", "name", key->name, "kind",
 	    sg_key_kind_name(key->kind), "jids", jids_json(key), "keyinfo", json_text(key->xml),
 	    "grade", sg_grade_name(verdict->grade), "expired", verdict->expired, "signatures",
-	    signatures_json(key, verdict));
+	    signatures_json(key, verdict), "dropped", (json_int_t)dropped);
 }
 
 /* ---- judging ---- */
@@ -132,14 +134,15 @@ static void count_verdict(
 		tally->bad = key->name;
 }
 
-static int judge_key(struct bench *bench, const struct sg_keyinfo *key)
+static int judge_key(struct bench *bench, const struct sg_keyinfo *key, size_t dropped)
 {
 	struct sg_verdict verdict;
 	int rc = sg_verdict_judge(key, bench->known, bench->at, &verdict);
 
 	if (rc == 0) {
 		count_verdict(bench, key, &verdict);
-		if (json_array_append_new(bench->keys, key_json(key, &verdict)) != 0)
+		bench->tally.dropped += dropped;
+		if (json_array_append_new(bench->keys, key_json(key, dropped, &verdict)) != 0)
 			rc = SG_ERR_NOMEM;
 	}
 	sg_verdict_clear(&verdict);
@@ -160,7 +163,7 @@ static int judge_all(
 	if (rc == 0)
 		rc = sg_verdict_index_add(bench->known, file->keys, file->count);
 	for (size_t i = 0; rc == 0 && i < file->count; i++)
-		rc = judge_key(bench, &file->keys[i]);
+		rc = judge_key(bench, &file->keys[i], file->dropped[i]);
 	sg_verdict_index_free(bench->known);
 	sg_verdict_index_free(bench->given);
 	return rc;
@@ -190,6 +193,9 @@ static int conclude(struct sg_cli *cli, const struct sg_keyset *file, const stru
 		    cli->args.operands[0], CHECKS_MAX, tally->unchecked);
 	if (tally->good_keys > 0)
 		return 0;
+	if (tally->signatures == 0 && tally->dropped > 0)
+		return sg_cli_fail(cli, SG_ERR_KEYINFO, "Ask its owner to sign it anew.",
+		    "no signature could be checked: %zu cannot be read", tally->dropped);
 	if (tally->signatures == 0)
 		return sg_cli_fail(cli, SG_ERR_KEYINFO,
 		    "Compare its name with its owner by another way.",

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -17,6 +18,7 @@ void sg_keyset_clear(struct sg_keyset *set)
 		sg_layout_clear(&sg_layout_keyinfo, &set->keys[i]);
 	for (size_t i = 0; i < set->refused_count; i++)
 		free(set->refused[i].name);
+	free(set->dropped);
 	free(set->keys);
 	free(set->refused);
 	memset(set, 0, sizeof(*set));
@@ -30,16 +32,20 @@ static void *grow(void *array, size_t count, size_t size)
 	return reallocarray(array, count == 0 ? 1 : count * 2, size);
 }
 
-/* Takes over the keyinfo. */
-static int add_key(struct sg_keyset *set, struct sg_keyinfo *key)
+/* Takes over the keyinfo; dropped: how many of its signatures could not be read. */
+static int add_key(struct sg_keyset *set, struct sg_keyinfo *key, size_t dropped)
 {
 	struct sg_keyinfo *keys = grow(set->keys, set->count, sizeof(*keys));
+	size_t *counts = keys != NULL ? grow(set->dropped, set->count, sizeof(*counts)) : NULL;
 
-	if (keys == NULL) {
+	if (keys != NULL)
+		set->keys = keys;
+	if (counts == NULL) {
 		sg_layout_clear(&sg_layout_keyinfo, key);
 		return SG_ERR_NOMEM;
 	}
-	set->keys = keys;
+	set->dropped = counts;
+	set->dropped[set->count] = dropped;
 	set->keys[set->count++] = *key;
 	memset(key, 0, sizeof(*key));
 	return 0;
@@ -59,15 +65,15 @@ static int add_refusal(struct sg_keyset *set, const struct sg_xml *element, cons
 	return 0;
 }
 
-/* The decoder drops a signature that cannot be read; who judges a file must hear of it. */
-static int has_broken_signature(const struct sg_xml *element, const struct sg_keyinfo *key)
+/* The decoder drops a signature that cannot be read (K6); who judges a file must hear of it. */
+static size_t count_dropped(const struct sg_xml *element, const struct sg_keyinfo *key)
 {
-	uint32_t count = 0;
+	size_t count = 0;
 
 	for (const struct sg_xml *child = sg_xml_first(element); child != NULL;
 	     child = sg_xml_next(child))
 		count += sg_xml_is(child, "signature", SG_NS_PUBKEY) != 0;
-	return count != key->signature_count;
+	return count - key->signature_count;
 }
 
 static int add_keyinfo(struct sg_keyset *set, const struct sg_xml *element, const char *item_id)
@@ -78,15 +84,13 @@ static int add_keyinfo(struct sg_keyset *set, const struct sg_xml *element, cons
 
 	if (rc == SG_ERR_NOMEM)
 		return rc;
-	if (rc == 0 && item_id != NULL && strcmp(item_id, key.name) != 0) {
+	/* K10; of either case, as the name itself (K2) */
+	if (rc == 0 && item_id != NULL && strcasecmp(item_id, key.name) != 0) {
 		rc = SG_ERR_KEYINFO;
 		why = "the id of its item is not its name";
-	} else if (rc == 0 && has_broken_signature(element, &key)) {
-		rc = SG_ERR_KEYINFO;
-		why = "a signature in it cannot be read";
 	}
 	if (rc == 0)
-		return add_key(set, &key);
+		return add_key(set, &key, count_dropped(element, &key));
 	sg_layout_clear(&sg_layout_keyinfo, &key);
 	return add_refusal(set, element, why != NULL ? why : sg_err_text(rc));
 }
@@ -134,7 +138,7 @@ static int add_certificate(struct sg_keyset *set, const struct sg_blob *der)
 		sg_layout_clear(&sg_layout_keyinfo, &key);
 		return SG_ERR_NOMEM;
 	}
-	return add_key(set, &key);
+	return add_key(set, &key, 0);
 }
 
 static int add_pem(struct sg_keyset *set, const struct sg_blob *data, const char **why)

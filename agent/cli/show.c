@@ -225,6 +225,15 @@ static void show_signature(const json_t *signature)
 	putchar('\n');
 }
 
+/* K6: signatures that could not be read are no part of the key any more. */
+static void show_dropped(const json_t *key)
+{
+	json_int_t dropped = json_integer_value(json_object_get(key, "dropped"));
+
+	if (dropped > 0)
+		printf("%-14s%lld cannot be read, and dropped\n", "signature:", (long long)dropped);
+}
+
 void sg_show_public_keys(const json_t *keys)
 {
 	const json_t *key, *signature;
@@ -239,6 +248,7 @@ void sg_show_public_keys(const json_t *keys)
 		show_list("JIDs", key, "jids");
 		json_array_foreach(json_object_get(key, "signatures"), j, signature)
 		    show_signature(signature);
+		show_dropped(key);
 		sg_print_field("grade", grade_text(key));
 		if (json_is_true(json_object_get(key, "expired")))
 			sg_print_field("expired", "yes, or not valid yet");

@@ -284,6 +284,7 @@ def test_methods_and_grades(tmp_path):
     ("no XML", "not well-formed"),
     ("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "not well-formed"),
     (b"<a>\xff</a>", "not well-formed"),
+    (f"<a>{keyinfo(CLIENT, BY_EC)}{keyinfo(EC_USER)}</a>".encode("utf-16"), "not well-formed"),
     ("<a>" * 40 + "</a>" * 40, "too large or too deep"),
     ("<a>" + "<b/>" * 250000 + "</a>", "too large or too deep"),
     (keyinfo(CLIENT, data="!!!!"), "refused"),
@@ -291,7 +292,7 @@ def test_methods_and_grades(tmp_path):
     (keyinfo(CLIENT, data=b64(b"\x30" + os.urandom(99))), "refused"),
     (keyinfo(CLIENT, data=""), "refused"),
     (keyinfo(CLIENT).replace("</x509cert>", f"</x509cert><x509cert>{b64(USER)}</x509cert>"), "more than one key"),
-    (keyinfo(CLIENT, BY_RSA).replace("<value method='RSA-SHA256'>", "<value method='RSA-SHA256'>!"), "cannot be read"),
+    (keyinfo(CLIENT, BY_RSA).replace("<value method='RSA-SHA256'>", "<value method='RSA-SHA256'>!"), "1 cannot be read"),
     (f"<items><item id='{'0' * 40}'>{keyinfo(CLIENT)}</item></items>", "id of its item"),
 ], ids=itertools.count())
 def test_what_does_not_verify_says_why(tmp_path, text, says):
@@ -307,6 +308,20 @@ def test_items_and_events_are_looked_through(tmp_path):
     assert verify(tmp_path, text, "--issuer", issuer)[0] == 0
     done = signet("verify", "-", "--issuer", issuer, input=text)
     assert done.returncode == 0
+
+
+def test_the_id_of_an_item_may_be_upper_case(tmp_path):
+    text = f"<items><item id='{name_of(CLIENT).upper()}'>{keyinfo(CLIENT, BY_RSA)}</item>{keyinfo(USER)}</items>"
+    assert verify(tmp_path, text)[0] == 0
+
+
+def test_a_signature_that_cannot_be_read_is_dropped_and_told(tmp_path):
+    """The key and its other signatures are kept (K6)."""
+    broken = keyinfo(CLIENT, BY_RSA, BY_EC).replace("<value method='RSA-SHA256'>", "<value method='RSA-SHA256'>!")
+    status, reply = verify(tmp_path, f"<a>{broken}{keyinfo(EC_USER)}</a>")
+    assert status == 0 and verdicts(reply) == [["good"], []] and [k["dropped"] for k in reply["keys"]] == [1, 0]
+    assert "1 cannot be read, and dropped" in signet("verify", tmp_path / "keyinfo.xml").stdout
+    assert verify(tmp_path, f"<a>{broken}{keyinfo(USER)}</a>")[0] == 7
 
 
 def test_issuers_that_are_none_are_refused(tmp_path):

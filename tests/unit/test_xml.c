@@ -107,6 +107,28 @@ static void malformed_documents_are_refused(void **state)
 		assert_int_equal(parse(texts[i]), SG_ERR_FORMAT);
 }
 
+static void other_encodings_are_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+	} texts[] = {
+		{ "\xfe\xff\0<\0a\0/\0>", 10 },
+		{ "\xff\xfe<\0a\0/\0>\0", 10 },
+		{ "\xfe\xff\x61\x62", 4 },
+		{ "\0<\0a\0/\0>", 8 },
+		{ "<\0a\0/\0>\0", 8 },
+		{ "<a>\0</a>", 8 },
+	};
+	struct sg_xml *root;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(sg_xml_parse(texts[i].text, texts[i].len, &root), SG_ERR_FORMAT);
+		assert_null(root);
+	}
+	assert_int_equal(parse("\xef\xbb\xbf<a/>"), 0);
+}
+
 static void dtds_and_instructions_are_refused(void **state)
 {
 	assert_int_equal(parse("<!DOCTYPE a><a/>"), SG_ERR_FORMAT);
@@ -333,6 +355,7 @@ int main(void)
 		cmocka_unit_test(forms_of_the_same_are_written_once),
 		cmocka_unit_test(a_part_is_written_to_stand_alone),
 		cmocka_unit_test(malformed_documents_are_refused),
+		cmocka_unit_test(other_encodings_are_refused),
 		cmocka_unit_test(dtds_and_instructions_are_refused),
 		cmocka_unit_test(bytes_are_limited),
 		cmocka_unit_test(depth_is_limited),
