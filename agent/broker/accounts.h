@@ -82,7 +82,7 @@ SG_MUST_USE int sg_account_set_client(
  * SG_ERR_PASSWORD_NEEDED, errors of the token, SG_ERR_CONNECT, SG_ERR_TLS, SG_ERR_AUTH, ...
  */
 void sg_account_go_online(struct sg_account *account, const struct sg_caller *caller,
-    int password_fd, const struct sg_pin *pin, sg_done_fn *fn, void *arg);
+    int password_fd, struct sg_pin *pin, sg_done_fn *fn, void *arg);
 
 /* Ends the connection in good order; fine when there is none. */
 void sg_account_go_offline(struct sg_account *account, sg_done_fn *fn, void *arg);

@@ -262,6 +262,15 @@ void sg_call_find_key_unlocked(struct sg_call *call, const char *selector, sg_ve
 	sg_login_find_key(call->agent, &call->caller, selector, &call->pin, on_key, call);
 }
 
+void sg_call_unlock_key(struct sg_call *call, sg_verb_fn *next)
+{
+	const char *uri = sg_key_ref_info(&call->key)->token_uri;
+
+	call->next = next;
+	sg_login_unlock(call->agent, &call->caller, call->key.module, uri != NULL ? uri : "",
+	    &call->pin, 0, sg_call_continue, call);
+}
+
 struct ask {
 	struct sg_call *call;
 	sg_call_answer_fn *next;

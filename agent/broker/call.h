@@ -100,6 +100,8 @@ void sg_call_find_token(struct sg_call *call, const char *selector, sg_verb_fn *
 void sg_call_unlock_token(struct sg_call *call, sg_verb_fn *next); /* call->token */
 void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *next);
 void sg_call_find_key_unlocked(struct sg_call *call, const char *selector, sg_verb_fn *next);
+/* call->key's token is unlocked, also when its worker died since the key was found. */
+void sg_call_unlock_key(struct sg_call *call, sg_verb_fn *next);
 
 /* Asks a worker; the answer is given to a step of its own kind. */
 typedef void sg_call_answer_fn(struct sg_call *call, void *answer);

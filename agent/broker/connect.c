@@ -15,7 +15,7 @@ struct waiter {
 	TAILQ_ENTRY(waiter) entry;
 	const struct sg_caller *caller;
 	int password_fd;
-	const struct sg_pin *pin;
+	struct sg_pin *pin;
 	sg_done_fn *fn;
 	void *arg;
 };
@@ -26,8 +26,9 @@ struct sg_connect {
 	struct sg_account *account;
 	struct sg_caller caller; /* of the call that began it, its purpose the login */
 	int password_fd;	 /* the call's, or -1 */
-	const struct sg_pin *pin;
+	struct sg_pin *pin;
 	struct sg_key_ref key; /* for EXTERNAL, once it is found and unlocked */
+	unsigned unlocked_on;  /* the process of its worker that had it unlocked */
 	unsigned signatures;
 	int cancelled;
 	struct waiter_list waiters;
@@ -38,6 +39,11 @@ struct leave {
 	struct sg_account *account;
 	struct waiter_list waiters;
 };
+
+static char *copy_text(const char *text)
+{
+	return text != NULL ? strdup(text) : NULL;
+}
 
 static struct waiter *waiter_add(struct waiter_list *list, sg_done_fn *fn, void *arg)
 {
@@ -63,14 +69,14 @@ static void waiters_call(struct waiter_list *list, const struct sg_msg_error *er
 }
 
 /* Whether the login failed for want of what this call brought, or for what another brought, or because
- * that other one has gone. */
+ * that other one has gone, or with the process that only that other one had asked. */
 static int wants_own_login(
     const struct waiter *waiter, int first_has_gone, const struct sg_msg_error *error)
 {
 	int code = error != NULL ? sg_failure_code(error) : 0;
 	int of_token = code <= SG_ERR_TOKEN_ABSENT && code >= SG_ERR_CERT_MISMATCH;
 
-	if (first_has_gone && code == SG_ERR_PIN_NEEDED)
+	if (code == SG_ERR_WORKER || (first_has_gone && code == SG_ERR_PIN_NEEDED))
 		return 1;
 	if (waiter->password_fd >= 0)
 		return of_token || code == SG_ERR_AUTH || code == SG_ERR_PASSWORD_NEEDED;
@@ -217,6 +223,7 @@ static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_re
 		return;
 	}
 	connect->key = *key;
+	connect->unlocked_on = sg_worker_starts(key->module->worker);
 	memset(key, 0, sizeof(*key));
 	connect_send(connect, &cert.der);
 	sg_cert_row_clear(&cert);
@@ -238,8 +245,8 @@ static void connect_begin(struct sg_connect *connect)
 		    on_key, connect);
 }
 
-static struct sg_connect *connect_new(struct sg_account *account, const struct sg_caller *caller,
-    int password_fd, const struct sg_pin *pin)
+static struct sg_connect *connect_new(
+    struct sg_account *account, const struct sg_caller *caller, int password_fd, struct sg_pin *pin)
 {
 	struct sg_connect *connect = calloc(1, sizeof(*connect));
 
@@ -248,7 +255,7 @@ static struct sg_connect *connect_new(struct sg_account *account, const struct s
 	connect->account = sg_account_ref(account);
 	connect->caller.uid = caller->uid;
 	connect->caller.pid = caller->pid;
-	connect->caller.exe = caller->exe != NULL ? strdup(caller->exe) : NULL;
+	connect->caller.exe = copy_text(caller->exe);
 	if (asprintf(&connect->caller.purpose, "tls-login %s", account->row.jid) < 0)
 		connect->caller.purpose = NULL;
 	connect->password_fd = password_fd;
@@ -258,7 +265,7 @@ static struct sg_connect *connect_new(struct sg_account *account, const struct s
 }
 
 void sg_account_go_online(struct sg_account *account, const struct sg_caller *caller,
-    int password_fd, const struct sg_pin *pin, sg_done_fn *fn, void *arg)
+    int password_fd, struct sg_pin *pin, sg_done_fn *fn, void *arg)
 {
 	struct sg_msg_error error = { 0 };
 	struct waiter *waiter;
@@ -341,26 +348,58 @@ void sg_account_go_offline(struct sg_account *account, sg_done_fn *fn, void *arg
 
 /* ---- what the worker sends unasked ---- */
 
-/* A signature that the token makes for a handshake. */
+/* A signature that the token makes for a handshake. The connection may be over before it is made. */
 struct tls_signature {
 	struct sg_account *account;
 	unsigned process; /* of the worker that asked: another one did not */
 	uint32_t id;
+	struct sg_module *module;
+	unsigned unlocked_on;
+	struct sg_pin pin;	    /* none: what the call brought is gone with it */
+	struct sg_msg_tls_sign msg; /* owned */
 };
+
+static void signature_free(struct tls_signature *signature)
+{
+	sg_account_unref(signature->account);
+	sg_msg_clear(SG_MSG_TLS_SIGN, &signature->msg);
+	free(signature);
+}
 
 static void on_signature(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct tls_signature *signature = arg;
-	struct sg_account *account = signature->account;
+	struct sg_worker *worker = signature->account->worker;
 
-	if (account->worker != NULL && sg_worker_starts(account->worker) == signature->process) {
+	if (worker != NULL && sg_worker_starts(worker) == signature->process) {
 		if (error != NULL)
-			sg_worker_answer(account->worker, signature->id, SG_MSG_ERROR, error);
+			sg_worker_answer(worker, signature->id, SG_MSG_ERROR, error);
 		else
-			sg_worker_answer(account->worker, signature->id, SG_MSG_DER, answer);
+			sg_worker_answer(worker, signature->id, SG_MSG_DER, answer);
 	}
-	sg_account_unref(account);
-	free(signature);
+	signature_free(signature);
+}
+
+/* The key was unlocked when the connection began; if it is not now, the token's worker may have died. */
+static void on_signature_unlocked(void *arg, const struct sg_msg_error *error)
+{
+	struct tls_signature *signature = arg;
+	struct sg_worker *worker = signature->module->worker;
+	struct sg_msg_error died = { 0 };
+
+	if (error == NULL) {
+		sg_worker_request(worker, SG_MSG_TLS_SIGN, &signature->msg, -1, SG_TOKEN_SECONDS,
+		    on_signature, signature);
+		return;
+	}
+	if (sg_failure_code(error) == SG_ERR_PIN_NEEDED &&
+	    sg_worker_starts(worker) != signature->unlocked_on) {
+		sg_msg_error_set(&died, SG_ERR_WORKER, signature->module->name,
+		    "signet-token for %s ended during the login", signature->module->name);
+		error = &died;
+	}
+	on_signature(signature, error, NULL);
+	sg_failure_clear(&died);
 }
 
 static void refuse_signature(struct sg_account *account, uint32_t id)
@@ -375,32 +414,41 @@ static void refuse_signature(struct sg_account *account, uint32_t id)
 	sg_failure_clear(&error);
 }
 
-/* Key and caller are those of the connection, whatever the worker may have put there. */
-static void sign_for_tls(
-    struct sg_account *account, uint32_t id, const struct sg_msg_tls_sign *asked)
+/* Key and caller are those of the connection, whatever the worker may have put there. Takes asked->tbs over. */
+static void sign_for_tls(struct sg_account *account, uint32_t id, struct sg_msg_tls_sign *asked)
 {
 	struct sg_connect *connect = account->connect;
 	struct tls_signature *signature;
-	struct sg_msg_tls_sign msg;
+	const struct sg_key_info *key;
 
 	if (connect == NULL || connect->key.module == NULL || connect->cancelled ||
 	    ++connect->signatures > SG_CONNECT_SIGNATURES_MAX) {
 		refuse_signature(account, id);
 		return;
 	}
-	signature = malloc(sizeof(*signature));
+	key = sg_key_ref_info(&connect->key);
+	signature = calloc(1, sizeof(*signature));
 	if (signature == NULL)
 		abort(); /* the handshake would wait for ever */
-	*signature = (struct tls_signature){ sg_account_ref(account),
-		sg_worker_starts(account->worker), id };
-	msg = (struct sg_msg_tls_sign){
-		.caller = connect->caller,
-		.key = sg_key_ref_info(&connect->key)->uri,
+	signature->account = sg_account_ref(account);
+	signature->process = sg_worker_starts(account->worker);
+	signature->id = id;
+	signature->module = connect->key.module;
+	signature->unlocked_on = connect->unlocked_on;
+	sg_pin_init(&signature->pin);
+	signature->msg = (struct sg_msg_tls_sign){
+		.caller = { .uid = connect->caller.uid,
+		    .pid = connect->caller.pid,
+		    .exe = copy_text(connect->caller.exe),
+		    .purpose = copy_text(connect->caller.purpose) },
+		.key = copy_text(key->uri),
 		.scheme = asked->scheme,
 		.tbs = asked->tbs,
 	};
-	sg_worker_request(connect->key.module->worker, SG_MSG_TLS_SIGN, &msg, -1, SG_TOKEN_SECONDS,
-	    on_signature, signature);
+	memset(&asked->tbs, 0, sizeof(asked->tbs));
+	sg_login_unlock(account->agent, &signature->msg.caller, signature->module,
+	    key->token_uri != NULL ? key->token_uri : "", &signature->pin, 0, on_signature_unlocked,
+	    signature);
 }
 
 static void on_event(void *arg, const struct sg_frame *frame)

@@ -206,7 +206,7 @@ static void enrol_csr_made(struct sg_call *call, void *answer)
 	enrol_go(call, ENROL_ADD);
 }
 
-static void enrol_request(struct sg_call *call)
+static void enrol_request_unlocked(struct sg_call *call)
 {
 	const struct sg_msg_csr_make msg = {
 		.caller = call->caller,
@@ -216,6 +216,12 @@ static void enrol_request(struct sg_call *call)
 
 	sg_call_ask(call, call->key.module->worker, SG_MSG_CSR_MAKE, &msg, SG_TOKEN_SECONDS,
 	    enrol_csr_made);
+}
+
+/* The server may have taken its time, and the token been locked meanwhile. */
+static void enrol_request(struct sg_call *call)
+{
+	sg_call_unlock_key(call, enrol_request_unlocked);
 }
 
 static void enrol_added(struct sg_call *call, void *answer)
@@ -255,7 +261,7 @@ static void enrol_stored(struct sg_call *call, void *answer)
 	enrol_go(call, ENROL_RECORD);
 }
 
-static void enrol_store(struct sg_call *call)
+static void enrol_store_unlocked(struct sg_call *call)
 {
 	const struct enrol *enrol = call->state;
 	const struct sg_msg_cert_store msg = {
@@ -267,6 +273,11 @@ static void enrol_store(struct sg_call *call)
 
 	sg_call_ask(call, call->key.module->worker, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS,
 	    enrol_stored);
+}
+
+static void enrol_store(struct sg_call *call)
+{
+	sg_call_unlock_key(call, enrol_store_unlocked);
 }
 
 static char *copy_text(const char *text)

@@ -23,7 +23,7 @@ static const char caller_gone[] = "whoever asked for it has gone";
 struct waiter {
 	TAILQ_ENTRY(waiter) entry;
 	const struct sg_caller *caller;
-	const struct sg_pin *pin;
+	struct sg_pin *pin;
 	int by_hand;
 	sg_done_fn *fn;
 	void *arg;
@@ -358,10 +358,22 @@ static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
 		login_finish(login, error);
 }
 
+/* The PIN that the caller brought cannot be read a second time. */
+static void login_fail_spent(struct login *login, const struct sg_pin *pin)
+{
+	if (sg_worker_starts(login->module->worker) != pin->spent_on)
+		login_fail(login, SG_ERR_WORKER,
+		    "signet-token ended during the call, after it had read the PIN; it ran for ",
+		    login->module->name);
+	else
+		login_fail(login, SG_ERR_PIN_NEEDED,
+		    "the token was locked during the call, after its PIN had been read", "");
+}
+
 static void login_send(struct login *login, const struct sg_token_info *token)
 {
 	const struct waiter *first = TAILQ_FIRST(&login->waiters);
-	const struct sg_pin *pin = first->pin;
+	struct sg_pin *pin = first->pin;
 	struct sg_msg_token_login msg = { .caller = *first->caller, .token = login->token_uri };
 	int seconds = SG_TOKEN_SECONDS;
 	int fd = pin->fd;
@@ -387,6 +399,9 @@ static void login_send(struct login *login, const struct sg_token_info *token)
 		msg.options = options;
 		msg.option_count = pin->option_count;
 		seconds = SG_PINENTRY_SECONDS;
+	} else if (pin->fd >= 0 && pin->spent) {
+		login_fail_spent(login, pin);
+		return;
 	} else if (pin->fd < 0) {
 		own_fd = pin_from_config(login, token);
 		if (own_fd < 0)
@@ -396,6 +411,10 @@ static void login_send(struct login *login, const struct sg_token_info *token)
 	}
 	sg_worker_request(
 	    login->module->worker, SG_MSG_TOKEN_LOGIN, &msg, fd, seconds, on_login, login);
+	if (fd == pin->fd) {
+		pin->spent = 1;
+		pin->spent_on = sg_worker_starts(login->module->worker);
+	}
 	if (own_fd >= 0)
 		close(own_fd);
 }
@@ -447,7 +466,7 @@ static struct login *login_running(
 }
 
 void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
-    struct sg_module *module, const char *token_uri, const struct sg_pin *pin, int by_hand,
+    struct sg_module *module, const char *token_uri, struct sg_pin *pin, int by_hand,
     sg_done_fn *fn, void *arg)
 {
 	static const struct sg_msg_empty nothing = { 0 };
@@ -518,7 +537,7 @@ struct key_search {
 	struct sg_agent *agent;
 	const struct sg_caller *caller;
 	char *selector;
-	const struct sg_pin *pin;
+	struct sg_pin *pin;
 	struct sg_key_ref key;
 	struct sg_msg_error absent; /* what the first look said */
 	int second_look;
@@ -590,7 +609,7 @@ static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_re
 }
 
 void sg_login_find_key(struct sg_agent *agent, const struct sg_caller *caller, const char *selector,
-    const struct sg_pin *pin, sg_key_fn *fn, void *arg)
+    struct sg_pin *pin, sg_key_fn *fn, void *arg)
 {
 	struct key_search *search = calloc(1, sizeof(*search));
 

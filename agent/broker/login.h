@@ -16,8 +16,10 @@ struct sg_pin {
 	int pinentry;			   /* whether one is to be started */
 	char *options[SG_PIN_OPTIONS_MAX]; /* for it: "ttyname=/dev/pts/1" */
 	uint32_t option_count;
-	char *display; /* for its start, or NULL */
-	int abandoned; /* whoever brought it has gone: no pinentry is shown to nobody */
+	char *display;	   /* for its start, or NULL */
+	int abandoned;	   /* whoever brought it has gone: no pinentry is shown to nobody */
+	int spent;	   /* the descriptor was given to a worker, which reads it to its end: */
+	unsigned spent_on; /* to this process of it (sg_worker_starts()) */
 };
 void sg_pin_init(struct sg_pin *pin);
 void sg_pin_clear(struct sg_pin *pin); /* closes the descriptor */
@@ -29,12 +31,13 @@ void sg_logins_free(struct sg_logins *logins);
 /*
  * Sees to it that the token is unlocked, and logs in only when it is not. A login that runs is waited
  * for and its outcome shared, unless it failed for want of the other's PIN, and this one has means of its
- * own. by_hand: a person asked for just this; when it succeeds, a pin-source of
+ * own. A descriptor serves one login only; when a second is needed, the call fails: with SG_ERR_WORKER when
+ * the worker that had read the PIN has died, else with SG_ERR_PIN_NEEDED. by_hand: a person asked for just this; when it succeeds, a pin-source of
  * the configuration that failed before may be tried again. The pin must stay valid until fn is called,
  * which is never before this returns.
  */
 void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
-    struct sg_module *module, const char *token_uri, const struct sg_pin *pin, int by_hand,
+    struct sg_module *module, const char *token_uri, struct sg_pin *pin, int by_hand,
     sg_done_fn *fn, void *arg);
 
 /*
@@ -55,6 +58,6 @@ void sg_login_lock(struct sg_agent *agent, const char *serial);
  * token that is locked and may hide its keys, that is unlocked first.
  */
 void sg_login_find_key(struct sg_agent *agent, const struct sg_caller *caller, const char *selector,
-    const struct sg_pin *pin, sg_key_fn *fn, void *arg);
+    struct sg_pin *pin, sg_key_fn *fn, void *arg);
 
 #endif

@@ -50,9 +50,9 @@ struct request {
 	uint32_t whose;	       /* the process it is made for; 0: anybody's */
 	uint64_t turn;	       /* its place in the queue */
 	struct sg_buf waiting; /* while it waits there: the encoded message */
-	struct event *timer; /* the deadline; or, for a request that failed at once, its answer */
-	int64_t sent_ms;     /* when it was handed over, by the monotonic clock; 0: not yet */
-	int code;	     /* of a request that failed at once */
+	struct event *timer;   /* the deadline; or, for a request that failed at once, its answer */
+	int64_t sent_ms;       /* when it was handed over, by the monotonic clock; 0: not yet */
+	int code;	       /* of a request that failed at once */
 	sg_answer_fn *fn;
 	void *arg;
 };
@@ -81,6 +81,10 @@ struct sg_worker {
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void queue_serve(struct sg_worker *worker);
+static int worker_start(struct sg_worker *worker);
+static void worker_flush(struct sg_worker *worker);
+static int deadline_set(struct sg_worker *worker, struct request *request);
+static void fail_at_once(struct request *request, int code);
 
 /* ---- callbacks that may free the worker ---- */
 
@@ -155,40 +159,94 @@ static int64_t now_ms(void)
 /* Whether a request was handed over so long ago that it is over time by then. */
 static int is_overdue(const struct request *request, int64_t by_ms)
 {
-	return request->sent_ms != 0 && request->sent_ms + (int64_t)request->seconds * 1000 <= by_ms;
+	return request->sent_ms != 0 &&
+	    request->sent_ms + (int64_t)request->seconds * 1000 <= by_ms;
+}
+
+/* What was handed over to a process that has died. */
+struct legacy {
+	struct sg_worker *worker;
+	struct request_list *requests;
+};
+
+/* Takes a request over to the next process, with all the time that it was given. */
+static int legacy_keep(void *arg, uint32_t id)
+{
+	const struct legacy *legacy = arg;
+	struct request *request;
+
+	TAILQ_FOREACH(request, legacy->requests, entry)
+	{
+		if (request->id != id)
+			continue;
+		if (request->code != 0 || deadline_set(legacy->worker, request) != 0)
+			return 0;
+		TAILQ_REMOVE(legacy->requests, request, entry);
+		TAILQ_INSERT_TAIL(&legacy->worker->requests, request, entry);
+		return 1;
+	}
+	return 0;
+}
+
+/* Of what was handed over, that which the dead process cannot have seen is asked of the next one. */
+static void resend(struct sg_worker *worker, struct sg_channel *from, struct request_list *requests)
+{
+	struct legacy legacy = { worker, requests };
+
+	if (!worker->spec.resends || worker->freed || worker->agent->stopping ||
+	    !sg_channel_has_unsent(from) || worker_start(worker) != 0)
+		return;
+	/* Without memory its deadline answers what is lost here. */
+	if (sg_channel_move_unsent(from, worker->channel, legacy_keep, &legacy) != 0)
+		sg_log(SG_LOG_ERROR, "no memory for requests to %s", worker->spec.program);
+	worker_flush(worker);
+}
+
+/* Lets the process go; a grace of 0 kills at once. Gives its channel. */
+static struct sg_channel *process_end(struct sg_worker *worker, int grace_ms)
+{
+	struct sg_channel *channel = worker->channel;
+
+	event_free(worker->read_event);
+	event_free(worker->write_event);
+	worker->read_event = worker->write_event = NULL;
+	worker->channel = NULL;
+	sg_reaper_add(worker->agent->reaper, worker->pid, grace_ms);
+	worker->pid = 0;
+	return channel;
 }
 
 /*
  * Lets the process go and answers what runs: what is over time by then (0: nothing) with SG_ERR_TIMEOUT,
- * the others with code, and what is queued too unless it is kept for the next process. A grace of 0
- * kills at once.
+ * the others with code, unless what it has not seen, queued or not, is kept for the next process. A grace
+ * of 0 kills at once.
  */
 static void worker_end(
-    struct sg_worker *worker, int code, int64_t by_ms, int grace_ms, int keep_queue)
+    struct sg_worker *worker, int code, int64_t by_ms, int grace_ms, int keep_unseen)
 {
 	struct request_list running = TAILQ_HEAD_INITIALIZER(running);
+	struct sg_channel *channel;
 	struct request *request;
 
 	if (worker->channel == NULL)
 		return;
-	event_free(worker->read_event);
-	event_free(worker->write_event);
-	worker->read_event = worker->write_event = NULL;
-	sg_channel_free(worker->channel);
-	worker->channel = NULL;
-	sg_reaper_add(worker->agent->reaper, worker->pid, grace_ms);
-	worker->pid = 0;
+	channel = process_end(worker, grace_ms);
 	TAILQ_CONCAT(&running, &worker->requests, entry);
-	if (!keep_queue) {
+	if (keep_unseen) {
+		resend(worker, channel, &running);
+	} else {
 		TAILQ_CONCAT(&running, &worker->queue, entry);
 		worker->queued = 0;
 	}
+	sg_channel_free(channel);
 	callback_enter(worker);
 	/* A callback may ask anew, which starts the next process: what follows is of the old one. */
 	while ((request = TAILQ_FIRST(&running)) != NULL) {
 		TAILQ_REMOVE(&running, request, entry);
 		if (worker->freed)
 			request_free(request);
+		else if (request->code != 0)
+			request_fail(request, request->code);
 		else
 			request_fail(request, is_overdue(request, by_ms) ? SG_ERR_TIMEOUT : code);
 	}
@@ -260,17 +318,35 @@ fail:
 	return SG_ERR_NOMEM;
 }
 
-/* A process that ended between two requests: its end may not have been read yet. While requests run,
- * their callbacks may not be called from here, and the loop will tell. */
+/* The process has ended; callbacks may not be called from here, so that what runs is told from the loop. */
+static void worker_lost(struct sg_worker *worker)
+{
+	struct request *request;
+
+	sg_log(SG_LOG_WARN, "%s for %s (process %d) had ended", worker->spec.program,
+	    worker->subject, (int)worker->pid);
+	worker->deaths++;
+	sg_channel_free(process_end(worker, 0));
+	TAILQ_FOREACH(request, &worker->requests, entry)
+	{
+		if (request->code == 0)
+			fail_at_once(request, SG_ERR_WORKER);
+	}
+	if (worker->spec.ended != NULL)
+		worker->spec.ended(worker->spec.arg);
+}
+
+/* A process that ended: its end may not have been read yet. */
 void sg_worker_look(struct sg_worker *worker)
 {
 	struct pollfd pfd;
 
-	if (worker->channel == NULL || !TAILQ_EMPTY(&worker->requests))
+	/* While requests run, the loop is to read their answers first; it sends again what must be. */
+	if (worker->channel == NULL || (worker->spec.resends && !TAILQ_EMPTY(&worker->requests)))
 		return;
 	pfd = (struct pollfd){ .fd = sg_channel_fd(worker->channel), .events = POLLRDHUP };
 	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0)
-		worker_died(worker, "had ended");
+		worker_lost(worker);
 }
 
 /* ---- frames ---- */
@@ -425,29 +501,36 @@ static unsigned outstanding(const struct sg_worker *worker, int *seconds)
 }
 
 /* A token does one thing after the other: the deadline allows for what it was given before. */
-static int request_send(
-    struct sg_worker *worker, struct request *request, const void *msg, int fd)
+static int deadline_set(struct sg_worker *worker, struct request *request)
 {
 	struct timeval deadline = { request->seconds, 0 };
 	int before;
+
+	(void)outstanding(worker, &before);
+	if (is_bounded(worker, request->type))
+		deadline.tv_sec += before;
+	if (request->timer == NULL)
+		request->timer = evtimer_new(worker->agent->base, on_deadline, request);
+	if (request->timer == NULL || evtimer_add(request->timer, &deadline) != 0)
+		return SG_ERR_NOMEM;
+	request->sent_ms = now_ms();
+	return 0;
+}
+
+static int request_send(struct sg_worker *worker, struct request *request, const void *msg, int fd)
+{
 	int err;
 
 	if (worker->agent->stopping)
 		return SG_ERR_WORKER;
 	if (worker->channel == NULL && (err = worker_start(worker)) != 0)
 		return err;
-	(void)outstanding(worker, &before);
-	if (is_bounded(worker, request->type))
-		deadline.tv_sec += before;
-	request->timer = evtimer_new(worker->agent->base, on_deadline, request);
-	if (request->timer == NULL || evtimer_add(request->timer, &deadline) != 0)
-		return SG_ERR_NOMEM;
-	err = sg_channel_put(worker->channel, request->id, request->type, msg, fd);
-	if (err != 0)
-		return err;
-	request->sent_ms = now_ms();
-	worker_flush(worker);
-	return 0;
+	err = deadline_set(worker, request);
+	if (err == 0)
+		err = sg_channel_put(worker->channel, request->id, request->type, msg, fd);
+	if (err == 0)
+		worker_flush(worker);
+	return err;
 }
 
 static void request_start(
@@ -544,8 +627,7 @@ static void queue_serve(struct sg_worker *worker)
 {
 	int seconds;
 
-	while (!TAILQ_EMPTY(&worker->queue) &&
-	    outstanding(worker, &seconds) < worker->spec.window)
+	while (!TAILQ_EMPTY(&worker->queue) && outstanding(worker, &seconds) < worker->spec.window)
 		queue_take(worker, TAILQ_FIRST(&worker->queue));
 }
 

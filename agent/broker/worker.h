@@ -21,9 +21,12 @@ struct sg_worker_spec {
 	const char *subject; /* the module's name, the account; copied */
 	char *const *argv;   /* with its NULL; valid as long as the worker */
 	unsigned window;     /* requests that it is given at a time, beside logins; 0: all */
+	/* A request means the same to the next process, so that it goes there when a process died that
+	 * cannot have seen it. Otherwise it is bound to what has gone with the process, and fails. */
+	int resends;
 	/* A frame that no request of ours asked for; valid during the call. May be NULL. */
 	void (*event)(void *arg, const struct sg_frame *frame);
-	/* The process is gone; running requests have been answered. May come from
+	/* The process is gone; what ran has been answered, or will be from the loop. May come from
 	 * sg_worker_request() and sg_worker_look(), and may not free the worker then. May be NULL. */
 	void (*ended)(void *arg);
 	void *arg;
@@ -56,7 +59,8 @@ void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg,
 /* Answers a frame that the worker sent unasked. A worker that cannot take it is killed. */
 void sg_worker_answer(struct sg_worker *worker, uint32_t id, uint16_t type, const void *msg);
 
-/* Notices, if no request runs, that the process has ended, before the loop comes to it. */
+/* Notices that the process has ended, before the loop comes to it; not while requests run that resends
+ * takes care of. */
 void sg_worker_look(struct sg_worker *worker);
 
 /* Ends the process in good order; requests that run fail with this code. */

@@ -157,6 +157,42 @@ def test_a_certificate_that_no_login_proves_is_not_used(world, agent, before):
     assert len(agent.call("ShowKey", {"key": "new"})["certificates"]) == 1
 
 
+@pytest.mark.parametrize("source", ["pin-source", "descriptor"])
+def test_the_tokens_worker_killed_while_the_server_is_asked(world, agent, source):
+    """The next one is unlocked by the rules, or the death is told; never that the token is locked."""
+    with_password(agent, "Connect", jid=JULIET)
+    agent.call("Lock", {"token": "one"})
+    if source == "pin-source":
+        (agent.dir / "pin").write_text(PIN)
+        (agent.dir / "pin").chmod(0o600)
+        agent.stop()
+        agent.conf.write_text(agent.conf.read_text() + f"[token one]\npin-source = file:{agent.dir}/pin\n")
+        agent.start()
+        with_password(agent, "Connect", jid=JULIET)
+        agent.call("ListTokens")
+    token, xmpp = agent.worker()["pid"], agent.worker("xmpp")["pid"]
+    os.kill(xmpp, signal.SIGSTOP)
+    with agent.client(timeout=90) as client, secret(PIN) as fd:
+        more = {"pin": {"fd": 0}} if source == "descriptor" else {}
+        client.send("Enrol", {"jid": JULIET, "key": "client", **more}, [fd] if more else [], more=True)
+        while client.receive()["step"] != "login":
+            pass
+        os.kill(token, signal.SIGKILL)
+        wait_gone(token)
+        agent.call("ListAccounts")
+        os.kill(xmpp, signal.SIGCONT)
+        assert client.receive()["step"] == "features"
+        assert client.receive()["step"] == "request"
+        if source == "descriptor":
+            error = client.error_of_next()
+            assert error.name == "WorkerDied" and "signet-token" in error.parameters["message"]
+            assert "softhsm" in error.parameters["message"]
+        else:
+            while (reply := client.receive())["step"] != "done":
+                pass
+            assert reply["account"]["mechanism"] == "EXTERNAL"
+
+
 # ---- connections ----
 
 def test_connections_are_shared(enrolled):
