@@ -46,7 +46,7 @@ static int peer_check(int sock, const char *path)
 		return SG_ERR_IO;
 	if (peer.uid == getuid())
 		return 0;
-	sg_log(SG_LOG_ERROR, "%s belongs to uid %u, not to us", path, (unsigned)peer.uid);
+	sg_log(SG_LOG_WARN, "%s belongs to uid %u, not to us", path, (unsigned)peer.uid);
 	return SG_ERR_DENIED;
 }
 
@@ -54,7 +54,8 @@ static int connect_error(int error, const char *path)
 {
 	if (error == ENOENT || error == ENOTDIR || error == ECONNREFUSED)
 		return SG_ERR_AGENT_ABSENT;
-	sg_log(SG_LOG_ERROR, "cannot connect to %s: %s", path, strerror(error));
+	sg_log(SG_LOG_WARN, "cannot connect to %s: %s", path, strerror(error));
+	errno = error;
 	return error == EACCES || error == EPERM ? SG_ERR_DENIED : SG_ERR_IO;
 }
 

@@ -21,7 +21,7 @@ struct sg_client;
 char *sg_client_socket_path(void);
 
 /* Connects to path, or to sg_client_socket_path() when it is NULL. SG_ERR_AGENT_ABSENT, SG_ERR_DENIED
- * (the socket belongs to another user), SG_ERR_IO. */
+ * (the socket belongs to another user, or may not be used), SG_ERR_IO: errno says why. */
 SG_MUST_USE int sg_client_connect(const char *path, struct sg_client **client);
 void sg_client_free(struct sg_client *client);
 

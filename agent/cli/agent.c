@@ -11,11 +11,16 @@
 #include "command.h"
 #include "print.h"
 
-/* Told once, when a call takes longer than this. */
-#define PATIENCE_SECONDS 1
+/* What a person is told when a call takes longer than so many seconds, each once: the first only on
+ * a terminal, the second in any case. */
+static struct {
+	unsigned seconds;
+	char text[200];
+	size_t len;
+} waiting[] = { { .seconds = 1 }, { .seconds = 10 } };
+#define WAITING_COUNT (sizeof(waiting) / sizeof(waiting[0]))
 
-static char waiting_line[160];
-static volatile sig_atomic_t waiting_len;
+static volatile sig_atomic_t waiting_next;
 
 /* Whether somebody reads from the terminal without echo: a pinentry. */
 static int terminal_is_taken(void)
@@ -31,27 +36,39 @@ static int terminal_is_taken(void)
 static void tell_waiting(int number)
 {
 	int saved = errno;
+	sig_atomic_t at = waiting_next;
 
 	(void)number;
-	if (terminal_is_taken())
-		alarm(PATIENCE_SECONDS);
-	else if (write(STDERR_FILENO, waiting_line, (size_t)waiting_len) < 0)
-		waiting_len = 0;
+	if (terminal_is_taken()) {
+		alarm(waiting[0].seconds);
+	} else if (write(STDERR_FILENO, waiting[at].text, waiting[at].len) >= 0 &&
+	    at + 1 < (sig_atomic_t)WAITING_COUNT) {
+		waiting_next = at + 1;
+		alarm(waiting[at + 1].seconds - waiting[at].seconds);
+	}
 	errno = saved;
+}
+
+static void waiting_set(size_t at, const char *before, const char *waits, const char *after)
+{
+	int n = snprintf(
+	    waiting[at].text, sizeof(waiting[at].text), "signet: %s%s%s\n", before, waits, after);
+
+	waiting[at].len = n > 0 && n < (int)sizeof(waiting[at].text) ? (size_t)n : 0;
 }
 
 static void start_waiting(const struct sg_cli *cli)
 {
 	struct sigaction action = { .sa_handler = tell_waiting, .sa_flags = SA_RESTART };
-	int n;
+	const char *waits = cli->command->waits != NULL ? cli->command->waits : "the agent";
 
-	if (sg_args_has(&cli->args, SG_OPT_JSON) || !isatty(STDERR_FILENO))
+	if (sg_args_has(&cli->args, SG_OPT_JSON))
 		return;
-	n = snprintf(waiting_line, sizeof(waiting_line), "signet: waiting for %s...\n",
-	    cli->command->waits != NULL ? cli->command->waits : "the agent");
-	waiting_len = n < (int)sizeof(waiting_line) ? n : 0;
+	waiting_set(0, "waiting for ", waits, "...");
+	waiting_set(1, "the agent has not answered yet; still waiting for ", waits, "");
+	waiting_next = isatty(STDERR_FILENO) ? 0 : 1;
 	sigaction(SIGALRM, &action, NULL);
-	alarm(PATIENCE_SECONDS);
+	alarm(waiting[waiting_next].seconds);
 }
 
 static int connect_agent(struct sg_cli *cli)
@@ -72,8 +89,11 @@ static int connect_agent(struct sg_cli *cli)
 		    "Use the socket of your own agent; SIGNET_SOCK names another.",
 		    "the socket %s belongs to another user", path);
 	else if (rc != 0)
-		rc = sg_cli_fail(cli, rc, NULL, "the agent's socket %s cannot be used",
-		    path != NULL ? path : "");
+		rc = sg_cli_fail(cli, rc,
+		    rc == SG_ERR_IO ? "Check the path of the socket (--socket, SIGNET_SOCK)."
+				    : NULL,
+		    "the agent's socket %s cannot be used%s%s", path != NULL ? path : "",
+		    rc == SG_ERR_IO ? ": " : "", rc == SG_ERR_IO ? strerror(errno) : "");
 	free(own);
 	return rc;
 }
@@ -140,10 +160,11 @@ static int call_once(struct sg_cli *cli, const char *method, const json_t *param
 		rc = sg_secret_args_pin(cli, copy, &fds);
 	if (rc == 0 && (flags & SG_CALL_PASSWORD) != 0)
 		rc = sg_secret_args_password(cli, copy, &fds);
-	if (rc == 0)
-		rc = connect_agent(cli);
 	if (rc == 0) {
 		start_waiting(cli);
+		rc = connect_agent(cli);
+	}
+	if (rc == 0) {
 		rc = sg_client_call(
 		    cli->client, full, copy, fds.fds, fds.count, (flags & SG_CALL_MORE) != 0);
 		copy = NULL;
@@ -151,8 +172,8 @@ static int call_once(struct sg_cli *cli, const char *method, const json_t *param
 			rc = fail_transport(cli, rc, "call");
 		else
 			rc = wait_reply(cli, reply);
-		alarm(0);
 	}
+	alarm(0);
 	json_decref(copy);
 	sg_call_fds_close(&fds);
 	return rc;

@@ -17,7 +17,7 @@ int sg_ask_yes(struct sg_cli *cli, const char *format, ...)
 
 	if (sg_args_has(&cli->args, SG_OPT_YES))
 		return 0;
-	if (!sg_cli_interactive(cli))
+	if (!sg_cli_interactive(cli) || sg_args_has(&cli->args, SG_OPT_JSON))
 		return sg_cli_fail(cli, SG_ERR_ARG, "Give --yes when it is really meant.",
 		    "this needs a 'yes', and nobody can be asked");
 	va_start(args, format);

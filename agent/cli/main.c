@@ -1,10 +1,12 @@
 /*
  * signet: the command line. Here only the arguments before the command.
  */
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "command.h"
@@ -47,6 +49,13 @@ int main(int argc, char **argv)
 	struct sg_cli cli = { 0 };
 	int status;
 
+	/* Before /dev/null takes its place: a result that nobody can have is no success. */
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+		fputs("signet: standard output is closed\nSend it to /dev/null when it is not "
+		      "wanted.\n",
+		    stderr);
+		return sg_err_exit_status(SG_ERR_IO);
+	}
 	(void)setlocale(LC_CTYPE, "");
 	/* Failures reach the person as sentences; SIGNET_LOG shows the libraries' own lines too. */
 	sg_log_init("signet", SG_LOG_ERROR);

@@ -12,6 +12,7 @@
 #include "buf.h"
 #include "cli.h"
 #include "print.h"
+#include "text.h"
 #include "tty.h"
 
 #define FD_MAX 1048576
@@ -68,45 +69,11 @@ int sg_secret_args_take(struct sg_cli *cli)
 	return rc;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* RFC 3986 2.1. New string; NULL for a broken escape, an escaped NUL, or without memory. */
-static char *percent_decode(const char *text, size_t len)
-{
-	struct sg_buf out = { 0 };
-
-	for (size_t i = 0; i < len; i++) {
-		int high = -1, low = -1;
-
-		if (text[i] != '%') {
-			sg_buf_put_u8(&out, (unsigned char)text[i]);
-			continue;
-		}
-		if (len - i > 2) {
-			high = hex_value(text[i + 1]);
-			low = hex_value(text[i + 2]);
-		}
-		if (high < 0 || low < 0 || high + low == 0) {
-			sg_buf_clear(&out);
-			return NULL;
-		}
-		sg_buf_put_u8(&out, (unsigned char)(high << 4 | low));
-		i += 2;
-	}
-	return sg_buf_steal(&out, NULL);
-}
-
 /* pin-source (RFC 7512 2.4): file:/path or file:///path (RFC 8089). "|program" is nothing we run. */
 static int take_pin_source(struct sg_cli *cli, const char *value, size_t len)
 {
 	struct sg_secret_source *source = &cli->secrets.pin;
-	char *text = percent_decode(value, len);
+	char *text = sg_percent_decode(value, len);
 	const char *path = NULL;
 
 	if (text != NULL && strncasecmp(text, "file:///", 8) == 0)
@@ -203,7 +170,10 @@ static int open_file(struct sg_cli *cli, const char *what, const char *path, int
 {
 	struct stat st;
 
-	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* A pipe that nobody writes to is not waited for here: who reads it has a deadline. */
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (*fd >= 0)
+		(void)fcntl(*fd, F_SETFL, 0);
 	if (*fd < 0)
 		return sg_cli_fail(cli, SG_ERR_ARG, "Check the path of the file.",
 		    "the %s's file '%s' cannot be read: %s", what, path, strerror(errno));

@@ -150,6 +150,21 @@ def test_output_that_cannot_be_written_is_no_success():
         assert done.returncode == 1 and "cannot be written" in done.stderr
 
 
+def test_a_closed_output_is_no_success(tmp_path):
+    for args in (["status", "--json"], ["--version"], ["account", "remove", "a@b", "--yes"]):
+        done = subprocess.run(["/bin/sh", "-c", 'exec "$0" "$@" >&-', SIGNET, *args], env=SMALL_ENV, timeout=60,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 1 and "standard output is closed" in done.stderr
+
+
+def test_a_socket_that_cannot_be_is_told_as_asked_for():
+    done = signet("status", "--json", "--socket", "/" + "x" * 200)
+    assert done.returncode == 1 and done.stderr == ""
+    assert json.loads(done.stdout)["parameters"]["message"].endswith("cannot be used: File name too long")
+    done = signet("status", "--socket", "/" + "x" * 200)
+    assert done.stderr.startswith("signet: the agent's socket /xxx") and len(done.stderr.splitlines()) == 2
+
+
 # ---- keys and keyinfos to judge
 
 def name_of(der):
@@ -489,6 +504,27 @@ def test_pins_travel_as_descriptors_only(tmp_path):
     assert done.returncode == 8 and "open to others" in done.stderr
 
 
+def test_a_pipe_that_nobody_writes_to_is_the_agents_to_wait_for(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo, 0o600)
+    rogue = Rogue(tmp_path, error("TimedOut"))
+    done = rogue.signet("token", "unlock", "t", "--pin-file", fifo)
+    assert done.returncode == 5 and rogue.calls[0]["parameters"]["pin"] == {"fd": 0}
+
+
+def test_a_silent_agent_is_told_of(tmp_path):
+    """Who waits without a terminal hears of it once; an interrupt ends the waiting."""
+    ready = threading.Event()
+    rogue = Rogue(tmp_path, lambda conn: ready.wait(60))
+    asking = subprocess.Popen([SIGNET, "token", "list", "--socket", rogue.path], env=SMALL_ENV, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert asking.stderr.readline() == "signet: the agent has not answered yet; still waiting for the token\n"
+    asking.send_signal(signal.SIGINT)
+    assert asking.wait(20) == -signal.SIGINT and asking.communicate() == ("", "")
+    ready.set()
+
+
 def test_pin_and_password_together(tmp_path):
     for name in ("pin", "password"):
         (tmp_path / name).write_text(name)
@@ -650,6 +686,11 @@ def test_removal_asks_for_a_whole_yes(tmp_path, answer, status):
     shown.wait("Type 'yes': ")
     shown.type(answer)
     assert shown.end()[0] == status and len(rogue.calls) == (status == 0)
+
+
+def test_json_asks_nobody_for_a_yes(tmp_path):
+    status, text = Terminal("account", "remove", "a@b", "--json", "--socket", str(tmp_path / "none")).end()
+    assert status == 2 and "Type 'yes'" not in text and json.loads(text)["error"] == "ArgumentWrong"
 
 
 def test_a_long_call_says_what_it_waits_for(tmp_path):
