@@ -260,6 +260,76 @@ int sg_channel_flush(struct sg_channel *channel)
 	return 0;
 }
 
+/* ---- out, elsewhere ---- */
+
+static uint32_t number_at(const struct run *run, size_t pos)
+{
+	const unsigned char *p = run->bytes.data + pos;
+
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Where the first frame begins of which nothing was written: a run holds whole frames. */
+static size_t run_unsent(const struct run *run)
+{
+	size_t pos = 0;
+
+	while (pos < run->sent)
+		pos += LENGTH_SIZE + number_at(run, pos);
+	return pos;
+}
+
+int sg_channel_has_unsent(const struct sg_channel *channel)
+{
+	for (const struct run *run = channel->first; run != NULL; run = run->next) {
+		if (run_unsent(run) < run->bytes.len)
+			return 1;
+	}
+	return 0;
+}
+
+/* The descriptor goes with the first frame of its run. */
+static int frame_move(struct run *run, size_t pos, size_t size, struct sg_channel *to)
+{
+	int fd = pos == 0 ? run->fd : -1;
+	struct run *end;
+	size_t before;
+
+	if (pos == 0)
+		run->fd = -1;
+	end = run_for_frame(to, fd);
+	if (end == NULL)
+		return SG_ERR_NOMEM;
+	before = end->bytes.len;
+	sg_buf_put(&end->bytes, run->bytes.data + pos, size);
+	if (end->bytes.err == 0) {
+		to->queued += size;
+		return 0;
+	}
+	end->bytes.len = before;
+	end->bytes.err = 0;
+	if (before == 0)
+		run_drop_last(to);
+	return SG_ERR_NOMEM;
+}
+
+int sg_channel_move_unsent(
+    struct sg_channel *from, struct sg_channel *to, sg_channel_keep_fn *keep, void *arg)
+{
+	int rc = 0;
+
+	for (struct run *run = from->first; run != NULL && rc == 0; run = run->next) {
+		size_t size;
+
+		for (size_t pos = run_unsent(run); pos < run->bytes.len && rc == 0; pos += size) {
+			size = LENGTH_SIZE + number_at(run, pos);
+			if (keep(arg, number_at(run, pos + LENGTH_SIZE)))
+				rc = frame_move(run, pos, size, to);
+		}
+	}
+	return rc;
+}
+
 /* ---- in ---- */
 
 /*

@@ -45,6 +45,16 @@ SG_MUST_USE int sg_channel_put(
 SG_MUST_USE int sg_channel_flush(struct sg_channel *channel);
 
 /*
+ * For a channel whose peer has gone: whether there are frames of which nothing was written; and moves those
+ * of them that keep wants, with their descriptors, to the end of another channel's queue. keep is asked
+ * once for each, in their order. SG_ERR_NOMEM.
+ */
+int sg_channel_has_unsent(const struct sg_channel *channel);
+typedef int sg_channel_keep_fn(void *arg, uint32_t id);
+SG_MUST_USE int sg_channel_move_unsent(
+    struct sg_channel *from, struct sg_channel *to, sg_channel_keep_fn *keep, void *arg);
+
+/*
  * Reads once what is there. 1: something came (or would block, on a non-blocking socket); 0: the
  * peer closed; SG_ERR_IO; SG_ERR_LIMIT: descriptors came that no frame claims.
  */

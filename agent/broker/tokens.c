@@ -68,6 +68,7 @@ int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens)
 			.subject = config->modules[i].name,
 			.argv = made->argvs[i],
 			.window = TOKEN_WINDOW,
+			.resends = 1,
 		};
 
 		module_argv(made->argvs[i], config, &config->modules[i]);

@@ -489,6 +489,77 @@ static void non_blocking_and_timeouts(void **state)
 
 #define WATCHED(test) cmocka_unit_test_setup_teardown(test, count_before, count_after)
 
+#define UNSENT_FRAMES 2000
+
+/* Every frame but those of an id that 7 divides. */
+static int keep_most(void *arg, uint32_t id)
+{
+	uint32_t *asked = arg;
+
+	assert_true(id > *asked); /* in their order, each once */
+	*asked = id;
+	return id % 7 != 0;
+}
+
+static void unsent_frames_go_elsewhere(void **state)
+{
+	struct sg_channel *a, *b, *c, *d;
+	struct sg_frame frame;
+	uint32_t next, seen = 0, asked = 0;
+	char text[256] = "";
+
+	memset(text, 'x', sizeof(text) - 1);
+	channels_new(&a, &b, SOCK_NONBLOCK);
+	channels_new(&c, &d, SOCK_NONBLOCK);
+	assert_false(sg_channel_has_unsent(a));
+	for (uint32_t id = 1; id <= UNSENT_FRAMES; id++) {
+		send_der(a, id, text, id % 100 == 0 ? STDIN_FILENO : -1);
+		assert_true(sg_channel_flush(a) >= 0);
+	}
+	/* What the peer could see, it sees: a part of the frames, and perhaps of one more. */
+	while (sg_channel_fill(b) == 1) {
+		uint32_t before = seen;
+
+		while (sg_channel_next(b, &frame) == 1) {
+			assert_der(&frame, ++seen, text);
+			sg_frame_clear(&frame);
+		}
+		if (seen == before)
+			break;
+	}
+	assert_in_range(seen, 1, UNSENT_FRAMES / 2);
+	sg_channel_free(b);
+	assert_true(sg_channel_has_unsent(a));
+	assert_int_equal(sg_channel_move_unsent(a, c, keep_most, &asked), 0);
+	sg_channel_free(a);
+	assert_int_equal(asked, UNSENT_FRAMES);
+	next = 0;
+	for (int left = 1; left != 0;) {
+		left = sg_channel_flush(c);
+		assert_true(left >= 0);
+		assert_int_equal(sg_channel_fill(d), 1);
+		while (sg_channel_next(d, &frame) == 1) {
+			if (next == 0)
+				assert_in_range(frame.id, seen + 1, seen + 3);
+			else
+				assert_int_equal(frame.id, next);
+			assert_der(&frame, frame.id, text);
+			assert_int_equal(frame.fd >= 0, frame.id % 100 == 0);
+			next = frame.id + 1 + ((frame.id + 1) % 7 == 0);
+			sg_frame_clear(&frame);
+		}
+	}
+	while (sg_channel_fill(d) == 1 && sg_channel_next(d, &frame) == 1) {
+		do {
+			next = frame.id + 1 + ((frame.id + 1) % 7 == 0);
+			sg_frame_clear(&frame);
+		} while (sg_channel_next(d, &frame) == 1);
+	}
+	assert_int_equal(next, UNSENT_FRAMES + 1);
+	sg_channel_free(c);
+	sg_channel_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -504,6 +575,7 @@ int main(void)
 		WATCHED(a_peer_that_goes),
 		WATCHED(half_a_frame_is_no_frame),
 		WATCHED(non_blocking_and_timeouts),
+		WATCHED(unsent_frames_go_elsewhere),
 	};
 
 	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);

@@ -1,0 +1,105 @@
+"""Workers that die: what they were really working on fails, and everything else is none the wiser."""
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+from agent_fixture import Agent, secret, wait_gone
+from world import DOMAIN, PASSWORD, World
+
+JULIET = f"juliet@{DOMAIN}"
+
+
+def stopped(pid):
+    """Stops a process, and waits until it stands."""
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + 10
+    while open(f"/proc/{pid}/stat", encoding="ascii").read().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def killed_before_a_call_is_read(agent, pid, client, method, parameters):
+    """The agent finds the call, and the end of the worker, both at once, and the call first."""
+    stopped(agent.popen.pid)
+    client.send(method, parameters)
+    os.kill(pid, signal.SIGKILL)
+    wait_gone(pid)
+    os.kill(agent.popen.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("method", ["ListTokens", "ListKeys", "NewKey"])
+def test_a_call_after_the_death_goes_to_the_next_worker(method):
+    with Agent() as agent, agent.client() as running, agent.client() as new:
+        parameters = {"token": "one", "label": "x"} if method == "NewKey" else {}
+        agent.call("ListTokens")
+        pid = agent.worker()["pid"]
+        stopped(pid)
+        running.send("ListTokens")
+        agent.call("ListAccounts")  # that call has been sent on
+        killed_before_a_call_is_read(agent, pid, new, method, parameters)
+        assert running.error_of_next().name == "WorkerDied"
+        if method == "NewKey":
+            assert new.error_of_next().name == "PinNeeded"
+        else:
+            new.receive()
+        assert agent.worker()["restarts"] == 1
+
+
+def test_calls_that_were_never_written_go_to_the_next_worker():
+    """More than is given to it at a time: what the dead worker could have seen fails, the rest is answered."""
+    with Agent() as agent, contextlib.ExitStack() as stack:
+        agent.call("ListTokens")
+        pid = agent.worker()["pid"]
+        stopped(pid)
+        clients = [stack.enter_context(agent.client()) for _ in range(20)]
+        for client in clients:
+            for _ in range(40):
+                client.send("ListKeys", {"selector": "x" * 1000})
+        agent.call("ListAccounts")
+        os.kill(pid, signal.SIGKILL)
+        replies = [client.receive_raw() for client in clients for _ in range(40)]
+        died = [r for r in replies if r.get("error", "").endswith(".WorkerDied")]
+        answered = [r for r in replies if r.get("parameters") == {"keys": []}]
+        assert died and len(answered) > len(died) and len(died) + len(answered) == len(replies)
+        assert agent.worker()["restarts"] == 1
+
+
+def test_a_secret_that_was_never_written_goes_to_the_next_worker():
+    """With its descriptor."""
+    with Agent() as agent, agent.client() as client, secret("1234") as fd:
+        agent.call("ListTokens")
+        pid = agent.worker()["pid"]
+        with agent.client() as running:
+            stopped(pid)
+            running.send("ListTokens")
+            agent.call("ListAccounts")
+            stopped(agent.popen.pid)
+            client.send("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd])
+            os.kill(pid, signal.SIGKILL)
+            wait_gone(pid)
+            os.kill(agent.popen.pid, signal.SIGCONT)
+            assert running.error_of_next().name == "WorkerDied"
+            assert client.receive()["token"]["unlocked"]
+
+
+def test_a_call_after_the_death_of_a_connection_connects_again():
+    with World() as world:
+        world.up()
+        with Agent() as agent, agent.client() as running, agent.client() as new:
+            agent.call("AddAccount", {"jid": JULIET, "host": "127.0.0.1", "port": world.c2s_port,
+                                      "cafile": str(world.cafile)})
+            agent.unlock("one")
+            agent.call("NewKey", {"token": "one", "label": "client", "algorithm": "p256"})
+            with secret(PASSWORD) as fd:
+                agent.call("Enrol", {"jid": JULIET, "key": "client", "password": {"fd": 0}}, [fd])
+            for _ in range(3):
+                pid = agent.worker("xmpp")["pid"]
+                stopped(pid)
+                running.send("ListCertificates", {"jid": JULIET})
+                agent.call("ListAccounts")
+                killed_before_a_call_is_read(agent, pid, new, "ListCertificates", {"jid": JULIET})
+                assert new.receive()["certificates"]
+                assert running.error_of_next().name == "WorkerDied"
