@@ -1,0 +1,59 @@
+"""A signet-xmpp that was taken over gets signatures by the account's key while it logs in, and no other."""
+import base64
+import json
+import os
+import shutil
+import sys
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import agent_fixture
+import rogue_xmpp
+from agent_fixture import Agent, secret
+from xmpp_frames import DENIED, DER, ERROR
+
+JULIET = "juliet@example.test"
+IN_TURN = 8  # signatures of one login, for libstrophe may try more than one address
+
+
+def test_signatures_out_of_turn_are_refused(tmp_path, monkeypatch):
+    for program in ("signetd", "signet-token"):
+        shutil.copy(agent_fixture.BIN / program, tmp_path)
+    stand_in = tmp_path / "signet-xmpp"
+    stand_in.write_text(f"#!{sys.executable}\nimport sys\nsys.path[:0] = [{os.path.dirname(rogue_xmpp.__file__)!r}]\n"
+                        "import rogue_xmpp\nrogue_xmpp.Rogue().run()\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
+    log = tmp_path / "log"
+    agent = Agent()
+    agent.env.update(SIGNET_LOG="debug", ROGUE_LOG=str(log))
+    with agent, secret("password") as fd:
+        agent.call("AddAccount", {"jid": JULIET})
+        agent.unlock("one")
+        agent.call("NewKey", {"token": "one", "label": "client", "algorithm": "p256"})
+        parameters = {"jid": JULIET, "key": "client", "password": {"fd": 0}}
+        done = agent.call("Enrol", parameters, [fd])
+        assert done["account"]["mechanism"] == "EXTERNAL"
+        agent.call("Disconnect", {"jid": JULIET})
+        made = agent.count("TLS signature 'pkcs11:")
+        refused = agent.count("a TLS signature was asked for out of turn: refused")
+        key = x509.load_der_x509_certificate(rogue_cert(done)).public_key()
+    asked = [json.loads(line) for line in log.read_text().splitlines()]
+    in_turn = [a for a in asked if a[0] == "connecting by certificate"]
+    assert len(in_turn) == rogue_xmpp.TRIES
+    for _, kind, signature in in_turn[:IN_TURN]:
+        assert kind == DER
+        key.verify(bytes.fromhex(signature), rogue_xmpp.TBS, ec.ECDSA(hashes.SHA256()))
+    others = in_turn[IN_TURN:] + [a for a in asked if a[0] != "connecting by certificate"]
+    assert {when for when, _, _ in others} == {
+        "connecting by certificate", "connecting by password", "online by password", "online by certificate",
+        "online, in a call", "leaving"}
+    assert {(kind, code) for _, kind, code in others} == {(ERROR, DENIED)}
+    # What was refused did not come to the token.
+    assert (made, refused) == (IN_TURN, len(others))
+
+
+def rogue_cert(done):
+    return base64.b64decode(done["certificate"]["der"])
