@@ -31,7 +31,9 @@ static const struct error_row error_rows[] = {
 	{ SG_ERR_INTERNAL, EXIT_INTERNAL, "Internal", "something inside signet failed",
 	    "This is a defect of signet: please report it, with the lines of its log." },
 	{ SG_ERR_NOMEM, EXIT_INTERNAL, "Internal", "there is not enough memory",
-	    "Free some memory, then try again." },
+	    "Free some memory, or raise the limit of locked memory (ulimit -l, LimitMEMLOCK=), "
+	    "then "
+	    "try again." },
 	{ SG_ERR_ARG, EXIT_USAGE, "ArgumentWrong", "an argument makes no sense",
 	    "See the command's --help." },
 	{ SG_ERR_FORMAT, EXIT_REFUSED, "Malformed", "the data is malformed",

@@ -70,6 +70,11 @@ static const struct sg_field token_info_fields[] = {
 	STR(slot),
 	U32(flags),
 	STRS(mechanisms, mechanism_count),
+	STR(slot_manufacturer),
+	STR(slot_id),
+	STR(library_manufacturer),
+	STR(library_description),
+	STR(library_version),
 };
 static const struct sg_layout layout_token_info = LAYOUT(token_info_fields);
 #undef MSG

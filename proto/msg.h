@@ -101,6 +101,12 @@ struct sg_token_info {
 	uint32_t flags;	   /* enum sg_token_flag */
 	char **mechanisms; /* names ("CKM_RSA_PKCS") or 0x-numbers */
 	uint32_t mechanism_count;
+	/* What else an RFC 7512 URI can name it by. */
+	char *slot_manufacturer;
+	char *slot_id;		    /* decimal */
+	char *library_manufacturer; /* of the module, C_GetInfo */
+	char *library_description;
+	char *library_version; /* "2.6" */
 };
 
 struct sg_msg_tokens {
@@ -126,6 +132,8 @@ struct sg_msg_token_login {
 	uint32_t option_count;
 };
 
+#define SG_KEY_LABEL_MAX 64 /* bytes of the label of a key that is made here */
+
 /* What a key can be used for, found out from its token's mechanism list. */
 enum sg_key_ability {
 	SG_KEY_RSA_PKCS1 = 1,	     /* CKM_RSA_PKCS: any DigestInfo */
@@ -137,6 +145,9 @@ enum sg_key_ability {
 	SG_KEY_EXTRACTABLE = 512,    /* CKA_EXTRACTABLE */
 	SG_KEY_ALWAYS_AUTH = 1024,   /* CKA_ALWAYS_AUTHENTICATE */
 	SG_KEY_LOCAL = 2048,	     /* CKA_LOCAL: made on the token */
+	/* The private key object was seen. Without it (the token is locked) the four before this one are
+	 * not known, and unset. */
+	SG_KEY_PRIVATE_SEEN = 4096,
 };
 
 struct sg_key_info {

@@ -32,7 +32,7 @@ int sg_secret_new(struct sg_secret **secret)
 	    madvise(page, sizeof(struct sg_secret), MADV_WIPEONFORK) != 0) {
 		sg_log(SG_LOG_ERROR, "memory for a secret cannot be locked: %s", strerror(errno));
 		munmap(page, sizeof(struct sg_secret));
-		return SG_ERR_LIMIT;
+		return SG_ERR_NOMEM;
 	}
 	*secret = page;
 	return 0;

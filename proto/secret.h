@@ -13,7 +13,7 @@
 
 struct sg_secret;
 
-/* Gives an empty secret in *secret. SG_ERR_NOMEM, or SG_ERR_LIMIT when memory cannot be locked. */
+/* Gives an empty secret in *secret. SG_ERR_NOMEM, also when memory cannot be locked. */
 SG_MUST_USE int sg_secret_new(struct sg_secret **secret);
 
 /* Wipes and frees; NULL is fine. */

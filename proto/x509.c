@@ -15,8 +15,8 @@
 #define SKEW_S	      300  /* clock skew allowed when judging a certificate from the server, C4 */
 #define XMPP_ADDR_MAX 3071 /* bytes of a JID, RFC 7622 3.1 */
 
-/* Whether the encoder gives the very bytes that were decoded: then they are DER, not just BER, and
- * one certificate has one fingerprint. The encoder's bytes are freed here. */
+/* Whether the encoder gives the very bytes that were decoded: no other encoding, nothing behind it. The
+ * encoder's bytes are freed here. */
 static int same_bytes(unsigned char *again, int len, const struct sg_blob *der)
 {
 	int same = len > 0 && (size_t)len == der->len && memcmp(again, der->data, der->len) == 0;
@@ -39,7 +39,9 @@ int sg_x509_cert_parse(const struct sg_blob *der, X509 **cert)
 		return SG_ERR_FORMAT;
 	ERR_set_mark();
 	parsed = d2i_X509(NULL, &pos, (long)der->len);
-	len = parsed ? i2d_X509(parsed, &again) : -1;
+	/* OpenSSL keeps the signed part as it came: without this, BER in it would pass, and one certificate
+	 * would have several fingerprints (K2). */
+	len = parsed && i2d_re_X509_tbs(parsed, NULL) > 0 ? i2d_X509(parsed, &again) : -1;
 	ERR_pop_to_mark();
 	if (!same_bytes(again, len, der)) {
 		X509_free(parsed);

@@ -141,12 +141,33 @@ static int pin_needed(struct sg_token *token, struct sg_msg_error *error)
 	return SG_ERR_PIN_NEEDED;
 }
 
+/* Whether two of what was found have one URI, so that none can be named. */
+static int two_alike(const struct hunt *hunt)
+{
+	size_t i, j;
+
+	for (i = 0; i < hunt->count && i < CANDIDATES_MAX; i++) {
+		for (j = 0; j < i; j++) {
+			if (strcmp(hunt->uris[i], hunt->uris[j]) == 0)
+				return 1;
+		}
+	}
+	return 0;
+}
+
 /* Judges what was found. */
 static int hunt_end(struct hunt *hunt, const char *text, struct sg_msg_error *error)
 {
 	if (hunt->count > 1) {
-		sg_msg_error_set(
-		    error, SG_ERR_KEY_AMBIGUOUS, text, "%zu keys match '%s'", hunt->count, text);
+		if (two_alike(hunt))
+			sg_msg_error_set(error, SG_ERR_KEY_AMBIGUOUS, text,
+			    "%zu keys match '%s', and two of them cannot be told apart, for their "
+			    "labels and identifiers are equal: remove or relabel one of the two "
+			    "with the token's own tool",
+			    hunt->count, text);
+		else
+			sg_msg_error_set(error, SG_ERR_KEY_AMBIGUOUS, text, "%zu keys match '%s'",
+			    hunt->count, text);
 		error->candidates = hunt->uris;
 		error->candidate_count =
 		    (uint32_t)(hunt->count < CANDIDATES_MAX ? hunt->count : CANDIDATES_MAX);

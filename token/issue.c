@@ -242,7 +242,7 @@ static int jid_set(X509 *cert, const char *jid)
 
 /*
  * The algorithm stands inside the signed part, where OpenSSL writes it only when it signs by itself;
- * its getter is the one way to reach it.
+ * it has no setter, so what its getter gives is written to.
  */
 static int algorithm_set(X509 *cert, const struct sg_key *key)
 {

@@ -140,6 +140,7 @@ static uint32_t abilities_of(const struct sg_key *key, const CK_ATTRIBUTE *at)
 		return abilities; /* the rest is said by the private key alone */
 	if (at[AT_SIGN].ulValueLen > 0 && !sg_attribute_bool(&at[AT_SIGN]))
 		abilities = 0;
+	abilities |= SG_KEY_PRIVATE_SEEN;
 	if (sg_attribute_bool(&at[AT_SENSITIVE]))
 		abilities |= SG_KEY_SENSITIVE;
 	if (sg_attribute_bool(&at[AT_EXTRACTABLE]))

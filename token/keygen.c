@@ -87,9 +87,16 @@ static void public_template(struct template *template, struct job *job)
 	}
 }
 
-/* narrow: also say what the key shall not be used for, which some tokens do not take. */
+/*
+ * The key signs and does nothing else. narrow: also say what it is not for, which modules allow by default;
+ * some refuse to be told.
+ */
 static void private_template(struct template *template, struct job *job, int narrow)
 {
+	static const CK_ATTRIBUTE_TYPE denied[] = { CKA_DECRYPT, CKA_UNWRAP, CKA_SIGN_RECOVER,
+		CKA_DERIVE };
+	size_t i;
+
 	memset(template, 0, sizeof(*template));
 	put_bool(template, CKA_TOKEN, &yes);
 	put_bool(template, CKA_PRIVATE, &yes);
@@ -98,13 +105,8 @@ static void private_template(struct template *template, struct job *job, int nar
 	put_bool(template, CKA_SIGN, &yes);
 	put(template, CKA_ID, job->id.data, job->id.len);
 	put(template, CKA_LABEL, job->label.data, job->label.len);
-	if (!narrow)
-		return;
-	put_bool(template, CKA_DERIVE, &no);
-	if (job->algorithm.type == CKK_RSA) {
-		put_bool(template, CKA_DECRYPT, &no);
-		put_bool(template, CKA_UNWRAP, &no);
-	}
+	for (i = 0; narrow && i < sizeof(denied) / sizeof(denied[0]); i++)
+		put_bool(template, denied[i], &no);
 }
 
 static int is_refusal(CK_RV rv)
@@ -237,10 +239,11 @@ static int request_check(
 		return SG_ERR_UNSUPPORTED;
 	}
 	job->algorithm = algorithms[i];
-	if (!*label || !sg_utf8_is_text(label, SG_LABEL_MAX) || strpbrk(label, "\t\r\n") ||
+	if (!*label || !sg_utf8_is_text(label, SG_KEY_LABEL_MAX) || strpbrk(label, "\t\r\n") ||
 	    strncasecmp(label, "pkcs11:", 7) == 0 || request->id.len > SG_KEY_ID_MAX) {
 		sg_msg_error_set(error, SG_ERR_ARG, label,
-		    "a key's label is a text of 1 to 255 bytes that does not begin with 'pkcs11:'");
+		    "a key's label is a text of 1 to %d bytes that does not begin with 'pkcs11:'",
+		    SG_KEY_LABEL_MAX);
 		return SG_ERR_ARG;
 	}
 	job->name = label;

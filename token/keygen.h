@@ -8,7 +8,7 @@
 #include "module.h"
 #include "msg.h"
 
-#define SG_LABEL_MAX  255 /* bytes */
+#define SG_LABEL_MAX  255 /* bytes, of a certificate: it may have that of a key made elsewhere */
 #define SG_KEY_ID_MAX 255
 
 /*

@@ -224,6 +224,17 @@ static int login_try(
 	return rv == CKR_OK ? 0 : login_fail(token, rv, error);
 }
 
+static int secret_new(struct sg_secret **pin, struct sg_msg_error *error)
+{
+	int code = sg_secret_new(pin);
+
+	if (code == SG_ERR_NOMEM)
+		sg_msg_error_set(error, code, NULL,
+		    "no memory can be locked for the PIN: raise the limit of locked memory (ulimit "
+		    "-l, or LimitMEMLOCK= of the service)");
+	return code;
+}
+
 static int login_locked(struct sg_token *token, const struct sg_msg_token_login *request, int fd,
     struct sg_msg_error *error)
 {
@@ -241,7 +252,7 @@ static int login_locked(struct sg_token *token, const struct sg_msg_token_login 
 		return code;
 	pinpad = (info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0;
 	if (!pinpad) {
-		code = sg_secret_new(&pin);
+		code = secret_new(&pin, error);
 		if (code == 0)
 			code = pin_read(token, request, fd, info.flags, pin, error);
 		/* Typing takes its time: look again, right before the try. */

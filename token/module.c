@@ -136,6 +136,8 @@ int sg_module_open(
 		free(m);
 		return code;
 	}
+	if (m->f->C_GetInfo(&m->library) != CKR_OK)
+		memset(&m->library, 0, sizeof(m->library));
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_mutex_init(&m->cache_lock, NULL);
 	pthread_rwlock_init(&m->objects, NULL);

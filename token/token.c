@@ -270,7 +270,8 @@ static int is_token(struct sg_token *token, const struct sg_selector *selector)
 	int found;
 
 	pthread_mutex_lock(&token->lock);
-	found = sg_selector_is_token(selector, token->slot, &token->slot_info, &token->info);
+	found = sg_selector_is_token(
+	    selector, &token->module->library, token->slot, &token->slot_info, &token->info);
 	pthread_mutex_unlock(&token->lock);
 	return found;
 }
@@ -281,7 +282,8 @@ int sg_token_match(struct sg_token *token, const struct sg_selector *selector)
 
 	pthread_mutex_lock(&token->lock);
 	found = (token->info.flags & CKF_TOKEN_INITIALIZED) &&
-	    sg_selector_match_token(selector, token->slot, &token->slot_info, &token->info);
+	    sg_selector_match_token(
+		selector, &token->module->library, token->slot, &token->slot_info, &token->info);
 	pthread_mutex_unlock(&token->lock);
 	return found;
 }
@@ -389,6 +391,20 @@ static uint32_t flags_of(const struct sg_token *token)
 	return flags;
 }
 
+static int describe_library(const CK_INFO *library, struct sg_token_info *info)
+{
+	info->library_manufacturer =
+	    sg_text_padded(library->manufacturerID, sizeof(library->manufacturerID));
+	info->library_description =
+	    sg_text_padded(library->libraryDescription, sizeof(library->libraryDescription));
+	if (asprintf(&info->library_version, "%u.%u", library->libraryVersion.major,
+		library->libraryVersion.minor) < 0)
+		info->library_version = NULL;
+	return info->library_manufacturer && info->library_description && info->library_version
+	    ? 0
+	    : SG_ERR_NOMEM;
+}
+
 int sg_token_describe(struct sg_token *token, struct sg_token_info *info)
 {
 	pthread_mutex_lock(&token->lock);
@@ -401,9 +417,13 @@ int sg_token_describe(struct sg_token *token, struct sg_token_info *info)
 	info->slot = sg_text_padded(
 	    token->slot_info.slotDescription, sizeof(token->slot_info.slotDescription));
 	info->flags = flags_of(token);
+	info->slot_manufacturer = sg_text_padded(
+	    token->slot_info.manufacturerID, sizeof(token->slot_info.manufacturerID));
+	if (asprintf(&info->slot_id, "%lu", token->slot) < 0)
+		info->slot_id = NULL;
 	pthread_mutex_unlock(&token->lock);
 	if (!info->uri || !info->label || !info->serial || !info->manufacturer || !info->model ||
-	    !info->slot)
+	    !info->slot || !info->slot_manufacturer || !info->slot_id)
 		return SG_ERR_NOMEM;
-	return 0;
+	return describe_library(&token->module->library, info);
 }

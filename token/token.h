@@ -18,8 +18,9 @@
 
 #define SG_SESSIONS_IDLE_MAX 8
 
-/* An answer to C_Sign that took this long, or a PIN dialogue, must not stop the others: no lock but
- * those named here is held in calls that may wait for a person. */
+/* C_Sign may wait for a touch, and a login for a person at a pinentry or a PIN pad: of the locks below,
+ * only login_lock and secret_lock are held in such a call, and they stop nobody but who needs this very
+ * token's PIN. */
 struct sg_token {
 	struct sg_module *module;
 

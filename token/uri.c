@@ -18,11 +18,22 @@ struct sg_selector {
 
 /* The attributes that we go by; a URI with another one is refused. */
 static const char *const path_names[] = { "token", "serial", "manufacturer", "model", "object",
-	"id", "type", "slot-id", "slot-description", "slot-manufacturer" };
+	"id", "type", "slot-id", "slot-description", "slot-manufacturer", "library-manufacturer",
+	"library-description", "library-version" };
 
 static int name_is(const char *name, size_t len, const char *wanted)
 {
 	return strlen(wanted) == len && memcmp(name, wanted, len) == 0;
+}
+
+/* How much of a name is shown: not to the middle of a character. */
+static int name_room(const char *name, size_t len)
+{
+	size_t room = len < 64 ? len : 64;
+
+	while (room > 0 && room < len && ((unsigned char)name[room] & 0xc0) == 0x80)
+		room--;
+	return (int)room;
 }
 
 static int path_check(const char *path, size_t len, const char *text, struct sg_msg_error *error)
@@ -43,7 +54,7 @@ static int path_check(const char *path, size_t len, const char *text, struct sg_
 		if (i == sizeof(path_names) / sizeof(path_names[0]) || (seen & (1u << i))) {
 			sg_msg_error_set(error, SG_ERR_ARG, text,
 			    "the URI's attribute '%.*s' is unknown or repeated",
-			    (int)(name < 64 ? name : 64), path);
+			    name_room(path, name), path);
 			return SG_ERR_ARG;
 		}
 		seen |= 1u << i;
@@ -67,7 +78,7 @@ static int query_check(const char *query, const char *text, struct sg_msg_error 
 		}
 		if (!name_is(query, name, "pin-source")) {
 			sg_msg_error_set(error, SG_ERR_ARG, text,
-			    "the URI's attribute '%.*s' is not taken", (int)(name < 64 ? name : 64),
+			    "the URI's attribute '%.*s' is not taken", name_room(query, name),
 			    query);
 			return SG_ERR_ARG;
 		}
@@ -141,8 +152,8 @@ void sg_selector_free(struct sg_selector *selector)
 	free(selector);
 }
 
-int sg_selector_match_token(const struct sg_selector *selector, CK_SLOT_ID slot,
-    const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info)
+int sg_selector_match_token(const struct sg_selector *selector, const CK_INFO *library,
+    CK_SLOT_ID slot, const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info)
 {
 	CK_SLOT_ID wanted;
 
@@ -151,12 +162,13 @@ int sg_selector_match_token(const struct sg_selector *selector, CK_SLOT_ID slot,
 	wanted = p11_kit_uri_get_slot_id(selector->uri);
 	if (wanted != (CK_SLOT_ID)-1 && wanted != slot)
 		return 0;
-	return p11_kit_uri_match_slot_info(selector->uri, slot_info) &&
+	return p11_kit_uri_match_module_info(selector->uri, library) &&
+	    p11_kit_uri_match_slot_info(selector->uri, slot_info) &&
 	    p11_kit_uri_match_token_info(selector->uri, token_info);
 }
 
-int sg_selector_is_token(const struct sg_selector *selector, CK_SLOT_ID slot,
-    const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info)
+int sg_selector_is_token(const struct sg_selector *selector, const CK_INFO *library,
+    CK_SLOT_ID slot, const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info)
 {
 	size_t len = p11_kit_space_strlen(token_info->label, sizeof(token_info->label));
 
@@ -165,7 +177,7 @@ int sg_selector_is_token(const struct sg_selector *selector, CK_SLOT_ID slot,
 	if (selector->label)
 		return strlen(selector->label) == len &&
 		    memcmp(selector->label, token_info->label, len) == 0;
-	return sg_selector_match_token(selector, slot, slot_info, token_info);
+	return sg_selector_match_token(selector, library, slot, slot_info, token_info);
 }
 
 int sg_selector_names_token(const struct sg_selector *selector)

@@ -20,19 +20,20 @@ struct sg_selector;
  * Reads a selector: a text that begins with "pkcs11:" is a URI, "" matches everything, anything else
  * is a label. Refused, with the error filled: a URI that does not parse, repeats an attribute, or holds one
  * that we do not go by (RFC 7512 2.4: it could match too much) with SG_ERR_ARG; one with a PIN in
- * it (pin-value) with SG_ERR_DENIED; a long one with SG_ERR_LIMIT. pin-source is the broker's matter and passed over.
+ * it (pin-value) with SG_ERR_DENIED; a long one with SG_ERR_LIMIT. pin-source says nothing of what is meant, and is
+ * passed over: nothing is read from it here.
  */
 SG_MUST_USE int sg_selector_parse(
     const char *text, struct sg_selector **selector, struct sg_msg_error *error);
 void sg_selector_free(struct sg_selector *selector);
 
 /* Whether this token may hold the object that is meant; a bare label says nothing of tokens. */
-int sg_selector_match_token(const struct sg_selector *selector, CK_SLOT_ID slot,
-    const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info);
+int sg_selector_match_token(const struct sg_selector *selector, const CK_INFO *library,
+    CK_SLOT_ID slot, const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info);
 
 /* For selectors that name a token: a URI's token attributes, or a label, which is the token's then. */
-int sg_selector_is_token(const struct sg_selector *selector, CK_SLOT_ID slot,
-    const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info);
+int sg_selector_is_token(const struct sg_selector *selector, const CK_INFO *library,
+    CK_SLOT_ID slot, const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info);
 
 /* Whether it is a URI with a token's label or serial number in it. */
 int sg_selector_names_token(const struct sg_selector *selector);

@@ -26,6 +26,7 @@ struct pool {
 	pthread_t threads[SG_WORKER_LOGIN_THREADS];
 	size_t thread_count;
 	size_t running; /* threads that are not about to end */
+	size_t busy;	/* requests that were taken and have no answer yet */
 	int stop;
 };
 
@@ -46,8 +47,11 @@ static void answer_send(struct worker *worker, const struct sg_frame *frame, uin
 
 	pthread_mutex_lock(&worker->out_lock);
 	code = sg_channel_send(worker->out, frame->id, type, answer, -1);
-	if (code == SG_ERR_LIMIT) {
-		sg_msg_error_set(&error, code, NULL, "the answer is larger than a frame may be");
+	/* Not fit for a frame: too large, or a token's text that is no UTF-8. Nobody waits for it in vain. */
+	if (code < 0 && code != SG_ERR_IO) {
+		sg_msg_error_set(&error, code, NULL,
+		    code == SG_ERR_LIMIT ? "the answer is larger than a frame may be"
+					 : "the answer cannot be put into a frame");
 		code = sg_channel_send(worker->out, frame->id, SG_MSG_ERROR, &error, -1);
 	}
 	pthread_mutex_unlock(&worker->out_lock);
@@ -68,11 +72,19 @@ static int pool_take(struct pool *pool, struct sg_frame *frame)
 		*frame = pool->frames[pool->first];
 		pool->first = (pool->first + 1) % SG_WORKER_QUEUE_MAX;
 		pool->count--;
+		pool->busy++;
 		pthread_cond_signal(&pool->less);
 		taken = 1;
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return taken;
+}
+
+static void pool_done(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->busy--;
+	pthread_mutex_unlock(&pool->lock);
 }
 
 static void *pool_thread(void *arg)
@@ -84,6 +96,8 @@ static void *pool_thread(void *arg)
 
 	while (pool_take(pool, &frame)) {
 		type = sg_dispatch(pool->worker->module, &pool->worker->why, &frame, &answer);
+		/* Before the answer: whoever has it finds room for the next request. */
+		pool_done(pool);
 		answer_send(pool->worker, &frame, type, &answer);
 		sg_msg_clear(type, &answer);
 		sg_frame_clear(&frame);
@@ -93,6 +107,24 @@ static void *pool_thread(void *arg)
 	pthread_cond_broadcast(&pool->less);
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
+}
+
+/*
+ * For requests that may wait for a person: 0 when no thread is free for it, for then it could wait behind
+ * one for another token.
+ */
+static int pool_offer(struct pool *pool, const struct sg_frame *frame)
+{
+	int taken;
+
+	pthread_mutex_lock(&pool->lock);
+	taken = pool->busy + pool->count < pool->thread_count;
+	if (taken) {
+		pool->frames[(pool->first + pool->count++) % SG_WORKER_QUEUE_MAX] = *frame;
+		pthread_cond_signal(&pool->more);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return taken;
 }
 
 /* Waits for room: a broker that asks faster than tokens answer is held back by its own socket. */
@@ -150,6 +182,20 @@ static int pool_stop(struct pool *pool, const struct timespec *deadline)
 	return ended;
 }
 
+static void login_give(struct worker *worker, struct sg_frame *frame)
+{
+	union sg_token_answer answer = { 0 };
+
+	if (pool_offer(&worker->logins, frame))
+		return;
+	sg_msg_error_set(&answer.error, SG_ERR_LIMIT, NULL,
+	    "%d logins wait for their PINs already: end one of them first",
+	    SG_WORKER_LOGIN_THREADS);
+	answer_send(worker, frame, SG_MSG_ERROR, &answer);
+	sg_msg_clear(SG_MSG_ERROR, &answer);
+	sg_frame_clear(frame);
+}
+
 /* Gives the exit status: 0 when the peer closed. */
 static int read_all(struct worker *worker)
 {
@@ -160,7 +206,10 @@ static int read_all(struct worker *worker)
 		code = sg_channel_recv(worker->in, &frame);
 		if (code <= 0)
 			break;
-		pool_give(sg_dispatch_waits(frame.type) ? &worker->logins : &worker->work, &frame);
+		if (sg_dispatch_waits(frame.type))
+			login_give(worker, &frame);
+		else
+			pool_give(&worker->work, &frame);
 	}
 	if (code < 0)
 		sg_log(SG_LOG_ERROR, "the channel broke: %s", sg_err_text(code));

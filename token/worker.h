@@ -7,7 +7,7 @@
 #include "error.h"
 
 #define SG_WORKER_THREADS	4  /* that sign, search, generate */
-#define SG_WORKER_LOGIN_THREADS 16 /* that may wait for a person, each at another token */
+#define SG_WORKER_LOGIN_THREADS 16 /* logins at a time: each may wait for a person */
 #define SG_WORKER_QUEUE_MAX	64 /* requests read and not begun; then reading stops */
 #define SG_WORKER_STOP_S	2 /* for requests in the module to end, when the channel has closed */
 

@@ -185,6 +185,14 @@ static int holds_key(const struct sg_blob *der, const struct sg_blob *spki)
 	return holds;
 }
 
+/* What the private key alone says: null as long as it is not to be seen. */
+static json_t *of_private(const struct sg_key_info *key, uint32_t flag)
+{
+	if ((key->abilities & SG_KEY_PRIVATE_SEEN) == 0)
+		return json_null();
+	return json_boolean((key->abilities & flag) != 0);
+}
+
 json_t *sg_json_key(const struct sg_key_info *key, const struct sg_msg_objects *certs)
 {
 	json_t *uris = json_array();
@@ -193,15 +201,14 @@ json_t *sg_json_key(const struct sg_key_info *key, const struct sg_msg_objects *
 		if (holds_key(&certs->certs[i].der, &key->spki))
 			json_array_append_new(uris, sg_json_text_or_empty(certs->certs[i].uri));
 	}
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:o}", "uri",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "uri",
 	    sg_json_text_or_empty(key->uri), "label", sg_json_text_or_empty(key->label), "id",
 	    owned_text(sg_hex_encode(key->id.data, key->id.len)), "token",
 	    sg_json_text_or_empty(key->token_uri), "algorithm",
 	    sg_json_text_or_empty(key->algorithm), "public_key", base64(&key->spki), "sensitive",
-	    (key->abilities & SG_KEY_SENSITIVE) != 0, "extractable",
-	    (key->abilities & SG_KEY_EXTRACTABLE) != 0, "always_authenticate",
-	    (key->abilities & SG_KEY_ALWAYS_AUTH) != 0, "abilities", abilities(key->abilities),
-	    "certificates", uris);
+	    of_private(key, SG_KEY_SENSITIVE), "extractable", of_private(key, SG_KEY_EXTRACTABLE),
+	    "always_authenticate", of_private(key, SG_KEY_ALWAYS_AUTH), "abilities",
+	    abilities(key->abilities), "certificates", uris);
 }
 
 /* ---- certificates ---- */

@@ -10,6 +10,8 @@
 
 #define TOKEN_WINDOW 4 /* as many as signet-token has threads for */
 
+#define ALIKE_MAX 1000 /* candidates that are compared with each other */
+
 struct sg_tokens {
 	struct sg_agent *agent;
 	struct sg_module *modules;
@@ -273,6 +275,25 @@ static void search_free(struct search *search)
 	free(search);
 }
 
+/* The URIs of two candidates are equal: none of the two can be named. */
+#define TWO_ALIKE                                                                                  \
+	", and two of them cannot be told apart, for their labels and identifiers are equal (or "  \
+	"the "                                                                                     \
+	"same token shows through two modules): remove or relabel one of the two with the "        \
+	"token's "                                                                                 \
+	"own tool"
+
+static int two_alike(const struct sg_msg_error *error)
+{
+	for (uint32_t i = 0; i < error->candidate_count && i < ALIKE_MAX; i++) {
+		for (uint32_t k = 0; k < i; k++) {
+			if (strcmp(error->candidates[i], error->candidates[k]) == 0)
+				return 1;
+		}
+	}
+	return 0;
+}
+
 /* What to say when not exactly one was found; the candidates are in *error already. */
 static void search_judge(const struct search *search, int absent, int ambiguous, const char *what,
     const struct sg_module_answer *answers, size_t count, struct sg_msg_error *error)
@@ -282,8 +303,8 @@ static void search_judge(const struct search *search, int absent, int ambiguous,
 	if (error->candidate_count > 1) {
 		error->code = (uint32_t)-ambiguous;
 		error->subject = strdup(search->selector);
-		if (asprintf(&error->message, "\"%s\" means %u %ss", search->selector,
-			error->candidate_count, what) < 0)
+		if (asprintf(&error->message, "\"%s\" means %u %ss%s", search->selector,
+			error->candidate_count, what, two_alike(error) ? TWO_ALIKE : "") < 0)
 			error->message = NULL;
 	} else if (error->candidate_count == 0 && failed != NULL) {
 		sg_failure_copy(error, failed);

@@ -44,6 +44,23 @@ int sg_uri_is_uri(const char *selector)
 	return strncasecmp(selector, SCHEME, SCHEME_LEN) == 0;
 }
 
+/* Whether every '%' begins two hexadecimal digits, and every attribute has a value (RFC 7512 2.3). */
+static const char *path_fault(const char *path)
+{
+	for (const char *c = path; *c != '\0'; c++) {
+		if (*c == '%' && (hex_value(c[1]) < 0 || hex_value(c[2]) < 0))
+			return "a '%' in it is not followed by two hexadecimal digits";
+	}
+	while (*path != '\0') {
+		size_t len = strcspn(path, ";");
+
+		if (memchr(path, '=', len) == NULL)
+			return "an attribute in it has no '='";
+		path += len + (path[len] == ';');
+	}
+	return NULL;
+}
+
 int sg_uri_check(const char *selector, const char **why)
 {
 	*why = NULL;
@@ -55,6 +72,8 @@ int sg_uri_check(const char *selector, const char **why)
 		*why = "it is not text";
 	else if (sg_uri_is_uri(selector) && strchr(selector, '?') != NULL)
 		*why = "a URI may not name a PIN or a module here (no '?' part)";
+	else if (sg_uri_is_uri(selector))
+		*why = path_fault(selector + SCHEME_LEN);
 	return *why != NULL ? SG_ERR_ARG : 0;
 }
 
@@ -72,6 +91,11 @@ static int attribute_fits(const char *name, size_t name_len, const char *value, 
 		{ "manufacturer", token->manufacturer },
 		{ "model", token->model },
 		{ "slot-description", token->slot },
+		{ "slot-manufacturer", token->slot_manufacturer },
+		{ "slot-id", token->slot_id },
+		{ "library-manufacturer", token->library_manufacturer },
+		{ "library-description", token->library_description },
+		{ "library-version", token->library_version },
 	};
 
 	for (size_t i = 0; i < sizeof(of_objects) / sizeof(of_objects[0]); i++) {

@@ -11,7 +11,6 @@
 #include "text.h"
 
 #define USER_CERT_DAYS 3650
-#define LABEL_MAX      64
 
 /* ---- NewKey ---- */
 
@@ -156,9 +155,9 @@ void sg_verb_new_key(struct sg_call *call)
 	const char *algorithm = sg_call_string(call, "algorithm");
 	const char *label = sg_call_string(call, "label");
 
-	if (label[0] == '\0' || !sg_utf8_is_text(label, LABEL_MAX)) {
-		sg_call_fail_with(
-		    call, SG_ERR_ARG, "label", "a label is a text of 1 to %d bytes", LABEL_MAX);
+	if (label[0] == '\0' || !sg_utf8_is_text(label, SG_KEY_LABEL_MAX)) {
+		sg_call_fail_with(call, SG_ERR_ARG, "label", "a label is a text of 1 to %d bytes",
+		    SG_KEY_LABEL_MAX);
 		return;
 	}
 	if (algorithm != NULL && !algorithm_is_known(algorithm)) {

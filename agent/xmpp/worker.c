@@ -51,7 +51,16 @@ static int64_t now_ms(void)
 
 static void answer(struct worker *worker, uint32_t id, uint16_t type, const void *msg)
 {
-	if (sg_channel_send(worker->channel, id, type, msg, -1) != 0)
+	struct sg_msg_error error = { 0 };
+	int code = sg_channel_send(worker->channel, id, type, msg, -1);
+
+	/* Too large for a frame, or text that is no UTF-8: then that is the answer. */
+	if (code < 0 && code != SG_ERR_IO) {
+		sg_msg_error_set(&error, code, NULL, "the answer cannot be put into a frame");
+		code = sg_channel_send(worker->channel, id, SG_MSG_ERROR, &error, -1);
+		sg_msg_clear(SG_MSG_ERROR, &error);
+	}
+	if (code < 0)
 		sg_log(SG_LOG_ERROR, "an answer could not be given to the broker");
 }
 

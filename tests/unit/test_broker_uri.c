@@ -15,6 +15,9 @@ static char serial[] = "0123";
 static char manufacturer[] = "Acme";
 static char model[] = "X";
 static char slot[] = "Reader 0";
+static char slot_id[] = "17";
+static char library[] = "Acme tokens";
+static char version[] = "2.6";
 static char uri[] = "pkcs11:model=X;manufacturer=Acme;serial=0123;token=My%20key%3b%2050%25";
 
 static struct sg_token_info token = {
@@ -24,6 +27,11 @@ static struct sg_token_info token = {
 	.manufacturer = manufacturer,
 	.model = model,
 	.slot = slot,
+	.slot_manufacturer = manufacturer,
+	.slot_id = slot_id,
+	.library_manufacturer = manufacturer,
+	.library_description = library,
+	.library_version = version,
 	.flags = SG_TOKEN_INITIALIZED,
 };
 
@@ -38,6 +46,9 @@ static void matches(void **state)
 		"pkcs11:token=%4dy key%3b 50%25",
 		"pkcs11:serial=0123;object=anything;id=%01%02;type=private",
 		"pkcs11:slot-description=Reader%200",
+		"pkcs11:slot-id=17;slot-manufacturer=Acme",
+		"pkcs11:library-manufacturer=Acme;library-description=Acme%20tokens;library-"
+		"version=2.6",
 	};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -62,7 +73,9 @@ static void does_not_match(void **state)
 		"pkcs11:serial",
 		"pkcs11:;serial=0123",
 		"pkcs11:object=only;type=private",
-		"pkcs11:library-manufacturer=Acme",
+		"pkcs11:library-manufacturer=Acne",
+		"pkcs11:library-version=2.5;serial=0123",
+		"pkcs11:slot-id=1",
 		"pkcs11:unheard-of=1;serial=0123",
 		"pkcs11:serialx=0123",
 		"pkcs11:seria=0123",
@@ -110,6 +123,11 @@ static void what_can_be_used(void **state)
 	assert_non_null(why);
 	assert_int_equal(sg_uri_check("pkcs11:token=x?pin-source=file:/x", &why), SG_ERR_ARG);
 	assert_int_equal(sg_uri_check("pkcs11:?module-path=/x", &why), SG_ERR_ARG);
+	assert_int_equal(sg_uri_check("pkcs11:serial=012%3", &why), SG_ERR_ARG);
+	assert_int_equal(sg_uri_check("pkcs11:serial=012%", &why), SG_ERR_ARG);
+	assert_int_equal(sg_uri_check("pkcs11:serial=%zz;token=x", &why), SG_ERR_ARG);
+	assert_int_equal(sg_uri_check("pkcs11:serial", &why), SG_ERR_ARG);
+	assert_int_equal(sg_uri_check("50%", &why), 0);
 	assert_int_equal(sg_uri_check("\xff\xfe", &why), SG_ERR_ARG);
 	assert_int_equal(sg_uri_check("bell\a", &why), SG_ERR_ARG);
 	memset(text, 'a', sizeof(text));

@@ -29,6 +29,10 @@ static CK_TOKEN_INFO token_info(const char *label, const char *serial)
 static const CK_SLOT_INFO slot = { .slotDescription = "Reader 1                        "
 						      "                                " };
 
+static const CK_INFO library = { .manufacturerID = "Maker                           ",
+	.libraryDescription = "Lib One                         ",
+	.libraryVersion = { 2, 6 } };
+
 /* 0 or the error's code. */
 static int parse(const char *text, struct sg_selector **selector)
 {
@@ -57,7 +61,7 @@ static int is_token(const char *text, const CK_TOKEN_INFO *info)
 	int found;
 
 	assert_int_equal(parse(text, &selector), 0);
-	found = sg_selector_is_token(selector, 7, &slot, info);
+	found = sg_selector_is_token(selector, &library, 7, &slot, info);
 	sg_selector_free(selector);
 	return found;
 }
@@ -78,6 +82,12 @@ static void test_tokens(void **state)
 	assert_false(is_token("pkcs11:serial=1234", &info));
 	assert_true(is_token("pkcs11:slot-id=7", &info));
 	assert_false(is_token("pkcs11:slot-id=8", &info));
+	assert_true(is_token("pkcs11:library-manufacturer=Maker", &info));
+	assert_true(is_token("pkcs11:library-description=Lib%20One;token=my%20token", &info));
+	assert_true(is_token("pkcs11:library-version=2.6", &info));
+	assert_false(is_token("pkcs11:library-manufacturer=Make", &info));
+	assert_false(is_token("pkcs11:library-description=Lib%20Two", &info));
+	assert_false(is_token("pkcs11:library-version=2.5", &info));
 	info.flags = 0;
 	assert_false(is_token("my token", &info));
 	assert_false(is_token("pkcs11:serial=123", &info));
@@ -93,7 +103,8 @@ static void test_refused(void **state)
 	assert_int_equal(fails("pkcs11:token=a;token=a"), SG_ERR_ARG);
 	assert_int_equal(fails("pkcs11:token=a;;serial=1"), SG_ERR_ARG);
 	assert_int_equal(fails("pkcs11:tok=a"), SG_ERR_ARG);
-	assert_int_equal(fails("pkcs11:library-description=x"), SG_ERR_ARG);
+	assert_int_equal(fails("pkcs11:library-color=x"), SG_ERR_ARG);
+	assert_int_equal(fails("pkcs11:library-version=new"), SG_ERR_ARG);
 	assert_int_equal(fails("pkcs11:type=nonsense"), SG_ERR_ARG);
 	assert_int_equal(fails("pkcs11:token=a?module-name=x"), SG_ERR_ARG);
 	assert_int_equal(fails("pkcs11:token=a?module-path=/x.so"), SG_ERR_ARG);

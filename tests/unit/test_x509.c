@@ -67,6 +67,30 @@ static void ber_is_refused(void **state)
 	sg_blob_clear(&der);
 }
 
+/* OpenSSL keeps the signed part as it came, and gives it back so. */
+static void ber_in_the_signed_part_is_refused(void **state)
+{
+	struct sg_blob der = read_vector(VECTOR_ISSUER);
+	struct sg_blob ber = { calloc(1, der.len), der.len };
+	unsigned char *tbs = ber.data + 4;
+	const unsigned char *pos = ber.data;
+	size_t len = (size_t)der.data[6] << 8 | der.data[7];
+	X509 *cert;
+
+	assert_int_equal(der.data[5], 0x82);
+	memcpy(ber.data, der.data, der.len);
+	tbs[1] = 0x80;
+	memmove(tbs + 2, tbs + 4, len);
+	memset(tbs + 2 + len, 0, 2);
+	/* It is a certificate, but for the rule that there is one encoding. */
+	cert = d2i_X509(NULL, &pos, (long)ber.len);
+	assert_non_null(cert);
+	X509_free(cert);
+	assert_int_equal(parse_cert(&ber), SG_ERR_FORMAT);
+	sg_blob_clear(&ber);
+	sg_blob_clear(&der);
+}
+
 static void size_is_limited(void **state)
 {
 	struct sg_blob big = { calloc(1, SG_X509_DER_MAX + 1), SG_X509_DER_MAX + 1 };
@@ -542,6 +566,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_certificate_parses_whole_or_not_at_all),
 		cmocka_unit_test(ber_is_refused),
+		cmocka_unit_test(ber_in_the_signed_part_is_refused),
 		cmocka_unit_test(size_is_limited),
 		cmocka_unit_test(no_flipped_byte_is_fatal),
 		cmocka_unit_test(der_comes_out_as_it_went_in),
