@@ -1,6 +1,5 @@
 #include "authority.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "file.h"
 #include "log.h"
 #include "signer.h"
+#include "text.h"
 #include "x509.h"
 
 #define CA_DAYS 3650
@@ -43,25 +43,13 @@ static int look(struct sg_signer *signer, uint32_t *keys)
 static char *object_label(const char *selector)
 {
 	const char *at = strstr(selector, "object=");
-	struct sg_buf label = { 0 };
+	size_t len;
 
 	if (!at || (at != selector && at[-1] != ':' && at[-1] != ';'))
 		return NULL;
-	for (at += strlen("object="); *at && *at != ';' && *at != '?'; at++) {
-		unsigned int byte = (unsigned char)*at;
-
-		if (byte == '%') {
-			if (sscanf(at, "%%%2x", &byte) != 1 || byte == 0) {
-				sg_buf_clear(&label);
-				return NULL;
-			}
-			at += 2;
-		}
-		sg_buf_put_u8(&label, (uint8_t)byte);
-	}
-	if (!label.len)
-		return NULL;
-	return sg_buf_steal(&label, NULL);
+	at += strlen("object=");
+	len = strcspn(at, ";?");
+	return len ? sg_percent_decode(at, len) : NULL;
 }
 
 static int generate(struct sg_signer *signer, const struct sg_authority_config *config,

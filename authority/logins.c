@@ -139,7 +139,6 @@ int sg_logins_read(const char *path, struct sg_logins **logins)
 	if (!self)
 		return SG_ERR_NOMEM;
 	rc = read_all(path, &self->text, &len);
-	/* a NUL byte ends the text early: the file then is not the module's */
 	if (!rc && self->text)
 		rc = parse(self);
 	if (rc) {

@@ -1,3 +1,6 @@
+/*
+ * signet-authority: arguments only.
+ */
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <openssl/asn1.h>
 #include <openssl/bn.h>
@@ -9,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 #include "log.h"
@@ -105,70 +107,179 @@ static int name_asks_for_other(const X509_NAME *subject, const char *account)
 	return other;
 }
 
-static enum sg_verdict judge_names(X509_REQ *csr, const char *account, const char **why)
+/* The text of a name that is no xmppAddr, NULL for one of another kind: of an e-mail address or a URI, or
+ * of an otherName that is a string. Borrowed. */
+static const ASN1_STRING *text_of_name(const GENERAL_NAME *name)
+{
+	const ASN1_TYPE *value;
+
+	if (name->type == GEN_EMAIL)
+		return name->d.rfc822Name;
+	if (name->type == GEN_URI)
+		return name->d.uniformResourceIdentifier;
+	if (name->type != GEN_OTHERNAME)
+		return NULL;
+	value = name->d.otherName->value;
+	if (value->type != V_ASN1_UTF8STRING && value->type != V_ASN1_IA5STRING &&
+	    value->type != V_ASN1_PRINTABLESTRING && value->type != V_ASN1_BMPSTRING)
+		return NULL;
+	return value->value.asn1_string;
+}
+
+/* Whether the text of such a name is somebody's who is not the account: user@domain as it stands, or
+ * anything in a URI of these two schemes (RFC 5122, RFC 6068). */
+static int text_asks_for_other(int type, const char *text, const char *account)
+{
+	static const char *const schemes[] = { "xmpp:", "mailto:" };
+	char *jid;
+	int other;
+
+	if (type != GEN_URI)
+		return strchr(text, '@') && !is_account(text, account);
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		size_t len = strlen(schemes[i]);
+
+		if (strncasecmp(text, schemes[i], len) != 0)
+			continue;
+		jid = sg_percent_decode(text + len, strcspn(text + len, "?#"));
+		other = !jid || !is_account(jid, account);
+		free(jid);
+		return other;
+	}
+	return 0;
+}
+
+/* Whether another kind of alternative name, which would be left out of the certificate, names somebody else:
+ * who asked for that must not take the certificate for it. */
+static int other_name_asks_for_other(X509_REQ *csr, const char *account)
+{
+	STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(csr);
+	GENERAL_NAMES *names = X509V3_get_d2i(extensions, NID_subject_alt_name, NULL, NULL);
+	int other = 0;
+
+	for (int i = 0; !other && i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+		const ASN1_STRING *value = text_of_name(name);
+		unsigned char *utf8 = NULL;
+		int len = value ? ASN1_STRING_to_UTF8(&utf8, value) : 0;
+
+		if (len < 0 || (len > 0 && memchr(utf8, '\0', (size_t)len)))
+			other = 1; /* what cannot be read is not the account's */
+		else if (len > 0)
+			other = text_asks_for_other(name->type, (const char *)utf8, account);
+		OPENSSL_free(utf8);
+	}
+	GENERAL_NAMES_free(names);
+	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+	return other;
+}
+
+static enum sg_csr_verdict judge_names(X509_REQ *csr, const char *account, const char **why)
 {
 	char **jids = NULL;
-	enum sg_verdict verdict = SG_VERDICT_GOOD;
+	enum sg_csr_verdict verdict = SG_CSR_GOOD;
 	int rc = sg_x509_csr_jids(csr, &jids, NULL);
 
 	if (rc) {
 		*why = "The subject alternative name of the request cannot be read.";
-		return rc == SG_ERR_NOMEM ? SG_VERDICT_FAILED : SG_VERDICT_BAD_REQUEST;
+		return rc == SG_ERR_NOMEM ? SG_CSR_FAILED : SG_CSR_BAD_REQUEST;
 	}
 	for (size_t i = 0; jids && jids[i]; i++)
 		if (!is_account(jids[i], account))
-			verdict = SG_VERDICT_FORBIDDEN;
-	if (name_asks_for_other(X509_REQ_get_subject_name(csr), account))
-		verdict = SG_VERDICT_FORBIDDEN;
+			verdict = SG_CSR_FORBIDDEN;
+	if (name_asks_for_other(X509_REQ_get_subject_name(csr), account) ||
+	    other_name_asks_for_other(csr, account))
+		verdict = SG_CSR_FORBIDDEN;
 	if (verdict)
 		*why = "The request asks for a JID that is not your own bare JID.";
 	sg_strv_free(jids);
 	return verdict;
 }
 
-static enum sg_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, const char **why)
+/* The digest of RSA-PSS stands in the parameters, SHA-1 when it does not (RFC 4055 3.1). */
+static int pss_digest(const X509_ALGOR *algorithm)
+{
+	const ASN1_OBJECT *hash;
+	RSA_PSS_PARAMS *pss;
+	const void *value;
+	int type, nid = NID_sha1;
+
+	X509_ALGOR_get0(NULL, &type, &value, algorithm);
+	pss = type == V_ASN1_SEQUENCE ? ASN1_item_unpack(value, ASN1_ITEM_rptr(RSA_PSS_PARAMS))
+				      : NULL;
+	if (pss && pss->hashAlgorithm) {
+		X509_ALGOR_get0(&hash, NULL, NULL, pss->hashAlgorithm);
+		nid = OBJ_obj2nid(hash);
+	}
+	RSA_PSS_PARAMS_free(pss);
+	return nid;
+}
+
+/* C12: SHA-256 or better. An algorithm that has its digest within (Ed25519) is as good. */
+static int is_signed_soundly(const X509_REQ *csr)
+{
+	const X509_ALGOR *algorithm;
+	int nid = X509_REQ_get_signature_nid(csr), digest;
+	const EVP_MD *md;
+
+	X509_REQ_get0_signature(csr, NULL, &algorithm);
+	if (nid == NID_rsassaPss)
+		digest = pss_digest(algorithm);
+	else if (!OBJ_find_sigid_algs(nid, &digest, NULL))
+		return 0;
+	if (digest == NID_undef)
+		return nid == NID_ED25519;
+	md = EVP_get_digestbynid(digest);
+	return md && EVP_MD_get_size(md) >= 32;
+}
+
+static enum sg_csr_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, const char **why)
 {
 	EVP_PKEY *key = X509_REQ_get0_pubkey(csr);
 	unsigned int kind;
 
 	*why = "This kind of key is not known here.";
 	if (!key)
-		return SG_VERDICT_NOT_ACCEPTABLE;
+		return SG_CSR_NOT_ACCEPTABLE;
 	kind = subject_key(key, why);
 	if (!kind)
-		return SG_VERDICT_NOT_ACCEPTABLE;
+		return SG_CSR_NOT_ACCEPTABLE;
 	if (!(kind & subject_keys)) {
 		*why = "This kind of key is not accepted here.";
-		return SG_VERDICT_NOT_ACCEPTABLE;
+		return SG_CSR_NOT_ACCEPTABLE;
+	}
+	if (!is_signed_soundly(csr)) {
+		*why = "The request must be signed with SHA-256 or better.";
+		return SG_CSR_NOT_ACCEPTABLE;
 	}
 	/* only now: the size of the key bounds what the check costs */
 	if (X509_REQ_verify(csr, key) != 1) {
 		*why = "The request's own signature is wrong.";
-		return SG_VERDICT_NOT_ACCEPTABLE;
+		return SG_CSR_NOT_ACCEPTABLE;
 	}
 	*why = NULL;
-	return SG_VERDICT_GOOD;
+	return SG_CSR_GOOD;
 }
 
-static enum sg_verdict judge_bytes(const struct sg_blob *der, X509_REQ **csr, const char **why)
+static enum sg_csr_verdict judge_bytes(const struct sg_blob *der, X509_REQ **csr, const char **why)
 {
 	X509 *cert = NULL;
 	int rc = sg_x509_csr_parse(der, csr);
 
 	if (!rc)
-		return SG_VERDICT_GOOD;
+		return SG_CSR_GOOD;
 	*why = "That is not a certificate signing request (PKCS#10, DER).";
 	/* the draft's own example has this slip (C3), so it is worth a word of its own */
 	if (rc == SG_ERR_FORMAT && sg_x509_cert_parse(der, &cert) == 0)
 		*why = "That is a certificate; a certificate signing request is wanted.";
 	X509_free(cert);
-	return rc == SG_ERR_NOMEM ? SG_VERDICT_FAILED : SG_VERDICT_BAD_REQUEST;
+	return rc == SG_ERR_NOMEM ? SG_CSR_FAILED : SG_CSR_BAD_REQUEST;
 }
 
-enum sg_verdict sg_profile_judge(const struct sg_blob *der, const char *account,
+enum sg_csr_verdict sg_profile_judge(const struct sg_blob *der, const char *account,
     unsigned int subject_keys, X509_REQ **csr, const char **why)
 {
-	enum sg_verdict verdict;
+	enum sg_csr_verdict verdict;
 
 	*csr = NULL;
 	*why = NULL;

@@ -30,12 +30,12 @@ enum sg_subject_key {
 unsigned int sg_subject_key_from_name(const char *name);
 
 /* How a request ends that is not granted; the conditions are those of C6. */
-enum sg_verdict {
-	SG_VERDICT_GOOD = 0,
-	SG_VERDICT_BAD_REQUEST,
-	SG_VERDICT_NOT_ACCEPTABLE,
-	SG_VERDICT_FORBIDDEN,
-	SG_VERDICT_FAILED, /* our own failure (memory) */
+enum sg_csr_verdict {
+	SG_CSR_GOOD = 0,
+	SG_CSR_BAD_REQUEST,
+	SG_CSR_NOT_ACCEPTABLE,
+	SG_CSR_FORBIDDEN,
+	SG_CSR_FAILED, /* our own failure (memory) */
 };
 
 /*
@@ -43,7 +43,7 @@ enum sg_verdict {
  * its signature, and that it asks for no other JID. Gives the owned *csr when it is good; otherwise
  * *why, a sentence for the person (static).
  */
-enum sg_verdict sg_profile_judge(const struct sg_blob *der, const char *account,
+enum sg_csr_verdict sg_profile_judge(const struct sg_blob *der, const char *account,
     unsigned int subject_keys, X509_REQ **csr, const char **why);
 
 /* A new random serial number: positive, of exactly SG_SERIAL_LEN bytes. SG_ERR_INTERNAL. */

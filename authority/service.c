@@ -70,20 +70,20 @@ int sg_service_publish(struct sg_service *service, time_t now)
 /* ---- add */
 
 static void refuse_csr(
-    struct sg_answer *answer, const char *account, enum sg_verdict verdict, const char *why)
+    struct sg_answer *answer, const char *account, enum sg_csr_verdict verdict, const char *why)
 {
 	switch (verdict) {
-	case SG_VERDICT_BAD_REQUEST:
+	case SG_CSR_BAD_REQUEST:
 		refuse(answer, "add", account, "modify", "bad-request", why);
 		break;
-	case SG_VERDICT_NOT_ACCEPTABLE:
+	case SG_CSR_NOT_ACCEPTABLE:
 		refuse(answer, "add", account, "modify", "not-acceptable", why);
 		break;
-	case SG_VERDICT_FORBIDDEN:
+	case SG_CSR_FORBIDDEN:
 		refuse(answer, "add", account, "auth", "forbidden", why);
 		break;
-	case SG_VERDICT_GOOD:
-	case SG_VERDICT_FAILED:
+	case SG_CSR_GOOD:
+	case SG_CSR_FAILED:
 		refuse_for_now(answer, "add", account, SG_ERR_NOMEM);
 		break;
 	}
@@ -191,7 +191,7 @@ static void answer_add(struct sg_service *service, const char *account,
     const struct sg_xml *payload, struct sg_answer *answer)
 {
 	struct sg_msg_ccm2_add add = { 0 };
-	enum sg_verdict verdict;
+	enum sg_csr_verdict verdict;
 	X509_REQ *csr = NULL;
 	const char *why;
 	int rc = sg_ccm2_add_decode(payload, &add);

@@ -187,6 +187,32 @@ int sg_hex_decode(const char *text, size_t max, struct sg_blob *out)
 	return 0;
 }
 
+char *sg_percent_decode(const char *text, size_t len)
+{
+	char *decoded = len < SIZE_MAX ? malloc(len + 1) : NULL;
+	char *out = decoded;
+
+	if (decoded == NULL)
+		return NULL;
+	for (size_t i = 0; i < len; i++) {
+		int high = len - i > 2 ? hex_value(text[i + 1]) : -1;
+		int low = len - i > 2 ? hex_value(text[i + 2]) : -1;
+
+		if (text[i] != '%') {
+			*out++ = text[i];
+			continue;
+		}
+		if (high < 0 || low < 0 || high + low == 0) {
+			free(decoded);
+			return NULL;
+		}
+		*out++ = (char)(high << 4 | low);
+		i += 2;
+	}
+	*out = '\0';
+	return decoded;
+}
+
 size_t sg_utf8_char(const char *text, size_t len, uint32_t *code)
 {
 	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };

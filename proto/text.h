@@ -1,5 +1,5 @@
 /*
- * Base64 and hex, as the two protocols write them.
+ * Base64, hex and percent-encoding; JIDs and UTF-8.
  */
 #ifndef SG_PROTO_TEXT_H
 #define SG_PROTO_TEXT_H
@@ -25,6 +25,12 @@ char *sg_hex_encode(const void *data, size_t len);
 
 /* Hex of either case, ':' between bytes allowed (C9). Gives owned bytes. SG_ERR_FORMAT, SG_ERR_LIMIT. */
 SG_MUST_USE int sg_hex_decode(const char *text, size_t max, struct sg_blob *out);
+
+/*
+ * Percent-decoded (RFC 3986 2.1) text of len bytes: a new string; NULL for an escape that is broken or
+ * of a NUL, and without memory. All bytes but '%' stay as they are.
+ */
+char *sg_percent_decode(const char *text, size_t len);
 
 /*
  * The bare JID of a JID, its localpart and domain lower-cased (ASCII only: a JID with other

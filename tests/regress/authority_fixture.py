@@ -298,11 +298,11 @@ def common_name(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
 
 
-def make_csr(key, *jids, cn=None):
-    """A request's DER; jids are asked for as xmppAddr."""
+def make_csr(key, *jids, cn=None, names=()):
+    """A request's DER; jids are asked for as xmppAddr, and names of other types as they are."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(common_name(cn))
-    if jids:
-        builder = builder.add_extension(x509.SubjectAlternativeName([xmpp_addr(j) for j in jids]), False)
+    if jids or names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([*map(xmpp_addr, jids), *names]), False)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 

@@ -201,6 +201,22 @@ def test_c6_another_jid_is_forbidden(client, jids, cn):
     assert client.listed() == []
 
 
+@pytest.mark.parametrize("names", [[x509.UniformResourceIdentifier(f"xmpp:romeo@{DOMAIN}")],
+                                   [x509.RFC822Name(f"romeo@{DOMAIN}")]])
+def test_c6_another_jid_under_another_type_of_name_is_forbidden(client, names):
+    answer = client.add(make_csr(make_key(), bare(client), names=names))
+    assert error_of(answer) == ("auth", "forbidden")
+
+
+def test_c12_a_signature_by_sha1_is_not_acceptable(place, client):
+    key = place.dir / "pki/sha1.key"
+    place.run("openssl", "genpkey", "-algorithm", "rsa", "-out", key)
+    place.run("openssl", "req", "-new", "-sha1", "-key", key, "-subj", "/", "-outform", "der", "-out", f"{key}.csr")
+    answer = client.add((place.dir / "pki/sha1.key.csr").read_bytes())
+    assert error_of(answer) == ("modify", "not-acceptable")
+    assert b"SHA-256 or better" in ET.tostring(answer)
+
+
 def test_c6_over_the_limit_is_a_resource_constraint_until_one_is_revoked(client):
     ders = [client.added(make_csr(make_key(), bare(client))) for _ in range(LIMIT)]
     csr = make_csr(make_key(), bare(client))

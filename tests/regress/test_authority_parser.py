@@ -73,3 +73,11 @@ def test_a_tag_in_two_pieces_waits_for_nothing(server):
 def test_a_strange_stanza_is_answered_and_the_next_one_too(server, inside):
     server.ask("strange", inside)
     server.ask("next")
+
+
+def test_a_strangers_long_attribute_holds_up_nobody(server):
+    """A message nobody asked for, then the blanks of a keep-alive, then another account's request."""
+    server.send(f"<message from='benvolio@{DOMAIN}/x' to='ccm.{DOMAIN}'><q a='{'u' * 140000}'/></message>")
+    for _ in range(60):
+        server.send(" " * 4000)
+    server.ask("next")

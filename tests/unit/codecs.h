@@ -105,7 +105,7 @@ static inline char *many(char c, size_t len)
 struct recipe {
 	const char *cn;
 	const char *jids[3];
-	const char *dns;
+	const char *dns, *uri, *email;
 	time_t from, to; /* 0: a day before and after NOW */
 	long serial;
 	int string_type; /* of the xmppAddrs; 0: UTF8String */
@@ -127,6 +127,21 @@ static inline void add_name(GENERAL_NAMES *names, const struct recipe *recipe, s
 	assert_true(sk_GENERAL_NAME_push(names, name) > 0);
 }
 
+/* A name of a type that is a string; NULL is none. */
+static inline void add_plain_name(GENERAL_NAMES *names, int type, const char *value)
+{
+	GENERAL_NAME *name;
+	ASN1_IA5STRING *text;
+
+	if (!value)
+		return;
+	name = GENERAL_NAME_new();
+	text = ASN1_IA5STRING_new();
+	assert_int_equal(ASN1_STRING_set(text, value, -1), 1);
+	GENERAL_NAME_set0_value(name, type, text);
+	assert_true(sk_GENERAL_NAME_push(names, name) > 0);
+}
+
 /* The SAN of a recipe, or NULL. */
 static inline X509_EXTENSION *make_san(const struct recipe *recipe)
 {
@@ -135,14 +150,9 @@ static inline X509_EXTENSION *make_san(const struct recipe *recipe)
 
 	for (size_t i = 0; i < 3 && recipe->jids[i]; i++)
 		add_name(names, recipe, i);
-	if (recipe->dns) {
-		GENERAL_NAME *name = GENERAL_NAME_new();
-		ASN1_IA5STRING *text = ASN1_IA5STRING_new();
-
-		assert_int_equal(ASN1_STRING_set(text, recipe->dns, -1), 1);
-		GENERAL_NAME_set0_value(name, GEN_DNS, text);
-		assert_true(sk_GENERAL_NAME_push(names, name) > 0);
-	}
+	add_plain_name(names, GEN_DNS, recipe->dns);
+	add_plain_name(names, GEN_URI, recipe->uri);
+	add_plain_name(names, GEN_EMAIL, recipe->email);
 	if (sk_GENERAL_NAME_num(names) > 0)
 		extension = X509V3_EXT_i2d(NID_subject_alt_name, 0, names);
 	GENERAL_NAMES_free(names);
@@ -191,7 +201,9 @@ static inline struct sg_blob make_cert(const struct recipe *recipe, EVP_PKEY *ke
 	return sign_cert(new_cert(recipe, key), key);
 }
 
-static inline struct sg_blob make_csr(const struct recipe *recipe, EVP_PKEY *key)
+/* A request signed by the digest. */
+static inline struct sg_blob make_csr_by(
+    const struct recipe *recipe, EVP_PKEY *key, const EVP_MD *md)
 {
 	STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
 	X509_EXTENSION *san = make_san(recipe);
@@ -205,10 +217,15 @@ static inline struct sg_blob make_csr(const struct recipe *recipe, EVP_PKEY *key
 		assert_int_equal(X509_REQ_add_extensions(csr, extensions), 1);
 	}
 	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
-	assert_true(X509_REQ_sign(csr, key, EVP_sha256()) > 0);
+	assert_true(X509_REQ_sign(csr, key, md) > 0);
 	assert_int_equal(sg_x509_csr_der(csr, &der), 0);
 	X509_REQ_free(csr);
 	return der;
+}
+
+static inline struct sg_blob make_csr(const struct recipe *recipe, EVP_PKEY *key)
+{
+	return make_csr_by(recipe, key, EVP_sha256());
 }
 
 #endif

@@ -13,25 +13,25 @@
 	(SG_SUBJECT_KEY_RSA | SG_SUBJECT_KEY_P256 | SG_SUBJECT_KEY_P384 | SG_SUBJECT_KEY_P521 |    \
 	    SG_SUBJECT_KEY_ED25519)
 
-static enum sg_verdict judge_as(
+static enum sg_csr_verdict judge_as(
     const struct sg_blob *der, const char *account, unsigned int kinds, const char *part_of_why)
 {
 	X509_REQ *csr;
 	const char *why;
-	enum sg_verdict verdict = sg_profile_judge(der, account, kinds, &csr, &why);
+	enum sg_csr_verdict verdict = sg_profile_judge(der, account, kinds, &csr, &why);
 
-	assert_true((verdict == SG_VERDICT_GOOD) == (csr != NULL));
-	assert_true((verdict == SG_VERDICT_GOOD) == (why == NULL));
+	assert_true((verdict == SG_CSR_GOOD) == (csr != NULL));
+	assert_true((verdict == SG_CSR_GOOD) == (why == NULL));
 	if (part_of_why && !strstr(why, part_of_why))
 		fail_msg("'%s' is not in '%s'", part_of_why, why);
 	X509_REQ_free(csr);
 	return verdict;
 }
 
-static enum sg_verdict judge(const struct recipe *recipe, EVP_PKEY *key, const char *why)
+static enum sg_csr_verdict judge(const struct recipe *recipe, EVP_PKEY *key, const char *why)
 {
 	struct sg_blob der = make_csr(recipe, key);
-	enum sg_verdict verdict = judge_as(&der, JULIET, SG_SUBJECT_KEYS_DEFAULT, why);
+	enum sg_csr_verdict verdict = judge_as(&der, JULIET, SG_SUBJECT_KEYS_DEFAULT, why);
 
 	sg_blob_clear(&der);
 	return verdict;
@@ -48,6 +48,9 @@ static void names_that_are_the_senders(void **state)
 		{ .cn = "Juliet@XMPP.test", .jids = { "JULIET@xmpp.test", JULIET } },
 		{ .cn = "My phone" },
 		{ .dns = "xmpp.test" },
+		{ .uri = "xmpp:Juliet@xmpp.test", .email = JULIET },
+		{ .uri = "xmpp:juliet%40xmpp.test?message" },
+		{ .uri = "https://romeo@xmpp.test/", .email = "no address" },
 		{ .cn = NULL },
 	};
 	static const struct recipe others[] = {
@@ -60,12 +63,21 @@ static void names_that_are_the_senders(void **state)
 		{ .cn = "juliet@xmpp.test/phone" },
 		{ .cn = "juliet@xmpp.test.evil" },
 		{ .cn = "@", .jids = { JULIET } },
+		{ .jids = { JULIET }, .uri = "xmpp:romeo@xmpp.test" },
+		{ .jids = { JULIET }, .uri = "XMPP:romeo%40xmpp.test?subscribe" },
+		{ .uri = "xmpp://juliet@xmpp.test/romeo@xmpp.test" },
+		{ .uri = "xmpp:xmpp.test" },
+		{ .uri = "xmpp:juliet@xmpp.test/phone" },
+		{ .uri = "xmpp:" },
+		{ .uri = "mailto:romeo@xmpp.test" },
+		{ .jids = { JULIET }, .email = "romeo@xmpp.test" },
+		{ .jids = { JULIET }, .email = "@" },
 	};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-		assert_int_equal(judge(&good[i], key, NULL), SG_VERDICT_GOOD);
+		assert_int_equal(judge(&good[i], key, NULL), SG_CSR_GOOD);
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		assert_int_equal(judge(&others[i], key, "bare JID"), SG_VERDICT_FORBIDDEN);
+		assert_int_equal(judge(&others[i], key, "bare JID"), SG_CSR_FORBIDDEN);
 	EVP_PKEY_free(key);
 }
 
@@ -76,9 +88,9 @@ static void a_name_that_cannot_be_read(void **state)
 	const struct recipe type = { .jids = { JULIET }, .string_type = V_ASN1_IA5STRING };
 	const struct recipe empty = { .jids = { "" } };
 
-	assert_int_equal(judge(&nul, key, "alternative name"), SG_VERDICT_BAD_REQUEST);
-	assert_int_equal(judge(&type, key, "alternative name"), SG_VERDICT_BAD_REQUEST);
-	assert_int_equal(judge(&empty, key, "alternative name"), SG_VERDICT_BAD_REQUEST);
+	assert_int_equal(judge(&nul, key, "alternative name"), SG_CSR_BAD_REQUEST);
+	assert_int_equal(judge(&type, key, "alternative name"), SG_CSR_BAD_REQUEST);
+	assert_int_equal(judge(&empty, key, "alternative name"), SG_CSR_BAD_REQUEST);
 	EVP_PKEY_free(key);
 }
 
@@ -87,11 +99,11 @@ static void keys_that_are_accepted(void **state)
 	static const char *const curves[] = { "P-256", "P-384", "P-521" };
 	EVP_PKEY *key = EVP_RSA_gen(2048);
 
-	assert_int_equal(judge(&plain, key, NULL), SG_VERDICT_GOOD);
+	assert_int_equal(judge(&plain, key, NULL), SG_CSR_GOOD);
 	EVP_PKEY_free(key);
 	for (size_t i = 0; i < 3; i++) {
 		key = EVP_EC_gen(curves[i]);
-		assert_int_equal(judge(&plain, key, NULL), SG_VERDICT_GOOD);
+		assert_int_equal(judge(&plain, key, NULL), SG_CSR_GOOD);
 		EVP_PKEY_free(key);
 	}
 }
@@ -101,16 +113,65 @@ static void keys_that_are_not(void **state)
 	static const char *const curves[] = { "secp256k1", "P-224", "brainpoolP256r1" };
 	EVP_PKEY *key = EVP_RSA_gen(1024);
 
-	assert_int_equal(judge(&plain, key, "2048"), SG_VERDICT_NOT_ACCEPTABLE);
+	assert_int_equal(judge(&plain, key, "2048"), SG_CSR_NOT_ACCEPTABLE);
 	EVP_PKEY_free(key);
 	key = EVP_RSA_gen(2047);
-	assert_int_equal(judge(&plain, key, "2048"), SG_VERDICT_NOT_ACCEPTABLE);
+	assert_int_equal(judge(&plain, key, "2048"), SG_CSR_NOT_ACCEPTABLE);
 	EVP_PKEY_free(key);
 	for (size_t i = 0; i < 3; i++) {
 		key = EVP_EC_gen(curves[i]);
-		assert_int_equal(judge(&plain, key, "not accepted"), SG_VERDICT_NOT_ACCEPTABLE);
+		assert_int_equal(judge(&plain, key, "not accepted"), SG_CSR_NOT_ACCEPTABLE);
 		EVP_PKEY_free(key);
 	}
+}
+
+static struct sg_blob csr_pss(EVP_PKEY *key, const EVP_MD *md)
+{
+	X509_REQ *csr = X509_REQ_new();
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *pctx;
+	struct sg_blob der;
+
+	assert_int_equal(X509_REQ_set_pubkey(csr, key), 1);
+	assert_int_equal(EVP_DigestSignInit(ctx, &pctx, md, NULL, key), 1);
+	assert_true(EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) > 0);
+	assert_true(X509_REQ_sign_ctx(csr, ctx) > 0);
+	assert_int_equal(sg_x509_csr_der(csr, &der), 0);
+	EVP_MD_CTX_free(ctx);
+	X509_REQ_free(csr);
+	return der;
+}
+
+/* C12: SHA-256 or better. */
+static void digests_of_the_signature(void **state)
+{
+	EVP_PKEY *keys[] = { EVP_RSA_gen(2048), EVP_EC_gen("P-256") };
+	const EVP_MD *good[] = { EVP_sha256(), EVP_sha384(), EVP_sha512() };
+	const EVP_MD *weak[] = { EVP_sha1(), EVP_sha224(), EVP_md5() };
+	struct sg_blob der;
+
+	for (size_t i = 0; i < 12; i++) {
+		EVP_PKEY *key = keys[i % 2];
+		size_t md = i / 2 % 3;
+
+		if (i < 6)
+			der = make_csr_by(&plain, key, good[md]);
+		else if (md == 2 && i % 2)
+			continue; /* there is no ECDSA with MD5 */
+		else
+			der = make_csr_by(&plain, key, weak[md]);
+		assert_int_equal(judge_as(&der, JULIET, ANY_KEY, i < 6 ? NULL : "SHA-256"),
+		    i < 6 ? SG_CSR_GOOD : SG_CSR_NOT_ACCEPTABLE);
+		sg_blob_clear(&der);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		der = csr_pss(keys[0], i ? weak[0] : good[0]);
+		assert_int_equal(judge_as(&der, JULIET, ANY_KEY, i ? "SHA-256" : NULL),
+		    i ? SG_CSR_NOT_ACCEPTABLE : SG_CSR_GOOD);
+		sg_blob_clear(&der);
+	}
+	EVP_PKEY_free(keys[0]);
+	EVP_PKEY_free(keys[1]);
 }
 
 static void an_rsa_key_that_is_too_large(void **state)
@@ -140,9 +201,9 @@ static void an_rsa_key_that_is_too_large(void **state)
 	assert_int_equal(X509_REQ_set_pubkey(csr, large), 1);
 	assert_true(i2d_re_X509_REQ_tbs(csr, NULL) > 0); /* encodes anew */
 	assert_int_equal(sg_x509_csr_der(csr, &der), 0);
-	assert_int_equal(judge_as(&der, JULIET, ANY_KEY, "8192"), SG_VERDICT_NOT_ACCEPTABLE);
+	assert_int_equal(judge_as(&der, JULIET, ANY_KEY, "8192"), SG_CSR_NOT_ACCEPTABLE);
 	half = (struct sg_blob){ der.data, der.len / 2 };
-	assert_int_equal(judge_as(&half, JULIET, ANY_KEY, NULL), SG_VERDICT_BAD_REQUEST);
+	assert_int_equal(judge_as(&half, JULIET, ANY_KEY, NULL), SG_CSR_BAD_REQUEST);
 	sg_blob_clear(&der);
 	free(le_n);
 	BN_free(modulus);
@@ -168,7 +229,7 @@ static void a_curve_that_is_spelled_out(void **state)
 	assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
 	assert_int_equal(EVP_PKEY_CTX_set_params(ctx, params), 1);
 	assert_int_equal(EVP_PKEY_keygen(ctx, &key), 1);
-	assert_int_equal(judge(&plain, key, "not accepted"), SG_VERDICT_NOT_ACCEPTABLE);
+	assert_int_equal(judge(&plain, key, "not accepted"), SG_CSR_NOT_ACCEPTABLE);
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(key);
 }
@@ -191,14 +252,13 @@ static void the_configuration_chooses_kinds(void **state)
 	struct sg_blob der = csr_ed25519(key);
 
 	assert_int_equal(
-	    judge_as(&der, JULIET, SG_SUBJECT_KEYS_DEFAULT, "here"), SG_VERDICT_NOT_ACCEPTABLE);
-	assert_int_equal(judge_as(&der, JULIET, ANY_KEY, NULL), SG_VERDICT_GOOD);
+	    judge_as(&der, JULIET, SG_SUBJECT_KEYS_DEFAULT, "here"), SG_CSR_NOT_ACCEPTABLE);
+	assert_int_equal(judge_as(&der, JULIET, ANY_KEY, NULL), SG_CSR_GOOD);
 	sg_blob_clear(&der);
 	EVP_PKEY_free(key);
 	key = EVP_EC_gen("P-256");
 	der = make_csr(&plain, key);
-	assert_int_equal(
-	    judge_as(&der, JULIET, SG_SUBJECT_KEY_RSA, "here"), SG_VERDICT_NOT_ACCEPTABLE);
+	assert_int_equal(judge_as(&der, JULIET, SG_SUBJECT_KEY_RSA, "here"), SG_CSR_NOT_ACCEPTABLE);
 	sg_blob_clear(&der);
 	EVP_PKEY_free(key);
 	assert_int_equal(sg_subject_key_from_name("p384"), SG_SUBJECT_KEY_P384);
@@ -214,20 +274,20 @@ static void bytes_that_are_no_request(void **state)
 	struct sg_blob more = { 0 };
 
 	assert_int_equal(
-	    judge_as(&cert, JULIET, ANY_KEY, "That is a certificate"), SG_VERDICT_BAD_REQUEST);
-	assert_int_equal(judge_as(&text, JULIET, ANY_KEY, "PKCS#10"), SG_VERDICT_BAD_REQUEST);
-	assert_int_equal(judge_as(&empty, JULIET, ANY_KEY, "PKCS#10"), SG_VERDICT_BAD_REQUEST);
+	    judge_as(&cert, JULIET, ANY_KEY, "That is a certificate"), SG_CSR_BAD_REQUEST);
+	assert_int_equal(judge_as(&text, JULIET, ANY_KEY, "PKCS#10"), SG_CSR_BAD_REQUEST);
+	assert_int_equal(judge_as(&empty, JULIET, ANY_KEY, "PKCS#10"), SG_CSR_BAD_REQUEST);
 	more.data = malloc(csr.len + 1);
 	memcpy(more.data, csr.data, csr.len);
 	more.data[csr.len] = 0;
 	more.len = csr.len + 1;
-	assert_int_equal(judge_as(&more, JULIET, ANY_KEY, "PKCS#10"), SG_VERDICT_BAD_REQUEST);
+	assert_int_equal(judge_as(&more, JULIET, ANY_KEY, "PKCS#10"), SG_CSR_BAD_REQUEST);
 	sg_blob_clear(&more);
 	sg_blob_clear(&cert);
 	sg_blob_clear(&text);
 	/* one flipped bit in the signature, which ends the request */
 	csr.data[csr.len - 1] ^= 1;
-	assert_int_equal(judge_as(&csr, JULIET, ANY_KEY, "signature"), SG_VERDICT_NOT_ACCEPTABLE);
+	assert_int_equal(judge_as(&csr, JULIET, ANY_KEY, "signature"), SG_CSR_NOT_ACCEPTABLE);
 	sg_blob_clear(&csr);
 	EVP_PKEY_free(key);
 	assert_int_equal(ERR_peek_error(), 0);
@@ -526,6 +586,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_cannot_be_read),
 		cmocka_unit_test(keys_that_are_accepted),
 		cmocka_unit_test(keys_that_are_not),
+		cmocka_unit_test(digests_of_the_signature),
 		cmocka_unit_test(an_rsa_key_that_is_too_large),
 		cmocka_unit_test(a_curve_that_is_spelled_out),
 		cmocka_unit_test(the_configuration_chooses_kinds),

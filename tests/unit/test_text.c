@@ -136,6 +136,35 @@ static void assert_bare(const char *jid, const char *want)
 	free(bare);
 }
 
+static void percent_decoding(void **state)
+{
+	static const char *const good[][2] = {
+		{ "", "" },
+		{ "plain/text:1", "plain/text:1" },
+		{ "a%20b", "a b" },
+		{ "%C3%b6%25", "\xc3\xb6%" },
+		{ "%2541", "%41" },
+	};
+	static const char *const bad[] = { "%", "a%", "%a", "%4", "%4g", "% 1", "%-1", "%+1", "%0x",
+		"%00", "a%00b", "%%41", "ok%2" };
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		char *text = sg_percent_decode(good[i][0], strlen(good[i][0]));
+
+		assert_string_equal(text, good[i][1]);
+		free(text);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		/* no byte past the end may be looked at */
+		char *exact = malloc(strlen(bad[i]));
+
+		memcpy(exact, bad[i], strlen(bad[i]));
+		assert_null(sg_percent_decode(exact, strlen(bad[i])));
+		free(exact);
+	}
+	assert_null(sg_percent_decode("%41", 2));
+}
+
 static void bare_jids(void **state)
 {
 	assert_bare("juliet@capulet.example", "juliet@capulet.example");
@@ -270,6 +299,7 @@ int main(void)
 		cmocka_unit_test(base64_refuses_the_rest),
 		cmocka_unit_test(hex_both_ways),
 		cmocka_unit_test(hex_refuses_the_rest),
+		cmocka_unit_test(percent_decoding),
 		cmocka_unit_test(bare_jids),
 		cmocka_unit_test(no_jids),
 		cmocka_unit_test(accounts),
