@@ -17,7 +17,8 @@
 
 struct sg_channel;
 
-/* Takes the socket over, closes it in sg_channel_free(). The socket may be blocking or not. */
+/* Takes the socket over, closes it in sg_channel_free(); not on SG_ERR_NOMEM. The socket may be
+ * blocking or not. */
 SG_MUST_USE int sg_channel_new(struct sg_channel **channel, int sock);
 void sg_channel_free(struct sg_channel *channel);
 int sg_channel_fd(const struct sg_channel *channel);
@@ -34,9 +35,10 @@ void sg_frame_clear(struct sg_frame *frame);
 
 /*
  * Queues a frame. fd is -1, or a descriptor that is duplicated into the frame (the caller keeps its
- * own). msg may be NULL for struct sg_msg_empty. The channel stays healthy on SG_ERR_LIMIT (the message
- * is larger than a frame may be, or SG_CHANNEL_QUEUE_MAX waits already) and SG_ERR_FORMAT (a string
- * that is not UTF-8).
+ * own). msg may be NULL for struct sg_msg_empty. On failure nothing is queued and the channel stays
+ * healthy: SG_ERR_LIMIT (the message is larger than a frame may be, or SG_CHANNEL_QUEUE_MAX waits
+ * already), SG_ERR_FORMAT (a string that is not UTF-8), SG_ERR_ARG (no such type, or no msg for one
+ * that has fields), SG_ERR_IO (the descriptor cannot be duplicated), SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_channel_put(
     struct sg_channel *channel, uint32_t id, uint16_t type, const void *msg, int fd);
@@ -56,13 +58,14 @@ SG_MUST_USE int sg_channel_move_unsent(
 
 /*
  * Reads once what is there. 1: something came (or would block, on a non-blocking socket); 0: the
- * peer closed; SG_ERR_IO; SG_ERR_LIMIT: descriptors came that no frame claims.
+ * peer closed; SG_ERR_IO; SG_ERR_NOMEM; SG_ERR_LIMIT: descriptors came that no frame claims, or what
+ * came was not taken by sg_channel_next().
  */
 SG_MUST_USE int sg_channel_fill(struct sg_channel *channel);
 
 /*
  * Takes the next whole frame out of what was read: 1 and *frame, 0 when more must be read first, or
- * SG_ERR_FORMAT / SG_ERR_LIMIT: then nothing more can be read from this channel.
+ * SG_ERR_FORMAT / SG_ERR_LIMIT / SG_ERR_NOMEM: then nothing more can be read from this channel.
  */
 SG_MUST_USE int sg_channel_next(struct sg_channel *channel, struct sg_frame *frame);
 

@@ -34,7 +34,10 @@ SG_MUST_USE int sg_client_call(struct sg_client *client, const char *method, jso
 
 /*
  * Waits for the next reply: *parameters is new; *error is a new string with the error's full name,
- * or NULL; *continues is 1 when more replies follow. SG_ERR_IO when the agent went away, SG_ERR_FORMAT.
+ * or NULL; *continues is 1 when more replies follow. An error is the call's last reply, and its fields
+ * are *parameters (an empty object when it has none). SG_ERR_IO when the agent went away, SG_ERR_FORMAT
+ * for what is no reply, SG_ERR_LIMIT for one too long or too deep, SG_ERR_NOMEM; then both are NULL,
+ * and the connection is of no more use.
  */
 SG_MUST_USE int sg_client_reply(
     struct sg_client *client, json_t **parameters, char **error, int *continues);

@@ -31,8 +31,7 @@ static const struct error_row error_rows[] = {
 	{ SG_ERR_INTERNAL, EXIT_INTERNAL, "Internal", "something inside signet failed",
 	    "This is a defect of signet: please report it, with the lines of its log." },
 	{ SG_ERR_NOMEM, EXIT_INTERNAL, "Internal", "there is not enough memory",
-	    "Free some memory, or raise the limit of locked memory (ulimit -l, LimitMEMLOCK=), "
-	    "then "
+	    "Free some memory, or raise the limit of locked memory (ulimit -l, LimitMEMLOCK), then "
 	    "try again." },
 	{ SG_ERR_ARG, EXIT_USAGE, "ArgumentWrong", "an argument makes no sense",
 	    "See the command's --help." },
@@ -78,7 +77,7 @@ static const struct error_row error_rows[] = {
 	{ SG_ERR_KEY_ABSENT, EXIT_ABSENT, "KeyAbsent", "there is no such key",
 	    "`signet key list` shows the keys at hand; the keys of a locked token may be hidden." },
 	{ SG_ERR_KEY_AMBIGUOUS, EXIT_ABSENT, "KeyAmbiguous", "more than one key matches",
-	    "Name one of the candidates by its URI." },
+	    "Name one of the candidates by its URI; of two with one URI, remove or relabel one." },
 	{ SG_ERR_MECHANISM, EXIT_DEVICE, "MechanismMissing",
 	    "the token or the key cannot do this operation",
 	    "`signet token show` lists what the token can do; use a key of another kind." },
@@ -100,7 +99,9 @@ static const struct error_row error_rows[] = {
 	{ SG_ERR_AUTH, EXIT_LOGIN, "LoginRefused", "the server refused the login",
 	    "Check the password; a certificate may be revoked, expired or not trusted there." },
 	{ SG_ERR_OFFLINE, EXIT_PEER, "Offline", "the connection ended during the call",
-	    "Try again; what the server has already done is found and not done twice." },
+	    "Try again. What the server had done by then may stand: after an enrolment, `signet "
+	    "cert "
+	    "list` shows what it issued." },
 	{ SG_ERR_FEATURE, EXIT_PEER, "FeatureMissing", "the server lacks a feature",
 	    "Ask the server's operator for it; nothing was sent." },
 	{ SG_ERR_STANZA, EXIT_PEER, "PeerRefused", "the server answered with an error",

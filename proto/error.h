@@ -2,7 +2,8 @@
  * The error codes of the whole project, and what a person and a program are told of each.
  *
  * A function returns 0 or one of these negative codes. A code of a library (CK_RV, errno, SQLite,
- * OpenSSL) is translated once, where the library is called, and logged there.
+ * OpenSSL) is translated once, where the library is called; what the code cannot say of it is logged
+ * there, or stands in the sentence of the failure.
  */
 #ifndef SG_PROTO_ERROR_H
 #define SG_PROTO_ERROR_H

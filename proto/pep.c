@@ -216,6 +216,21 @@ static int decode_items(const struct sg_xml *items, struct sg_msg_keyinfos *keyi
 	return 0;
 }
 
+/* The items element of a result; NULL when there is none, or more than one. */
+static const struct sg_xml *only_items(const struct sg_xml *payload)
+{
+	const struct sg_xml *items = NULL;
+
+	for (const struct sg_xml *at = sg_xml_first(payload); at; at = sg_xml_next(at)) {
+		if (!sg_xml_is(at, "items", SG_NS_PUBSUB))
+			continue;
+		if (items)
+			return NULL;
+		items = at;
+	}
+	return items;
+}
+
 int sg_pep_items_decode(
     const struct sg_xml *payload, const char *node, struct sg_msg_keyinfos *keyinfos)
 {
@@ -227,7 +242,7 @@ int sg_pep_items_decode(
 	*keyinfos = (struct sg_msg_keyinfos){ 0 };
 	if (!sg_xml_is(payload, "pubsub", SG_NS_PUBSUB))
 		return SG_ERR_FORMAT;
-	items = sg_xml_child(payload, "items", SG_NS_PUBSUB);
+	items = only_items(payload);
 	from = items ? sg_xml_attr(items, "node") : NULL;
 	if (!from || strcmp(from, node) != 0)
 		return SG_ERR_FORMAT;

@@ -49,7 +49,8 @@ SG_MUST_USE int sg_x509_spki(EVP_PKEY *key, struct sg_blob *spki);
 /*
  * C4: whether the certificate from the server may be kept: public key that of the request, exactly
  * this bare JID as xmppAddr (any others or another name: refused), valid at the time now with 5
- * minutes of skew. SG_ERR_CERT_REFUSED with *why (static text), SG_ERR_FORMAT for no certificate.
+ * minutes of skew. SG_ERR_CERT_REFUSED; SG_ERR_FORMAT or SG_ERR_LIMIT when one of the two cannot be
+ * read; SG_ERR_NOMEM. *why is static text that says which, NULL on success.
  */
 SG_MUST_USE int sg_x509_check_issued(const struct sg_blob *cert_der, const struct sg_blob *csr_der,
     const char *jid, time_t now, const char **why);

@@ -55,7 +55,7 @@ struct sg_opt_info {
 
 const struct sg_opt_info *sg_opt_info(enum sg_opt option);
 
-/* Everything borrows from argv but the three arrays' own memory. */
+/* Everything borrows from argv but the array of issuers, which is owned. */
 struct sg_args {
 	const char
 	    *value[SG_OPT_COUNT]; /* NULL: not given; "" for a flag; the last of a repeated one */

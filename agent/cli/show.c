@@ -19,7 +19,7 @@ static const char *yes_no_unknown(const json_t *object, const char *member)
 	return json_is_boolean(value) ? yes_no(object, member) : "unknown (token locked)";
 }
 
-/* "locked" and "unlocked", or what else is to be known of the PIN. */
+/* What is to be known of the token's PIN: whether it is set, and the tries left. */
 static const char *pin_state(const json_t *token)
 {
 	static const struct {

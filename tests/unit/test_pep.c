@@ -170,6 +170,7 @@ static void a_bad_item_is_counted_and_the_rest_kept(void **state)
 static void what_is_no_result_of_this_node_is_refused(void **state)
 {
 	static const char *const texts[] = {
+		PUBSUB("<items node='" NODE "'/><items node='" NODE "'/>"),
 		"<pubsub xmlns='urn:x'/>",
 		PUBSUB(""),
 		PUBSUB("<items/>"),
