@@ -1,6 +1,7 @@
 #!/bin/sh
 # The manual against the program: every command and long option that --help knows stands in signet(1),
-# command by command, and the manual names no other.
+# command by command, and the manual names no other. And the pages against each other: what one says of a page
+# of ours (.Xr signet... SECTION) is there, and their dates are of one form.
 #
 #   check-man.sh [PROGRAM [MANUAL]]
 set -eu
@@ -57,4 +58,14 @@ while read -r command; do
 	diff "$work/options" "$work/help" >"$work/diff" ||
 		complain "$command: manual (<) and --help (>): $(grep '^[<>]' "$work/diff" | tr '\n' ' ')"
 done <"$work/commands.help"
+
+for page in "$top"/man/*.[1-8]; do
+	name=${page##*/}
+	sed -n 's/^\.Xr \(signet[a-z.-]*\) \([0-9]\).*/\1.\2/p' "$page" | sort -u >"$work/references"
+	while read -r reference; do
+		[ -f "$top/man/$reference" ] || complain "$name: there is no page $reference"
+	done <"$work/references"
+	head -n 1 "$page" | grep -Eqx '\.Dd [A-Z][a-z]+ [0-9]{1,2}, 2026' ||
+		complain "$name: the first line is no date as '.Dd November 21, 2026'"
+done
 exit "$failed"
