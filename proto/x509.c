@@ -39,8 +39,8 @@ int sg_x509_cert_parse(const struct sg_blob *der, X509 **cert)
 		return SG_ERR_FORMAT;
 	ERR_set_mark();
 	parsed = d2i_X509(NULL, &pos, (long)der->len);
-	/* OpenSSL keeps the signed part as it came: without this, BER in it would pass, and one certificate
-	 * would have several fingerprints (K2). */
+	/* OpenSSL keeps the signed part as it came, and would give BER in it back as BER. (Names and the
+	 * insides of extensions are still as they came.) */
 	len = parsed && i2d_re_X509_tbs(parsed, NULL) > 0 ? i2d_X509(parsed, &again) : -1;
 	ERR_pop_to_mark();
 	if (!same_bytes(again, len, der)) {

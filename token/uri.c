@@ -26,16 +26,6 @@ static int name_is(const char *name, size_t len, const char *wanted)
 	return strlen(wanted) == len && memcmp(name, wanted, len) == 0;
 }
 
-/* How much of a name is shown: not to the middle of a character. */
-static int name_room(const char *name, size_t len)
-{
-	size_t room = len < 64 ? len : 64;
-
-	while (room > 0 && room < len && ((unsigned char)name[room] & 0xc0) == 0x80)
-		room--;
-	return (int)room;
-}
-
 static int path_check(const char *path, size_t len, const char *text, struct sg_msg_error *error)
 {
 	unsigned seen = 0;
@@ -54,7 +44,7 @@ static int path_check(const char *path, size_t len, const char *text, struct sg_
 		if (i == sizeof(path_names) / sizeof(path_names[0]) || (seen & (1u << i))) {
 			sg_msg_error_set(error, SG_ERR_ARG, text,
 			    "the URI's attribute '%.*s' is unknown or repeated",
-			    name_room(path, name), path);
+			    (int)(name < 64 ? name : 64), path);
 			return SG_ERR_ARG;
 		}
 		seen |= 1u << i;
@@ -78,7 +68,7 @@ static int query_check(const char *query, const char *text, struct sg_msg_error 
 		}
 		if (!name_is(query, name, "pin-source")) {
 			sg_msg_error_set(error, SG_ERR_ARG, text,
-			    "the URI's attribute '%.*s' is not taken", name_room(query, name),
+			    "the URI's attribute '%.*s' is not taken", (int)(name < 64 ? name : 64),
 			    query);
 			return SG_ERR_ARG;
 		}

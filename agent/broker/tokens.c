@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -112,9 +113,13 @@ struct sg_module *sg_tokens_module(struct sg_tokens *tokens, size_t i)
 
 struct gather;
 
+/* Whether the answers that are there will do, when others take too long. */
+typedef int enough_fn(const struct gather *gather);
+
 struct gather_slot {
 	struct gather *gather;
 	struct sg_module_answer *answer;
+	unsigned process; /* of its worker, that was asked */
 	int answered;
 };
 
@@ -123,9 +128,11 @@ struct gather {
 	struct sg_module_answer *answers;
 	struct gather_slot *slots;
 	size_t count;
-	size_t waiting;		/* answers still to come, also those that come too late */
-	struct event *patience; /* or NULL */
-	sg_all_fn *fn;		/* NULL once it was called */
+	size_t waiting; /* answers still to come, also those that come too late */
+	struct event *patience;
+	int late; /* patience is over: it ends as soon as there is enough */
+	enough_fn *enough;
+	sg_all_fn *fn; /* NULL once it was called */
 	void *arg;
 };
 
@@ -156,6 +163,61 @@ static void gather_finish(struct gather *gather)
 		gather_free(gather);
 }
 
+/* ---- modules that hang ---- */
+
+static int64_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* It is not waited for again for a while: each call would pay for it. */
+static void module_hangs(struct sg_module *module)
+{
+	module->hangs_until = now_s() + SG_HANGING_SECONDS;
+	sg_log(SG_LOG_WARN, "the module %s hangs: for %d s no call waits for it", module->name,
+	    SG_HANGING_SECONDS);
+}
+
+static void module_answered(const struct gather_slot *slot, const struct sg_msg_error *error)
+{
+	struct sg_module *module = slot->answer->module;
+
+	if (error == NULL) {
+		module->answered_by = slot->process;
+		module->hangs_until = 0;
+	} else if (sg_failure_code(error) == SG_ERR_TIMEOUT &&
+	    module->answered_by != slot->process) {
+		module_hangs(module);
+	}
+}
+
+static void slot_fail(const struct gather_slot *slot, const char *why)
+{
+	const char *name = slot->answer->module->name;
+
+	sg_msg_error_set(&slot->answer->error, SG_ERR_TIMEOUT, name, "the module %s %s", name, why);
+}
+
+/* Ends it without those that have not answered, if the others will do. */
+static void gather_end_early(struct gather *gather)
+{
+	for (size_t i = 0; i < gather->count; i++) {
+		if (!gather->slots[i].answered)
+			slot_fail(&gather->slots[i], "has not answered yet");
+	}
+	if (gather->enough(gather)) {
+		gather_finish(gather);
+		return;
+	}
+	for (size_t i = 0; i < gather->count; i++) {
+		if (!gather->slots[i].answered)
+			sg_failure_clear(&gather->slots[i].answer->error);
+	}
+}
+
 static void on_module_answer(void *arg, const struct sg_msg_error *error, void *msg)
 {
 	struct gather_slot *slot = arg;
@@ -164,6 +226,7 @@ static void on_module_answer(void *arg, const struct sg_msg_error *error, void *
 
 	gather->waiting--;
 	slot->answered = 1;
+	module_answered(slot, error);
 	if (gather->fn != NULL && error != NULL) {
 		sg_failure_copy(&slot->answer->error, error);
 		slot->answer->error.code = (uint32_t)-sg_failure_code(error);
@@ -173,20 +236,38 @@ static void on_module_answer(void *arg, const struct sg_msg_error *error, void *
 	}
 	if (gather->waiting == 0)
 		gather_finish(gather);
+	else if (gather->fn != NULL && gather->late)
+		gather_end_early(gather);
 }
 
+/* A module whose process has never answered yet hangs, as far as anybody can tell; others are busy. */
 static void on_patience_over(evutil_socket_t fd, short what, void *arg)
 {
 	struct gather *gather = arg;
 
+	gather->late = 1;
 	for (size_t i = 0; i < gather->count; i++) {
-		const char *name = gather->answers[i].module->name;
+		const struct gather_slot *slot = &gather->slots[i];
+		struct sg_module *module = slot->answer->module;
 
-		if (!gather->slots[i].answered)
-			sg_msg_error_set(&gather->answers[i].error, SG_ERR_TIMEOUT, name,
-			    "the module %s has not answered yet", name);
+		if (slot->answered)
+			continue;
+		if (module->answered_by != slot->process && module->hangs_until <= now_s())
+			module_hangs(module);
+		else
+			sg_log(SG_LOG_INFO, "the module %s is busy", module->name);
 	}
-	gather_finish(gather);
+	gather_end_early(gather);
+}
+
+static int enough_always(const struct gather *gather)
+{
+	return 1;
+}
+
+static int enough_any(const struct gather *gather)
+{
+	return sg_tokens_all_failed(gather->answers, gather->count) == NULL;
 }
 
 static struct gather *gather_new(struct sg_tokens *tokens, uint16_t answer_type)
@@ -204,28 +285,57 @@ static struct gather *gather_new(struct sg_tokens *tokens, uint16_t answer_type)
 	gather->count = gather->waiting = count;
 	for (size_t i = 0; i < count; i++) {
 		gather->answers[i].module = &tokens->modules[i];
-		gather->slots[i] = (struct gather_slot){ gather, &gather->answers[i], 0 };
+		gather->slots[i] =
+		    (struct gather_slot){ .gather = gather, .answer = &gather->answers[i] };
 	}
 	return gather;
 }
 
-void sg_tokens_ask_all(struct sg_tokens *tokens, uint16_t type, const void *msg, int patience,
+/* Modules that hang are not asked, unless all do. */
+static int skips_hanging(const struct sg_tokens *tokens)
+{
+	for (size_t i = 0; i < tokens->module_count; i++) {
+		if (tokens->modules[i].hangs_until <= now_s())
+			return 1;
+	}
+	return 0;
+}
+
+static void ask_all(struct sg_tokens *tokens, uint16_t type, const void *msg, enough_fn *enough,
     sg_all_fn *fn, void *arg)
 {
+	static const struct timeval limit = { SG_PATIENCE_SECONDS, 0 };
 	struct gather *gather =
 	    gather_new(tokens, type == SG_MSG_TOKEN_LIST ? SG_MSG_TOKENS : SG_MSG_OBJECTS);
-	struct timeval limit = { patience, 0 };
+	int skips = skips_hanging(tokens);
 
+	gather->enough = enough;
 	gather->fn = fn;
 	gather->arg = arg;
-	if (patience > 0) {
-		gather->patience = evtimer_new(tokens->agent->base, on_patience_over, gather);
-		if (gather->patience != NULL)
-			evtimer_add(gather->patience, &limit);
+	gather->patience = evtimer_new(tokens->agent->base, on_patience_over, gather);
+	if (gather->patience != NULL)
+		evtimer_add(gather->patience, &limit);
+	/* Answers come from the loop only, so nothing is over before all are asked. */
+	for (size_t i = 0; i < tokens->module_count; i++) {
+		struct gather_slot *slot = &gather->slots[i];
+		struct sg_module *module = &tokens->modules[i];
+
+		if (skips && module->hangs_until > now_s()) {
+			slot_fail(slot, "hangs; after a while it will be tried again");
+			slot->answered = 1;
+			gather->waiting--;
+			continue;
+		}
+		sg_worker_request(
+		    module->worker, type, msg, -1, SG_TOKEN_SECONDS, on_module_answer, slot);
+		slot->process = sg_worker_starts(module->worker);
 	}
-	for (size_t i = 0; i < tokens->module_count; i++)
-		sg_worker_request(tokens->modules[i].worker, type, msg, -1, SG_TOKEN_SECONDS,
-		    on_module_answer, &gather->slots[i]);
+}
+
+void sg_tokens_ask_all(struct sg_tokens *tokens, uint16_t type, const void *msg, int impatient,
+    sg_all_fn *fn, void *arg)
+{
+	ask_all(tokens, type, msg, impatient ? enough_always : enough_any, fn, arg);
 }
 
 /* The first module's error, for when nothing was found: what is looked for may be there. */
@@ -276,12 +386,10 @@ static void search_free(struct search *search)
 }
 
 /* The URIs of two candidates are equal: none of the two can be named. */
-#define TWO_ALIKE                                                                                  \
-	", and two of them cannot be told apart, for their labels and identifiers are equal (or "  \
-	"the "                                                                                     \
-	"same token shows through two modules): remove or relabel one of the two with the "        \
-	"token's "                                                                                 \
-	"own tool"
+static const char alike_text[] =
+    ", and two of them cannot be told apart, for their labels and identifiers are equal (or one "
+    "token "
+    "shows through two modules): remove or relabel one of the two with the token's own tool";
 
 static int two_alike(const struct sg_msg_error *error)
 {
@@ -304,7 +412,7 @@ static void search_judge(const struct search *search, int absent, int ambiguous,
 		error->code = (uint32_t)-ambiguous;
 		error->subject = strdup(search->selector);
 		if (asprintf(&error->message, "\"%s\" means %u %ss%s", search->selector,
-			error->candidate_count, what, two_alike(error) ? TWO_ALIKE : "") < 0)
+			error->candidate_count, what, two_alike(error) ? alike_text : "") < 0)
 			error->message = NULL;
 	} else if (error->candidate_count == 0 && failed != NULL) {
 		sg_failure_copy(error, failed);
@@ -361,13 +469,29 @@ static void on_tokens_searched(void *arg, struct sg_module_answer *answers, size
 	search_free(search);
 }
 
+static int enough_with_token(const struct gather *gather)
+{
+	const struct search *search = gather->arg;
+
+	for (size_t i = 0; i < gather->count; i++) {
+		const struct sg_msg_tokens *tokens = &gather->answers[i].u.tokens;
+
+		for (uint32_t k = 0; gather->answers[i].error.code == 0 && k < tokens->token_count;
+		     k++) {
+			if (sg_uri_matches_token(search->selector, &tokens->tokens[k]))
+				return 1;
+		}
+	}
+	return 0;
+}
+
 void sg_tokens_find(struct sg_tokens *tokens, const char *selector, sg_token_fn *fn, void *arg)
 {
 	static const struct sg_msg_empty nothing = { 0 };
 	struct search *search = search_new(selector, arg);
 
 	search->fn.token = fn;
-	sg_tokens_ask_all(tokens, SG_MSG_TOKEN_LIST, &nothing, 0, on_tokens_searched, search);
+	ask_all(tokens, SG_MSG_TOKEN_LIST, &nothing, enough_with_token, on_tokens_searched, search);
 }
 
 void sg_key_ref_clear(struct sg_key_ref *key)
@@ -411,6 +535,16 @@ static void on_keys_searched(void *arg, struct sg_module_answer *answers, size_t
 	search_free(search);
 }
 
+static int enough_with_key(const struct gather *gather)
+{
+	for (size_t i = 0; i < gather->count; i++) {
+		if (gather->answers[i].error.code == 0 &&
+		    gather->answers[i].u.objects.key_count > 0)
+			return 1;
+	}
+	return 0;
+}
+
 void sg_tokens_find_key(struct sg_tokens *tokens, const struct sg_caller *caller,
     const char *selector, sg_key_fn *fn, void *arg)
 {
@@ -418,5 +552,5 @@ void sg_tokens_find_key(struct sg_tokens *tokens, const struct sg_caller *caller
 	const struct sg_msg_object_list list = { .caller = *caller, .selector = search->selector };
 
 	search->fn.key = fn;
-	sg_tokens_ask_all(tokens, SG_MSG_OBJECT_LIST, &list, 0, on_keys_searched, search);
+	ask_all(tokens, SG_MSG_OBJECT_LIST, &list, enough_with_key, on_keys_searched, search);
 }

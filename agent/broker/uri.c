@@ -44,7 +44,21 @@ int sg_uri_is_uri(const char *selector)
 	return strncasecmp(selector, SCHEME, SCHEME_LEN) == 0;
 }
 
-/* Whether every '%' begins two hexadecimal digits, and every attribute has a value (RFC 7512 2.3). */
+/* The attributes of RFC 7512 2.3. A URI with another one is refused, as signet-token does (2.4). */
+static int is_attribute(const char *name, size_t len)
+{
+	static const char *const names[] = { "token", "serial", "manufacturer", "model", "object",
+		"id", "type", "slot-id", "slot-description", "slot-manufacturer",
+		"library-manufacturer", "library-description", "library-version" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* Why this is no list of attributes, each with a value, with every '%' before two digits; or NULL. */
 static const char *path_fault(const char *path)
 {
 	for (const char *c = path; *c != '\0'; c++) {
@@ -53,9 +67,12 @@ static const char *path_fault(const char *path)
 	}
 	while (*path != '\0') {
 		size_t len = strcspn(path, ";");
+		const char *equals = memchr(path, '=', len);
 
-		if (memchr(path, '=', len) == NULL)
+		if (equals == NULL)
 			return "an attribute in it has no '='";
+		if (!is_attribute(path, (size_t)(equals - path)))
+			return "it has an attribute that is unknown";
 		path += len + (path[len] == ';');
 	}
 	return NULL;

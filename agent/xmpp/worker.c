@@ -54,10 +54,11 @@ static void answer(struct worker *worker, uint32_t id, uint16_t type, const void
 	struct sg_msg_error error = { 0 };
 	int code = sg_channel_send(worker->channel, id, type, msg, -1);
 
-	/* Too large for a frame, or text that is no UTF-8: then that is the answer. */
+	/* Too large for a frame, or text that is no UTF-8: then that is the answer, or why it is offline (id 0). */
 	if (code < 0 && code != SG_ERR_IO) {
 		sg_msg_error_set(&error, code, NULL, "the answer cannot be put into a frame");
-		code = sg_channel_send(worker->channel, id, SG_MSG_ERROR, &error, -1);
+		code = sg_channel_send(
+		    worker->channel, id, id != 0 ? SG_MSG_ERROR : SG_MSG_XMPP_OFFLINE, &error, -1);
 		sg_msg_clear(SG_MSG_ERROR, &error);
 	}
 	if (code < 0)

@@ -26,7 +26,8 @@ def test_every_standard_attribute_names_a_token(agent):
         assert agent.error("ShowKey", {"key": f"pkcs11:token=one;{more}"}).name == "KeyAbsent"
 
 
-@pytest.mark.parametrize("selector", ["pkcs11:token=%zz", "pkcs11:token=one%", "pkcs11:token=one%2", "pkcs11:token"])
+@pytest.mark.parametrize("selector", ["pkcs11:token=%zz", "pkcs11:token=one%", "pkcs11:token=one%2", "pkcs11:token",
+                                      "pkcs11:token=one;surprise=1"])
 def test_malformed_uris(agent, selector):
     assert agent.error("ShowToken", {"token": selector}).name == "ArgumentWrong"
     assert agent.error("ShowKey", {"key": selector}).name == "ArgumentWrong"

@@ -49,7 +49,7 @@ def test_list_and_show(agent):
     empty = agent.call("ShowToken", {"token": exact})["token"]
     assert (empty["label"], empty["pin"]) == ("", "unset")
     assert agent.call("ShowToken", {"token": "pkcs11:manufacturer=SoftHSM%20project"})["token"] == tokens[0]
-    for name in ("two", "pkcs11:token=two", "pkcs11:token=one;serial=0", "pkcs11:surprise=1", "ONE"):
+    for name in ("two", "pkcs11:token=two", "pkcs11:token=one;serial=0", "ONE"):
         error = agent.error("ShowToken", {"token": name})
         assert (error.name, error.parameters["subject"]) == ("TokenAbsent", name)
 
@@ -435,6 +435,38 @@ def test_killed_with_more_calls_than_it_takes_at_a_time(agent):
         for _ in range(6):
             assert [t["label"] for t in client.receive()["tokens"]] == ["one"]
     assert agent.worker()["restarts"] == 1
+
+
+HANGING = "#include <unistd.h>\nunsigned long C_GetFunctionList(void **l) { for (;;) pause(); return l == 0; }\n"
+
+
+def test_a_module_that_hangs_on_load():
+    """The others are as good as before: only the first call waits, and only for a moment."""
+    agent = Agent()
+    if stat.S_IMODE(agent.dir.stat().st_mode) & 0o022 != 0:
+        pytest.skip("modules in this folder are refused")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", agent.dir / "hanging.so", "-xc", "-"], input=HANGING, text=True,
+                   check=True)
+    agent.conf.write_text(f"[agent]\nmodule-dirs = {agent.dir}:{Path(MODULES[0]).parent}:{Path(MODULES[0]).resolve().parent}\n"
+                          f"[module hanging]\npath = {agent.dir}/hanging.so\n[module softhsm]\npath = {MODULES[0]}\n")
+    with agent:
+        assert [t["label"] for t in tokens_of(agent)] == ["one"]
+        assert agent.count("the module hanging hangs: for") == 1
+        with agent.client() as client:  # no call is near the deadline of 60 s
+            begin = time.monotonic()
+            with secret(PIN) as fd:
+                assert client.call("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd])["token"]["unlocked"]
+            client.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256"})
+            assert client.call("MakeCsr", {"key": "x", "jid": "a@b.test"})["csr"]
+            assert [k["label"] for k in client.call("ListKeys")["keys"]] == ["x"]
+            status = client.call("Status")
+            assert time.monotonic() - begin < 50
+        problems = {w["subject"]: w["problem"] for w in status["workers"]}
+        assert "hanging" in problems["hanging"] and problems["softhsm"] is None
+        assert [t["label"] for t in status["tokens"]] == ["one"]
+        error = agent.error("ShowToken", {"token": "two"})  # it may be there
+        assert error.name == "TimedOut" and error.parameters["subject"] == "hanging"
+        assert agent.count("the module hanging hangs: for") == 1
 
 
 # Another process, which asks for many keys at once and tells of each that it gets.

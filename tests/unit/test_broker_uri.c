@@ -127,6 +127,9 @@ static void what_can_be_used(void **state)
 	assert_int_equal(sg_uri_check("pkcs11:serial=012%", &why), SG_ERR_ARG);
 	assert_int_equal(sg_uri_check("pkcs11:serial=%zz;token=x", &why), SG_ERR_ARG);
 	assert_int_equal(sg_uri_check("pkcs11:serial", &why), SG_ERR_ARG);
+	assert_int_equal(sg_uri_check("pkcs11:;serial=1", &why), SG_ERR_ARG);
+	assert_int_equal(sg_uri_check("pkcs11:serial=1;seria=1", &why), SG_ERR_ARG);
+	assert_int_equal(sg_uri_check("pkcs11:serial=1;slot-id=1;library-version=2.6", &why), 0);
 	assert_int_equal(sg_uri_check("50%", &why), 0);
 	assert_int_equal(sg_uri_check("\xff\xfe", &why), SG_ERR_ARG);
 	assert_int_equal(sg_uri_check("bell\a", &why), SG_ERR_ARG);
