@@ -93,15 +93,6 @@ int sg_x509_cert_der(X509 *cert, struct sg_blob *der)
 	return take_der(bytes, len, der);
 }
 
-int sg_x509_csr_der(X509_REQ *csr, struct sg_blob *der)
-{
-	unsigned char *bytes = NULL;
-	int len = i2d_X509_REQ(csr, &bytes);
-
-	*der = (struct sg_blob){ 0 };
-	return take_der(bytes, len, der);
-}
-
 char *sg_x509_fingerprint(const struct sg_blob *der, const char *hash)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];

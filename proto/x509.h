@@ -21,7 +21,6 @@ SG_MUST_USE int sg_x509_csr_parse(const struct sg_blob *der, X509_REQ **csr);
 
 /* DER out. SG_ERR_NOMEM, SG_ERR_INTERNAL. */
 SG_MUST_USE int sg_x509_cert_der(X509 *cert, struct sg_blob *der);
-SG_MUST_USE int sg_x509_csr_der(X509_REQ *csr, struct sg_blob *der);
 
 /* Hash over the DER as lower-case hex; hash is "sha1", "sha256" or "sha512". New string or NULL. */
 char *sg_x509_fingerprint(const struct sg_blob *der, const char *hash);

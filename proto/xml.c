@@ -120,7 +120,7 @@ int sg_xml_add(struct sg_xml *parent, struct sg_xml *child)
 }
 
 /* The characters of XML 1.0 (2.2, Char). */
-int sg_xml_is_text(const char *text, size_t len)
+static int is_text(const char *text, size_t len)
 {
 	uint32_t code;
 	size_t step;
@@ -157,7 +157,7 @@ static int append_text(struct sg_xml *parent, const char *text, size_t len)
 
 int sg_xml_add_text(struct sg_xml *parent, const char *text, size_t len)
 {
-	if (!sg_xml_is_text(text, len))
+	if (!is_text(text, len))
 		return SG_ERR_FORMAT;
 	return append_text(parent, text, len);
 }
@@ -201,7 +201,7 @@ int sg_xml_set_attr(struct sg_xml *element, const char *name, const char *value)
 	struct attr *attr = find_attr(element, name);
 	char *copy;
 
-	if (!sg_xml_is_text(value, strlen(value)))
+	if (!is_text(value, strlen(value)))
 		return SG_ERR_FORMAT;
 	if (!attr)
 		return add_attr(element, name, value);

@@ -28,11 +28,9 @@ struct sg_xml *sg_xml_new(const char *name, const char *ns);
 /* Frees the element and all below it. Not for an element that is a child. NULL is fine. */
 void sg_xml_free(struct sg_xml *element);
 
-/* Whether XML can carry the bytes: UTF-8 without NUL and the control characters that XML 1.0 lacks. */
-int sg_xml_is_text(const char *text, size_t len);
-
 /* Adds a child and owns it from then on, also on failure (SG_ERR_LIMIT too deep or too many, NOMEM).
- * Text and values that XML cannot carry are SG_ERR_FORMAT. */
+ * Text and values that XML cannot carry (not UTF-8, NUL, the control characters that XML 1.0 lacks) are
+ * SG_ERR_FORMAT. */
 SG_MUST_USE int sg_xml_add(struct sg_xml *parent, struct sg_xml *child);
 SG_MUST_USE int sg_xml_add_text(struct sg_xml *parent, const char *text, size_t len);
 SG_MUST_USE int sg_xml_set_attr(struct sg_xml *element, const char *name, const char *value);

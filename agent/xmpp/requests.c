@@ -46,7 +46,8 @@ static void request_free(struct request *request)
 	free(request);
 }
 
-void sg_request_refuse(struct sg_channel *channel, uint32_t id, const struct sg_msg_error *error)
+/* Answers a frame with an error. */
+static void refuse(struct sg_channel *channel, uint32_t id, const struct sg_msg_error *error)
 {
 	if (sg_channel_send(channel, id, SG_MSG_ERROR, error, -1) != 0)
 		sg_log(SG_LOG_ERROR, "an answer could not be given to the broker");
@@ -60,7 +61,7 @@ static void request_answer(struct request *request, uint16_t type, const void *m
 
 	if (rc != 0) {
 		sg_msg_error_set(&error, rc, NULL, "the answer is too large");
-		sg_request_refuse(request->on->channel, request->id, &error);
+		refuse(request->on->channel, request->id, &error);
 		sg_msg_clear(SG_MSG_ERROR, &error);
 	}
 	request_free(request);
@@ -71,14 +72,14 @@ static void request_fail(struct request *request, int code, const char *message)
 	struct sg_msg_error error;
 
 	sg_msg_error_set(&error, code, request->to, message != NULL ? "%s" : NULL, message);
-	sg_request_refuse(request->on->channel, request->id, &error);
+	refuse(request->on->channel, request->id, &error);
 	sg_msg_clear(SG_MSG_ERROR, &error);
 	request_free(request);
 }
 
 static void request_refuse(struct request *request, const struct sg_msg_error *error)
 {
-	sg_request_refuse(request->on->channel, request->id, error);
+	refuse(request->on->channel, request->id, error);
 	request_free(request);
 }
 

@@ -23,7 +23,4 @@ struct sg_requests {
  */
 SG_MUST_USE int sg_request_start(const struct sg_requests *requests, struct sg_frame *frame);
 
-/* Answers a frame with an error; the strings stay the caller's. */
-void sg_request_refuse(struct sg_channel *channel, uint32_t id, const struct sg_msg_error *error);
-
 #endif

@@ -138,7 +138,7 @@ static void der_comes_out_as_it_went_in(void **state)
 	X509_free(cert);
 	csr_der = make_csr(&(struct recipe){ .cn = "x" }, key);
 	assert_int_equal(sg_x509_csr_parse(&csr_der, &csr), 0);
-	assert_int_equal(sg_x509_csr_der(csr, &csr_again), 0);
+	csr_again = request_der(csr);
 	assert_true(sg_blob_eq(&csr_der, &csr_again));
 	X509_REQ_free(csr);
 	/* one is not the other */
