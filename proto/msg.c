@@ -244,7 +244,6 @@ static const struct sg_field xmpp_connect_fields[] = {
 	STR(cafile),
 	BLOB(certificate),
 	U32(key_abilities),
-	U32(max_tls),
 };
 static const struct sg_layout layout_xmpp_connect = LAYOUT(xmpp_connect_fields);
 #undef MSG

@@ -291,8 +291,6 @@ struct sg_msg_xmpp_connect {
 	char *cafile; /* PEM, or NULL for the system's roots */
 	struct sg_blob certificate;
 	uint32_t key_abilities; /* enum sg_key_ability */
-	uint32_t
-	    max_tls; /* 0, or 12 to stay at TLS 1.2 (for a token without PSS the worker does so itself) */
 };
 
 struct sg_msg_xmpp_online {

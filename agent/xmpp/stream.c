@@ -256,7 +256,7 @@ static int connection_make(struct sg_stream *stream, const struct sg_msg_xmpp_co
 	xmpp_conn_set_jid(stream->conn, connect->jid);
 	xmpp_conn_set_sockopt_callback(stream->conn, on_socket);
 	sg_filter_begin(stream->identity != NULL ? SG_FILTER_EXTERNAL : SG_FILTER_SCRAM);
-	sg_tls_begin(stream->conn, stream->identity, connect->max_tls, connect->cafile);
+	sg_tls_begin(stream->conn, stream->identity, connect->cafile);
 	if (stream->identity == NULL)
 		xmpp_conn_set_pass(stream->conn, sg_secret_data(password));
 	return 0;

@@ -31,8 +31,7 @@ struct sg_tls_identity {
 static struct {
 	xmpp_conn_t *conn;
 	struct sg_tls_identity *identity;
-	int max_version; /* 0: the newest */
-	int broken;	 /* a setting was not taken */
+	int broken; /* a setting was not taken */
 	struct sg_tls_report report;
 } tls;
 
@@ -116,7 +115,6 @@ static int on_certificate_wanted(SSL *ssl, void *arg)
 static void handshake_start(SSL *ssl)
 {
 	static const unsigned char alpn[] = "\x0bxmpp-client";
-	int max = tls.max_version;
 	int ok;
 
 	tls.report.started = 1;
@@ -124,11 +122,9 @@ static void handshake_start(SSL *ssl)
 	    SSL_set_alpn_protos(ssl, alpn, sizeof(alpn) - 1) == 0 &&
 	    SSL_set_tlsext_max_fragment_length(ssl, TLSEXT_max_fragment_length_4096) == 1;
 	if (tls.identity != NULL && tls.identity->pkcs1_only) {
-		max = TLS1_2_VERSION;
-		ok = ok && SSL_set1_sigalgs_list(ssl, sigalgs_pkcs1) == 1;
+		ok = ok && SSL_set1_sigalgs_list(ssl, sigalgs_pkcs1) == 1 &&
+		    SSL_set_max_proto_version(ssl, TLS1_2_VERSION) == 1;
 	}
-	if (max != 0)
-		ok = ok && SSL_set_max_proto_version(ssl, max) == 1;
 	SSL_set_cert_cb(ssl, on_certificate_wanted, NULL);
 	if (!ok)
 		tls.broken = 1;
@@ -225,12 +221,10 @@ static void trust_only(const char *cafile)
 	kept = 1;
 }
 
-void sg_tls_begin(
-    xmpp_conn_t *conn, struct sg_tls_identity *identity, uint32_t max_tls, const char *cafile)
+void sg_tls_begin(xmpp_conn_t *conn, struct sg_tls_identity *identity, const char *cafile)
 {
 	tls.conn = conn;
 	tls.identity = identity;
-	tls.max_version = max_tls == 12 ? TLS1_2_VERSION : 0;
 	tls.broken = 0;
 	tls.report = (struct sg_tls_report){ 0 };
 	trust_only(cafile);

@@ -50,10 +50,9 @@ void sg_tls_identity_free(struct sg_tls_identity *identity);
 
 /*
  * For the next connection: forgets the last. The identity (or NULL) must stay until sg_tls_end().
- * max_tls as in struct sg_msg_xmpp_connect. With a cafile, only what it holds is trusted.
+ * With a cafile, only what it holds is trusted.
  */
-void sg_tls_begin(
-    xmpp_conn_t *conn, struct sg_tls_identity *identity, uint32_t max_tls, const char *cafile);
+void sg_tls_begin(xmpp_conn_t *conn, struct sg_tls_identity *identity, const char *cafile);
 void sg_tls_end(void);
 
 const struct sg_tls_report *sg_tls_report(void);

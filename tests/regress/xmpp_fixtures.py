@@ -42,6 +42,20 @@ def server(pki, room):
 
 
 @pytest.fixture(scope="session")
+def old_server(pki, room):
+    """One that has no TLS 1.3."""
+    made = Server(room(), pki, protocol="tlsv1_2")
+    yield made.start()
+    made.stop()
+
+
+@pytest.fixture(params=["TLSv1.3", "TLSv1.2"])
+def tls(request, server, old_server):
+    """A server, and the newest version of TLS that it speaks."""
+    return (server if request.param == "TLSv1.3" else old_server), request.param
+
+
+@pytest.fixture(scope="session")
 def program(pki):
     """A copy that the ordinary user can run, wherever the tree is."""
     return shutil.copy(PROGRAM, pki.dir / "signet-xmpp")

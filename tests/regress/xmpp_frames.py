@@ -19,7 +19,7 @@ FAILURE = [("code", "u32"), ("message", "str"), ("subject", "str"), ("condition"
 LAYOUTS = {
     OK: [], ERROR: FAILURE, OFFLINE: FAILURE, DER: [("der", "blob")],
     CONNECT: [("jid", "str"), ("host", "str"), ("port", "u32"), ("tls_mode", "u32"), ("cafile", "str"),
-              ("certificate", "blob"), ("key_abilities", "u32"), ("max_tls", "u32")],
+              ("certificate", "blob"), ("key_abilities", "u32")],
     DISCONNECT: [], FEATURES: [], CCM2_LIST: [],
     CCM2_ADD: [("name", "str"), ("csr", "blob")], CCM2_REVOKE: [("sha256", "str")],
     PEP_PUBLISH: [("access_model", "str"), ("keyinfos", KEYINFO)],

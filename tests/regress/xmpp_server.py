@@ -47,7 +47,7 @@ class Pki:
 class Server:
     """Prosody in a folder, run as an ordinary user, on free loopback ports."""
 
-    def __init__(self, folder, pki, certificate="server"):
+    def __init__(self, folder, pki, certificate="server", protocol="tlsv1_2+"):
         self.dir, self.popen = folder, None
         self.port, self.direct_port = free_ports(2)
         self.uid, self.gid = ordinary_user()
@@ -67,7 +67,7 @@ storage = "internal"
 certificate_match = "xmppaddr"
 ssl = {{
   key = "{pki.dir}/{certificate}.key"; certificate = "{pki.dir}/{certificate}.pem";
-  cafile = "{pki.dir}/client-ca.pem"; verify = {{ "peer", "client_once" }};
+  protocol = "{protocol}"; cafile = "{pki.dir}/client-ca.pem"; verify = {{ "peer", "client_once" }};
 }}
 VirtualHost "{DOMAIN}"
   authentication = "internal_hashed"
