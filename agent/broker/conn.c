@@ -318,6 +318,15 @@ static int claim_fds(struct sg_conn *conn, struct sg_call *call, size_t count)
 	return 1;
 }
 
+/* JSON that is good, but holds a value that no parameter can have: where it ends is clear all the same.
+ * Only what descriptors it named is not, so it may have come with none. */
+static int is_foreign_value(const json_error_t *why)
+{
+	enum json_error_code code = json_error_code(why);
+
+	return code == json_error_null_character || code == json_error_numeric_overflow;
+}
+
 static void take_message(struct sg_conn *conn, const char *text, size_t len)
 {
 	struct sg_call *call;
@@ -329,6 +338,15 @@ static void take_message(struct sg_conn *conn, const char *text, size_t len)
 		return;
 	}
 	message = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	if (message == NULL && is_foreign_value(&why) && conn->fd_count == 0) {
+		call = call_new(conn);
+		if (call == NULL)
+			conn_over(conn);
+		else
+			sg_call_fail_with(call, SG_ERR_FORMAT, NULL,
+			    "the message holds U+0000, or a number beyond 64 bits");
+		return;
+	}
 	if (!json_is_object(message)) {
 		json_decref(message);
 		conn_refuse(conn, SG_ERR_FORMAT, "the message is no JSON object");

@@ -218,8 +218,13 @@ static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_re
 	    : sg_store_cert_get(
 		  account->agent->store, account->row.jid, account->row.certificate, &cert);
 	if (err != 0) {
-		connect_fail(connect, err == SG_ERR_KEY_ABSENT ? SG_ERR_PASSWORD_NEEDED : err,
-		    "the account's certificate is not in the store");
+		if (err == SG_ERR_KEY_ABSENT)
+			connect_fail(connect, SG_ERR_PASSWORD_NEEDED,
+			    "the account's certificate is not in the store");
+		else
+			connect_fail(connect, err,
+			    err == SG_ERR_IO ? sg_store_failure(account->agent->store)
+					     : sg_err_text(err));
 		return;
 	}
 	connect->key = *key;

@@ -297,7 +297,8 @@ static void enrol_record(struct sg_call *call)
 	    &enrol->cert, enrol->cert_uri);
 	if (err != 0) {
 		sg_call_fail_with(call, err, account->row.jid,
-		    "the certificate is on the token, but could not be noted in the store");
+		    "the certificate is on the token, but the account does not have it: %s",
+		    err == SG_ERR_IO ? sg_store_failure(call->agent->store) : sg_err_text(err));
 		return;
 	}
 	enrol->recorded = 1;

@@ -310,14 +310,16 @@ json_t *sg_json_account(const struct sg_account *account)
 	    sg_json_text(account->last_error));
 }
 
-json_t *sg_json_worker(const struct sg_worker *worker)
+json_t *sg_json_worker(const struct sg_worker *worker, const struct sg_msg_error *problem)
 {
 	pid_t pid = sg_worker_pid(worker);
 
-	return json_pack("{s:s, s:o, s:o, s:s, s:i}", "kind", sg_worker_kind(worker), "subject",
-	    sg_json_text(sg_worker_subject(worker)), "pid",
+	return json_pack("{s:s, s:o, s:o, s:s, s:i, s:o}", "kind", sg_worker_kind(worker),
+	    "subject", sg_json_text(sg_worker_subject(worker)), "pid",
 	    pid != 0 ? json_integer(pid) : json_null(), "state", pid != 0 ? "running" : "stopped",
-	    "restarts", (int)sg_worker_deaths(worker));
+	    "restarts", (int)sg_worker_deaths(worker), "problem",
+	    problem != NULL && problem->code != 0 ? sg_json_text_or_empty(problem->message)
+						  : json_null());
 }
 
 /* ---- public keys ---- */

@@ -36,6 +36,7 @@ json_t *sg_json_issued(const struct sg_ccm2_cert *cert, int own);
 /* Judges the key with the issuers at hand. */
 json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, struct sg_verdict_index *issuers);
 
-json_t *sg_json_worker(const struct sg_worker *worker);
+/* problem: what its module failed with when it was asked, or NULL. */
+json_t *sg_json_worker(const struct sg_worker *worker, const struct sg_msg_error *problem);
 
 #endif

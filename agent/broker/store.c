@@ -13,7 +13,8 @@
 #include "x509.h"
 
 #define STORE_APPLICATION_ID 0x53674167 /* "SgAg" */
-#define STORE_BUSY_MS	     2000
+#define STORE_OPEN_BUSY_MS   2000
+#define STORE_BUSY_MS	     100 /* the whole agent waits that long for another process's lock */
 
 static const char schema[] =
     "CREATE TABLE accounts ("
@@ -96,6 +97,7 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 struct sg_store {
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENT_COUNT];
+	int failure; /* SQLite's code of the last one */
 };
 
 /* ---- opening ---- */
@@ -214,7 +216,7 @@ int sg_store_open(const char *path, struct sg_store **store)
 	    sqlite3_open_v2(path, &made->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) !=
 		SQLITE_OK)
 		goto fail;
-	sqlite3_busy_timeout(made->db, STORE_BUSY_MS);
+	sqlite3_busy_timeout(made->db, STORE_OPEN_BUSY_MS);
 	sqlite3_db_config(made->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	wrong = store_examine(made->db, &empty);
 	if (wrong != NULL)
@@ -228,6 +230,7 @@ int sg_store_open(const char *path, struct sg_store **store)
 	wrong = "its tables are not those of this version";
 	if (store_prepare(made) != 0)
 		goto fail;
+	sqlite3_busy_timeout(made->db, STORE_BUSY_MS);
 	*store = made;
 	return 0;
 fail:
@@ -275,10 +278,14 @@ struct value {
 		.kind = VALUE_END                                                                  \
 	}
 
-/* Gives the statement with its values bound; they must stay until it is reset. */
-static sqlite3_stmt *bind(struct sg_store *store, enum statement which, const struct value *values)
+/*
+ * Binds the values, which must stay until the statement is reset, and takes the first step. Gives SQLite's
+ * code, for done(); a value that cannot be bound is not left out.
+ */
+static int step(struct sg_store *store, enum statement which, const struct value *values,
+    sqlite3_stmt **stepped)
 {
-	sqlite3_stmt *statement = store->statements[which];
+	sqlite3_stmt *statement = *stepped = store->statements[which];
 
 	for (int i = 0; values[i].kind != VALUE_END; i++) {
 		int rc = SQLITE_OK;
@@ -300,15 +307,17 @@ static sqlite3_stmt *bind(struct sg_store *store, enum statement which, const st
 			break;
 		}
 		if (rc != SQLITE_OK)
-			sg_log(SG_LOG_ERROR, "the store: %s", sqlite3_errstr(rc));
+			return rc;
 	}
-	return statement;
+	return sqlite3_step(statement);
 }
 
 static int done(struct sg_store *store, sqlite3_stmt *statement, int rc)
 {
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
 		sg_log(SG_LOG_ERROR, "the store: %s", sqlite3_errmsg(store->db));
+		store->failure = rc;
+	}
 	sqlite3_reset(statement);
 	sqlite3_clear_bindings(statement);
 	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : SG_ERR_IO;
@@ -316,9 +325,25 @@ static int done(struct sg_store *store, sqlite3_stmt *statement, int rc)
 
 static int run(struct sg_store *store, enum statement which, const struct value *values)
 {
-	sqlite3_stmt *statement = bind(store, which, values);
+	sqlite3_stmt *statement;
+	int rc = step(store, which, values, &statement);
 
-	return done(store, statement, sqlite3_step(statement));
+	return done(store, statement, rc);
+}
+
+const char *sg_store_failure(const struct sg_store *store)
+{
+	switch (store->failure & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return "another process keeps the agent's store locked";
+	case SQLITE_FULL:
+		return "the disk of the agent's store is full";
+	case SQLITE_NOMEM:
+		return "there is no memory for the agent's store";
+	default:
+		return "the agent's store could not be read or written";
+	}
 }
 
 static const struct value no_values[] = { END };
@@ -383,11 +408,11 @@ int sg_store_account_delete(struct sg_store *store, const char *jid)
 
 int sg_store_accounts(struct sg_store *store, sg_account_row_fn *fn, void *arg)
 {
-	sqlite3_stmt *statement = bind(store, ACCOUNT_LIST, no_values);
+	sqlite3_stmt *statement;
+	int rc = step(store, ACCOUNT_LIST, no_values, &statement);
 	int err = 0;
-	int rc;
 
-	while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+	for (; rc == SQLITE_ROW; rc = sqlite3_step(statement)) {
 		struct sg_account_row row = {
 			.jid = column_text(statement, 0),
 			.host = column_text(statement, 1),
@@ -439,8 +464,8 @@ int sg_store_cert_get(
     struct sg_store *store, const char *jid, const char *fingerprint, struct sg_cert_row *row)
 {
 	const struct value values[] = { TEXT(jid), TEXT(fingerprint), END };
-	sqlite3_stmt *statement = bind(store, CERT_GET, values);
-	int rc = sqlite3_step(statement);
+	sqlite3_stmt *statement;
+	int rc = step(store, CERT_GET, values, &statement);
 	int err = SG_ERR_KEY_ABSENT;
 
 	memset(row, 0, sizeof(*row));
@@ -525,12 +550,12 @@ int sg_store_signatures_get(struct sg_store *store, const char *jid, const char 
     struct sg_msg_signatures *signatures)
 {
 	const struct value values[] = { TEXT(jid), TEXT(subject), END };
-	sqlite3_stmt *statement = bind(store, SIGNATURE_LIST, values);
+	sqlite3_stmt *statement;
+	int rc = step(store, SIGNATURE_LIST, values, &statement);
 	int err = 0;
-	int rc;
 
 	memset(signatures, 0, sizeof(*signatures));
-	while ((rc = sqlite3_step(statement)) == SQLITE_ROW && err == 0)
+	for (; rc == SQLITE_ROW && err == 0; rc = err == 0 ? sqlite3_step(statement) : rc)
 		err = signature_add(signatures, statement);
 	rc = done(store, statement, rc);
 	if (err == 0)
@@ -547,8 +572,8 @@ int sg_store_pin_tried(
 {
 	const struct value values[] = { TEXT(serial), TEXT(note->path), INT(note->inode),
 		INT(note->mtime_ns), END };
-	sqlite3_stmt *statement = bind(store, PIN_TRIED, values);
-	int rc = sqlite3_step(statement);
+	sqlite3_stmt *statement;
+	int rc = step(store, PIN_TRIED, values, &statement);
 
 	*tried = rc == SQLITE_ROW;
 	return done(store, statement, rc);
@@ -590,8 +615,8 @@ int sg_store_keyring_seen(struct sg_store *store, const char *jid, const char *s
 int sg_store_key_get(struct sg_store *store, const char *jid, const char *name, struct sg_blob *der)
 {
 	const struct value values[] = { TEXT(jid), TEXT(name), INT(SG_KEYINFO_X509), END };
-	sqlite3_stmt *statement = bind(store, KEY_GET, values);
-	int rc = sqlite3_step(statement);
+	sqlite3_stmt *statement;
+	int rc = step(store, KEY_GET, values, &statement);
 	int err = SG_ERR_KEY_ABSENT;
 
 	*der = (struct sg_blob){ NULL, 0 };

@@ -22,6 +22,10 @@ struct sg_store;
  * version: SG_ERR_IO.
  */
 SG_MUST_USE int sg_store_open(const char *path, struct sg_store **store);
+
+/* Why the last statement that failed did (with SG_ERR_IO), as a sentence. */
+const char *sg_store_failure(const struct sg_store *store);
+
 void sg_store_close(struct sg_store *store);
 
 /* ---- accounts ---- */

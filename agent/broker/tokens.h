@@ -12,13 +12,16 @@
 
 #define SG_TOKEN_SECONDS    60
 #define SG_GENERATE_SECONDS 180
-#define SG_STATUS_SECONDS   5
+#define SG_PATIENCE_SECONDS 5  /* for modules that are not needed */
+#define SG_HANGING_SECONDS  60 /* in which a module that hangs is not asked again */
 
 struct sg_tokens;
 
 struct sg_module {
 	const char *name;
 	struct sg_worker *worker;
+	unsigned answered_by; /* the last process of the worker that answered; 0: none did */
+	int64_t hangs_until;  /* by the monotonic clock, in seconds; 0: it does not hang */
 };
 
 SG_MUST_USE int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens);
@@ -41,10 +44,12 @@ struct sg_module_answer {
 typedef void sg_all_fn(void *arg, struct sg_module_answer *answers, size_t count);
 
 /*
- * Asks every module: SG_MSG_TOKEN_LIST or SG_MSG_OBJECT_LIST. patience: seconds after which a module
- * that has not answered counts as SG_ERR_TIMEOUT without harm to its worker; 0: the request's deadline.
+ * Asks every module: SG_MSG_TOKEN_LIST or SG_MSG_OBJECT_LIST. After SG_PATIENCE_SECONDS the modules that
+ * have not answered count as SG_ERR_TIMEOUT, without harm to their workers: at once when impatient, else
+ * as soon as one module has given a good answer. A module whose process did not even answer its first
+ * question by then is not asked again for SG_HANGING_SECONDS, unless there is no other.
  */
-void sg_tokens_ask_all(struct sg_tokens *tokens, uint16_t type, const void *msg, int patience,
+void sg_tokens_ask_all(struct sg_tokens *tokens, uint16_t type, const void *msg, int impatient,
     sg_all_fn *fn, void *arg);
 
 /*
@@ -62,7 +67,8 @@ typedef void sg_token_fn(void *arg, const struct sg_msg_error *error, struct sg_
 void sg_token_ref_clear(struct sg_token_ref *token);
 
 /* Finds the one token that a selector, fit by sg_uri_check(), means. SG_ERR_TOKEN_ABSENT,
- * SG_ERR_TOKEN_AMBIGUOUS with candidates, or a worker's error. */
+ * SG_ERR_TOKEN_AMBIGUOUS with candidates, or a worker's error. Found on one module, it is not waited long
+ * for others that do not answer; so with keys. */
 void sg_tokens_find(struct sg_tokens *tokens, const char *selector, sg_token_fn *fn, void *arg);
 
 /* A key with the certificates that hold its public key, and the module that has it. The callee of the

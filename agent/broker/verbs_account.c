@@ -34,6 +34,13 @@ static int take_text(const struct sg_call *call, const char *name, size_t max, c
 	return *slot != NULL;
 }
 
+/* A name or an address to connect to: "chat.example.org", "192.0.2.1", "2001:db8::1". */
+static int is_host(const char *host)
+{
+	return host[strspn(host,
+		   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-")] == '\0';
+}
+
 /* The name of the parameter that makes no sense, or NULL. */
 static const char *fill_row(const struct sg_call *call, struct sg_account_row *row)
 {
@@ -43,7 +50,8 @@ static const char *fill_row(const struct sg_call *call, struct sg_account_row *r
 	row->jid = sg_jid_bare(sg_call_string(call, "jid"));
 	if (row->jid == NULL || !sg_jid_is_account(row->jid))
 		return "jid";
-	if (!take_text(call, "host", HOST_MAX, &row->host))
+	if (!take_text(call, "host", HOST_MAX, &row->host) ||
+	    (row->host != NULL && !is_host(row->host)))
 		return "host";
 	if (port < 0 || port > 65535)
 		return "port";
@@ -84,7 +92,8 @@ void sg_verb_add_account(struct sg_call *call)
 	jid = strdup(row.jid);
 	err = sg_accounts_add(call->agent->accounts, &row, &account);
 	if (err != 0) {
-		sg_call_fail_with(call, err, jid, "%s", sg_err_text(err));
+		sg_call_fail_with(call, err, jid, "%s",
+		    err == SG_ERR_IO ? sg_store_failure(call->agent->store) : sg_err_text(err));
 	} else {
 		call->account = sg_account_ref(account);
 		reply_account(call);
@@ -125,7 +134,8 @@ void sg_verb_remove_account(struct sg_call *call)
 		return;
 	err = sg_accounts_remove(call->account);
 	if (err != 0)
-		sg_call_fail_with(call, err, call->account->row.jid, "%s", sg_err_text(err));
+		sg_call_fail_with(call, err, call->account->row.jid, "%s",
+		    err == SG_ERR_IO ? sg_store_failure(call->agent->store) : sg_err_text(err));
 	else
 		sg_call_reply(call, json_object());
 }
@@ -148,20 +158,22 @@ void sg_verb_disconnect(struct sg_call *call)
 
 /* ---- Status ---- */
 
-static json_t *all_workers(const struct sg_call *call)
+/* With what each module said to the question for its tokens. */
+static json_t *all_workers(
+    const struct sg_call *call, const struct sg_module_answer *answers, size_t count)
 {
-	struct sg_tokens *tokens = call->agent->tokens;
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < sg_tokens_module_count(tokens); i++)
-		json_array_append_new(array, sg_json_worker(sg_tokens_module(tokens, i)->worker));
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(
+		    array, sg_json_worker(answers[i].module->worker, &answers[i].error));
 	for (struct sg_account *account = sg_accounts_first(call->agent->accounts); account != NULL;
 	     account = sg_accounts_next(account))
-		json_array_append_new(array, sg_json_worker(account->worker));
+		json_array_append_new(array, sg_json_worker(account->worker, NULL));
 	return array;
 }
 
-/* What could not be asked is left out: the workers' states tell why. */
+/* What could not be asked is left out: the workers' problems tell why. */
 static void on_status_tokens(void *arg, struct sg_module_answer *answers, size_t count)
 {
 	struct sg_call *call = arg;
@@ -169,13 +181,13 @@ static void on_status_tokens(void *arg, struct sg_module_answer *answers, size_t
 	sg_call_reply(call,
 	    json_pack("{s:s, s:i, s:o, s:o, s:o}", "version", SG_VERSION, "pid", (int)getpid(),
 		"tokens", sg_json_tokens(answers, count), "accounts", all_accounts(call), "workers",
-		all_workers(call)));
+		all_workers(call, answers, count)));
 }
 
 void sg_verb_status(struct sg_call *call)
 {
 	static const struct sg_msg_empty nothing = { 0 };
 
-	sg_tokens_ask_all(call->agent->tokens, SG_MSG_TOKEN_LIST, &nothing, SG_STATUS_SECONDS,
-	    on_status_tokens, call);
+	sg_tokens_ask_all(
+	    call->agent->tokens, SG_MSG_TOKEN_LIST, &nothing, 1, on_status_tokens, call);
 }

@@ -29,7 +29,7 @@ static void new_key_free(void *state)
 /* From here on the key is on the token, whatever else fails: the log says where. */
 static void new_key_left(struct sg_call *call, const struct sg_msg_error *error)
 {
-	sg_log(SG_LOG_WARN, "the new key stays on the token without its certificate: %s",
+	sg_log(SG_LOG_WARN, "the new key stays on the token, but is not made a user key: %s",
 	    sg_key_ref_info(&call->key)->uri);
 }
 
@@ -59,7 +59,9 @@ static void new_key_cert_stored(struct sg_call *call, void *answer)
 	    sg_account_certify(call->account, SG_CERT_USER, key_uri, &new_key->cert_der, cert_uri);
 	if (err != 0) {
 		sg_call_fail_with(call, err, call->account->row.jid,
-		    "the user key is on the token, but could not be noted in the store");
+		    "the user key and its certificate are on the token, but the account does not "
+		    "have them: %s",
+		    err == SG_ERR_IO ? sg_store_failure(call->agent->store) : sg_err_text(err));
 		return;
 	}
 	call->key.objects.certs = stored->certs;

@@ -35,6 +35,16 @@ static void show_workers(const json_t *workers)
 		sg_table_row(&table, cells);
 	}
 	sg_table_print(&table, "No worker runs.");
+	json_array_foreach(workers, i, worker)
+	{
+		const char *problem = sg_member(worker, "problem", NULL);
+
+		if (problem == NULL)
+			continue;
+		printf("Not asked for its tokens: ");
+		sg_print_text(stdout, problem);
+		putchar('\n');
+	}
 }
 
 void sg_status_show(const struct sg_cli *cli, const json_t *result)

@@ -308,9 +308,9 @@ class Agent:
         return next(w for w in self.call("Status")["workers"] if w["kind"] == kind)
 
     def open_files(self):
-        """How many descriptors signetd has; only root sees them, for anybody else it is always none."""
+        """How many descriptors signetd has."""
         if os.geteuid() != 0:
-            return 0
+            pytest.skip("only root sees what the agent's processes have open")
         return len(os.listdir(f"/proc/{self.popen.pid}/fd"))
 
     def stop(self, sig=signal.SIGTERM):

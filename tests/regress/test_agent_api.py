@@ -185,11 +185,29 @@ def test_accounts(agent):
 @pytest.mark.parametrize("parameters, subject", [
     ({"jid": "example.test"}, "jid"), ({"jid": "a b@c"}, "jid"), ({"jid": "a@b", "port": 65536}, "port"),
     ({"jid": "a@b", "port": -1}, "port"), ({"jid": "a@b", "tls": "none"}, "tls"), ({"jid": "a@b", "host": ""}, "host"),
+    ({"jid": "a@b", "host": "a b"}, "host"), ({"jid": "a@b", "host": "a/b"}, "host"), ({"jid": "a@b", "host": "a\n"}, "host"),
+    ({"jid": "a@b", "host": "x" * 254}, "host"),
     ({"jid": "a@b", "cafile": "relative.pem"}, "cafile"), ({"jid": "a@b", "cafile": "/nonexistent.pem"}, "cafile"),
 ])
 def test_accounts_that_make_no_sense(agent, parameters, subject):
     error = agent.error("AddAccount", parameters)
     assert (error.name, error.parameters["subject"]) == ("ArgumentWrong", subject)
+
+
+def test_a_store_that_another_process_has_locked(agent):
+    """It is told as that, and soon: the agent can do nothing else meanwhile."""
+    agent.call("AddAccount", {"jid": "a@b.test"})
+    other = sqlite3.connect(agent.dir / "state/signet/agent.db", isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        for method, parameters in (("AddAccount", {"jid": "c@d.test"}), ("RemoveAccount", {"jid": "a@b.test"})):
+            error = agent.error(method, parameters)
+            assert error.name == "StorageFailed" and "locked" in error.parameters["message"]
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+    assert [a["jid"] for a in agent.call("ListAccounts")["accounts"]] == ["a@b.test"]
+    agent.call("RemoveAccount", {"jid": "a@b.test"})
 
 
 @pytest.mark.parametrize("method, parameters", [

@@ -38,11 +38,24 @@ def refused(client, error):
 
 
 @pytest.mark.parametrize("data", [b"nonsense\0", b"[]\0", b"\0", b'"text"\0', b'{"method":\0', b'{"a":1,"a":2}\0',
-                                  b'{"method":"\xff\xfe"}\0', b'{"method":"a\\u0000b"}\0', b"{}}\0", b"\x80" * 5000 + b"\0"])
+                                  b'{"method":"\xff\xfe"}\0', b"{}}\0", b"\x80" * 5000 + b"\0"])
 def test_what_is_no_json_object(agent, healthy, data):
     with agent.client() as client:
         client.send_raw(data)
         refused(client, "Malformed")
+
+
+@pytest.mark.parametrize("value", [b'"a\\u0000b"', b"99999999999999999999", b"1e999"])
+def test_values_that_nothing_can_have(agent, healthy, value):
+    """The message is answered, and the next one as if nothing had been; unless descriptors may get mixed up."""
+    message = b'{"method":"org.signet.Agent.ShowAccount","parameters":{"jid":' + value + b"}}\0"
+    with agent.client() as client:
+        client.send_raw(message)
+        assert client.receive_raw()["error"] == AGENT + "Malformed"
+        assert client.call("ListAccounts")["accounts"] == []
+        with secret("x") as fd:
+            client.send_raw(message, [fd])
+            refused(client, "Malformed")
 
 
 def test_replies_before_the_nonsense_still_come(agent, healthy):
@@ -301,6 +314,7 @@ def test_slow_readers_and_hung_workers():
         status = healthy.call("Status")
         assert 4 < time.monotonic() - begin < 10
         assert status["tokens"] == [] and status["workers"][0]["pid"] == pid
+        assert "softhsm" in status["workers"][0]["problem"]
         agent.wait_line("does not fetch its replies: dropped", timeout=40)
         assert time.monotonic() - begin > 25
         error = hung.error_of_next()
