@@ -24,6 +24,9 @@
  */
 #define LIST_REPLY_MAX (384u << 10)
 
+/* What one certificate's users may take of that, so that a first entry always fits; more are left out. */
+#define ENTRY_USERS_MAX (64u << 10)
+
 const char *const sg_service_namespaces[] = {
 	SG_NS_CCM2_ADD,
 	SG_NS_CCM2_LIST,
@@ -225,17 +228,32 @@ struct list {
 	size_t size; /* of the reply, about */
 };
 
-static int copy_resources(const struct sg_login *login, struct sg_ccm2_cert *cert, size_t *size)
+/* How many of the resources are shown, and what they take in the reply. */
+static uint32_t count_users(const struct sg_login *login, size_t *size)
 {
-	cert->users = calloc(login->resource_count, sizeof(*cert->users));
-	if (!cert->users)
+	uint32_t count = 0;
+
+	*size = 0;
+	while (login && count < login->resource_count) {
+		size_t more = 6 * strlen(login->resources[count]) + 32;
+
+		if (*size + more > ENTRY_USERS_MAX)
+			break;
+		*size += more;
+		count++;
+	}
+	return count;
+}
+
+static int copy_users(const struct sg_login *login, uint32_t count, struct sg_ccm2_cert *cert)
+{
+	cert->users = count ? calloc(count, sizeof(*cert->users)) : NULL;
+	if (count && !cert->users)
 		return SG_ERR_NOMEM;
-	for (uint32_t i = 0; i < login->resource_count; i++) {
-		cert->users[i] = strdup(login->resources[i]);
-		if (!cert->users[i])
+	for (; cert->user_count < count; cert->user_count++) {
+		cert->users[cert->user_count] = strdup(login->resources[cert->user_count]);
+		if (!cert->users[cert->user_count])
 			return SG_ERR_NOMEM;
-		cert->user_count++;
-		*size += 6 * strlen(login->resources[i]) + 32;
 	}
 	return 0;
 }
@@ -246,9 +264,12 @@ static int add_listed(void *arg, const struct sg_ledger_row *row)
 	const struct sg_login *login = sg_logins_find(list->logins, row->sha256);
 	const char *last_used = row->last_used;
 	struct sg_ccm2_cert *cert;
+	size_t users_size;
+	uint32_t users = count_users(login, &users_size);
 	int rc;
 
-	list->size += row->der.len / 3 * 4 + 6 * strlen(row->name) + 256;
+	/* the whole entry is counted before any of it is added */
+	list->size += row->der.len / 3 * 4 + 6 * strlen(row->name) + 256 + users_size;
 	if (list->size > LIST_REPLY_MAX || list->certs.cert_count == SG_CCM2_LIST_MAX)
 		return 1;
 	if (list->certs.cert_count == list->room) {
@@ -271,8 +292,8 @@ static int add_listed(void *arg, const struct sg_ledger_row *row)
 	if (!cert->name || (last_used && !cert->last_used))
 		return SG_ERR_NOMEM;
 	rc = sg_blob_set(&cert->der, row->der.data, row->der.len);
-	if (!rc && login && login->resource_count)
-		rc = copy_resources(login, cert, &list->size);
+	if (!rc)
+		rc = copy_users(login, users, cert);
 	return rc;
 }
 

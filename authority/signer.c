@@ -16,6 +16,7 @@
 #include <openssl/x509v3.h>
 
 #include "log.h"
+#include "secret_file.h"
 #include "spawn.h"
 #include "x509.h"
 
@@ -27,7 +28,7 @@ struct sg_signer {
 	pid_t pid; /* 0: no worker */
 	struct sg_channel *channel;
 	int logged_in;
-	int pin_error; /* 0, SG_ERR_PIN_WRONG or SG_ERR_PIN_LOCKED: not to be tried again by itself */
+	int pin_error; /* 0, or why the PIN is not to be tried again by itself */
 	uint32_t next_id;
 	X509 *ca;
 };
@@ -231,10 +232,8 @@ static int recv_frame(struct sg_signer *signer, int64_t deadline, struct sg_fram
 
 static int take_error(const struct sg_msg_error *error)
 {
-	int code = -(int)error->code;
+	int code = sg_msg_error_code(error);
 
-	if (code >= 0)
-		code = SG_ERR_INTERNAL;
 	sg_log(SG_LOG_ERROR, "token: %s: %s%s%s", sg_err_name(code),
 	    error->message ? error->message : sg_err_text(code), error->subject ? ": " : "",
 	    error->subject ? error->subject : "");
@@ -280,6 +279,32 @@ void sg_signer_caller(struct sg_caller *caller, char *purpose)
 	caller->purpose = purpose;
 }
 
+static int open_pin_file(const char *path, int *fd)
+{
+	const char *why;
+
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (*fd < 0) {
+		sg_log(SG_LOG_ERROR, "token: PIN file %s: %s", path, strerror(errno));
+		return SG_ERR_PIN_NEEDED;
+	}
+	if (sg_secret_file_check(*fd, &why) != 0) {
+		sg_log(SG_LOG_ERROR, "token: PIN file %s: %s, and was not used", path, why);
+		close(*fd);
+		*fd = -1;
+		return SG_ERR_PIN_NEEDED;
+	}
+	return 0;
+}
+
+/* After this nothing logs in by itself until sg_signer_retry(). */
+static void lock_pin(struct sg_signer *signer, int rc, const char *why)
+{
+	signer->pin_error = rc;
+	sg_log(SG_LOG_ERROR, "token: the PIN %s and is not tried again: check %s, then send SIGHUP",
+	    why, signer->config->pin_file);
+}
+
 static int log_in(struct sg_signer *signer)
 {
 	char purpose[] = "authority-start";
@@ -288,21 +313,15 @@ static int log_in(struct sg_signer *signer)
 	int fd, rc;
 
 	sg_signer_caller(&login.caller, purpose);
-	fd = open(signer->config->pin_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0) {
-		sg_log(SG_LOG_ERROR, "token: PIN file %s: %s", signer->config->pin_file,
-		    strerror(errno));
-		return SG_ERR_PIN_NEEDED;
-	}
+	rc = open_pin_file(signer->config->pin_file, &fd);
+	if (rc)
+		return rc;
 	rc = exchange(signer, SG_MSG_TOKEN_LOGIN, &login, fd, SG_MSG_OK, SG_SIGNER_CALL_MS, &reply);
 	close(fd);
-	if (rc == SG_ERR_PIN_WRONG || rc == SG_ERR_PIN_LOCKED) {
-		signer->pin_error = rc;
-		sg_log(SG_LOG_ERROR,
-		    "token: the PIN was refused and is not tried again: correct %s, then send "
-		    "SIGHUP",
-		    signer->config->pin_file);
-	}
+	if (rc == SG_ERR_PIN_WRONG || rc == SG_ERR_PIN_LOCKED)
+		lock_pin(signer, rc, "was refused");
+	else if (rc && !signer->pid) /* it ended or was killed: the token may have counted a try */
+		lock_pin(signer, SG_ERR_PIN_NEEDED, "was given to a worker that never answered");
 	if (rc)
 		return rc;
 	sg_frame_clear(&reply);

@@ -2,8 +2,9 @@
  * The CA's key: a signet-token worker that holds the module and the PIN, started when it is needed,
  * killed when it hangs, and started anew after a death.
  *
- * The PIN is never tried twice: after a wrong one the signer stays locked, and every call fails with
- * SG_ERR_PIN_WRONG at once, until sg_signer_retry() says that a person has looked.
+ * A PIN that was refused, or given to a worker that did not answer, is not tried again: every call
+ * fails with SG_ERR_PIN_WRONG, SG_ERR_PIN_LOCKED or SG_ERR_PIN_NEEDED at once, until
+ * sg_signer_retry() says that a person has looked.
  */
 #ifndef SG_AUTHORITY_SIGNER_H
 #define SG_AUTHORITY_SIGNER_H
@@ -20,33 +21,33 @@
 
 struct sg_signer;
 
-/* The configuration must outlive the signer. Starts nothing yet. SG_ERR_NOMEM, SG_ERR_ARG (a key
- * or token that makes no URI). */
+/* The configuration must outlive the signer. Starts nothing yet. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_signer_new(const struct sg_authority_config *config, struct sg_signer **signer);
 
 /* Ends the worker; NULL is fine. */
 void sg_signer_free(struct sg_signer *signer);
 
-/* The channel to poll for SG_SIGNER_DIED, -1 while there is no worker. */
+/* The channel to poll, for sg_signer_on_readable(); -1 while there is no worker. */
 int sg_signer_fd(const struct sg_signer *signer);
 
 /* To be called when the channel is readable between calls: the worker has ended (it says nothing
  * unasked). Reaps it; the next call starts another. */
 void sg_signer_on_readable(struct sg_signer *signer);
 
-/* Forgets that the PIN was wrong, so that the next call tries the PIN file again. */
+/* Forgets what became of the PIN, so that the next call tries the PIN file again. */
 void sg_signer_retry(struct sg_signer *signer);
 
 /*
  * One request to the worker, which is started and logged in first when need be. If it dies in the
  * call, one more is started and asked: nothing that it made has been used by anybody. *reply is
  * owned by the caller and zero on failure. An error message of the worker is logged and its code
- * returned. SG_ERR_WORKER, SG_ERR_TIMEOUT, SG_ERR_PIN_WRONG and what the worker answers.
+ * returned. SG_ERR_WORKER, SG_ERR_TIMEOUT, SG_ERR_PIN_WRONG, SG_ERR_PIN_LOCKED, SG_ERR_PIN_NEEDED
+ * and what the worker answers.
  */
 SG_MUST_USE int sg_signer_call(struct sg_signer *signer, uint16_t type, const void *msg,
     uint16_t reply_type, int timeout_ms, struct sg_frame *reply);
 
-/* The selector of the CA's key, and the token's (for the messages). */
+/* The selector of the CA's key: its URI, on the configured token when only a label is configured. */
 const char *sg_signer_key(const struct sg_signer *signer);
 
 /* The CA's certificate, read from the token once: borrowed. SG_ERR_KEY_ABSENT when the token holds no

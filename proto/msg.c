@@ -7,6 +7,8 @@
 
 #include "text.h"
 
+#define ERROR_CODE_MAX 1000 /* no SG_ERR_* is beyond minus this */
+
 /* The order of the fields is the order on the wire: PROTOCOL.internal changes with it. */
 #define U32(member)                                                                                \
 	{                                                                                          \
@@ -365,6 +367,13 @@ void sg_msg_clear(uint16_t type, void *msg)
 
 	if (layout != NULL && msg != NULL)
 		sg_layout_clear(layout, msg);
+}
+
+int sg_msg_error_code(const struct sg_msg_error *error)
+{
+	if (error->code == 0 || error->code > ERROR_CODE_MAX)
+		return SG_ERR_INTERNAL;
+	return -(int)error->code;
 }
 
 void sg_msg_error_set(

@@ -10,9 +10,7 @@ static char *copy_text(const char *text)
 
 int sg_failure_code(const struct sg_msg_error *error)
 {
-	if (error->code == 0 || error->code > 1000)
-		return SG_ERR_INTERNAL;
-	return -(int)error->code;
+	return sg_msg_error_code(error);
 }
 
 void sg_failure_add_candidate(struct sg_msg_error *error, const char *candidate)

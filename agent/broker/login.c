@@ -13,6 +13,7 @@
 #include "log.h"
 #include "pinentry.h"
 #include "reaper.h"
+#include "secret_file.h"
 #include "store.h"
 #include "uri.h"
 
@@ -238,18 +239,16 @@ static int is_locked_by_hand(const struct login *login)
 static int open_pin_file(const char *path, struct stat *st)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	const char *why;
 
-	if (fd < 0 || fstat(fd, st) != 0) {
+	if (fd < 0 || fstat(fd, st) != 0)
 		sg_log(SG_LOG_WARN, "pin-source %s cannot be opened: %s", path, strerror(errno));
-	} else if (!S_ISREG(st->st_mode) || (st->st_uid != geteuid() && st->st_uid != 0) ||
-	    (st->st_mode & 077) != 0) {
-		sg_log(SG_LOG_WARN,
-		    "pin-source %s is not a file that only its owner, who is us or "
-		    "root, may read (mode 0600)",
-		    path);
-	} else {
+	else if (sg_secret_file_check(fd, &why) != 0)
+		sg_log(SG_LOG_WARN, "pin-source %s %s", path, why);
+	else if (!S_ISREG(st->st_mode)) /* it could not be told from one that failed before */
+		sg_log(SG_LOG_WARN, "pin-source %s is not a regular file", path);
+	else
 		return fd;
-	}
 	if (fd >= 0)
 		close(fd);
 	return -1;

@@ -12,6 +12,7 @@
 #include "buf.h"
 #include "cli.h"
 #include "print.h"
+#include "secret_file.h"
 #include "text.h"
 #include "tty.h"
 
@@ -155,20 +156,11 @@ static int add_fd(json_t *parameters, const char *member, int fd, struct sg_call
 	    : SG_ERR_NOMEM;
 }
 
-/*
- * Only the owner may read it: ours and mode 0600 or less; or root's, who may let a group (that is how
- * an ACL for one user of a systemd credential shows) but not everybody.
- */
-static int is_private(const struct stat *st)
-{
-	if (st->st_uid == geteuid())
-		return (st->st_mode & 077) == 0;
-	return st->st_uid == 0 && (st->st_mode & 007) == 0;
-}
-
 static int open_file(struct sg_cli *cli, const char *what, const char *path, int *fd)
 {
 	struct stat st;
+	const char *why;
+	int rc;
 
 	/* A pipe that nobody writes to is not waited for here: who reads it has a deadline. */
 	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -177,19 +169,20 @@ static int open_file(struct sg_cli *cli, const char *what, const char *path, int
 	if (*fd < 0)
 		return sg_cli_fail(cli, SG_ERR_ARG, "Check the path of the file.",
 		    "the %s's file '%s' cannot be read: %s", what, path, strerror(errno));
-	if (fstat(*fd, &st) != 0 || (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))) {
-		close(*fd);
-		return sg_cli_fail(cli, SG_ERR_ARG, "Give a regular file or a pipe.",
-		    "the %s's file '%s' is neither a file nor a pipe", what, path);
-	}
-	if (!is_private(&st)) {
-		close(*fd);
-		return sg_cli_fail(cli, SG_ERR_DENIED,
+	rc = sg_secret_file_check(*fd, &why);
+	if (rc == 0)
+		return 0;
+	if (rc != SG_ERR_DENIED || fstat(*fd, &st) != 0)
+		rc = sg_cli_fail(cli, SG_ERR_ARG, "Give a regular file or a pipe.",
+		    "the %s's file '%s' %s", what, path, why);
+	else
+		rc = sg_cli_fail(cli, SG_ERR_DENIED,
 		    "Make it yours alone: chown it to yourself and chmod 600.",
-		    "the %s's file '%s' is open to others (mode %04o, owner %u), and was not used",
-		    what, path, (unsigned)(st.st_mode & 07777), (unsigned)st.st_uid);
-	}
-	return 0;
+		    "the %s's file '%s' %s (mode %04o, owner %u), and was not used", what, path,
+		    why, (unsigned)(st.st_mode & 07777), (unsigned)st.st_uid);
+	close(*fd);
+	*fd = -1;
+	return rc;
 }
 
 /* A descriptor of the source for one call; every call of a source that can go back reads it whole. */

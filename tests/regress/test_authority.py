@@ -612,6 +612,80 @@ def test_a_wrong_pin_is_tried_once_until_somebody_looks(place, client):
         place.restart_authority()
 
 
+DIES_IN_LOGIN = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <p11-kit/pkcs11.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static CK_RV die(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG len)
+{
+	int fd = open(getenv("LOGINS"), O_WRONLY | O_APPEND | O_CREAT, 0600);
+
+	_exit(write(fd, "login\\n", 6) != 6);
+}
+
+CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
+{
+	static CK_FUNCTION_LIST ours;
+	CK_RV (*get)(CK_FUNCTION_LIST **) = dlsym(dlopen(getenv("REAL_MODULE"), RTLD_NOW), "C_GetFunctionList");
+	CK_RV rv = get(list);
+
+	ours = **list;
+	ours.C_Login = die;
+	*list = &ours;
+	return rv;
+}
+"""
+
+
+def test_a_pin_is_not_tried_again_when_the_worker_dies_of_it(place, client):
+    """A module between worker and SoftHSM that ends the process in C_Login; the spy may load it from any folder."""
+    folder = place.mkdir("dies")
+    module, log = folder / "dies.so", folder / "logins"
+    flags = subprocess.run(["pkg-config", "--cflags", "p11-kit-1"], stdout=subprocess.PIPE, text=True, check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", *flags.stdout.split(), "-o", module, "-xc", "-"], input=DIES_IN_LOGIN,
+                   text=True, check=True)
+    text = place.authority_conf.read_text()
+    place.configure(f"module = {place.module}", f"module = {SPY}")
+    place.authority.stop()
+    place.authority = place.start(
+        "authority-dies", ["signet-authority", "--config", place.authority_conf, "run"],
+        dict(place.authority_env, PKCS11SPY=str(module), PKCS11SPY_OUTPUT="/dev/null", REAL_MODULE=str(place.module),
+             LOGINS=str(log), ASAN_OPTIONS="detect_leaks=0"))
+    try:
+        place.authority.wait_line("connected to")
+        for _ in range(2):
+            assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
+        assert log.read_text() == "login\n"
+        place.authority.wait_line("never answered and is not tried again")
+        place.authority.popen.send_signal(signal.SIGHUP)
+        wait_for(lambda: log.read_text() == "login\nlogin\n")
+        assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
+        assert log.read_text() == "login\nlogin\n"
+    finally:
+        place.write("authority/authority.conf", text)
+        place.restart_authority()
+
+
+def test_a_pin_file_that_others_can_read_is_not_used(place, client):
+    text = place.authority_conf.read_text()
+    pin = place.write("authority/open-pin", "1234\n", 0o644)
+    place.configure(f"pin-file = {place.dir}/pin", f"pin-file = {pin}")
+    place.restart_authority()
+    try:
+        assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
+        place.authority.wait_line(f"{pin}: is open to others, and was not used")
+        pin.chmod(0o600)
+        client.added(make_csr(make_key(), bare(client)))
+    finally:
+        place.write("authority/authority.conf", text)
+        place.restart_authority()
+
+
 def test_a_token_that_is_gone_is_no_end(place, client):
     tokens = place.dir / "authority/token/tokens"
     place.authority.stop()

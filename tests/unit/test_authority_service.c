@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "authority/file.h"
+#include "authority/logins.h"
 #include "capture.h"
 #include "ccm2.h"
 #include "codecs.h"
@@ -158,6 +159,40 @@ static void a_list_ends_before_the_server_would_drop_us(void **state)
 	free(text);
 }
 
+/* The last entry that fits, and the first one already, with as many users as the logins file can hold. */
+static void users_are_counted_before_they_are_listed(void **state)
+{
+	struct world *world = *state;
+	time_t now = time(NULL);
+	char *resource = many('\'', SG_LOGINS_RESOURCE_MAX), *text;
+	FILE *file = fopen(world->config.logins, "w");
+	struct sg_msg_ccm2_certs certs;
+	struct sg_xml *tree;
+
+	assert_non_null(file);
+	for (uint32_t i = 0; i < 40; i++) {
+		char *sha256 = add(world, i, 2000, now + DAY);
+
+		fprintf(file, "%s\t2026-01-02T03:04:05Z", sha256);
+		for (uint32_t k = 0; k < SG_LOGINS_RESOURCES_MAX; k++)
+			fprintf(file, "\t%s", resource);
+		fputs("\n", file);
+		free(sha256);
+	}
+	assert_int_equal(fclose(file), 0);
+	text = ask(world, 0, list_request());
+	assert_in_range(strlen(text), STANZA_MAX / 2, STANZA_MAX - 4096);
+	tree = xml_of(text);
+	assert_int_equal(sg_ccm2_list_decode(tree, &certs), 0);
+	assert_in_range(certs.cert_count, 2, 39);
+	for (uint32_t i = 0; i < certs.cert_count; i++)
+		assert_in_range(certs.certs[i].user_count, 1, SG_LOGINS_RESOURCES_MAX - 1);
+	sg_msg_clear(SG_MSG_CCM2_CERTS, &certs);
+	sg_xml_free(tree);
+	free(text);
+	free(resource);
+}
+
 static void types_and_elements(void **state)
 {
 	struct world *world = *state;
@@ -242,6 +277,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 		    a_list_ends_before_the_server_would_drop_us, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    users_are_counted_before_they_are_listed, setup, teardown),
 		cmocka_unit_test_setup_teardown(types_and_elements, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_token_nothing_is_issued, setup, teardown),
 		cmocka_unit_test_setup_teardown(

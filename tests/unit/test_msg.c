@@ -327,6 +327,18 @@ static void error_messages_quote_safely(void **state)
 	sg_msg_clear(SG_MSG_ERROR, &error);
 }
 
+static void error_codes_of_a_strange_worker(void **state)
+{
+	static const uint32_t strange[] = { 0, 1001, 0x7fffffff, 0x80000000, 0xffffffff };
+	struct sg_msg_error error = { .code = (uint32_t)-SG_ERR_PIN_WRONG };
+
+	assert_int_equal(sg_msg_error_code(&error), SG_ERR_PIN_WRONG);
+	for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++) {
+		error.code = strange[i];
+		assert_int_equal(sg_msg_error_code(&error), SG_ERR_INTERNAL);
+	}
+}
+
 static void clear_of_nothing(void **state)
 {
 	struct sg_msg_der der = { 0 };
@@ -346,6 +358,7 @@ int main(void)
 		cmocka_unit_test(the_document_says_the_same),
 		cmocka_unit_test(error_messages),
 		cmocka_unit_test(error_messages_quote_safely),
+		cmocka_unit_test(error_codes_of_a_strange_worker),
 		cmocka_unit_test(clear_of_nothing),
 	};
 
