@@ -33,8 +33,8 @@ struct sg_key_slot {
  */
 struct sg_module {
 	CK_FUNCTION_LIST *f;
-	CK_INFO
-	    library; /* C_GetInfo, for URIs that name the module's library; zero if it says nothing */
+	/* C_GetInfo, for URIs that name the module's library; zero when it says nothing. */
+	CK_INFO library;
 	int is_proxy;  /* p11-kit's proxy for the system's configuration */
 	int authority; /* --role authority */
 

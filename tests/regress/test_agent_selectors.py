@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from agent_fixture import MODULES, PIN, Agent
+from agent_fixture import BIN, MODULES, PIN, Agent
 
 
 @pytest.fixture
@@ -41,6 +41,9 @@ def test_what_is_known_of_a_locked_key(agent):
     key = agent.call("ShowKey", {"key": "mine"})["key"]
     assert (key["sensitive"], key["extractable"], key["always_authenticate"]) == (None, None, None)
     assert key["uri"] == made["uri"] and key["public_key"] == made["public_key"]
+    shown = subprocess.run([BIN / "signet", "key", "show", "mine"], env=agent.env, check=True, capture_output=True,
+                           text=True).stdout
+    assert shown.count("unknown (token locked)") == 3
 
 
 def test_label_of_the_longest(agent):
