@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent_fixture import PIN, Agent, secret, wait_gone
+from peer import NS_PUBKEY, NS_PUBSUB, as_peer
 from world import DOMAIN, PASSWORD, World
 
 JULIET = f"juliet@{DOMAIN}"
@@ -393,6 +394,34 @@ def test_sign_publish_fetch(world, enrolled):
         # its issuer was seen before
         assert {s["verdict"] for s in one[0]["signatures"]} == {"good"} and one[0]["grade"] == "sha256"
         assert other.call("FetchKeys", {"jid": ROMEO, "from": JULIET, "names": ["ab" * 20]})["keys"] == []
+
+
+def test_keys_that_no_reply_can_carry_are_refused(world, enrolled):
+    """More than a message of the API holds: nothing is judged or kept, and some of them can be had by name."""
+    enrolled.call("Publish", {"jid": JULIET})
+    names = [f"{i:040x}" for i in range(6)]
+    signature = f"<signature><issuer>{'ab' * 20}</issuer><value method='RSA-SHA256'>{'A' * 65536}</value></signature>"
+
+    async def publish(peer):
+        answers = []
+        for name in names:
+            answer = await peer.iq("set", f"<pubsub xmlns='{NS_PUBSUB}'><publish node='{NS_PUBKEY}'><item id='{name}'>"
+                                   f"<keyinfo xmlns='{NS_PUBKEY}'><name>{name}</name>{signature * 3}</keyinfo></item></publish></pubsub>")
+            answers.append(answer.get("type"))
+        return answers
+
+    async def forget(peer):
+        await peer.iq("set", f"<pubsub xmlns='{NS_PUBSUB}#owner'><delete node='{NS_PUBKEY}'/></pubsub>")
+
+    try:
+        assert as_peer(world, "juliet", publish) == ["result"] * len(names)
+        error = enrolled.error("FetchKeys", {"jid": JULIET, "from": JULIET})
+        assert (error.name, error.parameters["subject"]) == ("LimitExceeded", JULIET)
+        assert "by name" in error.parameters["message"]
+        key, = enrolled.call("FetchKeys", {"jid": JULIET, "from": JULIET, "names": names[:1]})["keys"]
+        assert key["name"] == names[0] and [s["verdict"] for s in key["signatures"]] == ["unknown_issuer"] * 3
+    finally:
+        as_peer(world, "juliet", forget)
 
 
 def test_signatures_by_keys_that_are_not_fetched(world, enrolled):
