@@ -150,8 +150,12 @@ install: all
 	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 644 agent/systemd/* $(DESTDIR)$(PREFIX)/lib/systemd/user
-	install -m 644 authority/systemd/* $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in agent/systemd/*; do sed 's|@PREFIX@|$(PREFIX)|g' $$unit \
+	    > $(DESTDIR)$(PREFIX)/lib/systemd/user/$${unit##*/} || exit 1; done
+	for unit in authority/systemd/*; do sed 's|@PREFIX@|$(PREFIX)|g' $$unit \
+	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
+	chmod 644 $(patsubst agent/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/user/%,$(wildcard agent/systemd/*)) \
+	    $(patsubst authority/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard authority/systemd/*))
 	install -m 644 authority/prosody/*.lua $(DESTDIR)$(PREFIX)/share/signet/prosody
 
 # -------------------------------------------------------------------------------------- packages

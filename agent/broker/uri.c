@@ -1,6 +1,7 @@
 #include "uri.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -9,34 +10,14 @@
 #define SCHEME	   "pkcs11:"
 #define SCHEME_LEN (sizeof(SCHEME) - 1)
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Whether the percent-encoded text (not NUL-terminated) stands for the value; NULL counts as "". */
 static int encoded_eq(const char *text, size_t len, const char *value)
 {
-	const char *end = text + len;
+	char *decoded = sg_percent_decode(text, len);
+	int is = decoded != NULL && strcmp(decoded, value != NULL ? value : "") == 0;
 
-	if (value == NULL)
-		value = "";
-	while (text < end) {
-		int c = (unsigned char)*text++;
-
-		if (c == '%') {
-			if (end - text < 2 || hex_value(text[0]) < 0 || hex_value(text[1]) < 0)
-				return 0;
-			c = hex_value(text[0]) * 16 + hex_value(text[1]);
-			text += 2;
-		}
-		if (c == '\0' || c != (unsigned char)*value++)
-			return 0;
-	}
-	return *value == '\0';
+	free(decoded);
+	return is;
 }
 
 int sg_uri_is_uri(const char *selector)
@@ -62,7 +43,7 @@ static int is_attribute(const char *name, size_t len)
 static const char *path_fault(const char *path)
 {
 	for (const char *c = path; *c != '\0'; c++) {
-		if (*c == '%' && (hex_value(c[1]) < 0 || hex_value(c[2]) < 0))
+		if (*c == '%' && (!isxdigit((unsigned char)c[1]) || !isxdigit((unsigned char)c[2])))
 			return "a '%' in it is not followed by two hexadecimal digits";
 	}
 	while (*path != '\0') {

@@ -775,6 +775,21 @@ def test_init_does_not_touch_a_key_without_a_certificate(place):
     assert "cert" not in place.run(*tool, "--list-objects", "--type", "cert", env=env)
 
 
+def test_installed_units_start_what_was_installed(place):
+    top, target = place.build.resolve().parents[0], place.mkdir("installed")
+    while not (top / "Makefile").exists():
+        top = top.parent
+    subprocess.run(["make", "-s", "-C", top, "-o", "all", "install", "PREFIX=/opt/signet", f"DESTDIR={target}",
+                    f"BUILD={place.build.resolve()}"], check=True)
+    starts = {}
+    for unit in target.rglob("*.service"):
+        assert unit.stat().st_mode & 0o777 == 0o644 and "@" not in unit.read_text()
+        starts[unit.name] = re.search("^ExecStart=([^ ]+)", unit.read_text(), re.M).group(1)
+    assert starts == {"signet.service": "/opt/signet/bin/signetd",
+                      "signet-authority.service": "/opt/signet/sbin/signet-authority"}
+    assert all((target / program[1:]).exists() for program in starts.values())
+
+
 def test_run_says_what_is_missing(place):
     path = place.write("authority/broken.conf", "[component]\njid = ccm.xmpp.test\n")
     with pytest.raises(Failed) as failed:
