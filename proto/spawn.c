@@ -40,17 +40,37 @@ static int descriptors_set(int sock, int report)
 	return close_range((unsigned)report + 1, ~0u, 0);
 }
 
+pid_t sg_spawn_fork(void)
+{
+	pid_t parent = getpid();
+	sigset_t all, old;
+	pid_t child;
+	int error;
+
+	/* No handler of ours may run in the child before its dispositions are reset. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	child = fork();
+	if (child == 0) {
+		/* Its parent is another when ours died before the first call. */
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent ||
+		    signals_reset() != 0)
+			_exit(127);
+		return 0;
+	}
+	error = errno;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	errno = error;
+	return child;
+}
+
 /* In the child: only what is safe after a fork in a process with threads. */
-static void child_exec(const char *path, char *const argv[], pid_t parent, int sock, int report)
+static void child_exec(const char *path, char *const argv[], int sock, int report)
 {
 	int error;
 
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0) {
-		if (getppid() != parent)
-			_exit(127); /* the parent died before the call above */
-		if (signals_reset() == 0 && descriptors_set(sock, report) == 0)
-			execv(path, argv);
-	}
+	if (descriptors_set(sock, report) == 0)
+		execv(path, argv);
 	error = errno;
 	if (write(report, &error, sizeof(error)) < 0)
 		_exit(126);
@@ -93,9 +113,7 @@ static void fds_close(const int *fds, size_t count)
 int sg_spawn_worker(const char *path, char *const argv[], pid_t *pid, int *sock)
 {
 	int fds[4] = { -1, -1, -1, -1 }; /* socket: ours, the child's; report: ours, the child's */
-	pid_t parent = getpid();
 	pid_t child = -1;
-	sigset_t all, old;
 	int error = 0;
 
 	*pid = -1;
@@ -106,16 +124,13 @@ int sg_spawn_worker(const char *path, char *const argv[], pid_t *pid, int *sock)
 		error = errno;
 		goto out;
 	}
-	/* No handler of ours may run in the child before its dispositions are reset. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	child = fork();
+	child = sg_spawn_fork();
 	if (child == 0)
-		child_exec(path, argv, parent, fds[1], fds[3]);
-	error = child < 0 ? errno : 0;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (child < 0)
+		child_exec(path, argv, fds[1], fds[3]);
+	if (child < 0) {
+		error = errno;
 		goto out;
+	}
 	close(fds[3]);
 	fds[3] = -1;
 	error = report_read(fds[2]);

@@ -19,6 +19,13 @@
 SG_MUST_USE int sg_spawn_worker(const char *path, char *const argv[], pid_t *pid, int *sock);
 
 /*
+ * fork(2) for a child that is to exec: no handler of ours runs in it, signals are as they are by default and
+ * none is blocked, and it dies with this process (PR_SET_PDEATHSIG), also when that has ended already. Gives
+ * what fork() gives; in a child where it does not work, that ends with status 127.
+ */
+pid_t sg_spawn_fork(void);
+
+/*
  * The absolute path of one of our programs: beside the running one, else in the libexec folder set at
  * build. A new string, or NULL.
  */

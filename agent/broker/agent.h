@@ -29,6 +29,13 @@ struct sg_agent {
 };
 
 /*
+ * Out of memory: what can fail its call does so with SG_ERR_NOMEM. Where a callback is owed and the memory
+ * is that for remembering it, the agent ends by abort(): its caller would wait for ever. The store is
+ * safe against that at any moment, and no token or server is left with anything half done that a kill
+ * would not leave it with.
+ */
+
+/*
  * Runs the agent until SIGTERM or SIGINT. config_path and socket_path may be NULL for the usual
  * places. Gives 0 after a clean stop, or the error that kept it from starting, already logged.
  */

@@ -2,28 +2,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "spawn.h"
 
 /* In the child: only what may be called between fork and exec. */
 static void __attribute__((noreturn))
 pinentry_exec(const char *program, char *const argv[], int sock)
 {
-	sigset_t none;
-
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || dup2(sock, STDIN_FILENO) < 0 ||
-	    dup2(sock, STDOUT_FILENO) < 0)
+	if (dup2(sock, STDIN_FILENO) < 0 || dup2(sock, STDOUT_FILENO) < 0)
 		_exit(126);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 	execv(program, argv);
 	_exit(127);
@@ -52,7 +45,7 @@ int sg_pinentry_start(const char *program, const char *display, pid_t *pid, int 
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
 		goto out;
-	*pid = fork();
+	*pid = sg_spawn_fork();
 	if (*pid == 0)
 		pinentry_exec(program, argv, pair[1]);
 	if (*pid < 0)

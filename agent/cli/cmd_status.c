@@ -41,7 +41,9 @@ static void show_workers(const json_t *workers)
 
 		if (problem == NULL)
 			continue;
-		printf("Not asked for its tokens: ");
+		printf("Without the tokens of ");
+		sg_print_text(stdout, sg_member(worker, "subject", "-"));
+		printf(": ");
 		sg_print_text(stdout, problem);
 		putchar('\n');
 	}
