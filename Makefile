@@ -68,7 +68,7 @@ SRC_token := $(call in,token, \
     pinentry pubkey session sign store tls token uri worker)
 SRC_broker := $(call in,agent/broker, \
     accounts agent call config conn connect enrol failure json keyset login main pinentry \
-    publish reaper server store tokens uri varlink verbs_account verbs_cert verbs_key \
+    publish queue reaper server store tokens uri varlink verbs_account verbs_cert verbs_key \
     verbs_token worker)
 SRC_xmpp := $(call in,agent/xmpp, \
     filter iq main memory reason remotekey requests stanza stream tls worker)

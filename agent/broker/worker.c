@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "queue.h"
 #include "reaper.h"
 #include "spawn.h"
 
@@ -47,12 +47,10 @@ struct request {
 	uint32_t id;
 	uint16_t type;
 	int seconds;
-	uint32_t whose;	       /* the process it is made for; 0: anybody's */
-	uint64_t turn;	       /* its place in the queue */
-	struct sg_buf waiting; /* while it waits there: the encoded message */
-	struct event *timer;   /* the deadline; or, for a request that failed at once, its answer */
-	int64_t sent_ms;       /* when it was handed over, by the monotonic clock; 0: not yet */
-	int code;	       /* of a request that failed at once */
+	struct sg_waiting waiting; /* its place in the queue */
+	struct event *timer; /* the deadline; or, for a request that failed at once, its answer */
+	int64_t sent_ms;     /* when it was handed over, by the monotonic clock; 0: not yet */
+	int code;	     /* of a request that failed at once */
 	sg_answer_fn *fn;
 	void *arg;
 };
@@ -68,9 +66,7 @@ struct sg_worker {
 	struct event *read_event;
 	struct event *write_event;
 	struct request_list requests; /* handed over, and failed at once */
-	struct request_list queue;    /* for when the worker has answered some; by their turns */
-	unsigned queued;
-	uint64_t turn; /* of the request that left the queue last */
+	struct sg_queue queue;	      /* for when the worker has answered some */
 	uint32_t next_id;
 	unsigned starts;
 	unsigned deaths;
@@ -114,7 +110,7 @@ static void request_free(struct request *request)
 {
 	if (request->timer != NULL)
 		event_free(request->timer);
-	sg_buf_clear(&request->waiting);
+	sg_buf_clear(&request->waiting.message);
 	free(request);
 }
 
@@ -147,6 +143,14 @@ static void request_fail(struct request *request, int code)
 }
 
 /* ---- the end of a process ---- */
+
+static void queue_empty(struct sg_worker *worker, struct request_list *list)
+{
+	struct request *request;
+
+	while ((request = sg_queue_drop(&worker->queue)) != NULL)
+		TAILQ_INSERT_TAIL(list, request, entry);
+}
 
 static int64_t now_ms(void)
 {
@@ -235,8 +239,7 @@ static void worker_end(
 	if (keep_unseen) {
 		resend(worker, channel, &running);
 	} else {
-		TAILQ_CONCAT(&running, &worker->queue, entry);
-		worker->queued = 0;
+		queue_empty(worker, &running);
 	}
 	sg_channel_free(channel);
 	callback_enter(worker);
@@ -548,87 +551,28 @@ static void request_start(
 
 /* ---- requests that wait in the broker ---- */
 
-/* For which process a request is made. All bounded ones but the list of tokens begin with their caller. */
-static uint32_t whose(uint16_t type, const void *msg)
+/* Hands over the request whose turn it is. */
+static void queue_take(struct sg_worker *worker)
 {
-	_Static_assert(offsetof(struct sg_msg_token_ref, caller) == 0 &&
-		offsetof(struct sg_msg_key_generate, caller) == 0 &&
-		offsetof(struct sg_msg_object_list, caller) == 0 &&
-		offsetof(struct sg_msg_cert_store, caller) == 0 &&
-		offsetof(struct sg_msg_csr_make, caller) == 0 &&
-		offsetof(struct sg_msg_self_cert_make, caller) == 0 &&
-		offsetof(struct sg_msg_cross_sign, caller) == 0 &&
-		offsetof(struct sg_msg_tls_sign, caller) == 0,
-	    "the caller comes first");
-	const struct sg_caller *caller = msg;
+	void *msg;
+	struct request *request = sg_queue_take(&worker->queue, &msg);
 
-	return type >= SG_MSG_TOKEN_LOGOUT && type <= SG_MSG_TLS_SIGN ? caller->pid : 0;
-}
-
-/*
- * Puts it after all that have its turn or an earlier one. A process's requests get turns one after the
- * other, from that which is being served now, so each process is served once in a turn.
- */
-static int queue_put(struct sg_worker *worker, struct request *request, const void *msg)
-{
-	struct request *other;
-	int err;
-
-	if (worker->queued >= SG_WORKER_QUEUED_MAX)
-		return SG_ERR_LIMIT;
-	err = sg_layout_encode(sg_msg_layout(request->type), msg, &request->waiting);
-	if (err != 0)
-		return err;
-	request->turn = worker->turn;
-	TAILQ_FOREACH(other, &worker->queue, entry)
-	{
-		if (other->whose == request->whose && other->turn >= request->turn)
-			request->turn = other->turn + 1;
-	}
-	TAILQ_FOREACH(other, &worker->queue, entry)
-	{
-		if (other->turn > request->turn)
-			break;
-	}
-	if (other != NULL)
-		TAILQ_INSERT_BEFORE(other, request, entry);
-	else
-		TAILQ_INSERT_TAIL(&worker->queue, request, entry);
-	worker->queued++;
-	return 0;
-}
-
-/* Hands over the request whose turn it is, out of its encoded message. */
-static void queue_take(struct sg_worker *worker, struct request *request)
-{
-	const struct sg_layout *layout = sg_msg_layout(request->type);
-	struct sg_cursor cursor;
-	void *msg = calloc(1, layout->size);
-
-	TAILQ_REMOVE(&worker->queue, request, entry);
-	worker->queued--;
-	worker->turn = request->turn;
-	cursor.pos = cursor.end = request->waiting.data;
-	if (request->waiting.len > 0) /* else there may be no data at all */
-		cursor.end += request->waiting.len;
-	if (msg == NULL || sg_layout_decode(layout, &cursor, msg) != 0) {
+	if (msg != NULL) {
+		request_start(worker, request, msg, -1);
+		sg_msg_clear(request->type, msg);
+		free(msg);
+	} else {
 		TAILQ_INSERT_TAIL(&worker->requests, request, entry);
 		fail_at_once(request, SG_ERR_NOMEM);
-	} else {
-		request_start(worker, request, msg, -1);
 	}
-	if (msg != NULL)
-		sg_msg_clear(request->type, msg);
-	free(msg);
-	sg_buf_clear(&request->waiting);
 }
 
 static void queue_serve(struct sg_worker *worker)
 {
 	int seconds;
 
-	while (!TAILQ_EMPTY(&worker->queue) && outstanding(worker, &seconds) < worker->spec.window)
-		queue_take(worker, TAILQ_FIRST(&worker->queue));
+	while (worker->queue.count > 0 && outstanding(worker, &seconds) < worker->spec.window)
+		queue_take(worker);
 }
 
 void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg, int fd,
@@ -641,18 +585,15 @@ void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg,
 	if (request == NULL)
 		abort(); /* see fail_at_once() */
 	sg_worker_look(worker);
-	*request = (struct request){ .worker = worker,
-		.type = type,
-		.seconds = seconds,
-		.whose = whose(type, msg),
-		.fn = fn,
-		.arg = arg };
+	*request = (struct request){
+		.worker = worker, .type = type, .seconds = seconds, .fn = fn, .arg = arg
+	};
 	if (!is_bounded(worker, type) ||
-	    (worker->queued == 0 && outstanding(worker, &running) < worker->spec.window)) {
+	    (worker->queue.count == 0 && outstanding(worker, &running) < worker->spec.window)) {
 		request_start(worker, request, msg, fd);
 		return;
 	}
-	err = queue_put(worker, request, msg);
+	err = sg_queue_put(&worker->queue, &request->waiting, request, type, msg);
 	if (err != 0) {
 		TAILQ_INSERT_TAIL(&worker->requests, request, entry);
 		fail_at_once(request, err);
@@ -685,7 +626,7 @@ int sg_worker_new(
 	made->subject = strdup(spec->subject);
 	made->spec.subject = made->subject;
 	TAILQ_INIT(&made->requests);
-	TAILQ_INIT(&made->queue);
+	sg_queue_init(&made->queue);
 	if (made->subject == NULL) {
 		free(made);
 		return SG_ERR_NOMEM;
@@ -703,7 +644,7 @@ void sg_worker_free(struct sg_worker *worker)
 	worker->freed = 1;
 	callback_enter(worker);
 	worker_end(worker, SG_ERR_WORKER, 0, WORKER_GRACE_MS, 0);
-	TAILQ_CONCAT(&worker->requests, &worker->queue, entry);
+	queue_empty(worker, &worker->requests);
 	while ((request = TAILQ_FIRST(&worker->requests)) != NULL) {
 		TAILQ_REMOVE(&worker->requests, request, entry);
 		request_free(request);

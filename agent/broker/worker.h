@@ -11,8 +11,6 @@
 #include "channel.h"
 #include "failure.h"
 
-#define SG_WORKER_QUEUED_MAX 1024
-
 struct sg_worker;
 
 struct sg_worker_spec {
@@ -48,7 +46,7 @@ void sg_worker_free(struct sg_worker *worker);
 /*
  * Asks, and starts the process if it does not run. fd is -1 or a descriptor that is duplicated.
  * What goes beyond the worker's window waits here, and the processes that ask are served in turn;
- * SG_ERR_LIMIT when SG_WORKER_QUEUED_MAX wait. The seconds count from when the worker is given the
+ * SG_ERR_LIMIT when SG_QUEUE_MAX wait. The seconds count from when the worker is given the
  * request, with those of the requests within the window that it has to answer before. When the answer
  * is not there then, the process is killed: what has had its seconds fails with SG_ERR_TIMEOUT, all
  * else with SG_ERR_WORKER. When the process ends by itself, what waits goes to the next one.

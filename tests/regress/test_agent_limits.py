@@ -274,6 +274,26 @@ def test_calls_in_flight(agent, healthy):
         os.kill(pid, signal.SIGCONT)
 
 
+def test_requests_that_wait_for_a_worker(agent, healthy):
+    """Four are at the worker, 1024 wait in the agent, and more are refused; they are all answered."""
+    agent.call("ListTokens")
+    pid = agent.worker()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    clients = [agent.client() for _ in range(17)]
+    try:
+        for client in clients:
+            for _ in range(CALLS_MAX):
+                client.send("ListTokens")
+        healthy.call("ListAccounts")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    replies = [client.receive_raw() for client in clients for _ in range(CALLS_MAX)]
+    for client in clients:
+        client.sock.close()
+    refused = [r["error"] for r in replies if "error" in r]
+    assert refused == [AGENT + "LimitExceeded"] * (17 * CALLS_MAX - 4 - 1024)
+
+
 def test_replies_that_are_not_fetched(agent, healthy):
     """64 calls at once whose replies are more than 4 MiB together: the client is dropped."""
     agent.unlock("one")
