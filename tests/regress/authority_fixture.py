@@ -2,11 +2,13 @@
 import asyncio
 import base64
 import datetime
+import hashlib
 import os
 import re
 import socket
 import ssl
 import threading
+import time
 from unittest import mock
 
 import slixmpp
@@ -21,6 +23,7 @@ from slixmpp.xmlstream.matcher import MatcherId
 import world
 from world import DOMAIN, PASSWORD, World
 
+NS_DISCO = "http://jabber.org/protocol/disco#info"
 NS_ADD = "urn:xmpp:ccm2:add-cert:0"
 NS_LIST = "urn:xmpp:ccm2:list-certs:0"
 NS_REVOKE = "urn:xmpp:ccm2:revoke-cert:0"
@@ -36,6 +39,14 @@ class AuthorityWorld(World):
         with mock.patch.object(world, "PROGRAMS", ("signet-authority", "signet-token")):
             super().__init__(accounts=("juliet", "romeo"))
         self.numbers = 0
+
+    def up(self):
+        """Everything, served."""
+        self.make_pki()
+        self.make_authority()
+        self.make_prosody()
+        self.start_prosody()
+        self.start_authority()
 
     def make_authority(self):
         super().make_authority()
@@ -263,6 +274,29 @@ def bind_request(resource):
     """The iq that binds this resource."""
     return (f"<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource>"
             "</bind></iq>")
+
+
+def bare(client):
+    return client.boundjid.bare
+
+
+def sha256(der):
+    return hashlib.sha256(der).hexdigest()
+
+
+def revoked_list(place):
+    return (place.dir / "authority/revoked.txt").read_text().split()
+
+
+def wait_for(check, timeout=5):
+    """Asks until there is something; for what has no event that we could see."""
+    deadline = time.monotonic() + timeout
+    while True:
+        found = check()
+        if found or time.monotonic() > deadline:
+            assert found
+            return found
+        time.sleep(0.05)
 
 
 def error_of(answer):

@@ -1,37 +1,24 @@
 """signet-authority against a real Prosody and SoftHSM, ruling by ruling; openssl judges what it makes."""
 import base64
 import datetime
-import glob
 import hashlib
-import os
 import re
-import signal
-import sqlite3
-import subprocess
-import threading
 import time
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from authority_fixture import (LIMIT, NS_ADD, NS_LIST, NS_REVOKE, AuthorityWorld, Client, ET, error_of, key_files,
-                               make_csr, make_key)
-from world import DOMAIN, Failed, running
-
-NS_DISCO = "http://jabber.org/protocol/disco#info"
-SPY = next(iter(glob.glob("/usr/lib/*/pkcs11-spy.so")), "")
+from authority_fixture import (LIMIT, NS_ADD, NS_DISCO, NS_LIST, NS_REVOKE, AuthorityWorld, Client, ET, bare, error_of,
+                               key_files, make_csr, make_key, revoked_list, sha256, wait_for)
+from world import DOMAIN
 
 
 @pytest.fixture(scope="module")
 def place():
     """Server and authority."""
     with AuthorityWorld() as world:
-        world.make_pki()
-        world.make_authority()
-        world.make_prosody()
-        world.start_prosody()
-        world.start_authority()
+        world.up()
         yield world
 
 
@@ -40,18 +27,6 @@ def client(place):
     """A client of a fresh account, logged in by password."""
     with Client(place, place.account()) as client:
         yield client
-
-
-def bare(client):
-    return client.boundjid.bare
-
-
-def sha256(der):
-    return hashlib.sha256(der).hexdigest()
-
-
-def revoked_list(place):
-    return (place.dir / "authority/revoked.txt").read_text().split()
 
 
 # ---- C1, and who may ask
@@ -280,17 +255,6 @@ def test_c8_the_list_says_who_uses_it_and_when(place, client):
     assert client.listed()[0][2] == last_used
 
 
-def wait_for(check, timeout=5):
-    """Asks until there is something; for what has no event that we could see."""
-    deadline = time.monotonic() + timeout
-    while True:
-        found = check()
-        if found or time.monotonic() > deadline:
-            assert found
-            return found
-        time.sleep(0.05)
-
-
 # ---- C9, C10
 
 FORMS = {
@@ -480,324 +444,3 @@ def test_control_characters_do_not_reach_the_log_raw(place, client):
     lines = place.authority.lines[mark:]
     assert any("outcome=issued" in line for line in lines)
     assert not any("forged" in line for line in lines)
-
-
-# ---- processes
-
-def children(place):
-    """The pids of the authority's workers."""
-    found = []
-    for pid, _, _ in running():
-        try:
-            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-                if int(stat.read().rpartition(")")[2].split()[1]) == place.authority.popen.pid:
-                    found.append(pid)
-        except OSError:
-            continue
-    return found
-
-
-def test_kill_9_of_the_authority_keeps_the_ledger(place, client):
-    csr = make_csr(make_key(), bare(client))
-    der, gone = client.added(csr), client.added(make_csr(make_key(), bare(client)))
-    client.revoke(sha256(gone))
-    place.restart_authority(signal.SIGKILL)
-    assert [entry[1] for entry in client.listed()] == [der]
-    assert client.added(csr) == der
-    assert client.revoke(sha256(gone)).get("type") == "result"
-    assert sha256(gone) in revoked_list(place)
-
-
-def test_kill_9_while_adding_loses_nothing_that_was_answered(place, client):
-    csrs = [make_csr(make_key(), bare(client)) for _ in range(LIMIT)]
-    for csr in csrs:
-        killer = threading.Timer(0.004, place.authority.popen.kill)
-        killer.start()
-        try:
-            der = client.added(csr, timeout=1)
-        except AssertionError:
-            der = None  # killed before the answer: the server says so, or nobody does
-        killer.join()
-        place.restart_authority(signal.SIGKILL)
-        assert der in (None, client.added(csr))
-    assert len(client.listed()) == LIMIT
-
-
-def test_kill_9_of_the_token_worker_and_the_next_request_works(place, client):
-    for _ in range(3):
-        mark = place.authority.mark()
-        (pid,) = children(place)
-        os.kill(pid, signal.SIGKILL)
-        place.authority.wait_line("the worker ended", since=mark)
-        client.added(make_csr(make_key(), bare(client)))
-
-
-def test_a_token_worker_that_hangs_is_killed_and_the_next_request_works(place, client):
-    (pid,) = children(place)
-    os.kill(pid, signal.SIGSTOP)
-    start = time.monotonic()
-    answer = client.add(make_csr(make_key(), bare(client)), timeout=45)
-    assert error_of(answer) == ("wait", "internal-server-error")
-    assert 25 < time.monotonic() - start < 40
-    assert not os.path.exists(f"/proc/{pid}")
-    client.added(make_csr(make_key(), bare(client)))
-
-
-def test_the_server_goes_and_comes_back(place):
-    mark = place.authority.mark()
-    place.prosody.stop()
-    place.authority.wait_line("trying again in", since=mark)
-    place.start_prosody()
-    place.authority.wait_line("connected to", timeout=30, since=mark)
-    with Client(place, "juliet") as juliet:
-        answer = juliet.iq("get", f"<query xmlns='{NS_DISCO}'/>", to=DOMAIN)
-        assert NS_ADD in {f.get("var") for f in answer.iter(f"{{{NS_DISCO}}}feature")}
-        juliet.listed()
-
-
-def test_a_wrong_component_secret_is_said_and_tried_again_until_it_is_right(place):
-    path = place.dir / "authority/component.secret"
-    secret = path.read_text()
-    place.authority.stop()
-    path.write_text("wrong")
-    place.authority = place.start("authority-secret", ["signet-authority", "--config", place.authority_conf, "run"],
-                                  place.authority_env)
-    line = place.authority.wait_line("refused the secret")
-    assert str(path) in line
-    place.authority.wait_line("trying again in 1 s")
-    place.authority.wait_line("trying again in 2 s")
-    path.write_text(secret)
-    place.authority.wait_line("connected to")
-    with Client(place, "juliet") as juliet:
-        juliet.listed()
-
-
-def test_a_wrong_pin_is_tried_once_until_somebody_looks(place, client):
-    """pkcs11-spy between worker and SoftHSM writes down every call."""
-    log = place.dir / "authority/spy.log"
-    pin = place.write("authority/pin", "9999\n", 0o600)
-    der = client.added(make_csr(make_key(), bare(client)))
-    text = place.authority_conf.read_text()
-    place.configure(f"module = {place.module}", f"module = {SPY}")
-    place.configure(f"pin-file = {place.dir}/pin", f"pin-file = {pin}")
-    place.authority.stop()
-    place.authority = place.start(
-        "authority-pin", ["signet-authority", "--config", place.authority_conf, "run"],
-        dict(place.authority_env, PKCS11SPY=str(place.module), PKCS11SPY_OUTPUT=str(log),
-             ASAN_OPTIONS="detect_leaks=0"))  # the spy leaks
-
-    def logins():
-        return len(re.findall(r"\d+: C_Login\n", log.read_text(errors="replace")))
-    try:
-        place.authority.wait_line("connected to")
-        for _ in range(3):
-            assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
-        assert logins() == 1
-        assert sum("not tried again" in line for line in place.authority.lines) == 1
-        # what needs no token goes on
-        assert len(client.listed()) == 1
-        assert error_of(client.revoke(sha256(der))) == ("wait", "internal-server-error")
-        assert sha256(der) in revoked_list(place)
-        place.authority.popen.send_signal(signal.SIGHUP)
-        place.authority.wait_line("SIGHUP")
-        wait_for(lambda: logins() == 2)
-        pin.write_text("1234\n")
-        place.authority.popen.send_signal(signal.SIGHUP)
-        place.authority.wait_line("written again")
-        assert client.revoke(sha256(der)).get("type") == "result"
-        client.added(make_csr(make_key(), bare(client)))
-        assert logins() == 3
-    finally:
-        place.write("authority/authority.conf", text)
-        place.restart_authority()
-
-
-DIES_IN_LOGIN = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <p11-kit/pkcs11.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-static CK_RV die(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG len)
-{
-	int fd = open(getenv("LOGINS"), O_WRONLY | O_APPEND | O_CREAT, 0600);
-
-	_exit(write(fd, "login\\n", 6) != 6);
-}
-
-CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
-{
-	static CK_FUNCTION_LIST ours;
-	CK_RV (*get)(CK_FUNCTION_LIST **) = dlsym(dlopen(getenv("REAL_MODULE"), RTLD_NOW), "C_GetFunctionList");
-	CK_RV rv = get(list);
-
-	ours = **list;
-	ours.C_Login = die;
-	*list = &ours;
-	return rv;
-}
-"""
-
-
-def test_a_pin_is_not_tried_again_when_the_worker_dies_of_it(place, client):
-    """A module between worker and SoftHSM that ends the process in C_Login; the spy may load it from any folder."""
-    folder = place.mkdir("dies")
-    module, log = folder / "dies.so", folder / "logins"
-    flags = subprocess.run(["pkg-config", "--cflags", "p11-kit-1"], stdout=subprocess.PIPE, text=True, check=True)
-    subprocess.run(["cc", "-shared", "-fPIC", *flags.stdout.split(), "-o", module, "-xc", "-"], input=DIES_IN_LOGIN,
-                   text=True, check=True)
-    text = place.authority_conf.read_text()
-    place.configure(f"module = {place.module}", f"module = {SPY}")
-    place.authority.stop()
-    place.authority = place.start(
-        "authority-dies", ["signet-authority", "--config", place.authority_conf, "run"],
-        dict(place.authority_env, PKCS11SPY=str(module), PKCS11SPY_OUTPUT="/dev/null", REAL_MODULE=str(place.module),
-             LOGINS=str(log), ASAN_OPTIONS="detect_leaks=0"))
-    try:
-        place.authority.wait_line("connected to")
-        for _ in range(2):
-            assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
-        assert log.read_text() == "login\n"
-        place.authority.wait_line("never answered and is not tried again")
-        place.authority.popen.send_signal(signal.SIGHUP)
-        wait_for(lambda: log.read_text() == "login\nlogin\n")
-        assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
-        assert log.read_text() == "login\nlogin\n"
-    finally:
-        place.write("authority/authority.conf", text)
-        place.restart_authority()
-
-
-def test_a_pin_file_that_others_can_read_is_not_used(place, client):
-    text = place.authority_conf.read_text()
-    pin = place.write("authority/open-pin", "1234\n", 0o644)
-    place.configure(f"pin-file = {place.dir}/pin", f"pin-file = {pin}")
-    place.restart_authority()
-    try:
-        assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
-        place.authority.wait_line(f"{pin}: is open to others, and was not used")
-        pin.chmod(0o600)
-        client.added(make_csr(make_key(), bare(client)))
-    finally:
-        place.write("authority/authority.conf", text)
-        place.restart_authority()
-
-
-def test_a_token_that_is_gone_is_no_end(place, client):
-    tokens = place.dir / "authority/token/tokens"
-    place.authority.stop()
-    tokens.rename(f"{tokens}.gone")
-    place.mkdir("authority/token/tokens")
-    place.start_authority()
-    assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
-    tokens.rmdir()
-    tokens.with_name("tokens.gone").rename(tokens)
-    client.added(make_csr(make_key(), bare(client)))
-
-
-def test_a_missing_pin_file_is_no_end(place, client):
-    text = place.authority_conf.read_text()
-    place.configure(f"pin-file = {place.dir}/pin", f"pin-file = {place.dir}/no-pin")
-    place.restart_authority()
-    try:
-        assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
-        place.write("no-pin", "1234", 0o600)
-        client.added(make_csr(make_key(), bare(client)))
-    finally:
-        place.write("authority/authority.conf", text)
-        place.restart_authority()
-
-
-def test_idle_it_makes_no_system_call(place):
-    if os.geteuid() != 0:
-        pytest.skip("only root can watch a process that cannot be traced")
-    time.sleep(1)  # what the tests before left behind
-    watched = [arg for pid in [place.authority.popen.pid, *children(place)] for arg in ("-p", str(pid))]
-    assert len(watched) == 4
-    out = subprocess.run(["timeout", "-s", "INT", "4", "strace", "-f", *watched],
-                         stderr=subprocess.PIPE, text=True, check=False).stderr
-    calls = [line for line in out.splitlines() if not line.startswith("strace:") and "(" in line]
-    assert calls
-    # each thread's call that was under way when strace came has not returned, and none came after it
-    assert not any(") = " in line or "resumed>" in line for line in calls), out
-
-
-def test_files_of_the_ledger_are_closed_to_others(place):
-    folder = place.dir / "authority"
-    assert folder.stat().st_mode & 0o777 == 0o700
-    for path in folder.glob("ledger.db*"):
-        assert path.stat().st_mode & 0o777 == 0o600, path
-    rows = sqlite3.connect(f"file:{folder}/ledger.db?mode=ro", uri=True).execute(
-        "SELECT count(*), count(DISTINCT serial), count(DISTINCT sha256) FROM certificate").fetchone()
-    assert rows[0] == rows[1] == rows[2] > 0
-
-
-# ---- init and the command line
-
-def test_init_again_gives_the_same_certificate(place):
-    again = place.run("signet-authority", "--config", place.authority_conf, "init", env=place.authority_env)
-    assert again == (place.dir / "authority/ca.pem").read_text()
-
-
-@pytest.mark.parametrize("algorithm, said, token, key", [
-    ("p256", "prime256v1", "ö; (1%)", "the CA; 100%"),
-    ("p384", "secp384r1", "pkcs11:token=%C3%B6%3B%20%281%25%29", "ca"),
-    ("rsa2048", "2048 bit", "ö; (1%)", "pkcs11:token=%C3%B6%3B%20%281%25%29;object=the%20CA%3B"),
-])
-def test_init_makes_a_ca_that_openssl_takes(place, algorithm, said, token, key):
-    folder = place.mkdir(f"ca-{algorithm}")
-    env = place.env(SOFTHSM2_CONF=place.make_token(f"ca-{algorithm}/token", "ö; (1%)"))
-    conf = place.write(f"ca-{algorithm}/authority.conf", place.authority_conf.read_text()
-                       .replace("token = authority", f"token = {token}").replace("key = ca", f"key = {key}"))
-    place.run("signet-authority", "--config", conf, "init", "--name", "Ünï CA", "--algorithm", algorithm, "--out",
-              folder / "ca.pem", env=env)
-    assert place.run("signet-authority", "--config", conf, "init", env=env) == (folder / "ca.pem").read_text()
-    text = place.run("openssl", "x509", "-in", folder / "ca.pem", "-noout", "-text", "-nameopt", "utf8")
-    assert said in text and "CN=Ünï CA" in text and "CA:TRUE, pathlen:0" in text
-    assert "Certificate Sign, CRL Sign" in text
-    assert "OK" in place.run("openssl", "verify", "-x509_strict", "-check_ss_sig", "-CAfile", folder / "ca.pem",
-                             folder / "ca.pem")
-
-
-def test_init_does_not_touch_a_key_without_a_certificate(place):
-    place.mkdir("ca-key")
-    env = place.env(SOFTHSM2_CONF=place.make_token("ca-key/token", "other"))
-    conf = place.write("ca-key/authority.conf",
-                       place.authority_conf.read_text().replace("token = authority", "token = other"))
-    tool = ("pkcs11-tool", "--module", place.module, "--token-label", "other", "--login", "--pin", "1234")
-    place.run(*tool, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "ca", env=env)
-    with pytest.raises(Failed) as failed:
-        place.run("signet-authority", "--config", conf, "init", env=env)
-    assert "without a CA certificate" in failed.value.err
-    assert "cert" not in place.run(*tool, "--list-objects", "--type", "cert", env=env)
-
-
-def test_installed_units_start_what_was_installed(place):
-    top, target = place.build.resolve().parents[0], place.mkdir("installed")
-    while not (top / "Makefile").exists():
-        top = top.parent
-    subprocess.run(["make", "-s", "-C", top, "-o", "all", "install", "PREFIX=/opt/signet", f"DESTDIR={target}",
-                    f"BUILD={place.build.resolve()}"], check=True)
-    starts = {}
-    for unit in target.rglob("*.service"):
-        assert unit.stat().st_mode & 0o777 == 0o644 and "@" not in unit.read_text()
-        starts[unit.name] = re.search("^ExecStart=([^ ]+)", unit.read_text(), re.M).group(1)
-    assert starts == {"signet.service": "/opt/signet/bin/signetd",
-                      "signet-authority.service": "/opt/signet/sbin/signet-authority"}
-    assert all((target / program[1:]).exists() for program in starts.values())
-
-
-def test_run_says_what_is_missing(place):
-    path = place.write("authority/broken.conf", "[component]\njid = ccm.xmpp.test\n")
-    with pytest.raises(Failed) as failed:
-        place.run("signet-authority", "--config", path, "run")
-    assert failed.value.status != 0
-    assert f"{path}: the setting 'secret-file' in the section [component] is missing" in failed.value.err
-    for args in ((), ("walk",), ("run", "--name", "x"), ("run", "init"), ("--config",)):
-        with pytest.raises(Failed) as failed:
-            place.run("signet-authority", *args)
-        assert failed.value.status == 2 and "usage:" in failed.value.err
-    assert "usage:" in place.run("signet-authority", "--help")
