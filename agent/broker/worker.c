@@ -644,7 +644,7 @@ void sg_worker_free(struct sg_worker *worker)
 	worker->freed = 1;
 	callback_enter(worker);
 	worker_end(worker, SG_ERR_WORKER, 0, WORKER_GRACE_MS, 0);
-	queue_empty(worker, &worker->requests);
+	/* Without a process none waited in the queue, and now none does. */
 	while ((request = TAILQ_FIRST(&worker->requests)) != NULL) {
 		TAILQ_REMOVE(&worker->requests, request, entry);
 		request_free(request);
