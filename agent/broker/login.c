@@ -110,7 +110,9 @@ void sg_logins_free(struct sg_logins *logins)
 	if (logins == NULL)
 		return;
 	while (!TAILQ_EMPTY(&logins->locked))
-		hand_lock_remove(logins, TAILQ_FIRST(&logins->locked));
+		/* The analyzer does not see that TAILQ_REMOVE gives the list another first. */
+		hand_lock_remove(/* NOLINT(clang-analyzer-unix.Malloc) */
+		    logins, TAILQ_FIRST(&logins->locked));
 	while ((login = TAILQ_FIRST(&logins->running)) != NULL) {
 		TAILQ_REMOVE(&logins->running, login, entry);
 		login_free(login);
