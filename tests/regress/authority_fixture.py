@@ -37,20 +37,8 @@ class AuthorityWorld(World):
 
     def __init__(self):
         with mock.patch.object(world, "PROGRAMS", ("signet-authority", "signet-token")):
-            super().__init__(accounts=("juliet", "romeo"))
+            super().__init__(accounts=("juliet", "romeo"), certificates=LIMIT)
         self.numbers = 0
-
-    def up(self):
-        """Everything, served."""
-        self.make_pki()
-        self.make_authority()
-        self.make_prosody()
-        self.start_prosody()
-        self.start_authority()
-
-    def make_authority(self):
-        super().make_authority()
-        self.configure(f"domains = {DOMAIN}\n", f"domains = {DOMAIN}\ncertificates-per-account = {LIMIT}\n")
 
     def configure(self, old, new):
         """Replaces text in the authority's configuration."""

@@ -19,7 +19,7 @@ STEPS = ["key", "login", "features", "request", "add", "store", "prove"]
 
 @pytest.fixture(scope="module")
 def world():
-    with World() as world:
+    with World(certificates=200) as world:  # these tests enrol one account again and again
         world.up()
         yield world
 

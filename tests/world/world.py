@@ -141,13 +141,14 @@ class World:
     alone: whatever else this process has started, directly or not, ends with the world too.
     """
 
-    def __init__(self, build=None, pin="1234", accounts=ACCOUNTS, max_tls="1.3", alone=False):
+    def __init__(self, build=None, pin="1234", accounts=ACCOUNTS, max_tls="1.3", alone=False, certificates=20):
         self.build = Path(build or os.environ.get("BUILD", TOP / "build"))
         self.build = self.build if self.build.is_absolute() else TOP / self.build
         self.pin = pin
         self.max_tls = max_tls
         self.accounts = accounts
         self.alone = alone
+        self.certificates = certificates
         self.uid, self.gid = ordinary_user()
         self.processes = []
         self.sessions = set()
@@ -298,6 +299,7 @@ port = {self.component_port}
 secret-file = {folder}/component.secret
 [authority]
 domains = {DOMAIN}
+certificates-per-account = {self.certificates}
 [token]
 module = {self.module}
 token = authority
