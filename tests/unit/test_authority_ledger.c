@@ -21,7 +21,7 @@ static int setup(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
 
-	strcpy(world->folder, "/tmp/signet-ledger-XXXXXX");
+	snprintf(world->folder, sizeof(world->folder), "/tmp/signet-ledger-XXXXXX");
 	assert_non_null(mkdtemp(world->folder));
 	snprintf(world->path, sizeof(world->path), "%s/sub/ledger.db", world->folder);
 	assert_int_equal(sg_ledger_open(world->path, &world->ledger), 0);
@@ -69,7 +69,7 @@ static int collect(void *arg, const struct sg_ledger_row *row)
 
 	snprintf(out + strlen(out), 64, "%u", row->der.data[0]);
 	if (row->last_used)
-		strcat(out, row->last_used);
+		snprintf(out + strlen(out), 64, "%s", row->last_used);
 	assert_int_equal(row->serial[1], row->der.data[0]);
 	assert_int_equal(strlen(row->sha256), 64);
 	return 0;

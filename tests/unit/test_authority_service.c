@@ -29,7 +29,7 @@ static int setup(void **state)
 	struct world *world = calloc(1, sizeof(*world));
 	struct sg_authority_config *config = &world->config;
 
-	strcpy(world->folder, "/tmp/signet-service-XXXXXX");
+	snprintf(world->folder, sizeof(world->folder), "/tmp/signet-service-XXXXXX");
 	assert_non_null(mkdtemp(world->folder));
 	config->module = strdup("/nonexistent/module.so");
 	config->token = strdup("token");
