@@ -1,0 +1,156 @@
+"""What the tests of the command line share: signet without a terminal, keys to judge, an agent that a test scripts."""
+import array
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.oid import NameOID
+
+
+TOP = Path(__file__).resolve().parents[2]
+BUILD = TOP / os.environ.get("BUILD", "build")
+SIGNET = BUILD / "bin/signet"
+VECTORS = TOP / "tests/unit/vectors"
+NS = "urn:xmpp:tmp:pubkey"
+MIB = 1 << 20
+SMALL_ENV = {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")} | {
+    "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "SIGNET_SOCK": "/nonexistent/agent.sock"}
+
+
+def signet(*args, env=None, **more):
+    """Runs signet without a terminal."""
+    more.setdefault("stdin", subprocess.DEVNULL) if "input" not in more else None
+    more.setdefault("stdout", subprocess.PIPE)
+    return subprocess.run([SIGNET, *args], env=env or SMALL_ENV, stderr=subprocess.PIPE, text=True, timeout=60,
+                          start_new_session=True, **more)
+
+
+def commands():
+    """Every command, out of the program's own help."""
+    text = signet("--help").stdout.split("Commands:\n")[1].split("\n\n")[0]
+    return [re.match(r"  ([a-z]+( [a-z]+)*)", line).group(1).split() for line in text.splitlines()
+            if re.match(r"  [a-z]", line)]
+
+
+COMMANDS = commands()
+
+
+def name_of(der):
+    return hashlib.sha1(der).hexdigest()
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def keyinfo(der, *signatures, name=None, data=None):
+    """A keyinfo with signatures of (issuer's DER, method, value)."""
+    signed = "".join(f"<signature><issuer>{name_of(i)}</issuer><value method='{m}'>{b64(v)}</value></signature>"
+                     for i, m, v in signatures)
+    return f"<keyinfo xmlns='{NS}'><name>{name or name_of(der)}</name>" \
+           f"<x509cert>{b64(der) if data is None else data}</x509cert>{signed}</keyinfo>"
+
+
+def certificate(key, common_name, jid=None, days=30):
+    """A self-signed certificate as DER."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    now = datetime.utcnow()
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(
+        x509.random_serial_number()).not_valid_before(now - timedelta(days=60)).not_valid_after(
+        now + timedelta(days=days))
+    if jid:
+        utf8 = jid.encode()
+        other = x509.OtherName(x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5"), b"\x0c" + bytes([len(utf8)]) + utf8)
+        made = made.add_extension(x509.SubjectAlternativeName([other]), critical=False)
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+ISSUER = (VECTORS / "xep0189-example1-issuer.der").read_bytes()
+SUBJECT = (VECTORS / "xep0189-example3-subject.der").read_bytes()
+SIGNED = (ISSUER, "RSA-SHA1", (VECTORS / "xep0189-example3-rsa-sha1.sig").read_bytes())
+USER_KEY = rsa.generate_private_key(65537, 2048)
+USER = certificate(USER_KEY, "user", "juliet@example.org")
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+EC_USER = certificate(EC_KEY, "ec user", "romeo@example.org")
+CLIENT = certificate(rsa.generate_private_key(65537, 2048), "client", "juliet@example.org")
+BY_RSA = (USER, "RSA-SHA256", USER_KEY.sign(CLIENT, padding.PKCS1v15(), hashes.SHA256()))
+BY_EC = (EC_USER, "ECDSA-SHA256", EC_KEY.sign(CLIENT, ec.ECDSA(hashes.SHA256())))
+
+
+def verify(tmp_path, text, *args):
+    """The outcome of verifying this text: (status, object)."""
+    path = tmp_path / "keyinfo.xml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    done = signet("verify", path, "--json", *args)
+    assert done.stderr == "", done.stderr
+    reply = json.loads(done.stdout)
+    assert (done.returncode == 0) == ("error" not in reply)
+    if done.returncode:
+        assert done.returncode == 7 and reply["error"] == "KeyinfoRefused"
+        people = signet("verify", path, *args)
+        assert people.returncode == 7 and people.stderr.startswith(f"signet: {reply['parameters']['message']}\n")
+    return done.returncode, reply
+
+
+def verdicts(reply):
+    return [[s["verdict"] for s in key["signatures"]] for key in reply["keys"]]
+
+
+def flipped(data, at):
+    """The bytes with one bit turned."""
+    changed = bytearray(data)
+    changed[at] ^= 1
+    return bytes(changed)
+
+
+class Rogue(threading.Thread):
+    """Listens as an agent would, and answers each call by the next of the scripted replies."""
+
+    def __init__(self, tmp_path, *replies):
+        super().__init__(daemon=True)
+        self.path = str(tmp_path / "rogue.sock")
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(self.path)
+        self.server.listen()
+        self.replies, self.calls, self.secrets = replies, [], []
+        self.start()
+
+    def run(self):
+        conn, _ = self.server.accept()
+        for reply in self.replies:
+            data, fds = b"", array.array("i")
+            while not data.endswith(b"\0"):
+                part, control, _, _ = conn.recvmsg(65536, socket.CMSG_SPACE(16))
+                if not part:
+                    return
+                data += part
+                for _, _, cdata in control:
+                    fds.frombytes(cdata)
+            self.calls.append(json.loads(data[:-1]))
+            self.secrets.append([os.fdopen(fd, "rb").read() for fd in fds])
+            if callable(reply):
+                reply(conn)
+            elif reply is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    conn.sendall(reply if isinstance(reply, bytes) else json.dumps(reply).encode() + b"\0")
+        conn.close()
+
+    def signet(self, *args, **more):
+        done = signet(*args, "--socket", self.path, **more)
+        self.join(10)
+        return done
+
+
+def error(name, **parameters):
+    return {"error": f"org.signet.Agent.{name}", "parameters": {"message": "it is so", "advice": "Do that."} | parameters}

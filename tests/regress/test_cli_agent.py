@@ -1,0 +1,176 @@
+"""signet with an agent that is absent, lies or dies. What it does with a real one stands in the other files."""
+import itertools
+import json
+import os
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from cli_fixture import (
+    b64, BY_RSA, CLIENT, error, keyinfo, MIB, name_of, Rogue, SIGNET, signet, SMALL_ENV, USER)
+
+
+@pytest.mark.parametrize("name, status", [
+    ("Internal", 1), ("ArgumentWrong", 2), ("TokenAbsent", 3), ("PinWrong", 4), ("TokenFailed", 5), ("WorkerDied", 5),
+    ("TlsFailed", 6), ("CertificateRefused", 7), ("Denied", 8), ("NeverHeardOf", 1)])
+def test_errors_become_statuses(tmp_path, name, status):
+    done = Rogue(tmp_path, error(name)).signet("status")
+    assert done.returncode == status and done.stdout == ""
+    assert done.stderr == "signet: it is so\nDo that.\n"
+
+
+def test_candidates_and_tries_are_shown(tmp_path):
+    reply = error("KeyAmbiguous", candidates=["pkcs11:object=a", "pkcs11:object=\x1b[31m"], subject="x")
+    done = Rogue(tmp_path, reply).signet("key", "show", "x")
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[2:] == ["  pkcs11:object=a", "  pkcs11:object=\\x1b[31m"]
+    (tmp_path / "rogue.sock").unlink()
+    done = Rogue(tmp_path, error("PinWrong", tries_left=2)).signet("token", "unlock", "x")
+    assert "Tries left: 2" in done.stderr
+    (tmp_path / "rogue.sock").unlink()
+    done = Rogue(tmp_path, reply).signet("key", "show", "x", "--json")
+    assert json.loads(done.stdout) == {"error": "KeyAmbiguous", "parameters": reply["parameters"]} and done.stderr == ""
+
+
+@pytest.mark.parametrize("reply, status", [
+    (None, 3), (b"", 3), (b"{\"parameters\":", 3), (b"nonsense\0", 7), (b"[]\0", 7), (b"\xff\0", 7), (b"{" * 40 + b"\0", 7),
+    (b"x" * (2 * MIB), 7), (b"{\"parameters\":[]}\0", 7), ({"parameters": {}}, 0), ({}, 0),
+    ({"parameters": {"tokens": 7, "accounts": [7, None], "workers": [{"pid": "x"}]}}, 0),
+    ({"error": "org.varlink.service.MethodNotFound", "parameters": {"method": "x"}}, 1)],
+    ids=itertools.count())
+def test_nonsense_from_the_agent_is_survived(tmp_path, reply, status):
+    done = Rogue(tmp_path, reply).signet("status")
+    assert done.returncode == status, done.stderr
+    assert (status == 0) == (done.stderr == "")
+
+
+def test_the_agents_text_cannot_move_the_terminal(tmp_path):
+    evil = "\x1b]0;owned\x07\u009b31m\u202e"
+    token = {"label": evil, "serial": evil, "uri": evil, "pin": evil, "unlocked": False}
+    done = Rogue(tmp_path, {"parameters": {"tokens": [token]}}).signet("token", "list")
+    assert done.returncode == 0 and not set("\x1b\x07\u009b\u202e") & set(done.stdout)
+
+
+def test_what_is_sent(tmp_path):
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(subprocess.run(["openssl", "x509", "-inform", "DER"], input=USER, capture_output=True, check=True).stdout)
+    rogue = Rogue(tmp_path, {"parameters": {}})
+    done = rogue.signet("account", "add", "--port", "5222", "juliet@example.org", "--cafile", "ca.pem", "--tls", "direct",
+                        cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert rogue.calls == [{"method": "org.signet.Agent.AddAccount", "parameters": {
+        "jid": "juliet@example.org", "port": 5222, "tls": "direct", "cafile": str(ca)}}]
+
+
+def test_pins_travel_as_descriptors_only(tmp_path):
+    pin = tmp_path / "my pin"
+    pin.write_text("1234\n")
+    pin.chmod(0o600)
+    uri = f"pkcs11:token=t?module-path=/evil.so&pin-source=file:{tmp_path}/my%20pin"
+    for args, more in ((("t", "--pin-file", pin), {}), (("t", "--pin-fd", "0"), {"input": "1234\n"}), ((uri,), {})):
+        rogue = Rogue(tmp_path, {"parameters": {"token": {"label": "t", "unlocked": True}}})
+        done = rogue.signet("token", "unlock", *args, **more)
+        assert done.returncode == 0, done.stderr
+        assert rogue.calls[0]["parameters"] == {"token": uri.split("?")[0] if args[0] == uri else "t", "pin": {"fd": 0}}
+        assert rogue.secrets == [[b"1234\n"]]
+        (tmp_path / "rogue.sock").unlink()
+    pin.chmod(0o644)
+    done = signet("token", "unlock", "t", "--pin-file", pin)
+    assert done.returncode == 8 and "open to others" in done.stderr
+
+
+def test_a_pipe_that_nobody_writes_to_is_the_agents_to_wait_for(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo, 0o600)
+    rogue = Rogue(tmp_path, error("TimedOut"))
+    done = rogue.signet("token", "unlock", "t", "--pin-file", fifo)
+    assert done.returncode == 5 and rogue.calls[0]["parameters"]["pin"] == {"fd": 0}
+
+
+def test_a_silent_agent_is_told_of(tmp_path):
+    """Who waits without a terminal hears of it once; an interrupt ends the waiting."""
+    ready = threading.Event()
+    rogue = Rogue(tmp_path, lambda conn: ready.wait(60))
+    asking = subprocess.Popen([SIGNET, "token", "list", "--socket", rogue.path], env=SMALL_ENV, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert asking.stderr.readline() == "signet: the agent has not answered yet; still waiting for the token\n"
+    asking.send_signal(signal.SIGINT)
+    assert asking.wait(20) == -signal.SIGINT and asking.communicate() == ("", "")
+    ready.set()
+
+
+def test_pin_and_password_together(tmp_path):
+    for name in ("pin", "password"):
+        (tmp_path / name).write_text(name)
+        (tmp_path / name).chmod(0o400)
+    rogue = Rogue(tmp_path, {"parameters": {}})
+    done = rogue.signet("account", "connect", "a@b", "--password-file", tmp_path / "password", "--pin-file", tmp_path / "pin")
+    assert done.returncode == 0, done.stderr
+    sent = rogue.calls[0]["parameters"]
+    assert rogue.secrets[0][sent["pin"]["fd"]] == b"pin" and rogue.secrets[0][sent["password"]["fd"]] == b"password"
+
+
+def test_pinentry_is_offered_only_where_a_person_may_be(tmp_path):
+    display = SMALL_ENV | {"DISPLAY": ":9"}
+    for env, args, offered in ((SMALL_ENV, [], False), (display, [], True), (display, ["--batch"], False)):
+        rogue = Rogue(tmp_path, {"parameters": {}})
+        rogue.signet("csr", "key", "a@b", *args, env=env)
+        assert ("pin" in rogue.calls[0]["parameters"]) == offered
+        assert not offered or rogue.calls[0]["parameters"]["pin"]["pinentry"]["display"] == ":9"
+        (tmp_path / "rogue.sock").unlink()
+
+
+def test_a_request_is_written_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "csr.der"
+    done = Rogue(tmp_path, {"parameters": {"csr": b64(b"request")}}).signet("csr", "key", "a@b", "--out", out)
+    assert done.returncode == 0 and out.read_bytes() == b"request" and out.stat().st_mode & 0o777 == 0o644
+    (tmp_path / "rogue.sock").unlink()
+    done = Rogue(tmp_path, {"parameters": {"csr": b64(b"request")}}).signet("csr", "key", "a@b")
+    assert done.stdout == f"-----BEGIN CERTIFICATE REQUEST-----\n{b64(b'request')}\n-----END CERTIFICATE REQUEST-----\n"
+    (tmp_path / "rogue.sock").unlink()
+    out.write_bytes(b"old")
+    done = Rogue(tmp_path, error("TokenFailed")).signet("csr", "key", "a@b", "--out", out)
+    assert done.returncode == 5 and out.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    # Found before anything is asked of the agent.
+    done = signet("csr", "key", "a@b", "--out", tmp_path / "no/such/folder")
+    assert done.returncode == 1 and "cannot be written" in done.stderr
+
+
+def test_progress_is_told_and_the_result_is_alone_on_stdout(tmp_path):
+    def enrol(conn):
+        for text in ("one", "two"):
+            conn.sendall(json.dumps({"continues": True, "parameters": {"step": text, "text": text}}).encode() + b"\0")
+        conn.sendall(json.dumps({"parameters": {"step": "done", "text": "three", "certificate": {
+            "name": "n", "der": b64(b"der")}}}).encode() + b"\0")
+    out = tmp_path / "c.der"
+    rogue = Rogue(tmp_path, enrol)
+    done = rogue.signet("enrol", "a@b", "--key", "k", "--out", out)
+    assert done.returncode == 0 and done.stderr == "signet: one\nsignet: two\n" and out.read_bytes() == b"der"
+    assert rogue.calls[0]["more"] is True
+    (tmp_path / "rogue.sock").unlink()
+    done = Rogue(tmp_path, enrol).signet("enrol", "a@b", "--key", "k", "--json")
+    assert json.loads(done.stdout)["certificate"]["name"] == "n" and done.stderr == ""
+
+
+def test_fetched_keys_are_written_and_judged(tmp_path):
+    account = {"parameters": {"accounts": [{"jid": "me@example.org"}]}}
+    def key(text, grade):
+        return {"name": name_of(CLIENT), "kind": "x509", "jids": [], "keyinfo": text, "grade": grade, "expired": False,
+                "signatures": []}
+    good, bad = key(keyinfo(CLIENT, BY_RSA), "sha256"), key(keyinfo(USER), "bad")
+    out = tmp_path / "out.xml"
+    for keys, status in (([good], 0), ([good, good], 0), ([good, bad], 7)):
+        rogue = Rogue(tmp_path, account, {"parameters": {"keys": keys, "refused": 0}})
+        done = rogue.signet("keyring", "fetch", "juliet@example.org", "--out", out)
+        assert done.returncode == status, done.stderr
+        assert rogue.calls[1]["parameters"] == {"jid": "me@example.org", "from": "juliet@example.org"}
+        assert out.read_text().startswith("<keyinfo" if len(keys) == 1 else "<pubkeys")
+        read = json.loads(signet("verify", out, "--json").stdout)
+        assert len(read["keys"]) == len(keys) and read["refused"] == []
+        (tmp_path / "rogue.sock").unlink()
+    done = Rogue(tmp_path, {"parameters": {"accounts": [{"jid": "a@b"}, {"jid": "c@d"}]}}).signet("keyring", "fetch", "x@y")
+    assert done.returncode == 2 and "--account" in done.stderr

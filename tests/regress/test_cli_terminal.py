@@ -1,0 +1,140 @@
+"""signet on a terminal: what it asks, what it hides, and what an interrupt leaves."""
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import termios
+import threading
+import time
+
+import pytest
+
+from cli_fixture import error, Rogue, SIGNET, SMALL_ENV
+
+
+class Terminal:
+    """A program on a terminal of its own. The other end stays open here too, so that nothing shown is lost."""
+    END = "-- end --"
+
+    def __init__(self, *args, program=SIGNET):
+        try:
+            self.fd, self.other = pty.openpty()
+        except OSError as why:
+            pytest.skip(f"no terminal can be made ({why}): is /dev/pts mounted?")
+        self.text = ""
+        self.popen = subprocess.Popen([program, *args], env=SMALL_ENV | {"TERM": "dumb"}, stdin=self.other,
+                                      stdout=self.other, stderr=self.other, preexec_fn=self._take)
+
+    @staticmethod
+    def _take():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background passes it on ignored
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    def wait(self, text, timeout=20):
+        deadline = time.monotonic() + timeout
+        while text not in self.text:
+            assert select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0], self.text
+            self.text += os.read(self.fd, 4096).decode()
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def end(self):
+        """The exit status, and all that was shown."""
+        status = self.popen.wait(20)
+        self.echo = bool(termios.tcgetattr(self.other)[3] & termios.ECHO)
+        os.write(self.other, self.END.encode())
+        self.wait(self.END)
+        os.close(self.other)
+        os.close(self.fd)
+        return status, self.text.replace(self.END, "")
+
+
+def test_a_password_is_asked_for_once_without_echo(tmp_path):
+    rogue = Rogue(tmp_path, error("PasswordNeeded"), error("LoginRefused"))
+    shown = Terminal("account", "connect", "a@b", "--socket", rogue.path)
+    shown.wait("Password of a@b: ")
+    shown.type("s3cret\n")
+    status, text = shown.end()
+    rogue.join(10)
+    assert status == 4 and "s3cret" not in text and text.count("Password of") == 1
+    assert len(rogue.calls) == 2 and "password" not in rogue.calls[0]["parameters"]
+    assert rogue.secrets[1] == [b"s3cret"] and rogue.calls[1]["parameters"]["password"] == {"fd": 0}
+    assert rogue.calls[1]["parameters"]["pin"]["pinentry"]["ttyname"].startswith("/dev/pts/")
+
+
+@pytest.mark.parametrize("typed", ["\n", "x" * 300 + "\n", "\x04"])
+def test_no_password_is_no_second_call(tmp_path, typed):
+    rogue = Rogue(tmp_path, error("PasswordNeeded"), None)
+    shown = Terminal("account", "connect", "a@b", "--socket", rogue.path)
+    shown.wait("Password of a@b: ")
+    shown.type(typed)
+    assert shown.end()[0] == 4 and len(rogue.calls) == 1
+
+
+def test_an_interrupt_gives_the_terminal_back(tmp_path):
+    rogue = Rogue(tmp_path, error("PasswordNeeded"), None)
+    shown = Terminal("account", "connect", "a@b", "--socket", rogue.path)
+    shown.wait("Password of a@b: ")
+    assert not termios.tcgetattr(shown.other)[3] & termios.ECHO
+    shown.type("half\x03")
+    status, text = shown.end()
+    assert status == -signal.SIGINT and shown.echo and "half" not in text and len(rogue.calls) == 1
+
+
+def test_batch_asks_nothing(tmp_path):
+    rogue = Rogue(tmp_path, error("PasswordNeeded"), None)
+    status, text = Terminal("account", "connect", "a@b", "--batch", "--socket", rogue.path).end()
+    assert status == 4 and "Password of" not in text and len(rogue.calls) == 1
+    assert "pin" not in rogue.calls[0]["parameters"]
+
+
+@pytest.mark.parametrize("answer, status", [("yes\n", 0), ("y\n", 8), ("\n", 8), ("yes indeed, by all means\n", 8)])
+def test_removal_asks_for_a_whole_yes(tmp_path, answer, status):
+    rogue = Rogue(tmp_path, {"parameters": {}})
+    shown = Terminal("account", "remove", "a@b", "--socket", rogue.path)
+    shown.wait("Type 'yes': ")
+    shown.type(answer)
+    assert shown.end()[0] == status and len(rogue.calls) == (status == 0)
+
+
+def test_json_asks_nobody_for_a_yes(tmp_path):
+    status, text = Terminal("account", "remove", "a@b", "--json", "--socket", str(tmp_path / "none")).end()
+    assert status == 2 and "Type 'yes'" not in text and json.loads(text)["error"] == "ArgumentWrong"
+
+
+def test_a_long_call_says_what_it_waits_for(tmp_path):
+    ready = threading.Event()
+
+    def late(conn):
+        ready.wait(20)
+        conn.sendall(b'{"parameters":{"tokens":[]}}\0')
+    rogue = Rogue(tmp_path, late)
+    shown = Terminal("token", "list", "--socket", rogue.path)
+    shown.wait("waiting for the token...")
+    ready.set()
+    status, text = shown.end()
+    assert status == 0 and "There is no token." in text
+
+
+def test_nothing_is_written_into_a_prompt_of_the_agents(tmp_path):
+    asked, ready = threading.Event(), threading.Event()
+
+    def late(conn):
+        asked.set()
+        ready.wait(20)
+        conn.sendall(b'{"parameters":{"token":{"label":"t","unlocked":true}}}\0')
+    rogue = Rogue(tmp_path, late)
+    shown = Terminal("token", "unlock", "t", "--socket", rogue.path)
+    # As a pinentry on this terminal does: no echo while it reads.
+    taken = termios.tcgetattr(shown.other)
+    taken[3] &= ~termios.ECHO
+    termios.tcsetattr(shown.other, termios.TCSANOW, taken)
+    assert asked.wait(20) and not select.select([shown.fd], [], [], 2.5)[0]
+    ready.set()
+    status, text = shown.end()
+    assert status == 0 and text == "Token 't' is unlocked.\r\n"
