@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <strophe.h>
 
+#include "clock.h"
 #include "convert.h"
 #include "log.h"
 #include "parser.h"
@@ -32,19 +32,11 @@ struct sg_component {
 	int online;
 	int quiet; /* what libstrophe says now is of no interest */
 	int pause_ms;
-	int64_t retry_at; /* while fd is -1: when to connect, by now_ms() */
+	int64_t retry_at; /* while fd is -1: when to connect, by sg_clock_ms() */
 };
 
 /* The callback for a new socket is told of the connection only, which has no room for a pointer. */
 static struct sg_component *the_component;
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* Debug lines hold whole stanzas and the handshake: they are never asked for. */
 static void on_log(void *arg, xmpp_log_level_t level, const char *area, const char *message)
@@ -141,7 +133,7 @@ static void schedule(struct sg_component *component)
 {
 	component->fd = -1;
 	component->online = 0;
-	component->retry_at = now_ms() + component->pause_ms;
+	component->retry_at = sg_clock_ms() + component->pause_ms;
 	sg_log(SG_LOG_INFO, "component: trying again in %d s", component->pause_ms / 1000);
 	component->pause_ms *= 2;
 	if (component->pause_ms > PAUSE_MAX_MS)
@@ -284,7 +276,7 @@ int sg_component_prepare(struct sg_component *component, struct pollfd *pfd)
 	pfd->events = POLLIN;
 	pfd->revents = 0;
 	if (component->fd < 0) {
-		left = component->retry_at - now_ms();
+		left = component->retry_at - sg_clock_ms();
 		return left > 0 ? (int)left : 0;
 	}
 	if (!is_established(component->fd) || xmpp_conn_send_queue_len(component->conn) > 0)
@@ -295,7 +287,7 @@ int sg_component_prepare(struct sg_component *component, struct pollfd *pfd)
 void sg_component_step(struct sg_component *component)
 {
 	if (component->fd < 0) {
-		if (now_ms() < component->retry_at)
+		if (sg_clock_ms() < component->retry_at)
 			return;
 		start(component);
 	}

@@ -9,12 +9,12 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "clock.h"
 #include "log.h"
 #include "secret_file.h"
 #include "spawn.h"
@@ -83,26 +83,18 @@ int sg_signer_new(const struct sg_authority_config *config, struct sg_signer **s
 	return 0;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Waits until the process has ended; 0 when it did, -1 when the time is over. */
 static int wait_for_end(pid_t pid, int timeout_ms)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = sg_clock_ms() + timeout_ms;
 	int n = 0;
 
 	if (pidfd < 0)
 		return -1;
 	do {
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - sg_clock_ms();
 
 		n = poll(&pfd, 1, left > 0 ? (int)left : 0);
 	} while (n < 0 && errno == EINTR);
@@ -194,7 +186,7 @@ out:
 static int wait_channel(struct sg_signer *signer, short event, int64_t deadline)
 {
 	struct pollfd pfd = { .fd = sg_channel_fd(signer->channel), .events = event };
-	int64_t left = deadline - now_ms();
+	int64_t left = deadline - sg_clock_ms();
 	int n;
 
 	if (left <= 0)
@@ -245,7 +237,7 @@ static int take_error(const struct sg_msg_error *error)
 static int exchange(struct sg_signer *signer, uint16_t type, const void *msg, int fd,
     uint16_t reply_type, int timeout_ms, struct sg_frame *reply)
 {
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = sg_clock_ms() + timeout_ms;
 	uint32_t id = signer->next_id++;
 	int rc;
 

@@ -4,9 +4,9 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 
 /* The whole struct lies in pages of its own: nothing else is wiped in a child or locked with it. Room
@@ -62,21 +62,13 @@ int sg_secret_append(struct sg_secret *secret, const void *data, size_t len)
 	return 0;
 }
 
-static long long now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits until the descriptor can be read or is at its end. */
-static int wait_readable(int fd, long long deadline)
+static int wait_readable(int fd, int64_t deadline)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
 	for (;;) {
-		long long left = deadline - now_ms();
+		int64_t left = deadline - sg_clock_ms();
 		int n = poll(&pfd, 1, left > 0 ? (int)left : 0);
 
 		if (n > 0)
@@ -88,7 +80,7 @@ static int wait_readable(int fd, long long deadline)
 	}
 }
 
-static int read_all(struct sg_secret *secret, int fd, long long deadline)
+static int read_all(struct sg_secret *secret, int fd, int64_t deadline)
 {
 	while (secret->len < READ_ROOM) {
 		ssize_t n;
@@ -112,7 +104,7 @@ int sg_secret_read_fd(struct sg_secret *secret, int fd, int timeout_ms)
 	int rc;
 
 	sg_secret_clear(secret);
-	rc = read_all(secret, fd, now_ms() + timeout_ms);
+	rc = read_all(secret, fd, sg_clock_ms() + timeout_ms);
 	if (rc != 0)
 		goto out;
 	if (secret->len > 0 && secret->data[secret->len - 1] == '\n') {

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "uri.h"
 
@@ -165,18 +165,10 @@ static void gather_finish(struct gather *gather)
 
 /* ---- modules that hang ---- */
 
-static int64_t now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 /* It is not waited for again for a while: each call would pay for it. */
 static void module_hangs(struct sg_module *module)
 {
-	module->hangs_until = now_s() + SG_HANGING_SECONDS;
+	module->hangs_until = sg_clock_ms() + SG_HANGING_SECONDS * 1000;
 	sg_log(SG_LOG_WARN, "the module %s hangs: for %d s no call waits for it", module->name,
 	    SG_HANGING_SECONDS);
 }
@@ -252,7 +244,7 @@ static void on_patience_over(evutil_socket_t fd, short what, void *arg)
 
 		if (slot->answered)
 			continue;
-		if (module->answered_by != slot->process && module->hangs_until <= now_s())
+		if (module->answered_by != slot->process && module->hangs_until <= sg_clock_ms())
 			module_hangs(module);
 		else
 			sg_log(SG_LOG_INFO, "the module %s is busy", module->name);
@@ -295,7 +287,7 @@ static struct gather *gather_new(struct sg_tokens *tokens, uint16_t answer_type)
 static int skips_hanging(const struct sg_tokens *tokens)
 {
 	for (size_t i = 0; i < tokens->module_count; i++) {
-		if (tokens->modules[i].hangs_until <= now_s())
+		if (tokens->modules[i].hangs_until <= sg_clock_ms())
 			return 1;
 	}
 	return 0;
@@ -320,7 +312,7 @@ static void ask_all(struct sg_tokens *tokens, uint16_t type, const void *msg, en
 		struct gather_slot *slot = &gather->slots[i];
 		struct sg_module *module = &tokens->modules[i];
 
-		if (skips && module->hangs_until > now_s()) {
+		if (skips && module->hangs_until > sg_clock_ms()) {
 			slot_fail(slot, "hangs; after a while it will be tried again");
 			slot->answered = 1;
 			gather->waiting--;

@@ -21,7 +21,7 @@ struct sg_module {
 	const char *name;
 	struct sg_worker *worker;
 	unsigned answered_by; /* the last process of the worker that answered; 0: none did */
-	int64_t hangs_until;  /* by the monotonic clock, in seconds; 0: it does not hang */
+	int64_t hangs_until;  /* of sg_clock_ms; 0: it does not hang */
 };
 
 SG_MUST_USE int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens);

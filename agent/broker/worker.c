@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "queue.h"
 #include "reaper.h"
@@ -152,14 +152,6 @@ static void queue_empty(struct sg_worker *worker, struct request_list *list)
 		TAILQ_INSERT_TAIL(list, request, entry);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Whether a request was handed over so long ago that it is over time by then. */
 static int is_overdue(const struct request *request, int64_t by_ms)
 {
@@ -277,7 +269,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	sg_log(SG_LOG_WARN, "%s for %s (process %d) gave no answer in time: killed",
 	    worker->spec.program, worker->subject, (int)worker->pid);
 	worker->deaths++;
-	worker_end(worker, SG_ERR_WORKER, now_ms() + DUE_SLACK_MS, 0, 0);
+	worker_end(worker, SG_ERR_WORKER, sg_clock_ms() + DUE_SLACK_MS, 0, 0);
 }
 
 /* ---- its start ---- */
@@ -516,7 +508,7 @@ static int deadline_set(struct sg_worker *worker, struct request *request)
 		request->timer = evtimer_new(worker->agent->base, on_deadline, request);
 	if (request->timer == NULL || evtimer_add(request->timer, &deadline) != 0)
 		return SG_ERR_NOMEM;
-	request->sent_ms = now_ms();
+	request->sent_ms = sg_clock_ms();
 	return 0;
 }
 

@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/rand.h>
 
+#include "clock.h"
 #include "disco.h"
 #include "log.h"
 #include "stanza.h"
@@ -26,14 +26,6 @@ struct sg_iqs {
 	struct sg_stream *stream;
 	struct question *first, **end; /* in the order of their deadlines */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int sg_iqs_new(struct sg_iqs **iqs, struct sg_stream *stream)
 {
@@ -89,7 +81,7 @@ static struct question *question_new(const char *to, sg_iq_fn *fn, void *arg)
 	if (RAND_bytes(random, sizeof(random)) == 1)
 		question->id = sg_hex_encode(random, sizeof(random));
 	question->to = to != NULL ? strdup(to) : NULL;
-	question->deadline_ms = now_ms() + SG_IQ_TIMEOUT_MS;
+	question->deadline_ms = sg_clock_ms() + SG_IQ_TIMEOUT_MS;
 	question->fn = fn;
 	question->arg = arg;
 	if (question->id == NULL || (to != NULL && question->to == NULL)) {
@@ -298,7 +290,7 @@ int sg_iqs_timeout(const struct sg_iqs *iqs)
 
 	if (iqs->first == NULL)
 		return -1;
-	left = iqs->first->deadline_ms - now_ms();
+	left = iqs->first->deadline_ms - sg_clock_ms();
 	return left > 0 ? (int)left : 0;
 }
 
@@ -307,7 +299,7 @@ void sg_iqs_expire(struct sg_iqs *iqs)
 	struct sg_msg_error error;
 	struct question *question;
 
-	while (iqs->first != NULL && iqs->first->deadline_ms <= now_ms()) {
+	while (iqs->first != NULL && iqs->first->deadline_ms <= sg_clock_ms()) {
 		question = question_take(iqs, &iqs->first);
 		sg_msg_error_set(&error, SG_ERR_TIMEOUT, question->to, "no answer within %d s",
 		    SG_IQ_TIMEOUT_MS / 1000);

@@ -4,10 +4,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "channel.h"
+#include "clock.h"
 #include "iq.h"
 #include "log.h"
 #include "requests.h"
@@ -40,14 +40,6 @@ struct worker {
 	uint32_t sign_id;
 	struct sg_msg_error sign_error; /* why the token did not sign, in this connection */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void answer(struct worker *worker, uint32_t id, uint16_t type, const void *msg)
 {
@@ -127,7 +119,7 @@ static int frame_await(struct worker *worker, uint32_t id, int64_t deadline, str
 				return 0;
 			frame_wait(worker, frame);
 		}
-		left = deadline - now_ms();
+		left = deadline - sg_clock_ms();
 		if (left <= 0)
 			return SG_ERR_TIMEOUT;
 		n = poll(&pfd, 1, (int)left);
@@ -171,7 +163,7 @@ static int on_sign(void *arg, uint16_t scheme, const unsigned char *tbs, size_t 
 	if (rc == 0)
 		rc = sg_channel_send(worker->channel, id, SG_MSG_XMPP_TLS_SIGN, &sign, -1);
 	if (rc == 0)
-		rc = frame_await(worker, id, now_ms() + SIGN_TIMEOUT_MS, &frame);
+		rc = frame_await(worker, id, sg_clock_ms() + SIGN_TIMEOUT_MS, &frame);
 	if (rc == 0)
 		rc = signature_take(worker, &frame, sig, sig_len);
 	if (rc != 0 && worker->sign_error.code == 0)
