@@ -73,7 +73,7 @@ SRC_broker := $(call in,agent/broker, \
 SRC_xmpp := $(call in,agent/xmpp, \
     filter iq main memory reason remotekey requests stanza stream tls worker)
 SRC_cli := $(call in,agent/cli, \
-    agent ask cli cmd_account cmd_cert cmd_key cmd_publish cmd_status cmd_token cmd_verify \
+    agent_call ask cli cmd_account cmd_cert cmd_key cmd_publish cmd_status cmd_token cmd_verify \
     command commands files keyset main options print secret_args show tty)
 SRC_authority := $(call in,authority, \
     component config convert crl delegation file init ledger logins main parser profile \

@@ -9,7 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include "agent.h"
+#include "agent_call.h"
 #include "ask.h"
 #include "print.h"
 #include "show.h"
@@ -20,10 +20,10 @@ static int cafile_check(struct sg_cli *cli, const char *path)
 	BIO *file = BIO_new_file(path, "r");
 	size_t count = 0;
 	X509 *cert;
-	int rc = 0;
+	int err = 0;
 
 	if (file == NULL) {
-		rc = sg_cli_fail(cli, SG_ERR_ARG, "Check the path of the file.",
+		err = sg_cli_fail(cli, SG_ERR_ARG, "Check the path of the file.",
 		    "the CA file '%s' cannot be read", path);
 		goto out;
 	}
@@ -32,14 +32,14 @@ static int cafile_check(struct sg_cli *cli, const char *path)
 		count++;
 	}
 	if (count == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-		rc = sg_cli_fail(cli, SG_ERR_ARG,
+		err = sg_cli_fail(cli, SG_ERR_ARG,
 		    "Give a file of certificates in PEM: '-----BEGIN CERTIFICATE-----' and so on.",
 		    "the CA file '%s' holds %s", path,
 		    count == 0 ? "no certificate in PEM" : "a certificate that cannot be read");
 out:
 	ERR_clear_error();
 	BIO_free(file);
-	return rc;
+	return err;
 }
 
 static int cafile_take(struct sg_cli *cli, char **path)
@@ -62,7 +62,7 @@ int sg_account_add(struct sg_cli *cli, json_t **result)
 	const char *tls = args->value[SG_OPT_TLS], *port_text = args->value[SG_OPT_PORT];
 	char *cafile = NULL;
 	long port = 0;
-	int rc;
+	int err;
 
 	if (tls != NULL && strcmp(tls, "starttls") != 0 && strcmp(tls, "direct") != 0)
 		return sg_cli_fail(cli, SG_ERR_ARG, "Write --tls starttls or --tls direct.",
@@ -70,16 +70,16 @@ int sg_account_add(struct sg_cli *cli, json_t **result)
 	if (port_text != NULL && sg_number_parse(port_text, 1, 65535, &port) != 0)
 		return sg_cli_fail(cli, SG_ERR_ARG, "A port is a number from 1 to 65535.",
 		    "'%s' is no port", port_text);
-	rc = cafile_take(cli, &cafile);
-	if (rc == 0)
-		rc = sg_agent_call(cli, "AddAccount",
+	err = cafile_take(cli, &cafile);
+	if (err == 0)
+		err = sg_agent_call(cli, "AddAccount",
 		    json_pack("{s:s, s:s*, s:o*, s:s*, s:s*}", "jid", args->operands[0], "host",
 			args->value[SG_OPT_HOST], "port",
 			port_text != NULL ? json_integer(port) : NULL, "tls", tls, "cafile",
 			cafile),
 		    0, NULL, result);
 	free(cafile);
-	return rc;
+	return err;
 }
 
 int sg_account_list(struct sg_cli *cli, json_t **result)
@@ -113,11 +113,11 @@ void sg_account_show_show(const struct sg_cli *cli, const json_t *result)
 
 int sg_account_remove(struct sg_cli *cli, json_t **result)
 {
-	int rc =
+	int err =
 	    sg_ask_yes(cli, "Remove the account %s from the agent? Its keys stay on their token.",
 		cli->args.operands[0]);
 
-	return rc == 0 ? call_jid(cli, "RemoveAccount", 0, result) : rc;
+	return err == 0 ? call_jid(cli, "RemoveAccount", 0, result) : err;
 }
 
 void sg_account_remove_show(const struct sg_cli *cli, const json_t *result)

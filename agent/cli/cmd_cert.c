@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent.h"
+#include "agent_call.h"
 #include "ask.h"
 #include "ccm2.h"
 #include "files.h"
@@ -15,18 +15,18 @@
 static int write_certificate(struct sg_cli *cli, struct sg_file_out *out, const json_t *result)
 {
 	struct sg_blob der = { 0 };
-	int rc;
+	int err;
 
 	if (out->path == NULL)
 		return 0;
-	rc = sg_base64_decode(
+	err = sg_base64_decode(
 	    sg_member(json_object_get(result, "certificate"), "der", ""), SG_CCM2_DER_MAX, &der);
-	if (rc != 0)
-		rc = sg_cli_fail(cli, rc, NULL, "the agent's answer holds no certificate");
+	if (err != 0)
+		err = sg_cli_fail(cli, err, NULL, "the agent's answer holds no certificate");
 	else
-		rc = sg_file_out_write(cli, out, der.data, der.len);
+		err = sg_file_out_write(cli, out, der.data, der.len);
 	sg_blob_clear(&der);
-	return rc;
+	return err;
 }
 
 int sg_enrol(struct sg_cli *cli, json_t **result)
@@ -35,20 +35,20 @@ int sg_enrol(struct sg_cli *cli, json_t **result)
 	const char *jid = args->operands[0];
 	struct sg_file_out out = { 0 };
 	char *key = NULL;
-	int rc = sg_secret_args_name(cli, args->value[SG_OPT_KEY], &key);
+	int err = sg_secret_args_name(cli, args->value[SG_OPT_KEY], &key);
 
-	if (rc == 0)
-		rc = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
-	if (rc == 0)
-		rc = sg_agent_call(cli, "Enrol",
+	if (err == 0)
+		err = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
+	if (err == 0)
+		err = sg_agent_call(cli, "Enrol",
 		    json_pack("{s:s, s:s, s:s*}", "jid", jid, "key", key, "name",
 			args->value[SG_OPT_NAME]),
 		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_MORE, jid, result);
-	if (rc == 0)
-		rc = write_certificate(cli, &out, *result);
+	if (err == 0)
+		err = write_certificate(cli, &out, *result);
 	sg_file_out_clear(&out);
 	free(key);
-	return rc;
+	return err;
 }
 
 void sg_enrol_show(const struct sg_cli *cli, const json_t *result)
@@ -112,15 +112,15 @@ int sg_cert_revoke(struct sg_cli *cli, json_t **result)
 {
 	const char *jid = cli->args.operands[0], *fingerprint = cli->args.operands[1];
 	int current = strcmp(fingerprint, "current") == 0;
-	int rc = sg_ask_yes(cli, "Revoke %s%s of %s? Whoever uses it is logged out, for good.",
+	int err = sg_ask_yes(cli, "Revoke %s%s of %s? Whoever uses it is logged out, for good.",
 	    current ? "the current certificate" : "the certificate ", current ? "" : fingerprint,
 	    jid);
 
-	if (rc == 0)
-		rc = sg_agent_call(cli, "RevokeCertificate",
+	if (err == 0)
+		err = sg_agent_call(cli, "RevokeCertificate",
 		    json_pack("{s:s, s:s}", "jid", jid, "fingerprint", fingerprint),
 		    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
-	return rc;
+	return err;
 }
 
 void sg_cert_revoke_show(const struct sg_cli *cli, const json_t *result)

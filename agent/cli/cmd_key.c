@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent.h"
+#include "agent_call.h"
 #include "files.h"
 #include "print.h"
 #include "show.h"
@@ -15,22 +15,22 @@
 int sg_key_new(struct sg_cli *cli, json_t **result)
 {
 	const struct sg_args *args = &cli->args;
-	int user = sg_args_has(args, SG_OPT_USER), rc;
+	int user = sg_args_has(args, SG_OPT_USER), err;
 	char *token = NULL;
 
 	if (user != sg_args_has(args, SG_OPT_ACCOUNT))
 		return sg_cli_fail(cli, SG_ERR_ARG,
 		    "Give both for a user key, and none for another key.",
 		    "--user and --account belong together");
-	rc = sg_secret_args_name(cli, args->value[SG_OPT_TOKEN], &token);
-	if (rc == 0)
-		rc = sg_agent_call(cli, "NewKey",
+	err = sg_secret_args_name(cli, args->value[SG_OPT_TOKEN], &token);
+	if (err == 0)
+		err = sg_agent_call(cli, "NewKey",
 		    json_pack("{s:s, s:s, s:s*, s:s*, s:o*}", "token", token, "label",
 			args->value[SG_OPT_LABEL], "algorithm", args->value[SG_OPT_ALGORITHM],
 			"account", args->value[SG_OPT_ACCOUNT], "user", user ? json_true() : NULL),
 		    SG_CALL_PIN, NULL, result);
 	free(token);
-	return rc;
+	return err;
 }
 
 void sg_key_new_show(const struct sg_cli *cli, const json_t *result)
@@ -80,11 +80,11 @@ void sg_key_show_show(const struct sg_cli *cli, const json_t *result)
 /* The request as bytes; SG_ERR_FORMAT, told, when the agent's answer is none. */
 static int csr_der(struct sg_cli *cli, const json_t *result, struct sg_blob *der)
 {
-	int rc = sg_base64_decode(sg_member(result, "csr", ""), CSR_MAX, der);
+	int err = sg_base64_decode(sg_member(result, "csr", ""), CSR_MAX, der);
 
-	if (rc != 0)
-		rc = sg_cli_fail(cli, rc, NULL, "the agent's answer holds no request");
-	return rc;
+	if (err != 0)
+		err = sg_cli_fail(cli, err, NULL, "the agent's answer holds no request");
+	return err;
 }
 
 int sg_csr(struct sg_cli *cli, json_t **result)
@@ -93,27 +93,27 @@ int sg_csr(struct sg_cli *cli, json_t **result)
 	struct sg_file_out out = { 0 };
 	struct sg_blob der = { 0 };
 	char *key = NULL, *pem = NULL;
-	int rc = sg_secret_args_name(cli, args->operands[0], &key);
+	int err = sg_secret_args_name(cli, args->operands[0], &key);
 
-	if (rc == 0)
-		rc = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
-	if (rc == 0)
-		rc = sg_agent_call(cli, "MakeCsr",
+	if (err == 0)
+		err = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
+	if (err == 0)
+		err = sg_agent_call(cli, "MakeCsr",
 		    json_pack("{s:s, s:s}", "key", key, "jid", args->operands[1]), SG_CALL_PIN,
 		    NULL, result);
-	if (rc == 0)
-		rc = csr_der(cli, *result, &der);
-	if (rc == 0 && sg_args_has(args, SG_OPT_PEM)) {
+	if (err == 0)
+		err = csr_der(cli, *result, &der);
+	if (err == 0 && sg_args_has(args, SG_OPT_PEM)) {
 		pem = sg_pem_encode("CERTIFICATE REQUEST", &der);
-		rc = pem != NULL ? sg_file_out_write(cli, &out, pem, strlen(pem)) : SG_ERR_NOMEM;
-	} else if (rc == 0) {
-		rc = sg_file_out_write(cli, &out, der.data, der.len);
+		err = pem != NULL ? sg_file_out_write(cli, &out, pem, strlen(pem)) : SG_ERR_NOMEM;
+	} else if (err == 0) {
+		err = sg_file_out_write(cli, &out, der.data, der.len);
 	}
 	sg_file_out_clear(&out);
 	sg_blob_clear(&der);
 	free(pem);
 	free(key);
-	return rc;
+	return err;
 }
 
 void sg_csr_show(const struct sg_cli *cli, const json_t *result)
@@ -137,18 +137,18 @@ int sg_sign(struct sg_cli *cli, json_t **result)
 	const char *subject = args->operand_count > 1 ? args->operands[1] : NULL;
 	struct sg_file_out out = { 0 };
 	const char *keyinfo;
-	int rc = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
+	int err = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
 
-	if (rc == 0)
-		rc = sg_agent_call(cli, "Sign",
+	if (err == 0)
+		err = sg_agent_call(cli, "Sign",
 		    json_pack("{s:s, s:s*}", "account", args->operands[0], "subject", subject),
 		    SG_CALL_PIN, NULL, result);
-	if (rc == 0) {
+	if (err == 0) {
 		keyinfo = sg_member(json_object_get(*result, "key"), "keyinfo", "");
-		rc = sg_file_out_write(cli, &out, keyinfo, strlen(keyinfo));
+		err = sg_file_out_write(cli, &out, keyinfo, strlen(keyinfo));
 	}
 	sg_file_out_clear(&out);
-	return rc;
+	return err;
 }
 
 void sg_sign_show(const struct sg_cli *cli, const json_t *result)

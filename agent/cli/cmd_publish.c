@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent.h"
+#include "agent_call.h"
 #include "files.h"
 #include "keyinfo.h"
 #include "print.h"
@@ -35,37 +35,37 @@ static int own_account(struct sg_cli *cli, char **jid)
 	const char *given = cli->args.value[SG_OPT_ACCOUNT];
 	const json_t *accounts;
 	json_t *reply = NULL;
-	int rc = 0;
+	int err = 0;
 
 	*jid = NULL;
 	if (given == NULL) {
-		rc = sg_agent_call(cli, "ListAccounts", json_object(), 0, NULL, &reply);
-		if (rc != 0)
-			return rc;
+		err = sg_agent_call(cli, "ListAccounts", json_object(), 0, NULL, &reply);
+		if (err != 0)
+			return err;
 		accounts = json_object_get(reply, "accounts");
 		if (json_array_size(accounts) == 0)
-			rc = sg_cli_fail(
+			err = sg_cli_fail(
 			    cli, SG_ERR_ACCOUNT_ABSENT, NULL, "there is no account to ask with");
 		else if (json_array_size(accounts) > 1)
-			rc = sg_cli_fail(cli, SG_ERR_ARG,
+			err = sg_cli_fail(cli, SG_ERR_ARG,
 			    "Name one with --account; `signet account list` shows them.",
 			    "there is more than one account to ask with");
 		else
 			given = sg_member(json_array_get(accounts, 0), "jid", "");
 	}
-	if (rc == 0 && (given == NULL || (*jid = strdup(given)) == NULL))
-		rc = SG_ERR_NOMEM;
+	if (err == 0 && (given == NULL || (*jid = strdup(given)) == NULL))
+		err = SG_ERR_NOMEM;
 	json_decref(reply);
-	return rc;
+	return err;
 }
 
 static int add_keyinfo(struct sg_xml *root, const json_t *key)
 {
 	const char *text = sg_member(key, "keyinfo", "");
 	struct sg_xml *element = NULL;
-	int rc = sg_xml_parse(text, strlen(text), &element);
+	int err = sg_xml_parse(text, strlen(text), &element);
 
-	return rc == 0 ? sg_xml_add(root, element) : rc;
+	return err == 0 ? sg_xml_add(root, element) : err;
 }
 
 /* A keyinfo when there is one key; else a pubkeys element with all (XEP-0189, 'third party'). */
@@ -76,7 +76,7 @@ static int write_keys(struct sg_cli *cli, struct sg_file_out *out, const json_t 
 	char *text = NULL;
 	const json_t *key;
 	size_t i;
-	int rc = 0;
+	int err = 0;
 
 	if (out->path == NULL)
 		return 0;
@@ -85,19 +85,19 @@ static int write_keys(struct sg_cli *cli, struct sg_file_out *out, const json_t 
 	root = sg_xml_new("pubkeys", SG_NS_PUBKEY);
 	if (root == NULL)
 		return SG_ERR_NOMEM;
-	rc = sg_xml_set_attr(root, "jid", cli->args.operands[0]);
+	err = sg_xml_set_attr(root, "jid", cli->args.operands[0]);
 	json_array_foreach(keys, i, key)
 	{
-		if (rc == 0)
-			rc = add_keyinfo(root, key);
+		if (err == 0)
+			err = add_keyinfo(root, key);
 	}
-	if (rc == 0 && (text = sg_xml_to_string(root)) == NULL)
-		rc = SG_ERR_NOMEM;
-	if (rc == 0)
-		rc = sg_file_out_write(cli, out, text, strlen(text));
+	if (err == 0 && (text = sg_xml_to_string(root)) == NULL)
+		err = SG_ERR_NOMEM;
+	if (err == 0)
+		err = sg_file_out_write(cli, out, text, strlen(text));
 	free(text);
 	sg_xml_free(root);
-	return rc;
+	return err;
 }
 
 /* A bad signature on one of the keys makes the whole answer one to look at. */
@@ -132,22 +132,22 @@ int sg_keyring_fetch(struct sg_cli *cli, json_t **result)
 	const struct sg_args *args = &cli->args;
 	struct sg_file_out out = { 0 };
 	char *own = NULL;
-	int rc = own_account(cli, &own);
+	int err = own_account(cli, &own);
 
-	if (rc == 0)
-		rc = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
-	if (rc == 0)
-		rc = sg_agent_call(cli, "FetchKeys",
+	if (err == 0)
+		err = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
+	if (err == 0)
+		err = sg_agent_call(cli, "FetchKeys",
 		    json_pack("{s:s, s:s, s:o*}", "jid", own, "from", args->operands[0], "names",
 			args->operand_count > 1 ? names_json(args) : NULL),
 		    SG_CALL_PIN | SG_CALL_PASSWORD, own, result);
-	if (rc == 0)
-		rc = write_keys(cli, &out, json_object_get(*result, "keys"));
-	if (rc == 0)
-		rc = judge(cli, json_object_get(*result, "keys"));
+	if (err == 0)
+		err = write_keys(cli, &out, json_object_get(*result, "keys"));
+	if (err == 0)
+		err = judge(cli, json_object_get(*result, "keys"));
 	sg_file_out_clear(&out);
 	free(own);
-	return rc;
+	return err;
 }
 
 void sg_keyring_fetch_show(const struct sg_cli *cli, const json_t *result)

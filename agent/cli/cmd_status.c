@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "agent.h"
+#include "agent_call.h"
 #include "print.h"
 #include "show.h"
 

@@ -21,8 +21,7 @@ struct tally {
 	size_t signatures;
 	size_t good_keys;
 	size_t strong_keys; /* of those, the ones with more than SHA-1 */
-	size_t
-	    from_file; /* good signatures by an issuer that was not given, but came in the file */
+	size_t from_file;   /* good signatures whose issuer came in the file, and was not given */
 	size_t unknown_issuer;
 	size_t unknown_method;
 	size_t unchecked;
@@ -137,36 +136,36 @@ static void count_verdict(
 static int judge_key(struct bench *bench, const struct sg_keyinfo *key, size_t dropped)
 {
 	struct sg_verdict verdict;
-	int rc = sg_verdict_judge(key, bench->known, bench->at, &verdict);
+	int err = sg_verdict_judge(key, bench->known, bench->at, &verdict);
 
-	if (rc == 0) {
+	if (err == 0) {
 		count_verdict(bench, key, &verdict);
 		bench->tally.dropped += dropped;
 		if (json_array_append_new(bench->keys, key_json(key, dropped, &verdict)) != 0)
-			rc = SG_ERR_NOMEM;
+			err = SG_ERR_NOMEM;
 	}
 	sg_verdict_clear(&verdict);
-	return rc;
+	return err;
 }
 
 static int judge_all(
     struct bench *bench, const struct sg_keyset *file, const struct sg_keyset *given)
 {
-	int rc = sg_verdict_index_new(&bench->known, CHECKS_MAX);
+	int err = sg_verdict_index_new(&bench->known, CHECKS_MAX);
 
-	if (rc == 0)
-		rc = sg_verdict_index_new(&bench->given, 0);
-	if (rc == 0)
-		rc = sg_verdict_index_add(bench->given, given->keys, given->count);
-	if (rc == 0)
-		rc = sg_verdict_index_add(bench->known, given->keys, given->count);
-	if (rc == 0)
-		rc = sg_verdict_index_add(bench->known, file->keys, file->count);
-	for (size_t i = 0; rc == 0 && i < file->count; i++)
-		rc = judge_key(bench, &file->keys[i], file->dropped[i]);
+	if (err == 0)
+		err = sg_verdict_index_new(&bench->given, 0);
+	if (err == 0)
+		err = sg_verdict_index_add(bench->given, given->keys, given->count);
+	if (err == 0)
+		err = sg_verdict_index_add(bench->known, given->keys, given->count);
+	if (err == 0)
+		err = sg_verdict_index_add(bench->known, file->keys, file->count);
+	for (size_t i = 0; err == 0 && i < file->count; i++)
+		err = judge_key(bench, &file->keys[i], file->dropped[i]);
 	sg_verdict_index_free(bench->known);
 	sg_verdict_index_free(bench->given);
-	return rc;
+	return err;
 }
 
 /* The sentence of a file that does not verify; 0 when it does. */
@@ -229,34 +228,34 @@ static int read_file(struct sg_cli *cli, const char *path, int issuer, struct sg
 {
 	struct sg_blob data = { 0 };
 	const char *why = NULL;
-	int rc = sg_file_read(cli, path, SG_XML_BYTES_MAX, &data);
+	int err = sg_file_read(cli, path, SG_XML_BYTES_MAX, &data);
 
-	if (rc != 0)
-		return rc;
-	rc = issuer ? sg_keyset_add_issuer(set, &data, &why) : sg_keyset_add_xml(set, &data, &why);
-	if (rc != 0 && rc != SG_ERR_NOMEM)
-		rc = sg_cli_fail(cli, SG_ERR_KEYINFO, "Nothing of it was used.",
+	if (err != 0)
+		return err;
+	err = issuer ? sg_keyset_add_issuer(set, &data, &why) : sg_keyset_add_xml(set, &data, &why);
+	if (err != 0 && err != SG_ERR_NOMEM)
+		err = sg_cli_fail(cli, SG_ERR_KEYINFO, "Nothing of it was used.",
 		    "'%s' cannot be used: %s", path, why);
 	sg_blob_clear(&data);
-	return rc;
+	return err;
 }
 
 static int read_issuers(struct sg_cli *cli, struct sg_keyset *given)
 {
-	int rc = 0;
+	int err = 0;
 
-	for (size_t i = 0; rc == 0 && i < cli->args.issuer_count; i++) {
+	for (size_t i = 0; err == 0 && i < cli->args.issuer_count; i++) {
 		const char *path = cli->args.issuers[i];
 		size_t before = given->count;
 
-		rc = read_file(cli, path, 1, given);
-		if (rc == 0 && (given->count == before || given->refused_count > 0))
-			rc = sg_cli_fail(cli, SG_ERR_KEYINFO, "Nothing was judged.",
+		err = read_file(cli, path, 1, given);
+		if (err == 0 && (given->count == before || given->refused_count > 0))
+			err = sg_cli_fail(cli, SG_ERR_KEYINFO, "Nothing was judged.",
 			    "'%s' is no good issuer: %s", path,
 			    given->refused_count > 0 ? given->refused[0].reason
 						     : "it holds no key");
 	}
-	return rc;
+	return err;
 }
 
 int sg_verify(struct sg_cli *cli, json_t **result)
@@ -264,28 +263,28 @@ int sg_verify(struct sg_cli *cli, json_t **result)
 	const char *at_text = cli->args.value[SG_OPT_AT];
 	struct sg_keyset file = { 0 }, given = { 0 };
 	struct bench bench = { .at = time(NULL), .keys = json_array() };
-	int rc = 0;
+	int err = 0;
 
 	if (at_text != NULL && time_parse(at_text, &bench.at) != 0)
-		rc = sg_cli_fail(cli, SG_ERR_ARG, "Write it as 2026-01-31T12:00:00Z, in UTC.",
+		err = sg_cli_fail(cli, SG_ERR_ARG, "Write it as 2026-01-31T12:00:00Z, in UTC.",
 		    "'%s' is no time", at_text);
-	if (rc == 0)
-		rc = read_issuers(cli, &given);
-	if (rc == 0)
-		rc = read_file(cli, cli->args.operands[0], 0, &file);
-	if (rc == 0)
-		rc = judge_all(&bench, &file, &given);
-	if (rc == 0) {
+	if (err == 0)
+		err = read_issuers(cli, &given);
+	if (err == 0)
+		err = read_file(cli, cli->args.operands[0], 0, &file);
+	if (err == 0)
+		err = judge_all(&bench, &file, &given);
+	if (err == 0) {
 		*result = json_pack("{s:O, s:o, s:b, s:b}", "keys", bench.keys, "refused",
 		    refused_json(&file), "sha1_only",
 		    bench.tally.good_keys > bench.tally.strong_keys, "issuer_from_file",
 		    bench.tally.from_file > 0);
-		rc = *result != NULL ? conclude(cli, &file, &bench.tally) : SG_ERR_NOMEM;
+		err = *result != NULL ? conclude(cli, &file, &bench.tally) : SG_ERR_NOMEM;
 	}
 	json_decref(bench.keys);
 	sg_keyset_clear(&file);
 	sg_keyset_clear(&given);
-	return rc;
+	return err;
 }
 
 void sg_verify_show(const struct sg_cli *cli, const json_t *result)

@@ -154,15 +154,15 @@ static int fail_usage(struct sg_cli *cli, const char *what, const char *which)
 	const struct sg_command *command = cli->command;
 	struct sg_buf advice = { 0 };
 	char *text;
-	int rc;
+	int err;
 
 	sg_buf_printf(&advice, "`signet %s%s%s --help` tells what it takes.",
 	    command->group != NULL ? command->group : "", command->group != NULL ? " " : "",
 	    command->name);
 	text = sg_buf_steal(&advice, NULL);
-	rc = sg_cli_fail(cli, SG_ERR_ARG, text, "%s%s", what, which);
+	err = sg_cli_fail(cli, SG_ERR_ARG, text, "%s%s", what, which);
 	free(text);
-	return rc;
+	return err;
 }
 
 static int check_usage(struct sg_cli *cli)
@@ -195,19 +195,19 @@ static int run(struct sg_cli *cli)
 {
 	json_t *result = NULL;
 	int json = sg_args_has(&cli->args, SG_OPT_JSON);
-	int rc = check_usage(cli), status = 0;
+	int err = check_usage(cli), status = 0;
 
-	if (rc == 0)
-		rc = sg_secret_args_take(cli);
-	if (rc == 0)
-		rc = cli->command->run(cli, &result);
-	if (rc == 0 && json)
+	if (err == 0)
+		err = sg_secret_args_take(cli);
+	if (err == 0)
+		err = cli->command->run(cli, &result);
+	if (err == 0 && json)
 		sg_print_json(result);
 	if (result != NULL && !json && cli->command->show != NULL)
 		cli->command->show(cli, result);
 	status = finish_output(0);
-	if (rc != 0) {
-		status = sg_cli_report(cli, rc, result);
+	if (err != 0) {
+		status = sg_cli_report(cli, err, result);
 		status = finish_output(status);
 	}
 	json_decref(result);
@@ -217,14 +217,14 @@ static int run(struct sg_cli *cli)
 static int parse(struct sg_cli *cli, int argc, char **argv, uint64_t options, int stop)
 {
 	char *why = NULL;
-	int rc = sg_args_parse(&cli->args, argc, argv, options, stop, &why);
+	int err = sg_args_parse(&cli->args, argc, argv, options, stop, &why);
 
-	if (rc != 0)
-		rc = sg_cli_fail(cli, rc,
+	if (err != 0)
+		err = sg_cli_fail(cli, err,
 		    "`signet --help` and `signet COMMAND --help` list the options.", "%s",
-		    why != NULL ? why : sg_err_text(rc));
+		    why != NULL ? why : sg_err_text(err));
 	free(why);
-	return rc;
+	return err;
 }
 
 int sg_command_dispatch(struct sg_cli *cli, int argc, char **argv)

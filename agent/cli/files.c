@@ -36,23 +36,23 @@ int sg_file_read(struct sg_cli *cli, const char *path, size_t max, struct sg_blo
 	struct sg_buf buf = { 0 };
 	int input = strcmp(path, "-") == 0;
 	int fd = input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	int rc = fd >= 0 ? read_all(fd, max, &buf) : SG_ERR_IO;
+	int err = fd >= 0 ? read_all(fd, max, &buf) : SG_ERR_IO;
 
 	*data = (struct sg_blob){ 0 };
-	if (rc == SG_ERR_IO)
-		rc = sg_cli_fail(cli, rc, NULL, "'%s' cannot be read: %s", path, strerror(errno));
-	else if (rc == SG_ERR_LIMIT)
-		rc = sg_cli_fail(cli, SG_ERR_KEYINFO, "Nothing of it was read.",
+	if (err == SG_ERR_IO)
+		err = sg_cli_fail(cli, err, NULL, "'%s' cannot be read: %s", path, strerror(errno));
+	else if (err == SG_ERR_LIMIT)
+		err = sg_cli_fail(cli, SG_ERR_KEYINFO, "Nothing of it was read.",
 		    "'%s' is larger than %zu bytes", path, max);
 	if (fd >= 0 && !input)
 		close(fd);
-	if (rc == 0) {
+	if (err == 0) {
 		data->data = (unsigned char *)sg_buf_steal(&buf, &data->len);
 		if (data->data == NULL)
-			rc = SG_ERR_NOMEM;
+			err = SG_ERR_NOMEM;
 	}
 	sg_buf_clear(&buf);
-	return rc;
+	return err;
 }
 
 static int fail_write(struct sg_cli *cli, const char *path)
@@ -107,16 +107,16 @@ static int write_all(int fd, const unsigned char *data, size_t len)
 
 int sg_file_out_write(struct sg_cli *cli, struct sg_file_out *out, const void *data, size_t len)
 {
-	int rc;
+	int err;
 
 	if (out->path == NULL)
 		return 0;
-	rc = write_all(out->fd, data, len);
-	if (rc == 0 && out->temporary != NULL &&
+	err = write_all(out->fd, data, len);
+	if (err == 0 && out->temporary != NULL &&
 	    (fchmod(out->fd, 0644) != 0 || fsync(out->fd) != 0 ||
 		rename(out->temporary, out->path) != 0))
-		rc = SG_ERR_IO;
-	if (rc != 0)
+		err = SG_ERR_IO;
+	if (err != 0)
 		return fail_write(cli, out->path);
 	free(out->temporary);
 	out->temporary = NULL;

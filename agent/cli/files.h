@@ -20,8 +20,7 @@ SG_MUST_USE int sg_file_read(
  */
 struct sg_file_out {
 	const char *path; /* borrowed; NULL: nothing is written */
-	char
-	    *temporary; /* the new file beside it, or NULL when it is written in place (a device) */
+	char *temporary;  /* the new file beside it; NULL: written in place (a device) */
 	int fd;
 };
 

@@ -80,26 +80,26 @@ static int add_keyinfo(struct sg_keyset *set, const struct sg_xml *element, cons
 {
 	struct sg_keyinfo key = { 0 };
 	const char *why = NULL;
-	int rc = sg_keyinfo_decode(element, &key, &why);
+	int err = sg_keyinfo_decode(element, &key, &why);
 
-	if (rc == SG_ERR_NOMEM)
-		return rc;
+	if (err == SG_ERR_NOMEM)
+		return err;
 	/* K10; of either case, as the name itself (K2) */
-	if (rc == 0 && item_id != NULL && strcasecmp(item_id, key.name) != 0) {
-		rc = SG_ERR_KEYINFO;
+	if (err == 0 && item_id != NULL && strcasecmp(item_id, key.name) != 0) {
+		err = SG_ERR_KEYINFO;
 		why = "the id of its item is not its name";
 	}
-	if (rc == 0)
+	if (err == 0)
 		return add_key(set, &key, count_dropped(element, &key));
 	sg_layout_clear(&sg_layout_keyinfo, &key);
-	return add_refusal(set, element, why != NULL ? why : sg_err_text(rc));
+	return add_refusal(set, element, why != NULL ? why : sg_err_text(err));
 }
 
 /* The depth is bounded by the parser (SG_XML_DEPTH_MAX). */
 static int collect(
     struct sg_keyset *set, const struct sg_xml *element, const char *item_id, const char **why)
 {
-	int rc = 0;
+	int err = 0;
 
 	if (sg_xml_is(element, "keyinfo", SG_NS_PUBKEY)) {
 		if (set->count + set->refused_count < SG_KEYSET_MAX)
@@ -108,31 +108,31 @@ static int collect(
 		return SG_ERR_LIMIT;
 	}
 	item_id = strcmp(sg_xml_name(element), "item") == 0 ? sg_xml_attr(element, "id") : NULL;
-	for (const struct sg_xml *child = sg_xml_first(element); rc == 0 && child != NULL;
+	for (const struct sg_xml *child = sg_xml_first(element); err == 0 && child != NULL;
 	     child = sg_xml_next(child))
-		rc = collect(set, child, item_id, why);
-	return rc;
+		err = collect(set, child, item_id, why);
+	return err;
 }
 
 int sg_keyset_add_xml(struct sg_keyset *set, const struct sg_blob *text, const char **why)
 {
 	struct sg_xml *root = NULL;
-	int rc = sg_xml_parse((const char *)text->data, text->len, &root);
+	int err = sg_xml_parse((const char *)text->data, text->len, &root);
 
-	*why = rc == SG_ERR_LIMIT ? "it is too large or too deep" : "it is not well-formed XML";
-	if (rc == 0)
-		rc = collect(set, root, NULL, why);
+	*why = err == SG_ERR_LIMIT ? "it is too large or too deep" : "it is not well-formed XML";
+	if (err == 0)
+		err = collect(set, root, NULL, why);
 	sg_xml_free(root);
-	return rc;
+	return err;
 }
 
 static int add_certificate(struct sg_keyset *set, const struct sg_blob *der)
 {
 	struct sg_keyinfo key = { .kind = SG_KEYINFO_X509 };
-	int rc = sg_blob_set(&key.data, der->data, der->len);
+	int err = sg_blob_set(&key.data, der->data, der->len);
 
-	if (rc != 0)
-		return rc;
+	if (err != 0)
+		return err;
 	key.name = sg_keyinfo_name_x509(der);
 	if (key.name == NULL) {
 		sg_layout_clear(&sg_layout_keyinfo, &key);
@@ -145,25 +145,25 @@ static int add_pem(struct sg_keyset *set, const struct sg_blob *data, const char
 {
 	BIO *bio = data->len <= INT32_MAX ? BIO_new_mem_buf(data->data, (int)data->len) : NULL;
 	size_t before = set->count;
-	int rc = bio != NULL ? 0 : SG_ERR_NOMEM;
+	int err = bio != NULL ? 0 : SG_ERR_NOMEM;
 	X509 *cert;
 
-	while (rc == 0 && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+	while (err == 0 && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
 		struct sg_blob der = { 0 };
 
-		rc = set->count < SG_KEYSET_MAX ? sg_x509_cert_der(cert, &der) : SG_ERR_LIMIT;
-		if (rc == 0)
-			rc = add_certificate(set, &der);
+		err = set->count < SG_KEYSET_MAX ? sg_x509_cert_der(cert, &der) : SG_ERR_LIMIT;
+		if (err == 0)
+			err = add_certificate(set, &der);
 		sg_blob_clear(&der);
 		X509_free(cert);
 	}
 	*why = "it holds no certificate that can be read";
-	if (rc == 0 &&
+	if (err == 0 &&
 	    (set->count == before || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE))
-		rc = SG_ERR_FORMAT;
+		err = SG_ERR_FORMAT;
 	ERR_clear_error();
 	BIO_free(bio);
-	return rc;
+	return err;
 }
 
 int sg_keyset_add_issuer(struct sg_keyset *set, const struct sg_blob *data, const char **why)
@@ -171,7 +171,7 @@ int sg_keyset_add_issuer(struct sg_keyset *set, const struct sg_blob *data, cons
 	static const char pem[] = "-----BEGIN ";
 	X509 *cert = NULL;
 	size_t start = 0;
-	int rc;
+	int err;
 
 	while (start < data->len && strchr(" \t\r\n", data->data[start]) != NULL)
 		start++;
@@ -180,7 +180,7 @@ int sg_keyset_add_issuer(struct sg_keyset *set, const struct sg_blob *data, cons
 	if (memmem(data->data, data->len, pem, sizeof(pem) - 1) != NULL)
 		return add_pem(set, data, why);
 	*why = "it is neither a certificate nor a keyinfo";
-	rc = sg_x509_cert_parse(data, &cert);
+	err = sg_x509_cert_parse(data, &cert);
 	X509_free(cert);
-	return rc == 0 ? add_certificate(set, data) : rc;
+	return err == 0 ? add_certificate(set, data) : err;
 }

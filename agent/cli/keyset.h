@@ -21,9 +21,8 @@ struct sg_refusal {
 /* Zero-initialise it. */
 struct sg_keyset {
 	struct sg_keyinfo *keys;
-	size_t
-	    *dropped; /* for each key: its signatures that could not be read, which it lacks (K6) */
-	size_t count;
+	size_t *dropped; /* of each key, the signatures that cannot be read; it lacks them (K6) */
+	size_t count;	 /* of both */
 	struct sg_refusal *refused;
 	size_t refused_count;
 };

@@ -24,14 +24,14 @@ static void look_for_json(struct sg_cli *cli, char **argv)
 static int run(struct sg_cli *cli, int argc, char **argv)
 {
 	char *why = NULL;
-	int rc = sg_args_parse(
+	int err = sg_args_parse(
 	    &cli->args, argc, argv, SG_OPTS_GLOBAL | SG_OPT_BIT(SG_OPT_VERSION), 1, &why);
 
-	if (rc != 0) {
-		(void)sg_cli_fail(cli, rc, "`signet --help` lists the options.", "%s",
-		    why != NULL ? why : sg_err_text(rc));
+	if (err != 0) {
+		(void)sg_cli_fail(cli, err, "`signet --help` lists the options.", "%s",
+		    why != NULL ? why : sg_err_text(err));
 		free(why);
-		return sg_cli_report(cli, rc, NULL);
+		return sg_cli_report(cli, err, NULL);
 	}
 	if (sg_args_has(&cli->args, SG_OPT_VERSION)) {
 		puts("signet " SG_VERSION);

@@ -165,7 +165,7 @@ static int read_options(struct sg_args *args, int argc, char **argv, uint64_t al
 {
 	struct option options[SG_OPT_COUNT + 1];
 	size_t count = 0;
-	int code;
+	int got;
 
 	memset(options, 0, sizeof(options));
 	for (int i = 0; i < SG_OPT_COUNT; i++) {
@@ -178,29 +178,29 @@ static int read_options(struct sg_args *args, int argc, char **argv, uint64_t al
 	}
 	optind = 0; /* glibc: begin anew */
 	opterr = 0;
-	while ((code = getopt_long(argc, argv, short_options, options, NULL)) != -1) {
-		int rc = 0;
+	while ((got = getopt_long(argc, argv, short_options, options, NULL)) != -1) {
+		int err = 0;
 
-		if (code == 'h') {
-			rc = take_option(args, SG_OPT_HELP, NULL, text);
-		} else if (code >= LONG_BASE) {
-			rc = take_option(args, code - LONG_BASE, optarg, text);
-		} else if (code == ':') {
+		if (got == 'h') {
+			err = take_option(args, SG_OPT_HELP, NULL, text);
+		} else if (got >= LONG_BASE) {
+			err = take_option(args, got - LONG_BASE, optarg, text);
+		} else if (got == ':') {
 			sg_buf_printf(text, "the option '%s' needs an argument", argv[optind - 1]);
-			rc = SG_ERR_ARG;
+			err = SG_ERR_ARG;
 		} else if (optopt >= LONG_BASE) {
 			sg_buf_printf(text, "the option '--%s' takes no argument",
 			    opt_infos[optopt - LONG_BASE].name);
-			rc = SG_ERR_ARG;
+			err = SG_ERR_ARG;
 		} else if (optopt != 0) {
 			sg_buf_printf(text, "there is no option '-%c'", optopt);
-			rc = SG_ERR_ARG;
+			err = SG_ERR_ARG;
 		} else {
 			unknown_option(text, argv[optind - 1], allowed);
-			rc = SG_ERR_ARG;
+			err = SG_ERR_ARG;
 		}
-		if (rc != 0)
-			return rc;
+		if (err != 0)
+			return err;
 	}
 	return 0;
 }
@@ -209,7 +209,7 @@ int sg_args_parse(
     struct sg_args *args, int argc, char **argv, uint64_t allowed, int stop_at_operand, char **why)
 {
 	struct sg_buf text = { 0 };
-	int rc;
+	int err;
 
 	*why = NULL;
 	args->operands = NULL;
@@ -218,10 +218,10 @@ int sg_args_parse(
 	if (args->issuers == NULL &&
 	    (args->issuers = calloc((size_t)argc + 1, sizeof(*args->issuers))) == NULL)
 		return SG_ERR_NOMEM;
-	rc = read_options(args, argc, argv, allowed, stop_at_operand ? "+:h" : ":h", &text);
-	if (rc != 0) {
+	err = read_options(args, argc, argv, allowed, stop_at_operand ? "+:h" : ":h", &text);
+	if (err != 0) {
 		*why = sg_buf_steal(&text, NULL);
-		return rc;
+		return err;
 	}
 	args->operands = argv + optind;
 	args->operand_count = argc - optind;

@@ -57,9 +57,8 @@ const struct sg_opt_info *sg_opt_info(enum sg_opt option);
 
 /* Everything borrows from argv but the array of issuers, which is owned. */
 struct sg_args {
-	const char
-	    *value[SG_OPT_COUNT]; /* NULL: not given; "" for a flag; the last of a repeated one */
-	const char **issuers;	  /* every --issuer, in order */
+	const char *value[SG_OPT_COUNT]; /* NULL: not given; "": a flag; of several the last */
+	const char **issuers;		 /* every --issuer, in order */
 	size_t issuer_count;
 	char **operands; /* inside argv, NULL-terminated */
 	int operand_count;

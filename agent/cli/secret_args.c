@@ -60,14 +60,15 @@ static int take_source(
 int sg_secret_args_take(struct sg_cli *cli)
 {
 	struct sg_secret_args *secrets = &cli->secrets;
-	int rc = take_source(cli, SG_OPT_PIN_FILE, SG_OPT_PIN_FD, &secrets->pin);
+	int err = take_source(cli, SG_OPT_PIN_FILE, SG_OPT_PIN_FD, &secrets->pin);
 
-	if (rc == 0)
-		rc = take_source(cli, SG_OPT_PASSWORD_FILE, SG_OPT_PASSWORD_FD, &secrets->password);
-	if (rc == 0 && secrets->pin.fd >= 0 && secrets->pin.fd == secrets->password.fd)
-		rc = sg_cli_fail(cli, SG_ERR_ARG, "Give each a descriptor of its own.",
+	if (err == 0)
+		err =
+		    take_source(cli, SG_OPT_PASSWORD_FILE, SG_OPT_PASSWORD_FD, &secrets->password);
+	if (err == 0 && secrets->pin.fd >= 0 && secrets->pin.fd == secrets->password.fd)
+		err = sg_cli_fail(cli, SG_ERR_ARG, "Give each a descriptor of its own.",
 		    "the PIN and the password cannot come from the same descriptor");
-	return rc;
+	return err;
 }
 
 /* pin-source (RFC 7512 2.4): file:/path or file:///path (RFC 8089). "|program" is nothing we run. */
@@ -98,41 +99,41 @@ static int take_pin_source(struct sg_cli *cli, const char *value, size_t len)
 
 static int take_query(struct sg_cli *cli, const char *query)
 {
-	int rc = 0;
+	int err = 0;
 
-	while (rc == 0 && *query != '\0') {
+	while (err == 0 && *query != '\0') {
 		size_t len = strcspn(query, "&");
 
 		if (strncmp(query, "pin-value", 9) == 0 && (len == 9 || query[9] == '='))
-			rc = sg_cli_fail(cli, SG_ERR_ARG,
+			err = sg_cli_fail(cli, SG_ERR_ARG,
 			    "A PIN does not belong on a command line, where others can read it: "
 			    "use "
 			    "--pin-file, --pin-fd or pin-source=file:/path. Change this PIN if "
 			    "others could see it.",
 			    "the URI holds a PIN (pin-value), and it was not used");
 		else if (strncmp(query, "pin-source=", 11) == 0)
-			rc = take_pin_source(cli, query + 11, len - 11);
+			err = take_pin_source(cli, query + 11, len - 11);
 		query += len;
 		if (*query == '&')
 			query++;
 	}
-	return rc;
+	return err;
 }
 
 int sg_secret_args_name(struct sg_cli *cli, const char *text, char **name)
 {
 	size_t len = strlen(text);
-	int rc = 0;
+	int err = 0;
 
 	*name = NULL;
 	if (strncasecmp(text, "pkcs11:", 7) == 0) {
 		len = strcspn(text, "?");
 		if (text[len] == '?')
-			rc = take_query(cli, text + len + 1);
+			err = take_query(cli, text + len + 1);
 	}
-	if (rc == 0 && (*name = strndup(text, len)) == NULL)
-		rc = SG_ERR_NOMEM;
-	return rc;
+	if (err == 0 && (*name = strndup(text, len)) == NULL)
+		err = SG_ERR_NOMEM;
+	return err;
 }
 
 void sg_call_fds_close(struct sg_call_fds *fds)
@@ -160,7 +161,7 @@ static int open_file(struct sg_cli *cli, const char *what, const char *path, int
 {
 	struct stat st;
 	const char *why;
-	int rc;
+	int err;
 
 	/* A pipe that nobody writes to is not waited for here: who reads it has a deadline. */
 	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -169,20 +170,20 @@ static int open_file(struct sg_cli *cli, const char *what, const char *path, int
 	if (*fd < 0)
 		return sg_cli_fail(cli, SG_ERR_ARG, "Check the path of the file.",
 		    "the %s's file '%s' cannot be read: %s", what, path, strerror(errno));
-	rc = sg_secret_file_check(*fd, &why);
-	if (rc == 0)
+	err = sg_secret_file_check(*fd, &why);
+	if (err == 0)
 		return 0;
-	if (rc != SG_ERR_DENIED || fstat(*fd, &st) != 0)
-		rc = sg_cli_fail(cli, SG_ERR_ARG, "Give a regular file or a pipe.",
+	if (err != SG_ERR_DENIED || fstat(*fd, &st) != 0)
+		err = sg_cli_fail(cli, SG_ERR_ARG, "Give a regular file or a pipe.",
 		    "the %s's file '%s' %s", what, path, why);
 	else
-		rc = sg_cli_fail(cli, SG_ERR_DENIED,
+		err = sg_cli_fail(cli, SG_ERR_DENIED,
 		    "Make it yours alone: chown it to yourself and chmod 600.",
 		    "the %s's file '%s' %s (mode %04o, owner %u), and was not used", what, path,
 		    why, (unsigned)(st.st_mode & 07777), (unsigned)st.st_uid);
 	close(*fd);
 	*fd = -1;
-	return rc;
+	return err;
 }
 
 /* A descriptor of the source for one call; every call of a source that can go back reads it whole. */
@@ -246,11 +247,11 @@ int sg_secret_args_pin(struct sg_cli *cli, json_t *parameters, struct sg_call_fd
 {
 	const struct sg_secret_source *source = &cli->secrets.pin;
 	json_t *pinentry;
-	int fd, rc;
+	int fd, err;
 
 	if (source->path != NULL || source->fd >= 0) {
-		rc = open_source(cli, "PIN", source, &fd);
-		return rc == 0 ? add_fd(parameters, "pin", fd, fds) : rc;
+		err = open_source(cli, "PIN", source, &fd);
+		return err == 0 ? add_fd(parameters, "pin", fd, fds) : err;
 	}
 	if (sg_args_has(&cli->args, SG_OPT_BATCH) || (pinentry = pinentry_json()) == NULL)
 		return 0;
@@ -279,15 +280,15 @@ static int pipe_secret(const struct sg_secret *secret, int *fd)
 int sg_secret_args_password(struct sg_cli *cli, json_t *parameters, struct sg_call_fds *fds)
 {
 	const struct sg_secret_source *source = &cli->secrets.password;
-	int fd, rc;
+	int fd, err;
 
 	if (source->path != NULL || source->fd >= 0)
-		rc = open_source(cli, "password", source, &fd);
+		err = open_source(cli, "password", source, &fd);
 	else if (cli->secrets.typed != NULL)
-		rc = pipe_secret(cli->secrets.typed, &fd);
+		err = pipe_secret(cli->secrets.typed, &fd);
 	else
 		return 0;
-	return rc == 0 ? add_fd(parameters, "password", fd, fds) : rc;
+	return err == 0 ? add_fd(parameters, "password", fd, fds) : err;
 }
 
 int sg_secret_args_ask(struct sg_cli *cli, const char *account)
@@ -295,26 +296,26 @@ int sg_secret_args_ask(struct sg_cli *cli, const char *account)
 	struct sg_secret_args *secrets = &cli->secrets;
 	struct sg_buf prompt = { 0 };
 	char *clean = NULL, *text = NULL;
-	int rc;
+	int err;
 
 	if (secrets->password.path != NULL || secrets->password.fd >= 0 || secrets->typed != NULL ||
 	    !sg_cli_interactive(cli))
 		return 0;
-	rc = sg_secret_new(&secrets->typed);
-	if (rc != 0)
-		return rc;
+	err = sg_secret_new(&secrets->typed);
+	if (err != 0)
+		return err;
 	clean = sg_text_clean(account, 0);
 	if (clean != NULL)
 		sg_buf_printf(&prompt, "Password of %s: ", clean);
 	text = sg_buf_steal(&prompt, NULL);
-	rc =
+	err =
 	    text != NULL && clean != NULL ? sg_tty_read_secret(text, secrets->typed) : SG_ERR_NOMEM;
 	free(clean);
 	free(text);
-	if (rc != 0) {
+	if (err != 0) {
 		sg_secret_free(secrets->typed);
 		secrets->typed = NULL;
-		return sg_cli_fail(cli, rc == SG_ERR_IO ? SG_ERR_PASSWORD_NEEDED : rc, NULL,
+		return sg_cli_fail(cli, err == SG_ERR_IO ? SG_ERR_PASSWORD_NEEDED : err, NULL,
 		    "no password was typed");
 	}
 	return 1;

@@ -39,25 +39,25 @@ static int wait_readable(int tty, const sigset_t *open_mask)
 /* Reads up to the end of the line; what does not fit is read and dropped. */
 static int read_line(int tty, const sigset_t *open_mask, struct sg_secret *secret)
 {
-	int rc = 0;
+	int err = 0;
 	char c = '\0';
 
 	for (;;) {
 		ssize_t n = wait_readable(tty, open_mask) == 0 ? read(tty, &c, 1) : -1;
 
 		if (n < 0)
-			rc = SG_ERR_IO;
+			err = SG_ERR_IO;
 		if (n <= 0 || c == '\n')
 			break;
-		if (rc == 0)
-			rc = sg_secret_append(secret, &c, 1);
+		if (err == 0)
+			err = sg_secret_append(secret, &c, 1);
 	}
 	explicit_bzero(&c, sizeof(c));
-	if (rc == 0 && sg_secret_len(secret) == 0)
-		rc = SG_ERR_FORMAT;
-	if (rc != 0)
+	if (err == 0 && sg_secret_len(secret) == 0)
+		err = SG_ERR_FORMAT;
+	if (err != 0)
 		sg_secret_clear(secret);
-	return rc;
+	return err;
 }
 
 int sg_tty_read_secret(const char *prompt, struct sg_secret *secret)
@@ -66,7 +66,7 @@ int sg_tty_read_secret(const char *prompt, struct sg_secret *secret)
 	sigset_t ending, open_mask;
 	struct termios shown, hidden;
 	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-	int rc = SG_ERR_IO;
+	int err = SG_ERR_IO;
 
 	if (tty < 0)
 		return SG_ERR_IO;
@@ -83,9 +83,9 @@ int sg_tty_read_secret(const char *prompt, struct sg_secret *secret)
 		hidden.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
 		hidden.c_lflag |= ICANON;
 		if (tcsetattr(tty, TCSAFLUSH, &hidden) == 0) {
-			rc = tty_put(tty, prompt);
-			if (rc == 0)
-				rc = read_line(tty, &open_mask, secret);
+			err = tty_put(tty, prompt);
+			if (err == 0)
+				err = read_line(tty, &open_mask, secret);
 			(void)tcsetattr(tty, TCSAFLUSH, &shown);
 			(void)tty_put(tty, "\n");
 		}
@@ -97,9 +97,9 @@ int sg_tty_read_secret(const char *prompt, struct sg_secret *secret)
 	if (signal_seen) {
 		sg_secret_clear(secret);
 		raise(signal_seen);
-		rc = SG_ERR_IO;
+		err = SG_ERR_IO;
 	}
-	return rc;
+	return err;
 }
 
 int sg_tty_confirm(const char *question)
@@ -107,12 +107,12 @@ int sg_tty_confirm(const char *question)
 	char line[8] = "";
 	size_t len = 0;
 	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-	int rc;
+	int err;
 
 	if (tty < 0)
 		return SG_ERR_IO;
-	rc = tty_put(tty, question);
-	while (rc == 0) {
+	err = tty_put(tty, question);
+	while (err == 0) {
 		char c;
 		ssize_t n = read(tty, &c, 1);
 
@@ -124,5 +124,5 @@ int sg_tty_confirm(const char *question)
 			line[len++] = c;
 	}
 	close(tty);
-	return rc != 0 ? rc : strcmp(line, "yes") == 0;
+	return err != 0 ? err : strcmp(line, "yes") == 0;
 }

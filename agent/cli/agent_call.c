@@ -1,4 +1,4 @@
-#include "agent.h"
+#include "agent_call.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -75,40 +75,40 @@ static int connect_agent(struct sg_cli *cli)
 {
 	const char *path = cli->args.value[SG_OPT_SOCKET];
 	char *own = NULL;
-	int rc = 0;
+	int err = 0;
 
 	if (cli->client != NULL)
 		return 0;
 	if (path == NULL)
 		path = own = sg_client_socket_path();
-	rc = path != NULL ? sg_client_connect(path, &cli->client) : SG_ERR_NOMEM;
-	if (rc == SG_ERR_AGENT_ABSENT)
-		rc = sg_cli_fail(cli, rc, NULL, "no agent listens on %s", path);
-	else if (rc == SG_ERR_DENIED)
-		rc = sg_cli_fail(cli, rc,
+	err = path != NULL ? sg_client_connect(path, &cli->client) : SG_ERR_NOMEM;
+	if (err == SG_ERR_AGENT_ABSENT)
+		err = sg_cli_fail(cli, err, NULL, "no agent listens on %s", path);
+	else if (err == SG_ERR_DENIED)
+		err = sg_cli_fail(cli, err,
 		    "Use the socket of your own agent; SIGNET_SOCK names another.",
 		    "the socket %s belongs to another user", path);
-	else if (rc != 0)
-		rc = sg_cli_fail(cli, rc,
-		    rc == SG_ERR_IO ? "Check the path of the socket (--socket, SIGNET_SOCK)."
-				    : NULL,
+	else if (err != 0)
+		err = sg_cli_fail(cli, err,
+		    err == SG_ERR_IO ? "Check the path of the socket (--socket, SIGNET_SOCK)."
+				     : NULL,
 		    "the agent's socket %s cannot be used%s%s", path != NULL ? path : "",
-		    rc == SG_ERR_IO ? ": " : "", rc == SG_ERR_IO ? strerror(errno) : "");
+		    err == SG_ERR_IO ? ": " : "", err == SG_ERR_IO ? strerror(errno) : "");
 	free(own);
-	return rc;
+	return err;
 }
 
 /* What went wrong between us and the agent, as opposed to what it answered. */
-static int fail_transport(struct sg_cli *cli, int rc, const char *message)
+static int fail_transport(struct sg_cli *cli, int err, const char *message)
 {
-	if (rc == SG_ERR_IO)
+	if (err == SG_ERR_IO)
 		return sg_cli_fail(cli, SG_ERR_AGENT_ABSENT,
 		    "See its log for the cause, start it again if it has ended, then try again.",
 		    "the agent went away during the call");
-	if (rc == SG_ERR_LIMIT)
+	if (err == SG_ERR_LIMIT)
 		return sg_cli_fail(
-		    cli, rc, NULL, "the %s is larger than a message may be", message);
-	return sg_cli_fail(cli, rc, NULL, "the %s cannot be understood", message);
+		    cli, err, NULL, "the %s is larger than a message may be", message);
+	return sg_cli_fail(cli, err, NULL, "the %s cannot be understood", message);
 }
 
 static void show_progress(const struct sg_cli *cli, const json_t *progress)
@@ -126,19 +126,19 @@ static void show_progress(const struct sg_cli *cli, const json_t *progress)
 static int wait_reply(struct sg_cli *cli, json_t **reply)
 {
 	char *error = NULL;
-	int continues = 0, rc;
+	int continues = 0, err;
 
 	do {
 		json_decref(*reply);
 		*reply = NULL;
-		rc = sg_client_reply(cli->client, reply, &error, &continues);
+		err = sg_client_reply(cli->client, reply, &error, &continues);
 		alarm(0);
-		if (rc != 0)
-			return fail_transport(cli, rc, "agent's answer");
+		if (err != 0)
+			return fail_transport(cli, err, "agent's answer");
 		if (error != NULL) {
-			rc = sg_cli_fail_reply(cli, error, *reply);
+			err = sg_cli_fail_reply(cli, error, *reply);
 			*reply = NULL;
-			return rc;
+			return err;
 		}
 		if (continues)
 			show_progress(cli, *reply);
@@ -152,66 +152,66 @@ static int call_once(struct sg_cli *cli, const char *method, const json_t *param
 	struct sg_call_fds fds = { .count = 0 };
 	json_t *copy = json_deep_copy(parameters);
 	char full[64];
-	int rc = copy != NULL ? 0 : SG_ERR_NOMEM;
+	int err = copy != NULL ? 0 : SG_ERR_NOMEM;
 
 	*reply = NULL;
 	(void)snprintf(full, sizeof(full), "org.signet.Agent.%s", method);
-	if (rc == 0 && (flags & SG_CALL_PIN) != 0)
-		rc = sg_secret_args_pin(cli, copy, &fds);
-	if (rc == 0 && (flags & SG_CALL_PASSWORD) != 0)
-		rc = sg_secret_args_password(cli, copy, &fds);
-	if (rc == 0) {
+	if (err == 0 && (flags & SG_CALL_PIN) != 0)
+		err = sg_secret_args_pin(cli, copy, &fds);
+	if (err == 0 && (flags & SG_CALL_PASSWORD) != 0)
+		err = sg_secret_args_password(cli, copy, &fds);
+	if (err == 0) {
 		start_waiting(cli);
-		rc = connect_agent(cli);
+		err = connect_agent(cli);
 	}
-	if (rc == 0) {
-		rc = sg_client_call(
+	if (err == 0) {
+		err = sg_client_call(
 		    cli->client, full, copy, fds.fds, fds.count, (flags & SG_CALL_MORE) != 0);
 		copy = NULL;
-		if (rc != 0)
-			rc = fail_transport(cli, rc, "call");
+		if (err != 0)
+			err = fail_transport(cli, err, "call");
 		else
-			rc = wait_reply(cli, reply);
+			err = wait_reply(cli, reply);
 	}
 	alarm(0);
 	json_decref(copy);
 	sg_call_fds_close(&fds);
-	return rc;
+	return err;
 }
 
 int sg_agent_call(struct sg_cli *cli, const char *method, json_t *parameters, unsigned flags,
     const char *account, json_t **reply)
 {
-	int rc;
+	int err;
 
 	*reply = NULL;
 	if (parameters == NULL)
 		return sg_cli_fail(
 		    cli, SG_ERR_ARG, "Write it in UTF-8.", "an argument is not valid UTF-8");
-	rc = call_once(cli, method, parameters, flags, reply);
-	if (rc == SG_ERR_PASSWORD_NEEDED && (flags & SG_CALL_PASSWORD) != 0 && account != NULL) {
+	err = call_once(cli, method, parameters, flags, reply);
+	if (err == SG_ERR_PASSWORD_NEEDED && (flags & SG_CALL_PASSWORD) != 0 && account != NULL) {
 		int asked = sg_secret_args_ask(cli, account);
 
 		if (asked == 1) {
 			sg_cli_forget(cli);
-			rc = call_once(cli, method, parameters, flags, reply);
+			err = call_once(cli, method, parameters, flags, reply);
 		}
 	}
 	json_decref(parameters);
-	return rc;
+	return err;
 }
 
 int sg_agent_call_named(struct sg_cli *cli, const char *method, const char *member,
     const char *text, unsigned flags, json_t **reply)
 {
 	char *name = NULL;
-	int rc;
+	int err;
 
 	*reply = NULL;
-	rc = sg_secret_args_name(cli, text, &name);
-	if (rc == 0)
-		rc = sg_agent_call(
+	err = sg_secret_args_name(cli, text, &name);
+	if (err == 0)
+		err = sg_agent_call(
 		    cli, method, json_pack("{s:s}", member, name), flags, NULL, reply);
 	free(name);
-	return rc;
+	return err;
 }

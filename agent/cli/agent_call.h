@@ -1,8 +1,8 @@
 /*
  * Calls of the agent, and what a person is told meanwhile.
  */
-#ifndef SG_CLI_AGENT_H
-#define SG_CLI_AGENT_H
+#ifndef SG_CLI_AGENT_CALL_H
+#define SG_CLI_AGENT_CALL_H
 
 #include <jansson.h>
 
@@ -10,16 +10,16 @@
 #include "error.h"
 
 enum sg_call_flag {
-	SG_CALL_PIN = 1, /* the method takes a PIN's source */
-	SG_CALL_PASSWORD =
-	    2,		  /* the method takes a password; it is asked for when the agent wants it */
-	SG_CALL_MORE = 4, /* progress replies are wanted, and are shown on stderr */
+	SG_CALL_PIN = 1,      /* the method takes a PIN's source */
+	SG_CALL_PASSWORD = 2, /* ... a password, which is asked for when the agent wants it */
+	SG_CALL_MORE = 4,     /* progress replies are wanted, and are shown on stderr */
 };
 
 /*
  * Calls a method (its short name) and waits for the end of it. The parameters are taken over; NULL is
- * an error (an argument was no UTF-8). account, or NULL, is whose password may be asked for. The
- * reply's parameters are new. Every failure is noted in cli.
+ * SG_ERR_ARG (an argument was no UTF-8). flags are those of enum sg_call_flag. account, or NULL, is whose
+ * password may be asked for. *reply is the last reply's parameters, new, or NULL after a failure: the
+ * agent's error, by its name, or SG_ERR_AGENT_ABSENT and others of the way there. It is noted in cli.
  */
 SG_MUST_USE int sg_agent_call(struct sg_cli *cli, const char *method, json_t *parameters,
     unsigned flags, const char *account, json_t **reply);
