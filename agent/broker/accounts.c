@@ -251,16 +251,22 @@ void sg_call_go_online(struct sg_call *call, sg_verb_step_fn *next)
 	    call->account, &call->caller, call->password_fd, &call->pin, sg_call_continue, call);
 }
 
+int sg_call_is_online(struct sg_call *call)
+{
+	const struct sg_account *account = call->account;
+
+	if (account->state == SG_ACCOUNT_ONLINE)
+		return 1;
+	sg_call_fail_with(
+	    call, SG_ERR_OFFLINE, account->row.jid, "%s is offline", account->row.jid);
+	return 0;
+}
+
 void sg_call_ask_account(
     struct sg_call *call, uint16_t type, const void *msg, sg_verb_answer_fn *next)
 {
-	struct sg_account *account = call->account;
-
-	if (account->state != SG_ACCOUNT_ONLINE)
-		sg_call_fail_with(
-		    call, SG_ERR_OFFLINE, account->row.jid, "%s is offline", account->row.jid);
-	else
-		sg_call_ask(call, account->worker, type, msg, SG_XMPP_SECONDS, next);
+	if (sg_call_is_online(call))
+		sg_call_ask(call, call->account->worker, type, msg, SG_XMPP_SECONDS, next);
 }
 
 static void on_features(struct sg_call *call, void *answer)

@@ -100,6 +100,9 @@ void sg_call_go_online(struct sg_call *call, sg_verb_step_fn *next);
 /* ... and the server has this feature, or SG_ERR_FEATURE names it. */
 void sg_call_need_feature(struct sg_call *call, const char *feature, sg_verb_step_fn *next);
 
+/* Whether call->account still is; 0 when it is not, and the call has failed for it. */
+SG_MUST_USE int sg_call_is_online(struct sg_call *call);
+
 /* Asks call->account's worker. SG_ERR_OFFLINE when the connection has ended meanwhile. */
 typedef void sg_verb_answer_fn(struct sg_call *call, void *answer);
 void sg_call_ask_account(

@@ -10,6 +10,7 @@
 #include "json.h"
 #include "log.h"
 #include "text.h"
+#include "worker.h"
 #include "x509.h"
 
 #define SHA1_LEN       20
@@ -19,6 +20,7 @@
 static const struct sg_msg_empty nothing = { 0 };
 static const char advice_list[] = "`signet cert list` shows the certificates that the server has "
 				  "issued; `signet enrol` gets one.";
+static const char advice_again[] = "Revoke it again.";
 
 /* ---- ListCertificates ---- */
 
@@ -80,7 +82,7 @@ static int is_logged_in_with(const struct sg_account *account, const char *sha25
 	    strcmp(account->online.mechanism, "EXTERNAL") == 0;
 }
 
-static void revoked(struct sg_call *call, void *answer)
+static void revoked(struct sg_call *call)
 {
 	struct sg_account *account = call->account;
 	int err = sg_store_cert_revoke(call->agent->store, account->row.jid, call->state);
@@ -97,11 +99,57 @@ static void revoked(struct sg_call *call, void *answer)
 	sg_account_go_offline(account, sg_call_continue, call);
 }
 
+/* A login with the certificate has been tried. */
+static void on_proof(void *arg, const struct sg_msg_error *error)
+{
+	struct sg_call *call = arg;
+	const char *jid = call->account->row.jid;
+
+	if (error != NULL && sg_failure_code(error) == SG_ERR_AUTH) {
+		revoked(call);
+	} else if (error != NULL) {
+		sg_call_fail(call, error);
+	} else {
+		sg_call_advise(call, SG_ERR_OFFLINE, advice_again);
+		sg_call_fail_with(call, SG_ERR_OFFLINE, jid,
+		    "the connection ended before the server answered, and the certificate still "
+		    "logs in");
+	}
+}
+
+static void try_login(struct sg_call *call)
+{
+	sg_account_go_online(call->account, &call->caller, -1, &call->pin, on_proof, call);
+}
+
+/*
+ * The server closes what was logged in with the certificate (C10), and may do so before its answer is
+ * read: then whether the certificate still logs in is the answer.
+ */
+static void on_revoked(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct sg_call *call = arg;
+	struct sg_account *account = call->account;
+	const char *current = account->row.certificate;
+
+	if (error == NULL) {
+		revoked(call);
+	} else if (sg_failure_code(error) == SG_ERR_OFFLINE && current != NULL &&
+	    strcmp(current, call->state) == 0) {
+		call->next = try_login; /* once it is offline, as the worker is about to tell */
+		sg_account_go_offline(account, sg_call_continue, call);
+	} else {
+		sg_call_fail(call, error);
+	}
+}
+
 static void revoke(struct sg_call *call)
 {
 	const struct sg_msg_ccm2_revoke msg = { .sha256 = call->state };
 
-	sg_call_ask_account(call, SG_MSG_CCM2_REVOKE, &msg, revoked);
+	if (sg_call_is_online(call))
+		sg_worker_request(call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1,
+		    SG_XMPP_SECONDS, on_revoked, call);
 }
 
 /* Puts the SHA-256 in the place of the name. */

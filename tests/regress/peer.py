@@ -14,8 +14,8 @@ NS_PUBSUB = "http://jabber.org/protocol/pubsub"
 class Peer(slixmpp.ClientXMPP):
     """A client that logs in by password, runs one coroutine and leaves."""
 
-    def __init__(self, world, name, job):
-        super().__init__(f"{name}@{DOMAIN}/peer", PASSWORD)
+    def __init__(self, world, name, job, resource):
+        super().__init__(f"{name}@{DOMAIN}/{resource}", PASSWORD)
         self.ca_certs = str(world.cafile)
         self.ssl_context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.job, self.result = job, None
@@ -56,11 +56,11 @@ def finish(loop):
     loop.close()
 
 
-def as_peer(world, name, job, timeout=30):
+def as_peer(world, name, job, timeout=30, resource="peer"):
     """Runs the coroutine function job(peer) as that account; gives its result."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    peer = Peer(world, name, job)
+    peer = Peer(world, name, job, resource)
     peer.loop = loop
     peer.connect(("127.0.0.1", world.c2s_port), disable_starttls=False)
     try:

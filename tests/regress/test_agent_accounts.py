@@ -1,5 +1,6 @@
 """Accounts on a real server through the API: connections that come, go and break; enrolment that fails
 on its way; certificates named in all ways."""
+import contextlib
 import os
 import signal
 import threading
@@ -340,6 +341,50 @@ def test_revoked_from_elsewhere(world, enrolled):
         other.call("RevokeCertificate", {"jid": JULIET, "fingerprint": certificate["name"]})
     wait_state(enrolled, "offline")
     assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
+
+
+@contextlib.contextmanager
+def unread_by_the_authority(world, client):
+    """Asks for a revocation that the authority has got, but reads only at the end."""
+    os.kill(world.authority.popen.pid, signal.SIGSTOP)
+    try:
+        client.send("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"})
+        deadline = time.monotonic() + 20
+        while not unread_bytes(world.component_port):
+            assert time.monotonic() < deadline, "the authority was not asked"
+            time.sleep(0.02)
+        yield
+    finally:
+        os.kill(world.authority.popen.pid, signal.SIGCONT)
+
+
+def unread_bytes(port):
+    """What waits in connections to the port of 127.0.0.1."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(row[4].partition(":")[2], 16) for row in rows if row[2] == f"0100007F:{port:04X}")
+
+
+def test_revoked_and_the_connection_closed_before_the_answer(world, enrolled):
+    """The server closes what logged in with the certificate: it may do so before it passes the answer on."""
+    current = account(enrolled)["certificate"]
+    revoked, mark = world.dir / "authority/revoked.txt", world.prosody.mark()
+    with enrolled.client() as client:
+        with unread_by_the_authority(world, client):
+            world.write("authority/revoked.txt", revoked.read_text() + current + "\n")
+            world.prosody.wait_line("Closing .* revoked", since=mark)
+            client.receive()
+    assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
+
+
+def test_not_revoked_when_the_connection_ends_and_the_certificate_still_logs_in(world, enrolled):
+    async def nothing(_):
+        pass
+    resource = account(enrolled)["bound_jid"].partition("/")[2]
+    with enrolled.client() as client:
+        with unread_by_the_authority(world, client):
+            as_peer(world, "juliet", nothing, resource=resource)  # the server ends the older one of the same name
+            error = client.error_of_next()
+    assert error.name == "Offline" and "still logs in" in error.parameters["message"]
 
 
 def test_revoked_while_online_by_password(enrolled):
