@@ -18,9 +18,8 @@
 
 static const char schema[] =
     "CREATE TABLE accounts ("
-    " jid TEXT PRIMARY KEY, host TEXT, port INTEGER NOT NULL, tls_mode INTEGER NOT NULL, cafile "
-    "TEXT,"
-    " key TEXT, certificate TEXT, user_key TEXT, user_certificate TEXT) STRICT;"
+    " jid TEXT PRIMARY KEY, host TEXT, port INTEGER NOT NULL, tls_mode INTEGER NOT NULL,"
+    " cafile TEXT, key TEXT, certificate TEXT, user_key TEXT, user_certificate TEXT) STRICT;"
     "CREATE TABLE certificates ("
     " jid TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE, sha256 TEXT NOT NULL,"
     " name TEXT NOT NULL, der BLOB NOT NULL, uri TEXT, role INTEGER NOT NULL,"
@@ -312,15 +311,17 @@ static int step(struct sg_store *store, enum statement which, const struct value
 	return sqlite3_step(statement);
 }
 
-static int done(struct sg_store *store, sqlite3_stmt *statement, int rc)
+/* Ends a statement whose last step gave rc. Gives err, what came of its rows; SG_ERR_IO when SQLite failed. */
+static int done(struct sg_store *store, sqlite3_stmt *statement, int rc, int err)
 {
 	if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
 		sg_log(SG_LOG_ERROR, "the store: %s", sqlite3_errmsg(store->db));
 		store->failure = rc;
+		err = SG_ERR_IO;
 	}
 	sqlite3_reset(statement);
 	sqlite3_clear_bindings(statement);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : SG_ERR_IO;
+	return err;
 }
 
 static int run(struct sg_store *store, enum statement which, const struct value *values)
@@ -328,7 +329,7 @@ static int run(struct sg_store *store, enum statement which, const struct value 
 	sqlite3_stmt *statement;
 	int rc = step(store, which, values, &statement);
 
-	return done(store, statement, rc);
+	return done(store, statement, rc, 0);
 }
 
 const char *sg_store_failure(const struct sg_store *store)
@@ -430,8 +431,7 @@ int sg_store_accounts(struct sg_store *store, sg_account_row_fn *fn, void *arg)
 		if (err != 0)
 			break;
 	}
-	rc = done(store, statement, rc);
-	return err != 0 ? err : rc;
+	return done(store, statement, rc, err);
 }
 
 /* ---- certificates ---- */
@@ -480,9 +480,7 @@ int sg_store_cert_get(
 		if (row->jid == NULL || row->sha256 == NULL || row->name == NULL)
 			err = SG_ERR_NOMEM;
 	}
-	rc = done(store, statement, rc);
-	if (rc != 0)
-		err = rc;
+	err = done(store, statement, rc, err);
 	if (err != 0)
 		sg_cert_row_clear(row);
 	return err;
@@ -555,11 +553,9 @@ int sg_store_signatures_get(struct sg_store *store, const char *jid, const char 
 	int err = 0;
 
 	memset(signatures, 0, sizeof(*signatures));
-	for (; rc == SQLITE_ROW && err == 0; rc = err == 0 ? sqlite3_step(statement) : rc)
-		err = signature_add(signatures, statement);
-	rc = done(store, statement, rc);
-	if (err == 0)
-		err = rc;
+	while (rc == SQLITE_ROW && (err = signature_add(signatures, statement)) == 0)
+		rc = sqlite3_step(statement);
+	err = done(store, statement, rc, err);
 	if (err != 0)
 		sg_msg_clear(SG_MSG_SIGNATURES, signatures);
 	return err;
@@ -576,7 +572,7 @@ int sg_store_pin_tried(
 	int rc = step(store, PIN_TRIED, values, &statement);
 
 	*tried = rc == SQLITE_ROW;
-	return done(store, statement, rc);
+	return done(store, statement, rc, 0);
 }
 
 int sg_store_pin_put(struct sg_store *store, const char *serial, const struct sg_pin_note *note)
@@ -622,10 +618,8 @@ int sg_store_key_get(struct sg_store *store, const char *jid, const char *name, 
 	*der = (struct sg_blob){ NULL, 0 };
 	if (rc == SQLITE_ROW)
 		err = column_blob(statement, 0, der);
-	rc = done(store, statement, rc);
-	if (rc != 0) {
+	err = done(store, statement, rc, err);
+	if (err != 0)
 		sg_blob_clear(der);
-		err = rc;
-	}
 	return err;
 }

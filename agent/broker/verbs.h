@@ -28,14 +28,14 @@ void sg_verb_connect(struct sg_call *call);
 void sg_verb_disconnect(struct sg_call *call);
 void sg_verb_status(struct sg_call *call);
 
-/* enrol.c */
+/* verbs_enrol.c */
 void sg_verb_enrol(struct sg_call *call);
 
 /* verbs_cert.c */
 void sg_verb_list_certificates(struct sg_call *call);
 void sg_verb_revoke_certificate(struct sg_call *call);
 
-/* publish.c */
+/* verbs_pubkey.c */
 void sg_verb_sign(struct sg_call *call);
 void sg_verb_publish(struct sg_call *call);
 void sg_verb_fetch_keys(struct sg_call *call);

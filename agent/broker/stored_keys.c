@@ -1,11 +1,11 @@
-#include "keyset.h"
+#include "stored_keys.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "store.h"
 
-static struct sg_keyinfo *keyset_grow(struct sg_msg_keyinfos *set)
+static struct sg_keyinfo *keys_grow(struct sg_msg_keyinfos *set)
 {
 	struct sg_keyinfo *grown =
 	    reallocarray(set->keyinfos, set->keyinfo_count + 1, sizeof(*grown));
@@ -16,7 +16,7 @@ static struct sg_keyinfo *keyset_grow(struct sg_msg_keyinfos *set)
 	return memset(&grown[set->keyinfo_count++], 0, sizeof(*grown));
 }
 
-int sg_keyset_add(
+int sg_stored_keys_add(
     struct sg_msg_keyinfos *set, const struct sg_account *account, const char *fingerprint)
 {
 	struct sg_store *store = account->agent->store;
@@ -33,7 +33,7 @@ int sg_keyset_add(
 	err = sg_store_signatures_get(store, account->row.jid, cert.name, &signatures);
 	if (err != 0)
 		goto out;
-	added = keyset_grow(set);
+	added = keys_grow(set);
 	if (added == NULL) {
 		sg_msg_clear(SG_MSG_SIGNATURES, &signatures);
 		err = SG_ERR_NOMEM;
@@ -113,7 +113,7 @@ static int issuer_add(
 
 	if (err != 0)
 		return err == SG_ERR_KEY_ABSENT ? 0 : err;
-	added = keyset_grow(issuers);
+	added = keys_grow(issuers);
 	if (added == NULL) {
 		sg_blob_clear(&der);
 		return SG_ERR_NOMEM;
@@ -122,7 +122,7 @@ static int issuer_add(
 	return added->name != NULL ? 0 : SG_ERR_NOMEM;
 }
 
-int sg_keyset_issuers(struct sg_msg_keyinfos *issuers, const struct sg_account *account,
+int sg_stored_keys_issuers(struct sg_msg_keyinfos *issuers, const struct sg_account *account,
     const struct sg_msg_keyinfos *keys)
 {
 	struct names own = { NULL, 0 };

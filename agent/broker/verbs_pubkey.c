@@ -10,8 +10,8 @@
 #include "client.h"
 #include "json.h"
 #include "keyinfo.h"
-#include "keyset.h"
 #include "log.h"
+#include "stored_keys.h"
 #include "text.h"
 #include "verdict.h"
 #include "x509.h"
@@ -20,14 +20,14 @@
 #define FINGERPRINT_MAX 64 /* bytes */
 
 /* call->state: what is signed or published. */
-static void keyset_free(void *state)
+static void keys_free(void *state)
 {
 	sg_msg_clear(SG_MSG_KEYINFOS, state);
 	free(state);
 }
 
 /* Gives the call an empty set; NULL when it has failed. */
-static struct sg_msg_keyinfos *keyset_new(struct sg_call *call)
+static struct sg_msg_keyinfos *keys_new(struct sg_call *call)
 {
 	struct sg_msg_keyinfos *set = calloc(1, sizeof(*set));
 
@@ -36,7 +36,7 @@ static struct sg_msg_keyinfos *keyset_new(struct sg_call *call)
 		return NULL;
 	}
 	call->state = set;
-	call->state_free = keyset_free;
+	call->state_free = keys_free;
 	return set;
 }
 
@@ -63,7 +63,7 @@ static json_t *public_keys(const struct sg_call *call, const struct sg_msg_keyin
 	struct sg_verdict_index *index;
 	json_t *array = NULL;
 
-	if (sg_keyset_issuers(&known, call->account, set) != 0)
+	if (sg_stored_keys_issuers(&known, call->account, set) != 0)
 		return NULL;
 	if (sg_verdict_index_new(&index, SG_VERDICT_CHECKS_MAX) == 0 &&
 	    sg_verdict_index_add(index, set->keyinfos, set->keyinfo_count) == 0 &&
@@ -84,10 +84,10 @@ static void sign_kept(struct sg_call *call, const char *subject, const char *sha
 {
 	struct sg_msg_keyinfos fresh = { 0 };
 	struct sg_verdict_index *index = NULL;
-	int err = sg_keyset_add(&fresh, call->account, subject);
+	int err = sg_stored_keys_add(&fresh, call->account, subject);
 
 	if (err == 0)
-		err = sg_keyset_add(&fresh, call->account, sha256_of_user);
+		err = sg_stored_keys_add(&fresh, call->account, sha256_of_user);
 	if (err == 0)
 		err = sg_verdict_index_new(&index, SG_VERDICT_CHECKS_MAX);
 	if (err == 0)
@@ -200,10 +200,10 @@ void sg_verb_sign(struct sg_call *call)
 
 	if (!sg_call_take_account(call, "account") || (subject = sign_subject(call)) == NULL)
 		return;
-	set = keyset_new(call);
+	set = keys_new(call);
 	if (set == NULL)
 		goto out;
-	err = sg_keyset_add(set, call->account, subject);
+	err = sg_stored_keys_add(set, call->account, subject);
 	if (err == SG_ERR_KEY_ABSENT) {
 		sg_call_advise(call, err,
 		    "Name one that this agent holds, or leave the subject out to sign the "
@@ -214,7 +214,7 @@ void sg_verb_sign(struct sg_call *call)
 		goto out;
 	}
 	if (err == 0)
-		err = sg_keyset_add(set, call->account, call->account->row.user_certificate);
+		err = sg_stored_keys_add(set, call->account, call->account->row.user_certificate);
 	if (err == 0 && strcmp(set->keyinfos[0].name, set->keyinfos[1].name) == 0)
 		sg_call_fail_with(call, SG_ERR_ARG, subject,
 		    "the user key does not sign its own certificate: that would count for nothing");
@@ -282,7 +282,7 @@ static int publish_add(
 	if (cert.revoked)
 		*revoked = sha256;
 	else
-		err = sg_keyset_add(set, call->account, sha256);
+		err = sg_stored_keys_add(set, call->account, sha256);
 	sg_cert_row_clear(&cert);
 	return err;
 }
@@ -301,7 +301,7 @@ void sg_verb_publish(struct sg_call *call)
 		    "access is one of open, presence, whitelist, roster, authorize");
 		return;
 	}
-	set = keyset_new(call);
+	set = keys_new(call);
 	if (set == NULL)
 		return;
 	row = &call->account->row;
