@@ -12,15 +12,14 @@
 #include "conf.h"
 #include "log.h"
 
-#define SG_CONFIG_ITEMS_MAX 64 /* modules, and tokens */
-#define SG_PINENTRY_DEFAULT "/usr/bin/pinentry"
+#define PINENTRY_DEFAULT "/usr/bin/pinentry"
 
 static int is_absolute(const char *path)
 {
 	return path != NULL && path[0] == '/';
 }
 
-/* Replaces an owned string. */
+/* Replaces an owned string; 0 without memory. */
 static int set_string(char **slot, const char *value)
 {
 	char *copy = strdup(value);
@@ -54,30 +53,43 @@ static struct sg_config_module *module_get(struct sg_config *config, const char 
 	return modules;
 }
 
+/* A token's name in the file is its label, or "serial:" and its serial number. */
+static int token_is_named(
+    const struct sg_config_token *token, const char *label, const char *serial)
+{
+	if (serial != NULL)
+		return token->serial != NULL && strcmp(token->serial, serial) == 0;
+	return token->label != NULL && strcmp(token->label, label) == 0;
+}
+
 static struct sg_config_token *token_get(struct sg_config *config, const char *name)
 {
 	static const char by_serial[] = "serial:";
-	struct sg_config_token token = { NULL, NULL, NULL };
+	const char *serial = NULL;
 	struct sg_config_token *tokens;
 
 	if (strncmp(name, by_serial, sizeof(by_serial) - 1) == 0)
-		token.serial = strdup(name + sizeof(by_serial) - 1);
-	else
-		token.label = strdup(name);
-	if ((token.serial == NULL && token.label == NULL) ||
-	    config->token_count >= SG_CONFIG_ITEMS_MAX)
-		goto fail;
+		serial = name + sizeof(by_serial) - 1;
+	for (size_t i = 0; i < config->token_count; i++) {
+		if (token_is_named(&config->tokens[i], name, serial))
+			return &config->tokens[i];
+	}
+	if (config->token_count >= SG_CONFIG_ITEMS_MAX)
+		return NULL;
 	tokens = reallocarray(config->tokens, config->token_count + 1, sizeof(*tokens));
 	if (tokens == NULL)
-		goto fail;
+		return NULL;
 	config->tokens = tokens;
-	tokens[config->token_count] = token;
-	return &tokens[config->token_count++];
-fail:
-	free(token.serial);
-	free(token.label);
-	return NULL;
+	tokens += config->token_count;
+	*tokens = (struct sg_config_token){ .label = serial == NULL ? strdup(name) : NULL,
+		.serial = serial != NULL ? strdup(serial) : NULL };
+	if (tokens->label == NULL && tokens->serial == NULL)
+		return NULL;
+	config->token_count++;
+	return tokens;
 }
+
+/* ---- the sections: each gives 0 for a setting that is unknown, bad or too many ---- */
 
 static int agent_setting(struct sg_config *config, const char *name, const char *value)
 {
@@ -163,7 +175,7 @@ int sg_config_read(struct sg_config *config, const char *path)
 	if (err != 0)
 		goto out;
 	err = SG_ERR_NOMEM;
-	if (config->pinentry == NULL && !set_string(&config->pinentry, SG_PINENTRY_DEFAULT))
+	if (config->pinentry == NULL && !set_string(&config->pinentry, PINENTRY_DEFAULT))
 		goto out;
 	if (config->module_count == 0 && module_get(config, "system") == NULL)
 		goto out;

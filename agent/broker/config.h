@@ -8,6 +8,8 @@
 
 #include "error.h"
 
+#define SG_CONFIG_ITEMS_MAX 64 /* of modules, and of tokens */
+
 struct sg_config_module {
 	char *name;
 	char *path; /* of the PKCS#11 module; NULL: those that p11-kit is configured for */
@@ -31,8 +33,8 @@ struct sg_config {
 
 /*
  * Reads the file, or, when path is NULL, $XDG_CONFIG_HOME/signet/signet.conf if there is one.
- * Fills in the defaults. *config is to be cleared also after a failure. SG_ERR_CONFIG, SG_ERR_IO,
- * SG_ERR_NOMEM, each logged.
+ * Fills in the defaults. Of a setting that stands there twice, the last counts. *config is to be cleared
+ * also after a failure. SG_ERR_CONFIG, SG_ERR_IO, SG_ERR_NOMEM, each logged.
  */
 SG_MUST_USE int sg_config_read(struct sg_config *config, const char *path);
 void sg_config_clear(struct sg_config *config);

@@ -1,0 +1,227 @@
+/* signet.conf: what it may say, what holds where it says nothing, and the folders of the agent. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/broker/config.h"
+#include "buf.h"
+#include "capture.h"
+
+struct world {
+	char dir[64];
+	char path[96];
+	struct sg_config config;
+};
+
+static int set_up(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	snprintf(world->dir, sizeof(world->dir), "/tmp/signet-config-XXXXXX");
+	if (mkdtemp(world->dir) == NULL)
+		return -1;
+	snprintf(world->path, sizeof(world->path), "%s/signet.conf", world->dir);
+	*state = world;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *world = *state;
+
+	sg_config_clear(&world->config);
+	unlink(world->path);
+	rmdir(world->dir);
+	free(world);
+	return 0;
+}
+
+/* Gives what sg_config_read() gives for a file of this text; what it logs is not shown. */
+static int read_text(struct world *world, const char *text)
+{
+	FILE *file = fopen(world->path, "w");
+	struct capture capture;
+	int err;
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	sg_config_clear(&world->config);
+	capture_begin(&capture);
+	err = sg_config_read(&world->config, world->path);
+	(void)capture_end(&capture);
+	return err;
+}
+
+static void defaults(void **state)
+{
+	struct world *world = *state;
+
+	assert_int_equal(read_text(world, ""), 0);
+	assert_string_equal(world->config.pinentry, "/usr/bin/pinentry");
+	assert_null(world->config.module_dirs);
+	assert_int_equal(world->config.module_count, 1);
+	assert_string_equal(world->config.modules[0].name, "system");
+	assert_null(world->config.modules[0].path);
+	assert_null(sg_config_pin_file(&world->config, "any", "any"));
+}
+
+static void settings(void **state)
+{
+	struct world *world = *state;
+	const struct sg_config *config = &world->config;
+
+	assert_int_equal(
+	    read_text(world,
+		"[agent]\npinentry = /usr/bin/other\nmodule-dirs = /a:/b\n"
+		"[module card]\npath = /usr/lib/card.so\n[module all]\npath = system\n"),
+	    0);
+	assert_string_equal(config->pinentry, "/usr/bin/other");
+	assert_string_equal(config->module_dirs, "/a:/b");
+	assert_int_equal(config->module_count, 2);
+	assert_string_equal(config->modules[0].name, "card");
+	assert_string_equal(config->modules[0].path, "/usr/lib/card.so");
+	assert_string_equal(config->modules[1].name, "all");
+	assert_null(config->modules[1].path);
+}
+
+static void the_last_of_two_counts(void **state)
+{
+	struct world *world = *state;
+	const struct sg_config *config = &world->config;
+
+	assert_int_equal(
+	    read_text(world,
+		"[agent]\npinentry = /first\n[module m]\npath = /first\n"
+		"[token t]\npin-source = file:/first\n[token serial:1]\npin-source = file:/first\n"
+		"[agent]\npinentry = /last\n[module m]\npath = /last\n"
+		"[token t]\npin-source = file:/last\n[token serial:1]\npin-source = file:/last\n"),
+	    0);
+	assert_string_equal(config->pinentry, "/last");
+	assert_int_equal(config->module_count, 1);
+	assert_string_equal(config->modules[0].path, "/last");
+	assert_string_equal(sg_config_pin_file(config, "t", NULL), "/last");
+	assert_string_equal(sg_config_pin_file(config, NULL, "1"), "/last");
+	assert_int_equal(config->token_count, 2);
+}
+
+static void pin_files(void **state)
+{
+	struct world *world = *state;
+	const struct sg_config *config = &world->config;
+
+	assert_int_equal(read_text(world,
+			     "[token home]\npin-source = file:/by/label\n"
+			     "[token serial:00ff]\npin-source = file:/by/serial\n"),
+	    0);
+	assert_string_equal(sg_config_pin_file(config, "home", "1"), "/by/label");
+	assert_string_equal(sg_config_pin_file(config, "home", "00ff"), "/by/serial");
+	assert_string_equal(sg_config_pin_file(config, NULL, "00ff"), "/by/serial");
+	/* A label that looks like the name of a serial number is none. */
+	assert_null(sg_config_pin_file(config, "serial:00ff", NULL));
+	assert_null(sg_config_pin_file(config, "00ff", "home"));
+}
+
+static void what_is_refused(void **state)
+{
+	static const char *const texts[] = {
+		"pinentry = /usr/bin/pinentry\n",
+		"[agent]\nunknown = 1\n",
+		"[agent]\npinentry = pinentry\n",
+		"[agent]\nmodule-dirs = lib\n",
+		"[other]\npinentry = /usr/bin/pinentry\n",
+		"[module]\npath = /usr/lib/card.so\n",
+		"[module card]\npath = card.so\n",
+		"[module card]\nname = card\n",
+		"[modulecard]\npath = /usr/lib/card.so\n",
+		"[token]\npin-source = file:/pin\n",
+		"[token home]\npin-source = /pin\n",
+		"[token home]\npin-source = file:pin\n",
+		"[token home]\npin-source = |program\n",
+		"[token home]\npin = 1234\n",
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert_int_equal(read_text(*state, texts[i]), SG_ERR_CONFIG);
+}
+
+/* So many sections of a kind, each with its own name and this one setting. */
+static int read_many(struct world *world, const char *kind, const char *setting, int count)
+{
+	struct sg_buf text = { 0 };
+	char *whole;
+	int err;
+
+	for (int i = 0; i < count; i++)
+		sg_buf_printf(&text, "[%s%d]\n%s\n", kind, i, setting);
+	whole = sg_buf_steal(&text, NULL);
+	assert_non_null(whole);
+	err = read_text(world, whole);
+	free(whole);
+	return err;
+}
+
+static void so_many_and_no_more(void **state)
+{
+	static const char *const kinds[][2] = {
+		{ "module m", "path = /m" },
+		{ "token t", "pin-source = file:/pin" },
+		{ "token serial:", "pin-source = file:/pin" },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *const *kind = kinds[i];
+
+		assert_int_equal(read_many(*state, kind[0], kind[1], SG_CONFIG_ITEMS_MAX), 0);
+		assert_int_equal(
+		    read_many(*state, kind[0], kind[1], SG_CONFIG_ITEMS_MAX + 1), SG_ERR_CONFIG);
+	}
+}
+
+static void a_folder_of_our_own(void **state)
+{
+	struct world *world = *state;
+	struct capture capture;
+	struct stat st;
+	char parent[80];
+	char folder[96];
+
+	snprintf(parent, sizeof(parent), "%s/new", world->dir);
+	snprintf(folder, sizeof(folder), "%s/folder", parent);
+	assert_int_equal(sg_config_private_folder(folder), 0);
+	assert_int_equal(sg_config_private_folder(folder), 0);
+	assert_int_equal(stat(folder, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(chmod(folder, 0750), 0);
+	capture_begin(&capture);
+	assert_int_equal(sg_config_private_folder(folder), SG_ERR_DENIED);
+	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(symlink(world->dir, folder), 0);
+	assert_int_equal(sg_config_private_folder(folder), SG_ERR_DENIED);
+	(void)capture_end(&capture);
+	assert_int_equal(unlink(folder), 0);
+	assert_int_equal(rmdir(parent), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(defaults, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(settings, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_last_of_two_counts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(pin_files, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(so_many_and_no_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_folder_of_our_own, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
