@@ -17,10 +17,10 @@ static int find_one(const struct sg_xml *parent, const char *name, const struct 
 	const char *ns = sg_xml_ns(parent);
 
 	*found = NULL;
-	for (child = sg_xml_first(parent); child; child = sg_xml_next(child)) {
+	for (child = sg_xml_first(parent); child != NULL; child = sg_xml_next(child)) {
 		if (!sg_xml_is(child, name, ns))
 			continue;
-		if (*found)
+		if (*found != NULL)
 			return SG_ERR_FORMAT;
 		*found = child;
 	}
@@ -37,14 +37,14 @@ static int put_der(struct sg_xml *parent, const char *name, const struct sg_blob
 	if (der->len > SG_CCM2_DER_MAX)
 		return SG_ERR_LIMIT;
 	text = sg_base64_encode(der->data, der->len);
-	err = text ? sg_xml_put(parent, name, text, NULL) : SG_ERR_NOMEM;
+	err = text != NULL ? sg_xml_put(parent, name, text, NULL) : SG_ERR_NOMEM;
 	free(text);
 	return err;
 }
 
 static int put_name(struct sg_xml *parent, const char *name)
 {
-	if (name && strlen(name) > SG_CCM2_NAME_MAX)
+	if (name != NULL && strlen(name) > SG_CCM2_NAME_MAX)
 		return SG_ERR_LIMIT;
 	return sg_xml_put(parent, "name", name, NULL);
 }
@@ -57,12 +57,12 @@ static int take_der(const struct sg_xml *parent, const char *name, struct sg_blo
 	int err;
 
 	err = find_one(parent, name, &element);
-	if (err)
+	if (err != 0)
 		return err;
-	if (!element)
+	if (element == NULL)
 		return SG_ERR_FORMAT;
 	text = sg_xml_text(element);
-	if (!text)
+	if (text == NULL)
 		return SG_ERR_NOMEM;
 	err = sg_base64_decode(text, SG_CCM2_DER_MAX, der);
 	free(text);
@@ -73,7 +73,7 @@ static int take_der(const struct sg_xml *parent, const char *name, struct sg_blo
 static int take_text(const struct sg_xml *element, size_t max, char **text)
 {
 	*text = sg_xml_text(element);
-	if (!*text)
+	if (*text == NULL)
 		return SG_ERR_NOMEM;
 	if (strlen(*text) <= max)
 		return 0;
@@ -85,7 +85,7 @@ static int take_text(const struct sg_xml *element, size_t max, char **text)
 /* Hands over what an encoder built, or drops it. */
 static int finish(int err, struct sg_xml *root, struct sg_xml **payload)
 {
-	if (err)
+	if (err != 0)
 		sg_xml_free(root);
 	else
 		*payload = root;
@@ -101,10 +101,10 @@ int sg_ccm2_add_encode(const struct sg_msg_ccm2_add *add, struct sg_xml **payloa
 
 	*payload = NULL;
 	root = sg_xml_new("add-certificate-request", SG_NS_CCM2_ADD);
-	if (!root)
+	if (root == NULL)
 		return SG_ERR_NOMEM;
 	err = put_name(root, add->name);
-	if (!err)
+	if (err == 0)
 		err = put_der(root, "x509certificate-signing-request", &add->csr);
 	return finish(err, root, payload);
 }
@@ -118,13 +118,13 @@ int sg_ccm2_add_decode(const struct sg_xml *payload, struct sg_msg_ccm2_add *add
 	if (!sg_xml_is(payload, "add-certificate-request", SG_NS_CCM2_ADD))
 		return SG_ERR_FORMAT;
 	err = find_one(payload, "name", &name);
-	if (!err && !name)
+	if (err == 0 && name == NULL)
 		err = SG_ERR_FORMAT;
-	if (!err)
+	if (err == 0)
 		err = take_text(name, SG_CCM2_NAME_MAX, &add->name);
-	if (!err)
+	if (err == 0)
 		err = take_der(payload, "x509certificate-signing-request", &add->csr);
-	if (err)
+	if (err != 0)
 		sg_msg_clear(SG_MSG_CCM2_ADD, add);
 	return err;
 }
@@ -135,7 +135,7 @@ int sg_ccm2_added_encode(const struct sg_blob *der, struct sg_xml **payload)
 
 	*payload = NULL;
 	root = sg_xml_new("add-certificate-result", SG_NS_CCM2_ADD);
-	if (!root)
+	if (root == NULL)
 		return SG_ERR_NOMEM;
 	return finish(put_der(root, "x509certificate", der), root, payload);
 }
@@ -153,7 +153,7 @@ int sg_ccm2_added_decode(const struct sg_xml *payload, struct sg_blob *der)
 int sg_ccm2_list_request_encode(struct sg_xml **payload)
 {
 	*payload = sg_xml_new("list-certificates-request", SG_NS_CCM2_LIST);
-	return *payload ? 0 : SG_ERR_NOMEM;
+	return *payload != NULL ? 0 : SG_ERR_NOMEM;
 }
 
 /* Two digits as a number, -1 for anything else. */
@@ -221,7 +221,7 @@ static int normalise_time(const char *text, char out[32])
 	if (!zone_offset(text, &offset))
 		return 0;
 	when = timegm(&tm) - offset;
-	return gmtime_r(&when, &tm) && strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0;
+	return gmtime_r(&when, &tm) != NULL && strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0;
 }
 
 static int encode_users(const struct sg_ccm2_cert *cert, struct sg_xml *entry)
@@ -234,7 +234,7 @@ static int encode_users(const struct sg_ccm2_cert *cert, struct sg_xml *entry)
 	if (cert->user_count > SG_CCM2_USERS_MAX)
 		return SG_ERR_LIMIT;
 	err = sg_xml_put(entry, "users", NULL, &users);
-	for (uint32_t i = 0; !err && i < cert->user_count; i++)
+	for (uint32_t i = 0; err == 0 && i < cert->user_count; i++)
 		err = sg_xml_put(users, "resource", cert->users[i], NULL);
 	return err;
 }
@@ -245,16 +245,16 @@ static int encode_entry(const struct sg_ccm2_cert *cert, struct sg_xml *list)
 	char time[32] = "";
 	int err;
 
-	if (cert->last_used && *cert->last_used && !normalise_time(cert->last_used, time))
+	if (cert->last_used != NULL && *cert->last_used && !normalise_time(cert->last_used, time))
 		return SG_ERR_FORMAT;
 	err = sg_xml_put(list, "x509certificate", NULL, &entry);
-	if (!err && cert->last_used)
+	if (err == 0 && cert->last_used != NULL)
 		err = sg_xml_set_attr(entry, "last-used", time);
-	if (!err)
+	if (err == 0)
 		err = put_name(entry, cert->name);
-	if (!err)
+	if (err == 0)
 		err = put_der(entry, "x509cert", &cert->der);
-	if (!err)
+	if (err == 0)
 		err = encode_users(cert, entry);
 	return err;
 }
@@ -268,9 +268,9 @@ int sg_ccm2_list_encode(const struct sg_msg_ccm2_certs *certs, struct sg_xml **p
 	if (certs->cert_count > SG_CCM2_LIST_MAX)
 		return SG_ERR_LIMIT;
 	root = sg_xml_new("list-of-certificates", SG_NS_CCM2_LIST);
-	if (!root)
+	if (root == NULL)
 		return SG_ERR_NOMEM;
-	for (uint32_t i = 0; !err && i < certs->cert_count; i++)
+	for (uint32_t i = 0; err == 0 && i < certs->cert_count; i++)
 		err = encode_entry(&certs->certs[i], root);
 	return finish(err, root, payload);
 }
@@ -280,14 +280,14 @@ static int decode_last_used(const char *text, struct sg_ccm2_cert *cert, unsigne
 {
 	char time[32] = "";
 
-	if (!text)
+	if (text == NULL)
 		return 0;
 	if (*text && !normalise_time(text, time)) {
 		(*unread)++;
 		time[0] = '\0';
 	}
 	cert->last_used = strdup(time);
-	return cert->last_used ? 0 : SG_ERR_NOMEM;
+	return cert->last_used != NULL ? 0 : SG_ERR_NOMEM;
 }
 
 static int decode_users(const struct sg_xml *users, struct sg_ccm2_cert *cert)
@@ -296,20 +296,20 @@ static int decode_users(const struct sg_xml *users, struct sg_ccm2_cert *cert)
 	size_t count = 0;
 	int err;
 
-	for (child = sg_xml_first(users); child; child = sg_xml_next(child))
+	for (child = sg_xml_first(users); child != NULL; child = sg_xml_next(child))
 		count += (size_t)sg_xml_is(child, "resource", SG_NS_CCM2_LIST);
 	if (count == 0)
 		return 0;
 	if (count > SG_CCM2_USERS_MAX)
 		return SG_ERR_LIMIT;
 	cert->users = calloc(count, sizeof(*cert->users));
-	if (!cert->users)
+	if (cert->users == NULL)
 		return SG_ERR_NOMEM;
-	for (child = sg_xml_first(users); child; child = sg_xml_next(child)) {
+	for (child = sg_xml_first(users); child != NULL; child = sg_xml_next(child)) {
 		if (!sg_xml_is(child, "resource", SG_NS_CCM2_LIST))
 			continue;
 		err = take_text(child, SG_CCM2_RESOURCE_MAX, &cert->users[cert->user_count]);
-		if (err)
+		if (err != 0)
 			return err;
 		cert->user_count++;
 	}
@@ -322,17 +322,17 @@ static int decode_entry(const struct sg_xml *entry, struct sg_ccm2_cert *cert, u
 	int err;
 
 	err = decode_last_used(sg_xml_attr(entry, "last-used"), cert, unread);
-	if (!err)
+	if (err == 0)
 		err = find_one(entry, "name", &name);
-	if (!err && name)
+	if (err == 0 && name != NULL)
 		err = take_text(name, SG_CCM2_NAME_MAX, &cert->name);
-	else if (!err && !(cert->name = strdup("")))
+	else if (err == 0 && (cert->name = strdup("")) == NULL)
 		err = SG_ERR_NOMEM;
-	if (!err)
+	if (err == 0)
 		err = take_der(entry, "x509cert", &cert->der);
-	if (!err)
+	if (err == 0)
 		err = find_one(entry, "users", &users);
-	if (!err && users)
+	if (err == 0 && users != NULL)
 		err = decode_users(users, cert);
 	return err;
 }
@@ -349,23 +349,23 @@ int sg_ccm2_list_decode(const struct sg_xml *payload, struct sg_msg_ccm2_certs *
 	if (!sg_xml_is(payload, "list-of-certificates", SG_NS_CCM2_LIST) &&
 	    !sg_xml_is(payload, "list-of-certficiates", SG_NS_CCM2_LIST))
 		return SG_ERR_FORMAT;
-	for (child = sg_xml_first(payload); child; child = sg_xml_next(child))
+	for (child = sg_xml_first(payload); child != NULL; child = sg_xml_next(child))
 		count += (size_t)sg_xml_is(child, "x509certificate", SG_NS_CCM2_LIST);
 	if (count == 0)
 		return 0;
 	if (count > SG_CCM2_LIST_MAX)
 		return SG_ERR_LIMIT;
 	certs->certs = calloc(count, sizeof(*certs->certs));
-	if (!certs->certs)
+	if (certs->certs == NULL)
 		return SG_ERR_NOMEM;
-	for (child = sg_xml_first(payload); child && !err; child = sg_xml_next(child)) {
+	for (child = sg_xml_first(payload); child != NULL && err == 0; child = sg_xml_next(child)) {
 		if (sg_xml_is(child, "x509certificate", SG_NS_CCM2_LIST))
 			err = decode_entry(child, &certs->certs[certs->cert_count++], &unread);
 	}
 	if (unread > 0)
 		sg_log(
 		    SG_LOG_WARN, "certificate list: %u times of last use are no DateTime", unread);
-	if (err)
+	if (err != 0)
 		sg_msg_clear(SG_MSG_CCM2_CERTS, certs);
 	return err;
 }
@@ -391,7 +391,7 @@ int sg_ccm2_revoke_encode(const char *sha256_hex, struct sg_xml **payload)
 
 	*payload = NULL;
 	err = sg_hex_decode(sha256_hex, 32, &value);
-	if (err)
+	if (err != 0)
 		return err == SG_ERR_LIMIT ? SG_ERR_FORMAT : err;
 	if (value.len != 32) {
 		sg_blob_clear(&value);
@@ -399,8 +399,9 @@ int sg_ccm2_revoke_encode(const char *sha256_hex, struct sg_xml **payload)
 	}
 	hex = sg_hex_encode(value.data, value.len);
 	root = sg_xml_new("revoke-certificate", SG_NS_CCM2_REVOKE);
-	err = hex && root ? sg_xml_put(root, "fingerprint", hex, &fingerprint) : SG_ERR_NOMEM;
-	if (!err)
+	err = hex != NULL && root != NULL ? sg_xml_put(root, "fingerprint", hex, &fingerprint)
+					  : SG_ERR_NOMEM;
+	if (err == 0)
 		err = sg_xml_set_attr(fingerprint, "hash", "sha-256");
 	sg_blob_clear(&value);
 	free(hex);
@@ -411,7 +412,8 @@ int sg_ccm2_revoke_encode(const char *sha256_hex, struct sg_xml **payload)
 static int choose_hash(const char *name, size_t len, const char **hash)
 {
 	for (size_t i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++) {
-		if (hashes[i].len == len && (!name || strcasecmp(hashes[i].name, name) == 0)) {
+		if (hashes[i].len == len &&
+		    (name == NULL || strcasecmp(hashes[i].name, name) == 0)) {
 			*hash = hashes[i].name;
 			return 0;
 		}
@@ -426,7 +428,7 @@ static char *trim(char *text)
 
 	text += strspn(text, " \t\r\n");
 	len = strlen(text);
-	while (len > 0 && strchr(" \t\r\n", text[len - 1]))
+	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
 		text[--len] = '\0';
 	return text;
 }
@@ -442,19 +444,19 @@ int sg_ccm2_revoke_decode(const struct sg_xml *payload, struct sg_ccm2_fingerpri
 	if (!sg_xml_is(payload, "revoke-certificate", SG_NS_CCM2_REVOKE))
 		return SG_ERR_FORMAT;
 	err = find_one(payload, "fingerprint", &element);
-	if (!err && !element)
+	if (err == 0 && element == NULL)
 		err = SG_ERR_FORMAT;
-	if (err)
+	if (err != 0)
 		goto out;
 	text = sg_xml_text(element);
-	if (!text) {
+	if (text == NULL) {
 		err = SG_ERR_NOMEM;
 		goto out;
 	}
 	err = sg_hex_decode(trim(text), sizeof(fingerprint->value), &value);
-	if (!err)
+	if (err == 0)
 		err = choose_hash(sg_xml_attr(element, "hash"), value.len, &fingerprint->hash);
-	if (err)
+	if (err != 0)
 		goto out;
 	memcpy(fingerprint->value, value.data, value.len);
 	fingerprint->len = value.len;

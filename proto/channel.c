@@ -130,23 +130,23 @@ static int frame_encode(const struct sg_layout *layout, uint32_t id, uint16_t ty
 {
 	size_t start = bytes->len;
 	size_t len = 0;
-	int rc;
+	int err;
 
 	sg_buf_put_u32(bytes, 0);
 	sg_buf_put_u32(bytes, id);
 	sg_buf_put_u8(bytes, (uint8_t)(type >> 8));
 	sg_buf_put_u8(bytes, (uint8_t)type);
 	sg_buf_put_u8(bytes, has_fd != 0);
-	rc = sg_layout_encode(layout, msg, bytes);
-	if (rc == 0) {
+	err = sg_layout_encode(layout, msg, bytes);
+	if (err == 0) {
 		len = bytes->len - start - LENGTH_SIZE;
 		if (len > SG_FRAME_MAX)
-			rc = SG_ERR_LIMIT;
+			err = SG_ERR_LIMIT;
 	}
-	if (rc != 0) {
+	if (err != 0) {
 		bytes->len = start;
 		bytes->err = 0;
-		return rc;
+		return err;
 	}
 	for (unsigned i = 0; i < LENGTH_SIZE; i++)
 		bytes->data[start + i] = (unsigned char)(len >> (8 * (LENGTH_SIZE - 1 - i)));
@@ -174,7 +174,7 @@ int sg_channel_put(struct sg_channel *channel, uint32_t id, uint16_t type, const
 	struct run *run;
 	size_t before;
 	int copy = -1;
-	int rc;
+	int err;
 
 	if (layout == NULL || (msg == NULL && layout->field_count > 0))
 		return SG_ERR_ARG;
@@ -189,11 +189,11 @@ int sg_channel_put(struct sg_channel *channel, uint32_t id, uint16_t type, const
 	if (run == NULL)
 		return SG_ERR_NOMEM;
 	before = run->bytes.len;
-	rc = frame_encode(layout, id, type, copy >= 0, msg, &run->bytes);
+	err = frame_encode(layout, id, type, copy >= 0, msg, &run->bytes);
 	channel->queued += run->bytes.len - before;
-	if (rc != 0 && run->bytes.len == 0)
+	if (err != 0 && run->bytes.len == 0)
 		run_drop_last(channel);
-	return rc;
+	return err;
 }
 
 /* One write of the run; the descriptor goes with its first byte, and only once. */
@@ -316,18 +316,18 @@ static int frame_move(struct run *run, size_t pos, size_t size, struct sg_channe
 int sg_channel_move_unsent(
     struct sg_channel *from, struct sg_channel *to, sg_channel_keep_fn *keep, void *arg)
 {
-	int rc = 0;
+	int err = 0;
 
-	for (struct run *run = from->first; run != NULL && rc == 0; run = run->next) {
+	for (struct run *run = from->first; run != NULL && err == 0; run = run->next) {
 		size_t size;
 
-		for (size_t pos = run_unsent(run); pos < run->bytes.len && rc == 0; pos += size) {
+		for (size_t pos = run_unsent(run); pos < run->bytes.len && err == 0; pos += size) {
 			size = LENGTH_SIZE + number_at(run, pos);
 			if (keep(arg, number_at(run, pos + LENGTH_SIZE)))
-				rc = frame_move(run, pos, size, to);
+				err = frame_move(run, pos, size, to);
 		}
 	}
-	return rc;
+	return err;
 }
 
 /* ---- in ---- */
@@ -371,7 +371,7 @@ static int in_make_room(struct sg_channel *channel)
 /* Takes the descriptors of one recvmsg; none is ever lost sight of. */
 static int fds_take(struct sg_channel *channel, struct msghdr *hdr)
 {
-	int rc = (hdr->msg_flags & MSG_CTRUNC) != 0 ? SG_ERR_LIMIT : 0;
+	int err = (hdr->msg_flags & MSG_CTRUNC) != 0 ? SG_ERR_LIMIT : 0;
 
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(hdr); cmsg != NULL;
 	     cmsg = CMSG_NXTHDR(hdr, cmsg)) {
@@ -389,14 +389,14 @@ static int fds_take(struct sg_channel *channel, struct msghdr *hdr)
 				continue;
 			}
 			close(fd);
-			rc = SG_ERR_LIMIT;
+			err = SG_ERR_LIMIT;
 		}
 	}
-	if (rc != 0) {
+	if (err != 0) {
 		sg_log(SG_LOG_ERROR, "too many descriptors came over a channel");
 		fds_close(channel);
 	}
-	return rc;
+	return err;
 }
 
 /* One recvmsg: 1 something came, 0 the end, SG_ERR_TIMEOUT it would block, or another error. */
@@ -409,13 +409,13 @@ static int channel_read(struct sg_channel *channel)
 	struct iovec iov;
 	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
-	int rc;
+	int err;
 
 	if (channel->broken != 0)
 		return channel->broken;
-	rc = in_make_room(channel);
-	if (rc != 0)
-		return rc;
+	err = in_make_room(channel);
+	if (err != 0)
+		return err;
 	iov.iov_base = channel->in + channel->in_len;
 	iov.iov_len = channel->in_room - channel->in_len;
 	hdr.msg_control = control.bytes;
@@ -436,9 +436,9 @@ static int channel_read(struct sg_channel *channel)
 
 int sg_channel_fill(struct sg_channel *channel)
 {
-	int rc = channel_read(channel);
+	int got = channel_read(channel);
 
-	return rc == SG_ERR_TIMEOUT ? 1 : rc;
+	return got == SG_ERR_TIMEOUT ? 1 : got;
 }
 
 /* Decodes a whole frame. A descriptor that it names is taken even when the message turns out bad. */
@@ -446,7 +446,7 @@ static int frame_decode(struct sg_channel *channel, struct sg_cursor *cur, struc
 {
 	const struct sg_layout *layout;
 	const unsigned char *head;
-	int rc;
+	int err;
 
 	if (sg_cursor_get_u32(cur, &frame->id) != 0 || sg_cursor_get(cur, 3, &head) != 0)
 		return SG_ERR_FORMAT;
@@ -462,17 +462,17 @@ static int frame_decode(struct sg_channel *channel, struct sg_cursor *cur, struc
 	frame->msg = calloc(1, layout->size);
 	if (frame->msg == NULL)
 		return SG_ERR_NOMEM;
-	rc = sg_layout_decode(layout, cur, frame->msg);
-	if (rc == 0 && sg_cursor_left(cur) > 0)
-		rc = SG_ERR_FORMAT;
-	return rc;
+	err = sg_layout_decode(layout, cur, frame->msg);
+	if (err == 0 && sg_cursor_left(cur) > 0)
+		err = SG_ERR_FORMAT;
+	return err;
 }
 
 int sg_channel_next(struct sg_channel *channel, struct sg_frame *frame)
 {
 	struct sg_cursor cur;
 	uint32_t len;
-	int rc;
+	int err;
 
 	*frame = (struct sg_frame){ .fd = -1 };
 	if (channel->broken != 0)
@@ -482,39 +482,39 @@ int sg_channel_next(struct sg_channel *channel, struct sg_frame *frame)
 	cur = (struct sg_cursor){ channel->in + channel->in_pos, channel->in + channel->in_len };
 	if (sg_cursor_get_u32(&cur, &len) != 0)
 		return 0;
-	rc = len < HEADER_SIZE ? SG_ERR_FORMAT : len > SG_FRAME_MAX ? SG_ERR_LIMIT : 0;
-	if (rc == 0) {
+	err = len < HEADER_SIZE ? SG_ERR_FORMAT : len > SG_FRAME_MAX ? SG_ERR_LIMIT : 0;
+	if (err == 0) {
 		if (len > sg_cursor_left(&cur))
 			return 0;
 		cur.end = cur.pos + len;
 		channel->in_pos += LENGTH_SIZE + len;
-		rc = frame_decode(channel, &cur, frame);
+		err = frame_decode(channel, &cur, frame);
 	}
-	if (rc == 0)
+	if (err == 0)
 		return 1;
 	sg_frame_clear(frame);
 	fds_close(channel);
-	channel->broken = rc;
-	return rc;
+	channel->broken = err;
+	return err;
 }
 
 int sg_channel_send(struct sg_channel *channel, uint32_t id, uint16_t type, const void *msg, int fd)
 {
-	int rc = sg_channel_put(channel, id, type, msg, fd);
+	int err = sg_channel_put(channel, id, type, msg, fd);
 
-	if (rc == 0)
-		rc = sg_channel_flush(channel);
-	return rc == 1 ? SG_ERR_TIMEOUT : rc; /* a send timeout is set on the socket */
+	if (err == 0)
+		err = sg_channel_flush(channel);
+	return err == 1 ? SG_ERR_TIMEOUT : err; /* a send timeout is set on the socket */
 }
 
 int sg_channel_recv(struct sg_channel *channel, struct sg_frame *frame)
 {
-	int rc;
+	int got;
 
-	while ((rc = sg_channel_next(channel, frame)) == 0) {
-		rc = channel_read(channel);
-		if (rc <= 0)
-			return rc;
+	while ((got = sg_channel_next(channel, frame)) == 0) {
+		got = channel_read(channel);
+		if (got <= 0)
+			return got;
 	}
-	return rc;
+	return got;
 }

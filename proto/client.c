@@ -63,7 +63,7 @@ static int socket_connect(const char *path, int *sock)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	size_t len = strlen(path);
-	int fd, n, rc;
+	int fd, n, err;
 
 	*sock = -1;
 	if (len >= sizeof(addr.sun_path))
@@ -75,27 +75,27 @@ static int socket_connect(const char *path, int *sock)
 	do
 		n = connect(fd, (const struct sockaddr *)&addr, sizeof(addr));
 	while (n != 0 && errno == EINTR);
-	rc = n == 0 ? peer_check(fd, path) : connect_error(errno, path);
-	if (rc != 0)
+	err = n == 0 ? peer_check(fd, path) : connect_error(errno, path);
+	if (err != 0)
 		close(fd);
 	else
 		*sock = fd;
-	return rc;
+	return err;
 }
 
 int sg_client_connect(const char *path, struct sg_client **client)
 {
 	char *own = NULL;
 	int sock = -1;
-	int rc;
+	int err;
 
 	*client = NULL;
 	if (path == NULL)
 		path = own = sg_client_socket_path();
-	rc = path != NULL ? socket_connect(path, &sock) : SG_ERR_NOMEM;
+	err = path != NULL ? socket_connect(path, &sock) : SG_ERR_NOMEM;
 	free(own);
-	if (rc != 0)
-		return rc;
+	if (err != 0)
+		return err;
 	*client = calloc(1, sizeof(**client));
 	if (*client == NULL) {
 		close(sock);
@@ -157,7 +157,7 @@ int sg_client_call(struct sg_client *client, const char *method, json_t *paramet
 	json_t *call = json_object();
 	char *text = NULL;
 	size_t len;
-	int rc = SG_ERR_NOMEM;
+	int err = SG_ERR_NOMEM;
 
 	if (parameters == NULL)
 		parameters = json_object();
@@ -171,13 +171,13 @@ int sg_client_call(struct sg_client *client, const char *method, json_t *paramet
 		goto out;
 	len = strlen(text) + 1; /* the NUL ends the message */
 	if (len > SG_API_MESSAGE_MAX || fd_count > SG_API_FDS_MAX)
-		rc = SG_ERR_LIMIT;
+		err = SG_ERR_LIMIT;
 	else
-		rc = write_all(client->sock, text, len, fds, fd_count);
+		err = write_all(client->sock, text, len, fds, fd_count);
 out:
 	free(text);
 	json_decref(call);
-	return rc;
+	return err;
 }
 
 /* Whether arrays and objects nest within the limit; what is no JSON is left to the parser. */
@@ -205,7 +205,7 @@ static int reply_decode(
     const char *text, size_t len, json_t **parameters, char **error, int *continues)
 {
 	json_t *reply = NULL, *params, *name, *more;
-	int rc = SG_ERR_FORMAT;
+	int err = SG_ERR_FORMAT;
 
 	if (!depth_is_good(text, len))
 		return SG_ERR_LIMIT;
@@ -217,7 +217,7 @@ static int reply_decode(
 	    (name != NULL && !json_is_string(name)) || (more != NULL && !json_is_boolean(more)) ||
 	    (name != NULL && json_is_true(more)))
 		goto out;
-	rc = SG_ERR_NOMEM;
+	err = SG_ERR_NOMEM;
 	if (name != NULL) {
 		*error = strdup(json_string_value(name));
 		if (*error == NULL)
@@ -230,10 +230,10 @@ static int reply_decode(
 		goto out;
 	}
 	*continues = json_is_true(more);
-	rc = 0;
+	err = 0;
 out:
 	json_decref(reply);
-	return rc;
+	return err;
 }
 
 /* Reads until a whole message is there: its bytes, with the NUL not counted. */
@@ -275,14 +275,14 @@ int sg_client_reply(struct sg_client *client, json_t **parameters, char **error,
 {
 	const char *text = NULL;
 	size_t len = 0;
-	int rc;
+	int err;
 
 	*parameters = NULL;
 	*error = NULL;
 	*continues = 0;
-	rc = message_read(client, &text, &len);
-	if (rc != 0)
-		return rc;
+	err = message_read(client, &text, &len);
+	if (err != 0)
+		return err;
 	client->in_pos += len + 1;
 	client->seen = 0;
 	return reply_decode(text, len, parameters, error, continues);

@@ -15,15 +15,15 @@ struct reading {
 	sg_conf_fn *fn;
 	void *arg;
 	int line;
-	int rc; /* of the first failure; after it nothing is passed on */
+	int err; /* of the first failure; after it nothing is passed on */
 };
 
 static void reading_fail(
     struct reading *reading, const char *what, const char *section, const char *name)
 {
-	if (reading->rc != 0)
+	if (reading->err != 0)
 		return;
-	reading->rc = SG_ERR_CONFIG;
+	reading->err = SG_ERR_CONFIG;
 	sg_log(SG_LOG_ERROR, "%s:%d: %s%s%s%s%s", reading->path, reading->line, what,
 	    section[0] != '\0' ? "[" : "", section, section[0] != '\0' ? "] " : "", name);
 }
@@ -34,7 +34,7 @@ static char *read_line(char *text, int room, void *arg)
 	struct reading *reading = arg;
 	size_t len;
 
-	if (reading->rc != 0 || fgets(text, room, reading->file) == NULL)
+	if (reading->err != 0 || fgets(text, room, reading->file) == NULL)
 		return NULL;
 	reading->line++;
 	len = strlen(text);
@@ -53,7 +53,7 @@ static int take_setting(void *arg, const char *section, const char *name, const 
 {
 	struct reading *reading = arg;
 
-	if (reading->rc != 0)
+	if (reading->err != 0)
 		return 0;
 	if (reading->fn(reading->arg, section, name, value, reading->line) != 0)
 		return 1;
@@ -79,15 +79,15 @@ int sg_conf_read(const char *path, int optional, sg_conf_fn *fn, void *arg)
 		return SG_ERR_IO;
 	}
 	line = ini_parse_stream(read_line, &reading, take_setting, &reading);
-	if (reading.rc == 0 && ferror(reading.file)) {
+	if (reading.err == 0 && ferror(reading.file)) {
 		sg_log(SG_LOG_ERROR, "%s: cannot be read", path);
-		reading.rc = SG_ERR_IO;
+		reading.err = SG_ERR_IO;
 	} else if (line < 0) {
-		reading.rc = SG_ERR_NOMEM;
+		reading.err = SG_ERR_NOMEM;
 	} else if (line > 0) {
 		reading.line = line;
 		reading_fail(&reading, "neither a [section] nor a name = value", "", "");
 	}
 	fclose(reading.file);
-	return reading.rc;
+	return reading.err;
 }

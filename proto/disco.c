@@ -6,14 +6,14 @@
 static int new_query(const char *node, struct sg_xml **root)
 {
 	*root = sg_xml_new("query", SG_NS_DISCO_INFO);
-	if (!*root)
+	if (*root == NULL)
 		return SG_ERR_NOMEM;
-	return node ? sg_xml_set_attr(*root, "node", node) : 0;
+	return node != NULL ? sg_xml_set_attr(*root, "node", node) : 0;
 }
 
 static int finish(int err, struct sg_xml *root, struct sg_xml **payload)
 {
-	if (err)
+	if (err != 0)
 		sg_xml_free(root);
 	else
 		*payload = root;
@@ -36,9 +36,9 @@ static int put_identity(struct sg_xml *root, const char *category, const char *t
 	int err;
 
 	err = sg_xml_put(root, "identity", NULL, &identity);
-	if (!err)
+	if (err == 0)
 		err = sg_xml_set_attr(identity, "category", category);
-	if (!err)
+	if (err == 0)
 		err = sg_xml_set_attr(identity, "type", type);
 	return err;
 }
@@ -51,11 +51,11 @@ int sg_disco_result_encode(const char *node, const char *category, const char *t
 
 	*payload = NULL;
 	err = new_query(node, &root);
-	if (!err && category && type)
+	if (err == 0 && category != NULL && type != NULL)
 		err = put_identity(root, category, type);
-	for (size_t i = 0; !err && i < feature_count; i++) {
+	for (size_t i = 0; err == 0 && i < feature_count; i++) {
 		err = sg_xml_put(root, "feature", NULL, &feature);
-		if (!err)
+		if (err == 0)
 			err = sg_xml_set_attr(feature, "var", features[i]);
 	}
 	return finish(err, root, payload);
@@ -70,11 +70,11 @@ static int add_feature(struct sg_msg_xmpp_feature_set *features, const char *fea
 	if (features->feature_count >= SG_DISCO_FEATURES_MAX)
 		return SG_ERR_LIMIT;
 	list = reallocarray(features->features, features->feature_count + 1, sizeof(*list));
-	if (!list)
+	if (list == NULL)
 		return SG_ERR_NOMEM;
 	features->features = list;
 	copy = strdup(feature);
-	if (!copy)
+	if (copy == NULL)
 		return SG_ERR_NOMEM;
 	list[features->feature_count++] = copy;
 	return 0;
@@ -88,11 +88,11 @@ int sg_disco_result_decode(const struct sg_xml *payload, struct sg_msg_xmpp_feat
 
 	if (!sg_xml_is(payload, "query", SG_NS_DISCO_INFO))
 		return SG_ERR_FORMAT;
-	for (child = sg_xml_first(payload); child && !err; child = sg_xml_next(child)) {
+	for (child = sg_xml_first(payload); child != NULL && err == 0; child = sg_xml_next(child)) {
 		if (!sg_xml_is(child, "feature", SG_NS_DISCO_INFO))
 			continue;
 		feature = sg_xml_attr(child, "var");
-		err = feature ? add_feature(features, feature) : SG_ERR_FORMAT;
+		err = feature != NULL ? add_feature(features, feature) : SG_ERR_FORMAT;
 	}
 	return err;
 }

@@ -19,14 +19,15 @@ char *sg_keyinfo_name_x509(const struct sg_blob *der)
 
 static int is_name(const char *text)
 {
-	return text && strlen(text) == NAME_LEN && strspn(text, "0123456789abcdef") == NAME_LEN;
+	return text != NULL && strlen(text) == NAME_LEN &&
+	    strspn(text, "0123456789abcdef") == NAME_LEN;
 }
 
 static int put_base64(
     struct sg_xml *parent, const char *name, const struct sg_blob *data, struct sg_xml **child)
 {
 	char *text = sg_base64_encode(data->data, data->len);
-	int err = text ? sg_xml_put(parent, name, text, child) : SG_ERR_NOMEM;
+	int err = text != NULL ? sg_xml_put(parent, name, text, child) : SG_ERR_NOMEM;
 
 	free(text);
 	return err;
@@ -42,13 +43,13 @@ static int encode_signature(const struct sg_signature *signature, struct sg_xml 
 	if (signature->value.len > SG_KEYINFO_VALUE_MAX)
 		return SG_ERR_LIMIT;
 	err = sg_xml_put(keyinfo, "signature", NULL, &element);
-	if (!err)
+	if (err == 0)
 		err = sg_xml_put(element, "issuer", signature->issuer, &issuer);
-	if (!err && signature->issuer_jid)
+	if (err == 0 && signature->issuer_jid != NULL)
 		err = sg_xml_set_attr(issuer, "jid", signature->issuer_jid);
-	if (!err)
+	if (err == 0)
 		err = put_base64(element, "value", &signature->value, &value);
-	if (!err && signature->method)
+	if (err == 0 && signature->method != NULL)
 		err = sg_xml_set_attr(value, "method", signature->method);
 	return err;
 }
@@ -79,14 +80,14 @@ int sg_keyinfo_encode(const struct sg_keyinfo *keyinfo, struct sg_xml **element)
 	if (keyinfo->signature_count > SG_KEYINFO_SIGNATURES_MAX)
 		return SG_ERR_LIMIT;
 	root = sg_xml_new("keyinfo", SG_NS_PUBKEY);
-	if (!root)
+	if (root == NULL)
 		return SG_ERR_NOMEM;
 	err = sg_xml_put(root, "name", keyinfo->name, NULL);
-	if (!err)
+	if (err == 0)
 		err = encode_data(keyinfo, root);
-	for (uint32_t i = 0; !err && i < keyinfo->signature_count; i++)
+	for (uint32_t i = 0; err == 0 && i < keyinfo->signature_count; i++)
 		err = encode_signature(&keyinfo->signatures[i], root);
-	if (err) {
+	if (err != 0) {
 		sg_xml_free(root);
 		return err;
 	}
@@ -105,11 +106,11 @@ static int take_name(const struct sg_xml *element, char **name)
 	int err = SG_ERR_FORMAT;
 
 	*name = NULL;
-	if (!text)
+	if (text == NULL)
 		return SG_ERR_NOMEM;
 	from = text + strspn(text, space);
 	to = from + strlen(from);
-	while (to > from && strchr(space, to[-1]))
+	while (to > from && strchr(space, to[-1]) != NULL)
 		to--;
 	*to = '\0';
 	for (char *c = from; *c; c++) {
@@ -118,7 +119,7 @@ static int take_name(const struct sg_xml *element, char **name)
 	}
 	if (is_name(from)) {
 		*name = strdup(from);
-		err = *name ? 0 : SG_ERR_NOMEM;
+		err = *name != NULL ? 0 : SG_ERR_NOMEM;
 	}
 	free(text);
 	return err;
@@ -130,7 +131,7 @@ static int take_base64(const struct sg_xml *element, size_t max, struct sg_blob 
 	int err;
 
 	*data = (struct sg_blob){ 0 };
-	if (!text)
+	if (text == NULL)
 		return SG_ERR_NOMEM;
 	err = sg_base64_decode(text, max, data);
 	free(text);
@@ -171,17 +172,17 @@ static int find_parts(const struct sg_xml *element, struct parts *parts, const c
 	enum sg_key_kind kind;
 
 	*parts = (struct parts){ 0 };
-	for (child = sg_xml_first(element); child; child = sg_xml_next(child)) {
+	for (child = sg_xml_first(element); child != NULL; child = sg_xml_next(child)) {
 		kind = key_kind(child);
 		if (kind != SG_KEYINFO_REFERENCE) {
 			*why = "more than one key element";
-			if (parts->key)
+			if (parts->key != NULL)
 				return SG_ERR_KEYINFO;
 			parts->key = child;
 			parts->kind = kind;
 		} else if (sg_xml_is(child, "name", SG_NS_PUBKEY)) {
 			*why = "more than one name";
-			if (parts->name)
+			if (parts->name != NULL)
 				return SG_ERR_KEYINFO;
 			parts->name = child;
 		} else if (sg_xml_is(child, "signature", SG_NS_PUBKEY)) {
@@ -192,7 +193,7 @@ static int find_parts(const struct sg_xml *element, struct parts *parts, const c
 		}
 	}
 	*why = "no name";
-	return parts->name ? 0 : SG_ERR_KEYINFO;
+	return parts->name != NULL ? 0 : SG_ERR_KEYINFO;
 }
 
 /* The certificate parses and has the keyinfo's name. */
@@ -204,11 +205,11 @@ static int check_x509(const struct sg_keyinfo *keyinfo, const char **why)
 
 	*why = "no X.509 certificate in DER";
 	err = sg_x509_cert_parse(&keyinfo->data, &cert);
-	if (err)
+	if (err != 0)
 		return err;
 	X509_free(cert);
 	name = sg_keyinfo_name_x509(&keyinfo->data);
-	if (!name)
+	if (name == NULL)
 		return SG_ERR_NOMEM;
 	same = strcmp(name, keyinfo->name) == 0;
 	free(name);
@@ -227,7 +228,7 @@ static int decode_data(const struct parts *parts, struct sg_keyinfo *keyinfo, co
 	err = take_base64(parts->key, SG_KEYINFO_DATA_MAX, &keyinfo->data);
 	if (err == SG_ERR_FORMAT)
 		*why = "key data that is not Base64";
-	if (!err && parts->kind == SG_KEYINFO_X509)
+	if (err == 0 && parts->kind == SG_KEYINFO_X509)
 		err = check_x509(keyinfo, why);
 	return err;
 }
@@ -237,19 +238,19 @@ static int decode_issuer(const struct sg_xml *element, struct sg_signature *sign
 	const char *jid = sg_xml_attr(element, "jid");
 	int err = take_name(element, &signature->issuer);
 
-	if (err || !jid)
+	if (err != 0 || jid == NULL)
 		return err;
 	signature->issuer_jid = sg_jid_bare(jid);
-	return signature->issuer_jid ? 0 : SG_ERR_FORMAT;
+	return signature->issuer_jid != NULL ? 0 : SG_ERR_FORMAT;
 }
 
 static int decode_value(const struct sg_xml *element, struct sg_signature *signature)
 {
 	const char *method = sg_xml_attr(element, "method");
 
-	if (method && strlen(method) > METHOD_MAX)
+	if (method != NULL && strlen(method) > METHOD_MAX)
 		return SG_ERR_FORMAT;
-	if (method && !(signature->method = strdup(method)))
+	if (method != NULL && (signature->method = strdup(method)) == NULL)
 		return SG_ERR_NOMEM;
 	return take_base64(element, SG_KEYINFO_VALUE_MAX, &signature->value);
 }
@@ -264,23 +265,23 @@ static int decode_signature(const struct sg_xml *element, struct sg_signature *s
 	const struct sg_xml *issuer = NULL, *value = NULL, *child;
 	int err;
 
-	for (child = sg_xml_first(element); child; child = sg_xml_next(child)) {
+	for (child = sg_xml_first(element); child != NULL; child = sg_xml_next(child)) {
 		if (sg_xml_is(child, "issuer", SG_NS_PUBKEY)) {
-			if (issuer)
+			if (issuer != NULL)
 				return SG_ERR_FORMAT;
 			issuer = child;
 		} else if (sg_xml_is(child, "value", SG_NS_PUBKEY)) {
-			if (value)
+			if (value != NULL)
 				return SG_ERR_FORMAT;
 			value = child;
 		}
 	}
-	if (!issuer || !value)
+	if (issuer == NULL || value == NULL)
 		return SG_ERR_FORMAT;
 	err = decode_issuer(issuer, signature);
-	if (!err)
+	if (err == 0)
 		err = decode_value(value, signature);
-	if (err)
+	if (err != 0)
 		clear_signature(signature);
 	return err;
 }
@@ -296,15 +297,15 @@ static int decode_signatures(
 	if (count == 0)
 		return 0;
 	keyinfo->signatures = calloc(count, sizeof(*keyinfo->signatures));
-	if (!keyinfo->signatures)
+	if (keyinfo->signatures == NULL)
 		return SG_ERR_NOMEM;
-	for (child = sg_xml_first(element); child; child = sg_xml_next(child)) {
+	for (child = sg_xml_first(element); child != NULL; child = sg_xml_next(child)) {
 		if (!sg_xml_is(child, "signature", SG_NS_PUBKEY))
 			continue;
 		err = decode_signature(child, &keyinfo->signatures[keyinfo->signature_count]);
 		if (err == SG_ERR_NOMEM)
 			return err;
-		if (err)
+		if (err != 0)
 			dropped++;
 		else
 			keyinfo->signature_count++;
@@ -329,23 +330,23 @@ int sg_keyinfo_decode(const struct sg_xml *element, struct sg_keyinfo *keyinfo, 
 	if (!sg_xml_is(element, "keyinfo", SG_NS_PUBKEY))
 		goto out;
 	err = find_parts(element, &parts, why);
-	if (err)
+	if (err != 0)
 		goto out;
 	*why = "the name is not 40 hex digits";
 	err = take_name(parts.name, &keyinfo->name);
-	if (err)
+	if (err != 0)
 		goto out;
 	err = decode_data(&parts, keyinfo, why);
-	if (err)
+	if (err != 0)
 		goto out;
 	err = decode_signatures(element, parts.signature_count, keyinfo);
-	if (err)
+	if (err != 0)
 		goto out;
 	keyinfo->xml = sg_xml_to_string(element);
-	if (!keyinfo->xml)
+	if (keyinfo->xml == NULL)
 		err = SG_ERR_NOMEM;
 out:
-	if (!err) {
+	if (err == 0) {
 		*why = NULL;
 		return 0;
 	}

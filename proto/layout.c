@@ -78,27 +78,27 @@ static int put_list(struct sg_buf *out, const struct sg_field *field, const void
 {
 	uint32_t count = get_u32(object, field->count_offset);
 	const char *items = get_pointer(object, field->offset);
-	int rc = 0;
+	int err = 0;
 
 	sg_buf_put_u32(out, count);
-	for (uint32_t i = 0; i < count && rc == 0 && out->err == 0; i++) {
+	for (uint32_t i = 0; i < count && err == 0 && out->err == 0; i++) {
 		const void *item = items + i * item_size(field);
 
 		if (field->kind == SG_FIELD_LIST) {
-			rc = sg_layout_encode(field->inner, item, out);
+			err = sg_layout_encode(field->inner, item, out);
 			continue;
 		}
 		item = get_pointer(item, 0);
-		rc = item != NULL ? put_str(out, item) : SG_ERR_FORMAT;
+		err = item != NULL ? put_str(out, item) : SG_ERR_FORMAT;
 	}
-	return rc;
+	return err;
 }
 
 int sg_layout_encode(const struct sg_layout *layout, const void *object, struct sg_buf *out)
 {
-	int rc = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < layout->field_count && rc == 0; i++) {
+	for (size_t i = 0; i < layout->field_count && err == 0; i++) {
 		const struct sg_field *field = &layout->fields[i];
 		const void *at = (const char *)object + field->offset;
 
@@ -107,21 +107,21 @@ int sg_layout_encode(const struct sg_layout *layout, const void *object, struct 
 			sg_buf_put_u32(out, get_u32(object, field->offset));
 			break;
 		case SG_FIELD_STR:
-			rc = put_str(out, get_pointer(object, field->offset));
+			err = put_str(out, get_pointer(object, field->offset));
 			break;
 		case SG_FIELD_BLOB:
-			rc = put_blob(out, at);
+			err = put_blob(out, at);
 			break;
 		case SG_FIELD_STRUCT:
-			rc = sg_layout_encode(field->inner, at, out);
+			err = sg_layout_encode(field->inner, at, out);
 			break;
 		case SG_FIELD_LIST:
 		case SG_FIELD_STRS:
-			rc = put_list(out, field, object);
+			err = put_list(out, field, object);
 			break;
 		}
 	}
-	return rc != 0 ? rc : out->err;
+	return err != 0 ? err : out->err;
 }
 
 /* ---- decode ---- */
@@ -145,10 +145,10 @@ static size_t smallest_size(const struct sg_layout *layout)
 static int get_bytes(struct sg_cursor *cur, const unsigned char **data, size_t *len)
 {
 	uint32_t value;
-	int rc = sg_cursor_get_u32(cur, &value);
+	int err = sg_cursor_get_u32(cur, &value);
 
 	*len = value;
-	return rc != 0 ? rc : sg_cursor_get(cur, value, data);
+	return err != 0 ? err : sg_cursor_get(cur, value, data);
 }
 
 static int get_str(struct sg_cursor *cur, int needed, char **text)
@@ -172,9 +172,9 @@ static int get_blob(struct sg_cursor *cur, struct sg_blob *blob)
 {
 	const unsigned char *data = NULL;
 	size_t len;
-	int rc = get_bytes(cur, &data, &len);
+	int err = get_bytes(cur, &data, &len);
 
-	return rc != 0 ? rc : sg_blob_set(blob, data, len);
+	return err != 0 ? err : sg_blob_set(blob, data, len);
 }
 
 static int decode_fields(const struct sg_layout *layout, struct sg_cursor *cur, void *object);
@@ -186,10 +186,10 @@ static int get_list(const struct sg_field *field, struct sg_cursor *cur, void *o
 	size_t smallest = field->kind == SG_FIELD_STRS ? 5 : smallest_size(field->inner);
 	uint32_t count;
 	char *items;
-	int rc = sg_cursor_get_u32(cur, &count);
+	int err = sg_cursor_get_u32(cur, &count);
 
-	if (rc != 0)
-		return rc;
+	if (err != 0)
+		return err;
 	if (count == 0)
 		return 0;
 	if (smallest == 0 || count > sg_cursor_left(cur) / smallest)
@@ -199,34 +199,34 @@ static int get_list(const struct sg_field *field, struct sg_cursor *cur, void *o
 		return SG_ERR_NOMEM;
 	set_pointer(object, field->offset, items);
 	set_u32(object, field->count_offset, count);
-	for (uint32_t i = 0; i < count && rc == 0; i++) {
+	for (uint32_t i = 0; i < count && err == 0; i++) {
 		if (field->kind == SG_FIELD_STRS) {
 			char *text;
 
-			rc = get_str(cur, 1, &text);
+			err = get_str(cur, 1, &text);
 			set_pointer(items + i * size, 0, text);
 		} else {
-			rc = decode_fields(field->inner, cur, items + i * size);
+			err = decode_fields(field->inner, cur, items + i * size);
 		}
 	}
-	return rc;
+	return err;
 }
 
 static int decode_field(const struct sg_field *field, struct sg_cursor *cur, void *object)
 {
 	char *text;
 	uint32_t number;
-	int rc;
+	int err;
 
 	switch (field->kind) {
 	case SG_FIELD_U32:
-		rc = sg_cursor_get_u32(cur, &number);
+		err = sg_cursor_get_u32(cur, &number);
 		set_u32(object, field->offset, number);
-		return rc;
+		return err;
 	case SG_FIELD_STR:
-		rc = get_str(cur, 0, &text);
+		err = get_str(cur, 0, &text);
 		set_pointer(object, field->offset, text);
-		return rc;
+		return err;
 	case SG_FIELD_BLOB:
 		return get_blob(cur, (struct sg_blob *)(void *)((char *)object + field->offset));
 	case SG_FIELD_STRUCT:
@@ -240,22 +240,22 @@ static int decode_field(const struct sg_field *field, struct sg_cursor *cur, voi
 
 static int decode_fields(const struct sg_layout *layout, struct sg_cursor *cur, void *object)
 {
-	int rc = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < layout->field_count && rc == 0; i++)
-		rc = decode_field(&layout->fields[i], cur, object);
-	return rc;
+	for (size_t i = 0; i < layout->field_count && err == 0; i++)
+		err = decode_field(&layout->fields[i], cur, object);
+	return err;
 }
 
 int sg_layout_decode(const struct sg_layout *layout, struct sg_cursor *cur, void *object)
 {
-	int rc;
+	int err;
 
 	memset(object, 0, layout->size);
-	rc = decode_fields(layout, cur, object);
-	if (rc != 0)
+	err = decode_fields(layout, cur, object);
+	if (err != 0)
 		sg_layout_clear(layout, object);
-	return rc;
+	return err;
 }
 
 /* ---- clear ---- */

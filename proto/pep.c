@@ -30,11 +30,11 @@ static int put_field(struct sg_xml *form, const char *var, const char *value)
 	int err;
 
 	err = sg_xml_put(form, "field", NULL, &field);
-	if (!err)
+	if (err == 0)
 		err = sg_xml_set_attr(field, "var", var);
-	if (!err && strcmp(var, "FORM_TYPE") == 0)
+	if (err == 0 && strcmp(var, "FORM_TYPE") == 0)
 		err = sg_xml_set_attr(field, "type", "hidden");
-	if (!err)
+	if (err == 0)
 		err = sg_xml_put(field, "value", value, NULL);
 	return err;
 }
@@ -45,21 +45,21 @@ static int put_form(struct sg_xml *parent, const char *form_type, const char *ac
 	struct sg_xml *form = sg_xml_new("x", NS_DATA_FORM);
 	int err;
 
-	if (!form)
+	if (form == NULL)
 		return SG_ERR_NOMEM;
 	err = sg_xml_add(parent, form);
-	if (!err)
+	if (err == 0)
 		err = sg_xml_set_attr(form, "type", "submit");
-	if (!err)
+	if (err == 0)
 		err = put_field(form, "FORM_TYPE", form_type);
-	if (!err)
+	if (err == 0)
 		err = put_field(form, "pubsub#access_model", access_model);
-	if (!err)
+	if (err == 0)
 		err = put_field(form, "pubsub#persist_items", "1");
-	if (err || strcmp(form_type, NODE_CONFIG) != 0)
+	if (err != 0 || strcmp(form_type, NODE_CONFIG) != 0)
 		return err;
 	err = put_field(form, "pubsub#send_last_published_item", "never");
-	if (!err)
+	if (err == 0)
 		err = put_field(form, "pubsub#max_items", "max");
 	return err;
 }
@@ -71,17 +71,17 @@ static int new_pubsub(
 	int err;
 
 	*root = sg_xml_new("pubsub", ns);
-	if (!*root)
+	if (*root == NULL)
 		return SG_ERR_NOMEM;
 	err = sg_xml_put(*root, name, NULL, child);
-	if (!err)
+	if (err == 0)
 		err = sg_xml_set_attr(*child, "node", node);
 	return err;
 }
 
 static int finish(int err, struct sg_xml *root, struct sg_xml **payload)
 {
-	if (err)
+	if (err != 0)
 		sg_xml_free(root);
 	else
 		*payload = root;
@@ -97,9 +97,9 @@ int sg_pep_create_encode(const char *node, const char *access_model, struct sg_x
 	if (!is_access_model(access_model))
 		return SG_ERR_ARG;
 	err = new_pubsub(SG_NS_PUBSUB, "create", node, &root, &child);
-	if (!err)
+	if (err == 0)
 		err = sg_xml_put(root, "configure", NULL, &child);
-	if (!err)
+	if (err == 0)
 		err = put_form(child, NODE_CONFIG, access_model);
 	return finish(err, root, payload);
 }
@@ -113,7 +113,7 @@ int sg_pep_configure_encode(const char *node, const char *access_model, struct s
 	if (!is_access_model(access_model))
 		return SG_ERR_ARG;
 	err = new_pubsub(SG_NS_PUBSUB_OWNER, "configure", node, &root, &child);
-	if (!err)
+	if (err == 0)
 		err = put_form(child, NODE_CONFIG, access_model);
 	return finish(err, root, payload);
 }
@@ -130,17 +130,17 @@ int sg_pep_publish_encode(const char *node, const char *id, const char *access_m
 		return SG_ERR_ARG;
 	}
 	err = new_pubsub(SG_NS_PUBSUB, "publish", node, &root, &child);
-	if (!err)
+	if (err == 0)
 		err = sg_xml_put(child, "item", NULL, &child);
-	if (!err)
+	if (err == 0)
 		err = sg_xml_set_attr(child, "id", id);
-	if (err)
+	if (err != 0)
 		sg_xml_free(item);
 	else
 		err = sg_xml_add(child, item);
-	if (!err)
+	if (err == 0)
 		err = sg_xml_put(root, "publish-options", NULL, &child);
-	if (!err)
+	if (err == 0)
 		err = put_form(child, PUBLISH_OPTIONS, access_model);
 	return finish(err, root, payload);
 }
@@ -155,9 +155,9 @@ int sg_pep_items_encode(
 	if (id_count > SG_PEP_ITEMS_MAX)
 		return SG_ERR_LIMIT;
 	err = new_pubsub(SG_NS_PUBSUB, "items", node, &root, &items);
-	for (size_t i = 0; !err && i < id_count; i++) {
+	for (size_t i = 0; err == 0 && i < id_count; i++) {
 		err = sg_xml_put(items, "item", NULL, &item);
-		if (!err)
+		if (err == 0)
 			err = sg_xml_set_attr(item, "id", ids[i]);
 	}
 	return finish(err, root, payload);
@@ -168,7 +168,7 @@ static const struct sg_xml *item_payload(const struct sg_xml *item)
 {
 	const struct sg_xml *payload = sg_xml_first(item);
 
-	return payload && !sg_xml_next(payload) ? payload : NULL;
+	return payload != NULL && sg_xml_next(payload) == NULL ? payload : NULL;
 }
 
 /* One item; the reason of a refusal in *why. */
@@ -179,13 +179,13 @@ static int decode_item(const struct sg_xml *item, struct sg_keyinfo *keyinfo, co
 	int err;
 
 	*why = "not exactly one payload";
-	if (!payload)
+	if (payload == NULL)
 		return SG_ERR_KEYINFO;
 	err = sg_keyinfo_decode(payload, keyinfo, why);
-	if (err)
+	if (err != 0)
 		return err;
 	/* K10; of either case, as the name itself (K2) */
-	if (!id || strcasecmp(id, keyinfo->name) != 0) {
+	if (id == NULL || strcasecmp(id, keyinfo->name) != 0) {
 		*why = "the item's id is not the key's name";
 		sg_layout_clear(&sg_layout_keyinfo, keyinfo);
 		return SG_ERR_KEYINFO;
@@ -199,18 +199,18 @@ static int decode_items(const struct sg_xml *items, struct sg_msg_keyinfos *keyi
 	const char *id, *why;
 	int err;
 
-	for (item = sg_xml_first(items); item; item = sg_xml_next(item)) {
+	for (item = sg_xml_first(items); item != NULL; item = sg_xml_next(item)) {
 		if (!sg_xml_is(item, "item", SG_NS_PUBSUB))
 			continue;
 		err = decode_item(item, &keyinfos->keyinfos[keyinfos->keyinfo_count], &why);
 		if (err == SG_ERR_NOMEM)
 			return err;
-		if (!err) {
+		if (err == 0) {
 			keyinfos->keyinfo_count++;
 			continue;
 		}
 		id = sg_xml_attr(item, "id");
-		sg_log(SG_LOG_WARN, "item '%.64s' refused: %s", id ? id : "", why);
+		sg_log(SG_LOG_WARN, "item '%.64s' refused: %s", id != NULL ? id : "", why);
 		keyinfos->refused++;
 	}
 	return 0;
@@ -221,10 +221,10 @@ static const struct sg_xml *only_items(const struct sg_xml *payload)
 {
 	const struct sg_xml *items = NULL;
 
-	for (const struct sg_xml *at = sg_xml_first(payload); at; at = sg_xml_next(at)) {
+	for (const struct sg_xml *at = sg_xml_first(payload); at != NULL; at = sg_xml_next(at)) {
 		if (!sg_xml_is(at, "items", SG_NS_PUBSUB))
 			continue;
-		if (items)
+		if (items != NULL)
 			return NULL;
 		items = at;
 	}
@@ -243,20 +243,20 @@ int sg_pep_items_decode(
 	if (!sg_xml_is(payload, "pubsub", SG_NS_PUBSUB))
 		return SG_ERR_FORMAT;
 	items = only_items(payload);
-	from = items ? sg_xml_attr(items, "node") : NULL;
-	if (!from || strcmp(from, node) != 0)
+	from = items != NULL ? sg_xml_attr(items, "node") : NULL;
+	if (from == NULL || strcmp(from, node) != 0)
 		return SG_ERR_FORMAT;
-	for (item = sg_xml_first(items); item; item = sg_xml_next(item))
+	for (item = sg_xml_first(items); item != NULL; item = sg_xml_next(item))
 		count += (size_t)sg_xml_is(item, "item", SG_NS_PUBSUB);
 	if (count == 0)
 		return 0;
 	if (count > SG_PEP_ITEMS_MAX)
 		return SG_ERR_LIMIT;
 	keyinfos->keyinfos = calloc(count, sizeof(*keyinfos->keyinfos));
-	if (!keyinfos->keyinfos)
+	if (keyinfos->keyinfos == NULL)
 		return SG_ERR_NOMEM;
 	err = decode_items(items, keyinfos);
-	if (err)
+	if (err != 0)
 		sg_msg_clear(SG_MSG_KEYINFOS, keyinfos);
 	return err;
 }

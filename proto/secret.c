@@ -84,10 +84,10 @@ static int read_all(struct sg_secret *secret, int fd, int64_t deadline)
 {
 	while (secret->len < READ_ROOM) {
 		ssize_t n;
-		int rc = wait_readable(fd, deadline);
+		int err = wait_readable(fd, deadline);
 
-		if (rc != 0)
-			return rc;
+		if (err != 0)
+			return err;
 		n = read(fd, secret->data + secret->len, READ_ROOM - secret->len);
 		if (n == 0)
 			return 0;
@@ -101,11 +101,11 @@ static int read_all(struct sg_secret *secret, int fd, int64_t deadline)
 
 int sg_secret_read_fd(struct sg_secret *secret, int fd, int timeout_ms)
 {
-	int rc;
+	int err;
 
 	sg_secret_clear(secret);
-	rc = read_all(secret, fd, sg_clock_ms() + timeout_ms);
-	if (rc != 0)
+	err = read_all(secret, fd, sg_clock_ms() + timeout_ms);
+	if (err != 0)
 		goto out;
 	if (secret->len > 0 && secret->data[secret->len - 1] == '\n') {
 		secret->data[--secret->len] = '\0';
@@ -113,13 +113,13 @@ int sg_secret_read_fd(struct sg_secret *secret, int fd, int timeout_ms)
 			secret->data[--secret->len] = '\0';
 	}
 	if (secret->len > SG_SECRET_MAX)
-		rc = SG_ERR_LIMIT;
+		err = SG_ERR_LIMIT;
 	else if (secret->len == 0 || memchr(secret->data, '\0', secret->len) != NULL)
-		rc = SG_ERR_FORMAT;
+		err = SG_ERR_FORMAT;
 out:
-	if (rc != 0)
+	if (err != 0)
 		sg_secret_clear(secret);
-	return rc;
+	return err;
 }
 
 const char *sg_secret_data(const struct sg_secret *secret)

@@ -319,7 +319,7 @@ static int jid_part_is_good(const char *part, size_t len, const char *banned)
 		if (n == 0 || sg_utf8_is_control(code))
 			return 0;
 		if (banned != NULL &&
-		    (is_unicode_space(code) || (n == 1 && strchr(banned, (int)code))))
+		    (is_unicode_space(code) || (n == 1 && strchr(banned, (int)code) != NULL)))
 			return 0;
 		part += n;
 		len -= n;

@@ -73,7 +73,7 @@ static int verify_rsa_sha1(
 		EVP_sha1(), NULL) != 1)
 		return 0;
 	ctx = EVP_PKEY_CTX_new(key, NULL);
-	if (ctx && EVP_PKEY_verify_recover_init(ctx) == 1 &&
+	if (ctx != NULL && EVP_PKEY_verify_recover_init(ctx) == 1 &&
 	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
 	    EVP_PKEY_verify_recover(ctx, recovered, &len, value->data, value->len) == 1)
 		good = len == sizeof(expected) && CRYPTO_memcmp(recovered, expected, len) == 0;
@@ -86,7 +86,7 @@ static int verify_sha256(EVP_PKEY *key, const struct sg_blob *subject, const str
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	int good;
 
-	good = ctx && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
+	good = ctx != NULL && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
 	    EVP_DigestVerify(ctx, value->data, value->len, subject->data, subject->len) == 1;
 	EVP_MD_CTX_free(ctx);
 	return good;
@@ -105,7 +105,7 @@ static const struct method {
 
 static const struct method *find_method(const char *name)
 {
-	for (size_t i = 0; name && i < sizeof(methods) / sizeof(methods[0]); i++) {
+	for (size_t i = 0; name != NULL && i < sizeof(methods) / sizeof(methods[0]); i++) {
 		if (strcmp(methods[i].name, name) == 0)
 			return &methods[i];
 	}
@@ -118,7 +118,7 @@ enum sg_signature_verdict sg_verdict_check(EVP_PKEY *issuer, const char *method,
 	const struct method *found = find_method(method);
 	enum sg_signature_verdict verdict = SG_SIG_UNKNOWN_METHOD;
 
-	if (!found)
+	if (found == NULL)
 		return verdict;
 	ERR_set_mark();
 	if (found->fits(issuer))
@@ -158,7 +158,7 @@ static int compare_name(const void *name, const void *issuer)
 int sg_verdict_index_new(struct sg_verdict_index **index, size_t checks_max)
 {
 	*index = calloc(1, sizeof(**index));
-	if (!*index)
+	if (*index == NULL)
 		return SG_ERR_NOMEM;
 	(*index)->checks_left = checks_max;
 	return 0;
@@ -166,7 +166,7 @@ int sg_verdict_index_new(struct sg_verdict_index **index, size_t checks_max)
 
 void sg_verdict_index_free(struct sg_verdict_index *index)
 {
-	if (!index)
+	if (index == NULL)
 		return;
 	for (size_t i = 0; i < index->count; i++)
 		X509_free(index->list[i].cert);
@@ -182,11 +182,11 @@ int sg_verdict_index_add(
 	if (count == 0)
 		return 0;
 	list = reallocarray(index->list, index->count + count, sizeof(*list));
-	if (!list)
+	if (list == NULL)
 		return SG_ERR_NOMEM;
 	index->list = list;
 	for (size_t i = 0; i < count; i++) {
-		if (keys[i].kind == SG_KEYINFO_X509 && keys[i].name)
+		if (keys[i].kind == SG_KEYINFO_X509 && keys[i].name != NULL)
 			list[index->count++] = (struct issuer){ .keyinfo = &keys[i] };
 	}
 	index->sorted = 0;
@@ -195,7 +195,7 @@ int sg_verdict_index_add(
 
 static struct issuer *find_issuer(struct sg_verdict_index *index, const char *name)
 {
-	if (!name || index->count == 0)
+	if (name == NULL || index->count == 0)
 		return NULL;
 	if (!index->sorted)
 		qsort(index->list, index->count, sizeof(*index->list), compare_issuers);
@@ -214,10 +214,11 @@ static X509 *load_cert(const struct sg_keyinfo *keyinfo)
 	X509 *cert = NULL;
 	char *name;
 
-	if (keyinfo->kind != SG_KEYINFO_X509 || !keyinfo->name)
+	if (keyinfo->kind != SG_KEYINFO_X509 || keyinfo->name == NULL)
 		return NULL;
 	name = sg_keyinfo_name_x509(&keyinfo->data);
-	if (name && strcmp(name, keyinfo->name) == 0 && sg_x509_cert_parse(&keyinfo->data, &cert))
+	if (name != NULL && strcmp(name, keyinfo->name) == 0 &&
+	    sg_x509_cert_parse(&keyinfo->data, &cert) != 0)
 		cert = NULL;
 	free(name);
 	return cert;
@@ -227,12 +228,12 @@ static EVP_PKEY *find_issuer_key(struct sg_verdict_index *index, const char *nam
 {
 	struct issuer *issuer = find_issuer(index, name);
 
-	if (!issuer)
+	if (issuer == NULL)
 		return NULL;
 	if (!issuer->tried)
 		issuer->cert = load_cert(issuer->keyinfo);
 	issuer->tried = 1;
-	return issuer->cert ? X509_get0_pubkey(issuer->cert) : NULL;
+	return issuer->cert != NULL ? X509_get0_pubkey(issuer->cert) : NULL;
 }
 
 /* ---- judging ---- */
@@ -242,16 +243,17 @@ static enum sg_signature_verdict judge_signature(const struct sg_keyinfo *subjec
 {
 	EVP_PKEY *issuer;
 
-	if (signature->issuer && subject->name && strcmp(signature->issuer, subject->name) == 0)
+	if (signature->issuer != NULL && subject->name != NULL &&
+	    strcmp(signature->issuer, subject->name) == 0)
 		return SG_SIG_SELF;
 	issuer = find_issuer_key(index, signature->issuer);
-	if (!issuer)
+	if (issuer == NULL)
 		return SG_SIG_UNKNOWN_ISSUER;
-	if (!subject_key) /* nothing that these methods sign */
+	if (subject_key == NULL) /* nothing that these methods sign */
 		return SG_SIG_UNKNOWN_METHOD;
 	if (EVP_PKEY_eq(issuer, subject_key) == 1) /* the same key in another certificate */
 		return SG_SIG_SELF;
-	if (!find_method(signature->method))
+	if (find_method(signature->method) == NULL)
 		return SG_SIG_UNKNOWN_METHOD;
 	if (index->checks_left == 0)
 		return SG_SIG_UNCHECKED;
@@ -291,14 +293,14 @@ int sg_verdict_judge(const struct sg_keyinfo *subject, struct sg_verdict_index *
 	*verdict = (struct sg_verdict){ 0 };
 	if (count > 0) {
 		verdict->signatures = calloc(count, sizeof(*verdict->signatures));
-		if (!verdict->signatures)
+		if (verdict->signatures == NULL)
 			return SG_ERR_NOMEM;
 	}
 	verdict->signature_count = count;
 	ERR_set_mark();
 	cert = load_cert(subject);
-	key = cert ? X509_get0_pubkey(cert) : NULL;
-	if (cert)
+	key = cert != NULL ? X509_get0_pubkey(cert) : NULL;
+	if (cert != NULL)
 		verdict->expired = is_expired(cert, now);
 	for (size_t i = 0; i < count; i++) {
 		verdict->signatures[i] =

@@ -41,7 +41,7 @@ int sg_x509_cert_parse(const struct sg_blob *der, X509 **cert)
 	parsed = d2i_X509(NULL, &pos, (long)der->len);
 	/* OpenSSL keeps the signed part as it came, and would give BER in it back as BER. (Names and the
 	 * insides of extensions are still as they came.) */
-	len = parsed && i2d_re_X509_tbs(parsed, NULL) > 0 ? i2d_X509(parsed, &again) : -1;
+	len = parsed != NULL && i2d_re_X509_tbs(parsed, NULL) > 0 ? i2d_X509(parsed, &again) : -1;
 	ERR_pop_to_mark();
 	if (!same_bytes(again, len, der)) {
 		X509_free(parsed);
@@ -65,7 +65,7 @@ int sg_x509_csr_parse(const struct sg_blob *der, X509_REQ **csr)
 		return SG_ERR_FORMAT;
 	ERR_set_mark();
 	parsed = d2i_X509_REQ(NULL, &pos, (long)der->len);
-	len = parsed ? i2d_X509_REQ(parsed, &again) : -1;
+	len = parsed != NULL ? i2d_X509_REQ(parsed, &again) : -1;
 	ERR_pop_to_mark();
 	if (!same_bytes(again, len, der)) {
 		X509_REQ_free(parsed);
@@ -114,9 +114,9 @@ char *sg_x509_fingerprint(const struct sg_blob *der, const char *hash)
 
 void sg_strv_free(char **strings)
 {
-	if (!strings)
+	if (strings == NULL)
 		return;
-	for (size_t i = 0; strings[i]; i++)
+	for (size_t i = 0; strings[i] != NULL; i++)
 		free(strings[i]);
 	free(strings);
 }
@@ -134,14 +134,14 @@ static int general_name_jid(const GENERAL_NAME *name, char **jid)
 	if (OBJ_obj2nid(name->d.otherName->type_id) != NID_XmppAddr)
 		return 0;
 	value = name->d.otherName->value;
-	if (!value || value->type != V_ASN1_UTF8STRING)
+	if (value == NULL || value->type != V_ASN1_UTF8STRING)
 		return SG_ERR_FORMAT;
 	text = ASN1_STRING_get0_data(value->value.utf8string);
 	len = (size_t)ASN1_STRING_length(value->value.utf8string);
-	if (len == 0 || memchr(text, 0, len))
+	if (len == 0 || memchr(text, 0, len) != NULL)
 		return SG_ERR_FORMAT;
 	*jid = strndup((const char *)text, len);
-	if (!*jid)
+	if (*jid == NULL)
 		return SG_ERR_NOMEM;
 	if (!sg_utf8_is_text(*jid, XMPP_ADDR_MAX)) {
 		free(*jid);
@@ -159,21 +159,21 @@ static int general_names_jids(const GENERAL_NAMES *names, char ***jids, size_t *
 	int err;
 
 	list = calloc((size_t)(count > 0 ? count : 0) + 1, sizeof(*list));
-	if (!list)
+	if (list == NULL)
 		return SG_ERR_NOMEM;
 	for (int i = 0; i < count; i++) {
 		err = general_name_jid(sk_GENERAL_NAME_value(names, i), &list[found]);
-		if (err) {
+		if (err != 0) {
 			sg_strv_free(list);
 			return err;
 		}
-		if (list[found])
+		if (list[found] != NULL)
 			found++;
 		else
 			other++;
 	}
 	*jids = list;
-	if (others)
+	if (others != NULL)
 		*others = other;
 	return 0;
 }
@@ -197,7 +197,7 @@ static int extensions_jids(
 		ERR_set_mark();
 		names = d2i_GENERAL_NAMES(NULL, &pos, end - pos);
 		ERR_pop_to_mark();
-		if (!names || pos != end)
+		if (names == NULL || pos != end)
 			goto out;
 	}
 	err = general_names_jids(names, jids, others);
@@ -209,7 +209,7 @@ out:
 int sg_x509_cert_jids(X509 *cert, char ***jids, size_t *others)
 {
 	*jids = NULL;
-	if (others)
+	if (others != NULL)
 		*others = 0;
 	return extensions_jids(X509_get0_extensions(cert), jids, others);
 }
@@ -231,23 +231,23 @@ static int csr_extensions(X509_REQ *csr, STACK_OF(X509_EXTENSION) * *extensions)
 		nid = OBJ_obj2nid(X509_ATTRIBUTE_get0_object(attribute));
 		if (nid != NID_ext_req && nid != NID_ms_ext_req)
 			continue;
-		if (found)
+		if (found != NULL)
 			return SG_ERR_FORMAT;
 		found = attribute;
 	}
-	if (!found)
+	if (found == NULL)
 		return 0;
 	if (X509_ATTRIBUTE_count(found) != 1)
 		return SG_ERR_FORMAT;
 	value = X509_ATTRIBUTE_get0_type(found, 0);
-	if (!value || value->type != V_ASN1_SEQUENCE)
+	if (value == NULL || value->type != V_ASN1_SEQUENCE)
 		return SG_ERR_FORMAT;
 	pos = value->value.sequence->data;
 	end = pos + value->value.sequence->length;
 	ERR_set_mark();
 	*extensions = d2i_X509_EXTENSIONS(NULL, &pos, end - pos);
 	ERR_pop_to_mark();
-	if (*extensions && pos == end)
+	if (*extensions != NULL && pos == end)
 		return 0;
 	sk_X509_EXTENSION_pop_free(*extensions, X509_EXTENSION_free);
 	*extensions = NULL;
@@ -260,10 +260,10 @@ int sg_x509_csr_jids(X509_REQ *csr, char ***jids, size_t *others)
 	int err;
 
 	*jids = NULL;
-	if (others)
+	if (others != NULL)
 		*others = 0;
 	err = csr_extensions(csr, &extensions);
-	if (!err)
+	if (err == 0)
 		err = extensions_jids(extensions, jids, others);
 	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
 	return err;
@@ -278,7 +278,7 @@ int sg_x509_add_jid(STACK_OF(X509_EXTENSION) * *extensions, const char *jid)
 	ASN1_OBJECT *type = OBJ_txt2obj(SG_OID_XMPP_ADDR, 1);
 	int err = SG_ERR_NOMEM;
 
-	if (!names || !name || !value || !text || !type)
+	if (names == NULL || name == NULL || value == NULL || text == NULL || type == NULL)
 		goto out;
 	if (ASN1_STRING_set(text, jid, -1) != 1)
 		goto out;
@@ -365,23 +365,23 @@ static int check_jid(X509 *cert, const char *jid, const char **why)
 
 	if (err == SG_ERR_NOMEM)
 		return err;
-	if (err) {
+	if (err != 0) {
 		*why = "its subjectAltName is malformed";
 		return SG_ERR_CERT_REFUSED;
 	}
 	err = SG_ERR_CERT_REFUSED;
-	if (!jids[0]) {
+	if (jids[0] == NULL) {
 		*why = "it holds no xmppAddr";
 		goto out;
 	}
-	if (jids[1] || others > 0) {
+	if (jids[1] != NULL || others > 0) {
 		*why = "it holds other names beside the account's JID";
 		goto out;
 	}
 	ours = sg_jid_bare(jid);
 	/* A resource would be cut off by the normal form; here it is another name. */
-	theirs = strchr(jids[0], '/') ? NULL : sg_jid_bare(jids[0]);
-	if (!ours || !theirs || strcmp(ours, theirs) != 0) {
+	theirs = strchr(jids[0], '/') != NULL ? NULL : sg_jid_bare(jids[0]);
+	if (ours == NULL || theirs == NULL || strcmp(ours, theirs) != 0) {
 		*why = "its xmppAddr is not the account's JID";
 		goto out;
 	}
@@ -405,7 +405,7 @@ static int check_time(X509 *cert, time_t now, const char **why)
 	else if (X509_cmp_time(X509_get0_notAfter(cert), &earliest) != 1)
 		*why = "it has expired";
 	ERR_pop_to_mark();
-	return *why ? SG_ERR_CERT_REFUSED : 0;
+	return *why != NULL ? SG_ERR_CERT_REFUSED : 0;
 }
 
 int sg_x509_check_issued(const struct sg_blob *cert_der, const struct sg_blob *csr_der,
@@ -418,24 +418,24 @@ int sg_x509_check_issued(const struct sg_blob *cert_der, const struct sg_blob *c
 
 	*why = "it is no certificate";
 	err = sg_x509_cert_parse(cert_der, &cert);
-	if (err)
+	if (err != 0)
 		goto out;
 	*why = "the request is no certificate request";
 	err = sg_x509_csr_parse(csr_der, &csr);
-	if (err)
+	if (err != 0)
 		goto out;
 	*why = "its public key is not the request's";
 	err = SG_ERR_CERT_REFUSED;
 	ERR_set_mark();
 	asked = X509_REQ_get0_pubkey(csr);
 	given = X509_get0_pubkey(cert);
-	if (asked && given && EVP_PKEY_eq(asked, given) == 1)
+	if (asked != NULL && given != NULL && EVP_PKEY_eq(asked, given) == 1)
 		err = 0;
 	ERR_pop_to_mark();
-	if (err)
+	if (err != 0)
 		goto out;
 	err = check_jid(cert, jid, why);
-	if (err)
+	if (err != 0)
 		goto out;
 	err = check_time(cert, now, why);
 out:
@@ -494,8 +494,8 @@ int sg_x509_assemble(const struct sg_blob *tbs, const struct sg_blob *algorithm,
 	sg_buf_put(&whole, tbs->data, tbs->len);
 	sg_buf_put(&whole, algorithm->data, algorithm->len);
 	sg_buf_put(&whole, bits.data, bits.len);
-	err = bits.err ? bits.err : whole.err;
-	if (!err)
+	err = bits.err != 0 ? bits.err : whole.err;
+	if (err == 0)
 		err = sg_blob_set(der, whole.data, whole.len);
 	sg_buf_clear(&bits);
 	sg_buf_clear(&whole);
@@ -519,7 +519,7 @@ int sg_x509_algorithm_sha256(int key_type, struct sg_blob *algorithm)
 		return SG_ERR_UNSUPPORTED;
 	}
 	algor = X509_ALGOR_new();
-	if (!algor)
+	if (algor == NULL)
 		return SG_ERR_NOMEM;
 	if (X509_ALGOR_set0(algor, OBJ_nid2obj(nid), parameters, NULL) == 1)
 		len = i2d_X509_ALGOR(algor, &bytes);

@@ -40,7 +40,7 @@ static void free_attrs(struct attr *attr)
 {
 	struct attr *next;
 
-	for (; attr; attr = next) {
+	for (; attr != NULL; attr = next) {
 		next = attr->next;
 		free(attr->name);
 		free(attr->value);
@@ -53,9 +53,9 @@ void sg_xml_free(struct sg_xml *element)
 {
 	struct sg_xml *child, *next;
 
-	if (!element)
+	if (element == NULL)
 		return;
-	for (child = element->first; child; child = next) {
+	for (child = element->first; child != NULL; child = next) {
 		next = child->next;
 		sg_xml_free(child);
 	}
@@ -70,13 +70,13 @@ struct sg_xml *sg_xml_new(const char *name, const char *ns)
 {
 	struct sg_xml *element = calloc(1, sizeof(*element));
 
-	if (!element)
+	if (element == NULL)
 		return NULL;
 	element->nodes = 1;
 	element->height = 1;
 	element->name = strdup(name);
-	element->ns = ns ? strdup(ns) : NULL;
-	if (!element->name || (ns && !element->ns)) {
+	element->ns = ns != NULL ? strdup(ns) : NULL;
+	if (element->name == NULL || (ns != NULL && element->ns == NULL)) {
 		sg_xml_free(element);
 		return NULL;
 	}
@@ -89,19 +89,19 @@ static int link_child(struct sg_xml *parent, struct sg_xml *child)
 	size_t depth = 0, nodes = 0, height = child->height;
 	struct sg_xml *at;
 
-	for (at = parent; at; at = at->parent) {
+	for (at = parent; at != NULL; at = at->parent) {
 		depth++;
 		nodes = at->nodes;
 	}
 	if (depth + height > SG_XML_DEPTH_MAX || nodes + child->nodes > SG_XML_NODES_MAX)
 		return SG_ERR_LIMIT;
 	child->parent = parent;
-	if (parent->last)
+	if (parent->last != NULL)
 		parent->last->next = child;
 	else
 		parent->first = child;
 	parent->last = child;
-	for (at = parent; at; at = at->parent) {
+	for (at = parent; at != NULL; at = at->parent) {
 		at->nodes += child->nodes;
 		height++;
 		if (at->height < height)
@@ -114,7 +114,7 @@ int sg_xml_add(struct sg_xml *parent, struct sg_xml *child)
 {
 	int err = link_child(parent, child);
 
-	if (err)
+	if (err != 0)
 		sg_xml_free(child);
 	return err;
 }
@@ -142,13 +142,13 @@ static int append_text(struct sg_xml *parent, const char *text, size_t len)
 
 	if (len == 0)
 		return 0;
-	if (!run || run->name) {
+	if (run == NULL || run->name != NULL) {
 		run = calloc(1, sizeof(*run));
-		if (!run)
+		if (run == NULL)
 			return SG_ERR_NOMEM;
 		run->nodes = 1;
 		err = sg_xml_add(parent, run);
-		if (err)
+		if (err != 0)
 			return err;
 	}
 	sg_buf_put(&run->text, text, len);
@@ -166,7 +166,7 @@ static struct attr *find_attr(const struct sg_xml *element, const char *name)
 {
 	struct attr *attr = element->attrs;
 
-	while (attr && strcmp(attr->name, name) != 0)
+	while (attr != NULL && strcmp(attr->name, name) != 0)
 		attr = attr->next;
 	return attr;
 }
@@ -179,15 +179,15 @@ static int add_attr(struct sg_xml *element, const char *name, const char *value)
 	if (element->attr_count == SG_XML_ATTRS_MAX)
 		return SG_ERR_LIMIT;
 	attr = calloc(1, sizeof(*attr));
-	if (!attr)
+	if (attr == NULL)
 		return SG_ERR_NOMEM;
 	attr->name = strdup(name);
 	attr->value = strdup(value);
-	if (!attr->name || !attr->value) {
+	if (attr->name == NULL || attr->value == NULL) {
 		free_attrs(attr);
 		return SG_ERR_NOMEM;
 	}
-	if (element->attrs_last)
+	if (element->attrs_last != NULL)
 		element->attrs_last->next = attr;
 	else
 		element->attrs = attr;
@@ -203,10 +203,10 @@ int sg_xml_set_attr(struct sg_xml *element, const char *name, const char *value)
 
 	if (!is_text(value, strlen(value)))
 		return SG_ERR_FORMAT;
-	if (!attr)
+	if (attr == NULL)
 		return add_attr(element, name, value);
 	copy = strdup(value);
-	if (!copy)
+	if (copy == NULL)
 		return SG_ERR_NOMEM;
 	free(attr->value);
 	attr->value = copy;
@@ -218,19 +218,19 @@ int sg_xml_put(struct sg_xml *parent, const char *name, const char *text, struct
 	struct sg_xml *made;
 	int err = 0;
 
-	if (child)
+	if (child != NULL)
 		*child = NULL;
 	made = sg_xml_new(name, NULL);
-	if (!made)
+	if (made == NULL)
 		return SG_ERR_NOMEM;
-	if (text)
+	if (text != NULL)
 		err = sg_xml_add_text(made, text, strlen(text));
-	if (err) {
+	if (err != 0) {
 		sg_xml_free(made);
 		return err;
 	}
 	err = sg_xml_add(parent, made);
-	if (!err && child)
+	if (err == 0 && child != NULL)
 		*child = made;
 	return err;
 }
@@ -249,16 +249,16 @@ const char *sg_xml_name(const struct sg_xml *element)
 
 const char *sg_xml_ns(const struct sg_xml *element)
 {
-	while (element && !element->ns)
+	while (element != NULL && element->ns == NULL)
 		element = element->parent;
-	return element ? element->ns : "";
+	return element != NULL ? element->ns : "";
 }
 
 const char *sg_xml_attr(const struct sg_xml *element, const char *name)
 {
 	const struct attr *attr = find_attr(element, name);
 
-	return attr ? attr->value : NULL;
+	return attr != NULL ? attr->value : NULL;
 }
 
 int sg_xml_is(const struct sg_xml *element, const char *name, const char *ns)
@@ -268,7 +268,7 @@ int sg_xml_is(const struct sg_xml *element, const char *name, const char *ns)
 
 static const struct sg_xml *skip_text(const struct sg_xml *node)
 {
-	while (node && !node->name)
+	while (node != NULL && node->name == NULL)
 		node = node->next;
 	return node;
 }
@@ -287,9 +287,9 @@ const struct sg_xml *sg_xml_child(const struct sg_xml *element, const char *name
 {
 	const struct sg_xml *child = sg_xml_first(element);
 
-	if (!ns)
+	if (ns == NULL)
 		ns = sg_xml_ns(element);
-	while (child && !sg_xml_is(child, name, ns))
+	while (child != NULL && !sg_xml_is(child, name, ns))
 		child = sg_xml_next(child);
 	return child;
 }
@@ -298,11 +298,11 @@ char *sg_xml_text(const struct sg_xml *element)
 {
 	struct sg_buf text = { 0 };
 
-	for (const struct sg_xml *node = element->first; node; node = node->next) {
-		if (!node->name)
+	for (const struct sg_xml *node = element->first; node != NULL; node = node->next) {
+		if (node->name == NULL)
 			sg_buf_put(&text, node->text.data, node->text.len);
 	}
-	if (text.len == 0 && !text.err)
+	if (text.len == 0 && text.err == 0)
 		return strdup("");
 	return sg_buf_steal(&text, NULL);
 }
@@ -342,7 +342,7 @@ static void write_escaped(const char *text, size_t len, int in_attr, struct sg_b
 
 	for (size_t at = 0; at < len; at++) {
 		as = escape(text[at], in_attr);
-		if (!as)
+		if (as == NULL)
 			continue;
 		sg_buf_put(out, text + from, at - from);
 		sg_buf_put_str(out, as);
@@ -367,16 +367,16 @@ static void write_element(
 	sg_buf_put_str(out, element->name);
 	if (strcmp(ns, outer_ns) != 0)
 		write_attr("xmlns", ns, out);
-	for (const struct attr *attr = element->attrs; attr; attr = attr->next)
+	for (const struct attr *attr = element->attrs; attr != NULL; attr = attr->next)
 		write_attr(attr->name, attr->value, out);
-	if (!element->first) {
+	if (element->first == NULL) {
 		sg_buf_put_str(out, "/>");
 		return;
 	}
 	sg_buf_put_str(out, ">");
-	for (const struct sg_xml *node = element->first; node; node = node->next) {
-		if (node->name)
-			write_element(node, node->ns ? node->ns : ns, ns, out);
+	for (const struct sg_xml *node = element->first; node != NULL; node = node->next) {
+		if (node->name != NULL)
+			write_element(node, node->ns != NULL ? node->ns : ns, ns, out);
 		else
 			write_escaped((const char *)node->text.data, node->text.len, 0, out);
 	}
@@ -410,7 +410,7 @@ struct parse {
 
 static void stop(struct parse *parse, int err)
 {
-	if (!parse->err)
+	if (parse->err == 0)
 		parse->err = err;
 	XML_StopParser(parse->expat, XML_FALSE);
 }
@@ -419,14 +419,15 @@ static void stop(struct parse *parse, int err)
 static struct sg_xml *new_element(const struct parse *parse, const char *joined)
 {
 	const char *separator = strchr(joined, NS_SEPARATOR);
-	const char *outer = parse->at ? sg_xml_ns(parse->at) : "";
+	const char *outer = parse->at != NULL ? sg_xml_ns(parse->at) : "";
 	struct sg_xml *element;
 	char *ns;
 
-	ns = separator ? strndup(joined, (size_t)(separator - joined)) : strdup("");
-	if (!ns)
+	ns = separator != NULL ? strndup(joined, (size_t)(separator - joined)) : strdup("");
+	if (ns == NULL)
 		return NULL;
-	element = sg_xml_new(separator ? separator + 1 : joined, strcmp(ns, outer) ? ns : NULL);
+	element =
+	    sg_xml_new(separator != NULL ? separator + 1 : joined, strcmp(ns, outer) ? ns : NULL);
 	free(ns);
 	return element;
 }
@@ -435,25 +436,25 @@ static void on_start(void *data, const XML_Char *name, const XML_Char **attrs)
 {
 	struct parse *parse = data;
 	struct sg_xml *element = new_element(parse, name);
-	int err = element ? 0 : SG_ERR_NOMEM;
+	int err = element != NULL ? 0 : SG_ERR_NOMEM;
 
-	if (element && element->ns && strcmp(element->ns, NS_XML) == 0)
+	if (element != NULL && element->ns != NULL && strcmp(element->ns, NS_XML) == 0)
 		err = SG_ERR_FORMAT;
 	/* expat has refused an attribute that stands twice */
-	for (; !err && attrs[0]; attrs += 2) {
-		if (!strchr(attrs[0], NS_SEPARATOR))
+	for (; err == 0 && attrs[0] != NULL; attrs += 2) {
+		if (strchr(attrs[0], NS_SEPARATOR) == NULL)
 			err = add_attr(element, attrs[0], attrs[1]);
 	}
-	if (err) {
+	if (err != 0) {
 		sg_xml_free(element);
 		stop(parse, err);
 		return;
 	}
-	if (parse->at)
+	if (parse->at != NULL)
 		err = sg_xml_add(parse->at, element);
 	else
 		parse->root = element;
-	if (err)
+	if (err != 0)
 		stop(parse, err);
 	else
 		parse->at = element;
@@ -463,7 +464,8 @@ static void on_end(void *data, const XML_Char *name)
 {
 	struct parse *parse = data;
 
-	if (!parse->err) /* an empty element's end still comes after its start stopped the parser */
+	/* An empty element's end still comes after its start stopped the parser. */
+	if (parse->err == 0)
 		parse->at = parse->at->parent;
 }
 
@@ -472,13 +474,13 @@ static void on_text(void *data, const XML_Char *text, int len)
 	struct parse *parse = data;
 	int err = append_text(parse->at, text, (size_t)len);
 
-	if (err)
+	if (err != 0)
 		stop(parse, err);
 }
 
 static void on_namespace(void *data, const XML_Char *prefix, const XML_Char *uri)
 {
-	if (uri && strlen(uri) > SG_XML_NS_MAX)
+	if (uri != NULL && strlen(uri) > SG_XML_NS_MAX)
 		stop(data, SG_ERR_LIMIT);
 }
 
@@ -513,7 +515,7 @@ int sg_xml_parse(const char *text, size_t len, struct sg_xml **root)
 	if (is_utf16(text, len))
 		return SG_ERR_FORMAT;
 	parse.expat = XML_ParserCreateNS("UTF-8", NS_SEPARATOR);
-	if (!parse.expat)
+	if (parse.expat == NULL)
 		return SG_ERR_NOMEM;
 	XML_SetUserData(parse.expat, &parse);
 	XML_SetElementHandler(parse.expat, on_start, on_end);
@@ -521,11 +523,11 @@ int sg_xml_parse(const char *text, size_t len, struct sg_xml **root)
 	XML_SetStartNamespaceDeclHandler(parse.expat, on_namespace);
 	XML_SetStartDoctypeDeclHandler(parse.expat, on_doctype);
 	XML_SetProcessingInstructionHandler(parse.expat, on_instruction);
-	if (XML_Parse(parse.expat, text, (int)len, XML_TRUE) != XML_STATUS_OK && !parse.err)
+	if (XML_Parse(parse.expat, text, (int)len, XML_TRUE) != XML_STATUS_OK && parse.err == 0)
 		parse.err = XML_GetErrorCode(parse.expat) == XML_ERROR_NO_MEMORY ? SG_ERR_NOMEM
 										 : SG_ERR_FORMAT;
 	XML_ParserFree(parse.expat);
-	if (parse.err) {
+	if (parse.err != 0) {
 		sg_xml_free(parse.root);
 		return parse.err;
 	}

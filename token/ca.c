@@ -49,9 +49,9 @@ static const char *cert_fault(
 	if (!(X509_get_extension_flags(cert) & EXFLAG_KUSAGE) ||
 	    (X509_get_key_usage(cert) & (X509v3_KU_KEY_CERT_SIGN | X509v3_KU_CRL_SIGN)) != 0)
 		return "its keyUsage is absent or that of a CA";
-	if (sg_x509_cert_jids(cert, &jids, &others) < 0)
+	if (sg_x509_cert_jids(cert, &jids, &others) != 0)
 		return "its subjectAltName cannot be read";
-	one = jids && jids[0] && !jids[1] && others == 0;
+	one = jids != NULL && jids[0] != NULL && jids[1] == NULL && others == 0;
 	sg_strv_free(jids);
 	return one ? NULL : "it does not hold exactly one xmppAddr";
 }
@@ -82,7 +82,7 @@ static const char *crl_fault(
 	const char *fault = NULL;
 	int len;
 
-	if (!crl || pos != whole->data + whole->len) {
+	if (crl == NULL || pos != whole->data + whole->len) {
 		X509_CRL_free(crl);
 		return "it is no revocation list";
 	}
@@ -103,38 +103,38 @@ static int tbs_check(
 	struct sg_blob algorithm = { 0 }, whole = { 0 };
 	const char *fault = "it is no certificate";
 	X509 *cert = NULL;
-	int code;
+	int err;
 
-	code =
+	err =
 	    sg_x509_algorithm_sha256(key->type == CKK_RSA ? EVP_PKEY_RSA : EVP_PKEY_EC, &algorithm);
-	if (code < 0)
+	if (err != 0)
 		goto out;
 	/* OpenSSL parses whole objects: put one together with a signature that is none. */
-	code = sg_x509_assemble(&request->tbs, &algorithm, &signature, &whole);
-	if (code == SG_ERR_NOMEM || code == SG_ERR_INTERNAL)
+	err = sg_x509_assemble(&request->tbs, &algorithm, &signature, &whole);
+	if (err == SG_ERR_NOMEM || err == SG_ERR_INTERNAL)
 		goto out;
-	if (code < 0)
+	if (err != 0)
 		fault = "it is cut short, or too long";
 	else if (request->kind == SG_CA_CRL)
 		fault = crl_fault(&whole, &request->tbs, &algorithm);
 	else if (request->kind == SG_CA_CERT && sg_x509_cert_parse(&whole, &cert) == 0)
 		fault = cert_fault(cert, &request->tbs, &algorithm);
-	if (fault) {
-		code = SG_ERR_FORMAT;
-		sg_msg_error_set(error, code, NULL, "an authority does not sign this: %s", fault);
+	if (fault != NULL) {
+		err = SG_ERR_FORMAT;
+		sg_msg_error_set(error, err, NULL, "an authority does not sign this: %s", fault);
 	}
 out:
 	X509_free(cert);
 	sg_blob_clear(&algorithm);
 	sg_blob_clear(&whole);
-	return code;
+	return err;
 }
 
 int sg_ca_sign(struct sg_module *module, const struct sg_msg_ca_sign *request, struct sg_blob *der,
     struct sg_msg_error *error)
 {
 	struct sg_key *key = NULL;
-	int code;
+	int err;
 
 	memset(der, 0, sizeof(*der));
 	if (!module->authority) {
@@ -142,11 +142,11 @@ int sg_ca_sign(struct sg_module *module, const struct sg_msg_ca_sign *request, s
 		    "only an authority signs certificates and revocation lists");
 		return SG_ERR_DENIED;
 	}
-	code = sg_key_find(module, request->key, &key, error);
-	if (code == 0)
-		code = tbs_check(request, key, error);
-	if (code == 0)
-		code = sg_issue_sign(key, &request->tbs, der, error);
+	err = sg_key_find(module, request->key, &key, error);
+	if (err == 0)
+		err = tbs_check(request, key, error);
+	if (err == 0)
+		err = sg_issue_sign(key, &request->tbs, der, error);
 	sg_key_unref(key);
-	return code;
+	return err;
 }

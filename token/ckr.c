@@ -99,17 +99,16 @@ enum sg_ckr_cure sg_ckr_cure(CK_RV rv)
 
 int sg_ckr_fail(struct sg_msg_error *error, CK_RV rv, const char *call, const char *label)
 {
-	int code = sg_ckr_code(rv);
+	int err = sg_ckr_code(rv);
 
-	if (code >= 0)
-		code = SG_ERR_INTERNAL; /* CKR_OK is no failure to report */
-	sg_log(SG_LOG_WARN, "%s on token '%s': %s (0x%lx)", call, label ? label : "",
+	if (err == 0)
+		err = SG_ERR_INTERNAL; /* CKR_OK is no failure to report */
+	sg_log(SG_LOG_WARN, "%s on token '%s': %s (0x%lx)", call, label != NULL ? label : "",
 	    sg_ckr_name(rv), rv);
-	if (label)
-		sg_msg_error_set(error, code, label, "%s on token '%s' gave %s (0x%lx)", call,
-		    label, sg_ckr_name(rv), rv);
+	if (label != NULL)
+		sg_msg_error_set(error, err, label, "%s on token '%s' gave %s (0x%lx)", call, label,
+		    sg_ckr_name(rv), rv);
 	else
-		sg_msg_error_set(
-		    error, code, NULL, "%s gave %s (0x%lx)", call, sg_ckr_name(rv), rv);
-	return code;
+		sg_msg_error_set(error, err, NULL, "%s gave %s (0x%lx)", call, sg_ckr_name(rv), rv);
+	return err;
 }

@@ -65,7 +65,7 @@ int sg_ecdsa_value(const unsigned char *raw, size_t len, size_t order_size, stru
 	unsigned char *bytes = NULL;
 	BIGNUM *r = NULL, *s = NULL;
 	ECDSA_SIG *value = NULL;
-	int code = SG_ERR_NOMEM, n;
+	int err = SG_ERR_NOMEM, n;
 
 	memset(der, 0, sizeof(*der));
 	if (order_size == 0 || order_size > 66 || len != 2 * order_size)
@@ -73,21 +73,21 @@ int sg_ecdsa_value(const unsigned char *raw, size_t len, size_t order_size, stru
 	value = ECDSA_SIG_new();
 	r = BN_bin2bn(raw, (int)order_size, NULL);
 	s = BN_bin2bn(raw + order_size, (int)order_size, NULL);
-	if (!value || !r || !s)
+	if (value == NULL || r == NULL || s == NULL)
 		goto out;
 	if (BN_is_zero(r) || BN_is_zero(s)) {
-		code = SG_ERR_FORMAT;
+		err = SG_ERR_FORMAT;
 		goto out;
 	}
 	ECDSA_SIG_set0(value, r, s);
 	r = s = NULL;
 	n = i2d_ECDSA_SIG(value, &bytes);
 	if (n > 0)
-		code = sg_blob_set(der, bytes, (size_t)n);
+		err = sg_blob_set(der, bytes, (size_t)n);
 out:
 	BN_free(r);
 	BN_free(s);
 	ECDSA_SIG_free(value);
 	OPENSSL_free(bytes);
-	return code;
+	return err;
 }

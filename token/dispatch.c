@@ -21,9 +21,9 @@ int sg_dispatch_waits(uint16_t type)
 /* One line for each request that uses a key or a PIN: who asked, and what for. */
 static void note(const char *what, const struct sg_caller *caller, const char *name)
 {
-	sg_log(SG_LOG_DEBUG, "%s '%s' for uid %u, pid %u, %s, %s", what, name ? name : "",
-	    caller->uid, caller->pid, caller->exe ? caller->exe : "?",
-	    caller->purpose ? caller->purpose : "?");
+	sg_log(SG_LOG_DEBUG, "%s '%s' for uid %u, pid %u, %s, %s", what, name != NULL ? name : "",
+	    caller->uid, caller->pid, caller->exe != NULL ? caller->exe : "?",
+	    caller->purpose != NULL ? caller->purpose : "?");
 }
 
 static int answer_to(struct sg_module *module, const struct sg_frame *frame,
@@ -94,23 +94,23 @@ uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
 {
 	struct sg_msg_error error = { 0 };
 	uint16_t type;
-	int code;
+	int err;
 
 	memset(answer, 0, sizeof(*answer));
-	if (!module) {
+	if (module == NULL) {
 		sg_msg_error_set(&answer->error, SG_ERR_MODULE, why->subject, "%s",
-		    why->message ? why->message : sg_err_text(SG_ERR_MODULE));
+		    why->message != NULL ? why->message : sg_err_text(SG_ERR_MODULE));
 		return SG_MSG_ERROR;
 	}
-	code = answer_to(module, frame, answer, &type, &error);
-	if (code == 0) {
+	err = answer_to(module, frame, answer, &type, &error);
+	if (err == 0) {
 		sg_layout_clear(&sg_layout_error, &error);
 		return type;
 	}
 	sg_msg_clear(type, answer);
 	memset(answer, 0, sizeof(*answer));
 	if (error.code == 0)
-		sg_msg_error_set(&error, code, NULL, "%s", sg_err_text(code));
+		sg_msg_error_set(&error, err, NULL, "%s", sg_err_text(err));
 	answer->error = error;
 	return SG_MSG_ERROR;
 }

@@ -25,12 +25,12 @@ static struct sg_key *cache_get(struct sg_module *module, const char *text)
 	size_t i;
 
 	pthread_mutex_lock(&module->cache_lock);
-	for (i = 0; i < SG_KEY_CACHE_MAX && !key; i++) {
-		if (module->cache[i].key && strcmp(module->cache[i].selector, text) == 0)
+	for (i = 0; i < SG_KEY_CACHE_MAX && key == NULL; i++) {
+		if (module->cache[i].key != NULL && strcmp(module->cache[i].selector, text) == 0)
 			key = sg_key_ref(module->cache[i].key);
 	}
 	pthread_mutex_unlock(&module->cache_lock);
-	if (key && key->epoch != sg_token_epoch(key->token)) {
+	if (key != NULL && key->epoch != sg_token_epoch(key->token)) {
 		sg_key_cache_drop(key);
 		sg_key_unref(key);
 		key = NULL;
@@ -43,7 +43,7 @@ static void cache_put(struct sg_module *module, const char *text, struct sg_key 
 	char *selector = strdup(text);
 	struct sg_key_slot *slot;
 
-	if (!selector)
+	if (selector == NULL)
 		return; /* it is found by searching then */
 	pthread_mutex_lock(&module->cache_lock);
 	slot = &module->cache[module->cache_next++ % SG_KEY_CACHE_MAX];
@@ -95,7 +95,7 @@ static int shows_nothing(struct sg_token *token)
 	size_t count = 0;
 	int nothing;
 
-	if (sg_selector_parse("", &all, &error) < 0)
+	if (sg_selector_parse("", &all, &error) != 0)
 		return 0;
 	nothing = sg_keys_of_token(token, all, &keys, &count) == CKR_OK && count == 0;
 	sg_keys_free(keys, count);
@@ -122,12 +122,12 @@ static int hunt_token(struct sg_token *token, const struct sg_selector *selector
 	    shows_nothing(token))
 		hunt->locked = token;
 	for (i = 0; i < count; i++, hunt->count++) {
-		if (!hunt->key)
+		if (hunt->key == NULL)
 			hunt->key = sg_key_ref(keys[i]);
 		if (hunt->count >= CANDIDATES_MAX)
 			continue;
 		hunt->uris[hunt->count] = strdup(keys[i]->info.uri);
-		if (!hunt->uris[hunt->count])
+		if (hunt->uris[hunt->count] == NULL)
 			break;
 	}
 	sg_keys_free(keys, count);
@@ -178,9 +178,9 @@ static int hunt_end(struct hunt *hunt, const char *text, struct sg_msg_error *er
 		return pin_needed(hunt->key->token, error);
 	if (hunt->count == 1)
 		return 0;
-	if (hunt->failed)
+	if (hunt->failed != NULL)
 		return sg_ckr_fail(error, hunt->failure, "searching", hunt->failed->label);
-	if (hunt->locked)
+	if (hunt->locked != NULL)
 		return pin_needed(hunt->locked, error);
 	sg_msg_error_set(
 	    error, SG_ERR_KEY_ABSENT, text, "no key '%s' is on any token that is there", text);
@@ -194,39 +194,39 @@ int sg_key_find(
 	struct sg_token **tokens = NULL;
 	struct hunt hunt = { 0 };
 	size_t i, count = 0;
-	int code;
+	int err;
 
 	*key = NULL;
-	if (!text || !*text) {
+	if (text == NULL || !*text) {
 		sg_msg_error_set(error, SG_ERR_ARG, NULL, "no key was named");
 		return SG_ERR_ARG;
 	}
 	*key = cache_get(module, text);
-	if (*key)
+	if (*key != NULL)
 		return 0;
-	code = sg_selector_parse(text, &selector, error);
-	if (code == 0)
-		code = sg_token_scan(module, &tokens, &count, error);
-	if (code == 0) {
+	err = sg_selector_parse(text, &selector, error);
+	if (err == 0)
+		err = sg_token_scan(module, &tokens, &count, error);
+	if (err == 0) {
 		hunt.uris = calloc(CANDIDATES_MAX, sizeof(char *));
-		code = hunt.uris ? 0 : SG_ERR_NOMEM;
+		err = hunt.uris != NULL ? 0 : SG_ERR_NOMEM;
 	}
-	for (i = 0; i < count && code == 0; i++) {
+	for (i = 0; i < count && err == 0; i++) {
 		if (sg_token_match(tokens[i], selector))
-			code = hunt_token(tokens[i], selector, &hunt);
+			err = hunt_token(tokens[i], selector, &hunt);
 	}
-	if (code == 0)
-		code = hunt_end(&hunt, text, error);
-	if (code == 0) {
+	if (err == 0)
+		err = hunt_end(&hunt, text, error);
+	if (err == 0) {
 		cache_put(module, text, hunt.key);
 		*key = hunt.key;
 		hunt.key = NULL;
 	}
 	sg_key_unref(hunt.key);
-	for (i = 0; hunt.uris && i < CANDIDATES_MAX; i++)
+	for (i = 0; hunt.uris != NULL && i < CANDIDATES_MAX; i++)
 		free(hunt.uris[i]);
 	free(hunt.uris);
 	free(tokens);
 	sg_selector_free(selector);
-	return code;
+	return err;
 }

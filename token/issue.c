@@ -23,27 +23,27 @@ int sg_issue_sign(
 {
 	struct sg_blob algorithm = { 0 }, signature = { 0 };
 	struct sg_sign_how how;
-	int code;
+	int err;
 
 	memset(der, 0, sizeof(*der));
-	code = sg_sign_how_sha256(key, &how, error);
-	if (code == 0)
-		code = sg_x509_algorithm_sha256(
+	err = sg_sign_how_sha256(key, &how, error);
+	if (err == 0)
+		err = sg_x509_algorithm_sha256(
 		    key->type == CKK_RSA ? EVP_PKEY_RSA : EVP_PKEY_EC, &algorithm);
-	if (code == 0)
-		code = sg_sign(key, &how, tbs, &signature, error);
-	if (code == 0)
-		code = sg_x509_assemble(tbs, &algorithm, &signature, der);
+	if (err == 0)
+		err = sg_sign(key, &how, tbs, &signature, error);
+	if (err == 0)
+		err = sg_x509_assemble(tbs, &algorithm, &signature, der);
 	sg_blob_clear(&algorithm);
 	sg_blob_clear(&signature);
-	return code;
+	return err;
 }
 
 static int account_check(const char *jid, struct sg_msg_error *error)
 {
-	if (jid && sg_jid_is_account(jid))
+	if (jid != NULL && sg_jid_is_account(jid))
 		return 0;
-	sg_msg_error_set(error, SG_ERR_ARG, jid, "'%s' is no bare JID", jid ? jid : "");
+	sg_msg_error_set(error, SG_ERR_ARG, jid, "'%s' is no bare JID", jid != NULL ? jid : "");
 	return SG_ERR_ARG;
 }
 
@@ -51,10 +51,10 @@ static int account_check(const char *jid, struct sg_msg_error *error)
 static int key_get(
     struct sg_module *module, const char *name, struct sg_key **key, struct sg_msg_error *error)
 {
-	int code = sg_key_find(module, name, key, error);
+	int err = sg_key_find(module, name, key, error);
 
-	if (code < 0 || (*key)->public)
-		return code;
+	if (err != 0 || (*key)->public != NULL)
+		return err;
 	sg_msg_error_set(error, SG_ERR_UNSUPPORTED, (*key)->info.uri,
 	    "token '%s' does not show the key's public half", (*key)->token->label);
 	sg_key_unref(*key);
@@ -77,10 +77,10 @@ static int name_set(X509_NAME *name, const char *cn)
 /* Takes bytes that OpenSSL allocated. */
 static int take(int len, unsigned char *bytes, struct sg_blob *out)
 {
-	int code = len > 0 ? sg_blob_set(out, bytes, (size_t)len) : SG_ERR_INTERNAL;
+	int err = len > 0 ? sg_blob_set(out, bytes, (size_t)len) : SG_ERR_INTERNAL;
 
 	OPENSSL_free(bytes);
-	return code;
+	return err;
 }
 
 static int wrong_signature(
@@ -100,36 +100,36 @@ static int csr_tbs(const struct sg_key *key, const char *jid, struct sg_blob *tb
 	STACK_OF(X509_EXTENSION) *extensions = NULL;
 	X509_REQ *csr = X509_REQ_new();
 	unsigned char *bytes = NULL;
-	int code = SG_ERR_NOMEM, len;
+	int err = SG_ERR_NOMEM, len;
 
-	if (!csr || X509_REQ_set_version(csr, X509_REQ_VERSION_1) != 1 ||
+	if (csr == NULL || X509_REQ_set_version(csr, X509_REQ_VERSION_1) != 1 ||
 	    X509_REQ_set_pubkey(csr, key->public) != 1)
 		goto out;
-	code = name_set(X509_REQ_get_subject_name(csr), jid);
-	if (code == 0)
-		code = sg_x509_add_jid(&extensions, jid);
-	if (code == 0 && X509_REQ_add_extensions(csr, extensions) != 1)
-		code = SG_ERR_INTERNAL;
-	if (code == 0) {
+	err = name_set(X509_REQ_get_subject_name(csr), jid);
+	if (err == 0)
+		err = sg_x509_add_jid(&extensions, jid);
+	if (err == 0 && X509_REQ_add_extensions(csr, extensions) != 1)
+		err = SG_ERR_INTERNAL;
+	if (err == 0) {
 		len = i2d_re_X509_REQ_tbs(csr, &bytes);
-		code = take(len, bytes, tbs);
+		err = take(len, bytes, tbs);
 	}
 out:
 	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
 	X509_REQ_free(csr);
-	return code;
+	return err;
 }
 
 static int csr_verify(const struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
 {
 	X509_REQ *csr = NULL;
-	int code;
+	int err;
 
-	code = sg_x509_csr_parse(der, &csr);
-	if (code == 0 && X509_REQ_verify(csr, key->public) != 1)
-		code = wrong_signature(key, der, error);
+	err = sg_x509_csr_parse(der, &csr);
+	if (err == 0 && X509_REQ_verify(csr, key->public) != 1)
+		err = wrong_signature(key, der, error);
 	X509_REQ_free(csr);
-	return code;
+	return err;
 }
 
 int sg_csr_make(struct sg_module *module, const struct sg_msg_csr_make *request,
@@ -137,21 +137,21 @@ int sg_csr_make(struct sg_module *module, const struct sg_msg_csr_make *request,
 {
 	struct sg_blob tbs = { 0 };
 	struct sg_key *key = NULL;
-	int code;
+	int err;
 
 	memset(der, 0, sizeof(*der));
-	code = account_check(request->jid, error);
-	if (code == 0)
-		code = key_get(module, request->key, &key, error);
-	if (code == 0)
-		code = csr_tbs(key, request->jid, &tbs);
-	if (code == 0)
-		code = sg_issue_sign(key, &tbs, der, error);
-	if (code == 0)
-		code = csr_verify(key, der, error);
+	err = account_check(request->jid, error);
+	if (err == 0)
+		err = key_get(module, request->key, &key, error);
+	if (err == 0)
+		err = csr_tbs(key, request->jid, &tbs);
+	if (err == 0)
+		err = sg_issue_sign(key, &tbs, der, error);
+	if (err == 0)
+		err = csr_verify(key, der, error);
 	sg_blob_clear(&tbs);
 	sg_key_unref(key);
-	return code;
+	return err;
 }
 
 /* ---- self-signed certificates ---- */
@@ -167,7 +167,7 @@ static int serial_set(X509 *cert)
 	/* Positive, and of full length (RFC 5280 4.1.2.2). */
 	bytes[0] = (unsigned char)((bytes[0] & 0x7f) | 0x40);
 	number = BN_bin2bn(bytes, sizeof(bytes), NULL);
-	ok = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert));
+	ok = number != NULL && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) != NULL;
 	BN_free(number);
 	return ok ? 0 : SG_ERR_NOMEM;
 }
@@ -177,8 +177,8 @@ static int times_set(X509 *cert, uint32_t days)
 	time_t now = time(NULL);
 
 	/* UTCTime or GeneralizedTime by the year, as RFC 5280 4.1.2.5 has it. */
-	if (!X509_time_adj_ex(X509_getm_notBefore(cert), 0, -BACKDATE_S, &now) ||
-	    !X509_time_adj_ex(X509_getm_notAfter(cert), (int)days, 0, &now))
+	if (X509_time_adj_ex(X509_getm_notBefore(cert), 0, -BACKDATE_S, &now) == NULL ||
+	    X509_time_adj_ex(X509_getm_notAfter(cert), (int)days, 0, &now) == NULL)
 		return SG_ERR_INTERNAL;
 	return 0;
 }
@@ -191,7 +191,7 @@ static int basic_constraints_set(X509 *cert, int is_ca)
 	if (ok && is_ca) {
 		bc->ca = 0xff;
 		bc->pathlen = ASN1_INTEGER_new();
-		ok = bc->pathlen && ASN1_INTEGER_set(bc->pathlen, 0);
+		ok = bc->pathlen != NULL && ASN1_INTEGER_set(bc->pathlen, 0);
 	}
 	ok = ok && X509_add1_ext_i2d(cert, NID_basic_constraints, bc, 1, X509V3_ADD_DEFAULT) == 1;
 	BASIC_CONSTRAINTS_free(bc);
@@ -221,8 +221,8 @@ static int key_identifier_set(X509 *cert)
 	unsigned len = 0;
 	int ok;
 
-	ok = ski && X509_pubkey_digest(cert, EVP_sha256(), hash, &len) == 1 && len > SKI_SIZE &&
-	    ASN1_OCTET_STRING_set(ski, hash, SKI_SIZE) == 1 &&
+	ok = ski != NULL && X509_pubkey_digest(cert, EVP_sha256(), hash, &len) == 1 &&
+	    len > SKI_SIZE && ASN1_OCTET_STRING_set(ski, hash, SKI_SIZE) == 1 &&
 	    X509_add1_ext_i2d(cert, NID_subject_key_identifier, ski, 0, X509V3_ADD_DEFAULT) == 1;
 	ASN1_OCTET_STRING_free(ski);
 	return ok ? 0 : SG_ERR_NOMEM;
@@ -231,13 +231,13 @@ static int key_identifier_set(X509 *cert)
 static int jid_set(X509 *cert, const char *jid)
 {
 	STACK_OF(X509_EXTENSION) *extensions = NULL;
-	int code;
+	int err;
 
-	code = sg_x509_add_jid(&extensions, jid);
-	if (code == 0 && X509_add_ext(cert, sk_X509_EXTENSION_value(extensions, 0), -1) != 1)
-		code = SG_ERR_NOMEM;
+	err = sg_x509_add_jid(&extensions, jid);
+	if (err == 0 && X509_add_ext(cert, sk_X509_EXTENSION_value(extensions, 0), -1) != 1)
+		err = SG_ERR_NOMEM;
 	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
-	return code;
+	return err;
 }
 
 /*
@@ -262,16 +262,16 @@ static int algorithm_set(X509 *cert, const struct sg_key *key)
 static int extensions_set(X509 *cert, const struct sg_msg_self_cert_make *request)
 {
 	int is_ca = request->profile == SG_PROFILE_CA;
-	int code;
+	int err;
 
-	code = basic_constraints_set(cert, is_ca);
-	if (code == 0)
-		code = key_usage_set(cert, is_ca);
-	if (code == 0)
-		code = key_identifier_set(cert);
-	if (code == 0 && !is_ca)
-		code = jid_set(cert, request->jid);
-	return code;
+	err = basic_constraints_set(cert, is_ca);
+	if (err == 0)
+		err = key_usage_set(cert, is_ca);
+	if (err == 0)
+		err = key_identifier_set(cert);
+	if (err == 0 && !is_ca)
+		err = jid_set(cert, request->jid);
+	return err;
 }
 
 static int cert_tbs(
@@ -279,47 +279,47 @@ static int cert_tbs(
 {
 	X509 *cert = X509_new();
 	unsigned char *bytes = NULL;
-	int code = SG_ERR_NOMEM, len;
+	int err = SG_ERR_NOMEM, len;
 
-	if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 ||
+	if (cert == NULL || X509_set_version(cert, X509_VERSION_3) != 1 ||
 	    X509_set_pubkey(cert, key->public) != 1)
 		goto out;
-	code = name_set(X509_get_subject_name(cert), request->jid);
-	if (code == 0)
-		code = name_set(X509_get_issuer_name(cert), request->jid);
-	if (code == 0)
-		code = serial_set(cert);
-	if (code == 0)
-		code = times_set(cert, request->days);
-	if (code == 0)
-		code = extensions_set(cert, request);
-	if (code == 0)
-		code = algorithm_set(cert, key);
-	if (code == 0) {
+	err = name_set(X509_get_subject_name(cert), request->jid);
+	if (err == 0)
+		err = name_set(X509_get_issuer_name(cert), request->jid);
+	if (err == 0)
+		err = serial_set(cert);
+	if (err == 0)
+		err = times_set(cert, request->days);
+	if (err == 0)
+		err = extensions_set(cert, request);
+	if (err == 0)
+		err = algorithm_set(cert, key);
+	if (err == 0) {
 		len = i2d_re_X509_tbs(cert, &bytes);
-		code = take(len, bytes, tbs);
+		err = take(len, bytes, tbs);
 	}
 out:
 	X509_free(cert);
-	return code;
+	return err;
 }
 
 static int cert_verify(const struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
 {
 	X509 *cert = NULL;
-	int code;
+	int err;
 
-	code = sg_x509_cert_parse(der, &cert);
-	if (code == 0 && X509_verify(cert, key->public) != 1)
-		code = wrong_signature(key, der, error);
+	err = sg_x509_cert_parse(der, &cert);
+	if (err == 0 && X509_verify(cert, key->public) != 1)
+		err = wrong_signature(key, der, error);
 	X509_free(cert);
-	return code;
+	return err;
 }
 
 static int self_cert_check(const struct sg_module *module,
     const struct sg_msg_self_cert_make *request, struct sg_msg_error *error)
 {
-	const char *name = request->jid ? request->jid : "";
+	const char *name = request->jid != NULL ? request->jid : "";
 
 	if (request->days == 0 || request->days > SG_DAYS_MAX) {
 		sg_msg_error_set(error, SG_ERR_ARG, NULL, "a certificate is valid for 1 to %d days",
@@ -354,19 +354,19 @@ int sg_self_cert_make(struct sg_module *module, const struct sg_msg_self_cert_ma
 {
 	struct sg_blob tbs = { 0 };
 	struct sg_key *key = NULL;
-	int code;
+	int err;
 
 	memset(der, 0, sizeof(*der));
-	code = self_cert_check(module, request, error);
-	if (code == 0)
-		code = key_get(module, request->key, &key, error);
-	if (code == 0)
-		code = cert_tbs(key, request, &tbs);
-	if (code == 0)
-		code = sg_issue_sign(key, &tbs, der, error);
-	if (code == 0)
-		code = cert_verify(key, der, error);
+	err = self_cert_check(module, request, error);
+	if (err == 0)
+		err = key_get(module, request->key, &key, error);
+	if (err == 0)
+		err = cert_tbs(key, request, &tbs);
+	if (err == 0)
+		err = sg_issue_sign(key, &tbs, der, error);
+	if (err == 0)
+		err = cert_verify(key, der, error);
 	sg_blob_clear(&tbs);
 	sg_key_unref(key);
-	return code;
+	return err;
 }

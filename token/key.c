@@ -26,7 +26,7 @@ static void info_clear(struct sg_key_info *info)
 
 void sg_key_unref(struct sg_key *key)
 {
-	if (!key || atomic_fetch_sub(&key->refs, 1) != 1)
+	if (key == NULL || atomic_fetch_sub(&key->refs, 1) != 1)
 		return;
 	EVP_PKEY_free(key->public);
 	sg_blob_clear(&key->label);
@@ -45,9 +45,9 @@ void sg_keys_free(struct sg_key **keys, size_t count)
 
 static char *copy(const char *text, int *failed)
 {
-	char *made = text ? strdup(text) : NULL;
+	char *made = text != NULL ? strdup(text) : NULL;
 
-	if (text && !made)
+	if (text != NULL && made == NULL)
 		*failed = 1;
 	return made;
 }
@@ -62,8 +62,8 @@ int sg_key_info_copy(const struct sg_key_info *from, struct sg_key_info *to)
 	to->label = copy(from->label, &failed);
 	to->algorithm = copy(from->algorithm, &failed);
 	to->abilities = from->abilities;
-	if (sg_blob_set(&to->id, from->id.data, from->id.len) < 0 ||
-	    sg_blob_set(&to->spki, from->spki.data, from->spki.len) < 0)
+	if (sg_blob_set(&to->id, from->id.data, from->id.len) != 0 ||
+	    sg_blob_set(&to->spki, from->spki.data, from->spki.len) != 0)
 		failed = 1;
 	return failed ? SG_ERR_NOMEM : 0;
 }
@@ -115,12 +115,12 @@ static EVP_PKEY *public_of(CK_KEY_TYPE type, const CK_ATTRIBUTE *at)
 	if (type == CKK_RSA) {
 		a = blob_of(&at[AT_MODULUS]);
 		b = blob_of(&at[AT_EXPONENT]);
-		if (sg_pubkey_rsa(&a, &b, &key) < 0)
+		if (sg_pubkey_rsa(&a, &b, &key) != 0)
 			return NULL;
 	} else if (type == CKK_EC) {
 		a = blob_of(&at[AT_EC_PARAMS]);
 		b = blob_of(&at[AT_EC_POINT]);
-		if (a.len == 0 || b.len == 0 || sg_pubkey_ec(&a, &b, &key) < 0)
+		if (a.len == 0 || b.len == 0 || sg_pubkey_ec(&a, &b, &key) != 0)
 			return NULL;
 	}
 	return key;
@@ -162,10 +162,10 @@ static int fill(struct sg_key *key, const CK_ATTRIBUTE *at)
 	key->info.uri = sg_uri_object(&key->token->identity, CKO_PRIVATE_KEY, &id, &label);
 	key->info.token_uri = strdup(key->token->uri);
 	key->info.label =
-	    sg_text_padded(label.data ? label.data : (const unsigned char *)"", label.len);
-	if (!key->info.uri || !key->info.token_uri || !key->info.label ||
-	    sg_blob_set(&key->info.id, id.data, id.len) < 0 ||
-	    sg_blob_set(&key->label, label.data, label.len) < 0)
+	    sg_text_padded(label.data != NULL ? label.data : (const unsigned char *)"", label.len);
+	if (key->info.uri == NULL || key->info.token_uri == NULL || key->info.label == NULL ||
+	    sg_blob_set(&key->info.id, id.data, id.len) != 0 ||
+	    sg_blob_set(&key->label, label.data, label.len) != 0)
 		return SG_ERR_NOMEM;
 	return 0;
 }
@@ -186,13 +186,13 @@ static CK_RV key_read(struct sg_token *token, CK_SESSION_HANDLE session, unsigne
 		goto out;
 	rv = CKR_HOST_MEMORY;
 	key = calloc(1, sizeof(*key));
-	if (!key)
+	if (key == NULL)
 		goto out;
 	atomic_init(&key->refs, 1);
 	key->token = token;
 	key->epoch = epoch;
 	key->handle = is_private ? handle : CK_INVALID_HANDLE;
-	if (fill(key, at) < 0) {
+	if (fill(key, at) != 0) {
 		sg_key_unref(key);
 		goto out;
 	}
@@ -209,17 +209,17 @@ static CK_RV finish(struct sg_key *key)
 	const char *name = "other";
 	char room[16];
 
-	if (key->public) {
+	if (key->public != NULL) {
 		name = sg_x509_key_algorithm(key->public, room);
 		key->order_size = sg_pubkey_order_size(key->public);
-		if (sg_x509_spki(key->public, &key->info.spki) < 0)
+		if (sg_x509_spki(key->public, &key->info.spki) != 0)
 			return CKR_HOST_MEMORY;
 	}
 	/* Nothing can be signed for a curve that is not known here. */
 	if (key->type == CKK_EC && key->order_size == 0)
 		key->info.abilities &= ~(uint32_t)SG_KEY_ECDSA;
 	key->info.algorithm = strdup(name);
-	return key->info.algorithm ? CKR_OK : CKR_HOST_MEMORY;
+	return key->info.algorithm != NULL ? CKR_OK : CKR_HOST_MEMORY;
 }
 
 /* ---- all keys of a token ---- */
@@ -240,7 +240,7 @@ static CK_RV search_add(struct search *search, struct sg_key *key)
 		size_t room = search->room ? search->room * 2 : 16;
 
 		grown = reallocarray(search->keys, room, sizeof(struct sg_key *));
-		if (!grown) {
+		if (grown == NULL) {
 			sg_key_unref(key);
 			return CKR_HOST_MEMORY;
 		}
@@ -320,7 +320,7 @@ static void adopt_public(
 	for (i = 0; i < search->count; i++) {
 		struct sg_key *key = search->keys[i];
 
-		if (!key->public && key->type == type && sg_blob_eq(&key->info.id, id) &&
+		if (key->public == NULL && key->type == type && sg_blob_eq(&key->info.id, id) &&
 		    EVP_PKEY_up_ref(public) == 1)
 			key->public = public;
 	}
@@ -338,7 +338,7 @@ static CK_RV adopt_from_object(struct sg_token *token, CK_SESSION_HANDLE session
 
 	if (class == CKO_PUBLIC_KEY) {
 		rv = key_read(token, session, search->epoch, handle, 0, &half);
-		if (rv == CKR_OK && half->public)
+		if (rv == CKR_OK && half->public != NULL)
 			adopt_public(search, half->type, &half->info.id, half->public);
 		sg_key_unref(half);
 		return rv;
@@ -349,7 +349,7 @@ static CK_RV adopt_from_object(struct sg_token *token, CK_SESSION_HANDLE session
 		id = blob_of(&at[0]);
 		cert = d2i_X509(NULL, &der, (long)at[1].ulValueLen);
 	}
-	if (cert && X509_get0_pubkey(cert)) {
+	if (cert != NULL && X509_get0_pubkey(cert) != NULL) {
 		EVP_PKEY *public = X509_get0_pubkey(cert);
 		int type = EVP_PKEY_get_base_id(public);
 
@@ -368,7 +368,7 @@ static size_t count_bare(const struct search *search, struct sg_blob *id)
 	for (i = 0; i < search->count; i++) {
 		const struct sg_key *key = search->keys[i];
 
-		if (key->public || key->info.id.len == 0)
+		if (key->public != NULL || key->info.id.len == 0)
 			continue;
 		if (key->type != CKK_RSA && key->type != CKK_EC)
 			continue;

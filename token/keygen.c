@@ -224,8 +224,8 @@ static CK_RV destroy_in_session(
 static int request_check(
     const struct sg_msg_key_generate *request, struct job *job, struct sg_msg_error *error)
 {
-	const char *label = request->label ? request->label : "";
-	const char *name = request->algorithm ? request->algorithm : "";
+	const char *label = request->label != NULL ? request->label : "";
+	const char *name = request->algorithm != NULL ? request->algorithm : "";
 	unsigned char random[20];
 	size_t i;
 
@@ -239,15 +239,16 @@ static int request_check(
 		return SG_ERR_UNSUPPORTED;
 	}
 	job->algorithm = algorithms[i];
-	if (!*label || !sg_utf8_is_text(label, SG_KEY_LABEL_MAX) || strpbrk(label, "\t\r\n") ||
-	    strncasecmp(label, "pkcs11:", 7) == 0 || request->id.len > SG_KEY_ID_MAX) {
+	if (!*label || !sg_utf8_is_text(label, SG_KEY_LABEL_MAX) ||
+	    strpbrk(label, "\t\r\n") != NULL || strncasecmp(label, "pkcs11:", 7) == 0 ||
+	    request->id.len > SG_KEY_ID_MAX) {
 		sg_msg_error_set(error, SG_ERR_ARG, label,
 		    "a key's label is a text of 1 to %d bytes that does not begin with 'pkcs11:'",
 		    SG_KEY_LABEL_MAX);
 		return SG_ERR_ARG;
 	}
 	job->name = label;
-	if (sg_blob_set(&job->label, label, strlen(label)) < 0)
+	if (sg_blob_set(&job->label, label, strlen(label)) != 0)
 		return SG_ERR_NOMEM;
 	if (request->id.len > 0)
 		return sg_blob_set(&job->id, request->id.data, request->id.len);
@@ -283,20 +284,20 @@ static int answer_fill(struct sg_module *module, const char *uri, struct sg_msg_
     struct sg_msg_error *error)
 {
 	struct sg_key *key;
-	int code;
+	int err;
 
-	code = sg_key_find(module, uri, &key, error);
-	if (code < 0)
-		return code;
+	err = sg_key_find(module, uri, &key, error);
+	if (err != 0)
+		return err;
 	answer->keys = calloc(1, sizeof(*answer->keys));
-	if (answer->keys) {
+	if (answer->keys != NULL) {
 		answer->key_count = 1;
-		code = sg_key_info_copy(&key->info, &answer->keys[0]);
+		err = sg_key_info_copy(&key->info, &answer->keys[0]);
 	} else {
-		code = SG_ERR_NOMEM;
+		err = SG_ERR_NOMEM;
 	}
 	sg_key_unref(key);
-	return code;
+	return err;
 }
 
 static int generate_on(struct sg_token *token, struct job *job, struct sg_msg_error *error)
@@ -325,27 +326,27 @@ int sg_key_generate(struct sg_module *module, const struct sg_msg_key_generate *
 {
 	struct job job = { .public = CK_INVALID_HANDLE, .private = CK_INVALID_HANDLE };
 	struct sg_token *token = NULL;
-	int code;
+	int err;
 
-	code = request_check(request, &job, error);
-	if (code == 0)
-		code = sg_token_find(module, request->token, &token, error);
-	if (code == 0)
-		code = token_check(token, &job.algorithm, error);
-	if (code == 0)
-		code = generate_on(token, &job, error);
-	if (code != 0)
+	err = request_check(request, &job, error);
+	if (err == 0)
+		err = sg_token_find(module, request->token, &token, error);
+	if (err == 0)
+		err = token_check(token, &job.algorithm, error);
+	if (err == 0)
+		err = generate_on(token, &job, error);
+	if (err != 0)
 		goto out;
 	/* A label that named one key may now name two. */
 	sg_key_cache_flush(module);
 	job.uri = sg_uri_object(&token->identity, CKO_PRIVATE_KEY, &job.id, &job.label);
-	code = job.uri ? answer_fill(module, job.uri, answer, error) : SG_ERR_NOMEM;
-	if (code < 0 && sg_token_run(token, destroy_in_session, &job) != CKR_OK)
+	err = job.uri != NULL ? answer_fill(module, job.uri, answer, error) : SG_ERR_NOMEM;
+	if (err != 0 && sg_token_run(token, destroy_in_session, &job) != CKR_OK)
 		sg_log(
 		    SG_LOG_ERROR, "token '%s': a half-made key could not be removed", token->label);
 out:
 	sg_blob_clear(&job.id);
 	sg_blob_clear(&job.label);
 	free(job.uri);
-	return code;
+	return err;
 }

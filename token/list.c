@@ -68,7 +68,7 @@ static int mechanisms_fill(struct sg_token *token, struct sg_token_info *info)
 	CK_MECHANISM_TYPE *list = NULL;
 	CK_ULONG count = 0, i;
 	CK_SLOT_ID slot;
-	int code = 0;
+	int err = 0;
 
 	pthread_mutex_lock(&token->lock);
 	slot = token->slot;
@@ -78,19 +78,19 @@ static int mechanisms_fill(struct sg_token *token, struct sg_token_info *info)
 		return 0;
 	list = calloc(count, sizeof(*list));
 	info->mechanisms = calloc(count, sizeof(char *));
-	if (!list || !info->mechanisms)
-		code = SG_ERR_NOMEM;
-	if (code == 0 && f->C_GetMechanismList(slot, list, &count) != CKR_OK)
+	if (list == NULL || info->mechanisms == NULL)
+		err = SG_ERR_NOMEM;
+	if (err == 0 && f->C_GetMechanismList(slot, list, &count) != CKR_OK)
 		count = 0;
-	for (i = 0; i < count && code == 0; i++) {
+	for (i = 0; i < count && err == 0; i++) {
 		info->mechanisms[i] = mechanism_name(list[i]);
-		if (info->mechanisms[i])
+		if (info->mechanisms[i] != NULL)
 			info->mechanism_count++;
 		else
-			code = SG_ERR_NOMEM;
+			err = SG_ERR_NOMEM;
 	}
 	free(list);
-	return code;
+	return err;
 }
 
 int sg_token_list(
@@ -98,22 +98,22 @@ int sg_token_list(
 {
 	struct sg_token **tokens = NULL;
 	size_t i, count = 0;
-	int code;
+	int err;
 
-	code = sg_token_scan(module, &tokens, &count, error);
-	if (code < 0)
-		return code;
+	err = sg_token_scan(module, &tokens, &count, error);
+	if (err != 0)
+		return err;
 	answer->tokens = calloc(count + 1, sizeof(*answer->tokens));
-	if (!answer->tokens)
-		code = SG_ERR_NOMEM;
-	for (i = 0; i < count && code == 0; i++) {
+	if (answer->tokens == NULL)
+		err = SG_ERR_NOMEM;
+	for (i = 0; i < count && err == 0; i++) {
 		answer->token_count++;
-		code = sg_token_describe(tokens[i], &answer->tokens[i]);
-		if (code == 0)
-			code = mechanisms_fill(tokens[i], &answer->tokens[i]);
+		err = sg_token_describe(tokens[i], &answer->tokens[i]);
+		if (err == 0)
+			err = mechanisms_fill(tokens[i], &answer->tokens[i]);
 	}
 	free(tokens);
-	return code;
+	return err;
 }
 
 /* ---- objects ---- */
@@ -122,17 +122,17 @@ static int add_keys(struct sg_key *const *keys, size_t count, struct sg_msg_obje
 {
 	struct sg_key_info *grown;
 	size_t i;
-	int code = 0;
+	int err = 0;
 
 	if (count == 0)
 		return 0;
 	grown = reallocarray(answer->keys, answer->key_count + count, sizeof(*grown));
-	if (!grown)
+	if (grown == NULL)
 		return SG_ERR_NOMEM;
 	answer->keys = grown;
-	for (i = 0; i < count && code == 0; i++)
-		code = sg_key_info_copy(&keys[i]->info, &answer->keys[answer->key_count++]);
-	return code;
+	for (i = 0; i < count && err == 0; i++)
+		err = sg_key_info_copy(&keys[i]->info, &answer->keys[answer->key_count++]);
+	return err;
 }
 
 static int holds_key(const struct sg_cert_info *cert, struct sg_key *const *keys, size_t count)
@@ -142,9 +142,10 @@ static int holds_key(const struct sg_cert_info *cert, struct sg_key *const *keys
 	size_t i;
 	int found = 0;
 
-	if (count == 0 || sg_x509_cert_parse(&cert->der, &parsed) < 0)
+	if (count == 0 || sg_x509_cert_parse(&cert->der, &parsed) != 0)
 		return 0;
-	if (X509_get0_pubkey(parsed) && sg_x509_spki(X509_get0_pubkey(parsed), &spki) == 0) {
+	if (X509_get0_pubkey(parsed) != NULL &&
+	    sg_x509_spki(X509_get0_pubkey(parsed), &spki) == 0) {
 		for (i = 0; i < count && !found; i++)
 			found = sg_blob_eq(&spki, &keys[i]->info.spki);
 	}
@@ -175,7 +176,7 @@ static int add_certs(struct sg_cert_info *certs, size_t count, struct sg_key *co
 	if (count == 0)
 		return 0;
 	grown = reallocarray(answer->certs, answer->cert_count + count, sizeof(*grown));
-	if (!grown)
+	if (grown == NULL)
 		return SG_ERR_NOMEM;
 	answer->certs = grown;
 	for (i = 0; i < count; i++) {
@@ -203,7 +204,7 @@ static int list_token(struct sg_token *token, const struct sg_selector *selector
 	struct sg_cert_info *certs = NULL, *matching = NULL;
 	size_t key_count = 0, cert_count = 0, matching_count = 0;
 	struct sg_key **keys = NULL;
-	int code = 0;
+	int err = 0;
 	CK_RV rv;
 
 	rv = sg_keys_of_token(token, selector, &keys, &key_count);
@@ -216,14 +217,14 @@ static int list_token(struct sg_token *token, const struct sg_selector *selector
 		sg_log(
 		    SG_LOG_WARN, "token '%s' cannot be listed: %s", token->label, sg_ckr_name(rv));
 	else
-		code = add_keys(keys, key_count, answer);
-	if (rv == CKR_OK && code == 0)
-		code =
+		err = add_keys(keys, key_count, answer);
+	if (rv == CKR_OK && err == 0)
+		err =
 		    add_certs(certs, cert_count, keys, key_count, matching, matching_count, answer);
 	sg_keys_free(keys, key_count);
 	certs_free(certs, cert_count);
 	certs_free(matching, matching_count);
-	return code;
+	return err;
 }
 
 int sg_object_list(struct sg_module *module, const struct sg_msg_object_list *request,
@@ -232,16 +233,16 @@ int sg_object_list(struct sg_module *module, const struct sg_msg_object_list *re
 	struct sg_selector *selector = NULL;
 	struct sg_token **tokens = NULL;
 	size_t i, count = 0;
-	int code;
+	int err;
 
-	code = sg_selector_parse(request->selector, &selector, error);
-	if (code == 0)
-		code = sg_token_scan(module, &tokens, &count, error);
-	for (i = 0; i < count && code == 0; i++) {
+	err = sg_selector_parse(request->selector, &selector, error);
+	if (err == 0)
+		err = sg_token_scan(module, &tokens, &count, error);
+	for (i = 0; i < count && err == 0; i++) {
 		if (sg_token_match(tokens[i], selector))
-			code = list_token(tokens[i], selector, request->all_certs != 0, answer);
+			err = list_token(tokens[i], selector, request->all_certs != 0, answer);
 	}
 	sg_selector_free(selector);
 	free(tokens);
-	return code;
+	return err;
 }

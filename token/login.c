@@ -17,9 +17,10 @@ static CK_RV login_call(struct sg_token *token, CK_SESSION_HANDLE session, CK_US
 	union {
 		const char *pin;
 		CK_UTF8CHAR *arg;
-	} text = { .pin = pin ? sg_secret_data(pin) : NULL };
+	} text = { .pin = pin != NULL ? sg_secret_data(pin) : NULL };
 
-	return token->module->f->C_Login(session, user, text.arg, pin ? sg_secret_len(pin) : 0);
+	return token->module->f->C_Login(
+	    session, user, text.arg, pin != NULL ? sg_secret_len(pin) : 0);
 }
 
 static int is_same(const CK_TOKEN_INFO *a, const CK_TOKEN_INFO *b)
@@ -98,12 +99,13 @@ static char *description_new(
 
 	serial = sg_text_padded(token->identity.serialNumber, sizeof(token->identity.serialNumber));
 	sg_buf_printf(&text, "Please enter the PIN of token '%s' (serial number %s).", token->label,
-	    serial ? serial : "?");
+	    serial != NULL ? serial : "?");
 	free(serial);
 	sg_buf_put_str(&text, "\nAsked by ");
-	put_clean(&text, caller->exe ? caller->exe : "a program");
-	sg_buf_printf(&text, " (process %u)%s", caller->pid, caller->purpose ? " for " : "");
-	put_clean(&text, caller->purpose ? caller->purpose : "");
+	put_clean(&text, caller->exe != NULL ? caller->exe : "a program");
+	sg_buf_printf(
+	    &text, " (process %u)%s", caller->pid, caller->purpose != NULL ? " for " : "");
+	put_clean(&text, caller->purpose != NULL ? caller->purpose : "");
 	sg_buf_put_str(&text, ".");
 	if (*tries_text(flags))
 		sg_buf_printf(&text, "\n%s", tries_text(flags));
@@ -115,7 +117,7 @@ static int pin_read(struct sg_token *token, const struct sg_msg_token_login *req
     CK_FLAGS flags, struct sg_secret *pin, struct sg_msg_error *error)
 {
 	char *description;
-	int code;
+	int err;
 
 	if (fd < 0) {
 		sg_msg_error_set(
@@ -123,23 +125,22 @@ static int pin_read(struct sg_token *token, const struct sg_msg_token_login *req
 		return SG_ERR_PIN_NEEDED;
 	}
 	if (request->source == SG_PIN_FD) {
-		code = sg_secret_read_fd(pin, fd, SG_PIN_READ_MS);
-		if (code < 0)
-			sg_msg_error_set(error, code, token->uri,
-			    "the PIN cannot be read from its descriptor: %s", sg_err_text(code));
-		return code;
+		err = sg_secret_read_fd(pin, fd, SG_PIN_READ_MS);
+		if (err != 0)
+			sg_msg_error_set(error, err, token->uri,
+			    "the PIN cannot be read from its descriptor: %s", sg_err_text(err));
+		return err;
 	}
 	if (request->source != SG_PIN_PINENTRY) {
 		sg_msg_error_set(error, SG_ERR_ARG, NULL, "there is no such source of a PIN");
 		return SG_ERR_ARG;
 	}
 	description = description_new(token, request, flags);
-	if (!description)
+	if (description == NULL)
 		return SG_ERR_NOMEM;
-	code =
-	    sg_pinentry_ask(fd, description, request->options, request->option_count, pin, error);
+	err = sg_pinentry_ask(fd, description, request->options, request->option_count, pin, error);
 	free(description);
-	return code;
+	return err;
 }
 
 static void tries_set(struct sg_token *token, struct sg_msg_error *error)
@@ -157,19 +158,19 @@ static void tries_set(struct sg_token *token, struct sg_msg_error *error)
 
 static int login_fail(struct sg_token *token, CK_RV rv, struct sg_msg_error *error)
 {
-	int code = sg_ckr_code(rv);
+	int err = sg_ckr_code(rv);
 
-	if (code == SG_ERR_PIN_WRONG) {
+	if (err == SG_ERR_PIN_WRONG) {
 		sg_log(SG_LOG_WARN, "C_Login on token '%s': %s", token->label, sg_ckr_name(rv));
-		sg_msg_error_set(error, code, token->uri, "token '%s' does not take this PIN (%s)",
+		sg_msg_error_set(error, err, token->uri, "token '%s' does not take this PIN (%s)",
 		    token->label, sg_ckr_name(rv));
 		tries_set(token, error);
-		return code;
+		return err;
 	}
-	code = sg_ckr_fail(error, rv, "C_Login", token->label);
-	if (code == SG_ERR_PIN_LOCKED)
+	err = sg_ckr_fail(error, rv, "C_Login", token->label);
+	if (err == SG_ERR_PIN_LOCKED)
 		error->tries_left = 0;
-	return code;
+	return err;
 }
 
 /* Whether a private key on the token wants the PIN again for each signature. */
@@ -226,13 +227,13 @@ static int login_try(
 
 static int secret_new(struct sg_secret **pin, struct sg_msg_error *error)
 {
-	int code = sg_secret_new(pin);
+	int err = sg_secret_new(pin);
 
-	if (code == SG_ERR_NOMEM)
-		sg_msg_error_set(error, code, NULL,
+	if (err == SG_ERR_NOMEM)
+		sg_msg_error_set(error, err, NULL,
 		    "no memory can be locked for the PIN: raise the limit of locked memory (ulimit "
 		    "-l, or LimitMEMLOCK= of the service)");
-	return code;
+	return err;
 }
 
 static int login_locked(struct sg_token *token, const struct sg_msg_token_login *request, int fd,
@@ -241,27 +242,27 @@ static int login_locked(struct sg_token *token, const struct sg_msg_token_login 
 	struct sg_secret *pin = NULL;
 	size_t always_auth = 0;
 	CK_TOKEN_INFO info = { 0 };
-	int code, pinpad;
+	int err, pinpad;
 
 	/* From here on sg_login_again() has no PIN, and does not race with the login below. */
 	sg_token_wipe(token);
 	if (sg_token_is_open(token))
 		return 0;
-	code = pin_check(token, request, &info, error);
-	if (code < 0)
-		return code;
+	err = pin_check(token, request, &info, error);
+	if (err != 0)
+		return err;
 	pinpad = (info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0;
 	if (!pinpad) {
-		code = secret_new(&pin, error);
-		if (code == 0)
-			code = pin_read(token, request, fd, info.flags, pin, error);
+		err = secret_new(&pin, error);
+		if (err == 0)
+			err = pin_read(token, request, fd, info.flags, pin, error);
 		/* Typing takes its time: look again, right before the try. */
-		if (code == 0)
-			code = pin_check(token, request, &info, error);
+		if (err == 0)
+			err = pin_check(token, request, &info, error);
 	}
-	if (code == 0)
-		code = login_try(token, pin, error);
-	if (code == 0 && sg_token_run(token, find_always_auth, &always_auth) == CKR_OK &&
+	if (err == 0)
+		err = login_try(token, pin, error);
+	if (err == 0 && sg_token_run(token, find_always_auth, &always_auth) == CKR_OK &&
 	    always_auth > 0 && !pinpad) {
 		pthread_mutex_lock(&token->secret_lock);
 		sg_secret_free(token->secret);
@@ -270,7 +271,7 @@ static int login_locked(struct sg_token *token, const struct sg_msg_token_login 
 		pin = NULL;
 	}
 	sg_secret_free(pin);
-	return code;
+	return err;
 }
 
 /* Whether our login still stands; one that was lost is given up. */
@@ -297,16 +298,16 @@ int sg_login(struct sg_module *module, const struct sg_msg_token_login *request,
     struct sg_msg_error *error)
 {
 	struct sg_token *token;
-	int code;
+	int err;
 
-	code = sg_token_find(module, request->token, &token, error);
-	if (code < 0)
-		return code;
+	err = sg_token_find(module, request->token, &token, error);
+	if (err != 0)
+		return err;
 	pthread_mutex_lock(&token->login_lock);
 	if (!is_unlocked(token) && !sg_token_is_open(token))
-		code = login_locked(token, request, fd, error);
+		err = login_locked(token, request, fd, error);
 	pthread_mutex_unlock(&token->login_lock);
-	return code;
+	return err;
 }
 
 int sg_logout(
@@ -315,11 +316,11 @@ int sg_logout(
 	struct sg_token *token;
 	CK_RV rv = CKR_OK;
 	unsigned epoch;
-	int code;
+	int err;
 
-	code = sg_token_find(module, request->token, &token, error);
-	if (code < 0)
-		return code;
+	err = sg_token_find(module, request->token, &token, error);
+	if (err != 0)
+		return err;
 	sg_token_wipe(token);
 	pthread_mutex_lock(&token->lock);
 	epoch = token->epoch;
@@ -347,16 +348,16 @@ void sg_login_again(struct sg_token *token)
 {
 	struct sg_msg_error error = { 0 };
 	CK_TOKEN_INFO info;
-	int code = 0;
+	int err = 0;
 
 	pthread_mutex_lock(&token->secret_lock);
-	if (token->secret && !sg_token_is_open(token)) {
-		code = SG_ERR_PIN_NEEDED;
+	if (token->secret != NULL && !sg_token_is_open(token)) {
+		err = SG_ERR_PIN_NEEDED;
 		if (info_read(token, &info) == CKR_OK &&
 		    !(info.flags & (CKF_USER_PIN_LOCKED | CKF_USER_PIN_FINAL_TRY)))
-			code = login_try(token, token->secret, &error);
+			err = login_try(token, token->secret, &error);
 	}
-	if (code < 0) {
+	if (err != 0) {
 		sg_secret_free(token->secret);
 		token->secret = NULL;
 	}
@@ -376,7 +377,7 @@ CK_RV sg_login_context_check(struct sg_token *token)
 		return CKR_PIN_LOCKED;
 	if (info.flags & CKF_PROTECTED_AUTHENTICATION_PATH)
 		return CKR_OK;
-	if (!token->secret || (info.flags & CKF_USER_PIN_FINAL_TRY))
+	if (token->secret == NULL || (info.flags & CKF_USER_PIN_FINAL_TRY))
 		return CKR_FUNCTION_CANCELED;
 	return CKR_OK;
 }

@@ -47,12 +47,12 @@ int main(int argc, char **argv)
 			return usage();
 		}
 	}
-	if (optind != argc || !options.module || !role ||
+	if (optind != argc || options.module == NULL || role == NULL ||
 	    (strcmp(role, "agent") != 0 && strcmp(role, "authority") != 0))
 		return usage();
 	options.authority = strcmp(role, "authority") == 0;
 	sg_log_init("signet-token", SG_LOG_INFO);
-	if (sg_harden_process() < 0)
+	if (sg_harden_process() != 0)
 		return 1;
 	return sg_worker_run(&options, SG_WORKER_FD);
 }

@@ -28,10 +28,10 @@ static int dir_is_listed(const char *dir, size_t len, const char *dirs)
 	char *copy = strdup(dirs), *rest = copy, *item;
 	int found = 0;
 
-	while (copy && !found && (item = strsep(&rest, ":")) != NULL) {
+	while (copy != NULL && !found && (item = strsep(&rest, ":")) != NULL) {
 		char *real = *item == '/' ? realpath(item, NULL) : NULL;
 
-		found = real && strlen(real) == len && memcmp(real, dir, len) == 0;
+		found = real != NULL && strlen(real) == len && memcmp(real, dir, len) == 0;
 		free(real);
 	}
 	free(copy);
@@ -45,7 +45,7 @@ static int path_check(const char *path, const char *dirs, char **real, struct sg
 	int safe;
 
 	*real = *path == '/' ? realpath(path, NULL) : NULL;
-	if (!*real) {
+	if (*real == NULL) {
 		sg_msg_error_set(
 		    error, SG_ERR_MODULE, path, "there is no such PKCS#11 module: %s", path);
 		return SG_ERR_MODULE;
@@ -92,49 +92,49 @@ static int load_path(
 {
 	char *real = NULL;
 	CK_RV rv;
-	int code;
+	int err;
 
-	code = path_check(path, dirs, &real, error);
-	if (code < 0)
+	err = path_check(path, dirs, &real, error);
+	if (err != 0)
 		goto out;
-	code = SG_ERR_MODULE;
+	err = SG_ERR_MODULE;
 	module->f = p11_kit_module_load(real, 0);
-	if (!module->f) {
-		sg_msg_error_set(error, code, path, "%s cannot be loaded: %s", real,
-		    p11_kit_message() ? p11_kit_message() : "no reason given");
+	if (module->f == NULL) {
+		sg_msg_error_set(error, err, path, "%s cannot be loaded: %s", real,
+		    p11_kit_message() != NULL ? p11_kit_message() : "no reason given");
 		goto out;
 	}
 	rv = p11_kit_module_initialize(module->f);
 	if (rv != CKR_OK) {
-		sg_msg_error_set(error, code, path, "%s cannot be initialised: %s (%s)", real,
+		sg_msg_error_set(error, err, path, "%s cannot be initialised: %s (%s)", real,
 		    p11_kit_strerror(rv), sg_ckr_name(rv));
 		p11_kit_module_release(module->f);
 		module->f = NULL;
 		goto out;
 	}
-	code = 0;
+	err = 0;
 out:
 	free(real);
-	return code;
+	return err;
 }
 
 int sg_module_open(
     const char *name, const char *dirs, struct sg_module **module, struct sg_msg_error *error)
 {
 	struct sg_module *m = calloc(1, sizeof(*m));
-	int code;
+	int err;
 
 	*module = NULL;
-	if (!m)
+	if (m == NULL)
 		return SG_ERR_NOMEM;
 	p11_kit_be_quiet();
 	if (strcmp(name, "system") == 0)
-		code = load_proxy(m, error);
+		err = load_proxy(m, error);
 	else
-		code = load_path(m, name, dirs, error);
-	if (code < 0) {
+		err = load_path(m, name, dirs, error);
+	if (err != 0) {
 		free(m);
-		return code;
+		return err;
 	}
 	if (m->f->C_GetInfo(&m->library) != CKR_OK)
 		memset(&m->library, 0, sizeof(m->library));
@@ -159,7 +159,7 @@ void sg_module_close(struct sg_module *module)
 {
 	size_t i;
 
-	if (!module)
+	if (module == NULL)
 		return;
 	sg_key_cache_flush(module);
 	for (i = 0; i < module->token_count; i++)

@@ -26,7 +26,7 @@ CK_RV sg_object_find_locked(struct sg_module *module, CK_SESSION_HANDLE session,
 		if (n > SG_OBJECTS_MAX)
 			break;
 		grown = reallocarray(list, n + FIND_AT_ONCE, sizeof(*list));
-		if (!grown)
+		if (grown == NULL)
 			break;
 		list = grown;
 		rv = f->C_FindObjects(session, list + n, FIND_AT_ONCE, &got);
@@ -88,12 +88,12 @@ CK_RV sg_object_read(struct sg_module *module, CK_SESSION_HANDLE session, CK_OBJ
 			continue;
 		}
 		attributes[i].pValue = calloc(1, attributes[i].ulValueLen);
-		if (!attributes[i].pValue)
+		if (attributes[i].pValue == NULL)
 			return CKR_HOST_MEMORY;
 	}
 	/* One by one: with a buffer of nothing beside, some modules fail the whole call. */
 	for (i = 0; i < count; i++) {
-		if (!attributes[i].pValue)
+		if (attributes[i].pValue == NULL)
 			continue;
 		rv = module->f->C_GetAttributeValue(session, object, &attributes[i], 1);
 		if (!is_partial(rv))

@@ -42,7 +42,7 @@ static void block_free(void *data)
 	struct block *block = data;
 	size_t size;
 
-	if (!block)
+	if (block == NULL)
 		return;
 	block--;
 	size = block->size;
@@ -55,7 +55,7 @@ static void *block_resize(void *data, size_t len)
 	void *grown = block_new(len);
 	size_t old;
 
-	if (!data || !grown)
+	if (data == NULL || grown == NULL)
 		return grown;
 	old = ((struct block *)data - 1)->size - sizeof(struct block);
 	memcpy(grown, data, old < len ? old : len);
@@ -79,7 +79,7 @@ static void put_escaped(struct sg_buf *line, const char *text)
 static int command(assuan_context_t ctx, const char *verb, const char *argument)
 {
 	struct sg_buf line = { 0 };
-	gpg_error_t err;
+	gpg_error_t rc;
 	char *text;
 
 	sg_buf_put_str(&line, verb);
@@ -89,52 +89,52 @@ static int command(assuan_context_t ctx, const char *verb, const char *argument)
 		return SG_ERR_LIMIT;
 	}
 	text = sg_buf_steal(&line, NULL);
-	if (!text)
+	if (text == NULL)
 		return SG_ERR_NOMEM;
-	err = assuan_transact(ctx, text, NULL, NULL, NULL, NULL, NULL, NULL);
+	rc = assuan_transact(ctx, text, NULL, NULL, NULL, NULL, NULL, NULL);
 	free(text);
-	return err ? SG_ERR_PIN_NEEDED : 0;
+	return rc ? SG_ERR_PIN_NEEDED : 0;
 }
 
 static gpg_error_t take_pin(void *arg, const void *data, size_t len)
 {
 	struct sg_secret *pin = arg;
 
-	return sg_secret_append(pin, data, len) < 0 ? gpg_error(GPG_ERR_TOO_LARGE) : 0;
+	return sg_secret_append(pin, data, len) != 0 ? gpg_error(GPG_ERR_TOO_LARGE) : 0;
 }
 
 static int set_up(
     assuan_context_t ctx, const char *description, char *const *options, uint32_t option_count)
 {
 	uint32_t i;
-	int code;
+	int err;
 
 	for (i = 0; i < option_count; i++) {
-		code = command(ctx, "OPTION ", options[i]);
-		if (code < 0 && code != SG_ERR_PIN_NEEDED)
-			return code;
+		err = command(ctx, "OPTION ", options[i]);
+		if (err != 0 && err != SG_ERR_PIN_NEEDED)
+			return err;
 	}
-	code = command(ctx, "SETTITLE ", "signet");
-	if (code == 0)
-		code = command(ctx, "SETDESC ", description);
-	if (code == 0)
-		code = command(ctx, "SETPROMPT ", "PIN:");
-	return code;
+	err = command(ctx, "SETTITLE ", "signet");
+	if (err == 0)
+		err = command(ctx, "SETDESC ", description);
+	if (err == 0)
+		err = command(ctx, "SETPROMPT ", "PIN:");
+	return err;
 }
 
 static int get_pin(assuan_context_t ctx, struct sg_secret *pin)
 {
-	gpg_err_code_t err;
+	gpg_err_code_t rc;
 
 	assuan_begin_confidential(ctx);
-	err = gpg_err_code(assuan_transact(ctx, "GETPIN", take_pin, pin, NULL, NULL, NULL, NULL));
+	rc = gpg_err_code(assuan_transact(ctx, "GETPIN", take_pin, pin, NULL, NULL, NULL, NULL));
 	assuan_end_confidential(ctx);
-	if (err == GPG_ERR_CANCELED || err == GPG_ERR_FULLY_CANCELED)
+	if (rc == GPG_ERR_CANCELED || rc == GPG_ERR_FULLY_CANCELED)
 		return SG_ERR_PIN_CANCELLED;
-	if (err == GPG_ERR_TOO_LARGE)
+	if (rc == GPG_ERR_TOO_LARGE)
 		return SG_ERR_LIMIT;
 	/* A PIN of zero bytes would be a try that nobody meant. */
-	if (err || sg_secret_len(pin) == 0 || strlen(sg_secret_data(pin)) != sg_secret_len(pin))
+	if (rc || sg_secret_len(pin) == 0 || strlen(sg_secret_data(pin)) != sg_secret_len(pin))
 		return SG_ERR_PIN_NEEDED;
 	return 0;
 }
@@ -161,12 +161,12 @@ int sg_pinentry_ask(int fd, const char *description, char *const *options, uint3
 {
 	static struct assuan_malloc_hooks hooks = { block_new, block_resize, block_free };
 	assuan_context_t ctx = NULL;
-	int code, sock = -1;
+	int err, sock = -1;
 
-	code = options_check(options, option_count);
-	if (code < 0)
+	err = options_check(options, option_count);
+	if (err != 0)
 		goto out;
-	code = SG_ERR_PIN_NEEDED;
+	err = SG_ERR_PIN_NEEDED;
 	sock = dup(fd);
 	if (sock < 0 || assuan_new_ext(&ctx, GPG_ERR_SOURCE_DEFAULT, &hooks, NULL, NULL) != 0)
 		goto out;
@@ -174,19 +174,19 @@ int sg_pinentry_ask(int fd, const char *description, char *const *options, uint3
 	if (assuan_socket_connect_fd(ctx, sock, 0) != 0)
 		goto out;
 	sock = -1; /* the context's now */
-	code = set_up(ctx, description, options, option_count);
-	if (code == 0)
-		code = get_pin(ctx, pin);
+	err = set_up(ctx, description, options, option_count);
+	if (err == 0)
+		err = get_pin(ctx, pin);
 	assuan_transact(ctx, "BYE", NULL, NULL, NULL, NULL, NULL, NULL);
 out:
-	if (ctx)
+	if (ctx != NULL)
 		assuan_release(ctx);
 	if (sock >= 0)
 		close(sock);
-	if (code < 0) {
+	if (err != 0) {
 		sg_secret_clear(pin);
 		sg_msg_error_set(
-		    error, code, NULL, "no PIN came from the pinentry: %s", sg_err_text(code));
+		    error, err, NULL, "no PIN came from the pinentry: %s", sg_err_text(err));
 	}
-	return code;
+	return err;
 }

@@ -25,38 +25,39 @@ static int key_from_params(const char *type, OSSL_PARAM_BLD *build, EVP_PKEY **k
 {
 	OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-	int code = SG_ERR_NOMEM;
+	int err = SG_ERR_NOMEM;
 
-	if (params && ctx)
-		code = EVP_PKEY_fromdata_init(ctx) == 1 &&
+	if (params != NULL && ctx != NULL)
+		err = EVP_PKEY_fromdata_init(ctx) == 1 &&
 			EVP_PKEY_fromdata(ctx, key, EVP_PKEY_PUBLIC_KEY, params) == 1
 		    ? 0
 		    : SG_ERR_FORMAT;
 	OSSL_PARAM_free(params);
 	EVP_PKEY_CTX_free(ctx);
-	return code;
+	return err;
 }
 
 int sg_pubkey_rsa(const struct sg_blob *modulus, const struct sg_blob *exponent, EVP_PKEY **key)
 {
 	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
 	BIGNUM *n = NULL, *e = NULL;
-	int code = SG_ERR_FORMAT;
+	int err = SG_ERR_FORMAT;
 
 	*key = NULL;
 	if (modulus->len == 0 || modulus->len > 2048 || exponent->len == 0 || exponent->len > 2048)
 		goto out;
-	code = SG_ERR_NOMEM;
+	err = SG_ERR_NOMEM;
 	n = BN_bin2bn(modulus->data, (int)modulus->len, NULL);
 	e = BN_bin2bn(exponent->data, (int)exponent->len, NULL);
-	if (build && n && e && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) &&
+	if (build != NULL && n != NULL && e != NULL &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) &&
 	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e))
-		code = key_from_params("RSA", build, key);
+		err = key_from_params("RSA", build, key);
 out:
 	OSSL_PARAM_BLD_free(build);
 	BN_free(n);
 	BN_free(e);
-	return code;
+	return err;
 }
 
 static const struct curve *curve_find(const struct sg_blob *params)
@@ -94,23 +95,23 @@ int sg_pubkey_ec(const struct sg_blob *params, const struct sg_blob *point, EVP_
 	const struct curve *curve = curve_find(params);
 	const unsigned char *raw;
 	OSSL_PARAM_BLD *build;
-	int code;
+	int err;
 
 	*key = NULL;
-	if (!curve)
+	if (curve == NULL)
 		return SG_ERR_UNSUPPORTED;
-	code = point_unwrap(point, 1 + 2 * curve->size, &raw);
-	if (code < 0)
-		return code;
+	err = point_unwrap(point, 1 + 2 * curve->size, &raw);
+	if (err != 0)
+		return err;
 	build = OSSL_PARAM_BLD_new();
-	code = SG_ERR_NOMEM;
-	if (build &&
+	err = SG_ERR_NOMEM;
+	if (build != NULL &&
 	    OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, curve->name, 0) &&
 	    OSSL_PARAM_BLD_push_octet_string(
 		build, OSSL_PKEY_PARAM_PUB_KEY, raw, 1 + 2 * curve->size))
-		code = key_from_params("EC", build, key);
+		err = key_from_params("EC", build, key);
 	OSSL_PARAM_BLD_free(build);
-	return code;
+	return err;
 }
 
 size_t sg_pubkey_order_size(EVP_PKEY *key)

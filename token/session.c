@@ -88,7 +88,7 @@ static CK_RV cure(struct sg_token *token, unsigned epoch, int was_open, CK_RV rv
 		!login_is_lost(token)))
 		return CKR_OK;
 	sg_token_drop(token, epoch);
-	if (sg_token_scan(token->module, &tokens, &count, &error) < 0)
+	if (sg_token_scan(token->module, &tokens, &count, &error) != 0)
 		sg_layout_clear(&sg_layout_error, &error);
 	free(tokens);
 	sg_login_again(token);

@@ -61,14 +61,14 @@ static int prepare_pkcs1(
 {
 	uint32_t abilities = job->key->info.abilities;
 	unsigned char digest[SG_DIGEST_MAX];
-	int code;
+	int err;
 
 	if (abilities & SG_KEY_RSA_PKCS1) {
-		code = sg_hash_data(hash, data, digest);
+		err = sg_hash_data(hash, data, digest);
 		job->mechanism.mechanism = CKM_RSA_PKCS;
 		job->input_len = sg_digestinfo(hash, digest, job->prepared);
 		job->input = job->prepared;
-		return code;
+		return err;
 	}
 	if (hash == SG_HASH_SHA1 && (abilities & SG_KEY_RSA_PKCS1_SHA1))
 		return prepare_whole(job, CKM_SHA1_RSA_PKCS, data);
@@ -201,7 +201,7 @@ static CK_RV sign_in_session(
 static int sign_fail(const struct job *job, CK_RV rv, struct sg_msg_error *error)
 {
 	const struct sg_key *key = job->key;
-	int code = sg_ckr_code(rv);
+	int err = sg_ckr_code(rv);
 
 	if (job->pin_missing) {
 		sg_msg_error_set(error, SG_ERR_PIN_NEEDED, key->token->uri,
@@ -210,15 +210,15 @@ static int sign_fail(const struct job *job, CK_RV rv, struct sg_msg_error *error
 		    key->token->label);
 		return SG_ERR_PIN_NEEDED;
 	}
-	if (code == SG_ERR_PIN_NEEDED) {
+	if (err == SG_ERR_PIN_NEEDED) {
 		sg_msg_error_set(
-		    error, code, key->token->uri, "token '%s' is locked", key->token->label);
-		return code;
+		    error, err, key->token->uri, "token '%s' is locked", key->token->label);
+		return err;
 	}
-	if (code == SG_ERR_KEY_ABSENT) {
-		sg_msg_error_set(error, code, key->info.uri, "the key is no longer on token '%s'",
+	if (err == SG_ERR_KEY_ABSENT) {
+		sg_msg_error_set(error, err, key->info.uri, "the key is no longer on token '%s'",
 		    key->token->label);
-		return code;
+		return err;
 	}
 	return sg_ckr_fail(error, rv, "C_Sign", key->token->label);
 }
@@ -227,33 +227,33 @@ static int take_value(const struct job *job, const struct sg_sign_how *how,
     struct sg_blob *signature, struct sg_msg_error *error)
 {
 	const struct sg_key *key = job->key;
-	int code;
+	int err;
 
 	if (how->kind == SG_SIGN_ECDSA)
-		code = sg_ecdsa_value(job->value, job->value_len, key->order_size, signature);
-	else if (key->public && job->value_len != (CK_ULONG)EVP_PKEY_get_size(key->public))
-		code = SG_ERR_FORMAT;
+		err = sg_ecdsa_value(job->value, job->value_len, key->order_size, signature);
+	else if (key->public != NULL && job->value_len != (CK_ULONG)EVP_PKEY_get_size(key->public))
+		err = SG_ERR_FORMAT;
 	else
-		code = sg_blob_set(signature, job->value, job->value_len);
-	if (code == SG_ERR_FORMAT) {
-		code = SG_ERR_TOKEN_FAILED;
-		sg_msg_error_set(error, code, key->info.uri,
+		err = sg_blob_set(signature, job->value, job->value_len);
+	if (err == SG_ERR_FORMAT) {
+		err = SG_ERR_TOKEN_FAILED;
+		sg_msg_error_set(error, err, key->info.uri,
 		    "token '%s' gave a signature of the wrong size", key->token->label);
 	}
-	return code;
+	return err;
 }
 
 int sg_sign(struct sg_key *key, const struct sg_sign_how *how, const struct sg_blob *data,
     struct sg_blob *signature, struct sg_msg_error *error)
 {
 	struct job job = { .key = key };
-	int code;
+	int err;
 	CK_RV rv;
 
 	memset(signature, 0, sizeof(*signature));
-	code = prepare(&job, how, data, error);
-	if (code < 0)
-		return code;
+	err = prepare(&job, how, data, error);
+	if (err != 0)
+		return err;
 	rv = sg_token_run(key->token, sign_in_session, &job);
 	if (job.found_again || rv != CKR_OK)
 		sg_key_cache_drop(key);

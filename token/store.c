@@ -48,11 +48,11 @@ static int info_fill(const struct sg_token *token, const struct sg_blob *id,
 {
 	cert->uri = sg_uri_object(&token->identity, CKO_CERTIFICATE, id, label);
 	cert->token_uri = strdup(token->uri);
-	cert->label =
-	    sg_text_padded(label->data ? label->data : (const unsigned char *)"", label->len);
-	if (!cert->uri || !cert->token_uri || !cert->label ||
-	    sg_blob_set(&cert->id, id->data, id->len) < 0 ||
-	    sg_blob_set(&cert->der, der->data, der->len) < 0)
+	cert->label = sg_text_padded(
+	    label->data != NULL ? label->data : (const unsigned char *)"", label->len);
+	if (cert->uri == NULL || cert->token_uri == NULL || cert->label == NULL ||
+	    sg_blob_set(&cert->id, id->data, id->len) != 0 ||
+	    sg_blob_set(&cert->der, der->data, der->len) != 0)
 		return SG_ERR_NOMEM;
 	return 0;
 }
@@ -71,7 +71,7 @@ static CK_RV read_one(struct sg_token *token, CK_SESSION_HANDLE session, CK_OBJE
 	/* Without a value it is a reference by URL, which is nothing to us. */
 	if (rv == CKR_OK && der.len > 0) {
 		listing->count++;
-		if (info_fill(token, &id, &label, &der, &listing->certs[listing->count - 1]) < 0)
+		if (info_fill(token, &id, &label, &der, &listing->certs[listing->count - 1]) != 0)
 			rv = CKR_HOST_MEMORY;
 	}
 	sg_attributes_clear(at, 3);
@@ -85,7 +85,7 @@ static CK_RV list_handles(struct sg_token *token, CK_SESSION_HANDLE session,
 	size_t i;
 
 	listing->certs = calloc(count + 1, sizeof(*listing->certs));
-	if (!listing->certs)
+	if (listing->certs == NULL)
 		return CKR_HOST_MEMORY;
 	for (i = 0; i < count && rv == CKR_OK; i++)
 		rv = read_one(token, session, handles[i], listing);
@@ -107,7 +107,7 @@ static CK_RV list_in_session(
 	CK_RV rv;
 
 	listing_clear(listing);
-	if (listing->selector)
+	if (listing->selector != NULL)
 		n += sg_selector_template(listing->selector, wanted + 3);
 	rv = sg_object_find(token->module, session, wanted, n, &handles, &count);
 	if (rv == CKR_OK)
@@ -124,7 +124,7 @@ CK_RV sg_certs_of_token(struct sg_token *token, const struct sg_selector *select
 
 	*certs = NULL;
 	*count = 0;
-	if (!selector || sg_selector_match_class(selector, CKO_CERTIFICATE))
+	if (selector == NULL || sg_selector_match_class(selector, CKO_CERTIFICATE))
 		rv = sg_token_run(token, list_in_session, &listing);
 	if (rv != CKR_OK) {
 		listing_clear(&listing);
@@ -146,26 +146,26 @@ struct storing {
 
 static int take_der(int len, unsigned char *bytes, struct sg_blob *out)
 {
-	int code = len > 0 ? sg_blob_set(out, bytes, (size_t)len) : SG_ERR_NOMEM;
+	int err = len > 0 ? sg_blob_set(out, bytes, (size_t)len) : SG_ERR_NOMEM;
 
 	OPENSSL_free(bytes);
-	return code;
+	return err;
 }
 
 static int parts_fill(X509 *cert, struct storing *storing)
 {
 	unsigned char *bytes = NULL;
-	int len, code;
+	int len, err;
 
 	len = i2d_X509_NAME(X509_get_subject_name(cert), &bytes);
-	code = take_der(len, bytes, &storing->subject);
-	if (code < 0)
-		return code;
+	err = take_der(len, bytes, &storing->subject);
+	if (err != 0)
+		return err;
 	bytes = NULL;
 	len = i2d_X509_NAME(X509_get_issuer_name(cert), &bytes);
-	code = take_der(len, bytes, &storing->issuer);
-	if (code < 0)
-		return code;
+	err = take_der(len, bytes, &storing->issuer);
+	if (err != 0)
+		return err;
 	bytes = NULL;
 	len = i2d_ASN1_INTEGER(X509_get0_serialNumber(cert), &bytes);
 	return take_der(len, bytes, &storing->serial);
@@ -208,17 +208,17 @@ static int find_stored(struct sg_token *token, const struct sg_blob *der,
 {
 	struct sg_cert_info *certs = NULL;
 	size_t i, count = 0;
-	int code = 0;
+	int found = 0;
 	CK_RV rv;
 
 	rv = sg_certs_of_token(token, NULL, &certs, &count);
 	if (rv != CKR_OK)
 		return sg_ckr_fail(error, rv, "searching certificates", token->label);
 	for (i = 0; i < count; i++) {
-		if (code == 0 && sg_blob_eq(&certs[i].der, der)) {
+		if (found == 0 && sg_blob_eq(&certs[i].der, der)) {
 			answer->certs = calloc(1, sizeof(*answer->certs));
-			code = answer->certs ? 1 : SG_ERR_NOMEM;
-			if (answer->certs) {
+			found = answer->certs != NULL ? 1 : SG_ERR_NOMEM;
+			if (answer->certs != NULL) {
 				answer->certs[0] = certs[i];
 				answer->cert_count = 1;
 				memset(&certs[i], 0, sizeof(certs[i]));
@@ -227,14 +227,14 @@ static int find_stored(struct sg_token *token, const struct sg_blob *der,
 		sg_cert_info_clear(&certs[i]);
 	}
 	free(certs);
-	return code;
+	return found;
 }
 
 static int belongs(X509 *cert, const struct sg_key *key, struct sg_msg_error *error)
 {
 	struct sg_blob spki = { 0 };
 	EVP_PKEY *public = X509_get0_pubkey(cert);
-	int code = 0;
+	int err = 0;
 
 	if (key->info.spki.len == 0) {
 		sg_msg_error_set(error, SG_ERR_UNSUPPORTED, key->info.uri,
@@ -242,37 +242,37 @@ static int belongs(X509 *cert, const struct sg_key *key, struct sg_msg_error *er
 		    key->token->label);
 		return SG_ERR_UNSUPPORTED;
 	}
-	if (public)
-		code = sg_x509_spki(public, &spki);
-	if (code == 0 && (!public || !sg_blob_eq(&spki, &key->info.spki))) {
+	if (public != NULL)
+		err = sg_x509_spki(public, &spki);
+	if (err == 0 && (public == NULL || !sg_blob_eq(&spki, &key->info.spki))) {
 		sg_msg_error_set(error, SG_ERR_CERT_MISMATCH, key->info.uri,
 		    "the certificate holds another public key");
-		code = SG_ERR_CERT_MISMATCH;
+		err = SG_ERR_CERT_MISMATCH;
 	}
 	sg_blob_clear(&spki);
-	return code;
+	return err;
 }
 
 static int store(struct sg_key *key, struct storing *storing, struct sg_msg_objects *answer,
     struct sg_msg_error *error)
 {
 	struct sg_token *token = key->token;
-	int code;
+	int found;
 	CK_RV rv;
 
-	code = find_stored(token, storing->der, answer, error);
-	if (code != 0)
-		return code < 0 ? code : 0;
+	found = find_stored(token, storing->der, answer, error);
+	if (found != 0)
+		return found < 0 ? found : 0;
 	rv = sg_token_run(token, store_in_session, storing);
 	if (rv != CKR_OK)
 		return sg_ckr_fail(error, rv, "C_CreateObject", token->label);
-	code = find_stored(token, storing->der, answer, error);
-	if (code == 0) {
+	found = find_stored(token, storing->der, answer, error);
+	if (found == 0) {
 		sg_msg_error_set(error, SG_ERR_TOKEN_FAILED, token->uri,
 		    "token '%s' took the certificate but does not show it", token->label);
-		code = SG_ERR_TOKEN_FAILED;
+		found = SG_ERR_TOKEN_FAILED;
 	}
-	return code < 0 ? code : 0;
+	return found < 0 ? found : 0;
 }
 
 static int label_set(const struct sg_msg_cert_store *request, const struct sg_key *key,
@@ -280,7 +280,7 @@ static int label_set(const struct sg_msg_cert_store *request, const struct sg_ke
 {
 	const char *label = request->label;
 
-	if (!label || !*label)
+	if (label == NULL || !*label)
 		return sg_blob_set(&storing->label, key->label.data, key->label.len);
 	if (!sg_utf8_is_text(label, SG_LABEL_MAX)) {
 		sg_msg_error_set(error, SG_ERR_ARG, NULL,
@@ -296,25 +296,24 @@ int sg_cert_store(struct sg_module *module, const struct sg_msg_cert_store *requ
 	struct storing storing = { .der = &request->der };
 	struct sg_key *key = NULL;
 	X509 *cert = NULL;
-	int code;
+	int err;
 
-	code = sg_x509_cert_parse(&request->der, &cert);
-	if (code < 0) {
-		sg_msg_error_set(
-		    error, code, NULL, "this is no certificate: %s", sg_err_text(code));
+	err = sg_x509_cert_parse(&request->der, &cert);
+	if (err != 0) {
+		sg_msg_error_set(error, err, NULL, "this is no certificate: %s", sg_err_text(err));
 		goto out;
 	}
-	code = sg_key_find(module, request->key, &key, error);
-	if (code == 0)
-		code = belongs(cert, key, error);
-	if (code == 0)
-		code = label_set(request, key, &storing, error);
-	if (code == 0)
-		code = parts_fill(cert, &storing);
-	if (code < 0)
+	err = sg_key_find(module, request->key, &key, error);
+	if (err == 0)
+		err = belongs(cert, key, error);
+	if (err == 0)
+		err = label_set(request, key, &storing, error);
+	if (err == 0)
+		err = parts_fill(cert, &storing);
+	if (err != 0)
 		goto out;
 	storing.id = &key->info.id;
-	code = store(key, &storing, answer, error);
+	err = store(key, &storing, answer, error);
 out:
 	sg_blob_clear(&storing.label);
 	sg_blob_clear(&storing.subject);
@@ -322,5 +321,5 @@ out:
 	sg_blob_clear(&storing.serial);
 	sg_key_unref(key);
 	X509_free(cert);
-	return code;
+	return err;
 }

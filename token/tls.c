@@ -67,11 +67,11 @@ static int message_next(struct sg_cursor *cur, unsigned char *type, struct sg_bl
 	const unsigned char *head, *data;
 	size_t len;
 
-	if (sg_cursor_get(cur, 4, &head) < 0)
+	if (sg_cursor_get(cur, 4, &head) != 0)
 		return SG_ERR_FORMAT;
 	*type = head[0];
 	len = (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
-	if (sg_cursor_get(cur, len, &data) < 0)
+	if (sg_cursor_get(cur, len, &data) != 0)
 		return SG_ERR_FORMAT;
 	body->data = NULL;
 	body->len = len;
@@ -98,7 +98,7 @@ static int is_content_12(const struct sg_blob *tbs)
 	if (!is_client_hello(tbs))
 		return 0;
 	while (sg_cursor_left(&cur) > 0) {
-		if (message_next(&cur, &type, &body) < 0)
+		if (message_next(&cur, &type, &body) != 0)
 			return 0;
 		while (step < steps && order_12[step].type != type && order_12[step].optional)
 			step++;
@@ -158,14 +158,14 @@ static const struct scheme *scheme_find(uint32_t number)
 static int request_check(const struct sg_msg_tls_sign *request, enum sg_tls_content *content,
     const struct scheme **scheme, struct sg_msg_error *error)
 {
-	int code = sg_tls_content(&request->tbs, content);
+	int err = sg_tls_content(&request->tbs, content);
 
-	if (code < 0) {
-		sg_msg_error_set(error, code, NULL, "these bytes are not what a TLS client signs");
-		return code;
+	if (err != 0) {
+		sg_msg_error_set(error, err, NULL, "these bytes are not what a TLS client signs");
+		return err;
 	}
 	*scheme = scheme_find(request->scheme);
-	if (!*scheme || ((*scheme)->only_12 && *content != SG_TLS_CONTENT_12)) {
+	if (*scheme == NULL || ((*scheme)->only_12 && *content != SG_TLS_CONTENT_12)) {
 		sg_msg_error_set(error, SG_ERR_UNSUPPORTED, NULL,
 		    "signature scheme 0x%04x is not used in TLS 1.%d", request->scheme,
 		    *content == SG_TLS_CONTENT_13 ? 3 : 2);
@@ -180,20 +180,20 @@ int sg_tls_sign(struct sg_module *module, const struct sg_msg_tls_sign *request,
 	const struct scheme *scheme;
 	enum sg_tls_content content;
 	struct sg_key *key = NULL;
-	int code;
+	int err;
 
 	memset(signature, 0, sizeof(*signature));
-	code = request_check(request, &content, &scheme, error);
-	if (code == 0)
-		code = sg_key_find(module, request->key, &key, error);
-	if (code == 0 && content == SG_TLS_CONTENT_13 && key->type == CKK_EC &&
+	err = request_check(request, &content, &scheme, error);
+	if (err == 0)
+		err = sg_key_find(module, request->key, &key, error);
+	if (err == 0 && content == SG_TLS_CONTENT_13 && key->type == CKK_EC &&
 	    key->order_size != scheme->order_13) {
 		sg_msg_error_set(error, SG_ERR_MECHANISM, key->info.uri,
 		    "signature scheme 0x%04x is for another curve", request->scheme);
-		code = SG_ERR_MECHANISM;
+		err = SG_ERR_MECHANISM;
 	}
-	if (code == 0)
-		code = sg_sign(key, &scheme->how, &request->tbs, signature, error);
+	if (err == 0)
+		err = sg_sign(key, &scheme->how, &request->tbs, signature, error);
 	sg_key_unref(key);
-	return code;
+	return err;
 }

@@ -32,7 +32,7 @@ static struct sg_token *token_new(
 {
 	struct sg_token *token = calloc(1, sizeof(*token));
 
-	if (!token)
+	if (token == NULL)
 		return NULL;
 	token->module = module;
 	token->identity = *info;
@@ -40,7 +40,7 @@ static struct sg_token *token_new(
 	token->epoch = 1;
 	token->uri = sg_uri_token(info);
 	token->label = sg_text_padded(info->label, sizeof(info->label));
-	if (!token->uri || !token->label) {
+	if (token->uri == NULL || token->label == NULL) {
 		free(token->uri);
 		free(token->label);
 		free(token);
@@ -55,7 +55,7 @@ static struct sg_token *token_new(
 
 void sg_token_free(struct sg_token *token)
 {
-	if (!token)
+	if (token == NULL)
 		return;
 	sg_secret_free(token->secret);
 	pthread_mutex_destroy(&token->login_lock);
@@ -137,15 +137,15 @@ static int scan_slot(struct sg_module *module, CK_SLOT_ID slot, struct sg_token 
 	if (f->C_GetSlotInfo(slot, &slot_info) != CKR_OK ||
 	    f->C_GetTokenInfo(slot, &info) != CKR_OK)
 		return 0; /* pulled out just now */
-	for (i = 0; i < module->token_count && !token; i++) {
+	for (i = 0; i < module->token_count && token == NULL; i++) {
 		if (is_same_token(module->tokens[i], slot, &info))
 			token = module->tokens[i];
 	}
-	if (!token) {
+	if (token == NULL) {
 		if (module->token_count == SG_TOKENS_MAX)
 			return SG_ERR_LIMIT;
 		token = token_new(module, slot, &info);
-		if (!token)
+		if (token == NULL)
 			return SG_ERR_NOMEM;
 		module->tokens[module->token_count++] = token;
 	}
@@ -178,7 +178,7 @@ static CK_RV slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *
 			return CKR_HOST_MEMORY;
 		free(*slots);
 		*slots = calloc(*count + 1, sizeof(**slots));
-		if (!*slots)
+		if (*slots == NULL)
 			return CKR_HOST_MEMORY;
 		rv = module->f->C_GetSlotList(CK_TRUE, *slots, count);
 		if (rv != CKR_BUFFER_TOO_SMALL)
@@ -227,7 +227,7 @@ int sg_token_scan(
 	size_t n = 0, gone_count = 0, i;
 	CK_SLOT_ID *slots = NULL;
 	CK_ULONG slot_count = 0;
-	int code = 0;
+	int err = 0;
 	CK_RV rv;
 
 	*tokens = NULL;
@@ -235,20 +235,20 @@ int sg_token_scan(
 	pthread_mutex_lock(&module->lock);
 	rv = slots_list(module, &slots, &slot_count);
 	if (rv != CKR_OK) {
-		code = sg_ckr_fail(error, rv, "C_GetSlotList", NULL);
+		err = sg_ckr_fail(error, rv, "C_GetSlotList", NULL);
 		goto out;
 	}
 	list = calloc(slot_count + 1, sizeof(struct sg_token *));
-	if (!list) {
-		code = SG_ERR_NOMEM;
+	if (list == NULL) {
+		err = SG_ERR_NOMEM;
 		goto out;
 	}
-	for (i = 0; i < slot_count && code == 0; i++) {
-		code = scan_slot(module, slots[i], &list[n]);
-		if (list[n] && !is_in(list, n, list[n]))
+	for (i = 0; i < slot_count && err == 0; i++) {
+		err = scan_slot(module, slots[i], &list[n]);
+		if (list[n] != NULL && !is_in(list, n, list[n]))
 			n++;
 	}
-	if (code == 0)
+	if (err == 0)
 		gone_count = mark_gone(module, list, n, gone);
 out:
 	pthread_mutex_unlock(&module->lock);
@@ -256,9 +256,9 @@ out:
 	for (i = 0; i < gone_count; i++)
 		sg_token_wipe(gone[i]);
 	free(slots);
-	if (code < 0) {
+	if (err != 0) {
 		free(list);
-		return code;
+		return err;
 	}
 	*tokens = list;
 	*count = n;
@@ -295,9 +295,9 @@ static int ambiguous(
 
 	sg_msg_error_set(error, SG_ERR_TOKEN_AMBIGUOUS, text, "%zu tokens match '%s'", count, text);
 	error->candidates = calloc(count, sizeof(char *));
-	for (i = 0; error->candidates && i < count; i++) {
+	for (i = 0; error->candidates != NULL && i < count; i++) {
 		error->candidates[i] = strdup(tokens[i]->uri);
-		if (!error->candidates[i])
+		if (error->candidates[i] == NULL)
 			break;
 		error->candidate_count++;
 	}
@@ -310,13 +310,13 @@ int sg_token_find(
 	struct sg_selector *selector = NULL;
 	struct sg_token **tokens = NULL;
 	size_t count = 0, i, n = 0;
-	int code;
+	int err;
 
 	*token = NULL;
-	code = sg_selector_parse(text, &selector, error);
-	if (code == 0)
-		code = sg_token_scan(module, &tokens, &count, error);
-	if (code < 0)
+	err = sg_selector_parse(text, &selector, error);
+	if (err == 0)
+		err = sg_token_scan(module, &tokens, &count, error);
+	if (err != 0)
 		goto out;
 	for (i = 0; i < count; i++) {
 		if (is_token(tokens[i], selector))
@@ -325,15 +325,16 @@ int sg_token_find(
 	if (n == 1) {
 		*token = tokens[0];
 	} else if (n == 0) {
-		code = SG_ERR_TOKEN_ABSENT;
-		sg_msg_error_set(error, code, text, "no token '%s' is there", text ? text : "");
+		err = SG_ERR_TOKEN_ABSENT;
+		sg_msg_error_set(
+		    error, err, text, "no token '%s' is there", text != NULL ? text : "");
 	} else {
-		code = ambiguous(tokens, n, text ? text : "", error);
+		err = ambiguous(tokens, n, text != NULL ? text : "", error);
 	}
 out:
 	sg_selector_free(selector);
 	free(tokens);
-	return code;
+	return err;
 }
 
 int sg_token_is_open(struct sg_token *token)
@@ -400,7 +401,8 @@ static int describe_library(const CK_INFO *library, struct sg_token_info *info)
 	if (asprintf(&info->library_version, "%u.%u", library->libraryVersion.major,
 		library->libraryVersion.minor) < 0)
 		info->library_version = NULL;
-	return info->library_manufacturer && info->library_description && info->library_version
+	return info->library_manufacturer != NULL && info->library_description != NULL &&
+		info->library_version != NULL
 	    ? 0
 	    : SG_ERR_NOMEM;
 }
@@ -422,8 +424,9 @@ int sg_token_describe(struct sg_token *token, struct sg_token_info *info)
 	if (asprintf(&info->slot_id, "%lu", token->slot) < 0)
 		info->slot_id = NULL;
 	pthread_mutex_unlock(&token->lock);
-	if (!info->uri || !info->label || !info->serial || !info->manufacturer || !info->model ||
-	    !info->slot || !info->slot_manufacturer || !info->slot_id)
+	if (info->uri == NULL || info->label == NULL || info->serial == NULL ||
+	    info->manufacturer == NULL || info->model == NULL || info->slot == NULL ||
+	    info->slot_manufacturer == NULL || info->slot_id == NULL)
 		return SG_ERR_NOMEM;
 	return describe_library(&token->module->library, info);
 }

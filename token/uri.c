@@ -32,9 +32,9 @@ static int path_check(const char *path, size_t len, const char *text, struct sg_
 
 	while (len > 0) {
 		const char *end = memchr(path, ';', len);
-		size_t part = end ? (size_t)(end - path) : len;
+		size_t part = end != NULL ? (size_t)(end - path) : len;
 		const char *equals = memchr(path, '=', part);
-		size_t name = equals ? (size_t)(equals - path) : part;
+		size_t name = equals != NULL ? (size_t)(equals - path) : part;
 		size_t i;
 
 		for (i = 0; i < sizeof(path_names) / sizeof(path_names[0]); i++) {
@@ -48,8 +48,8 @@ static int path_check(const char *path, size_t len, const char *text, struct sg_
 			return SG_ERR_ARG;
 		}
 		seen |= 1u << i;
-		path += end ? part + 1 : part;
-		len -= end ? part + 1 : part;
+		path += end != NULL ? part + 1 : part;
+		len -= end != NULL ? part + 1 : part;
 	}
 	return 0;
 }
@@ -83,20 +83,21 @@ static int uri_parse(const char *text, P11KitUri **uri, struct sg_msg_error *err
 {
 	const char *path = text + strlen(SCHEME);
 	const char *query = strchr(path, '?');
-	int code, result;
+	int err, rc;
 
-	code = query ? query_check(query + 1, text, error) : 0;
-	if (code == 0)
-		code = path_check(path, query ? (size_t)(query - path) : strlen(path), text, error);
-	if (code < 0)
-		return code;
+	err = query != NULL ? query_check(query + 1, text, error) : 0;
+	if (err == 0)
+		err = path_check(
+		    path, query != NULL ? (size_t)(query - path) : strlen(path), text, error);
+	if (err != 0)
+		return err;
 	*uri = p11_kit_uri_new();
-	if (!*uri)
+	if (*uri == NULL)
 		return SG_ERR_NOMEM;
-	result = p11_kit_uri_parse(text, P11_KIT_URI_FOR_ANY, *uri);
-	if (result != P11_KIT_URI_OK || p11_kit_uri_any_unrecognized(*uri)) {
+	rc = p11_kit_uri_parse(text, P11_KIT_URI_FOR_ANY, *uri);
+	if (rc != P11_KIT_URI_OK || p11_kit_uri_any_unrecognized(*uri)) {
 		sg_msg_error_set(error, SG_ERR_ARG, text, "this is no PKCS#11 URI: %s",
-		    p11_kit_uri_message(result) ? p11_kit_uri_message(result) : "unknown value");
+		    p11_kit_uri_message(rc) != NULL ? p11_kit_uri_message(rc) : "unknown value");
 		return SG_ERR_ARG;
 	}
 	return 0;
@@ -105,10 +106,10 @@ static int uri_parse(const char *text, P11KitUri **uri, struct sg_msg_error *err
 int sg_selector_parse(const char *text, struct sg_selector **selector, struct sg_msg_error *error)
 {
 	struct sg_selector *sel;
-	int code = 0;
+	int err = 0;
 
 	*selector = NULL;
-	if (!text)
+	if (text == NULL)
 		text = "";
 	if (strlen(text) > SG_SELECTOR_MAX) {
 		sg_msg_error_set(
@@ -116,18 +117,18 @@ int sg_selector_parse(const char *text, struct sg_selector **selector, struct sg
 		return SG_ERR_LIMIT;
 	}
 	sel = calloc(1, sizeof(*sel));
-	if (!sel)
+	if (sel == NULL)
 		return SG_ERR_NOMEM;
 	if (strncasecmp(text, SCHEME, strlen(SCHEME)) == 0) {
-		code = uri_parse(text, &sel->uri, error);
+		err = uri_parse(text, &sel->uri, error);
 	} else if (*text) {
 		sel->label = strdup(text);
-		if (!sel->label)
-			code = SG_ERR_NOMEM;
+		if (sel->label == NULL)
+			err = SG_ERR_NOMEM;
 	}
-	if (code < 0) {
+	if (err != 0) {
 		sg_selector_free(sel);
-		return code;
+		return err;
 	}
 	*selector = sel;
 	return 0;
@@ -135,7 +136,7 @@ int sg_selector_parse(const char *text, struct sg_selector **selector, struct sg
 
 void sg_selector_free(struct sg_selector *selector)
 {
-	if (!selector)
+	if (selector == NULL)
 		return;
 	free(selector->label);
 	p11_kit_uri_free(selector->uri);
@@ -147,7 +148,7 @@ int sg_selector_match_token(const struct sg_selector *selector, const CK_INFO *l
 {
 	CK_SLOT_ID wanted;
 
-	if (!selector->uri)
+	if (selector->uri == NULL)
 		return 1;
 	wanted = p11_kit_uri_get_slot_id(selector->uri);
 	if (wanted != (CK_SLOT_ID)-1 && wanted != slot)
@@ -164,7 +165,7 @@ int sg_selector_is_token(const struct sg_selector *selector, const CK_INFO *libr
 
 	if (!(token_info->flags & CKF_TOKEN_INITIALIZED))
 		return 0;
-	if (selector->label)
+	if (selector->label != NULL)
 		return strlen(selector->label) == len &&
 		    memcmp(selector->label, token_info->label, len) == 0;
 	return sg_selector_match_token(selector, library, slot, slot_info, token_info);
@@ -173,9 +174,9 @@ int sg_selector_is_token(const struct sg_selector *selector, const CK_INFO *libr
 int sg_selector_names_token(const struct sg_selector *selector)
 {
 	const CK_TOKEN_INFO *info =
-	    selector->uri ? p11_kit_uri_get_token_info(selector->uri) : NULL;
+	    selector->uri != NULL ? p11_kit_uri_get_token_info(selector->uri) : NULL;
 
-	return info && (info->label[0] != 0 || info->serialNumber[0] != 0);
+	return info != NULL && (info->label[0] != 0 || info->serialNumber[0] != 0);
 }
 
 int sg_selector_match_class(const struct sg_selector *selector, CK_OBJECT_CLASS class)
@@ -183,8 +184,9 @@ int sg_selector_match_class(const struct sg_selector *selector, CK_OBJECT_CLASS 
 	CK_ATTRIBUTE *attribute;
 	CK_OBJECT_CLASS wanted;
 
-	attribute = selector->uri ? p11_kit_uri_get_attribute(selector->uri, CKA_CLASS) : NULL;
-	if (!attribute || attribute->ulValueLen != sizeof(wanted))
+	attribute =
+	    selector->uri != NULL ? p11_kit_uri_get_attribute(selector->uri, CKA_CLASS) : NULL;
+	if (attribute == NULL || attribute->ulValueLen != sizeof(wanted))
 		return 1;
 	memcpy(&wanted, attribute->pValue, sizeof(wanted));
 	if (wanted == CKO_PUBLIC_KEY)
@@ -199,16 +201,16 @@ size_t sg_selector_template(const struct sg_selector *selector, CK_ATTRIBUTE att
 	static const CK_ATTRIBUTE_TYPE types[] = { CKA_ID, CKA_LABEL };
 	size_t i, count = 0;
 
-	if (selector->label) {
+	if (selector->label != NULL) {
 		attributes[0].type = CKA_LABEL;
 		attributes[0].pValue = selector->label;
 		attributes[0].ulValueLen = strlen(selector->label);
 		return 1;
 	}
-	for (i = 0; selector->uri && i < sizeof(types) / sizeof(types[0]); i++) {
+	for (i = 0; selector->uri != NULL && i < sizeof(types) / sizeof(types[0]); i++) {
 		CK_ATTRIBUTE *attribute = p11_kit_uri_get_attribute(selector->uri, types[i]);
 
-		if (attribute)
+		if (attribute != NULL)
 			attributes[count++] = *attribute;
 	}
 	return count;
@@ -226,10 +228,10 @@ static char *uri_format(P11KitUri *uri, P11KitUriType type)
 char *sg_uri_token(const CK_TOKEN_INFO *info)
 {
 	P11KitUri *uri = p11_kit_uri_new();
-	CK_TOKEN_INFO *token = uri ? p11_kit_uri_get_token_info(uri) : NULL;
+	CK_TOKEN_INFO *token = uri != NULL ? p11_kit_uri_get_token_info(uri) : NULL;
 	char *text = NULL;
 
-	if (token) {
+	if (token != NULL) {
 		memcpy(token->label, info->label, sizeof(token->label));
 		memcpy(token->serialNumber, info->serialNumber, sizeof(token->serialNumber));
 		memcpy(token->manufacturerID, info->manufacturerID, sizeof(token->manufacturerID));
@@ -244,12 +246,12 @@ char *sg_uri_object(const CK_TOKEN_INFO *info, CK_OBJECT_CLASS class, const stru
     const struct sg_blob *label)
 {
 	P11KitUri *uri = p11_kit_uri_new();
-	CK_TOKEN_INFO *token = uri ? p11_kit_uri_get_token_info(uri) : NULL;
+	CK_TOKEN_INFO *token = uri != NULL ? p11_kit_uri_get_token_info(uri) : NULL;
 	CK_ATTRIBUTE attributes[3];
 	size_t i, count = 0;
 	char *text = NULL;
 
-	if (!token)
+	if (token == NULL)
 		return NULL;
 	attributes[count++] = (CK_ATTRIBUTE){ CKA_CLASS, &class, sizeof(class) };
 	if (id->len > 0)
@@ -273,7 +275,7 @@ char *sg_text_padded(const unsigned char *field, size_t len)
 	char *text = malloc(len + 1);
 	size_t i;
 
-	if (!text)
+	if (text == NULL)
 		return NULL;
 	memcpy(text, field, len);
 	while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == 0))

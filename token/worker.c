@@ -43,21 +43,21 @@ static void answer_send(struct worker *worker, const struct sg_frame *frame, uin
     union sg_token_answer *answer)
 {
 	struct sg_msg_error error = { 0 };
-	int code;
+	int err;
 
 	pthread_mutex_lock(&worker->out_lock);
-	code = sg_channel_send(worker->out, frame->id, type, answer, -1);
+	err = sg_channel_send(worker->out, frame->id, type, answer, -1);
 	/* Not fit for a frame: too large, or a token's text that is no UTF-8. Nobody waits for it in vain. */
-	if (code < 0 && code != SG_ERR_IO) {
-		sg_msg_error_set(&error, code, NULL,
-		    code == SG_ERR_LIMIT ? "the answer is larger than a frame may be"
-					 : "the answer cannot be put into a frame");
-		code = sg_channel_send(worker->out, frame->id, SG_MSG_ERROR, &error, -1);
+	if (err != 0 && err != SG_ERR_IO) {
+		sg_msg_error_set(&error, err, NULL,
+		    err == SG_ERR_LIMIT ? "the answer is larger than a frame may be"
+					: "the answer cannot be put into a frame");
+		err = sg_channel_send(worker->out, frame->id, SG_MSG_ERROR, &error, -1);
 	}
 	pthread_mutex_unlock(&worker->out_lock);
 	/* The reading thread sees the end of the channel by itself. */
-	if (code < 0)
-		sg_log(SG_LOG_WARN, "an answer cannot be sent: %s", sg_err_text(code));
+	if (err != 0)
+		sg_log(SG_LOG_WARN, "an answer cannot be sent: %s", sg_err_text(err));
 	sg_layout_clear(&sg_layout_error, &error);
 }
 
@@ -200,20 +200,20 @@ static void login_give(struct worker *worker, struct sg_frame *frame)
 static int read_all(struct worker *worker)
 {
 	struct sg_frame frame;
-	int code;
+	int got;
 
 	for (;;) {
-		code = sg_channel_recv(worker->in, &frame);
-		if (code <= 0)
+		got = sg_channel_recv(worker->in, &frame);
+		if (got <= 0)
 			break;
 		if (sg_dispatch_waits(frame.type))
 			login_give(worker, &frame);
 		else
 			pool_give(&worker->work, &frame);
 	}
-	if (code < 0)
-		sg_log(SG_LOG_ERROR, "the channel broke: %s", sg_err_text(code));
-	return code < 0 ? 1 : 0;
+	if (got < 0)
+		sg_log(SG_LOG_ERROR, "the channel broke: %s", sg_err_text(got));
+	return got < 0 ? 1 : 0;
 }
 
 /* In C_Finalize of a module that hangs, or with a thread left in one. */
@@ -239,7 +239,7 @@ static void finish(struct worker *worker)
 	ended &= pool_stop(&worker->logins, &deadline);
 	if (!ended) {
 		sg_log(SG_LOG_WARN, "a request is still in the module: ending without it");
-		if (worker->module)
+		if (worker->module != NULL)
 			sg_module_wipe(worker->module);
 		_exit(0);
 	}
@@ -252,37 +252,37 @@ static void finish(struct worker *worker)
 static int channels_open(struct worker *worker, int sock)
 {
 	int other = dup(sock);
-	int code;
+	int err;
 
 	if (other < 0) {
 		close(sock);
 		return SG_ERR_IO;
 	}
-	code = sg_channel_new(&worker->in, sock);
-	if (code < 0)
-		return code;
+	err = sg_channel_new(&worker->in, sock);
+	if (err != 0)
+		return err;
 	return sg_channel_new(&worker->out, other);
 }
 
 int sg_worker_run(const struct sg_worker_options *options, int sock)
 {
 	static struct worker worker;
-	int code, status;
+	int err, status;
 
-	code = channels_open(&worker, sock);
-	if (code < 0) {
-		sg_log(SG_LOG_ERROR, "no channel on descriptor %d: %s", sock, sg_err_text(code));
+	err = channels_open(&worker, sock);
+	if (err != 0) {
+		sg_log(SG_LOG_ERROR, "no channel on descriptor %d: %s", sock, sg_err_text(err));
 		return 1;
 	}
 	pthread_mutex_init(&worker.out_lock, NULL);
-	code = sg_module_open(options->module, options->module_dirs, &worker.module, &worker.why);
-	if (code < 0)
+	err = sg_module_open(options->module, options->module_dirs, &worker.module, &worker.why);
+	if (err != 0)
 		sg_log(SG_LOG_ERROR, "%s",
-		    worker.why.message ? worker.why.message : sg_err_text(code));
+		    worker.why.message != NULL ? worker.why.message : sg_err_text(err));
 	else
 		worker.module->authority = options->authority;
-	if (pool_start(&worker.work, &worker, SG_WORKER_THREADS) < 0 ||
-	    pool_start(&worker.logins, &worker, SG_WORKER_LOGIN_THREADS) < 0) {
+	if (pool_start(&worker.work, &worker, SG_WORKER_THREADS) != 0 ||
+	    pool_start(&worker.logins, &worker, SG_WORKER_LOGIN_THREADS) != 0) {
 		sg_log(SG_LOG_ERROR, "no threads");
 		return 1;
 	}

@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sg_channel *channel;
 	struct sg_frame frame;
 	int fds[2];
-	int rc = 1;
+	int err = 1;
 
 	if (size < 2 || size > CHUNK_MAX || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
 		return 0;
@@ -78,11 +78,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close(fds[1]);
 	if (sg_channel_new(&channel, fds[0]) != 0)
 		abort();
-	while ((rc = sg_channel_recv(channel, &frame)) == 1) {
+	while ((err = sg_channel_recv(channel, &frame)) == 1) {
 		check_frame(&frame);
 		sg_frame_clear(&frame);
 	}
-	assert(rc == 0 || rc == SG_ERR_FORMAT || rc == SG_ERR_LIMIT);
+	assert(err == 0 || err == SG_ERR_FORMAT || err == SG_ERR_LIMIT);
 	assert(frame.msg == NULL && frame.fd == -1);
 	sg_channel_free(channel);
 	return 0;

@@ -65,7 +65,7 @@ static CK_RV fake_login(
 		faults.context_logins++;
 	else
 		faults.logins++;
-	if (!pin) {
+	if (pin == NULL) {
 		faults.pinless++;
 		return real->C_Login(
 		    session, user, (CK_UTF8CHAR[]){ WORLD_PIN }, strlen(WORLD_PIN));
@@ -132,10 +132,10 @@ static CK_RV fake_attributes(
 	CK_ULONG i;
 
 	for (i = 0; i < count && rv == CKR_OK; i++) {
-		if (at[i].type == CKA_EXTRACTABLE && faults.weak && at[i].pValue)
+		if (at[i].type == CKA_EXTRACTABLE && faults.weak && at[i].pValue != NULL)
 			*(CK_BBOOL *)at[i].pValue = CK_TRUE;
 		if (at[i].type == CKA_EC_POINT && faults.raw_points && at[i].ulValueLen == 67) {
-			if (at[i].pValue)
+			if (at[i].pValue != NULL)
 				memmove(at[i].pValue, (char *)at[i].pValue + 2, 65);
 			at[i].ulValueLen = 65;
 		}
@@ -198,14 +198,14 @@ static int stop(void **state)
 static int try_login(const char *pin, uint32_t source)
 {
 	struct sg_msg_token_login msg = { .token = TEXT("alpha"), .source = source };
-	int fd = pin ? pipe_of(pin) : -1;
-	int code;
+	int fd = pin != NULL ? pipe_of(pin) : -1;
+	int err;
 
 	sg_layout_clear(&sg_layout_error, &error);
-	code = sg_login(module, &msg, fd, &error);
+	err = sg_login(module, &msg, fd, &error);
 	if (fd >= 0)
 		close(fd);
-	return code;
+	return err;
 }
 
 static void unlock(void)
@@ -218,13 +218,13 @@ static int try_csr(char *key)
 {
 	struct sg_msg_csr_make msg = { .key = key, .jid = TEXT("juliet@example.com") };
 	struct sg_blob der = { 0 };
-	int code;
+	int err;
 
 	sg_layout_clear(&sg_layout_error, &error);
-	code = sg_csr_make(module, &msg, &der, &error);
-	assert_true((code == 0) == (der.len > 0));
+	err = sg_csr_make(module, &msg, &der, &error);
+	assert_true((err == 0) == (der.len > 0));
 	sg_blob_clear(&der);
-	return code;
+	return err;
 }
 
 static int try_generate(char *label, char *algorithm)
@@ -233,22 +233,22 @@ static int try_generate(char *label, char *algorithm)
 		.token = TEXT("alpha"), .label = label, .algorithm = algorithm
 	};
 	struct sg_msg_objects objects = { 0 };
-	int code;
+	int err;
 
 	sg_layout_clear(&sg_layout_error, &error);
-	code = sg_key_generate(module, &msg, &objects, &error);
+	err = sg_key_generate(module, &msg, &objects, &error);
 	sg_layout_clear(&sg_layout_objects, &objects);
-	return code;
+	return err;
 }
 
 /* The key is made once, and serves all tests. */
 static char *key_of(char *label, char *algorithm)
 {
-	int code;
+	int err;
 
 	unlock();
-	code = try_generate(label, algorithm);
-	assert_true(code == 0 || code == SG_ERR_ARG);
+	err = try_generate(label, algorithm);
+	assert_true(err == 0 || err == SG_ERR_ARG);
 	sg_layout_clear(&sg_layout_error, &error);
 	return label;
 }
@@ -288,7 +288,7 @@ static void test_pin_errors(void **state)
 {
 	static const struct {
 		CK_RV rv;
-		int code;
+		int err;
 	} table[] = {
 		{ CKR_PIN_LEN_RANGE, SG_ERR_PIN_WRONG },
 		{ CKR_PIN_INVALID, SG_ERR_PIN_WRONG },
@@ -302,7 +302,7 @@ static void test_pin_errors(void **state)
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		faults.login_fault = table[i].rv;
 		faults.logins = 0;
-		assert_int_equal(try_login(WORLD_PIN, SG_PIN_FD), table[i].code);
+		assert_int_equal(try_login(WORLD_PIN, SG_PIN_FD), table[i].err);
 		assert_int_equal(faults.logins, 1); /* whatever it was: one try */
 	}
 	faults.login_fault = 0;

@@ -146,19 +146,19 @@ static int pin_copies(pid_t pid)
 	snprintf(name, sizeof(name), "/proc/%d/maps", pid);
 	maps = fopen(name, "r");
 	assert_non_null(maps);
-	while (fgets(line, sizeof(line), maps)) {
+	while (fgets(line, sizeof(line), maps) != NULL) {
 		unsigned long from, to;
 		ssize_t len;
 
-		if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || !strstr(line, " rw") ||
+		if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || strstr(line, " rw") == NULL ||
 		    to - from > (1ul << 30)) /* a sanitizer's shadow */
 			continue;
 		room = malloc(to - from);
 		assert_non_null(room);
 		len = pread(mem, room, to - from, (off_t)from);
-		for (char *at = room; len > 0 && at; copies += at != NULL) {
+		for (char *at = room; len > 0 && at != NULL; copies += at != NULL) {
 			at = memmem(at, (size_t)(room + len - at), WORLD_PIN, strlen(WORLD_PIN));
-			if (!at)
+			if (at == NULL)
 				break;
 			at++;
 		}
@@ -220,7 +220,7 @@ static void terminal_expect(
 	size_t len = 0;
 
 	seen[0] = 0;
-	while (!strstr(seen, text)) {
+	while (strstr(seen, text) == NULL) {
 		ssize_t n = read(terminal->master, seen + len, room - 1 - len);
 
 		if (n <= 0)

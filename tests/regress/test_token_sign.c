@@ -160,7 +160,7 @@ static void cross(
 		assert_string_equal(signatures->signatures[i].method, methods[i]);
 		file_write("sig", signatures->signatures[i].value.data,
 		    signatures->signatures[i].value.len);
-		verify(strstr(methods[i], "SHA1") ? "-sha1" : "-sha256", pem, subject);
+		verify(strstr(methods[i], "SHA1") != NULL ? "-sha1" : "-sha256", pem, subject);
 	}
 	assert_null(methods[i]);
 	sg_frame_clear(&answer);
@@ -243,7 +243,7 @@ static void tls_good(
 
 	ask_der(&worker, SG_MSG_TLS_SIGN, &msg, "sig");
 	sg_blob_clear(&msg.tbs);
-	if (!salt) {
+	if (salt == NULL) {
 		verify(hash, pem, "tbs");
 		return;
 	}

@@ -123,7 +123,7 @@ static void expect_module_error(const char *module, const char *dirs, const char
 	worker_start_with(&refused, "agent", module, dirs);
 	for (i = 0; i < 2; i++) {
 		error = ask_error(&refused, SG_MSG_TOKEN_LIST, &msg, -1, SG_ERR_MODULE);
-		if (!strstr(error->message, part))
+		if (strstr(error->message, part) == NULL)
 			fail_msg("no '%s' in: %s", part, error->message);
 	}
 	assert_int_equal(worker_stop(&refused), 0);

@@ -31,7 +31,7 @@ static int add_decode(const char *text, struct sg_msg_ccm2_add *add)
 	int err = sg_ccm2_add_decode(payload, add);
 
 	sg_xml_free(payload);
-	if (err)
+	if (err != 0)
 		assert_true(!add->name && !add->csr.data && add->csr.len == 0);
 	return err;
 }
@@ -205,7 +205,7 @@ static int list_decode(const char *text, struct sg_msg_ccm2_certs *certs)
 	int err = sg_ccm2_list_decode(payload, certs);
 
 	sg_xml_free(payload);
-	if (err)
+	if (err != 0)
 		assert_true(!certs->certs && certs->cert_count == 0);
 	return err;
 }
@@ -399,7 +399,7 @@ static int decode_with_users(size_t count, size_t len)
 	sg_buf_put_str(&text, "</users></x509certificate></list-of-certificates>");
 	string = sg_buf_steal(&text, NULL);
 	err = list_decode(string, &certs);
-	if (!err) {
+	if (err == 0) {
 		assert_int_equal(certs.certs[0].user_count, count);
 		sg_msg_clear(SG_MSG_CCM2_CERTS, &certs);
 	}
@@ -447,7 +447,7 @@ static int revoke_decode(const char *text, struct sg_ccm2_fingerprint *fingerpri
 	int err = sg_ccm2_revoke_decode(payload, fingerprint);
 
 	sg_xml_free(payload);
-	if (err)
+	if (err != 0)
 		assert_true(!fingerprint->hash && fingerprint->len == 0);
 	return err;
 }

@@ -160,7 +160,7 @@ static void many_frames_in_order(void **state)
 	channels_new(&a, &b, SOCK_NONBLOCK);
 	while (got < 20000) {
 		char text[300];
-		int rc = 0;
+		int err = 0;
 
 		/* far more than one read takes: frames come cut, and are put together again */
 		for (int i = 0; i < 7000 && sent < 20000; i++, sent++) {
@@ -170,13 +170,13 @@ static void many_frames_in_order(void **state)
 		}
 		assert_true(sg_channel_flush(a) >= 0);
 		assert_int_equal(sg_channel_fill(b), 1);
-		while ((rc = sg_channel_next(b, &frame)) == 1) {
+		while ((err = sg_channel_next(b, &frame)) == 1) {
 			memset(text, 'x', sizeof(text));
 			text[got % sizeof(text)] = '\0';
 			assert_der(&frame, got++, text);
 			sg_frame_clear(&frame);
 		}
-		assert_int_equal(rc, 0);
+		assert_int_equal(err, 0);
 	}
 	assert_int_equal(sg_channel_flush(a), 0);
 	sg_channel_free(a);
@@ -206,11 +206,11 @@ static void largest_frame_with_descriptors(void **state)
 	}
 	assert_int_equal(sg_channel_flush(a), 1);
 	while (got < 3) {
-		int rc;
+		int err;
 
 		assert_true(sg_channel_flush(a) >= 0);
 		assert_int_equal(sg_channel_fill(b), 1);
-		while ((rc = sg_channel_next(b, &frame)) == 1) {
+		while ((err = sg_channel_next(b, &frame)) == 1) {
 			assert_int_equal(frame.id, got);
 			assert_int_equal(number_of(frame.fd), got);
 			assert_true((fcntl(frame.fd, F_GETFD) & FD_CLOEXEC) != 0);
@@ -223,7 +223,7 @@ static void largest_frame_with_descriptors(void **state)
 			got++;
 			sg_frame_clear(&frame);
 		}
-		assert_int_equal(rc, 0);
+		assert_int_equal(err, 0);
 	}
 	sg_blob_clear(&msg.der);
 	sg_channel_free(a);
@@ -277,12 +277,12 @@ static void queue_has_a_limit(void **state)
 	struct sg_msg_der msg = { .der = { calloc(1, 1u << 20), 1u << 20 } };
 	struct sg_channel *a, *b;
 	struct sg_frame frame;
-	int put = 0, got = 0, rc;
+	int put = 0, got = 0, err;
 
 	channels_new(&a, &b, SOCK_NONBLOCK);
-	while ((rc = sg_channel_put(a, 1, SG_MSG_DER, &msg, -1)) == 0)
+	while ((err = sg_channel_put(a, 1, SG_MSG_DER, &msg, -1)) == 0)
 		put++;
-	assert_int_equal(rc, SG_ERR_LIMIT);
+	assert_int_equal(err, SG_ERR_LIMIT);
 	assert_in_range(
 	    put, SG_CHANNEL_QUEUE_MAX / (1u << 20) - 1, SG_CHANNEL_QUEUE_MAX / (1u << 20) + 1);
 	while (got < put) {
@@ -331,7 +331,7 @@ static void assert_broken(const void *bytes, size_t len, size_t fd_count, int wa
 	struct sg_channel *channel;
 	struct sg_frame frame;
 	int fds[64];
-	int sock, rc;
+	int sock, err;
 
 	channel_and_socket(&channel, &sock);
 	for (size_t i = 0; i < fd_count; i++)
@@ -339,8 +339,8 @@ static void assert_broken(const void *bytes, size_t len, size_t fd_count, int wa
 	send_raw(sock, bytes, len, fds, fd_count);
 	for (size_t i = 0; i < fd_count; i++)
 		close(fds[i]);
-	rc = sg_channel_recv(channel, &frame);
-	assert_int_equal(rc, want);
+	err = sg_channel_recv(channel, &frame);
+	assert_int_equal(err, want);
 	assert_null(frame.msg);
 	assert_int_equal(frame.fd, -1);
 	assert_int_equal(send(sock, "\x00\x00\x00\x07\x00\x00\x00\x00\x00\x01\x00", 11, 0), 11);
@@ -384,17 +384,17 @@ static void unclaimed_descriptors_have_a_limit(void **state)
 	struct sg_channel *channel;
 	struct capture capture;
 	int fd = numbered_fd(1);
-	int sock, rc = 1, sent = 0;
+	int sock, err = 1, sent = 0;
 
 	channel_and_socket(&channel, &sock);
 	capture_begin(&capture);
-	while (rc == 1 && sent < 100) {
+	while (err == 1 && sent < 100) {
 		send_raw(sock, "\x00\x00\x00\x07\x00\x00\x00\x00\x00\x01\x00", 11, &fd, 1);
 		sent++;
-		rc = sg_channel_fill(channel);
+		err = sg_channel_fill(channel);
 	}
 	capture_end(&capture);
-	assert_int_equal(rc, SG_ERR_LIMIT);
+	assert_int_equal(err, SG_ERR_LIMIT);
 	assert_int_equal(sent, 17);
 	sg_channel_free(channel);
 	close(sock);

@@ -346,7 +346,7 @@ static int reply_to(const char *bytes, size_t len, size_t piece, json_t **parame
 {
 	struct sg_client *client;
 	char *error = NULL;
-	int agent, continues, rc;
+	int agent, continues, err;
 	pid_t pid;
 
 	pair_new(&client, &agent);
@@ -360,12 +360,12 @@ static int reply_to(const char *bytes, size_t len, size_t piece, json_t **parame
 		_exit(0);
 	}
 	close(agent);
-	rc = sg_client_reply(client, parameters, &error, &continues);
+	err = sg_client_reply(client, parameters, &error, &continues);
 	free(error);
 	sg_client_free(client);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_true(rc == 0 || *parameters == NULL);
-	return rc;
+	assert_true(err == 0 || *parameters == NULL);
+	return err;
 }
 
 static void reply_in_pieces(void **state)
@@ -432,16 +432,16 @@ static int reply_of_depth(size_t depth)
 	char text[256] =
 	    "{\"parameters\":{\"s\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[\",\"a\":";
 	json_t *parameters;
-	int rc;
+	int err;
 
 	for (size_t i = 2; i < depth; i++)
 		strncat(text, "[", 2);
 	for (size_t i = 2; i < depth; i++)
 		strncat(text, "]", 2);
 	strncat(text, "}}", 3);
-	rc = reply_to(text, strlen(text) + 1, 1000, &parameters);
+	err = reply_to(text, strlen(text) + 1, 1000, &parameters);
 	json_decref(parameters);
-	return rc;
+	return err;
 }
 
 static void reply_has_a_depth(void **state)

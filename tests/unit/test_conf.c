@@ -32,17 +32,17 @@ static int read_text(const char *text, size_t len, struct taken *taken, struct c
 {
 	char path[] = "/tmp/signet-conf-XXXXXX";
 	int fd = mkstemp(path);
-	int rc;
+	int err;
 
 	*taken = (struct taken){ 0 };
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, len), len);
 	close(fd);
 	capture_begin(capture);
-	rc = sg_conf_read(path, 0, take, taken);
+	err = sg_conf_read(path, 0, take, taken);
 	capture_end(capture);
 	unlink(path);
-	return rc;
+	return err;
 }
 
 static void settings_come_in_order(void **state)

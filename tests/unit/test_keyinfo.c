@@ -17,7 +17,7 @@ static int read_subject(void **state)
 {
 	subject = read_vector(VECTOR_SUBJECT);
 	subject_base64 = sg_base64_encode(subject.data, subject.len);
-	return subject_base64 ? 0 : -1;
+	return subject_base64 != NULL ? 0 : -1;
 }
 
 static int free_subject(void **state)
@@ -33,7 +33,7 @@ static int decode_with_why(const char *text, struct sg_keyinfo *keyinfo, const c
 	int err = sg_keyinfo_decode(element, keyinfo, why);
 
 	sg_xml_free(element);
-	if (err) {
+	if (err != 0) {
 		assert_non_null(*why);
 		assert_true(
 		    !keyinfo->name && !keyinfo->data.data && !keyinfo->signatures && !keyinfo->xml);
@@ -48,7 +48,7 @@ static int decode(const char *format, struct sg_keyinfo *keyinfo, const char **w
 	char *text;
 	int err;
 
-	if (!at)
+	if (at == NULL)
 		return decode_with_why(format, keyinfo, why);
 	text = text_of("%.*s%s%s", (int)(at - format), format, subject_base64, at + 2);
 	err = decode_with_why(text, keyinfo, why);

@@ -79,16 +79,16 @@ static int decode(const void *bytes, size_t len, struct outer *object, size_t *l
 	/* A copy of its own size, so that a read past it is seen by the sanitizer. */
 	unsigned char *copy = malloc(len > 0 ? len : 1);
 	struct sg_cursor cur = { copy, copy + len };
-	int rc;
+	int err;
 
 	assert_non_null(copy);
 	memcpy(copy, bytes, len);
 	memset(object, 0xa5, sizeof(*object));
-	rc = sg_layout_decode(&outer_layout, &cur, object);
+	err = sg_layout_decode(&outer_layout, &cur, object);
 	if (left != NULL)
 		*left = sg_cursor_left(&cur);
 	free(copy);
-	return rc;
+	return err;
 }
 
 static void assert_zero(const struct outer *object)

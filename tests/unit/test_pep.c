@@ -97,7 +97,7 @@ static int decode(const char *text, struct sg_msg_keyinfos *keyinfos)
 	int err = sg_pep_items_decode(payload, NODE, keyinfos);
 
 	sg_xml_free(payload);
-	if (err)
+	if (err != 0)
 		assert_true(!keyinfos->keyinfos && keyinfos->keyinfo_count == 0);
 	return err;
 }

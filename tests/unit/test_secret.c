@@ -129,17 +129,17 @@ static void without_lockable_memory_there_is_no_secret(void **state)
 /* Reads bytes that wait in a pipe, its other end closed or left open. */
 static int read_bytes(struct sg_secret *secret, const char *bytes, size_t len, int close_end)
 {
-	int fds[2], rc;
+	int fds[2], err;
 
 	assert_int_equal(pipe(fds), 0);
 	assert_int_equal(write(fds[1], bytes, len), len);
 	if (close_end)
 		close(fds[1]);
-	rc = sg_secret_read_fd(secret, fds[0], 50);
+	err = sg_secret_read_fd(secret, fds[0], 50);
 	close(fds[0]);
 	if (!close_end)
 		close(fds[1]);
-	return rc;
+	return err;
 }
 
 static void reads_and_drops_one_line_end(void **state)

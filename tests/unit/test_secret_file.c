@@ -18,16 +18,16 @@
 static int checked(mode_t mode, uid_t owner, const char **why)
 {
 	int fd = memfd_create("pin", 0);
-	int rc;
+	int err;
 
 	assert_true(fd >= 0);
 	assert_int_equal(fchmod(fd, mode), 0);
 	if (owner != geteuid())
 		assert_int_equal(fchown(fd, owner, (gid_t)-1), 0);
-	rc = sg_secret_file_check(fd, why);
-	assert_int_equal(rc == 0, *why == NULL);
+	err = sg_secret_file_check(fd, why);
+	assert_int_equal(err == 0, *why == NULL);
 	close(fd);
-	return rc;
+	return err;
 }
 
 static void ours_is_for_us_alone(void **state)

@@ -19,13 +19,13 @@ static int judge(int wanted)
 	enum sg_tls_content content = 0;
 	/* Its own memory: a read past the end is seen by a sanitizer. */
 	struct sg_blob copy = { malloc(tbs.len ? tbs.len : 1), tbs.len };
-	int code;
+	int err;
 
 	memcpy(copy.data, tbs.data, tbs.len);
-	code = sg_tls_content(&copy, &content);
+	err = sg_tls_content(&copy, &content);
 	free(copy.data);
-	assert_true(code < 0 || content == (enum sg_tls_content)wanted);
-	return code;
+	assert_true(err < 0 || content == (enum sg_tls_content)wanted);
+	return err;
 }
 
 static void make_13(const char *context, size_t context_len, size_t hash_len)

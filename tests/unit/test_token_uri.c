@@ -37,22 +37,22 @@ static const CK_INFO library = { .manufacturerID = "Maker                       
 static int parse(const char *text, struct sg_selector **selector)
 {
 	struct sg_msg_error error = { 0 };
-	int code = sg_selector_parse(text, selector, &error);
+	int err = sg_selector_parse(text, selector, &error);
 
-	assert_int_equal(-(int)error.code, code);
-	if (code < 0)
+	assert_int_equal(-(int)error.code, err);
+	if (err < 0)
 		assert_null(*selector);
 	sg_layout_clear(&sg_layout_error, &error);
-	return code;
+	return err;
 }
 
 static int fails(const char *text)
 {
 	struct sg_selector *selector;
-	int code = parse(text, &selector);
+	int err = parse(text, &selector);
 
 	sg_selector_free(selector);
-	return code;
+	return err;
 }
 
 static int is_token(const char *text, const CK_TOKEN_INFO *info)

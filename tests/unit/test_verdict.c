@@ -20,7 +20,7 @@ static int set_up(void **state)
 	vector_issuer = read_vector(VECTOR_ISSUER);
 	vector_subject = read_vector(VECTOR_SUBJECT);
 	vector_signature = read_vector(VECTOR_SIGNATURE);
-	return rsa && ec && subject_key ? 0 : -1;
+	return rsa != NULL && ec != NULL && subject_key != NULL ? 0 : -1;
 }
 
 static int tear_down(void **state)
@@ -286,8 +286,8 @@ static void add_signature(
 
 	assert_non_null(list);
 	keyinfo->signatures = list;
-	list[keyinfo->signature_count++] =
-	    (struct sg_signature){ strdup(issuer), NULL, method ? strdup(method) : NULL, value };
+	list[keyinfo->signature_count++] = (struct sg_signature){ strdup(issuer), NULL,
+		method != NULL ? strdup(method) : NULL, value };
 }
 
 static void clear(struct sg_keyinfo *keyinfo)

@@ -13,7 +13,7 @@ static int make_keys(void **state)
 {
 	key = EVP_EC_gen("P-256");
 	other_key = EVP_EC_gen("P-256");
-	return key && other_key ? 0 : -1;
+	return key != NULL && other_key != NULL ? 0 : -1;
 }
 
 static int free_keys(void **state)

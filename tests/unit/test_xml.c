@@ -243,7 +243,7 @@ static void ten_thousand_children_and_runs_are_kept(void **state)
 	sg_buf_put_str(&text, "</a>");
 	string = sg_buf_steal(&text, NULL);
 	root = xml_of(string);
-	for (const struct sg_xml *b = sg_xml_first(root); b; b = sg_xml_next(b))
+	for (const struct sg_xml *b = sg_xml_first(root); b != NULL; b = sg_xml_next(b))
 		count++;
 	assert_int_equal(count, 10000);
 	assert_xml(root, string);
