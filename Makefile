@@ -61,8 +61,8 @@ endif
 PARTS := proto token broker xmpp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
-    buf ccm2 channel client clock conf disco error harden keyinfo layout log msg pep secret \
-    secret_file spawn text verdict x509 xml)
+    api_json buf ccm2 channel client clock conf disco error harden keyinfo layout log msg pep \
+    secret secret_file spawn text verdict x509 xml)
 SRC_token := $(call in,token, \
     ca ckr cross digest dispatch find issue key keygen list login main module object \
     pinentry pubkey session sign store tls token uri worker)

@@ -10,38 +10,11 @@
 
 #include "accounts.h"
 #include "failure.h"
-#include "keyinfo.h"
 #include "text.h"
 #include "tokens.h"
 #include "verdict.h"
 #include "worker.h"
 #include "x509.h"
-#include "xml.h"
-
-json_t *sg_json_text(const char *text)
-{
-	json_t *string;
-	char *clean;
-
-	if (text == NULL)
-		return json_null();
-	string = json_string(text);
-	if (string != NULL)
-		return string;
-	clean = strdup(text);
-	for (char *p = clean; p != NULL && *p != '\0'; p++) {
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	}
-	string = clean != NULL ? json_string(clean) : NULL;
-	free(clean);
-	return string;
-}
-
-json_t *sg_json_text_or_empty(const char *text)
-{
-	return sg_json_text(text != NULL ? text : "");
-}
 
 static json_t *texts(char *const *list, uint32_t count)
 {
@@ -240,19 +213,6 @@ static json_t *time_text(const ASN1_TIME *when)
 	return json_string(text);
 }
 
-static json_t *cert_jids(X509 *cert)
-{
-	json_t *array = json_array();
-	char **jids = NULL;
-
-	if (sg_x509_cert_jids(cert, &jids, NULL) == 0) {
-		for (size_t i = 0; jids != NULL && jids[i] != NULL; i++)
-			json_array_append_new(array, sg_json_text(jids[i]));
-	}
-	sg_strv_free(jids);
-	return array;
-}
-
 json_t *sg_json_certificate(const struct sg_blob *der, const char *uri)
 {
 	X509 *cert = NULL;
@@ -264,7 +224,7 @@ json_t *sg_json_certificate(const struct sg_blob *der, const char *uri)
 	    owned_text(sg_x509_fingerprint(der, "sha1")), "sha256",
 	    owned_text(sg_x509_fingerprint(der, "sha256")), "subject",
 	    name_text(X509_get_subject_name(cert)), "issuer", name_text(X509_get_issuer_name(cert)),
-	    "jids", cert_jids(cert), "not_before", time_text(X509_get0_notBefore(cert)),
+	    "jids", sg_json_jids(cert), "not_before", time_text(X509_get0_notBefore(cert)),
 	    "not_after", time_text(X509_get0_notAfter(cert)), "uri", sg_json_text(uri), "der",
 	    base64(der));
 	X509_free(cert);
@@ -324,54 +284,13 @@ json_t *sg_json_worker(const struct sg_worker *worker, const struct sg_msg_error
 
 /* ---- public keys ---- */
 
-static json_t *signatures(const struct sg_keyinfo *keyinfo, const struct sg_verdict *verdict)
+json_t *sg_json_judged_key(const struct sg_keyinfo *keyinfo, struct sg_verdict_index *issuers)
 {
-	json_t *array = json_array();
-
-	for (uint32_t i = 0; i < keyinfo->signature_count; i++) {
-		const struct sg_signature *signature = &keyinfo->signatures[i];
-
-		json_array_append_new(array,
-		    json_pack("{s:o, s:o, s:o, s:s}", "issuer",
-			sg_json_text_or_empty(signature->issuer), "issuer_jid",
-			sg_json_text(signature->issuer_jid), "method",
-			sg_json_text(signature->method), "verdict",
-			sg_signature_verdict_name(verdict->signatures[i])));
-	}
-	return array;
-}
-
-/* The keyinfo as text: as it came, or as we make it. */
-static json_t *keyinfo_text(const struct sg_keyinfo *keyinfo)
-{
-	struct sg_xml *element = NULL;
-	json_t *text = NULL;
-
-	if (keyinfo->xml != NULL)
-		return sg_json_text(keyinfo->xml);
-	if (sg_keyinfo_encode(keyinfo, &element) == 0)
-		text = owned_text(sg_xml_to_string(element));
-	sg_xml_free(element);
-	return text;
-}
-
-json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, struct sg_verdict_index *issuers)
-{
-	const char *kind = sg_key_kind_name(keyinfo->kind);
-	struct sg_verdict verdict = { 0 };
-	X509 *cert = NULL;
+	struct sg_verdict verdict;
 	json_t *object = NULL;
 
-	if (kind == NULL || sg_verdict_judge(keyinfo, issuers, time(NULL), &verdict) != 0)
-		return NULL;
-	if (keyinfo->kind == SG_KEYINFO_X509 && sg_x509_cert_parse(&keyinfo->data, &cert) != 0)
-		cert = NULL;
-	object = json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:o}", "name",
-	    sg_json_text_or_empty(keyinfo->name), "kind", kind, "jids",
-	    cert != NULL ? cert_jids(cert) : json_array(), "keyinfo", keyinfo_text(keyinfo),
-	    "grade", sg_grade_name(verdict.grade), "expired", verdict.expired, "signatures",
-	    signatures(keyinfo, &verdict));
-	X509_free(cert);
+	if (sg_verdict_judge(keyinfo, issuers, time(NULL), &verdict) == 0)
+		object = sg_json_public_key(keyinfo, &verdict);
 	sg_verdict_clear(&verdict);
 	return object;
 }

@@ -7,14 +7,12 @@
 
 #include <jansson.h>
 
+#include "api_json.h"
 #include "msg.h"
 
 struct sg_account;
 struct sg_verdict_index;
 struct sg_worker;
-
-json_t *sg_json_text(const char *text);		 /* null for NULL */
-json_t *sg_json_text_or_empty(const char *text); /* "" for NULL */
 
 /* advice: in place of the general one of the error's code, or NULL. */
 json_t *sg_json_error(const struct sg_msg_error *error, const char *advice);
@@ -33,8 +31,8 @@ json_t *sg_json_certificate(const struct sg_blob *der, const char *uri);
 json_t *sg_json_account(const struct sg_account *account);
 json_t *sg_json_issued(const struct sg_ccm2_cert *cert, int own);
 
-/* Judges the key with the issuers at hand. */
-json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, struct sg_verdict_index *issuers);
+/* A PublicKey, judged now with the issuers at hand. */
+json_t *sg_json_judged_key(const struct sg_keyinfo *keyinfo, struct sg_verdict_index *issuers);
 
 /* problem: what its module failed with when it was asked, or NULL. */
 json_t *sg_json_worker(const struct sg_worker *worker, const struct sg_msg_error *problem);

@@ -45,7 +45,7 @@ static json_t *judge_each(const struct sg_msg_keyinfos *set, struct sg_verdict_i
 	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < set->keyinfo_count; i++) {
-		json_t *key = sg_json_public_key(&set->keyinfos[i], index);
+		json_t *key = sg_json_judged_key(&set->keyinfos[i], index);
 
 		if (key == NULL) {
 			json_decref(array);
@@ -96,7 +96,7 @@ static void sign_kept(struct sg_call *call, const char *subject, const char *sha
 		sg_call_fail_with(call, err, subject, "%s", sg_err_text(err));
 	else
 		sg_call_reply(
-		    call, json_pack("{s:o}", "key", sg_json_public_key(&fresh.keyinfos[0], index)));
+		    call, json_pack("{s:o}", "key", sg_json_judged_key(&fresh.keyinfos[0], index)));
 	sg_verdict_index_free(index);
 	sg_msg_clear(SG_MSG_KEYINFOS, &fresh);
 }

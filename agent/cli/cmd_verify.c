@@ -1,16 +1,15 @@
 #include "cmd.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "api_json.h"
 #include "files.h"
 #include "keyset.h"
 #include "print.h"
 #include "show.h"
 #include "verdict.h"
-#include "x509.h"
 #include "xml.h"
 
 /* Signatures of one file that are checked: a person waits for it, and may end it. */
@@ -49,56 +48,14 @@ static int time_parse(const char *text, time_t *at)
 	return SG_ERR_ARG;
 }
 
-/* ---- the verdict as the API's PublicKey ---- */
-
-/* A JSON string out of text that may hold anything; NULL stays NULL. */
-static json_t *json_text(const char *text)
-{
-	char *clean = text != NULL ? sg_text_clean(text, 1) : NULL;
-	json_t *value = clean != NULL ? json_string(clean) : NULL;
-
-	free(clean);
-	return value;
-}
-
-static json_t *jids_json(const struct sg_keyinfo *key)
-{
-	json_t *list = json_array();
-	char **jids = NULL;
-	X509 *cert = NULL;
-
-	if (key->kind == SG_KEYINFO_X509 && sg_x509_cert_parse(&key->data, &cert) == 0 &&
-	    sg_x509_cert_jids(cert, &jids, NULL) == 0)
-		for (size_t i = 0; jids != NULL && jids[i] != NULL; i++)
-			(void)json_array_append_new(list, json_text(jids[i]));
-	sg_strv_free(jids);
-	X509_free(cert);
-	return list;
-}
-
-static json_t *signatures_json(const struct sg_keyinfo *key, const struct sg_verdict *verdict)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < verdict->signature_count; i++) {
-		const struct sg_signature *signature = &key->signatures[i];
-
-		(void)json_array_append_new(list,
-		    json_pack("{s:o, s:o*, s:o*, s:s}", "issuer", json_text(signature->issuer),
-			"issuer_jid", json_text(signature->issuer_jid), "method",
-			json_text(signature->method), "verdict",
-			sg_signature_verdict_name(verdict->signatures[i])));
-	}
-	return list;
-}
-
+/* The API's PublicKey, and how many signatures of it were dropped. */
 static json_t *key_json(
     const struct sg_keyinfo *key, size_t dropped, const struct sg_verdict *verdict)
 {
-	return json_pack("{s:s, s:s, s:o, s:o*, s:s, s:b, s:o, s:I}", "name", key->name, "kind",
-	    sg_key_kind_name(key->kind), "jids", jids_json(key), "keyinfo", json_text(key->xml),
-	    "grade", sg_grade_name(verdict->grade), "expired", verdict->expired, "signatures",
-	    signatures_json(key, verdict), "dropped", (json_int_t)dropped);
+	json_t *object = sg_json_public_key(key, verdict);
+
+	(void)json_object_set_new(object, "dropped", json_integer((json_int_t)dropped));
+	return object;
 }
 
 /* ---- judging ---- */
@@ -217,7 +174,7 @@ static json_t *refused_json(const struct sg_keyset *file)
 
 	for (size_t i = 0; i < file->refused_count; i++)
 		(void)json_array_append_new(list,
-		    json_pack("{s:o*, s:s}", "name", json_text(file->refused[i].name), "reason",
+		    json_pack("{s:o, s:s}", "name", sg_json_text(file->refused[i].name), "reason",
 			file->refused[i].reason));
 	return list;
 }

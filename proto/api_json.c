@@ -1,0 +1,98 @@
+#include "api_json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyinfo.h"
+#include "x509.h"
+#include "xml.h"
+
+json_t *sg_json_text(const char *text)
+{
+	json_t *string;
+	char *clean;
+
+	if (text == NULL)
+		return json_null();
+	string = json_string(text);
+	if (string != NULL)
+		return string;
+	clean = strdup(text);
+	for (char *p = clean; p != NULL && *p != '\0'; p++) {
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	}
+	string = clean != NULL ? json_string(clean) : NULL;
+	free(clean);
+	return string;
+}
+
+json_t *sg_json_text_or_empty(const char *text)
+{
+	return sg_json_text(text != NULL ? text : "");
+}
+
+json_t *sg_json_jids(X509 *cert)
+{
+	json_t *array = json_array();
+	char **jids = NULL;
+
+	if (cert != NULL && sg_x509_cert_jids(cert, &jids, NULL) == 0) {
+		for (size_t i = 0; jids != NULL && jids[i] != NULL; i++)
+			json_array_append_new(array, sg_json_text(jids[i]));
+	}
+	sg_strv_free(jids);
+	return array;
+}
+
+static json_t *signatures(const struct sg_keyinfo *keyinfo, const struct sg_verdict *verdict)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < keyinfo->signature_count; i++) {
+		const struct sg_signature *signature = &keyinfo->signatures[i];
+
+		json_array_append_new(array,
+		    json_pack("{s:o, s:o, s:o, s:s}", "issuer",
+			sg_json_text_or_empty(signature->issuer), "issuer_jid",
+			sg_json_text(signature->issuer_jid), "method",
+			sg_json_text(signature->method), "verdict",
+			sg_signature_verdict_name(verdict->signatures[i])));
+	}
+	return array;
+}
+
+/* The keyinfo as text: as it came, or as we make it. */
+static json_t *keyinfo_text(const struct sg_keyinfo *keyinfo)
+{
+	struct sg_xml *element = NULL;
+	char *made = NULL;
+	json_t *text;
+
+	if (keyinfo->xml != NULL)
+		return sg_json_text(keyinfo->xml);
+	if (sg_keyinfo_encode(keyinfo, &element) == 0)
+		made = sg_xml_to_string(element);
+	text = made != NULL ? sg_json_text(made) : NULL;
+	free(made);
+	sg_xml_free(element);
+	return text;
+}
+
+json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, const struct sg_verdict *verdict)
+{
+	const char *kind = sg_key_kind_name(keyinfo->kind);
+	X509 *cert = NULL;
+	json_t *object;
+
+	if (kind == NULL)
+		return NULL;
+	if (keyinfo->kind == SG_KEYINFO_X509 && sg_x509_cert_parse(&keyinfo->data, &cert) != 0)
+		cert = NULL;
+	object = json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:o}", "name",
+	    sg_json_text_or_empty(keyinfo->name), "kind", kind, "jids", sg_json_jids(cert),
+	    "keyinfo", keyinfo_text(keyinfo), "grade", sg_grade_name(verdict->grade), "expired",
+	    verdict->expired, "signatures", signatures(keyinfo, verdict));
+	X509_free(cert);
+	return object;
+}
