@@ -148,7 +148,6 @@ static int setting(void *arg, const char *section, const char *name, const char 
 	struct sg_config *config = arg;
 	const char *part;
 
-	(void)line;
 	if (strcmp(section, "agent") == 0)
 		return agent_setting(config, name, value);
 	if ((part = section_of(section, "module")) != NULL)

@@ -38,7 +38,6 @@ static void tell_waiting(int number)
 	int saved = errno;
 	sig_atomic_t at = waiting_next;
 
-	(void)number;
 	if (terminal_is_taken()) {
 		alarm(waiting[0].seconds);
 	} else if (write(STDERR_FILENO, waiting[at].text, waiting[at].len) >= 0 &&

@@ -41,6 +41,13 @@ int sg_cli_fail(struct sg_cli *cli, int code, const char *advice, const char *fo
 	return code;
 }
 
+int sg_cli_fail_bad_key(struct sg_cli *cli, const char *name)
+{
+	return sg_cli_fail(cli, SG_ERR_KEYINFO,
+	    "Trust none of it, and ask its owner by another way.",
+	    "a signature on %s is bad: its issuer did not make it over this key", name);
+}
+
 int sg_cli_fail_reply(struct sg_cli *cli, char *name, json_t *parameters)
 {
 	const char *dot = strrchr(name, '.');

@@ -32,6 +32,9 @@ void sg_cli_clear(struct sg_cli *cli);
 int sg_cli_fail(struct sg_cli *cli, int code, const char *advice, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Notes that a signature on the public key of this name is bad. SG_ERR_KEYINFO. */
+int sg_cli_fail_bad_key(struct sg_cli *cli, const char *name);
+
 /* Notes an error reply of the agent (both are taken over) and returns the code of its name. */
 int sg_cli_fail_reply(struct sg_cli *cli, char *name, json_t *parameters);
 

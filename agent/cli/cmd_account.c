@@ -89,7 +89,6 @@ int sg_account_list(struct sg_cli *cli, json_t **result)
 
 void sg_account_list_show(const struct sg_cli *cli, const json_t *result)
 {
-	(void)cli;
 	sg_show_accounts(json_object_get(result, "accounts"));
 }
 
@@ -107,7 +106,6 @@ int sg_account_show(struct sg_cli *cli, json_t **result)
 
 void sg_account_show_show(const struct sg_cli *cli, const json_t *result)
 {
-	(void)cli;
 	sg_show_account(json_object_get(result, "account"));
 }
 
@@ -122,7 +120,6 @@ int sg_account_remove(struct sg_cli *cli, json_t **result)
 
 void sg_account_remove_show(const struct sg_cli *cli, const json_t *result)
 {
-	(void)result;
 	fputs("Removed ", stdout);
 	sg_print_text(stdout, cli->args.operands[0]);
 	puts(".");

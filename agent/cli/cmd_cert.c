@@ -56,7 +56,6 @@ void sg_enrol_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *certificate = json_object_get(result, "certificate");
 	const json_t *account = json_object_get(result, "account");
 
-	(void)cli;
 	if (json_is_object(certificate))
 		sg_show_certificate(certificate);
 	sg_print_member("account", account, "jid");
@@ -97,7 +96,6 @@ void sg_cert_list_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *certificates = json_object_get(result, "certificates"), *issued;
 	size_t i;
 
-	(void)cli;
 	if (json_array_size(certificates) == 0)
 		puts("The server lists no certificate.");
 	json_array_foreach(certificates, i, issued)
@@ -125,7 +123,5 @@ int sg_cert_revoke(struct sg_cli *cli, json_t **result)
 
 void sg_cert_revoke_show(const struct sg_cli *cli, const json_t *result)
 {
-	(void)cli;
-	(void)result;
 	puts("Revoked.");
 }

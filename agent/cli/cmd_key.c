@@ -37,7 +37,6 @@ void sg_key_new_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *certificate = json_object_get(result, "certificate");
 
-	(void)cli;
 	sg_show_key(json_object_get(result, "key"));
 	if (json_is_object(certificate)) {
 		putchar('\n');
@@ -54,7 +53,6 @@ int sg_key_list(struct sg_cli *cli, json_t **result)
 
 void sg_key_list_show(const struct sg_cli *cli, const json_t *result)
 {
-	(void)cli;
 	sg_show_keys(json_object_get(result, "keys"));
 }
 
@@ -68,7 +66,6 @@ void sg_key_show_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *certificates = json_object_get(result, "certificates"), *certificate;
 	size_t i;
 
-	(void)cli;
 	sg_show_key(json_object_get(result, "key"));
 	json_array_foreach(certificates, i, certificate)
 	{
@@ -155,7 +152,6 @@ void sg_sign_show(const struct sg_cli *cli, const json_t *result)
 {
 	json_t *keys = json_pack("[O]", json_object_get(result, "key"));
 
-	(void)cli;
 	sg_show_public_keys(keys);
 	json_decref(keys);
 }

@@ -22,7 +22,6 @@ int sg_publish(struct sg_cli *cli, json_t **result)
 
 void sg_publish_show(const struct sg_cli *cli, const json_t *result)
 {
-	(void)cli;
 	sg_print_member("node", result, "node");
 	sg_print_member("access", result, "access");
 	putchar('\n');
@@ -109,10 +108,7 @@ static int judge(struct sg_cli *cli, const json_t *keys)
 	json_array_foreach(keys, i, key)
 	{
 		if (strcmp(sg_member(key, "grade", ""), "bad") == 0)
-			return sg_cli_fail(cli, SG_ERR_KEYINFO,
-			    "Trust none of it, and ask its owner by another way.",
-			    "a signature on %s is bad: its issuer did not make it over this key",
-			    sg_member(key, "name", "-"));
+			return sg_cli_fail_bad_key(cli, sg_member(key, "name", "-"));
 	}
 	return 0;
 }
@@ -155,7 +151,6 @@ void sg_keyring_fetch_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *keys = json_object_get(result, "keys");
 	json_int_t refused = json_integer_value(json_object_get(result, "refused"));
 
-	(void)cli;
 	if (json_array_size(keys) == 0)
 		puts("No key was found.");
 	sg_show_public_keys(keys);

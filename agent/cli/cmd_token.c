@@ -13,7 +13,6 @@ int sg_token_list(struct sg_cli *cli, json_t **result)
 
 void sg_token_list_show(const struct sg_cli *cli, const json_t *result)
 {
-	(void)cli;
 	sg_show_tokens(json_object_get(result, "tokens"));
 }
 
@@ -27,7 +26,6 @@ void sg_token_show_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *mechanisms = json_object_get(result, "mechanisms"), *mechanism;
 	size_t i;
 
-	(void)cli;
 	sg_show_token(json_object_get(result, "token"));
 	puts("mechanisms:");
 	json_array_foreach(mechanisms, i, mechanism)
@@ -54,7 +52,6 @@ void sg_token_lock_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *token = json_object_get(result, "token");
 
-	(void)cli;
 	printf("Token '");
 	sg_print_text(stdout, sg_member(token, "label", ""));
 	printf(

@@ -139,10 +139,7 @@ static int conclude(struct sg_cli *cli, const struct sg_keyset *file, const stru
 		    file->count + file->refused_count, refused->name != NULL ? refused->name : "",
 		    refused->reason);
 	if (tally->bad != NULL)
-		return sg_cli_fail(cli, SG_ERR_KEYINFO,
-		    "Trust none of it, and ask its owner by another way.",
-		    "a signature on %s is bad: its issuer did not make it over this key",
-		    tally->bad);
+		return sg_cli_fail_bad_key(cli, tally->bad);
 	if (tally->unchecked > 0)
 		return sg_cli_fail(cli, SG_ERR_LIMIT, "Judge its keys in several files.",
 		    "'%s' holds more than %d signatures to check; %zu were not looked at",
@@ -249,7 +246,6 @@ void sg_verify_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *refused = json_object_get(result, "refused"), *refusal;
 	size_t i;
 
-	(void)cli;
 	sg_show_public_keys(json_object_get(result, "keys"));
 	json_array_foreach(refused, i, refusal)
 	{

@@ -40,24 +40,140 @@ static const char *pin_state(const json_t *token)
 	return state;
 }
 
-void sg_show_tokens(const json_t *tokens)
+/* ---- lists, as tables ---- */
+
+/* What stands in a cell: a text of its own, or made in the room given. NULL: "-". */
+#define CELL_MAX 24
+typedef const char *cell_fn(const json_t *object, const char *member, char room[CELL_MAX]);
+
+struct column {
+	const char *header;
+	const char *member;
+	cell_fn *cell;
+};
+
+static const char *cell_text(const json_t *object, const char *member, char room[CELL_MAX])
 {
-	static const char *const headers[] = { "LABEL", "UNLOCKED", "PIN", "SERIAL", "MODEL" };
+	return sg_member(object, member, NULL);
+}
+
+static const char *cell_yes_no(const json_t *object, const char *member, char room[CELL_MAX])
+{
+	return yes_no(object, member);
+}
+
+static const char *cell_pin(const json_t *object, const char *member, char room[CELL_MAX])
+{
+	return pin_state(object);
+}
+
+static const char *cell_number(const json_t *object, const char *member, char room[CELL_MAX])
+{
+	const json_t *value = json_object_get(object, member);
+
+	if (!json_is_integer(value))
+		return NULL;
+	(void)snprintf(room, CELL_MAX, "%lld", (long long)json_integer_value(value));
+	return room;
+}
+
+/* How many there are of what the member lists. */
+static const char *cell_count(const json_t *object, const char *member, char room[CELL_MAX])
+{
+	(void)snprintf(room, CELL_MAX, "%zu", json_array_size(json_object_get(object, member)));
+	return room;
+}
+
+/* A row for each object of the array; the sentence when there is none. */
+static void show_table(
+    const json_t *objects, const struct column *columns, size_t count, const char *when_empty)
+{
+	const char *cells[SG_TABLE_COLUMNS_MAX] = { NULL };
+	char rooms[SG_TABLE_COLUMNS_MAX][CELL_MAX];
 	struct sg_table table;
-	const json_t *token;
+	const json_t *object;
 	size_t i;
 
-	sg_table_start(&table, 5, headers);
-	json_array_foreach(tokens, i, token)
+	for (size_t k = 0; k < count; k++)
+		cells[k] = columns[k].header;
+	sg_table_start(&table, count, cells);
+	json_array_foreach(objects, i, object)
 	{
-		const char *const cells[] = { sg_member(token, "label", NULL),
-			yes_no(token, "unlocked"), pin_state(token),
-			sg_member(token, "serial", NULL), sg_member(token, "model", NULL) };
-
+		for (size_t k = 0; k < count; k++)
+			cells[k] = columns[k].cell(object, columns[k].member, rooms[k]);
 		sg_table_row(&table, cells);
 	}
-	sg_table_print(&table, "There is no token.");
+	sg_table_print(&table, when_empty);
 }
+
+#define SHOW_TABLE(objects, columns, when_empty)                                                   \
+	show_table(objects, columns, sizeof(columns) / sizeof((columns)[0]), when_empty)
+
+void sg_show_tokens(const json_t *tokens)
+{
+	static const struct column columns[] = {
+		{ "LABEL", "label", cell_text },
+		{ "UNLOCKED", "unlocked", cell_yes_no },
+		{ "PIN", "pin", cell_pin },
+		{ "SERIAL", "serial", cell_text },
+		{ "MODEL", "model", cell_text },
+	};
+
+	SHOW_TABLE(tokens, columns, "There is no token.");
+}
+
+void sg_show_keys(const json_t *keys)
+{
+	static const struct column columns[] = {
+		{ "LABEL", "label", cell_text },
+		{ "ALGORITHM", "algorithm", cell_text },
+		{ "CERTIFICATES", "certificates", cell_count },
+		{ "URI", "uri", cell_text },
+	};
+
+	SHOW_TABLE(keys, columns, "There is no key to be seen.");
+}
+
+void sg_show_accounts(const json_t *accounts)
+{
+	static const struct column columns[] = {
+		{ "ACCOUNT", "jid", cell_text },
+		{ "STATE", "state", cell_text },
+		{ "LOGIN", "mechanism", cell_text },
+		{ "CERTIFICATE", "certificate", cell_text },
+	};
+
+	SHOW_TABLE(accounts, columns, "There is no account; `signet account add` makes one.");
+}
+
+void sg_show_workers(const json_t *workers)
+{
+	static const struct column columns[] = {
+		{ "WORKER", "kind", cell_text },
+		{ "FOR", "subject", cell_text },
+		{ "STATE", "state", cell_text },
+		{ "PID", "pid", cell_number },
+		{ "RESTARTS", "restarts", cell_number },
+	};
+	const json_t *worker;
+	size_t i;
+
+	SHOW_TABLE(workers, columns, "No worker runs.");
+	json_array_foreach(workers, i, worker)
+	{
+		const char *problem = sg_member(worker, "problem", NULL);
+
+		if (problem == NULL)
+			continue;
+		printf("Without the tokens of ");
+		sg_print_text(stdout, sg_member(worker, "subject", "-"));
+		printf(": ");
+		sg_print_text(stdout, problem);
+		putchar('\n');
+	}
+}
+
+/* ---- one alone ---- */
 
 void sg_show_token(const json_t *token)
 {
@@ -71,27 +187,6 @@ void sg_show_token(const json_t *token)
 	sg_print_field("unlocked", yes_no(token, "unlocked"));
 	sg_print_field("PIN", pin_state(token));
 	sg_print_field("read only", yes_no(token, "read_only"));
-}
-
-void sg_show_keys(const json_t *keys)
-{
-	static const char *const headers[] = { "LABEL", "ALGORITHM", "CERTIFICATES", "URI" };
-	struct sg_table table;
-	const json_t *key;
-	size_t i;
-
-	sg_table_start(&table, 4, headers);
-	json_array_foreach(keys, i, key)
-	{
-		char count[24];
-		const char *const cells[] = { sg_member(key, "label", NULL),
-			sg_member(key, "algorithm", NULL), count, sg_member(key, "uri", NULL) };
-
-		(void)snprintf(count, sizeof(count), "%zu",
-		    json_array_size(json_object_get(key, "certificates")));
-		sg_table_row(&table, cells);
-	}
-	sg_table_print(&table, "There is no key to be seen.");
 }
 
 static void show_list(const char *name, const json_t *object, const char *member)
@@ -127,29 +222,9 @@ void sg_show_certificate(const json_t *certificate)
 	sg_print_member("uri", certificate, "uri");
 }
 
-void sg_show_accounts(const json_t *accounts)
-{
-	static const char *const headers[] = { "ACCOUNT", "STATE", "LOGIN", "CERTIFICATE" };
-	struct sg_table table;
-	const json_t *account;
-	size_t i;
-
-	sg_table_start(&table, 4, headers);
-	json_array_foreach(accounts, i, account)
-	{
-		const char *const cells[] = { sg_member(account, "jid", NULL),
-			sg_member(account, "state", NULL), sg_member(account, "mechanism", NULL),
-			sg_member(account, "certificate", NULL) };
-
-		sg_table_row(&table, cells);
-	}
-	sg_table_print(&table, "There is no account; `signet account add` makes one.");
-}
-
 void sg_show_account(const json_t *account)
 {
-	const json_t *port = json_object_get(account, "port");
-	char number[24];
+	char port[CELL_MAX];
 
 	sg_print_member("account", account, "jid");
 	sg_print_member("state", account, "state");
@@ -157,10 +232,7 @@ void sg_show_account(const json_t *account)
 	sg_print_member("login", account, "mechanism");
 	sg_print_member("TLS version", account, "tls_version");
 	sg_print_member("host", account, "host");
-	if (json_is_integer(port)) {
-		(void)snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(port));
-		sg_print_field("port", number);
-	}
+	sg_print_field("port", cell_number(account, "port", port));
 	sg_print_member("TLS", account, "tls");
 	sg_print_member("CA file", account, "cafile");
 	sg_print_member("key", account, "key");
@@ -168,6 +240,8 @@ void sg_show_account(const json_t *account)
 	sg_print_member("user key", account, "user_key");
 	sg_print_member("last error", account, "last_error");
 }
+
+/* ---- public keys ---- */
 
 static const char *kind_text(const char *kind)
 {

@@ -13,6 +13,7 @@ void sg_show_key(const json_t *key);
 void sg_show_certificate(const json_t *certificate);
 void sg_show_accounts(const json_t *accounts);
 void sg_show_account(const json_t *account);
+void sg_show_workers(const json_t *workers);
 
 /* An array of PublicKey: each key with its signatures and what they are worth. */
 void sg_show_public_keys(const json_t *keys);
