@@ -1,7 +1,6 @@
 #include "ccm2.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,36 +9,13 @@
 #include "log.h"
 #include "text.h"
 
-/* Elements that may stand once: fills *found, SG_ERR_FORMAT when it stands twice. */
-static int find_one(const struct sg_xml *parent, const char *name, const struct sg_xml **found)
-{
-	const struct sg_xml *child;
-	const char *ns = sg_xml_ns(parent);
-
-	*found = NULL;
-	for (child = sg_xml_first(parent); child != NULL; child = sg_xml_next(child)) {
-		if (!sg_xml_is(child, name, ns))
-			continue;
-		if (*found != NULL)
-			return SG_ERR_FORMAT;
-		*found = child;
-	}
-	return 0;
-}
-
 static int put_der(struct sg_xml *parent, const char *name, const struct sg_blob *der)
 {
-	char *text;
-	int err;
-
 	if (der->len == 0)
 		return SG_ERR_FORMAT;
 	if (der->len > SG_CCM2_DER_MAX)
 		return SG_ERR_LIMIT;
-	text = sg_base64_encode(der->data, der->len);
-	err = text != NULL ? sg_xml_put(parent, name, text, NULL) : SG_ERR_NOMEM;
-	free(text);
-	return err;
+	return sg_xml_put_base64(parent, name, der, NULL);
 }
 
 static int put_name(struct sg_xml *parent, const char *name)
@@ -53,20 +29,11 @@ static int put_name(struct sg_xml *parent, const char *name)
 static int take_der(const struct sg_xml *parent, const char *name, struct sg_blob *der)
 {
 	const struct sg_xml *element;
-	char *text;
-	int err;
+	int err = sg_xml_only(parent, name, NULL, &element);
 
-	err = find_one(parent, name, &element);
-	if (err != 0)
-		return err;
-	if (element == NULL)
-		return SG_ERR_FORMAT;
-	text = sg_xml_text(element);
-	if (text == NULL)
-		return SG_ERR_NOMEM;
-	err = sg_base64_decode(text, SG_CCM2_DER_MAX, der);
-	free(text);
-	return err;
+	if (err == 0 && element == NULL)
+		err = SG_ERR_FORMAT;
+	return err == 0 ? sg_xml_base64(element, SG_CCM2_DER_MAX, der) : err;
 }
 
 /* The text of an element, bounded. */
@@ -80,16 +47,6 @@ static int take_text(const struct sg_xml *element, size_t max, char **text)
 	free(*text);
 	*text = NULL;
 	return SG_ERR_LIMIT;
-}
-
-/* Hands over what an encoder built, or drops it. */
-static int finish(int err, struct sg_xml *root, struct sg_xml **payload)
-{
-	if (err != 0)
-		sg_xml_free(root);
-	else
-		*payload = root;
-	return err;
 }
 
 /* ---- add ---- */
@@ -106,7 +63,7 @@ int sg_ccm2_add_encode(const struct sg_msg_ccm2_add *add, struct sg_xml **payloa
 	err = put_name(root, add->name);
 	if (err == 0)
 		err = put_der(root, "x509certificate-signing-request", &add->csr);
-	return finish(err, root, payload);
+	return sg_xml_hand_over(err, root, payload);
 }
 
 int sg_ccm2_add_decode(const struct sg_xml *payload, struct sg_msg_ccm2_add *add)
@@ -117,7 +74,7 @@ int sg_ccm2_add_decode(const struct sg_xml *payload, struct sg_msg_ccm2_add *add
 	*add = (struct sg_msg_ccm2_add){ 0 };
 	if (!sg_xml_is(payload, "add-certificate-request", SG_NS_CCM2_ADD))
 		return SG_ERR_FORMAT;
-	err = find_one(payload, "name", &name);
+	err = sg_xml_only(payload, "name", NULL, &name);
 	if (err == 0 && name == NULL)
 		err = SG_ERR_FORMAT;
 	if (err == 0)
@@ -137,7 +94,7 @@ int sg_ccm2_added_encode(const struct sg_blob *der, struct sg_xml **payload)
 	root = sg_xml_new("add-certificate-result", SG_NS_CCM2_ADD);
 	if (root == NULL)
 		return SG_ERR_NOMEM;
-	return finish(put_der(root, "x509certificate", der), root, payload);
+	return sg_xml_hand_over(put_der(root, "x509certificate", der), root, payload);
 }
 
 int sg_ccm2_added_decode(const struct sg_xml *payload, struct sg_blob *der)
@@ -272,7 +229,7 @@ int sg_ccm2_list_encode(const struct sg_msg_ccm2_certs *certs, struct sg_xml **p
 		return SG_ERR_NOMEM;
 	for (uint32_t i = 0; err == 0 && i < certs->cert_count; i++)
 		err = encode_entry(&certs->certs[i], root);
-	return finish(err, root, payload);
+	return sg_xml_hand_over(err, root, payload);
 }
 
 /* C8: a time that cannot be read still says that the certificate was used. */
@@ -323,7 +280,7 @@ static int decode_entry(const struct sg_xml *entry, struct sg_ccm2_cert *cert, u
 
 	err = decode_last_used(sg_xml_attr(entry, "last-used"), cert, unread);
 	if (err == 0)
-		err = find_one(entry, "name", &name);
+		err = sg_xml_only(entry, "name", NULL, &name);
 	if (err == 0 && name != NULL)
 		err = take_text(name, SG_CCM2_NAME_MAX, &cert->name);
 	else if (err == 0 && (cert->name = strdup("")) == NULL)
@@ -331,7 +288,7 @@ static int decode_entry(const struct sg_xml *entry, struct sg_ccm2_cert *cert, u
 	if (err == 0)
 		err = take_der(entry, "x509cert", &cert->der);
 	if (err == 0)
-		err = find_one(entry, "users", &users);
+		err = sg_xml_only(entry, "users", NULL, &users);
 	if (err == 0 && users != NULL)
 		err = decode_users(users, cert);
 	return err;
@@ -405,7 +362,7 @@ int sg_ccm2_revoke_encode(const char *sha256_hex, struct sg_xml **payload)
 		err = sg_xml_set_attr(fingerprint, "hash", "sha-256");
 	sg_blob_clear(&value);
 	free(hex);
-	return finish(err, root, payload);
+	return sg_xml_hand_over(err, root, payload);
 }
 
 /* C9: the hash as named, or, without a name, by the length. */
@@ -421,18 +378,6 @@ static int choose_hash(const char *name, size_t len, const char **hash)
 	return SG_ERR_FORMAT;
 }
 
-/* Cuts white space at both ends, in place. */
-static char *trim(char *text)
-{
-	size_t len;
-
-	text += strspn(text, " \t\r\n");
-	len = strlen(text);
-	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
-		text[--len] = '\0';
-	return text;
-}
-
 int sg_ccm2_revoke_decode(const struct sg_xml *payload, struct sg_ccm2_fingerprint *fingerprint)
 {
 	const struct sg_xml *element;
@@ -443,17 +388,17 @@ int sg_ccm2_revoke_decode(const struct sg_xml *payload, struct sg_ccm2_fingerpri
 	*fingerprint = (struct sg_ccm2_fingerprint){ 0 };
 	if (!sg_xml_is(payload, "revoke-certificate", SG_NS_CCM2_REVOKE))
 		return SG_ERR_FORMAT;
-	err = find_one(payload, "fingerprint", &element);
+	err = sg_xml_only(payload, "fingerprint", NULL, &element);
 	if (err == 0 && element == NULL)
 		err = SG_ERR_FORMAT;
 	if (err != 0)
 		goto out;
-	text = sg_xml_text(element);
+	text = sg_xml_trimmed_text(element);
 	if (text == NULL) {
 		err = SG_ERR_NOMEM;
 		goto out;
 	}
-	err = sg_hex_decode(trim(text), sizeof(fingerprint->value), &value);
+	err = sg_hex_decode(text, sizeof(fingerprint->value), &value);
 	if (err == 0)
 		err = choose_hash(sg_xml_attr(element, "hash"), value.len, &fingerprint->hash);
 	if (err != 0)

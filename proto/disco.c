@@ -11,15 +11,6 @@ static int new_query(const char *node, struct sg_xml **root)
 	return node != NULL ? sg_xml_set_attr(*root, "node", node) : 0;
 }
 
-static int finish(int err, struct sg_xml *root, struct sg_xml **payload)
-{
-	if (err != 0)
-		sg_xml_free(root);
-	else
-		*payload = root;
-	return err;
-}
-
 int sg_disco_info_encode(const char *node, struct sg_xml **payload)
 {
 	struct sg_xml *root;
@@ -27,7 +18,7 @@ int sg_disco_info_encode(const char *node, struct sg_xml **payload)
 
 	*payload = NULL;
 	err = new_query(node, &root);
-	return finish(err, root, payload);
+	return sg_xml_hand_over(err, root, payload);
 }
 
 static int put_identity(struct sg_xml *root, const char *category, const char *type)
@@ -58,7 +49,7 @@ int sg_disco_result_encode(const char *node, const char *category, const char *t
 		if (err == 0)
 			err = sg_xml_set_attr(feature, "var", features[i]);
 	}
-	return finish(err, root, payload);
+	return sg_xml_hand_over(err, root, payload);
 }
 
 static int add_feature(struct sg_msg_xmpp_feature_set *features, const char *feature)

@@ -23,16 +23,6 @@ static int is_name(const char *text)
 	    strspn(text, "0123456789abcdef") == NAME_LEN;
 }
 
-static int put_base64(
-    struct sg_xml *parent, const char *name, const struct sg_blob *data, struct sg_xml **child)
-{
-	char *text = sg_base64_encode(data->data, data->len);
-	int err = text != NULL ? sg_xml_put(parent, name, text, child) : SG_ERR_NOMEM;
-
-	free(text);
-	return err;
-}
-
 static int encode_signature(const struct sg_signature *signature, struct sg_xml *keyinfo)
 {
 	struct sg_xml *element, *issuer, *value;
@@ -48,7 +38,7 @@ static int encode_signature(const struct sg_signature *signature, struct sg_xml 
 	if (err == 0 && signature->issuer_jid != NULL)
 		err = sg_xml_set_attr(issuer, "jid", signature->issuer_jid);
 	if (err == 0)
-		err = put_base64(element, "value", &signature->value, &value);
+		err = sg_xml_put_base64(element, "value", &signature->value, &value);
 	if (err == 0 && signature->method != NULL)
 		err = sg_xml_set_attr(value, "method", signature->method);
 	return err;
@@ -63,9 +53,9 @@ static int encode_data(const struct sg_keyinfo *keyinfo, struct sg_xml *root)
 	if (keyinfo->data.len > SG_KEYINFO_DATA_MAX)
 		return SG_ERR_LIMIT;
 	if (keyinfo->kind == SG_KEYINFO_X509)
-		return put_base64(root, "x509cert", &keyinfo->data, NULL);
+		return sg_xml_put_base64(root, "x509cert", &keyinfo->data, NULL);
 	if (keyinfo->kind == SG_KEYINFO_PGP)
-		return put_base64(root, "pgpdata", &keyinfo->data, NULL);
+		return sg_xml_put_base64(root, "pgpdata", &keyinfo->data, NULL);
 	return SG_ERR_KEYINFO;
 }
 
@@ -87,12 +77,7 @@ int sg_keyinfo_encode(const struct sg_keyinfo *keyinfo, struct sg_xml **element)
 		err = encode_data(keyinfo, root);
 	for (uint32_t i = 0; err == 0 && i < keyinfo->signature_count; i++)
 		err = encode_signature(&keyinfo->signatures[i], root);
-	if (err != 0) {
-		sg_xml_free(root);
-		return err;
-	}
-	*element = root;
-	return 0;
+	return sg_xml_hand_over(err, root, element);
 }
 
 /* ---- decoding ---- */
@@ -100,42 +85,21 @@ int sg_keyinfo_encode(const struct sg_keyinfo *keyinfo, struct sg_xml **element)
 /* The element's text as a name: white space around it dropped, hex lowered (K2). */
 static int take_name(const struct sg_xml *element, char **name)
 {
-	static const char space[] = " \t\r\n";
-	char *text = sg_xml_text(element);
-	char *from, *to;
-	int err = SG_ERR_FORMAT;
+	char *text = sg_xml_trimmed_text(element);
 
 	*name = NULL;
 	if (text == NULL)
 		return SG_ERR_NOMEM;
-	from = text + strspn(text, space);
-	to = from + strlen(from);
-	while (to > from && strchr(space, to[-1]) != NULL)
-		to--;
-	*to = '\0';
-	for (char *c = from; *c; c++) {
+	for (char *c = text; *c != '\0'; c++) {
 		if (*c >= 'A' && *c <= 'F')
 			*c = (char)(*c - 'A' + 'a');
 	}
-	if (is_name(from)) {
-		*name = strdup(from);
-		err = *name != NULL ? 0 : SG_ERR_NOMEM;
+	if (!is_name(text)) {
+		free(text);
+		return SG_ERR_FORMAT;
 	}
-	free(text);
-	return err;
-}
-
-static int take_base64(const struct sg_xml *element, size_t max, struct sg_blob *data)
-{
-	char *text = sg_xml_text(element);
-	int err;
-
-	*data = (struct sg_blob){ 0 };
-	if (text == NULL)
-		return SG_ERR_NOMEM;
-	err = sg_base64_decode(text, max, data);
-	free(text);
-	return err;
+	*name = text;
+	return 0;
 }
 
 static const struct {
@@ -225,7 +189,7 @@ static int decode_data(const struct parts *parts, struct sg_keyinfo *keyinfo, co
 	if (parts->kind == SG_KEYINFO_REFERENCE)
 		return 0;
 	*why = "key data of more than 256 KiB";
-	err = take_base64(parts->key, SG_KEYINFO_DATA_MAX, &keyinfo->data);
+	err = sg_xml_base64(parts->key, SG_KEYINFO_DATA_MAX, &keyinfo->data);
 	if (err == SG_ERR_FORMAT)
 		*why = "key data that is not Base64";
 	if (err == 0 && parts->kind == SG_KEYINFO_X509)
@@ -252,37 +216,24 @@ static int decode_value(const struct sg_xml *element, struct sg_signature *signa
 		return SG_ERR_FORMAT;
 	if (method != NULL && (signature->method = strdup(method)) == NULL)
 		return SG_ERR_NOMEM;
-	return take_base64(element, SG_KEYINFO_VALUE_MAX, &signature->value);
-}
-
-static void clear_signature(struct sg_signature *signature)
-{
-	sg_layout_clear(&sg_layout_signature, signature);
+	return sg_xml_base64(element, SG_KEYINFO_VALUE_MAX, &signature->value);
 }
 
 static int decode_signature(const struct sg_xml *element, struct sg_signature *signature)
 {
-	const struct sg_xml *issuer = NULL, *value = NULL, *child;
-	int err;
+	const struct sg_xml *issuer, *value = NULL;
+	int err = sg_xml_only(element, "issuer", NULL, &issuer);
 
-	for (child = sg_xml_first(element); child != NULL; child = sg_xml_next(child)) {
-		if (sg_xml_is(child, "issuer", SG_NS_PUBKEY)) {
-			if (issuer != NULL)
-				return SG_ERR_FORMAT;
-			issuer = child;
-		} else if (sg_xml_is(child, "value", SG_NS_PUBKEY)) {
-			if (value != NULL)
-				return SG_ERR_FORMAT;
-			value = child;
-		}
-	}
-	if (issuer == NULL || value == NULL)
-		return SG_ERR_FORMAT;
-	err = decode_issuer(issuer, signature);
+	if (err == 0)
+		err = sg_xml_only(element, "value", NULL, &value);
+	if (err == 0 && (issuer == NULL || value == NULL))
+		err = SG_ERR_FORMAT;
+	if (err == 0)
+		err = decode_issuer(issuer, signature);
 	if (err == 0)
 		err = decode_value(value, signature);
 	if (err != 0)
-		clear_signature(signature);
+		sg_layout_clear(&sg_layout_signature, signature);
 	return err;
 }
 

@@ -79,15 +79,6 @@ static int new_pubsub(
 	return err;
 }
 
-static int finish(int err, struct sg_xml *root, struct sg_xml **payload)
-{
-	if (err != 0)
-		sg_xml_free(root);
-	else
-		*payload = root;
-	return err;
-}
-
 int sg_pep_create_encode(const char *node, const char *access_model, struct sg_xml **payload)
 {
 	struct sg_xml *root, *child;
@@ -101,7 +92,7 @@ int sg_pep_create_encode(const char *node, const char *access_model, struct sg_x
 		err = sg_xml_put(root, "configure", NULL, &child);
 	if (err == 0)
 		err = put_form(child, NODE_CONFIG, access_model);
-	return finish(err, root, payload);
+	return sg_xml_hand_over(err, root, payload);
 }
 
 int sg_pep_configure_encode(const char *node, const char *access_model, struct sg_xml **payload)
@@ -115,7 +106,7 @@ int sg_pep_configure_encode(const char *node, const char *access_model, struct s
 	err = new_pubsub(SG_NS_PUBSUB_OWNER, "configure", node, &root, &child);
 	if (err == 0)
 		err = put_form(child, NODE_CONFIG, access_model);
-	return finish(err, root, payload);
+	return sg_xml_hand_over(err, root, payload);
 }
 
 int sg_pep_publish_encode(const char *node, const char *id, const char *access_model,
@@ -142,7 +133,7 @@ int sg_pep_publish_encode(const char *node, const char *id, const char *access_m
 		err = sg_xml_put(root, "publish-options", NULL, &child);
 	if (err == 0)
 		err = put_form(child, PUBLISH_OPTIONS, access_model);
-	return finish(err, root, payload);
+	return sg_xml_hand_over(err, root, payload);
 }
 
 int sg_pep_items_encode(
@@ -160,7 +151,7 @@ int sg_pep_items_encode(
 		if (err == 0)
 			err = sg_xml_set_attr(item, "id", ids[i]);
 	}
-	return finish(err, root, payload);
+	return sg_xml_hand_over(err, root, payload);
 }
 
 /* The only child element of an item, or NULL. */
@@ -216,21 +207,6 @@ static int decode_items(const struct sg_xml *items, struct sg_msg_keyinfos *keyi
 	return 0;
 }
 
-/* The items element of a result; NULL when there is none, or more than one. */
-static const struct sg_xml *only_items(const struct sg_xml *payload)
-{
-	const struct sg_xml *items = NULL;
-
-	for (const struct sg_xml *at = sg_xml_first(payload); at != NULL; at = sg_xml_next(at)) {
-		if (!sg_xml_is(at, "items", SG_NS_PUBSUB))
-			continue;
-		if (items != NULL)
-			return NULL;
-		items = at;
-	}
-	return items;
-}
-
 int sg_pep_items_decode(
     const struct sg_xml *payload, const char *node, struct sg_msg_keyinfos *keyinfos)
 {
@@ -240,9 +216,9 @@ int sg_pep_items_decode(
 	int err;
 
 	*keyinfos = (struct sg_msg_keyinfos){ 0 };
-	if (!sg_xml_is(payload, "pubsub", SG_NS_PUBSUB))
+	if (!sg_xml_is(payload, "pubsub", SG_NS_PUBSUB) ||
+	    sg_xml_only(payload, "items", NULL, &items) != 0)
 		return SG_ERR_FORMAT;
-	items = only_items(payload);
 	from = items != NULL ? sg_xml_attr(items, "node") : NULL;
 	if (from == NULL || strcmp(from, node) != 0)
 		return SG_ERR_FORMAT;

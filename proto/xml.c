@@ -235,6 +235,29 @@ int sg_xml_put(struct sg_xml *parent, const char *name, const char *text, struct
 	return err;
 }
 
+int sg_xml_put_base64(
+    struct sg_xml *parent, const char *name, const struct sg_blob *data, struct sg_xml **child)
+{
+	char *text = sg_base64_encode(data->data, data->len);
+	int err;
+
+	if (child != NULL)
+		*child = NULL;
+	err = text != NULL ? sg_xml_put(parent, name, text, child) : SG_ERR_NOMEM;
+	free(text);
+	return err;
+}
+
+int sg_xml_hand_over(int err, struct sg_xml *root, struct sg_xml **payload)
+{
+	*payload = NULL;
+	if (err != 0)
+		sg_xml_free(root);
+	else
+		*payload = root;
+	return err;
+}
+
 struct sg_xml *sg_xml_add_child(struct sg_xml *parent, const char *name, const char *text)
 {
 	struct sg_xml *child;
@@ -294,6 +317,26 @@ const struct sg_xml *sg_xml_child(const struct sg_xml *element, const char *name
 	return child;
 }
 
+int sg_xml_only(
+    const struct sg_xml *element, const char *name, const char *ns, const struct sg_xml **child)
+{
+	const struct sg_xml *at;
+
+	if (ns == NULL)
+		ns = sg_xml_ns(element);
+	*child = NULL;
+	for (at = sg_xml_first(element); at != NULL; at = sg_xml_next(at)) {
+		if (!sg_xml_is(at, name, ns))
+			continue;
+		if (*child != NULL) {
+			*child = NULL;
+			return SG_ERR_FORMAT;
+		}
+		*child = at;
+	}
+	return 0;
+}
+
 char *sg_xml_text(const struct sg_xml *element)
 {
 	struct sg_buf text = { 0 };
@@ -305,6 +348,36 @@ char *sg_xml_text(const struct sg_xml *element)
 	if (text.len == 0 && text.err == 0)
 		return strdup("");
 	return sg_buf_steal(&text, NULL);
+}
+
+char *sg_xml_trimmed_text(const struct sg_xml *element)
+{
+	static const char space[] = " \t\r\n"; /* XML 1.0 2.3 */
+	char *text = sg_xml_text(element);
+	size_t from, len;
+
+	if (text == NULL)
+		return NULL;
+	from = strspn(text, space);
+	len = strlen(text + from);
+	while (len > 0 && strchr(space, text[from + len - 1]) != NULL)
+		len--;
+	memmove(text, text + from, len);
+	text[len] = '\0';
+	return text;
+}
+
+int sg_xml_base64(const struct sg_xml *element, size_t max, struct sg_blob *data)
+{
+	char *text = sg_xml_text(element);
+	int err;
+
+	*data = (struct sg_blob){ 0 };
+	if (text == NULL)
+		return SG_ERR_NOMEM;
+	err = sg_base64_decode(text, max, data);
+	free(text);
+	return err;
 }
 
 /* ---- writing ---- */

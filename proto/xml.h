@@ -40,7 +40,14 @@ SG_MUST_USE int sg_xml_set_attr(struct sg_xml *element, const char *name, const 
 SG_MUST_USE int sg_xml_put(
     struct sg_xml *parent, const char *name, const char *text, struct sg_xml **child);
 
-/* The same for a caller that needs no reason: NULL on failure. */
+/* The same with Base64 of the data as the text. */
+SG_MUST_USE int sg_xml_put_base64(
+    struct sg_xml *parent, const char *name, const struct sg_blob *data, struct sg_xml **child);
+
+/* The end of an encoder: hands its tree over in *payload, or frees it when err is not 0. Gives err. */
+SG_MUST_USE int sg_xml_hand_over(int err, struct sg_xml *root, struct sg_xml **payload);
+
+/* sg_xml_put() for a caller that needs no reason: NULL on failure. */
 struct sg_xml *sg_xml_add_child(struct sg_xml *parent, const char *name, const char *text);
 
 const char *sg_xml_name(const struct sg_xml *element);
@@ -56,8 +63,19 @@ const struct sg_xml *sg_xml_next(const struct sg_xml *element);
 /* The first child element with this name and namespace (ns NULL: the element's own), or NULL. */
 const struct sg_xml *sg_xml_child(const struct sg_xml *element, const char *name, const char *ns);
 
+/* The same for an element that may stand once: NULL in *child when there is none, SG_ERR_FORMAT when there
+ * are more. */
+SG_MUST_USE int sg_xml_only(
+    const struct sg_xml *element, const char *name, const char *ns, const struct sg_xml **child);
+
 /* The direct text of the element, all runs joined; a new string, or NULL without memory. */
 char *sg_xml_text(const struct sg_xml *element);
+
+/* The same without white space at both ends. */
+char *sg_xml_trimmed_text(const struct sg_xml *element);
+
+/* The bytes of which that text is the Base64, as sg_base64_decode() gives them; SG_ERR_NOMEM. */
+SG_MUST_USE int sg_xml_base64(const struct sg_xml *element, size_t max, struct sg_blob *data);
 
 /* Appends the element as text, xmlns where it differs from the parent's. */
 void sg_xml_write(const struct sg_xml *element, struct sg_buf *out);

@@ -107,6 +107,70 @@ static void malformed_documents_are_refused(void **state)
 		assert_int_equal(parse(texts[i]), SG_ERR_FORMAT);
 }
 
+static void assert_trimmed(const char *document, const char *expected)
+{
+	struct sg_xml *root;
+	char *text;
+
+	assert_int_equal(sg_xml_parse(document, strlen(document), &root), 0);
+	text = sg_xml_trimmed_text(root);
+	assert_string_equal(text, expected);
+	free(text);
+	sg_xml_free(root);
+}
+
+static void white_space_is_trimmed(void **state)
+{
+	assert_trimmed("<a/>", "");
+	assert_trimmed("<a> \t\n&#13;</a>", "");
+	assert_trimmed("<a>x</a>", "x");
+	assert_trimmed("<a> x\ty <b/>\n z\n</a>", "x\ty \n z");
+}
+
+static void base64_goes_in_and_comes_out(void **state)
+{
+	const struct sg_blob data = { (unsigned char[]){ 0, 0xff, 'x', '<' }, 4 };
+	struct sg_xml *root = sg_xml_new("a", NULL), *child;
+	struct sg_blob out;
+
+	assert_int_equal(sg_xml_put_base64(root, "b", &data, &child), 0);
+	assert_int_equal(sg_xml_base64(child, 4, &out), 0);
+	assert_true(sg_blob_eq(&out, &data));
+	sg_blob_clear(&out);
+	assert_int_equal(sg_xml_base64(child, 3, &out), SG_ERR_LIMIT);
+	assert_null(out.data);
+	assert_int_equal(sg_xml_base64(root, 4, &out), SG_ERR_FORMAT); /* no text of its own */
+	sg_xml_free(root);
+}
+
+static void only_one_may_stand(void **state)
+{
+	static const char text[] = "<a xmlns='one'><b/><c/><b xmlns='two'/><c/></a>";
+	const struct sg_xml *child;
+	struct sg_xml *root;
+
+	assert_int_equal(sg_xml_parse(text, strlen(text), &root), 0);
+	assert_int_equal(sg_xml_only(root, "b", NULL, &child), 0);
+	assert_ptr_equal(child, sg_xml_first(root));
+	assert_int_equal(sg_xml_only(root, "b", "two", &child), 0);
+	assert_string_equal(sg_xml_ns(child), "two");
+	assert_int_equal(sg_xml_only(root, "d", NULL, &child), 0);
+	assert_null(child);
+	assert_int_equal(sg_xml_only(root, "c", NULL, &child), SG_ERR_FORMAT);
+	assert_null(child);
+	sg_xml_free(root);
+}
+
+static void a_tree_is_handed_over_or_freed(void **state)
+{
+	struct sg_xml *root = sg_xml_new("a", NULL), *payload = NULL;
+
+	assert_int_equal(sg_xml_hand_over(0, root, &payload), 0);
+	assert_ptr_equal(payload, root);
+	assert_int_equal(sg_xml_hand_over(SG_ERR_LIMIT, root, &payload), SG_ERR_LIMIT);
+	assert_null(payload);
+}
+
 static void other_encodings_are_refused(void **state)
 {
 	static const struct {
@@ -353,6 +417,10 @@ int main(void)
 		cmocka_unit_test(forms_of_the_same_are_written_once),
 		cmocka_unit_test(a_part_is_written_to_stand_alone),
 		cmocka_unit_test(malformed_documents_are_refused),
+		cmocka_unit_test(white_space_is_trimmed),
+		cmocka_unit_test(base64_goes_in_and_comes_out),
+		cmocka_unit_test(only_one_may_stand),
+		cmocka_unit_test(a_tree_is_handed_over_or_freed),
 		cmocka_unit_test(other_encodings_are_refused),
 		cmocka_unit_test(dtds_and_instructions_are_refused),
 		cmocka_unit_test(bytes_are_limited),
