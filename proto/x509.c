@@ -15,82 +15,83 @@
 #define SKEW_S	      300  /* clock skew allowed when judging a certificate from the server, C4 */
 #define XMPP_ADDR_MAX 3071 /* bytes of a JID, RFC 7622 3.1 */
 
-/* Whether the encoder gives the very bytes that were decoded: no other encoding, nothing behind it. The
- * encoder's bytes are freed here. */
-static int same_bytes(unsigned char *again, int len, const struct sg_blob *der)
+int sg_x509_take_der(int len, unsigned char **bytes, struct sg_blob *der)
 {
-	int same = len > 0 && (size_t)len == der->len && memcmp(again, der->data, der->len) == 0;
+	int err;
 
-	OPENSSL_free(again);
-	return same;
+	*der = (struct sg_blob){ 0 };
+	err = len > 0 ? sg_blob_set(der, *bytes, (size_t)len) : SG_ERR_INTERNAL;
+	OPENSSL_free(*bytes);
+	*bytes = NULL;
+	return err;
 }
 
+int sg_x509_is_der(int len, unsigned char **bytes, const struct sg_blob *der)
+{
+	int is = len > 0 && (size_t)len == der->len && memcmp(*bytes, der->data, der->len) == 0;
+
+	OPENSSL_free(*bytes);
+	*bytes = NULL;
+	return is;
+}
+
+static int check_size(const struct sg_blob *der)
+{
+	if (der->len > SG_X509_DER_MAX)
+		return SG_ERR_LIMIT;
+	return der->len > 0 ? 0 : SG_ERR_FORMAT;
+}
+
+/* What is parsed must be encoded to the very bytes that came: no other encoding, nothing behind it. */
 int sg_x509_cert_parse(const struct sg_blob *der, X509 **cert)
 {
 	const unsigned char *pos = der->data;
 	unsigned char *again = NULL;
-	X509 *parsed;
-	int len;
+	int len, err;
 
 	*cert = NULL;
-	if (der->len > SG_X509_DER_MAX)
-		return SG_ERR_LIMIT;
-	if (der->len == 0)
-		return SG_ERR_FORMAT;
+	err = check_size(der);
+	if (err != 0)
+		return err;
 	ERR_set_mark();
-	parsed = d2i_X509(NULL, &pos, (long)der->len);
+	*cert = d2i_X509(NULL, &pos, (long)der->len);
 	/* OpenSSL keeps the signed part as it came, and would give BER in it back as BER. (Names and the
 	 * insides of extensions are still as they came.) */
-	len = parsed != NULL && i2d_re_X509_tbs(parsed, NULL) > 0 ? i2d_X509(parsed, &again) : -1;
+	len = *cert != NULL && i2d_re_X509_tbs(*cert, NULL) > 0 ? i2d_X509(*cert, &again) : -1;
 	ERR_pop_to_mark();
-	if (!same_bytes(again, len, der)) {
-		X509_free(parsed);
-		return SG_ERR_FORMAT;
-	}
-	*cert = parsed;
-	return 0;
+	if (sg_x509_is_der(len, &again, der))
+		return 0;
+	X509_free(*cert);
+	*cert = NULL;
+	return SG_ERR_FORMAT;
 }
 
 int sg_x509_csr_parse(const struct sg_blob *der, X509_REQ **csr)
 {
 	const unsigned char *pos = der->data;
 	unsigned char *again = NULL;
-	X509_REQ *parsed;
-	int len;
+	int len, err;
 
 	*csr = NULL;
-	if (der->len > SG_X509_DER_MAX)
-		return SG_ERR_LIMIT;
-	if (der->len == 0)
-		return SG_ERR_FORMAT;
+	err = check_size(der);
+	if (err != 0)
+		return err;
 	ERR_set_mark();
-	parsed = d2i_X509_REQ(NULL, &pos, (long)der->len);
-	len = parsed != NULL ? i2d_X509_REQ(parsed, &again) : -1;
+	*csr = d2i_X509_REQ(NULL, &pos, (long)der->len);
+	len = *csr != NULL ? i2d_X509_REQ(*csr, &again) : -1;
 	ERR_pop_to_mark();
-	if (!same_bytes(again, len, der)) {
-		X509_REQ_free(parsed);
-		return SG_ERR_FORMAT;
-	}
-	*csr = parsed;
-	return 0;
-}
-
-/* Copies what an i2d function gave and frees it. */
-static int take_der(unsigned char *bytes, int len, struct sg_blob *der)
-{
-	int err = len > 0 ? sg_blob_set(der, bytes, (size_t)len) : SG_ERR_INTERNAL;
-
-	OPENSSL_free(bytes);
-	return err;
+	if (sg_x509_is_der(len, &again, der))
+		return 0;
+	X509_REQ_free(*csr);
+	*csr = NULL;
+	return SG_ERR_FORMAT;
 }
 
 int sg_x509_cert_der(X509 *cert, struct sg_blob *der)
 {
 	unsigned char *bytes = NULL;
-	int len = i2d_X509(cert, &bytes);
 
-	*der = (struct sg_blob){ 0 };
-	return take_der(bytes, len, der);
+	return sg_x509_take_der(i2d_X509(cert, &bytes), &bytes, der);
 }
 
 char *sg_x509_fingerprint(const struct sg_blob *der, const char *hash)
@@ -350,10 +351,8 @@ const char *sg_x509_key_algorithm(EVP_PKEY *key, char name[16])
 int sg_x509_spki(EVP_PKEY *key, struct sg_blob *spki)
 {
 	unsigned char *bytes = NULL;
-	int len = i2d_PUBKEY(key, &bytes);
 
-	*spki = (struct sg_blob){ 0 };
-	return take_der(bytes, len, spki);
+	return sg_x509_take_der(i2d_PUBKEY(key, &bytes), &bytes, spki);
 }
 
 /* Whether the certificate names exactly this account and nothing else. */
@@ -524,5 +523,5 @@ int sg_x509_algorithm_sha256(int key_type, struct sg_blob *algorithm)
 	if (X509_ALGOR_set0(algor, OBJ_nid2obj(nid), parameters, NULL) == 1)
 		len = i2d_X509_ALGOR(algor, &bytes);
 	X509_ALGOR_free(algor);
-	return take_der(bytes, len, algorithm);
+	return sg_x509_take_der(len, &bytes, algorithm);
 }

@@ -9,20 +9,11 @@
 #include "issue.h"
 #include "x509.h"
 
-static int same_bytes(int len, unsigned char *bytes, const struct sg_blob *tbs)
-{
-	int same = len > 0 && (size_t)len == tbs->len && memcmp(bytes, tbs->data, tbs->len) == 0;
-
-	OPENSSL_free(bytes);
-	return same;
-}
-
 static int is_algorithm(const X509_ALGOR *got, const struct sg_blob *wanted)
 {
 	unsigned char *bytes = NULL;
-	int len = i2d_X509_ALGOR(got, &bytes);
 
-	return same_bytes(len, bytes, wanted);
+	return sg_x509_is_der(i2d_X509_ALGOR(got, &bytes), &bytes, wanted);
 }
 
 /* Gives NULL when it may be signed, or why not. */
@@ -32,10 +23,9 @@ static const char *cert_fault(
 	unsigned char *bytes = NULL;
 	char **jids = NULL;
 	size_t others = 0;
-	int len, one;
+	int one;
 
-	len = i2d_re_X509_tbs(cert, &bytes);
-	if (!same_bytes(len, bytes, tbs))
+	if (!sg_x509_is_der(i2d_re_X509_tbs(cert, &bytes), &bytes, tbs))
 		return "it is not in DER";
 	if (!is_algorithm(X509_get0_tbs_sigalg(cert), algorithm))
 		return "its algorithm is not SHA-256 with the key's type";
@@ -80,14 +70,12 @@ static const char *crl_fault(
 	X509_CRL *crl = d2i_X509_CRL(NULL, &pos, (long)whole->len);
 	unsigned char *bytes = NULL;
 	const char *fault = NULL;
-	int len;
 
 	if (crl == NULL || pos != whole->data + whole->len) {
 		X509_CRL_free(crl);
 		return "it is no revocation list";
 	}
-	len = i2d_re_X509_CRL_tbs(crl, &bytes);
-	if (!same_bytes(len, bytes, tbs))
+	if (!sg_x509_is_der(i2d_re_X509_CRL_tbs(crl, &bytes), &bytes, tbs))
 		fault = "it is not in DER";
 	else if (!is_crl_algorithm(tbs, algorithm))
 		fault = "it is not of version 2 with SHA-256 and the key's type";

@@ -74,15 +74,6 @@ static int name_set(X509_NAME *name, const char *cn)
 	    : SG_ERR_INTERNAL;
 }
 
-/* Takes bytes that OpenSSL allocated. */
-static int take(int len, unsigned char *bytes, struct sg_blob *out)
-{
-	int err = len > 0 ? sg_blob_set(out, bytes, (size_t)len) : SG_ERR_INTERNAL;
-
-	OPENSSL_free(bytes);
-	return err;
-}
-
 static int wrong_signature(
     const struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
 {
@@ -100,7 +91,7 @@ static int csr_tbs(const struct sg_key *key, const char *jid, struct sg_blob *tb
 	STACK_OF(X509_EXTENSION) *extensions = NULL;
 	X509_REQ *csr = X509_REQ_new();
 	unsigned char *bytes = NULL;
-	int err = SG_ERR_NOMEM, len;
+	int err = SG_ERR_NOMEM;
 
 	if (csr == NULL || X509_REQ_set_version(csr, X509_REQ_VERSION_1) != 1 ||
 	    X509_REQ_set_pubkey(csr, key->public) != 1)
@@ -110,10 +101,8 @@ static int csr_tbs(const struct sg_key *key, const char *jid, struct sg_blob *tb
 		err = sg_x509_add_jid(&extensions, jid);
 	if (err == 0 && X509_REQ_add_extensions(csr, extensions) != 1)
 		err = SG_ERR_INTERNAL;
-	if (err == 0) {
-		len = i2d_re_X509_REQ_tbs(csr, &bytes);
-		err = take(len, bytes, tbs);
-	}
+	if (err == 0)
+		err = sg_x509_take_der(i2d_re_X509_REQ_tbs(csr, &bytes), &bytes, tbs);
 out:
 	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
 	X509_REQ_free(csr);
@@ -279,7 +268,7 @@ static int cert_tbs(
 {
 	X509 *cert = X509_new();
 	unsigned char *bytes = NULL;
-	int err = SG_ERR_NOMEM, len;
+	int err = SG_ERR_NOMEM;
 
 	if (cert == NULL || X509_set_version(cert, X509_VERSION_3) != 1 ||
 	    X509_set_pubkey(cert, key->public) != 1)
@@ -295,10 +284,8 @@ static int cert_tbs(
 		err = extensions_set(cert, request);
 	if (err == 0)
 		err = algorithm_set(cert, key);
-	if (err == 0) {
-		len = i2d_re_X509_tbs(cert, &bytes);
-		err = take(len, bytes, tbs);
-	}
+	if (err == 0)
+		err = sg_x509_take_der(i2d_re_X509_tbs(cert, &bytes), &bytes, tbs);
 out:
 	X509_free(cert);
 	return err;

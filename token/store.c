@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
 #include <openssl/x509.h>
 
 #include "ckr.h"
@@ -144,31 +143,20 @@ struct storing {
 	struct sg_blob subject, issuer, serial; /* DER */
 };
 
-static int take_der(int len, unsigned char *bytes, struct sg_blob *out)
-{
-	int err = len > 0 ? sg_blob_set(out, bytes, (size_t)len) : SG_ERR_NOMEM;
-
-	OPENSSL_free(bytes);
-	return err;
-}
-
 static int parts_fill(X509 *cert, struct storing *storing)
 {
 	unsigned char *bytes = NULL;
-	int len, err;
+	int err;
 
-	len = i2d_X509_NAME(X509_get_subject_name(cert), &bytes);
-	err = take_der(len, bytes, &storing->subject);
-	if (err != 0)
-		return err;
-	bytes = NULL;
-	len = i2d_X509_NAME(X509_get_issuer_name(cert), &bytes);
-	err = take_der(len, bytes, &storing->issuer);
-	if (err != 0)
-		return err;
-	bytes = NULL;
-	len = i2d_ASN1_INTEGER(X509_get0_serialNumber(cert), &bytes);
-	return take_der(len, bytes, &storing->serial);
+	err = sg_x509_take_der(
+	    i2d_X509_NAME(X509_get_subject_name(cert), &bytes), &bytes, &storing->subject);
+	if (err == 0)
+		err = sg_x509_take_der(
+		    i2d_X509_NAME(X509_get_issuer_name(cert), &bytes), &bytes, &storing->issuer);
+	if (err == 0)
+		err = sg_x509_take_der(i2d_ASN1_INTEGER(X509_get0_serialNumber(cert), &bytes),
+		    &bytes, &storing->serial);
+	return err;
 }
 
 static CK_RV store_in_session(

@@ -150,6 +150,31 @@ static void der_comes_out_as_it_went_in(void **state)
 	sg_blob_clear(&csr_again);
 }
 
+static void what_openssl_allocated_is_taken(void **state)
+{
+	struct sg_blob der = read_vector(VECTOR_ISSUER), out = { 0 };
+	unsigned char *bytes = NULL;
+	X509 *cert;
+
+	assert_int_equal(sg_x509_cert_parse(&der, &cert), 0);
+	assert_int_equal(sg_x509_take_der(i2d_X509(cert, &bytes), &bytes, &out), 0);
+	assert_null(bytes);
+	assert_true(sg_blob_eq(&out, &der));
+	assert_true(sg_x509_is_der(i2d_X509(cert, &bytes), &bytes, &der));
+	assert_null(bytes);
+	out.data[out.len - 1] ^= 1;
+	assert_false(sg_x509_is_der(i2d_X509(cert, &bytes), &bytes, &out));
+	out.len--;
+	assert_false(sg_x509_is_der(i2d_X509(cert, &bytes), &bytes, &out));
+	sg_blob_clear(&out);
+	assert_int_equal(sg_x509_take_der(-1, &bytes, &out), SG_ERR_INTERNAL);
+	assert_int_equal(sg_x509_take_der(0, &bytes, &out), SG_ERR_INTERNAL);
+	assert_null(out.data);
+	assert_false(sg_x509_is_der(-1, &bytes, &der));
+	X509_free(cert);
+	sg_blob_clear(&der);
+}
+
 static void assert_fingerprint(const struct sg_blob *der, const char *hash, const char *expected)
 {
 	char *text = sg_x509_fingerprint(der, hash);
@@ -570,6 +595,7 @@ int main(void)
 		cmocka_unit_test(size_is_limited),
 		cmocka_unit_test(no_flipped_byte_is_fatal),
 		cmocka_unit_test(der_comes_out_as_it_went_in),
+		cmocka_unit_test(what_openssl_allocated_is_taken),
 		cmocka_unit_test(fingerprints_are_lower_case_hex),
 		cmocka_unit_test(names_come_from_the_san_only),
 		cmocka_unit_test(every_name_is_given_or_counted),
