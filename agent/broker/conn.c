@@ -95,7 +95,9 @@ static void on_maybe_gone(evutil_socket_t fd, short what, void *arg)
 	conn->gone = 1;
 	event_del(conn->gone_event);
 	TAILQ_FOREACH(call, &conn->calls, entry)
-	sg_call_abandon(call);
+	{
+		sg_call_abandon(call);
+	}
 }
 
 /* Nothing is read for now, or any more, so that the end of the client would not be noticed. */
@@ -216,7 +218,9 @@ static void take_turns(struct sg_conn *conn)
 		sg_call_free(call);
 	}
 	TAILQ_FOREACH(call, &conn->calls, entry)
-	conn->waiting += call->out.len;
+	{
+		conn->waiting += call->out.len;
+	}
 	if (conn->out.err != 0 || conn->out.len + conn->waiting > SG_CONN_OUT_MAX) {
 		sg_log(SG_LOG_WARN, "process %u leaves too many replies unread: dropped",
 		    conn->peer.pid);

@@ -86,7 +86,6 @@ static void login_free(struct login *login)
 
 	if (login->pinentry_sock >= 0)
 		close(login->pinentry_sock);
-
 	while ((waiter = TAILQ_FIRST(&login->waiters)) != NULL) {
 		TAILQ_REMOVE(&login->waiters, waiter, entry);
 		free(waiter);
@@ -155,7 +154,9 @@ static void hand_lock_end(const struct login *login)
 	const struct waiter *waiter;
 
 	TAILQ_FOREACH(waiter, &login->waiters, entry)
-	wanted = wanted || waiter->by_hand;
+	{
+		wanted = wanted || waiter->by_hand;
+	}
 	if (lock != NULL && wanted)
 		hand_lock_remove(login->agent->logins, lock);
 }
@@ -220,11 +221,12 @@ static void login_finish(struct login *login, const struct sg_msg_error *error)
 	login_free(login);
 }
 
-static void login_fail(struct login *login, int code, const char *format, const char *detail)
+/* With a sentence, and what is to stand at its end. */
+static void login_fail(struct login *login, int code, const char *sentence, const char *detail)
 {
 	struct sg_msg_error error = { 0 };
 
-	sg_msg_error_set(&error, code, login->token_uri, "%s%s", format, detail);
+	sg_msg_error_set(&error, code, login->token_uri, "%s%s", sentence, detail);
 	login_finish(login, &error);
 	sg_failure_clear(&error);
 }
@@ -577,7 +579,7 @@ static void on_hiding_token_unlocked(void *arg, const struct sg_msg_error *error
 static void on_hiding_token(void *arg, const struct sg_msg_error *error, struct sg_token_ref *token)
 {
 	struct key_search *search = arg;
-	const struct sg_token_info *info = error == NULL ? &token->tokens.tokens[0] : NULL;
+	const struct sg_token_info *info = error == NULL ? sg_token_ref_info(token) : NULL;
 
 	if (info == NULL || info->uri == NULL || (info->flags & SG_TOKEN_UNLOCKED) != 0 ||
 	    (info->flags & SG_TOKEN_LOGIN_REQUIRED) == 0)

@@ -31,10 +31,10 @@ void sg_logins_free(struct sg_logins *logins);
 /*
  * Sees to it that the token is unlocked, and logs in only when it is not. A login that runs is waited
  * for and its outcome shared, unless it failed for want of the other's PIN, and this one has means of its
- * own. A descriptor serves one login only; when a second is needed, the call fails: with SG_ERR_WORKER when
- * the worker that had read the PIN has died, else with SG_ERR_PIN_NEEDED. by_hand: a person asked for just this; when it succeeds, a pin-source of
- * the configuration that failed before may be tried again. The pin must stay valid until fn is called,
- * which is never before this returns.
+ * own. A descriptor serves one login only; when a second is needed, the call fails: with SG_ERR_WORKER
+ * when the worker that had read the PIN has died, else with SG_ERR_PIN_NEEDED. by_hand: a person asked for
+ * just this; when it succeeds, a pin-source of the configuration that failed before may be tried again.
+ * The pin must stay valid until fn is called, which is never before this returns.
  */
 void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
     struct sg_module *module, const char *token_uri, struct sg_pin *pin, int by_hand,

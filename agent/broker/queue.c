@@ -12,7 +12,8 @@ void sg_queue_init(struct sg_queue *queue)
 	queue->turn = 0;
 }
 
-/* For which process a request is made. Those to a token begin with their caller, but for the list of tokens. */
+/* For which process a request is made. Those to a token begin with their caller, all but the list of
+ * tokens. */
 static uint32_t whose(uint16_t type, const void *msg)
 {
 	_Static_assert(offsetof(struct sg_msg_token_ref, caller) == 0 &&

@@ -359,9 +359,8 @@ void sg_server_free(struct sg_server *server)
 			unlink(server->path);
 		close(server->sock);
 	}
-	if (server->lock >= 0)
-		close(
-		    server->lock); /* the file stays: removing it would race with the next agent */
+	if (server->lock >= 0) /* the file stays: removing it would race with the next agent */
+		close(server->lock);
 	if (server->spare >= 0)
 		close(server->spare);
 	free(server->path);

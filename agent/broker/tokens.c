@@ -9,15 +9,18 @@
 #include "log.h"
 #include "uri.h"
 
-#define TOKEN_WINDOW 4 /* as many as signet-token has threads for */
+#define TOKEN_WINDOW 4	  /* as many as signet-token has threads for */
+#define ALIKE_MAX    1000 /* candidates that are compared with each other */
 
-#define ALIKE_MAX 1000 /* candidates that are compared with each other */
+/* Arguments of a worker, with their NULL; the strings belong to the configuration or are static. */
+struct argv {
+	char *words[8];
+};
 
 struct sg_tokens {
 	struct sg_agent *agent;
 	struct sg_module *modules;
-	char *(*argvs)
-	    [8]; /* one for each module; the strings belong to the configuration or are static */
+	struct argv *argvs; /* one for each module */
 	size_t module_count;
 };
 
@@ -33,21 +36,17 @@ static char *text(const char *constant)
 	return u.out;
 }
 
-static void module_argv(
-    char *argv[8], const struct sg_config *config, const struct sg_config_module *module)
+static struct argv module_argv(
+    const struct sg_config *config, const struct sg_config_module *module)
 {
-	size_t n = 0;
+	struct argv argv = { { text("signet-token"), text("--role"), text("agent"),
+	    text("--module"), module->path != NULL ? module->path : text("system") } };
 
-	argv[n++] = text("signet-token");
-	argv[n++] = text("--role");
-	argv[n++] = text("agent");
-	argv[n++] = text("--module");
-	argv[n++] = module->path != NULL ? module->path : text("system");
 	if (config->module_dirs != NULL) {
-		argv[n++] = text("--module-dirs");
-		argv[n++] = config->module_dirs;
+		argv.words[5] = text("--module-dirs");
+		argv.words[6] = config->module_dirs;
 	}
-	argv[n] = NULL;
+	return argv;
 }
 
 int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens)
@@ -69,12 +68,12 @@ int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens)
 			.program = "signet-token",
 			.kind = "token",
 			.subject = config->modules[i].name,
-			.argv = made->argvs[i],
+			.argv = made->argvs[i].words,
 			.window = TOKEN_WINDOW,
 			.resends = 1,
 		};
 
-		module_argv(made->argvs[i], config, &config->modules[i]);
+		made->argvs[i] = module_argv(config, &config->modules[i]);
 		made->modules[i].name = config->modules[i].name;
 		err = sg_worker_new(agent, &spec, &made->modules[i].worker);
 		if (err != 0)
@@ -380,8 +379,7 @@ static void search_free(struct search *search)
 /* The URIs of two candidates are equal: none of the two can be named. */
 static const char alike_text[] =
     ", and two of them cannot be told apart, for their labels and identifiers are equal (or one "
-    "token "
-    "shows through two modules): remove or relabel one of the two with the token's own tool";
+    "token shows through two modules): remove or relabel one of the two with the token's own tool";
 
 static int two_alike(const struct sg_msg_error *error)
 {
@@ -418,6 +416,11 @@ void sg_token_ref_clear(struct sg_token_ref *token)
 {
 	sg_msg_clear(SG_MSG_TOKENS, &token->tokens);
 	token->module = NULL;
+}
+
+const struct sg_token_info *sg_token_ref_info(const struct sg_token_ref *token)
+{
+	return &token->tokens.tokens[0];
 }
 
 /* Moves one token out of an answer. */

@@ -65,6 +65,7 @@ struct sg_token_ref {
 };
 typedef void sg_token_fn(void *arg, const struct sg_msg_error *error, struct sg_token_ref *token);
 void sg_token_ref_clear(struct sg_token_ref *token);
+const struct sg_token_info *sg_token_ref_info(const struct sg_token_ref *token);
 
 /* Finds the one token that a selector, fit by sg_uri_check(), means. SG_ERR_TOKEN_ABSENT,
  * SG_ERR_TOKEN_AMBIGUOUS with candidates, or a worker's error. Found on one module, it is not waited long

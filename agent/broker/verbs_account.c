@@ -78,8 +78,7 @@ void sg_verb_add_account(struct sg_call *call)
 		sg_account_row_clear(&row);
 		sg_call_fail_with(call, SG_ERR_ARG, wrong,
 		    "%s makes no sense: a bare JID, a host name, a port up to 65535, tls starttls "
-		    "or "
-		    "direct, an absolute path to a cafile are wanted",
+		    "or direct, an absolute path to a cafile are wanted",
 		    wrong);
 		return;
 	}

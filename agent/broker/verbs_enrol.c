@@ -139,8 +139,7 @@ static void enrol_undo(struct sg_call *call, const struct sg_msg_error *error)
 	else
 		sg_log(SG_LOG_WARN,
 		    "%s: the new certificate was not proven by a login and is not used; it is on "
-		    "the "
-		    "token: %s",
+		    "the token: %s",
 		    account->row.jid, enrol->cert_uri != NULL ? enrol->cert_uri : "?");
 }
 

@@ -124,7 +124,7 @@ static void new_key_unlocked(struct sg_call *call)
 	char *algorithm = sg_call_text(call, "algorithm");
 	const struct sg_msg_key_generate msg = {
 		.caller = call->caller,
-		.token = call->token.tokens.tokens[0].uri,
+		.token = sg_token_ref_info(&call->token)->uri,
 		.label = sg_call_text(call, "label"),
 		.algorithm = algorithm != NULL ? algorithm : rsa2048,
 	};

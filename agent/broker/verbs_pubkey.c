@@ -207,8 +207,7 @@ void sg_verb_sign(struct sg_call *call)
 	if (err == SG_ERR_KEY_ABSENT) {
 		sg_call_advise(call, err,
 		    "Name one that this agent holds, or leave the subject out to sign the "
-		    "account's "
-		    "own.");
+		    "account's own.");
 		sg_call_fail_with(call, err, subject, "%s holds no certificate %s",
 		    call->account->row.jid, subject);
 		goto out;
@@ -311,8 +310,7 @@ void sg_verb_publish(struct sg_call *call)
 	if (err == 0 && set->keyinfo_count == 0)
 		sg_call_advise(call, SG_ERR_KEY_ABSENT,
 		    "Get a certificate with `signet enrol`, or make a user key with `signet key "
-		    "new "
-		    "--user`.");
+		    "new --user`.");
 	if (err == 0 && set->keyinfo_count == 0 && revoked != NULL)
 		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, revoked,
 		    "%s has no key to publish: its certificate %s is revoked", row->jid, revoked);

@@ -31,7 +31,7 @@ void sg_verb_list_tokens(struct sg_call *call)
 
 static void show_token_found(struct sg_call *call)
 {
-	const struct sg_token_info *token = &call->token.tokens.tokens[0];
+	const struct sg_token_info *token = sg_token_ref_info(&call->token);
 	json_t *mechanisms = json_array();
 
 	for (uint32_t i = 0; i < token->mechanism_count; i++)
@@ -52,13 +52,13 @@ static void token_looked_at_again(struct sg_call *call)
 {
 	sg_call_reply(call,
 	    json_pack("{s:o}", "token",
-		sg_json_token(&call->token.tokens.tokens[0], call->token.module->name)));
+		sg_json_token(sg_token_ref_info(&call->token), call->token.module->name)));
 }
 
 /* By its URI, which names exactly this one. */
 static void look_at_token_again(struct sg_call *call)
 {
-	char *uri = strdup(call->token.tokens.tokens[0].uri);
+	char *uri = strdup(sg_token_ref_info(&call->token)->uri);
 
 	if (uri == NULL)
 		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
@@ -70,7 +70,7 @@ static void look_at_token_again(struct sg_call *call)
 /* The token's URI, or NULL when the call has failed because its worker gave none. */
 static char *found_uri(struct sg_call *call)
 {
-	char *uri = call->token.tokens.tokens[0].uri;
+	char *uri = sg_token_ref_info(&call->token)->uri;
 
 	if (uri == NULL)
 		sg_call_fail_with(call, SG_ERR_INTERNAL, NULL, "the token has no URI");
@@ -100,7 +100,7 @@ static void locked(struct sg_call *call, void *answer)
 
 static void lock_found(struct sg_call *call)
 {
-	const char *serial = call->token.tokens.tokens[0].serial;
+	const char *serial = sg_token_ref_info(&call->token)->serial;
 	char *uri = found_uri(call);
 	const struct sg_msg_token_ref msg = { .caller = call->caller, .token = uri };
 

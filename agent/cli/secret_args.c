@@ -107,8 +107,7 @@ static int take_query(struct sg_cli *cli, const char *query)
 		if (strncmp(query, "pin-value", 9) == 0 && (len == 9 || query[9] == '='))
 			err = sg_cli_fail(cli, SG_ERR_ARG,
 			    "A PIN does not belong on a command line, where others can read it: "
-			    "use "
-			    "--pin-file, --pin-fd or pin-source=file:/path. Change this PIN if "
+			    "use --pin-file, --pin-fd or pin-source=file:/path. Change this PIN if "
 			    "others could see it.",
 			    "the URI holds a PIN (pin-value), and it was not used");
 		else if (strncmp(query, "pin-source=", 11) == 0)

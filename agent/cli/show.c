@@ -321,7 +321,9 @@ void sg_show_public_keys(const json_t *keys)
 		sg_print_field("kind", kind_text(sg_member(key, "kind", "")));
 		show_list("JIDs", key, "jids");
 		json_array_foreach(json_object_get(key, "signatures"), j, signature)
-		    show_signature(signature);
+		{
+			show_signature(signature);
+		}
 		show_dropped(key);
 		sg_print_field("grade", grade_text(key));
 		if (json_is_true(json_object_get(key, "expired")))
