@@ -111,7 +111,7 @@ static const struct sg_field key_info_fields[] = {
 	U32(abilities),
 	BLOB(spki),
 };
-static const struct sg_layout layout_key_info = LAYOUT(key_info_fields);
+const struct sg_layout sg_layout_key_info = LAYOUT(key_info_fields);
 #undef MSG
 
 #define MSG sg_cert_info
@@ -122,13 +122,13 @@ static const struct sg_field cert_info_fields[] = {
 	BLOB(id),
 	BLOB(der),
 };
-static const struct sg_layout layout_cert_info = LAYOUT(cert_info_fields);
+const struct sg_layout sg_layout_cert_info = LAYOUT(cert_info_fields);
 #undef MSG
 
 #define MSG sg_msg_objects
 static const struct sg_field objects_fields[] = {
-	LIST(keys, key_count, layout_key_info),
-	LIST(certs, cert_count, layout_cert_info),
+	LIST(keys, key_count, sg_layout_key_info),
+	LIST(certs, cert_count, sg_layout_cert_info),
 };
 const struct sg_layout sg_layout_objects = LAYOUT(objects_fields);
 #undef MSG
@@ -137,7 +137,6 @@ const struct sg_layout sg_layout_objects = LAYOUT(objects_fields);
 static const struct sg_field object_list_fields[] = {
 	STRUCT(caller, layout_caller),
 	STR(selector),
-	U32(all_certs),
 };
 static const struct sg_layout layout_object_list = LAYOUT(object_list_fields);
 #undef MSG

@@ -177,13 +177,11 @@ struct sg_msg_objects {
 
 /*
  * selector: an RFC 7512 URI, or a label; "" matches everything. The keys that match, with the
- * certificates that hold the public key of one of them, and, if all_certs, every other certificate
- * that matches too. Keys are looked for on unlocked tokens; on a locked one through its public key objects.
+ * certificates that hold the public key of one of them. Keys are looked for on unlocked tokens; on a locked one through its public key objects.
  */
 struct sg_msg_object_list {
 	struct sg_caller caller;
 	char *selector;
-	uint32_t all_certs;
 };
 
 struct sg_msg_key_generate {
@@ -368,7 +366,7 @@ const struct sg_layout *sg_msg_layout(uint16_t type);
 
 /* Layouts of parts that are useful alone. */
 extern const struct sg_layout sg_layout_error, sg_layout_keyinfo, sg_layout_signature,
-    sg_layout_objects, sg_layout_tokens;
+    sg_layout_objects, sg_layout_tokens, sg_layout_key_info, sg_layout_cert_info;
 
 /* Frees what a message of this type owns and zeroes it. */
 void sg_msg_clear(uint16_t type, void *msg);

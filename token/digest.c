@@ -27,11 +27,6 @@ static const struct {
 		0x03, 0x05, 0x00, 0x04, 0x40 } },
 };
 
-const char *sg_hash_name(enum sg_hash hash)
-{
-	return hashes[hash].name;
-}
-
 size_t sg_hash_size(enum sg_hash hash)
 {
 	return hashes[hash].size;

@@ -22,8 +22,7 @@ enum sg_hash {
 #define SG_DIGEST_MAX	  64
 #define SG_DIGESTINFO_MAX (19 + SG_DIGEST_MAX)
 
-/* "SHA256" */
-const char *sg_hash_name(enum sg_hash hash);
+/* Bytes of a digest of this hash. */
 size_t sg_hash_size(enum sg_hash hash);
 
 /* Hashes; out holds sg_hash_size() bytes. SG_ERR_INTERNAL. */

@@ -14,23 +14,13 @@ struct sg_key *sg_key_ref(struct sg_key *key)
 	return key;
 }
 
-static void info_clear(struct sg_key_info *info)
-{
-	free(info->uri);
-	free(info->token_uri);
-	free(info->label);
-	free(info->algorithm);
-	sg_blob_clear(&info->id);
-	sg_blob_clear(&info->spki);
-}
-
 void sg_key_unref(struct sg_key *key)
 {
 	if (key == NULL || atomic_fetch_sub(&key->refs, 1) != 1)
 		return;
 	EVP_PKEY_free(key->public);
 	sg_blob_clear(&key->label);
-	info_clear(&key->info);
+	sg_layout_clear(&sg_layout_key_info, &key->info);
 	free(key);
 }
 
@@ -431,7 +421,7 @@ CK_RV sg_keys_of_token(struct sg_token *token, const struct sg_selector *selecto
 
 	*keys = NULL;
 	*count = 0;
-	if (sg_selector_match_class(selector, CKO_PRIVATE_KEY))
+	if (sg_selector_means_keys(selector))
 		rv = sg_token_run(token, search_run, &search);
 	if (rv != CKR_OK) {
 		sg_keys_free(search.keys, search.count);

@@ -154,21 +154,9 @@ static int holds_key(const struct sg_cert_info *cert, struct sg_key *const *keys
 	return found;
 }
 
-static int is_among(const struct sg_cert_info *cert, const struct sg_cert_info *certs, size_t count)
-{
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		if (strcmp(certs[i].uri, cert->uri) == 0 && sg_blob_eq(&certs[i].der, &cert->der))
-			return 1;
-	}
-	return 0;
-}
-
-/* Moves the wanted ones to the answer; the others are freed. */
+/* Moves those that hold one of the keys to the answer. */
 static int add_certs(struct sg_cert_info *certs, size_t count, struct sg_key *const *keys,
-    size_t key_count, const struct sg_cert_info *matching, size_t matching_count,
-    struct sg_msg_objects *answer)
+    size_t key_count, struct sg_msg_objects *answer)
 {
 	struct sg_cert_info *grown;
 	size_t i;
@@ -180,8 +168,7 @@ static int add_certs(struct sg_cert_info *certs, size_t count, struct sg_key *co
 		return SG_ERR_NOMEM;
 	answer->certs = grown;
 	for (i = 0; i < count; i++) {
-		if (!holds_key(&certs[i], keys, key_count) &&
-		    !is_among(&certs[i], matching, matching_count))
+		if (!holds_key(&certs[i], keys, key_count))
 			continue;
 		answer->certs[answer->cert_count++] = certs[i];
 		memset(&certs[i], 0, sizeof(certs[i]));
@@ -189,29 +176,18 @@ static int add_certs(struct sg_cert_info *certs, size_t count, struct sg_key *co
 	return 0;
 }
 
-static void certs_free(struct sg_cert_info *certs, size_t count)
+static int list_token(
+    struct sg_token *token, const struct sg_selector *selector, struct sg_msg_objects *answer)
 {
-	size_t i;
-
-	for (i = 0; i < count; i++)
-		sg_cert_info_clear(&certs[i]);
-	free(certs);
-}
-
-static int list_token(struct sg_token *token, const struct sg_selector *selector, int all_certs,
-    struct sg_msg_objects *answer)
-{
-	struct sg_cert_info *certs = NULL, *matching = NULL;
-	size_t key_count = 0, cert_count = 0, matching_count = 0;
+	struct sg_cert_info *certs = NULL;
+	size_t key_count = 0, cert_count = 0;
 	struct sg_key **keys = NULL;
 	int err = 0;
 	CK_RV rv;
 
 	rv = sg_keys_of_token(token, selector, &keys, &key_count);
-	if (rv == CKR_OK && (key_count > 0 || all_certs))
-		rv = sg_certs_of_token(token, NULL, &certs, &cert_count);
-	if (rv == CKR_OK && all_certs && key_count + cert_count > 0)
-		rv = sg_certs_of_token(token, selector, &matching, &matching_count);
+	if (rv == CKR_OK && key_count > 0)
+		rv = sg_certs_of_token(token, &certs, &cert_count);
 	if (rv != CKR_OK)
 		/* One broken token must not hide what is on the others. */
 		sg_log(
@@ -219,11 +195,9 @@ static int list_token(struct sg_token *token, const struct sg_selector *selector
 	else
 		err = add_keys(keys, key_count, answer);
 	if (rv == CKR_OK && err == 0)
-		err =
-		    add_certs(certs, cert_count, keys, key_count, matching, matching_count, answer);
+		err = add_certs(certs, cert_count, keys, key_count, answer);
 	sg_keys_free(keys, key_count);
-	certs_free(certs, cert_count);
-	certs_free(matching, matching_count);
+	sg_certs_free(certs, cert_count);
 	return err;
 }
 
@@ -240,7 +214,7 @@ int sg_object_list(struct sg_module *module, const struct sg_msg_object_list *re
 		err = sg_token_scan(module, &tokens, &count, error);
 	for (i = 0; i < count && err == 0; i++) {
 		if (sg_token_match(tokens[i], selector))
-			err = list_token(tokens[i], selector, request->all_certs != 0, answer);
+			err = list_token(tokens[i], selector, answer);
 	}
 	sg_selector_free(selector);
 	free(tokens);

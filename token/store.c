@@ -13,33 +13,20 @@
 #include "text.h"
 #include "x509.h"
 
-void sg_cert_info_clear(struct sg_cert_info *cert)
-{
-	free(cert->uri);
-	free(cert->token_uri);
-	free(cert->label);
-	sg_blob_clear(&cert->id);
-	sg_blob_clear(&cert->der);
-	memset(cert, 0, sizeof(*cert));
-}
-
 /* ---- reading ---- */
 
 struct listing {
-	const struct sg_selector *selector;
 	struct sg_cert_info *certs;
 	size_t count;
 };
 
-static void listing_clear(struct listing *listing)
+void sg_certs_free(struct sg_cert_info *certs, size_t count)
 {
 	size_t i;
 
-	for (i = 0; i < listing->count; i++)
-		sg_cert_info_clear(&listing->certs[i]);
-	free(listing->certs);
-	listing->certs = NULL;
-	listing->count = 0;
+	for (i = 0; i < count; i++)
+		sg_layout_clear(&sg_layout_cert_info, &certs[i]);
+	free(certs);
 }
 
 static int info_fill(const struct sg_token *token, const struct sg_blob *id,
@@ -99,34 +86,31 @@ static CK_RV list_in_session(
 	CK_CERTIFICATE_TYPE type = CKC_X_509;
 	CK_BBOOL yes = CK_TRUE;
 	/* On the token: the attestation certificates of ykcs11, which share a key's CKA_ID, are not. */
-	CK_ATTRIBUTE wanted[5] = { { CKA_CLASS, &class, sizeof(class) },
+	CK_ATTRIBUTE wanted[] = { { CKA_CLASS, &class, sizeof(class) },
 		{ CKA_TOKEN, &yes, sizeof(yes) }, { CKA_CERTIFICATE_TYPE, &type, sizeof(type) } };
 	CK_OBJECT_HANDLE *handles = NULL;
-	size_t count = 0, n = 3;
+	size_t count = 0;
 	CK_RV rv;
 
-	listing_clear(listing);
-	if (listing->selector != NULL)
-		n += sg_selector_template(listing->selector, wanted + 3);
-	rv = sg_object_find(token->module, session, wanted, n, &handles, &count);
+	sg_certs_free(listing->certs, listing->count);
+	*listing = (struct listing){ 0 };
+	rv = sg_object_find(token->module, session, wanted, 3, &handles, &count);
 	if (rv == CKR_OK)
 		rv = list_handles(token, session, handles, count, listing);
 	free(handles);
 	return rv;
 }
 
-CK_RV sg_certs_of_token(struct sg_token *token, const struct sg_selector *selector,
-    struct sg_cert_info **certs, size_t *count)
+CK_RV sg_certs_of_token(struct sg_token *token, struct sg_cert_info **certs, size_t *count)
 {
-	struct listing listing = { .selector = selector };
-	CK_RV rv = CKR_OK;
+	struct listing listing = { 0 };
+	CK_RV rv;
 
 	*certs = NULL;
 	*count = 0;
-	if (selector == NULL || sg_selector_match_class(selector, CKO_CERTIFICATE))
-		rv = sg_token_run(token, list_in_session, &listing);
+	rv = sg_token_run(token, list_in_session, &listing);
 	if (rv != CKR_OK) {
-		listing_clear(&listing);
+		sg_certs_free(listing.certs, listing.count);
 		return rv;
 	}
 	*certs = listing.certs;
@@ -190,7 +174,7 @@ static CK_RV store_in_session(
 	return rv;
 }
 
-/* Looks for the very certificate; moves it to the answer. Gives 1 when it is there. */
+/* Looks for the very certificate, and moves it to the answer. Gives 1 when it is there. */
 static int find_stored(struct sg_token *token, const struct sg_blob *der,
     struct sg_msg_objects *answer, struct sg_msg_error *error)
 {
@@ -199,22 +183,21 @@ static int find_stored(struct sg_token *token, const struct sg_blob *der,
 	int found = 0;
 	CK_RV rv;
 
-	rv = sg_certs_of_token(token, NULL, &certs, &count);
+	rv = sg_certs_of_token(token, &certs, &count);
 	if (rv != CKR_OK)
 		return sg_ckr_fail(error, rv, "searching certificates", token->label);
-	for (i = 0; i < count; i++) {
-		if (found == 0 && sg_blob_eq(&certs[i].der, der)) {
-			answer->certs = calloc(1, sizeof(*answer->certs));
-			found = answer->certs != NULL ? 1 : SG_ERR_NOMEM;
-			if (answer->certs != NULL) {
-				answer->certs[0] = certs[i];
-				answer->cert_count = 1;
-				memset(&certs[i], 0, sizeof(certs[i]));
-			}
-		}
-		sg_cert_info_clear(&certs[i]);
+	for (i = 0; i < count && found == 0; i++) {
+		if (!sg_blob_eq(&certs[i].der, der))
+			continue;
+		answer->certs = calloc(1, sizeof(*answer->certs));
+		found = answer->certs != NULL ? 1 : SG_ERR_NOMEM;
+		if (found < 0)
+			break;
+		answer->certs[0] = certs[i];
+		answer->cert_count = 1;
+		memset(&certs[i], 0, sizeof(certs[i]));
 	}
-	free(certs);
+	sg_certs_free(certs, count);
 	return found;
 }
 

@@ -179,7 +179,7 @@ int sg_selector_names_token(const struct sg_selector *selector)
 	return info != NULL && (info->label[0] != 0 || info->serialNumber[0] != 0);
 }
 
-int sg_selector_match_class(const struct sg_selector *selector, CK_OBJECT_CLASS class)
+int sg_selector_means_keys(const struct sg_selector *selector)
 {
 	CK_ATTRIBUTE *attribute;
 	CK_OBJECT_CLASS wanted;
@@ -189,11 +189,7 @@ int sg_selector_match_class(const struct sg_selector *selector, CK_OBJECT_CLASS 
 	if (attribute == NULL || attribute->ulValueLen != sizeof(wanted))
 		return 1;
 	memcpy(&wanted, attribute->pValue, sizeof(wanted));
-	if (wanted == CKO_PUBLIC_KEY)
-		wanted = CKO_PRIVATE_KEY;
-	if (class == CKO_PUBLIC_KEY)
-		class = CKO_PRIVATE_KEY;
-	return wanted == class;
+	return wanted == CKO_PRIVATE_KEY || wanted == CKO_PUBLIC_KEY;
 }
 
 size_t sg_selector_template(const struct sg_selector *selector, CK_ATTRIBUTE attributes[2])

@@ -38,8 +38,8 @@ int sg_selector_is_token(const struct sg_selector *selector, const CK_INFO *libr
 /* Whether it is a URI with a token's label or serial number in it. */
 int sg_selector_names_token(const struct sg_selector *selector);
 
-/* Whether objects of the class can be meant; private and public keys stand for each other. */
-int sg_selector_match_class(const struct sg_selector *selector, CK_OBJECT_CLASS class);
+/* Whether keys can be meant: private and public ones stand for each other. */
+int sg_selector_means_keys(const struct sg_selector *selector);
 
 /*
  * The attributes that an object must have, beside its class: at most 2 (CKA_ID, CKA_LABEL), which point into the

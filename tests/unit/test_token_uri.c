@@ -129,23 +129,27 @@ static void test_objects(void **state)
 	assert_int_equal(sg_selector_template(selector, at), 1);
 	assert_int_equal(at[0].type, CKA_LABEL);
 	assert_int_equal(at[0].ulValueLen, 5);
-	assert_true(sg_selector_match_class(selector, CKO_PRIVATE_KEY));
-	assert_true(sg_selector_match_class(selector, CKO_CERTIFICATE));
+	assert_true(sg_selector_means_keys(selector));
 	assert_false(sg_selector_names_token(selector));
 	sg_selector_free(selector);
 	assert_int_equal(parse("pkcs11:token=t;id=%00%ff;object=a;type=public", &selector), 0);
 	assert_int_equal(sg_selector_template(selector, at), 2);
 	assert_int_equal(at[0].type, CKA_ID);
 	assert_memory_equal(at[0].pValue, "\0\xff", 2);
-	assert_true(sg_selector_match_class(selector, CKO_PRIVATE_KEY));
-	assert_false(sg_selector_match_class(selector, CKO_CERTIFICATE));
+	assert_true(sg_selector_means_keys(selector));
 	assert_true(sg_selector_names_token(selector));
 	sg_selector_free(selector);
 	assert_int_equal(parse("", &selector), 0);
 	assert_int_equal(sg_selector_template(selector, at), 0);
 	sg_selector_free(selector);
+	assert_int_equal(parse("pkcs11:type=private", &selector), 0);
+	assert_true(sg_selector_means_keys(selector));
+	sg_selector_free(selector);
+	assert_int_equal(parse("pkcs11:type=cert", &selector), 0);
+	assert_false(sg_selector_means_keys(selector));
+	sg_selector_free(selector);
 	assert_int_equal(parse("pkcs11:type=secret-key", &selector), 0);
-	assert_false(sg_selector_match_class(selector, CKO_PRIVATE_KEY));
+	assert_false(sg_selector_means_keys(selector));
 	sg_selector_free(selector);
 }
 
