@@ -163,7 +163,7 @@ static CK_RV fake_destroy(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
 	return real->C_DestroyObject(session, object);
 }
 
-static int start(void **state)
+static int module_start(void **state)
 {
 	memset(&faults, 0, sizeof(faults));
 	faults.missing[0] = faults.missing[1] = CK_UNAVAILABLE_INFORMATION;
@@ -186,7 +186,7 @@ static int start(void **state)
 	return 0;
 }
 
-static int stop(void **state)
+static int module_stop(void **state)
 {
 	sg_layout_clear(&sg_layout_error, &error);
 	module->f = real;
@@ -572,7 +572,7 @@ static void test_few_sessions(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, module_start, module_stop)
 	const struct CMUnitTest tests[] = {
 		TEST(test_locked_pin_is_not_tried),
 		TEST(test_last_try_wants_a_person),

@@ -11,9 +11,7 @@
 
 #define JID "juliet@example.com"
 
-static struct worker worker;
-
-static int start(void **state)
+static int start_with_keys(void **state)
 {
 	world_start(state);
 	worker_start(&worker, "authority");
@@ -27,11 +25,11 @@ static int start(void **state)
 	return 0;
 }
 
-static int stop(void **state)
+static int stop_all(void **state)
 {
-	int status = worker_stop(&worker);
+	int status = stop(state);
 
-	return world_stop(state) == 0 && status == 0 ? 0 : -1;
+	return world_stop(state) == 0 ? status : -1;
 }
 
 static char key_names[3][5] = { "rsa", "p256", "p384" };
@@ -541,5 +539,5 @@ int main(void)
 		cmocka_unit_test(test_agent_is_no_authority),
 	};
 
-	return cmocka_run_group_tests_name("token signatures", tests, start, stop);
+	return cmocka_run_group_tests_name("token signatures", tests, start_with_keys, stop_all);
 }

@@ -3,30 +3,6 @@
  */
 #include "token_world.h"
 
-static struct worker worker;
-
-static int start(void **state)
-{
-	worker_start(&worker, "agent");
-	return 0;
-}
-
-static int start_unlocked(void **state)
-{
-	worker_start(&worker, "agent");
-	login(&worker, TEXT("alpha"));
-	return 0;
-}
-
-static int stop(void **state)
-{
-	int status = worker_stop(&worker);
-
-	if (status != 0)
-		fprintf(stderr, "the worker ended with %d\n", status);
-	return status;
-}
-
 /* ---- tokens ---- */
 
 static void test_token_list(void **state)

@@ -334,4 +334,30 @@ static MAYBE struct sg_blob blob_read(const char *name)
 	return blob;
 }
 
+/* ---- the worker of a test that needs no other ---- */
+
+static MAYBE struct worker worker;
+
+static MAYBE int start(void **state)
+{
+	worker_start(&worker, "agent");
+	return 0;
+}
+
+static MAYBE int start_unlocked(void **state)
+{
+	worker_start(&worker, "agent");
+	login(&worker, TEXT("alpha"));
+	return 0;
+}
+
+static MAYBE int stop(void **state)
+{
+	int status = worker_stop(&worker);
+
+	if (status != 0)
+		fprintf(stderr, "the worker ended with %d\n", status);
+	return status;
+}
+
 #endif
