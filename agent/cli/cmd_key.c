@@ -10,7 +10,8 @@
 #include "show.h"
 #include "text.h"
 
-#define CSR_MAX (64u << 10)
+#define CSR_MAX	    (64u << 10)
+#define PEM_COLUMNS 64
 
 int sg_key_new(struct sg_cli *cli, json_t **result)
 {
@@ -84,6 +85,23 @@ static int csr_der(struct sg_cli *cli, const json_t *result, struct sg_blob *der
 	return err;
 }
 
+/* RFC 7468. New text; NULL without memory. */
+static char *csr_pem(const struct sg_blob *der)
+{
+	struct sg_buf text = { 0 };
+	char *base64 = sg_base64_encode(der->data, der->len);
+	size_t len = base64 != NULL ? strlen(base64) : 0;
+
+	if (base64 == NULL)
+		return NULL;
+	sg_buf_put_str(&text, "-----BEGIN CERTIFICATE REQUEST-----\n");
+	for (size_t i = 0; i < len; i += PEM_COLUMNS)
+		sg_buf_printf(&text, "%.*s\n", PEM_COLUMNS, base64 + i);
+	sg_buf_put_str(&text, "-----END CERTIFICATE REQUEST-----\n");
+	free(base64);
+	return sg_buf_steal(&text, NULL);
+}
+
 int sg_csr(struct sg_cli *cli, json_t **result)
 {
 	const struct sg_args *args = &cli->args;
@@ -101,7 +119,7 @@ int sg_csr(struct sg_cli *cli, json_t **result)
 	if (err == 0)
 		err = csr_der(cli, *result, &der);
 	if (err == 0 && sg_args_has(args, SG_OPT_PEM)) {
-		pem = sg_pem_encode("CERTIFICATE REQUEST", &der);
+		pem = csr_pem(&der);
 		err = pem != NULL ? sg_file_out_write(cli, &out, pem, strlen(pem)) : SG_ERR_NOMEM;
 	} else if (err == 0) {
 		err = sg_file_out_write(cli, &out, der.data, der.len);
@@ -121,7 +139,7 @@ void sg_csr_show(const struct sg_cli *cli, const json_t *result)
 	if (sg_args_has(&cli->args, SG_OPT_OUT))
 		return;
 	if (sg_base64_decode(sg_member(result, "csr", ""), CSR_MAX, &der) == 0)
-		pem = sg_pem_encode("CERTIFICATE REQUEST", &der);
+		pem = csr_pem(&der);
 	if (pem != NULL)
 		fputs(pem, stdout);
 	free(pem);

@@ -8,10 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "text.h"
-
-#define PEM_COLUMNS 64
-
 static int read_all(int fd, size_t max, struct sg_buf *buf)
 {
 	unsigned char part[65536];
@@ -133,20 +129,4 @@ void sg_file_out_clear(struct sg_file_out *out)
 		(void)unlink(out->temporary);
 	free(out->temporary);
 	*out = (struct sg_file_out){ .fd = -1 };
-}
-
-char *sg_pem_encode(const char *label, const struct sg_blob *der)
-{
-	struct sg_buf text = { 0 };
-	char *base64 = sg_base64_encode(der->data, der->len);
-	size_t len = base64 != NULL ? strlen(base64) : 0;
-
-	if (base64 == NULL)
-		return NULL;
-	sg_buf_printf(&text, "-----BEGIN %s-----\n", label);
-	for (size_t i = 0; i < len; i += PEM_COLUMNS)
-		sg_buf_printf(&text, "%.*s\n", PEM_COLUMNS, base64 + i);
-	sg_buf_printf(&text, "-----END %s-----\n", label);
-	free(base64);
-	return sg_buf_steal(&text, NULL);
 }

@@ -34,7 +34,4 @@ SG_MUST_USE int sg_file_out_write(
 /* Drops what was not written. */
 void sg_file_out_clear(struct sg_file_out *out);
 
-/* Owned PEM text of DER bytes, "-----BEGIN label-----"; NULL without memory. */
-char *sg_pem_encode(const char *label, const struct sg_blob *der);
-
 #endif

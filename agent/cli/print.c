@@ -70,11 +70,16 @@ void sg_print_text(FILE *out, const char *text)
 	free(clean);
 }
 
+void sg_print_name(const char *name)
+{
+	printf("%s:%*s", name, (int)(FIELD_COLUMN - strlen(name) - 1), "");
+}
+
 void sg_print_field(const char *name, const char *value)
 {
 	if (value == NULL)
 		return;
-	printf("%s:%*s", name, (int)(FIELD_COLUMN - strlen(name) - 1), "");
+	sg_print_name(name);
 	sg_print_text(stdout, value);
 	putchar('\n');
 }

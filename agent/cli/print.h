@@ -21,7 +21,10 @@ char *sg_text_clean(const char *text, int keep_controls);
 /* Prints it clean. */
 void sg_print_text(FILE *out, const char *text);
 
-/* "name:   value" with the value at a fixed column; nothing when the value is NULL. */
+/* "name:   ", as far as the column at which values stand. A name has at most 12 characters. */
+void sg_print_name(const char *name);
+
+/* "name:   value", a line; nothing when the value is NULL. */
 void sg_print_field(const char *name, const char *value);
 
 /* The same for a member of an object, when it is a string that is there. */

@@ -286,7 +286,7 @@ static void show_signature(const json_t *signature)
 {
 	const char *jid = sg_member(signature, "issuer_jid", NULL);
 
-	printf("%-14s", "signature:");
+	sg_print_name("signature");
 	sg_print_text(stdout, verdict_text(sg_member(signature, "verdict", "-")));
 	fputs("; ", stdout);
 	sg_print_text(stdout, sg_member(signature, "method", "OpenPGP packet"));
@@ -304,8 +304,10 @@ static void show_dropped(const json_t *key)
 {
 	json_int_t dropped = json_integer_value(json_object_get(key, "dropped"));
 
-	if (dropped > 0)
-		printf("%-14s%lld cannot be read, and dropped\n", "signature:", (long long)dropped);
+	if (dropped > 0) {
+		sg_print_name("signature");
+		printf("%lld cannot be read, and dropped\n", (long long)dropped);
+	}
 }
 
 void sg_show_public_keys(const json_t *keys)

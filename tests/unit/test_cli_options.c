@@ -18,7 +18,7 @@ struct line {
 	int argc;
 	struct sg_args args;
 	char *why;
-	int rc;
+	int err;
 };
 
 static void parse(struct line *line, uint64_t allowed, int stop, const char *const *words)
@@ -29,7 +29,7 @@ static void parse(struct line *line, uint64_t allowed, int stop, const char *con
 		line->argv[line->argc] = strdup(words[line->argc]);
 		line->argc++;
 	}
-	line->rc = sg_args_parse(&line->args, line->argc, line->argv, allowed, stop, &line->why);
+	line->err = sg_args_parse(&line->args, line->argc, line->argv, allowed, stop, &line->why);
 }
 
 static void done(struct line *line)
@@ -50,7 +50,7 @@ static void options_stand_before_and_after_operands(void **state)
 	struct line line;
 
 	PARSE(&line, SOME, 0, "one", "--out", "file", "two", "--json", "--pin-fd=7");
-	assert_int_equal(line.rc, 0);
+	assert_int_equal(line.err, 0);
 	assert_int_equal(line.args.operand_count, 2);
 	assert_string_equal(line.args.operands[0], "one");
 	assert_string_equal(line.args.operands[1], "two");
@@ -66,7 +66,7 @@ static void two_dashes_end_the_options(void **state)
 	struct line line;
 
 	PARSE(&line, SOME, 0, "--json", "--", "--out", "-x");
-	assert_int_equal(line.rc, 0);
+	assert_int_equal(line.err, 0);
 	assert_int_equal(line.args.operand_count, 2);
 	assert_string_equal(line.args.operands[0], "--out");
 	done(&line);
@@ -77,7 +77,7 @@ static void stops_at_the_first_operand_when_told(void **state)
 	struct line line;
 
 	PARSE(&line, SG_OPTS_GLOBAL, 1, "--json", "token", "--nonsense");
-	assert_int_equal(line.rc, 0);
+	assert_int_equal(line.err, 0);
 	assert_int_equal(line.args.operand_count, 2);
 	assert_string_equal(line.args.operands[0], "token");
 	done(&line);
@@ -103,7 +103,7 @@ static void repeated_issuers_are_kept_in_order(void **state)
 	struct line line;
 
 	PARSE(&line, SOME, 0, "--issuer", "a", "file", "--issuer=b", "--issuer", "c");
-	assert_int_equal(line.rc, 0);
+	assert_int_equal(line.err, 0);
 	assert_int_equal(line.args.issuer_count, 3);
 	assert_string_equal(line.args.issuers[0], "a");
 	assert_string_equal(line.args.issuers[2], "c");
@@ -115,31 +115,31 @@ static void wrong_options_are_named(void **state)
 	struct line line;
 
 	PARSE(&line, SOME, 0, "--jsn");
-	assert_int_equal(line.rc, SG_ERR_ARG);
+	assert_int_equal(line.err, SG_ERR_ARG);
 	assert_string_equal(line.why, "there is no option '--jsn' here; did you mean '--json'?");
 	done(&line);
 	PARSE(&line, SOME, 0, "--completely-else");
-	assert_int_equal(line.rc, SG_ERR_ARG);
+	assert_int_equal(line.err, SG_ERR_ARG);
 	assert_string_equal(line.why, "there is no option '--completely-else' here");
 	done(&line);
 	/* Another command's option is none of this one's. */
 	PARSE(&line, SOME, 0, "--cafile", "x");
-	assert_int_equal(line.rc, SG_ERR_ARG);
+	assert_int_equal(line.err, SG_ERR_ARG);
 	done(&line);
 	PARSE(&line, SOME, 0, "-x");
-	assert_int_equal(line.rc, SG_ERR_ARG);
+	assert_int_equal(line.err, SG_ERR_ARG);
 	assert_string_equal(line.why, "there is no option '-x'");
 	done(&line);
 	PARSE(&line, SOME, 0, "--json=yes");
-	assert_int_equal(line.rc, SG_ERR_ARG);
+	assert_int_equal(line.err, SG_ERR_ARG);
 	assert_string_equal(line.why, "the option '--json' takes no argument");
 	done(&line);
 	PARSE(&line, SOME, 0, "--out");
-	assert_int_equal(line.rc, SG_ERR_ARG);
+	assert_int_equal(line.err, SG_ERR_ARG);
 	assert_string_equal(line.why, "the option '--out' needs an argument");
 	done(&line);
 	PARSE(&line, SOME, 0, "--out", "a", "--out", "b");
-	assert_int_equal(line.rc, SG_ERR_ARG);
+	assert_int_equal(line.err, SG_ERR_ARG);
 	assert_string_equal(line.why, "the option '--out' is given twice");
 	done(&line);
 	/* A name as long as one likes is cut, not trusted. */
@@ -150,7 +150,7 @@ static void wrong_options_are_named(void **state)
 		memcpy(longest, "--", 2);
 		longest[sizeof(longest) - 1] = '\0';
 		PARSE(&line, SOME, 0, longest);
-		assert_int_equal(line.rc, SG_ERR_ARG);
+		assert_int_equal(line.err, SG_ERR_ARG);
 		assert_true(strlen(line.why) < 200);
 		done(&line);
 	}

@@ -114,21 +114,21 @@ static void pins_and_programs_in_a_uri_are_refused(void **state)
 static int pass_file(struct sg_cli *cli, const char *path, struct sg_call_fds *fds)
 {
 	json_t *parameters = json_object();
-	int rc;
+	int err;
 
 	fds->count = 0;
 	sg_cli_forget(cli);
 	free(cli->secrets.pin.path);
 	cli->secrets.pin.path = strdup(path);
-	rc = sg_secret_args_pin(cli, parameters, fds);
-	if (rc == 0) {
+	err = sg_secret_args_pin(cli, parameters, fds);
+	if (err == 0) {
 		json_t *fd = json_object_get(json_object_get(parameters, "pin"), "fd");
 
 		assert_int_equal(json_integer_value(fd), 0);
 		assert_int_equal(fds->count, 1);
 	}
 	json_decref(parameters);
-	return rc;
+	return err;
 }
 
 static void only_private_files_are_passed_on(void **state)
