@@ -62,7 +62,7 @@ PARTS := proto token broker xmpp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
     api_json buf ccm2 channel client clock conf disco error harden keyinfo layout log msg pep \
-    secret secret_file spawn text verdict x509 xml)
+    pkcs11_uri secret secret_file spawn text verdict x509 xml)
 SRC_token := $(call in,token, \
     ca ckr cross digest dispatch find issue key keygen list login main module object \
     pinentry pubkey session sign store tls token uri worker)
@@ -195,6 +195,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_buf test_ccm2 test_channel \
     test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_pep \
+    test_pkcs11_uri \
     test_remotekey test_secret test_secret_file test_spawn test_text test_token_digest \
     test_token_tls test_token_uri test_verdict test_x509 test_xml)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <openssl/rand.h>
 
@@ -240,7 +239,7 @@ static int request_check(
 	}
 	job->algorithm = algorithms[i];
 	if (!*label || !sg_utf8_is_text(label, SG_KEY_LABEL_MAX) ||
-	    strpbrk(label, "\t\r\n") != NULL || strncasecmp(label, "pkcs11:", 7) == 0 ||
+	    strpbrk(label, "\t\r\n") != NULL || sg_uri_is_uri(label) ||
 	    request->id.len > SG_KEY_ID_MAX) {
 		sg_msg_error_set(error, SG_ERR_ARG, label,
 		    "a key's label is a text of 1 to %d bytes that does not begin with 'pkcs11:'",

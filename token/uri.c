@@ -2,61 +2,45 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <p11-kit/p11-kit.h>
 #include <p11-kit/uri.h>
 
 #include "text.h"
 
-#define SCHEME "pkcs11:"
-
 struct sg_selector {
 	char *label; /* NULL for a URI and for everything */
 	P11KitUri *uri;
 };
-
-/* The attributes that we go by; a URI with another one is refused. */
-static const char *const path_names[] = { "token", "serial", "manufacturer", "model", "object",
-	"id", "type", "slot-id", "slot-description", "slot-manufacturer", "library-manufacturer",
-	"library-description", "library-version" };
 
 static int name_is(const char *name, size_t len, const char *wanted)
 {
 	return strlen(wanted) == len && memcmp(name, wanted, len) == 0;
 }
 
-static int path_check(const char *path, size_t len, const char *text, struct sg_msg_error *error)
+static int path_check(const char *path, const char *text, struct sg_msg_error *error)
 {
+	struct sg_uri_attribute attribute;
 	unsigned seen = 0;
 
-	while (len > 0) {
-		const char *end = memchr(path, ';', len);
-		size_t part = end != NULL ? (size_t)(end - path) : len;
-		const char *equals = memchr(path, '=', part);
-		size_t name = equals != NULL ? (size_t)(equals - path) : part;
-		size_t i;
+	while (sg_uri_next(&path, &attribute)) {
+		unsigned bit = 1u << attribute.which;
 
-		for (i = 0; i < sizeof(path_names) / sizeof(path_names[0]); i++) {
-			if (name_is(path, name, path_names[i]))
-				break;
-		}
-		if (i == sizeof(path_names) / sizeof(path_names[0]) || (seen & (1u << i))) {
+		if (attribute.which == SG_URI_UNKNOWN || (seen & bit) != 0) {
 			sg_msg_error_set(error, SG_ERR_ARG, text,
 			    "the URI's attribute '%.*s' is unknown or repeated",
-			    (int)(name < 64 ? name : 64), path);
+			    (int)(attribute.name_len < 64 ? attribute.name_len : 64),
+			    attribute.name);
 			return SG_ERR_ARG;
 		}
-		seen |= 1u << i;
-		path += end != NULL ? part + 1 : part;
-		len -= end != NULL ? part + 1 : part;
+		seen |= bit;
 	}
 	return 0;
 }
 
 static int query_check(const char *query, const char *text, struct sg_msg_error *error)
 {
-	while (*query) {
+	while (*query != '\0') {
 		size_t part = strcspn(query, "&");
 		size_t name = strcspn(query, "=&");
 
@@ -73,7 +57,7 @@ static int query_check(const char *query, const char *text, struct sg_msg_error 
 			return SG_ERR_ARG;
 		}
 		query += part;
-		if (*query)
+		if (*query != '\0')
 			query++;
 	}
 	return 0;
@@ -81,14 +65,13 @@ static int query_check(const char *query, const char *text, struct sg_msg_error 
 
 static int uri_parse(const char *text, P11KitUri **uri, struct sg_msg_error *error)
 {
-	const char *path = text + strlen(SCHEME);
+	const char *path = sg_uri_path(text);
 	const char *query = strchr(path, '?');
 	int err, rc;
 
 	err = query != NULL ? query_check(query + 1, text, error) : 0;
 	if (err == 0)
-		err = path_check(
-		    path, query != NULL ? (size_t)(query - path) : strlen(path), text, error);
+		err = path_check(path, text, error);
 	if (err != 0)
 		return err;
 	*uri = p11_kit_uri_new();
@@ -111,7 +94,7 @@ int sg_selector_parse(const char *text, struct sg_selector **selector, struct sg
 	*selector = NULL;
 	if (text == NULL)
 		text = "";
-	if (strlen(text) > SG_SELECTOR_MAX) {
+	if (strlen(text) > SG_URI_MAX) {
 		sg_msg_error_set(
 		    error, SG_ERR_LIMIT, NULL, "the name of a token or key is too long");
 		return SG_ERR_LIMIT;
@@ -119,7 +102,7 @@ int sg_selector_parse(const char *text, struct sg_selector **selector, struct sg
 	sel = calloc(1, sizeof(*sel));
 	if (sel == NULL)
 		return SG_ERR_NOMEM;
-	if (strncasecmp(text, SCHEME, strlen(SCHEME)) == 0) {
+	if (sg_uri_is_uri(text)) {
 		err = uri_parse(text, &sel->uri, error);
 	} else if (*text) {
 		sel->label = strdup(text);

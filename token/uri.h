@@ -11,8 +11,7 @@
 #include "buf.h"
 #include "error.h"
 #include "msg.h"
-
-#define SG_SELECTOR_MAX 4096 /* bytes of a selector */
+#include "pkcs11_uri.h"
 
 struct sg_selector;
 
@@ -20,7 +19,7 @@ struct sg_selector;
  * Reads a selector: a text that begins with "pkcs11:" is a URI, "" matches everything, anything else
  * is a label. Refused, with the error filled: a URI that does not parse, repeats an attribute, or holds one
  * that we do not go by (RFC 7512 2.4: it could match too much) with SG_ERR_ARG; one with a PIN in
- * it (pin-value) with SG_ERR_DENIED; a long one with SG_ERR_LIMIT. pin-source says nothing of what is meant, and is
+ * it (pin-value) with SG_ERR_DENIED; a text over SG_URI_MAX with SG_ERR_LIMIT. pin-source says nothing of what is meant, and is
  * passed over: nothing is read from it here.
  */
 SG_MUST_USE int sg_selector_parse(

@@ -6,8 +6,7 @@
 
 #include "error.h"
 #include "msg.h"
-
-#define SG_URI_MAX 4096
+#include "pkcs11_uri.h"
 
 /*
  * Whether a selector is fit to be used at all: a label that is text, or a well-formed URI with path
@@ -15,9 +14,6 @@
  * say. SG_ERR_ARG with *why (static text).
  */
 SG_MUST_USE int sg_uri_check(const char *selector, const char **why);
-
-/* Whether the selector is a URI. */
-int sg_uri_is_uri(const char *selector);
 
 /*
  * Whether the token is meant. The attributes of objects (object, id, type) say nothing about a token

@@ -80,6 +80,8 @@ static void does_not_match(void **state)
 		"pkcs11:serialx=0123",
 		"pkcs11:seria=0123",
 		"pkcs11:=0123",
+		"pkcs11:serial=0123?pin-source=x",
+		"pkcs11:?",
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

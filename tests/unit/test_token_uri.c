@@ -95,7 +95,7 @@ static void test_tokens(void **state)
 
 static void test_refused(void **state)
 {
-	char *long_text = malloc(SG_SELECTOR_MAX + 2);
+	char *long_text = malloc(SG_URI_MAX + 2);
 
 	assert_int_equal(fails("pkcs11:token"), SG_ERR_ARG);
 	assert_int_equal(fails("pkcs11:token=%"), SG_ERR_ARG);
@@ -112,10 +112,10 @@ static void test_refused(void **state)
 	assert_int_equal(fails("PKCS11:token=a;bad"), SG_ERR_ARG);
 	assert_int_equal(fails("pkcs11:token=a?pin-value=1234"), SG_ERR_DENIED);
 	assert_int_equal(fails("pkcs11:nonsense=1?pin-source=x&pin-value=1234"), SG_ERR_DENIED);
-	memset(long_text, 'x', SG_SELECTOR_MAX + 1);
-	long_text[SG_SELECTOR_MAX + 1] = 0;
+	memset(long_text, 'x', SG_URI_MAX + 1);
+	long_text[SG_URI_MAX + 1] = 0;
 	assert_int_equal(fails(long_text), SG_ERR_LIMIT);
-	long_text[SG_SELECTOR_MAX] = 0;
+	long_text[SG_URI_MAX] = 0;
 	assert_int_equal(fails(long_text), 0);
 	free(long_text);
 }
