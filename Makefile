@@ -199,7 +199,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_remotekey test_secret test_secret_file test_spawn test_text test_token_digest \
     test_token_tls test_token_uri test_verdict test_x509 test_xml)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
-    test_token_faults test_token_keys test_token_login test_token_sign \
+    test_token_faults test_token_keys test_token_limits test_token_login test_token_sign \
     test_token_worker test_xmpp_pins)
 part_of = $(foreach p,$(PARTS),$(if $(filter test_$(p)_%,$(notdir $(1))),$(BUILD)/lib/$(p).a))
 

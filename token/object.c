@@ -22,9 +22,10 @@ CK_RV sg_object_find_locked(struct sg_module *module, CK_SESSION_HANDLE session,
 		CK_OBJECT_HANDLE *grown;
 		CK_ULONG got = 0;
 
-		rv = CKR_HOST_MEMORY;
+		rv = CKR_BUFFER_TOO_SMALL;
 		if (n > SG_OBJECTS_MAX)
 			break;
+		rv = CKR_HOST_MEMORY;
 		grown = reallocarray(list, n + FIND_AT_ONCE, sizeof(*list));
 		if (grown == NULL)
 			break;

@@ -16,7 +16,7 @@
 
 /*
  * Searches; gives the handles in a new array. Excluded while an object is made or destroyed: SoftHSM
- * fails searches then. CKR_HOST_MEMORY also beyond SG_OBJECTS_MAX.
+ * fails searches then. CKR_BUFFER_TOO_SMALL (SG_ERR_LIMIT) beyond SG_OBJECTS_MAX.
  */
 CK_RV sg_object_find(struct sg_module *module, CK_SESSION_HANDLE session, CK_ATTRIBUTE *wanted,
     CK_ULONG wanted_count, CK_OBJECT_HANDLE **handles, size_t *count);

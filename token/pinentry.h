@@ -12,7 +12,7 @@
 #include "secret.h"
 
 #define SG_PINENTRY_OPTIONS_MAX 32
-#define SG_PINENTRY_LINE_MAX	900 /* bytes of one argument, escaped: an Assuan line has 1,000 */
+#define SG_PINENTRY_LINE_MAX	900 /* bytes of a command, escaped: an Assuan line has 1,000 */
 
 /*
  * Asks with the pinentry at the other end of the descriptor, which stays the caller's. options are

@@ -175,7 +175,7 @@ static CK_RV slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *
 		if (rv != CKR_OK)
 			return rv;
 		if (*count > SLOTS_MAX)
-			return CKR_HOST_MEMORY;
+			return CKR_BUFFER_TOO_SMALL; /* SG_ERR_LIMIT */
 		free(*slots);
 		*slots = calloc(*count + 1, sizeof(**slots));
 		if (*slots == NULL)

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "pinentry.h"
 #include "worker.h"
 
 /* ---- PINs; the spy between the worker and SoftHSM writes every call down ---- */
@@ -275,6 +276,30 @@ static void test_pinentry_cancelled(void **state)
 	pinentry_end(&terminal);
 }
 
+static void test_pinentry_arguments_have_limits(void **state)
+{
+	static char text[SG_PINENTRY_LINE_MAX];
+	char *options[SG_PINENTRY_OPTIONS_MAX + 1];
+	struct sg_msg_token_login msg = {
+		.token = TEXT("alpha"), .source = SG_PIN_PINENTRY, .options = options
+	};
+	struct terminal terminal;
+	size_t i;
+
+	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		options[i] = TEXT("no-such-option=1");
+	pinentry_start(&terminal);
+	msg.option_count = SG_PINENTRY_OPTIONS_MAX + 1;
+	ask_error(&worker, SG_MSG_TOKEN_LOGIN, &msg, terminal.sock, SG_ERR_LIMIT);
+	options[0] = TEXT("two\nlines");
+	msg.option_count = 1;
+	ask_error(&worker, SG_MSG_TOKEN_LOGIN, &msg, terminal.sock, SG_ERR_ARG);
+	memset(text, 'x', sizeof(text) - 1); /* with "OPTION " before it, too long */
+	options[0] = text;
+	ask_error(&worker, SG_MSG_TOKEN_LOGIN, &msg, terminal.sock, SG_ERR_LIMIT);
+	pinentry_end(&terminal);
+}
+
 /* A request that never ends does not keep the process. */
 static void test_channel_closes_during_pinentry(void **state)
 {
@@ -425,6 +450,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_always_authenticate, start_unlocked, stop),
 		cmocka_unit_test_setup_teardown(test_pinentry, start, stop),
 		cmocka_unit_test_setup_teardown(test_pinentry_cancelled, start, stop),
+		cmocka_unit_test_setup_teardown(test_pinentry_arguments_have_limits, start, stop),
 		cmocka_unit_test(test_channel_closes_during_pinentry),
 		cmocka_unit_test_setup_teardown(
 		    test_logins_that_wait_hold_up_nobody, start_with_gamma, stop),
