@@ -49,7 +49,7 @@ endif
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wno-unused-parameter -Wno-overlength-strings $(WERROR)
 CPPFLAGS += -D_GNU_SOURCE -DSG_VERSION='"$(VERSION)"' -DSG_MODULE_DIRS='"$(MODULE_DIRS)"' \
-            -DSG_LIBEXECDIR='"$(PREFIX)/libexec/signet"' -DSG_SYSCONFDIR='"/etc"' -Iproto -I$(BUILD)/gen
+            -DSG_LIBEXECDIR='"$(PREFIX)/libexec/signet"' -DSG_SYSCONFDIR='"/etc"' -Iproto -Istrophe -I$(BUILD)/gen
 CFLAGS   += -std=gnu11 $(OPT) $(HARDENING) $(WARNINGS)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 ifneq ($(SANITIZE),)
@@ -58,11 +58,12 @@ endif
 
 # ---------------------------------------------------------------------------------------- sources
 # A folder becomes an archive of all but its main.c, so that tests link just what they touch.
-PARTS := proto token broker xmpp cli authority
+PARTS := proto strophe token broker xmpp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
     api_json buf ccm2 channel client clock conf disco error harden keyinfo layout log msg pep \
     pkcs11_uri secret secret_file spawn text verdict x509 xml)
+SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
     ca ckr cross digest dispatch find issue key keygen list login main module object \
     pinentry pubkey session sign store tls token uri worker)
@@ -71,12 +72,12 @@ SRC_broker := $(call in,agent/broker, \
     queue reaper server store stored_keys tokens uri varlink verbs_account verbs_cert \
     verbs_enrol verbs_key verbs_pubkey verbs_token worker)
 SRC_xmpp := $(call in,agent/xmpp, \
-    filter iq main memory reason remotekey requests stanza stream tls worker)
+    filter iq main memory reason remotekey requests stream tls worker)
 SRC_cli := $(call in,agent/cli, \
     agent_call ask cli cmd_account cmd_cert cmd_key cmd_publish cmd_status cmd_token cmd_verify \
     command commands files keyset main options print secret_args show tty)
 SRC_authority := $(call in,authority, \
-    component config convert crl delegation file init ledger logins main parser profile \
+    bounds component config crl delegation file init ledger logins main profile \
     revocation run service shell signer)
 
 PROGRAM_token     := signet-token
@@ -84,6 +85,11 @@ PROGRAM_broker    := signetd
 PROGRAM_xmpp      := signet-xmpp
 PROGRAM_cli       := signet
 PROGRAM_authority := signet-authority
+
+# The parts between a program and proto/.
+USES_xmpp      := strophe
+USES_authority := strophe
+archives = $(patsubst %,$(BUILD)/lib/%.a,$(1) $(USES_$(1)))
 
 PKG_token     := p11-kit-1 libcrypto libassuan inih
 PKG_broker    := libevent_core jansson sqlite3 libcrypto inih expat
@@ -104,7 +110,7 @@ all: $(PROGRAMS)
 define part
 $(BUILD)/lib/$(1).a: $(call objs,$(filter-out %/main.c,$(SRC_$(1))))
 ifneq ($(PROGRAM_$(1)),)
-$(BUILD)/bin/$(PROGRAM_$(1)): $(call objs,$(filter %/main.c,$(SRC_$(1)))) $(BUILD)/lib/$(1).a $(BUILD)/lib/proto.a
+$(BUILD)/bin/$(PROGRAM_$(1)): $(call objs,$(filter %/main.c,$(SRC_$(1)))) $(call archives,$(1)) $(BUILD)/lib/proto.a
 $(BUILD)/bin/$(PROGRAM_$(1)): LDLIBS = -pthread $$(call pkg,--libs $$(PKG_$(1)))
 endif
 endef
@@ -189,19 +195,20 @@ idle: deps
 # ------------------------------------------------------------------------------------------- tests
 # A test of a part is named test_PART_*.c and links that part; any other links proto alone.
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
-    test_authority_config test_authority_convert test_authority_delegation \
+    test_authority_config test_authority_delegation \
     test_authority_ledger test_authority_logins test_authority_profile \
     test_authority_service test_broker_config test_broker_queue test_broker_store test_broker_uri \
     test_buf test_ccm2 test_channel \
     test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_pep \
     test_pkcs11_uri \
-    test_remotekey test_secret test_secret_file test_spawn test_text test_token_digest \
+    test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
+    test_strophe_parser test_strophe_stanza test_text test_token_digest \
     test_token_tls test_token_uri test_verdict test_x509 test_xml)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
     test_token_faults test_token_keys test_token_limits test_token_login test_token_sign \
     test_token_worker test_xmpp_pins)
-part_of = $(foreach p,$(PARTS),$(if $(filter test_$(p)_%,$(notdir $(1))),$(BUILD)/lib/$(p).a))
+part_of = $(foreach p,$(PARTS),$(if $(filter test_$(p)_%,$(notdir $(1))),$(call archives,$(p))))
 
 .SECONDEXPANSION:
 $(UNIT_TESTS) $(REGRESS_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $$(call part_of,$$@) $(BUILD)/lib/proto.a
@@ -219,13 +226,15 @@ regress: all $(REGRESS_TESTS)
 	@PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider tests/regress
 
 FUZZERS := $(addprefix $(BUILD)/fuzz/, \
-    fuzz_base64 fuzz_ccm2 fuzz_frame fuzz_hex fuzz_keyinfo fuzz_x509 fuzz_xml)
+    fuzz_base64 fuzz_ccm2 fuzz_filter fuzz_frame fuzz_hex fuzz_keyinfo fuzz_x509 fuzz_xml)
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz: $(FUZZERS)
 	@for f in $^; do mkdir -p $(BUILD)/corpus/$${f##*/} && \
 	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(BUILD)/corpus/$${f##*/} \
 	    $$(ls -d tests/fuzz/corpus/$${f##*/fuzz_} 2>/dev/null) || exit 1; done
+$(BUILD)/fuzz/fuzz_filter: CPPFLAGS += -Iagent/xmpp
+$(BUILD)/fuzz/fuzz_filter: agent/xmpp/filter.c $(SRC_strophe)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(SRC_proto)
 	@mkdir -p $(@D)
 	$(say) FUZZ $@

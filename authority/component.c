@@ -10,11 +10,11 @@
 
 #include <strophe.h>
 
+#include "bounds.h"
 #include "clock.h"
-#include "convert.h"
 #include "log.h"
-#include "parser.h"
 #include "secret.h"
+#include "stanza.h"
 #include "text.h"
 
 #define PAUSE_MIN_MS   1000
@@ -53,18 +53,39 @@ static int on_socket(xmpp_conn_t *conn, void *sock)
 	return xmpp_sockopt_cb_keepalive(conn, sock); /* a dead peer is noticed by the kernel */
 }
 
+static int on_iq(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *arg)
+{
+	struct sg_component *component = arg;
+	struct sg_xml *iq = NULL, *reply = NULL;
+	int err = sg_stanza_to_xml(stanza, &iq);
+
+	if (err != 0) {
+		sg_log(SG_LOG_WARN, "component: a stanza was refused: %s", sg_err_text(err));
+		err = sg_stanza_head(stanza, &iq);
+	}
+	if (err == 0)
+		err = sg_delegation_answer(component->delegation, iq, &reply);
+	if (err == 0 && reply != NULL)
+		err = sg_stanza_send(component->conn, reply);
+	if (err != 0)
+		sg_log(SG_LOG_ERROR, "component: no answer: %s", sg_err_text(err));
+	sg_xml_free(reply);
+	sg_xml_free(iq);
+	return 1; /* the handler stays */
+}
+
 /*
  * libstrophe up to 0.13 follows a pointer in component mode that only a client connection allocates.
- * A helper makes one, by a connect that fails at once (no host name is that long), and hands it over.
+ * A helper makes one, by a connect that fails at once (no host name is that long); NULL when it does not.
  */
-static int donate_sm_state(struct sg_component *component)
+static xmpp_sm_state_t *borrow_sm_state(struct sg_component *component)
 {
 	xmpp_conn_t *helper = xmpp_conn_new(component->ctx);
 	xmpp_sm_state_t *state = NULL;
 	char host[301];
 
-	if (!helper)
-		return SG_ERR_NOMEM;
+	if (helper == NULL)
+		return NULL;
 	memset(host, 'x', sizeof(host) - 1);
 	host[sizeof(host) - 1] = '\0';
 	xmpp_conn_set_jid(helper, "x@x");
@@ -73,51 +94,26 @@ static int donate_sm_state(struct sg_component *component)
 		state = xmpp_conn_get_sm_state(helper);
 	component->quiet = 0;
 	xmpp_conn_release(helper);
-	if (!state)
+	return state;
+}
+
+/* The helper comes first: the parser that the bounds are put in front of is the connection's. */
+static int connection_make(struct sg_component *component)
+{
+	xmpp_sm_state_t *state = borrow_sm_state(component);
+
+	if (state == NULL)
 		return SG_ERR_INTERNAL;
-	if (xmpp_conn_set_sm_state(component->conn, state) != XMPP_EOK) {
+	sg_parser_expect(&sg_bounds);
+	component->conn = xmpp_conn_new(component->ctx);
+	if (component->conn == NULL || !sg_parser_is_attached() ||
+	    xmpp_conn_set_sm_state(component->conn, state) != XMPP_EOK) {
 		xmpp_free_sm_state(state);
 		return SG_ERR_INTERNAL;
 	}
+	xmpp_handler_add(
+	    component->conn, on_iq, NULL, "iq", NULL, component); /* for every stream */
 	return 0;
-}
-
-static void send_reply(struct sg_component *component, const struct sg_xml *reply)
-{
-	char *text = sg_xml_to_string(reply);
-
-	if (!text) {
-		sg_log(SG_LOG_ERROR, "component: no memory for a reply");
-		return;
-	}
-	xmpp_send_raw(component->conn, text, strlen(text));
-	/*
-	 * xmpp_conn_send_queue_len() does not count an element that is written in part. With one more
-	 * behind it, it is right whenever it matters: what it hides at the end is this blank.
-	 */
-	xmpp_send_raw(component->conn, " ", 1);
-	free(text);
-}
-
-static int on_iq(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *arg)
-{
-	struct sg_component *component = arg;
-	struct sg_xml *iq = NULL, *reply = NULL;
-	int rc = sg_convert_stanza(stanza, &iq);
-
-	if (rc) {
-		sg_log(SG_LOG_WARN, "component: a stanza was refused: %s", sg_err_text(rc));
-		rc = sg_convert_head(stanza, &iq);
-	}
-	if (!rc)
-		rc = sg_delegation_answer(component->delegation, iq, &reply);
-	if (rc)
-		sg_log(SG_LOG_ERROR, "component: no answer: %s", sg_err_text(rc));
-	if (reply)
-		send_reply(component, reply);
-	sg_xml_free(reply);
-	sg_xml_free(iq);
-	return 1; /* the handler stays */
 }
 
 /* The name of a stream error's condition (RFC 6120 4.9.3); "" when there is none. */
@@ -213,11 +209,11 @@ int sg_component_new(const struct sg_authority_config *config,
     const struct sg_delegation *delegation, struct sg_component **component)
 {
 	struct sg_component *self = calloc(1, sizeof(*self));
-	int rc = SG_ERR_NOMEM;
+	int err;
 
 	*component = NULL;
-	if (!self)
-		return rc;
+	if (self == NULL)
+		return SG_ERR_NOMEM;
 	self->config = config;
 	self->delegation = delegation;
 	self->fd = -1;
@@ -226,16 +222,11 @@ int sg_component_new(const struct sg_authority_config *config,
 	self->log.userdata = self;
 	xmpp_initialize();
 	self->ctx = xmpp_ctx_new(NULL, &self->log);
-	if (self->ctx)
-		self->conn = xmpp_conn_new(self->ctx);
-	if (self->conn)
-		rc = sg_parser_is_attached() ? donate_sm_state(self) : SG_ERR_INTERNAL;
-	if (!rc)
-		xmpp_handler_add(self->conn, on_iq, NULL, "iq", NULL, self); /* for every stream */
-	if (rc) {
+	err = self->ctx != NULL ? connection_make(self) : SG_ERR_NOMEM;
+	if (err != 0) {
 		sg_log(SG_LOG_ERROR, "component: libstrophe does not start");
 		sg_component_free(self);
-		return rc;
+		return err;
 	}
 	the_component = self;
 	*component = self;

@@ -4,12 +4,11 @@
 #include <string.h>
 
 #include "disco.h"
+#include "element.h"
 #include "log.h"
 #include "text.h"
 
-#define NS_CLIENT	  "jabber:client"
 #define NS_FORWARD	  "urn:xmpp:forward:0"
-#define NS_STANZAS	  "urn:ietf:params:xml:ns:xmpp-stanzas"
 #define DELEGATION_PREFIX "urn:xmpp:delegation:"
 
 void sg_answer_error(
@@ -39,43 +38,6 @@ static size_t children(const struct sg_xml *element, const struct sg_xml **first
 	return count;
 }
 
-static int set_attr(struct sg_xml *element, const char *name, const char *value)
-{
-	return value ? sg_xml_set_attr(element, name, value) : 0;
-}
-
-static int add_error(struct sg_xml *iq, const struct sg_answer *answer)
-{
-	struct sg_xml *error, *condition, *text;
-	int rc;
-
-	error = sg_xml_add_child(iq, "error", NULL);
-	if (!error)
-		return SG_ERR_NOMEM;
-	condition = sg_xml_new(answer->condition, NS_STANZAS);
-	if (!condition)
-		return SG_ERR_NOMEM;
-	rc = set_attr(error, "type", answer->type);
-	if (rc) {
-		sg_xml_free(condition);
-		return rc;
-	}
-	rc = sg_xml_add(error, condition);
-	if (rc || !answer->text)
-		return rc;
-	text = sg_xml_new("text", NS_STANZAS);
-	if (!text)
-		return SG_ERR_NOMEM;
-	rc = sg_xml_set_attr(text, "xml:lang", "en");
-	if (!rc)
-		rc = sg_xml_add_text(text, answer->text, strlen(answer->text));
-	if (rc)
-		sg_xml_free(text);
-	else
-		rc = sg_xml_add(error, text);
-	return rc;
-}
-
 /*
  * The reply to an iq: its addresses turned round (ejabberd closes the stream without 'from', Prosody
  * drops what does not go back to the sender), with the answer inside. Takes the answer's payload.
@@ -83,27 +45,24 @@ static int add_error(struct sg_xml *iq, const struct sg_answer *answer)
 static int make_reply(const struct sg_xml *iq, const char *ns, const char *from,
     struct sg_answer *answer, struct sg_xml **reply)
 {
-	struct sg_xml *self = sg_xml_new("iq", ns);
-	int rc;
+	const struct sg_iq_head head = {
+		.ns = ns,
+		.type = answer->type != NULL ? "error" : "result",
+		.id = sg_xml_attr(iq, "id"),
+		.to = sg_xml_attr(iq, "from"),
+		.from = from,
+	};
+	struct sg_xml *inside = NULL;
+	int err = 0;
 
 	*reply = NULL;
-	if (!self)
-		rc = SG_ERR_NOMEM;
-	else if (!(rc = set_attr(self, "type", answer->type ? "error" : "result")) &&
-	    !(rc = set_attr(self, "id", sg_xml_attr(iq, "id"))) &&
-	    !(rc = set_attr(self, "to", sg_xml_attr(iq, "from"))))
-		rc = set_attr(self, "from", from);
-	if (!rc && answer->type) {
-		rc = add_error(self, answer);
-	} else if (!rc && answer->payload) {
-		rc = sg_xml_add(self, answer->payload); /* its owner now, also when it fails */
+	if (answer->type != NULL) {
+		err = sg_element_error(answer->type, answer->condition, answer->text, &inside);
+	} else {
+		inside = answer->payload;
 		answer->payload = NULL;
 	}
-	if (rc)
-		sg_xml_free(self);
-	else
-		*reply = self;
-	return rc;
+	return err == 0 ? sg_element_iq(&head, inside, reply) : err;
 }
 
 static int is_request(const struct sg_xml *iq)
@@ -267,13 +226,13 @@ static int answer_delegation(const struct sg_delegation *delegation, const struc
 	}
 	if (strcmp(sg_xml_attr(iq, "type"), "set") != 0 || children(element, &forwarded) != 1 ||
 	    !sg_xml_is(forwarded, "forwarded", NS_FORWARD) || children(forwarded, &inner) != 1 ||
-	    !sg_xml_is(inner, "iq", NS_CLIENT) || !is_request(inner)) {
+	    !sg_xml_is(inner, "iq", SG_NS_CLIENT) || !is_request(inner)) {
 		sg_log(SG_LOG_WARN, "refused delegation from=%s: no request inside", domain);
 		sg_answer_error(outer, "modify", "bad-request", NULL);
 		return 0;
 	}
 	answer_inner(delegation, domain, inner, &answer);
-	rc = make_reply(inner, NS_CLIENT, sg_xml_attr(inner, "to"), &answer, &reply);
+	rc = make_reply(inner, SG_NS_CLIENT, sg_xml_attr(inner, "to"), &answer, &reply);
 	sg_xml_free(answer.payload);
 	return rc ? rc : wrap(reply, sg_xml_ns(element), outer);
 }

@@ -1,15 +1,13 @@
 #include "filter.h"
 
-#include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <expat.h>
-
+#include "element.h"
 #include "text.h"
 
-/* libstrophe separates namespace and name by this. */
-#define IN(ns, name) ns "\x1f" name
+#define IN(ns, name) ns SG_PARSER_SEPARATOR name
 #define NS_STREAMS   "http://etherx.jabber.org/streams"
 #define NS_SASL	     "urn:ietf:params:xml:ns:xmpp-sasl"
 #define NS_TLS	     "urn:ietf:params:xml:ns:xmpp-tls"
@@ -31,11 +29,6 @@ enum kind {
 };
 
 static struct {
-	XML_Parser parser; /* libstrophe's; compared, never used after it is freed */
-	XML_StartElementHandler start;
-	XML_EndElementHandler end;
-	XML_CharacterDataHandler text;
-
 	enum sg_filter_login login;
 	int secured;
 	int muted; /* the old stream is over */
@@ -55,70 +48,6 @@ static struct {
 	size_t captured_len;
 } filter;
 
-/* ---- the real functions ---- */
-
-static void *real(const char *name)
-{
-	void *function = dlsym(RTLD_NEXT, name);
-
-	if (function == NULL)
-		abort(); /* the program is linked without expat: it cannot have started */
-	return function;
-}
-
-static XML_Parser real_create(
-    const XML_Char *encoding, const XML_Memory_Handling_Suite *memory, const XML_Char *separator)
-{
-	static XML_Parser (*function)(
-	    const XML_Char *, const XML_Memory_Handling_Suite *, const XML_Char *);
-
-	if (function == NULL)
-		*(void **)&function = real("XML_ParserCreate_MM");
-	return function(encoding, memory, separator);
-}
-
-static enum XML_Status real_parse(XML_Parser parser, const char *data, int len, int is_final)
-{
-	static enum XML_Status (*function)(XML_Parser, const char *, int, int);
-
-	if (function == NULL)
-		*(void **)&function = real("XML_Parse");
-	return function(parser, data, len, is_final);
-}
-
-static void real_set_element(
-    XML_Parser parser, XML_StartElementHandler start, XML_EndElementHandler end)
-{
-	static void (*function)(XML_Parser, XML_StartElementHandler, XML_EndElementHandler);
-
-	if (function == NULL)
-		*(void **)&function = real("XML_SetElementHandler");
-	function(parser, start, end);
-}
-
-static void real_set_text(XML_Parser parser, XML_CharacterDataHandler text)
-{
-	static void (*function)(XML_Parser, XML_CharacterDataHandler);
-
-	if (function == NULL)
-		*(void **)&function = real("XML_SetCharacterDataHandler");
-	function(parser, text);
-}
-
-/*
- * Newer expat (and Debian's 2.5) waits with a token that came in pieces until twice as much is there,
- * so that the end of a stanza could wait for the next one. SG_FILTER_GAP_MAX bounds the cost that
- * this is meant against. Not all versions have it.
- */
-static void parse_at_once(XML_Parser parser)
-{
-	XML_Bool (*function)(XML_Parser, XML_Bool);
-
-	*(void **)&function = dlsym(RTLD_NEXT, "XML_SetReparseDeferralEnabled");
-	if (function != NULL)
-		(void)function(parser, XML_FALSE);
-}
-
 /* ---- what is remembered ---- */
 
 static void stop(int code, const char *why)
@@ -127,7 +56,7 @@ static void stop(int code, const char *why)
 		return;
 	filter.report.stopped = code;
 	filter.report.stopped_why = why;
-	XML_StopParser(filter.parser, XML_FALSE);
+	sg_parser_stop();
 }
 
 static void capture_begin(void)
@@ -158,16 +87,20 @@ static void keep_text(char *out, size_t room, const char *text)
 		out[0] = '\0';
 }
 
-/* A defined condition is a name of small letters and hyphens; the name comes with its namespace. */
+/* An element's name without its namespace. */
+static const char *local_name(const char *name)
+{
+	const char *separator = strchr(name, SG_PARSER_SEPARATOR[0]);
+
+	return separator != NULL ? separator + 1 : name;
+}
+
+/* The name of an element that should be a defined condition. */
 static void keep_condition(char *out, size_t room, const char *name)
 {
-	const char *local = strchr(name, '\x1f');
+	const char *local = local_name(name);
 
-	local = local != NULL ? local + 1 : name;
-	if (strlen(local) < room && strspn(local, "abcdefghijklmnopqrstuvwxyz-") == strlen(local))
-		memcpy(out, local, strlen(local) + 1);
-	else
-		memcpy(out, "undefined-condition", sizeof("undefined-condition"));
+	snprintf(out, room, "%s", sg_condition_is_name(local) ? local : "undefined-condition");
 }
 
 /* ---- SASL ---- */
@@ -202,17 +135,17 @@ static void mechanism_seen(const char *name)
 }
 
 /* In place of the server's list: the one mechanism, if there is one. */
-static void mechanisms_show(void *userdata)
+static void mechanisms_show(void)
 {
-	static const XML_Char *no_attributes[] = { NULL };
+	static const char *no_attributes[] = { NULL };
 	const char *name = filter.report.mechanism;
 
 	filter.report.mechanisms = 1;
 	if (name == NULL)
 		return;
-	filter.start(userdata, IN(NS_SASL, "mechanism"), no_attributes);
-	filter.text(userdata, name, (int)strlen(name));
-	filter.end(userdata, IN(NS_SASL, "mechanism"));
+	sg_parser_show_start(IN(NS_SASL, "mechanism"), no_attributes);
+	sg_parser_show_text(name, strlen(name));
+	sg_parser_show_end(IN(NS_SASL, "mechanism"));
 }
 
 /*
@@ -291,7 +224,7 @@ static void count_node(unsigned depth, unsigned weight)
 		stop(SG_ERR_LIMIT, "an element of too many parts");
 }
 
-static void count_element(const XML_Char **attrs)
+static void count_element(const char **attrs)
 {
 	size_t count = 0;
 
@@ -330,12 +263,12 @@ static void child_begin(const char *name)
 	}
 }
 
-static void child_end(const char *name, void *userdata)
+static void child_end(const char *name)
 {
 	if (filter.in_mechanisms) {
 		filter.in_mechanisms = 0;
 		if (filter.secured && !filter.report.mechanisms)
-			mechanisms_show(userdata);
+			mechanisms_show();
 	}
 	if (filter.kind == KIND_FAILURE && strcmp(name, IN(NS_SASL, "text")) == 0)
 		keep_text(
@@ -346,9 +279,9 @@ static void child_end(const char *name, void *userdata)
 }
 
 /* Just before libstrophe sees the end of a stanza and acts on it. */
-static void stanza_end(void *userdata)
+static void stanza_end(void)
 {
-	static const XML_Char *no_attributes[] = { NULL };
+	static const char *no_attributes[] = { NULL };
 	const char *why;
 
 	switch (filter.kind) {
@@ -364,8 +297,8 @@ static void stanza_end(void *userdata)
 			keep_condition(filter.report.stream_condition,
 			    sizeof(filter.report.stream_condition), "undefined-condition");
 		if (!filter.element_in_error) {
-			filter.start(userdata, IN(NS_ERRORS, "undefined-condition"), no_attributes);
-			filter.end(userdata, IN(NS_ERRORS, "undefined-condition"));
+			sg_parser_show_start(IN(NS_ERRORS, "undefined-condition"), no_attributes);
+			sg_parser_show_end(IN(NS_ERRORS, "undefined-condition"));
 		}
 		break;
 	case KIND_CHALLENGE:
@@ -388,7 +321,7 @@ static void stanza_end(void *userdata)
 	}
 }
 
-static void on_start(void *userdata, const XML_Char *name, const XML_Char **attrs)
+static void on_start(const char *name, const char **attrs)
 {
 	if (filter.muted || filter.report.stopped != 0)
 		return;
@@ -408,10 +341,10 @@ static void on_start(void *userdata, const XML_Char *name, const XML_Char **attr
 			capture_begin();
 		return;
 	}
-	filter.start(userdata, name, attrs);
+	sg_parser_show_start(name, attrs);
 }
 
-static void on_end(void *userdata, const XML_Char *name)
+static void on_end(const char *name)
 {
 	enum kind kind = filter.kind;
 
@@ -420,9 +353,9 @@ static void on_end(void *userdata, const XML_Char *name)
 	filter.gap = 0;
 	filter.run = 0;
 	if (filter.depth == 3)
-		child_end(name, userdata);
+		child_end(name);
 	if (filter.depth == 2)
-		stanza_end(userdata);
+		stanza_end();
 	if (filter.report.stopped != 0)
 		return;
 	if (filter.in_mechanisms && filter.depth > 3) {
@@ -434,10 +367,10 @@ static void on_end(void *userdata, const XML_Char *name)
 	}
 	if (--filter.depth == 1) /* set first: what follows may reset the parser's state */
 		filter.muted = kind == KIND_PROCEED || kind == KIND_SUCCESS;
-	filter.end(userdata, name);
+	sg_parser_show_end(name);
 }
 
-static void on_text(void *userdata, const XML_Char *text, int len)
+static void on_text(const char *text, size_t len)
 {
 	if (filter.muted || filter.report.stopped != 0)
 		return;
@@ -446,84 +379,62 @@ static void on_text(void *userdata, const XML_Char *text, int len)
 		return;
 	if (filter.run == 0)
 		count_node(filter.depth, 1);
-	filter.run += (size_t)len;
+	filter.run += len;
 	filter.work += filter.run;
 	if (filter.run > SG_FILTER_TEXT_MAX || filter.work > SG_FILTER_WORK_MAX)
 		stop(SG_ERR_LIMIT, "a text that is too long");
 	if (filter.report.stopped != 0)
 		return;
 	if (filter.depth <= 4)
-		capture(text, (size_t)len);
+		capture(text, len);
 	if (filter.in_mechanisms && filter.depth > 3)
 		return;
-	filter.text(userdata, text, len);
+	sg_parser_show_text(text, len);
 }
 
-static void on_doctype(void *userdata, const XML_Char *name, const XML_Char *system_id,
-    const XML_Char *public_id, int has_internal_subset)
+static void on_doctype(void)
 {
 	stop(SG_ERR_FORMAT, "a document type declaration");
 }
 
-/* ---- the functions of expat that libstrophe calls ---- */
-
-XML_Parser XML_ParserCreate_MM(
-    const XML_Char *encoding, const XML_Memory_Handling_Suite *memory, const XML_Char *separator)
+static void on_malformed(void)
 {
-	XML_Parser parser = real_create(encoding, memory, separator);
-
-	if (memory != NULL) /* our own code never brings an allocator */
-		filter.parser = parser;
-	return parser;
+	stop(SG_ERR_FORMAT, "malformed XML");
 }
 
-/* libstrophe calls this after it made or reset its parser: a stream begins. */
-void XML_SetElementHandler(
-    XML_Parser parser, XML_StartElementHandler start, XML_EndElementHandler end)
+/* ---- streams ---- */
+
+static void on_stream(void)
 {
-	if (parser != filter.parser) {
-		real_set_element(parser, start, end);
-		return;
-	}
-	filter.start = start;
-	filter.end = end;
 	filter.muted = 0;
 	filter.depth = 0;
 	filter.in_mechanisms = 0;
 	filter.gap = filter.bytes = 0;
-	real_set_element(parser, on_start, on_end);
-	XML_SetStartDoctypeDeclHandler(parser, on_doctype);
-	parse_at_once(parser);
 }
 
-void XML_SetCharacterDataHandler(XML_Parser parser, XML_CharacterDataHandler text)
+static int on_bytes(size_t len)
 {
-	if (parser == filter.parser) {
-		filter.text = text;
-		text = on_text;
-	}
-	real_set_text(parser, text);
-}
-
-/* A failure is reported by the filter, and the stream ended by its owner: libstrophe would print
- * the buffer, which has no end. */
-enum XML_Status XML_Parse(XML_Parser parser, const char *data, int len, int is_final)
-{
-	if (parser != filter.parser)
-		return real_parse(parser, data, len, is_final);
-	filter.report.fed += (uint64_t)len;
+	filter.report.fed += len;
 	if (filter.muted || filter.report.stopped != 0)
-		return XML_STATUS_OK;
-	filter.bytes += (uint64_t)len;
-	filter.gap += (uint64_t)len;
+		return 0;
+	filter.bytes += len;
+	filter.gap += len;
 	if (filter.depth >= 2 && filter.bytes > SG_FILTER_BYTES_MAX)
 		stop(SG_ERR_LIMIT, "a stanza that is too large");
 	else if (filter.gap > SG_FILTER_GAP_MAX)
 		stop(SG_ERR_LIMIT, "a tag that is too large");
-	else if (real_parse(parser, data, len, is_final) != XML_STATUS_OK)
-		stop(SG_ERR_FORMAT, "malformed XML");
-	return XML_STATUS_OK;
+	return filter.report.stopped == 0;
 }
+
+const struct sg_parser_filter sg_filter = {
+	.stream = on_stream,
+	.start = on_start,
+	.end = on_end,
+	.text = on_text,
+	.doctype = on_doctype,
+	.bytes = on_bytes,
+	.malformed = on_malformed,
+};
 
 /* ---- what the stream calls ---- */
 
@@ -538,19 +449,6 @@ void sg_filter_begin(enum sg_filter_login login)
 void sg_filter_secured(void)
 {
 	filter.secured = 1;
-}
-
-void sg_filter_detach(void)
-{
-	filter.parser = NULL;
-	filter.start = NULL;
-	filter.end = NULL;
-	filter.text = NULL;
-}
-
-int sg_filter_is_attached(void)
-{
-	return filter.parser != NULL && filter.start != NULL && filter.text != NULL;
 }
 
 const struct sg_filter_report *sg_filter_report(void)

@@ -1,17 +1,13 @@
 /*
- * What libstrophe's XML parser may see. libstrophe parses whatever a server sends, without limits,
- * and chooses among the SASL mechanisms it is told of, PLAIN included. It gives no access to its
- * parser, so this file defines three functions of expat in the program itself: the dynamic linker
- * takes them before the library's (tests/regress pins that). A parser that is not libstrophe's
- * passes through unchanged.
- *
- * The filter
+ * What libstrophe's XML parser may see of a server. libstrophe parses whatever it gets, without limits,
+ * and chooses among the SASL mechanisms it is told of, PLAIN included. The filter, which strophe/parser.h
+ * puts in front of it,
  *  - ends a stream with a document type, or with a stanza over the limits below;
  *  - shows libstrophe one SASL mechanism at most, only once TLS is up and verified: EXTERNAL with a
  *    certificate, else the strongest SCRAM. So there is no fallback, and no second try;
  *  - shows nothing of what follows <proceed/> or <success/> in the old stream (bytes that came
  *    before TLS must not count after it);
- *  - keeps libstrophe from input it would crash on, and expat from waiting with what it has;
+ *  - keeps libstrophe from input it would crash on;
  *  - remembers what the server said, for the report of a failed login.
  *
  * There is one connection in a process, and one filter.
@@ -22,6 +18,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "parser.h"
 #include "xml.h"
 
 /* Looser than those of struct sg_xml, so that a contact's oversized item costs its answer only. */
@@ -55,20 +52,16 @@ struct sg_filter_report {
 	const char *stopped_why;
 };
 
+/* For sg_parser_expect(). */
+extern const struct sg_parser_filter sg_filter;
+
 /* Forgets the last connection. */
 void sg_filter_begin(enum sg_filter_login login);
 
 /* TLS is up, and the server's certificate is verified. */
 void sg_filter_secured(void);
 
-/*
- * Whether libstrophe's parser was made through the filter since sg_filter_detach(): without it no
- * connection is safe. libstrophe gives its allocator, by which its parser is known, to the first
- * context of a process only.
- */
-void sg_filter_detach(void);
-int sg_filter_is_attached(void);
-
+/* What was seen since sg_filter_begin(); it changes as the stream goes on. */
 const struct sg_filter_report *sg_filter_report(void);
 
 #endif

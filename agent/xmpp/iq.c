@@ -7,10 +7,12 @@
 
 #include "clock.h"
 #include "disco.h"
+#include "element.h"
 #include "log.h"
 #include "stanza.h"
 #include "text.h"
 
+#define NS_PING	 "urn:xmpp:ping"
 #define ID_BYTES 12
 
 struct question {
@@ -102,8 +104,10 @@ int sg_iq_ask(struct sg_iqs *iqs, const char *type, const char *to, struct sg_xm
 		sg_xml_free(payload);
 		return SG_ERR_NOMEM;
 	}
-	iq = sg_stanza_iq(type, to, question->id, payload);
-	rc = iq != NULL ? sg_stream_send(iqs->stream, iq) : SG_ERR_NOMEM;
+	rc = sg_element_iq(
+	    &(struct sg_iq_head){ SG_NS_CLIENT, type, question->id, to, NULL }, payload, &iq);
+	if (rc == 0)
+		rc = sg_stream_send(iqs->stream, iq);
 	sg_xml_free(iq);
 	if (rc != 0) {
 		question_free(question);
@@ -161,9 +165,7 @@ static void read_error(const struct sg_xml *element, const char *whom, struct sg
 			continue;
 		if (strcmp(sg_xml_name(child), "text") == 0 && text == NULL)
 			text = sg_xml_text(child);
-		else if (strspn(sg_xml_name(child), "abcdefghijklmnopqrstuvwxyz-") ==
-			strlen(sg_xml_name(child)) &&
-		    strlen(sg_xml_name(child)) < 64)
+		else if (sg_condition_is_name(sg_xml_name(child)))
 			condition = sg_xml_name(child);
 	}
 	if (text != NULL && text[0] != '\0' && sg_utf8_is_text(text, 512))
@@ -174,13 +176,23 @@ static void read_error(const struct sg_xml *element, const char *whom, struct sg
 	free(text);
 }
 
+/* The first child that is an element, or NULL. */
+static xmpp_stanza_t *first_element(xmpp_stanza_t *stanza)
+{
+	xmpp_stanza_t *child = xmpp_stanza_get_children(stanza);
+
+	while (child != NULL && !xmpp_stanza_is_tag(child))
+		child = xmpp_stanza_get_next(child);
+	return child;
+}
+
 static void deliver(
     const struct sg_iqs *iqs, const struct question *question, int is_error, xmpp_stanza_t *iq)
 {
 	const char *whom =
 	    question->to != NULL ? question->to : strchr(sg_stream_bare_jid(iqs->stream), '@') + 1;
 	xmpp_stanza_t *child =
-	    is_error ? xmpp_stanza_get_child_by_name(iq, "error") : sg_stanza_child(iq);
+	    is_error ? xmpp_stanza_get_child_by_name(iq, "error") : first_element(iq);
 	struct sg_msg_error error = { 0 };
 	struct sg_xml *payload = NULL;
 	int rc = child != NULL ? sg_stanza_to_xml(child, &payload) : 0;
@@ -221,7 +233,7 @@ static void receive_answer(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_error)
 /* What disco#info says of us: nothing that the person's other clients would be mistaken for. */
 static struct sg_xml *disco_answer(xmpp_stanza_t *query)
 {
-	static const char *const features[] = { SG_NS_DISCO_INFO, SG_NS_PING };
+	static const char *const features[] = { SG_NS_DISCO_INFO, NS_PING };
 	struct sg_xml *answer;
 
 	if (xmpp_stanza_get_attribute(query, "node") != NULL ||
@@ -233,24 +245,30 @@ static struct sg_xml *disco_answer(xmpp_stanza_t *query)
 static void answer_question(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_get)
 {
 	const char *id = xmpp_stanza_get_id(iq), *from = xmpp_stanza_get_from(iq);
-	xmpp_stanza_t *payload = sg_stanza_child(iq);
+	xmpp_stanza_t *payload = first_element(iq);
 	const char *name = payload != NULL ? xmpp_stanza_get_name(payload) : NULL;
 	const char *ns = payload != NULL ? xmpp_stanza_get_ns(payload) : NULL;
-	struct sg_xml *answer = NULL, *reply;
-	int is_result = 0;
+	struct sg_iq_head head = { SG_NS_CLIENT, "result", id, from, NULL };
+	struct sg_xml *answer = NULL, *reply = NULL;
+	int is_result = 0, rc = 0;
 
 	if (id == NULL)
 		return;
-	if (is_get && ns != NULL && strcmp(ns, SG_NS_PING) == 0 && strcmp(name, "ping") == 0) {
+	if (is_get && ns != NULL && strcmp(ns, NS_PING) == 0 && strcmp(name, "ping") == 0) {
 		is_result = 1;
 	} else if (is_get && ns != NULL && strcmp(ns, SG_NS_DISCO_INFO) == 0) {
 		answer = disco_answer(payload);
 		is_result = answer != NULL;
 	}
-	if (!is_result)
-		answer = sg_stanza_error("cancel", "service-unavailable");
-	reply = sg_stanza_iq(is_result ? "result" : "error", from, id, answer);
-	if (reply == NULL || sg_stream_send(iqs->stream, reply) != 0)
+	if (!is_result) {
+		head.type = "error";
+		rc = sg_element_error("cancel", "service-unavailable", NULL, &answer);
+	}
+	if (rc == 0)
+		rc = sg_element_iq(&head, answer, &reply);
+	if (rc == 0)
+		rc = sg_stream_send(iqs->stream, reply);
+	if (rc != 0)
 		sg_log(SG_LOG_DEBUG, "a question is left unanswered");
 	sg_xml_free(reply);
 }

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "memory.h"
 #include "reason.h"
+#include "stanza.h"
 #include "text.h"
 #include "tls.h"
 
@@ -241,11 +242,11 @@ static int connection_make(struct sg_stream *stream, const struct sg_msg_xmpp_co
 	long flags = XMPP_CONN_FLAG_MANDATORY_TLS | XMPP_CONN_FLAG_DISABLE_SM;
 
 	stream->mark = sg_memory_mark();
-	sg_filter_detach();
+	sg_parser_expect(&sg_filter);
 	stream->conn = xmpp_conn_new(stream->ctx);
 	if (stream->conn == NULL)
 		return SG_ERR_NOMEM;
-	if (!sg_filter_is_attached()) {
+	if (!sg_parser_is_attached()) {
 		sg_log(SG_LOG_ERROR, "this libstrophe's parser cannot be limited: no connection");
 		return SG_ERR_INTERNAL;
 	}
@@ -335,26 +336,11 @@ void sg_stream_close(struct sg_stream *stream)
 
 int sg_stream_send(struct sg_stream *stream, const struct sg_xml *stanza)
 {
-	struct sg_buf text = { 0 };
-	int rc;
-
 	if (stream->state != STATE_ONLINE)
 		return SG_ERR_OFFLINE;
 	if (xmpp_conn_send_queue_len(stream->conn) > QUEUE_MAX)
 		return SG_ERR_LIMIT;
-	sg_xml_write(stanza, &text);
-	sg_buf_put_u8(&text, 0); /* libstrophe's log line takes it for a string */
-	rc = text.err;
-	if (rc == 0) {
-		xmpp_send_raw(stream->conn, (const char *)text.data, text.len - 1);
-		/*
-		 * libstrophe writes one TLS record a round, and its queue's length leaves out a
-		 * stanza that is partly written. White space behind it makes the length tell.
-		 */
-		xmpp_send_raw(stream->conn, " ", 1);
-	}
-	sg_buf_clear(&text);
-	return rc;
+	return sg_stanza_send(stream->conn, stanza);
 }
 
 void sg_stream_poll(const struct sg_stream *stream, struct pollfd *pfd, int *timeout_ms)

@@ -1,7 +1,8 @@
 """Checks the direction of dependencies between the folders, by their #include lines.
 
-A file includes headers of its own folder and of proto/. PKCS#11, p11-kit and libp11 headers stand in
-token/ alone, libstrophe's where XMPP is spoken, libevent's and SQLite's where they are at home.
+A file includes headers of its own folder, of proto/ and of the parts that its own uses. PKCS#11,
+p11-kit and libp11 headers stand in token/ alone, libstrophe's where XMPP is spoken, libevent's and
+SQLite's where they are at home.
 """
 import re
 import subprocess
@@ -9,16 +10,17 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-PARTS = ("proto", "token", "agent/broker", "agent/xmpp", "agent/cli", "authority")
+PARTS = ("proto", "strophe", "token", "agent/broker", "agent/xmpp", "agent/cli", "authority")
+USES = {"agent/xmpp": ("strophe",), "authority": ("strophe",)}  # as in the Makefile
 AT_HOME = (
     (r"p11-kit/|pkcs11|libp11|p11_kit", {"token"}),
     (r"assuan\.h", {"token"}),
-    (r"strophe\.h", {"agent/xmpp", "authority"}),
+    (r"strophe\.h", {"strophe", "agent/xmpp", "authority"}),
     (r"event2?/|event\.h", {"agent/broker"}),
     (r"sqlite3\.h", {"agent/broker", "authority"}),
     (r"jansson\.h", {"agent/broker", "agent/cli", "proto"}),
     (r"openssl/ssl\.h", {"agent/xmpp"}),
-    (r"expat\.h", {"proto", "agent/xmpp", "authority"}),
+    (r"expat\.h", {"proto", "strophe"}),
 )
 
 
@@ -35,9 +37,9 @@ def complaints():
             if not found:
                 continue
             kind, header = found.groups()
-            if kind == '"' and header != "interface.inc" and \
-                    not (TOP / part / header).exists() and not (TOP / "proto" / header).exists():
-                yield f"{name}:{number}: {header} is neither of {part}/ nor of proto/"
+            folders = (part, *USES.get(part, ()), "proto")
+            if kind == '"' and header != "interface.inc" and not any((TOP / f / header).exists() for f in folders):
+                yield f"{name}:{number}: {header} is in none of {', '.join(folders)}"
             for pattern, home in AT_HOME:
                 if kind == "<" and re.search(pattern, header) and part not in home:
                     yield f"{name}:{number}: <{header}> belongs in {', '.join(sorted(home))} alone"

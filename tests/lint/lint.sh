@@ -9,9 +9,9 @@ step() {
 	if "$@"; then echo "lint: $name: ok"; else echo "lint: $name: FAILED" && failed=$((failed + 1)); fi
 }
 c_files=$(git ls-files '*.c' '*.h')
-sources=$(git ls-files 'proto/*.c' 'token/*.c' 'agent/*.c' 'authority/*.c')
+sources=$(git ls-files 'proto/*.c' 'strophe/*.c' 'token/*.c' 'agent/*.c' 'authority/*.c')
 flags="-std=gnu11 -D_GNU_SOURCE -DSG_VERSION=\"lint\" -DSG_MODULE_DIRS=\"/\" -DSG_LIBEXECDIR=\"/\" -DSG_SYSCONFDIR=\"/etc\" \
--Iproto -Ibuild/lint-gcc/gen $(pkg-config --cflags p11-kit-1 libassuan libstrophe)"
+-Iproto -Istrophe -Ibuild/lint-gcc/gen $(pkg-config --cflags p11-kit-1 libassuan libstrophe)"
 
 queue_h=$(echo '#include <sys/queue.h>' | ${CC:-gcc} -E - | sed -n 's/.*"\(.*sys\/queue.h\)".*/\1/p' | head -n 1)
 
@@ -31,7 +31,7 @@ tidy() {
 	step 'cppcheck' cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
 	    --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=normalCheckLevelMaxBranches \
 	    --include="$queue_h" -Ibuild/lint-gcc/gen -j "$(nproc)" -D_GNU_SOURCE -DSG_VERSION='"0"' \
-	    -DSG_MODULE_DIRS='"/"' -DSG_LIBEXECDIR='"/"' -DSG_SYSCONFDIR='"/etc"' -Iproto $sources
+	    -DSG_MODULE_DIRS='"/"' -DSG_LIBEXECDIR='"/"' -DSG_SYSCONFDIR='"/etc"' -Iproto -Istrophe $sources
 	step 'clang-tidy' tidy
 	step 'shellcheck' shellcheck $(git ls-files '*.sh') .ci/run
 	step 'pyflakes' pyflakes3 $(git ls-files '*.py')

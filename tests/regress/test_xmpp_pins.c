@@ -460,7 +460,7 @@ static void test_password_is_wiped(void **state)
 	assert_int_equal(sg_secret_new(&secret), 0);
 	give_password(secret);
 	assert_int_equal(sg_stream_connect(stream, &connect, secret, &error), 0);
-	assert_true(sg_filter_is_attached());
+	assert_true(sg_parser_is_attached());
 	assert_true(count_in_memory(0) >= 2); /* ours and libstrophe's: the search does find it */
 	sg_secret_free(secret);
 	run_until(stream, &is_online);

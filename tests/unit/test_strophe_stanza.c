@@ -1,4 +1,4 @@
-#include "authority/convert.h"
+#include "strophe/stanza.h"
 
 #include "codecs.h"
 
@@ -8,7 +8,7 @@ static int setup(void **state)
 {
 	xmpp_initialize();
 	ctx = xmpp_ctx_new(NULL, NULL);
-	return ctx ? 0 : -1;
+	return ctx != NULL ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -21,13 +21,13 @@ static int teardown(void **state)
 static int convert(const char *text, struct sg_xml **tree)
 {
 	xmpp_stanza_t *stanza = xmpp_stanza_new_from_string(ctx, text);
-	int rc;
+	int err;
 
 	assert_non_null(stanza);
-	rc = sg_convert_stanza(stanza, tree);
-	assert_true((rc == 0) == (*tree != NULL));
+	err = sg_stanza_to_xml(stanza, tree);
+	assert_true((err == 0) == (*tree != NULL));
 	xmpp_stanza_release(stanza);
-	return rc;
+	return err;
 }
 
 static void trees_are_the_same(void **state)
@@ -132,8 +132,8 @@ static void the_head_is_what_is_left_of_a_large_one(void **state)
 	xmpp_stanza_t *stanza = xmpp_stanza_new_from_string(ctx, text);
 	struct sg_xml *tree;
 
-	assert_int_equal(sg_convert_stanza(stanza, &tree), SG_ERR_LIMIT);
-	assert_int_equal(sg_convert_head(stanza, &tree), 0);
+	assert_int_equal(sg_stanza_to_xml(stanza, &tree), SG_ERR_LIMIT);
+	assert_int_equal(sg_stanza_head(stanza, &tree), 0);
 	assert_null(sg_xml_first(tree));
 	assert_string_equal(sg_xml_attr(tree, "id"), "x");
 	assert_string_equal(sg_xml_attr(tree, "from"), "xmpp.test");
@@ -153,5 +153,5 @@ int main(void)
 		cmocka_unit_test(the_head_is_what_is_left_of_a_large_one),
 	};
 
-	return cmocka_run_group_tests_name("authority_convert", tests, setup, teardown);
+	return cmocka_run_group_tests_name("strophe_stanza", tests, setup, teardown);
 }

@@ -1,0 +1,193 @@
+#include "parser.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+
+#include <expat.h>
+
+static struct {
+	const struct sg_parser_filter *filter;
+	XML_Parser expat; /* libstrophe's; compared, never used after it is freed */
+	/* libstrophe's handlers and their argument */
+	XML_StartElementHandler start;
+	XML_EndElementHandler end;
+	XML_CharacterDataHandler text;
+	void *userdata;
+} parser;
+
+/* ---- the real functions ---- */
+
+static void *real(const char *name)
+{
+	void *function = dlsym(RTLD_NEXT, name);
+
+	if (function == NULL)
+		abort(); /* the program is linked without expat: it cannot have started */
+	return function;
+}
+
+static XML_Parser real_create(
+    const XML_Char *encoding, const XML_Memory_Handling_Suite *memory, const XML_Char *separator)
+{
+	static XML_Parser (*function)(
+	    const XML_Char *, const XML_Memory_Handling_Suite *, const XML_Char *);
+
+	if (function == NULL)
+		*(void **)&function = real("XML_ParserCreate_MM");
+	return function(encoding, memory, separator);
+}
+
+static enum XML_Status real_parse(XML_Parser expat, const char *data, int len, int is_final)
+{
+	static enum XML_Status (*function)(XML_Parser, const char *, int, int);
+
+	if (function == NULL)
+		*(void **)&function = real("XML_Parse");
+	return function(expat, data, len, is_final);
+}
+
+static void real_set_element(
+    XML_Parser expat, XML_StartElementHandler start, XML_EndElementHandler end)
+{
+	static void (*function)(XML_Parser, XML_StartElementHandler, XML_EndElementHandler);
+
+	if (function == NULL)
+		*(void **)&function = real("XML_SetElementHandler");
+	function(expat, start, end);
+}
+
+static void real_set_text(XML_Parser expat, XML_CharacterDataHandler text)
+{
+	static void (*function)(XML_Parser, XML_CharacterDataHandler);
+
+	if (function == NULL)
+		*(void **)&function = real("XML_SetCharacterDataHandler");
+	function(expat, text);
+}
+
+/* Not every version of expat has it. */
+static void parse_at_once(XML_Parser expat)
+{
+	XML_Bool (*function)(XML_Parser, XML_Bool);
+
+	*(void **)&function = dlsym(RTLD_NEXT, "XML_SetReparseDeferralEnabled");
+	if (function != NULL)
+		(void)function(expat, XML_FALSE);
+}
+
+/* ---- what expat tells goes to the filter ---- */
+
+static void on_start(void *userdata, const XML_Char *name, const XML_Char **attrs)
+{
+	parser.userdata = userdata;
+	parser.filter->start(name, attrs);
+}
+
+static void on_end(void *userdata, const XML_Char *name)
+{
+	parser.userdata = userdata;
+	parser.filter->end(name);
+}
+
+static void on_text(void *userdata, const XML_Char *text, int len)
+{
+	parser.userdata = userdata;
+	parser.filter->text(text, (size_t)len);
+}
+
+static void on_doctype(void *userdata, const XML_Char *name, const XML_Char *system_id,
+    const XML_Char *public_id, int has_internal_subset)
+{
+	parser.filter->doctype();
+}
+
+/* ---- the functions of expat that libstrophe calls ---- */
+
+XML_Parser XML_ParserCreate_MM(
+    const XML_Char *encoding, const XML_Memory_Handling_Suite *memory, const XML_Char *separator)
+{
+	XML_Parser expat = real_create(encoding, memory, separator);
+
+	if (memory != NULL && parser.filter != NULL) /* our own code never brings an allocator */
+		parser.expat = expat;
+	return expat;
+}
+
+/* libstrophe calls this after it made or reset its parser: a stream begins. */
+void XML_SetElementHandler(
+    XML_Parser expat, XML_StartElementHandler start, XML_EndElementHandler end)
+{
+	if (expat != parser.expat) {
+		real_set_element(expat, start, end);
+		return;
+	}
+	parser.start = start;
+	parser.end = end;
+	parser.filter->stream();
+	real_set_element(expat, on_start, on_end);
+	if (parser.filter->doctype != NULL)
+		XML_SetStartDoctypeDeclHandler(expat, on_doctype);
+	parse_at_once(expat);
+}
+
+void XML_SetCharacterDataHandler(XML_Parser expat, XML_CharacterDataHandler text)
+{
+	if (expat != parser.expat) {
+		real_set_text(expat, text);
+		return;
+	}
+	parser.text = text;
+	real_set_text(expat, on_text);
+}
+
+enum XML_Status XML_Parse(XML_Parser expat, const char *data, int len, int is_final)
+{
+	enum XML_Status status;
+
+	if (expat != parser.expat)
+		return real_parse(expat, data, len, is_final);
+	if (parser.filter->bytes != NULL && !parser.filter->bytes((size_t)len))
+		return XML_STATUS_OK;
+	status = real_parse(expat, data, len, is_final);
+	if (status == XML_STATUS_OK || parser.filter->malformed == NULL)
+		return status;
+	parser.filter->malformed();
+	return XML_STATUS_OK;
+}
+
+/* ---- what programs and their filters call ---- */
+
+void sg_parser_expect(const struct sg_parser_filter *filter)
+{
+	parser.filter = filter;
+	parser.expat = NULL;
+	parser.start = NULL;
+	parser.end = NULL;
+	parser.text = NULL;
+	parser.userdata = NULL;
+}
+
+int sg_parser_is_attached(void)
+{
+	return parser.expat != NULL && parser.start != NULL && parser.text != NULL;
+}
+
+void sg_parser_show_start(const char *name, const char **attrs)
+{
+	parser.start(parser.userdata, name, attrs);
+}
+
+void sg_parser_show_end(const char *name)
+{
+	parser.end(parser.userdata, name);
+}
+
+void sg_parser_show_text(const char *text, size_t len)
+{
+	parser.text(parser.userdata, text, (int)len);
+}
+
+void sg_parser_stop(void)
+{
+	XML_StopParser(parser.expat, XML_FALSE);
+}

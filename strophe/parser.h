@@ -1,0 +1,58 @@
+/*
+ * A program's filter in front of libstrophe's XML parser. libstrophe parses whatever a server sends,
+ * without limits, and gives no access to its parser, so this part defines four functions of expat in
+ * the program itself: the dynamic linker takes them before the library's (tests/regress pins that). A
+ * parser that is not libstrophe's passes through unchanged.
+ *
+ * Newer expat (and Debian's 2.5) waits with a tag that came in pieces until twice as much is there: the
+ * end of a stanza could wait for the next one. That is switched off; a filter bounds what it saved, or
+ * its server is trusted not to send long tags in small pieces.
+ *
+ * There is one connection in a process that counts, and one filter.
+ */
+#ifndef SG_STROPHE_PARSER_H
+#define SG_STROPHE_PARSER_H
+
+#include <stddef.h>
+
+/* Between namespace and name, as libstrophe has expat write them. */
+#define SG_PARSER_SEPARATOR "\x1f"
+
+/*
+ * What the filter is told. It passes on by sg_parser_show_*() what libstrophe may see, and may show
+ * more; starts and ends must stay balanced.
+ */
+struct sg_parser_filter {
+	void (*stream)(void); /* one begins: libstrophe has made or reset its parser */
+	void (*start)(const char *name, const char **attrs); /* NULL-terminated pairs */
+	void (*end)(const char *name);
+	void (*text)(const char *text, size_t len); /* not terminated; a piece of a run */
+	void (*doctype)(void);			    /* NULL: nothing is done about one */
+	int (*bytes)(size_t len); /* whether so many, just read, may be parsed; NULL: always */
+	/*
+	 * What was read is no XML, or sg_parser_stop() was called. libstrophe is told of no failure,
+	 * for it would print its buffer, which has no end: the filter's owner ends the stream. NULL:
+	 * libstrophe is told.
+	 */
+	void (*malformed)(void);
+};
+
+/*
+ * To be called before the connection is made: the filter (which stays) is put in front of the parser
+ * that libstrophe makes next, and of no other.
+ */
+void sg_parser_expect(const struct sg_parser_filter *filter);
+
+/*
+ * Whether that parser was made: without it no connection is safe. libstrophe gives its allocator, by
+ * which its parser is known, to the first context of a process only.
+ */
+int sg_parser_is_attached(void);
+
+/* For the filter's functions only: what libstrophe sees, and the end of parsing. */
+void sg_parser_show_start(const char *name, const char **attrs);
+void sg_parser_show_end(const char *name);
+void sg_parser_show_text(const char *text, size_t len);
+void sg_parser_stop(void);
+
+#endif
