@@ -181,6 +181,10 @@ static const char *challenge_why(const char *base64)
 
 /* ---- elements ---- */
 
+/*
+ * libstrophe takes a stanza for one of a namespace when any child of it is in that, so a stanza with one
+ * of these names and another namespace would be acted on unseen: it ends the stream.
+ */
 static enum kind stanza_kind(const char *name)
 {
 	static const struct {
@@ -193,11 +197,18 @@ static enum kind stanza_kind(const char *name)
 		{ IN(NS_SASL, "challenge"), KIND_CHALLENGE },
 		{ IN(NS_SASL, "success"), KIND_SUCCESS },
 		{ IN(NS_SASL, "failure"), KIND_FAILURE },
+		{ IN(NS_TLS, "failure"), KIND_OTHER },
 	};
+	const char *local = local_name(name);
+	int is_disguised = 0;
 
-	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		if (strcmp(name, kinds[i].name) == 0)
 			return kinds[i].kind;
+		is_disguised |= strcmp(local, local_name(kinds[i].name)) == 0;
+	}
+	if (is_disguised)
+		stop(SG_ERR_FORMAT, "a stanza of the login in another namespace");
 	return KIND_OTHER;
 }
 
