@@ -68,7 +68,7 @@ SRC_token := $(call in,token, \
     ca ckr cross digest dispatch find issue key keygen list login main module object \
     pinentry pubkey session sign store tls token uri worker)
 SRC_broker := $(call in,agent/broker, \
-    accounts agent call config conn connect failure json login main pinentry \
+    accounts agent call config conn failure json key_find login main online pinentry \
     queue reaper server store stored_keys tokens uri varlink verbs_account verbs_cert \
     verbs_enrol verbs_key verbs_pubkey verbs_token worker)
 SRC_xmpp := $(call in,agent/xmpp, \

@@ -8,6 +8,11 @@
 static const char base64_alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+char *sg_text_copy(const char *text)
+{
+	return text != NULL ? strdup(text) : NULL;
+}
+
 static int is_space(char c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');

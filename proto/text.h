@@ -10,6 +10,9 @@
 #include "buf.h"
 #include "error.h"
 
+/* A copy: a new string; NULL for NULL, and without memory. */
+char *sg_text_copy(const char *text);
+
 /* Base64 without line breaks; a new string, or NULL without memory. */
 char *sg_base64_encode(const void *data, size_t len);
 

@@ -3,10 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call.h"
-#include "connect.h"
-#include "disco.h"
-#include "log.h"
+#include "online.h"
 #include "text.h"
 #include "worker.h"
 #include "x509.h"
@@ -15,11 +12,6 @@ struct sg_accounts {
 	struct sg_agent *agent;
 	TAILQ_HEAD(account_list, sg_account) list;
 };
-
-static char *copy_text(const char *text)
-{
-	return text != NULL ? strdup(text) : NULL;
-}
 
 static void account_free(struct sg_account *account)
 {
@@ -56,12 +48,11 @@ static struct sg_account *account_new(struct sg_accounts *accounts, struct sg_ac
 	account->refs = 1;
 	account->row = *row;
 	memset(row, 0, sizeof(*row));
-	if (sg_connect_worker_new(account) != 0) {
+	if (sg_online_worker_new(account) != 0) {
 		account_free(account);
 		return NULL;
 	}
-	TAILQ_FOREACH(after, &accounts->list, entry)
-	{
+	TAILQ_FOREACH(after, &accounts->list, entry) {
 		if (strcmp(after->row.jid, account->row.jid) > 0)
 			break;
 	}
@@ -125,8 +116,7 @@ struct sg_account *sg_accounts_get(struct sg_accounts *accounts, const char *jid
 {
 	struct sg_account *account;
 
-	TAILQ_FOREACH(account, &accounts->list, entry)
-	{
+	TAILQ_FOREACH(account, &accounts->list, entry) {
 		if (strcmp(account->row.jid, jid) == 0)
 			return account;
 	}
@@ -176,8 +166,8 @@ static int store_changed(struct sg_account *account, char **key_slot, char **cer
 	char *old_cert = *cert_slot;
 	int err = SG_ERR_NOMEM;
 
-	*key_slot = copy_text(key);
-	*cert_slot = copy_text(sha256);
+	*key_slot = sg_text_copy(key);
+	*cert_slot = sg_text_copy(sha256);
 	if ((*key_slot != NULL) == (key != NULL) && (*cert_slot != NULL) == (sha256 != NULL))
 		err = der != NULL
 		    ? sg_store_account_certify(account->agent->store, &account->row, role, der, uri)
@@ -219,70 +209,4 @@ int sg_account_set_client(struct sg_account *account, const char *key_uri, const
 		return SG_ERR_ACCOUNT_ABSENT;
 	return store_changed(account, &account->row.key, &account->row.certificate, key_uri, sha256,
 	    SG_CERT_CLIENT, NULL, NULL);
-}
-
-/* ---- steps ---- */
-
-int sg_call_take_account(struct sg_call *call, const char *parameter)
-{
-	const char *jid = sg_call_string(call, parameter);
-	char *bare = sg_jid_bare(jid);
-	struct sg_account *account = NULL;
-
-	if (bare == NULL || !sg_jid_is_account(bare)) {
-		sg_call_fail_with(
-		    call, SG_ERR_ARG, parameter, "\"%s\" is no JID of an account", jid);
-	} else {
-		account = sg_accounts_get(call->agent->accounts, bare);
-		if (account == NULL)
-			sg_call_fail_with(
-			    call, SG_ERR_ACCOUNT_ABSENT, bare, "there is no account %s", bare);
-		else
-			call->account = sg_account_ref(account);
-	}
-	free(bare);
-	return account != NULL;
-}
-
-void sg_call_go_online(struct sg_call *call, sg_verb_step_fn *next)
-{
-	call->next = next;
-	sg_account_go_online(
-	    call->account, &call->caller, call->password_fd, &call->pin, sg_call_continue, call);
-}
-
-int sg_call_is_online(struct sg_call *call)
-{
-	const struct sg_account *account = call->account;
-
-	if (account->state == SG_ACCOUNT_ONLINE)
-		return 1;
-	sg_call_fail_with(
-	    call, SG_ERR_OFFLINE, account->row.jid, "%s is offline", account->row.jid);
-	return 0;
-}
-
-void sg_call_ask_account(
-    struct sg_call *call, uint16_t type, const void *msg, sg_verb_answer_fn *next)
-{
-	if (sg_call_is_online(call))
-		sg_call_ask(call, call->account->worker, type, msg, SG_XMPP_SECONDS, next);
-}
-
-static void on_features(struct sg_call *call, void *answer)
-{
-	if (!sg_disco_has(answer, call->feature))
-		sg_call_fail_with(call, SG_ERR_FEATURE, call->feature,
-		    "the server of %s does not have %s", call->account->row.jid, call->feature);
-	else
-		call->next(call);
-}
-
-void sg_call_need_feature(struct sg_call *call, const char *feature, sg_verb_step_fn *next)
-{
-	static const struct sg_msg_empty nothing = { 0 };
-
-	call->feature = feature;
-	call->next = next;
-	sg_call_ask_account(call, SG_MSG_XMPP_FEATURES, &nothing, on_features);
 }

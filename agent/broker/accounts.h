@@ -74,38 +74,4 @@ SG_MUST_USE int sg_account_certify(struct sg_account *account, uint32_t role, co
 SG_MUST_USE int sg_account_set_client(
     struct sg_account *account, const char *key_uri, const char *sha256);
 
-/*
- * Sees to it that the account is online: it is already, or a connection is being made that is waited
- * for, or one is made: with the password (a descriptor, or -1), else by SASL EXTERNAL with the account's
- * certificate. A call that waited for another's login, and brought a password or PIN that the failed one
- * did not have, makes its own. caller, pin and password_fd must stay valid until fn is called.
- * SG_ERR_PASSWORD_NEEDED, errors of the token, SG_ERR_CONNECT, SG_ERR_TLS, SG_ERR_AUTH, ...
- */
-void sg_account_go_online(struct sg_account *account, const struct sg_caller *caller,
-    int password_fd, struct sg_pin *pin, sg_done_fn *fn, void *arg);
-
-/* Ends the connection in good order; fine when there is none. */
-void sg_account_go_offline(struct sg_account *account, sg_done_fn *fn, void *arg);
-
-/* Steps for verbs (call.h). */
-struct sg_call;
-typedef void sg_verb_step_fn(struct sg_call *call);
-
-/* Sets call->account from the parameter; 0 when the call has failed for it. */
-SG_MUST_USE int sg_call_take_account(struct sg_call *call, const char *parameter);
-
-/* call->account is online with the call's password or PIN. */
-void sg_call_go_online(struct sg_call *call, sg_verb_step_fn *next);
-
-/* ... and the server has this feature, or SG_ERR_FEATURE names it. */
-void sg_call_need_feature(struct sg_call *call, const char *feature, sg_verb_step_fn *next);
-
-/* Whether call->account still is; 0 when it is not, and the call has failed for it. */
-SG_MUST_USE int sg_call_is_online(struct sg_call *call);
-
-/* Asks call->account's worker. SG_ERR_OFFLINE when the connection has ended meanwhile. */
-typedef void sg_verb_answer_fn(struct sg_call *call, void *answer);
-void sg_call_ask_account(
-    struct sg_call *call, uint16_t type, const void *msg, sg_verb_answer_fn *next);
-
 #endif

@@ -8,8 +8,12 @@
 
 #include "accounts.h"
 #include "conn.h"
+#include "disco.h"
 #include "json.h"
+#include "key_find.h"
 #include "log.h"
+#include "online.h"
+#include "text.h"
 
 #define API_PREFIX "org.signet.Agent."
 
@@ -113,7 +117,7 @@ static void finish(struct sg_call *call)
 /* Makes the error's reply without ending the call. */
 static void fail_quietly(struct sg_call *call, const struct sg_msg_error *error)
 {
-	int code = sg_failure_code(error);
+	int code = sg_msg_error_code(error);
 	char name[64];
 
 	sg_log(SG_LOG_INFO, "%s: %s: %s", call->name != NULL ? call->name : "a call",
@@ -169,6 +173,11 @@ void sg_call_fail_with(struct sg_call *call, int code, const char *subject, cons
 	sg_msg_error_set(&error, code, subject, "%s", text);
 	sg_call_fail(call, &error);
 	sg_failure_clear(&error);
+}
+
+void sg_call_fail_code(struct sg_call *call, int err, const char *subject)
+{
+	sg_call_fail_with(call, err, subject, "%s", sg_store_failure(call->agent->store, err));
 }
 
 void sg_call_advise(struct sg_call *call, int code, const char *advice)
@@ -231,7 +240,7 @@ void sg_call_find_token(struct sg_call *call, const char *selector, sg_verb_fn *
 
 void sg_call_unlock_token(struct sg_call *call, sg_verb_fn *next)
 {
-	const char *uri = call->token.tokens.tokens[0].uri;
+	const char *uri = sg_token_ref_info(&call->token)->uri;
 
 	call->next = next;
 	sg_login_unlock(call->agent, &call->caller, call->token.module, uri != NULL ? uri : "",
@@ -259,7 +268,7 @@ void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *ne
 void sg_call_find_key_unlocked(struct sg_call *call, const char *selector, sg_verb_fn *next)
 {
 	call->next = next;
-	sg_login_find_key(call->agent, &call->caller, selector, &call->pin, on_key, call);
+	sg_key_find_unlocked(call->agent, &call->caller, selector, &call->pin, on_key, call);
 }
 
 void sg_call_unlock_key(struct sg_call *call, sg_verb_fn *next)
@@ -293,9 +302,75 @@ void sg_call_ask(struct sg_call *call, struct sg_worker *worker, uint16_t type, 
 	struct ask *ask = malloc(sizeof(*ask));
 
 	if (ask == NULL) {
-		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 		return;
 	}
 	*ask = (struct ask){ call, next };
 	sg_worker_request(worker, type, msg, -1, seconds, on_answer, ask);
+}
+
+/* ---- steps with an account ---- */
+
+int sg_call_take_account(struct sg_call *call, const char *parameter)
+{
+	const char *jid = sg_call_string(call, parameter);
+	char *bare = sg_jid_bare(jid);
+	struct sg_account *account = NULL;
+
+	if (bare == NULL || !sg_jid_is_account(bare)) {
+		sg_call_fail_with(
+		    call, SG_ERR_ARG, parameter, "\"%s\" is no JID of an account", jid);
+	} else {
+		account = sg_accounts_get(call->agent->accounts, bare);
+		if (account == NULL)
+			sg_call_fail_with(
+			    call, SG_ERR_ACCOUNT_ABSENT, bare, "there is no account %s", bare);
+		else
+			call->account = sg_account_ref(account);
+	}
+	free(bare);
+	return account != NULL;
+}
+
+void sg_call_go_online(struct sg_call *call, sg_verb_fn *next)
+{
+	call->next = next;
+	sg_account_go_online(
+	    call->account, &call->caller, call->password_fd, &call->pin, sg_call_continue, call);
+}
+
+int sg_call_is_online(struct sg_call *call)
+{
+	const struct sg_account *account = call->account;
+
+	if (account->state == SG_ACCOUNT_ONLINE)
+		return 1;
+	sg_call_fail_with(
+	    call, SG_ERR_OFFLINE, account->row.jid, "%s is offline", account->row.jid);
+	return 0;
+}
+
+void sg_call_ask_account(
+    struct sg_call *call, uint16_t type, const void *msg, sg_call_answer_fn *next)
+{
+	if (sg_call_is_online(call))
+		sg_call_ask(call, call->account->worker, type, msg, SG_XMPP_SECONDS, next);
+}
+
+static void on_features(struct sg_call *call, void *answer)
+{
+	if (!sg_disco_has(answer, call->feature))
+		sg_call_fail_with(call, SG_ERR_FEATURE, call->feature,
+		    "the server of %s does not have %s", call->account->row.jid, call->feature);
+	else
+		call->next(call);
+}
+
+void sg_call_need_feature(struct sg_call *call, const char *feature, sg_verb_fn *next)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+
+	call->feature = feature;
+	call->next = next;
+	sg_call_ask_account(call, SG_MSG_XMPP_FEATURES, &nothing, on_features);
 }

@@ -79,6 +79,9 @@ void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error);
 void sg_call_fail_with(struct sg_call *call, int code, const char *subject, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* The same with the general sentence of the code; of SG_ERR_IO, with why the store failed. */
+void sg_call_fail_code(struct sg_call *call, int err, const char *subject);
+
 /*
  * From now on an error of this code gets this advice (static text), where the general one of the code
  * would mislead; NULL: no longer.
@@ -107,6 +110,22 @@ void sg_call_unlock_key(struct sg_call *call, sg_verb_fn *next);
 typedef void sg_call_answer_fn(struct sg_call *call, void *answer);
 void sg_call_ask(struct sg_call *call, struct sg_worker *worker, uint16_t type, const void *msg,
     int seconds, sg_call_answer_fn *next);
+
+/* Sets call->account from the parameter; 0 when the call has failed for it. */
+SG_MUST_USE int sg_call_take_account(struct sg_call *call, const char *parameter);
+
+/* call->account is online with the call's password or PIN. */
+void sg_call_go_online(struct sg_call *call, sg_verb_fn *next);
+
+/* ... and the server has this feature, or SG_ERR_FEATURE names it. */
+void sg_call_need_feature(struct sg_call *call, const char *feature, sg_verb_fn *next);
+
+/* Whether call->account still is; 0 when it is not, and the call has failed for it. */
+SG_MUST_USE int sg_call_is_online(struct sg_call *call);
+
+/* Asks call->account's worker. SG_ERR_OFFLINE when the connection has ended meanwhile. */
+void sg_call_ask_account(
+    struct sg_call *call, uint16_t type, const void *msg, sg_call_answer_fn *next);
 
 /* For callbacks of others whose arg is the call: fails it when there is an error, else goes on with
  * call->next. */

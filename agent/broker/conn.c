@@ -11,6 +11,7 @@
 
 #include "call.h"
 #include "log.h"
+#include "text.h"
 #include "varlink.h"
 
 #define READ_SIZE 65536
@@ -94,8 +95,7 @@ static void on_maybe_gone(evutil_socket_t fd, short what, void *arg)
 		return;
 	conn->gone = 1;
 	event_del(conn->gone_event);
-	TAILQ_FOREACH(call, &conn->calls, entry)
-	{
+	TAILQ_FOREACH(call, &conn->calls, entry) {
 		sg_call_abandon(call);
 	}
 }
@@ -217,8 +217,7 @@ static void take_turns(struct sg_conn *conn)
 		conn->call_count--;
 		sg_call_free(call);
 	}
-	TAILQ_FOREACH(call, &conn->calls, entry)
-	{
+	TAILQ_FOREACH(call, &conn->calls, entry) {
 		conn->waiting += call->out.len;
 	}
 	if (conn->out.err != 0 || conn->out.len + conn->waiting > SG_CONN_OUT_MAX) {
@@ -287,7 +286,7 @@ static struct sg_call *call_new(struct sg_conn *conn)
 	sg_pin_init(&call->pin);
 	call->caller.uid = conn->peer.uid;
 	call->caller.pid = conn->peer.pid;
-	call->caller.exe = conn->peer.exe != NULL ? strdup(conn->peer.exe) : NULL;
+	call->caller.exe = sg_text_copy(conn->peer.exe);
 	call->pin.abandoned = conn->gone;
 	TAILQ_INSERT_TAIL(&conn->calls, call, entry);
 	conn->call_count++;
@@ -504,7 +503,7 @@ int sg_conn_new(struct sg_agent *agent, int sock, const struct sg_caller *peer,
 	made->sock = sock;
 	made->gone_sock = -1;
 	made->peer = *peer;
-	made->peer.exe = peer->exe != NULL ? strdup(peer->exe) : NULL;
+	made->peer.exe = sg_text_copy(peer->exe);
 	made->peer.purpose = NULL;
 	made->ended = ended;
 	made->arg = arg;

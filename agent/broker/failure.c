@@ -3,15 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *copy_text(const char *text)
-{
-	return text != NULL ? strdup(text) : NULL;
-}
-
-int sg_failure_code(const struct sg_msg_error *error)
-{
-	return sg_msg_error_code(error);
-}
+#include "text.h"
 
 void sg_failure_add_candidate(struct sg_msg_error *error, const char *candidate)
 {
@@ -30,9 +22,9 @@ void sg_failure_copy(struct sg_msg_error *copy, const struct sg_msg_error *error
 {
 	*copy = (struct sg_msg_error){
 		.code = error->code,
-		.message = copy_text(error->message),
-		.subject = copy_text(error->subject),
-		.condition = copy_text(error->condition),
+		.message = sg_text_copy(error->message),
+		.subject = sg_text_copy(error->subject),
+		.condition = sg_text_copy(error->condition),
 		.tries_left = error->tries_left,
 	};
 	for (uint32_t i = 0; i < error->candidate_count; i++)

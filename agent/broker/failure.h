@@ -11,15 +11,13 @@
  * valid during the call. */
 typedef void sg_done_fn(void *arg, const struct sg_msg_error *error);
 
-/* The SG_ERR_* code of an error; a worker that sent a number that is none gives SG_ERR_INTERNAL. */
-int sg_failure_code(const struct sg_msg_error *error);
-
 /* Copies; *copy must be zero or cleared. Without memory, what fits is copied: never the code. */
 void sg_failure_copy(struct sg_msg_error *copy, const struct sg_msg_error *error);
 
 /* Adds a candidate to an ambiguity error. */
 void sg_failure_add_candidate(struct sg_msg_error *error, const char *candidate);
 
+/* Frees what it owns and zeroes it; an error made by sg_msg_error_set() too. */
 void sg_failure_clear(struct sg_msg_error *error);
 
 #endif

@@ -43,7 +43,7 @@ static json_t *base64(const struct sg_blob *blob)
 
 json_t *sg_json_error(const struct sg_msg_error *error, const char *advice)
 {
-	int code = sg_failure_code(error);
+	int code = sg_msg_error_code(error);
 	json_t *object = json_object();
 
 	if (advice == NULL)

@@ -15,7 +15,6 @@
 #include "reaper.h"
 #include "secret_file.h"
 #include "store.h"
-#include "uri.h"
 
 #define PINENTRY_GRACE_MS 500
 
@@ -125,8 +124,7 @@ static struct hand_lock *hand_lock_find(const struct sg_logins *logins, const ch
 {
 	struct hand_lock *lock;
 
-	TAILQ_FOREACH(lock, &logins->locked, entry)
-	{
+	TAILQ_FOREACH(lock, &logins->locked, entry) {
 		if (strcmp(lock->serial, serial) == 0)
 			return lock;
 	}
@@ -153,8 +151,7 @@ static void hand_lock_end(const struct login *login)
 	int wanted = login->made && !login->from_config;
 	const struct waiter *waiter;
 
-	TAILQ_FOREACH(waiter, &login->waiters, entry)
-	{
+	TAILQ_FOREACH(waiter, &login->waiters, entry) {
 		wanted = wanted || waiter->by_hand;
 	}
 	if (lock != NULL && wanted)
@@ -175,7 +172,7 @@ static int had_no_pin(const struct sg_msg_error *error)
 		SG_ERR_IO, SG_ERR_UNSUPPORTED };
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
-		if (sg_failure_code(error) == codes[i])
+		if (sg_msg_error_code(error) == codes[i])
 			return 1;
 	}
 	return 0;
@@ -349,12 +346,13 @@ static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
 
 	login->made = error == NULL;
 	/* A token that was gone did not see the PIN. */
-	if (login->from_config && (login->made || sg_failure_code(error) == SG_ERR_TOKEN_ABSENT) &&
+	if (login->from_config &&
+	    (login->made || sg_msg_error_code(error) == SG_ERR_TOKEN_ABSENT) &&
 	    sg_store_pin_clear(login->agent->store, login->serial) != 0)
 		sg_log(SG_LOG_WARN, "the state of a pin-source could not be stored");
 	if (error != NULL)
 		sg_log(SG_LOG_INFO, "login to %s failed: %s", login->token_uri,
-		    sg_err_name(sg_failure_code(error)));
+		    sg_err_name(sg_msg_error_code(error)));
 	if (login->made && login->from_config && is_locked_by_hand(login))
 		lock_again(login);
 	else
@@ -460,8 +458,7 @@ static struct login *login_running(
 {
 	struct login *login;
 
-	TAILQ_FOREACH(login, &logins->running, entry)
-	{
+	TAILQ_FOREACH(login, &logins->running, entry) {
 		if (login->module == module && strcmp(login->token_uri, token_uri) == 0)
 			return login;
 	}
@@ -504,8 +501,7 @@ static int is_waited_for(const struct login *login)
 {
 	const struct waiter *waiter;
 
-	TAILQ_FOREACH(waiter, &login->waiters, entry)
-	{
+	TAILQ_FOREACH(waiter, &login->waiters, entry) {
 		if (!waiter->pin->abandoned)
 			return 1;
 	}
@@ -527,101 +523,8 @@ void sg_login_abandon(struct sg_agent *agent, struct sg_pin *pin)
 	struct login *login;
 
 	pin->abandoned = 1;
-	TAILQ_FOREACH(login, &agent->logins->running, entry)
-	{
+	TAILQ_FOREACH(login, &agent->logins->running, entry) {
 		if (login->pinentry > 0 && !is_waited_for(login))
 			pinentry_end(login);
 	}
-}
-
-/* ---- a key, unlocked ---- */
-
-struct key_search {
-	struct sg_agent *agent;
-	const struct sg_caller *caller;
-	char *selector;
-	struct sg_pin *pin;
-	struct sg_key_ref key;
-	struct sg_msg_error absent; /* what the first look said */
-	int second_look;
-	sg_key_fn *fn;
-	void *arg;
-};
-
-static void key_search_finish(struct key_search *search, const struct sg_msg_error *error)
-{
-	search->fn(search->arg, error, error == NULL ? &search->key : NULL);
-	sg_key_ref_clear(&search->key);
-	sg_failure_clear(&search->absent);
-	free(search->selector);
-	free(search);
-}
-
-static void on_key_unlocked(void *arg, const struct sg_msg_error *error)
-{
-	key_search_finish(arg, error);
-}
-
-static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key);
-
-static void on_hiding_token_unlocked(void *arg, const struct sg_msg_error *error)
-{
-	struct key_search *search = arg;
-
-	if (error != NULL) {
-		key_search_finish(search, error);
-		return;
-	}
-	search->second_look = 1;
-	sg_tokens_find_key(search->agent->tokens, search->caller, search->selector, on_key, search);
-}
-
-static void on_hiding_token(void *arg, const struct sg_msg_error *error, struct sg_token_ref *token)
-{
-	struct key_search *search = arg;
-	const struct sg_token_info *info = error == NULL ? sg_token_ref_info(token) : NULL;
-
-	if (info == NULL || info->uri == NULL || (info->flags & SG_TOKEN_UNLOCKED) != 0 ||
-	    (info->flags & SG_TOKEN_LOGIN_REQUIRED) == 0)
-		key_search_finish(search, &search->absent);
-	else
-		sg_login_unlock(search->agent, search->caller, token->module, info->uri,
-		    search->pin, 0, on_hiding_token_unlocked, search);
-}
-
-static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
-{
-	struct key_search *search = arg;
-	const char *token_uri;
-
-	if (error != NULL && sg_failure_code(error) == SG_ERR_KEY_ABSENT && !search->second_look &&
-	    sg_uri_is_uri(search->selector)) {
-		sg_failure_copy(&search->absent, error);
-		sg_tokens_find(search->agent->tokens, search->selector, on_hiding_token, search);
-		return;
-	}
-	if (error != NULL) {
-		key_search_finish(search, error);
-		return;
-	}
-	search->key = *key;
-	memset(key, 0, sizeof(*key));
-	token_uri = sg_key_ref_info(&search->key)->token_uri;
-	sg_login_unlock(search->agent, search->caller, search->key.module,
-	    token_uri != NULL ? token_uri : "", search->pin, 0, on_key_unlocked, search);
-}
-
-void sg_login_find_key(struct sg_agent *agent, const struct sg_caller *caller, const char *selector,
-    struct sg_pin *pin, sg_key_fn *fn, void *arg)
-{
-	struct key_search *search = calloc(1, sizeof(*search));
-
-	if (search == NULL || (search->selector = strdup(selector)) == NULL)
-		abort(); /* the caller would wait for ever */
-	search->agent = agent;
-	search->caller = caller;
-	search->pin = pin;
-	search->fn = fn;
-	search->arg = arg;
-	sg_tokens_find_key(agent->tokens, caller, search->selector, on_key, search);
 }

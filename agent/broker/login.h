@@ -53,11 +53,4 @@ void sg_login_abandon(struct sg_agent *agent, struct sg_pin *pin);
  */
 void sg_login_lock(struct sg_agent *agent, const char *serial);
 
-/*
- * sg_tokens_find_key(), with its token unlocked. When no key is found, and the selector names one
- * token that is locked and may hide its keys, that is unlocked first.
- */
-void sg_login_find_key(struct sg_agent *agent, const struct sg_caller *caller, const char *selector,
-    struct sg_pin *pin, sg_key_fn *fn, void *arg);
-
 #endif

@@ -49,13 +49,11 @@ int sg_queue_put(
 	waiting->type = type;
 	waiting->whose = whose(type, msg);
 	waiting->turn = queue->turn;
-	TAILQ_FOREACH(other, &queue->list, entry)
-	{
+	TAILQ_FOREACH(other, &queue->list, entry) {
 		if (other->whose == waiting->whose && other->turn >= waiting->turn)
 			waiting->turn = other->turn + 1;
 	}
-	TAILQ_FOREACH(other, &queue->list, entry)
-	{
+	TAILQ_FOREACH(other, &queue->list, entry) {
 		if (other->turn > waiting->turn)
 			break;
 	}

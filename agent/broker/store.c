@@ -332,8 +332,10 @@ static int run(struct sg_store *store, enum statement which, const struct value 
 	return done(store, statement, rc, 0);
 }
 
-const char *sg_store_failure(const struct sg_store *store)
+const char *sg_store_failure(const struct sg_store *store, int err)
 {
+	if (err != SG_ERR_IO)
+		return sg_err_text(err);
 	switch (store->failure & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:

@@ -23,8 +23,8 @@ struct sg_store;
  */
 SG_MUST_USE int sg_store_open(const char *path, struct sg_store **store);
 
-/* Why the last statement that failed did (with SG_ERR_IO), as a sentence. */
-const char *sg_store_failure(const struct sg_store *store);
+/* What to say when the last call of the store gave err: a sentence without a full stop, static. */
+const char *sg_store_failure(const struct sg_store *store, int err);
 
 void sg_store_close(struct sg_store *store);
 

@@ -179,7 +179,7 @@ static void module_answered(const struct gather_slot *slot, const struct sg_msg_
 	if (error == NULL) {
 		module->answered_by = slot->process;
 		module->hangs_until = 0;
-	} else if (sg_failure_code(error) == SG_ERR_TIMEOUT &&
+	} else if (sg_msg_error_code(error) == SG_ERR_TIMEOUT &&
 	    module->answered_by != slot->process) {
 		module_hangs(module);
 	}
@@ -220,7 +220,7 @@ static void on_module_answer(void *arg, const struct sg_msg_error *error, void *
 	module_answered(slot, error);
 	if (gather->fn != NULL && error != NULL) {
 		sg_failure_copy(&slot->answer->error, error);
-		slot->answer->error.code = (uint32_t)-sg_failure_code(error);
+		slot->answer->error.code = (uint32_t)-sg_msg_error_code(error);
 	} else if (gather->fn != NULL) {
 		memcpy(&slot->answer->u, msg, size);
 		memset(msg, 0, size);

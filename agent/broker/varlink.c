@@ -191,8 +191,7 @@ static int pin_options(struct sg_pin *pin, json_t *pinentry)
 
 	if (!json_is_object(pinentry))
 		return 0;
-	json_object_foreach(pinentry, name, member)
-	{
+	json_object_foreach(pinentry, name, member) {
 		size_t i = 0;
 
 		while (i < sizeof(options) / sizeof(options[0]) &&
@@ -231,8 +230,7 @@ static int take_secret(struct sg_call *call, const struct parameter *parameter, 
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(secret, key, value)
-	{
+	json_object_foreach(secret, key, value) {
 		if (value != fd && value != pinentry)
 			return 0;
 	}
@@ -305,8 +303,7 @@ static const char *wrong_parameter(struct sg_call *call)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(call->parameters, name, value)
-	{
+	json_object_foreach(call->parameters, name, value) {
 		const struct parameter *parameter = parameter_named(call->method, name);
 
 		if (parameter == NULL)
@@ -373,8 +370,7 @@ static const char *take_members(struct sg_call *call, json_t *message)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(message, name, value)
-	{
+	json_object_foreach(message, name, value) {
 		if (strcmp(name, "method") == 0 && text_fits(value))
 			call->name = strdup(json_string_value(value));
 		else if (strcmp(name, "parameters") == 0 && json_is_object(value))

@@ -9,6 +9,7 @@
 #include "accounts.h"
 #include "call.h"
 #include "json.h"
+#include "online.h"
 #include "text.h"
 
 #define HOST_MAX     253
@@ -91,8 +92,7 @@ void sg_verb_add_account(struct sg_call *call)
 	jid = strdup(row.jid);
 	err = sg_accounts_add(call->agent->accounts, &row, &account);
 	if (err != 0) {
-		sg_call_fail_with(call, err, jid, "%s",
-		    err == SG_ERR_IO ? sg_store_failure(call->agent->store) : sg_err_text(err));
+		sg_call_fail_code(call, err, jid);
 	} else {
 		call->account = sg_account_ref(account);
 		reply_account(call);
@@ -133,8 +133,7 @@ void sg_verb_remove_account(struct sg_call *call)
 		return;
 	err = sg_accounts_remove(call->account);
 	if (err != 0)
-		sg_call_fail_with(call, err, call->account->row.jid, "%s",
-		    err == SG_ERR_IO ? sg_store_failure(call->agent->store) : sg_err_text(err));
+		sg_call_fail_code(call, err, call->account->row.jid);
 	else
 		sg_call_reply(call, json_object());
 }

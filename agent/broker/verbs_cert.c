@@ -9,6 +9,7 @@
 #include "ccm2.h"
 #include "json.h"
 #include "log.h"
+#include "online.h"
 #include "text.h"
 #include "worker.h"
 #include "x509.h"
@@ -105,7 +106,7 @@ static void on_proof(void *arg, const struct sg_msg_error *error)
 	struct sg_call *call = arg;
 	const char *jid = call->account->row.jid;
 
-	if (error != NULL && sg_failure_code(error) == SG_ERR_AUTH) {
+	if (error != NULL && sg_msg_error_code(error) == SG_ERR_AUTH) {
 		revoked(call);
 	} else if (error != NULL) {
 		sg_call_fail(call, error);
@@ -134,7 +135,7 @@ static void on_revoked(void *arg, const struct sg_msg_error *error, void *answer
 
 	if (error == NULL) {
 		revoked(call);
-	} else if (sg_failure_code(error) == SG_ERR_OFFLINE && current != NULL &&
+	} else if (sg_msg_error_code(error) == SG_ERR_OFFLINE && current != NULL &&
 	    strcmp(current, call->state) == 0) {
 		call->next = try_login; /* once it is offline, as the worker is about to tell */
 		sg_account_go_offline(account, sg_call_continue, call);
@@ -201,7 +202,7 @@ static void revoke_able(struct sg_call *call)
 	if (err == SG_ERR_KEY_ABSENT) {
 		sg_call_need_feature(call, SG_NS_CCM2_LIST, list_to_find_name);
 	} else if (err != 0) {
-		sg_call_fail_with(call, err, call->account->row.jid, "%s", sg_err_text(err));
+		sg_call_fail_code(call, err, call->account->row.jid);
 	} else {
 		char *sha256 = row.sha256;
 
@@ -225,7 +226,7 @@ static char *take_fingerprint(const struct sg_call *call)
 	char *hex = NULL;
 
 	if (strcmp(text, "current") == 0)
-		return current != NULL ? strdup(current) : NULL;
+		return sg_text_copy(current);
 	if (sg_hex_decode(text, SHA256_LEN, &bytes) == 0 &&
 	    (bytes.len == SHA1_LEN || bytes.len == SHA256_LEN))
 		hex = sg_hex_encode(bytes.data, bytes.len);

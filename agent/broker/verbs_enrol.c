@@ -18,6 +18,7 @@
 #include "disco.h"
 #include "json.h"
 #include "log.h"
+#include "online.h"
 #include "text.h"
 #include "x509.h"
 
@@ -279,25 +280,20 @@ static void enrol_store(struct sg_call *call)
 	sg_call_unlock_key(call, enrol_store_unlocked);
 }
 
-static char *copy_text(const char *text)
-{
-	return text != NULL ? strdup(text) : NULL;
-}
-
 static void enrol_record(struct sg_call *call)
 {
 	struct enrol *enrol = call->state;
 	struct sg_account *account = call->account;
 	int err;
 
-	enrol->old_key = copy_text(account->row.key);
-	enrol->old_certificate = copy_text(account->row.certificate);
+	enrol->old_key = sg_text_copy(account->row.key);
+	enrol->old_certificate = sg_text_copy(account->row.certificate);
 	err = sg_account_certify(account, SG_CERT_CLIENT, sg_key_ref_info(&call->key)->uri,
 	    &enrol->cert, enrol->cert_uri);
 	if (err != 0) {
 		sg_call_fail_with(call, err, account->row.jid,
 		    "the certificate is on the token, but the account does not have it: %s",
-		    err == SG_ERR_IO ? sg_store_failure(call->agent->store) : sg_err_text(err));
+		    sg_store_failure(call->agent->store, err));
 		return;
 	}
 	enrol->recorded = 1;
@@ -377,7 +373,7 @@ void sg_verb_enrol(struct sg_call *call)
 	}
 	enrol = calloc(1, sizeof(*enrol));
 	if (enrol == NULL) {
-		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 		return;
 	}
 	enrol->account = sg_account_ref(call->account);
@@ -386,7 +382,7 @@ void sg_verb_enrol(struct sg_call *call)
 	call->state = enrol;
 	call->state_free = enrol_free;
 	if (enrol->name == NULL)
-		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 	else
 		enrol_go(call, ENROL_KEY);
 }

@@ -61,7 +61,7 @@ static void new_key_cert_stored(struct sg_call *call, void *answer)
 		sg_call_fail_with(call, err, call->account->row.jid,
 		    "the user key and its certificate are on the token, but the account does not "
 		    "have them: %s",
-		    err == SG_ERR_IO ? sg_store_failure(call->agent->store) : sg_err_text(err));
+		    sg_store_failure(call->agent->store, err));
 		return;
 	}
 	call->key.objects.certs = stored->certs;
@@ -176,7 +176,7 @@ void sg_verb_new_key(struct sg_call *call)
 		return;
 	call->state = calloc(1, sizeof(struct new_key));
 	if (call->state == NULL) {
-		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 		return;
 	}
 	call->state_free = new_key_free;

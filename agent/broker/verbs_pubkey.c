@@ -32,7 +32,7 @@ static struct sg_msg_keyinfos *keys_new(struct sg_call *call)
 	struct sg_msg_keyinfos *set = calloc(1, sizeof(*set));
 
 	if (set == NULL) {
-		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 		return NULL;
 	}
 	call->state = set;
@@ -93,7 +93,7 @@ static void sign_kept(struct sg_call *call, const char *subject, const char *sha
 	if (err == 0)
 		err = sg_verdict_index_add(index, fresh.keyinfos, fresh.keyinfo_count);
 	if (err != 0)
-		sg_call_fail_with(call, err, subject, "%s", sg_err_text(err));
+		sg_call_fail_code(call, err, subject);
 	else
 		sg_call_reply(
 		    call, json_pack("{s:o}", "key", sg_json_judged_key(&fresh.keyinfos[0], index)));
@@ -187,7 +187,7 @@ static char *sign_subject(struct sg_call *call)
 		    "a subject is the name (SHA-1) or SHA-256 of a certificate, in hex");
 	else if ((hex = subject != NULL ? sg_hex_encode(bytes.data, bytes.len)
 					: strdup(row->certificate)) == NULL)
-		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 	sg_blob_clear(&bytes);
 	return hex;
 }
@@ -218,7 +218,7 @@ void sg_verb_sign(struct sg_call *call)
 		sg_call_fail_with(call, SG_ERR_ARG, subject,
 		    "the user key does not sign its own certificate: that would count for nothing");
 	else if (err != 0)
-		sg_call_fail_with(call, err, subject, "%s", sg_err_text(err));
+		sg_call_fail_code(call, err, subject);
 	else
 		sg_call_find_key_unlocked(call, call->account->row.user_key, sign_key_unlocked);
 out:
@@ -318,7 +318,7 @@ void sg_verb_publish(struct sg_call *call)
 		sg_call_fail_with(
 		    call, SG_ERR_KEY_ABSENT, row->jid, "%s has no key to publish", row->jid);
 	else if (err != 0)
-		sg_call_fail_with(call, err, row->jid, "%s", sg_err_text(err));
+		sg_call_fail_code(call, err, row->jid);
 	else
 		sg_call_go_online(call, publish_online);
 }
@@ -414,7 +414,7 @@ void sg_verb_fetch_keys(struct sg_call *call)
 	struct fetch *fetch = calloc(1, sizeof(*fetch));
 
 	if (fetch == NULL) {
-		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 		return;
 	}
 	call->state = fetch;

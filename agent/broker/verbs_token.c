@@ -61,7 +61,7 @@ static void look_at_token_again(struct sg_call *call)
 	char *uri = strdup(sg_token_ref_info(&call->token)->uri);
 
 	if (uri == NULL)
-		sg_call_fail_with(call, SG_ERR_NOMEM, NULL, "%s", sg_err_text(SG_ERR_NOMEM));
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 	else
 		sg_call_find_token(call, uri, token_looked_at_again);
 	free(uri);

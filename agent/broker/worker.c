@@ -171,8 +171,7 @@ static int legacy_keep(void *arg, uint32_t id)
 	const struct legacy *legacy = arg;
 	struct request *request;
 
-	TAILQ_FOREACH(request, legacy->requests, entry)
-	{
+	TAILQ_FOREACH(request, legacy->requests, entry) {
 		if (request->id != id)
 			continue;
 		if (request->code != 0 || deadline_set(legacy->worker, request) != 0)
@@ -322,8 +321,7 @@ static void worker_lost(struct sg_worker *worker)
 	    worker->subject, (int)worker->pid);
 	worker->deaths++;
 	sg_channel_free(process_end(worker, 0));
-	TAILQ_FOREACH(request, &worker->requests, entry)
-	{
+	TAILQ_FOREACH(request, &worker->requests, entry) {
 		if (request->code == 0)
 			fail_at_once(request, SG_ERR_WORKER);
 	}
@@ -350,8 +348,7 @@ static struct request *request_find(struct sg_worker *worker, uint32_t id)
 {
 	struct request *request;
 
-	TAILQ_FOREACH(request, &worker->requests, entry)
-	{
+	TAILQ_FOREACH(request, &worker->requests, entry) {
 		if (request->id == id)
 			return request;
 	}
@@ -484,8 +481,7 @@ static unsigned outstanding(const struct sg_worker *worker, int *seconds)
 	unsigned count = 0;
 
 	*seconds = 0;
-	TAILQ_FOREACH(request, &worker->requests, entry)
-	{
+	TAILQ_FOREACH(request, &worker->requests, entry) {
 		if (request->sent_ms == 0 || request->code != 0 ||
 		    !is_bounded(worker, request->type))
 			continue;

@@ -114,8 +114,7 @@ static void report_text(const struct sg_cli *cli, int code)
 		sg_print_text(stderr, advice);
 		fputc('\n', stderr);
 	}
-	json_array_foreach(candidates, i, candidate)
-	{
+	json_array_foreach(candidates, i, candidate) {
 		if (!json_is_string(candidate))
 			continue;
 		fputs("  ", stderr);

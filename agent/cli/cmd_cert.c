@@ -98,8 +98,7 @@ void sg_cert_list_show(const struct sg_cli *cli, const json_t *result)
 
 	if (json_array_size(certificates) == 0)
 		puts("The server lists no certificate.");
-	json_array_foreach(certificates, i, issued)
-	{
+	json_array_foreach(certificates, i, issued) {
 		if (i > 0)
 			putchar('\n');
 		show_issued(issued);

@@ -68,8 +68,7 @@ void sg_key_show_show(const struct sg_cli *cli, const json_t *result)
 	size_t i;
 
 	sg_show_key(json_object_get(result, "key"));
-	json_array_foreach(certificates, i, certificate)
-	{
+	json_array_foreach(certificates, i, certificate) {
 		putchar('\n');
 		sg_show_certificate(certificate);
 	}

@@ -85,8 +85,7 @@ static int write_keys(struct sg_cli *cli, struct sg_file_out *out, const json_t 
 	if (root == NULL)
 		return SG_ERR_NOMEM;
 	err = sg_xml_set_attr(root, "jid", cli->args.operands[0]);
-	json_array_foreach(keys, i, key)
-	{
+	json_array_foreach(keys, i, key) {
 		if (err == 0)
 			err = add_keyinfo(root, key);
 	}
@@ -105,8 +104,7 @@ static int judge(struct sg_cli *cli, const json_t *keys)
 	const json_t *key;
 	size_t i;
 
-	json_array_foreach(keys, i, key)
-	{
+	json_array_foreach(keys, i, key) {
 		if (strcmp(sg_member(key, "grade", ""), "bad") == 0)
 			return sg_cli_fail_bad_key(cli, sg_member(key, "name", "-"));
 	}

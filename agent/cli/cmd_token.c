@@ -28,8 +28,7 @@ void sg_token_show_show(const struct sg_cli *cli, const json_t *result)
 
 	sg_show_token(json_object_get(result, "token"));
 	puts("mechanisms:");
-	json_array_foreach(mechanisms, i, mechanism)
-	{
+	json_array_foreach(mechanisms, i, mechanism) {
 		fputs("  ", stdout);
 		sg_print_text(
 		    stdout, json_is_string(mechanism) ? json_string_value(mechanism) : "-");

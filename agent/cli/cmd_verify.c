@@ -247,8 +247,7 @@ void sg_verify_show(const struct sg_cli *cli, const json_t *result)
 	size_t i;
 
 	sg_show_public_keys(json_object_get(result, "keys"));
-	json_array_foreach(refused, i, refusal)
-	{
+	json_array_foreach(refused, i, refusal) {
 		putchar('\n');
 		sg_print_field("name", sg_member(refusal, "name", "-"));
 		sg_print_member("refused", refusal, "reason");

@@ -102,8 +102,7 @@ char *sg_member_list(const json_t *object, const char *member)
 	struct sg_buf buf = { 0 };
 	size_t i;
 
-	json_array_foreach(list, i, entry)
-	{
+	json_array_foreach(list, i, entry) {
 		if (i > 0)
 			sg_buf_put_str(&buf, ", ");
 		if (json_is_string(entry))

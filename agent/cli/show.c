@@ -97,8 +97,7 @@ static void show_table(
 	for (size_t k = 0; k < count; k++)
 		cells[k] = columns[k].header;
 	sg_table_start(&table, count, cells);
-	json_array_foreach(objects, i, object)
-	{
+	json_array_foreach(objects, i, object) {
 		for (size_t k = 0; k < count; k++)
 			cells[k] = columns[k].cell(object, columns[k].member, rooms[k]);
 		sg_table_row(&table, cells);
@@ -159,8 +158,7 @@ void sg_show_workers(const json_t *workers)
 	size_t i;
 
 	SHOW_TABLE(workers, columns, "No worker runs.");
-	json_array_foreach(workers, i, worker)
-	{
+	json_array_foreach(workers, i, worker) {
 		const char *problem = sg_member(worker, "problem", NULL);
 
 		if (problem == NULL)
@@ -315,15 +313,13 @@ void sg_show_public_keys(const json_t *keys)
 	const json_t *key, *signature;
 	size_t i, j;
 
-	json_array_foreach(keys, i, key)
-	{
+	json_array_foreach(keys, i, key) {
 		if (i > 0)
 			putchar('\n');
 		sg_print_member("name", key, "name");
 		sg_print_field("kind", kind_text(sg_member(key, "kind", "")));
 		show_list("JIDs", key, "jids");
-		json_array_foreach(json_object_get(key, "signatures"), j, signature)
-		{
+		json_array_foreach(json_object_get(key, "signatures"), j, signature) {
 			show_signature(signature);
 		}
 		show_dropped(key);
