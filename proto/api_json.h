@@ -1,6 +1,6 @@
 /*
- * Objects of the interface (proto/org.signet.Agent.varlink) that the agent and the command line both make.
- * Each function gives a new reference, or NULL without memory.
+ * Objects of the interface (proto/org.signet.Agent.varlink) that the agent and the command line
+ * both make. Each function gives a new reference, or NULL without memory.
  */
 #ifndef SG_PROTO_API_JSON_H
 #define SG_PROTO_API_JSON_H
@@ -19,7 +19,8 @@ json_t *sg_json_text_or_empty(const char *text); /* "" for NULL */
 /* The xmppAddrs of the certificate; none for NULL, and where they cannot be read. */
 json_t *sg_json_jids(X509 *cert);
 
-/* A PublicKey: the keyinfo and what sg_verdict_judge() said of it. NULL also for a kind that is none. */
+/* A PublicKey: the keyinfo and what sg_verdict_judge() said of it. NULL also for a kind that is
+ * none. */
 json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, const struct sg_verdict *verdict);
 
 #endif

@@ -10,8 +10,9 @@
 #include "error.h"
 
 /*
- * A growing buffer. Zero-initialise it; free it with sg_buf_clear(). A failure (no memory, or over
- * SG_BUF_MAX) is remembered in err, later writes do nothing, so a writer checks err once at the end.
+ * A growing buffer. Zero-initialise it; free it with sg_buf_clear(). A failure (no memory, or
+ * over SG_BUF_MAX) is remembered in err, later writes do nothing, so a writer checks err once at
+ * the end.
  */
 #define SG_BUF_MAX (16u << 20)
 
@@ -22,7 +23,7 @@ struct sg_buf {
 	int err;
 };
 
-void sg_buf_clear(struct sg_buf *buf);
+void sg_buf_clear(struct sg_buf *buf); /* frees, and empties: err too */
 void sg_buf_put(struct sg_buf *buf, const void *data, size_t len);
 void sg_buf_put_u8(struct sg_buf *buf, uint8_t value);
 void sg_buf_put_u32(struct sg_buf *buf, uint32_t value);   /* big-endian */
@@ -42,7 +43,9 @@ struct sg_blob {
 	size_t len;
 };
 
-SG_MUST_USE int sg_blob_set(struct sg_blob *blob, const void *data, size_t len); /* copies */
+/* Copies the bytes, which may be the blob's own, in place of what it held. SG_ERR_NOMEM: it is
+ * empty then. */
+SG_MUST_USE int sg_blob_set(struct sg_blob *blob, const void *data, size_t len);
 void sg_blob_clear(struct sg_blob *blob);
 int sg_blob_eq(const struct sg_blob *a, const struct sg_blob *b);
 
@@ -52,9 +55,11 @@ struct sg_cursor {
 	const unsigned char *end;
 };
 
+/* The next len bytes, which stay where they are. */
 SG_MUST_USE int sg_cursor_get(struct sg_cursor *cur, size_t len, const unsigned char **data);
+
 SG_MUST_USE int sg_cursor_get_u8(struct sg_cursor *cur, uint8_t *value);
-SG_MUST_USE int sg_cursor_get_u32(struct sg_cursor *cur, uint32_t *value);
+SG_MUST_USE int sg_cursor_get_u32(struct sg_cursor *cur, uint32_t *value); /* big-endian */
 size_t sg_cursor_left(const struct sg_cursor *cur);
 
 #endif

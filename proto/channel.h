@@ -43,13 +43,14 @@ void sg_frame_clear(struct sg_frame *frame);
 SG_MUST_USE int sg_channel_put(
     struct sg_channel *channel, uint32_t id, uint16_t type, const void *msg, int fd);
 
-/* Writes what is queued; returns 1 when some is left (the socket would block), 0 when none, or an error. */
+/* Writes what is queued; returns 1 when some is left (the socket would block), 0 when none, or
+ * an error. */
 SG_MUST_USE int sg_channel_flush(struct sg_channel *channel);
 
 /*
- * For a channel whose peer has gone: whether there are frames of which nothing was written; and moves those
- * of them that keep wants, with their descriptors, to the end of another channel's queue. keep is asked
- * once for each, in their order. SG_ERR_NOMEM.
+ * For a channel whose peer has gone: whether there are frames of which nothing was written; and
+ * moves those of them that keep wants, with their descriptors, to the end of another channel's
+ * queue. keep is asked once for each, in their order. SG_ERR_NOMEM.
  */
 int sg_channel_has_unsent(const struct sg_channel *channel);
 typedef int sg_channel_keep_fn(void *arg, uint32_t id);
@@ -58,8 +59,8 @@ SG_MUST_USE int sg_channel_move_unsent(
 
 /*
  * Reads once what is there. 1: something came (or would block, on a non-blocking socket); 0: the
- * peer closed; SG_ERR_IO; SG_ERR_NOMEM; SG_ERR_LIMIT: descriptors came that no frame claims, or what
- * came was not taken by sg_channel_next().
+ * peer closed; SG_ERR_IO; SG_ERR_NOMEM; SG_ERR_LIMIT: descriptors came that no frame claims, or
+ * what came was not taken by sg_channel_next().
  */
 SG_MUST_USE int sg_channel_fill(struct sg_channel *channel);
 
@@ -69,8 +70,8 @@ SG_MUST_USE int sg_channel_fill(struct sg_channel *channel);
  */
 SG_MUST_USE int sg_channel_next(struct sg_channel *channel, struct sg_frame *frame);
 
-/* For blocking sockets: queue and flush; fill until a frame is there (0 at the peer's end, 1 a frame).
- * SG_ERR_TIMEOUT only where SO_SNDTIMEO or SO_RCVTIMEO is set. */
+/* For blocking sockets: queue and flush; fill until a frame is there (0 at the peer's end, 1 a
+ * frame). SG_ERR_TIMEOUT only where SO_SNDTIMEO or SO_RCVTIMEO is set. */
 SG_MUST_USE int sg_channel_send(
     struct sg_channel *channel, uint32_t id, uint16_t type, const void *msg, int fd);
 SG_MUST_USE int sg_channel_recv(struct sg_channel *channel, struct sg_frame *frame);

@@ -20,8 +20,9 @@ struct sg_client;
  * /run/user/UID/signet/agent.sock. New string or NULL. */
 char *sg_client_socket_path(void);
 
-/* Connects to path, or to sg_client_socket_path() when it is NULL. SG_ERR_AGENT_ABSENT, SG_ERR_DENIED
- * (the socket belongs to another user, or may not be used), SG_ERR_IO: errno says why. */
+/* Connects to path, or to sg_client_socket_path() when it is NULL. SG_ERR_AGENT_ABSENT,
+ * SG_ERR_DENIED (the socket belongs to another user, or may not be used), SG_ERR_IO: errno says
+ * why. */
 SG_MUST_USE int sg_client_connect(const char *path, struct sg_client **client);
 void sg_client_free(struct sg_client *client);
 
@@ -33,11 +34,11 @@ SG_MUST_USE int sg_client_call(struct sg_client *client, const char *method, jso
     const int *fds, size_t fd_count, int more);
 
 /*
- * Waits for the next reply: *parameters is new; *error is a new string with the error's full name,
- * or NULL; *continues is 1 when more replies follow. An error is the call's last reply, and its fields
- * are *parameters (an empty object when it has none). SG_ERR_IO when the agent went away, SG_ERR_FORMAT
- * for what is no reply, SG_ERR_LIMIT for one too long or too deep, SG_ERR_NOMEM; then both are NULL,
- * and the connection is of no more use.
+ * Waits for the next reply: *parameters is new; *error is a new string with the error's full
+ * name, or NULL; *continues is 1 when more replies follow. An error is the call's last reply,
+ * and its fields are *parameters (an empty object when it has none). SG_ERR_IO when the agent
+ * went away, SG_ERR_FORMAT for what is no reply, SG_ERR_LIMIT for one too long or too deep,
+ * SG_ERR_NOMEM; then both are NULL, and the connection is of no more use.
  */
 SG_MUST_USE int sg_client_reply(
     struct sg_client *client, json_t **parameters, char **error, int *continues);

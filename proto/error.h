@@ -1,9 +1,9 @@
 /*
  * The error codes of the whole project, and what a person and a program are told of each.
  *
- * A function returns 0 or one of these negative codes. A code of a library (CK_RV, errno, SQLite,
- * OpenSSL) is translated once, where the library is called; what the code cannot say of it is logged
- * there, or stands in the sentence of the failure.
+ * A function returns 0 or one of these negative codes. A code of a library (CK_RV, errno,
+ * SQLite, OpenSSL) is translated once, where the library is called; what the code cannot say of
+ * it is logged there, or stands in the sentence of the failure.
  */
 #ifndef SG_PROTO_ERROR_H
 #define SG_PROTO_ERROR_H
@@ -65,7 +65,8 @@ const char *sg_err_advice(int code);
 /*
  * The exit status of the command line for this code, by kind of failure:
  * 0 ok, 1 internal, 2 usage, 3 not found or ambiguous, 4 PIN or login wanted or refused,
- * 5 token or worker failed, 6 network, TLS or peer, 7 verification failed or refused, 8 denied by policy.
+ * 5 token or worker failed, 6 network, TLS or peer, 7 verification failed or refused,
+ * 8 denied by policy.
  */
 int sg_err_exit_status(int code);
 

@@ -14,17 +14,18 @@
 #define SG_KEYINFO_VALUE_MAX	  (64u << 10)  /* bytes of one signature, decoded */
 #define SG_KEYINFO_SIGNATURES_MAX 10000	       /* of one key */
 
-/* A new element. SG_ERR_KEYINFO for a name or signature that is none (an issuer and a value are needed),
- * SG_ERR_LIMIT, SG_ERR_NOMEM. xml is not looked at. */
+/* A new element. SG_ERR_KEYINFO for a name or signature that is none (an issuer and a value are
+ * needed), SG_ERR_LIMIT, SG_ERR_NOMEM. xml is not looked at. */
 SG_MUST_USE int sg_keyinfo_encode(const struct sg_keyinfo *keyinfo, struct sg_xml **element);
 
 /*
- * Decodes and judges the form: one key element at most (K1), the name is that of the key data (K2;
- * upper case is taken and lowered), well-formed Base64, an X.509 certificate that parses. Anything
- * else is SG_ERR_KEYINFO, SG_ERR_LIMIT or SG_ERR_NOMEM, with *why (static text; NULL on success)
- * saying which. An ill-formed signature is dropped, with one line in the log for all of them (K6); the
- * others are not judged here. An OpenPGP key is kept with its name unchecked against its data, and a
- * verdict counts it for nothing. xml is the whole element, what was dropped included.
+ * Decodes and judges the form: one key element at most (K1), the name is that of the key data
+ * (K2; upper case is taken and lowered), well-formed Base64, an X.509 certificate that parses.
+ * Anything else is SG_ERR_KEYINFO, SG_ERR_LIMIT or SG_ERR_NOMEM, with *why (static text; NULL on
+ * success) saying which. An ill-formed signature is dropped, with one line in the log for all of
+ * them (K6); the others are not judged here. An OpenPGP key is kept with its name unchecked
+ * against its data, and a verdict counts it for nothing. xml is the whole element, what was
+ * dropped included.
  */
 SG_MUST_USE int sg_keyinfo_decode(
     const struct sg_xml *element, struct sg_keyinfo *keyinfo, const char **why);

@@ -177,7 +177,8 @@ struct sg_msg_objects {
 
 /*
  * selector: an RFC 7512 URI, or a label; "" matches everything. The keys that match, with the
- * certificates that hold the public key of one of them. Keys are looked for on unlocked tokens; on a locked one through its public key objects.
+ * certificates that hold the public key of one of them. Keys are looked for on unlocked tokens;
+ * on a locked one through its public key objects.
  */
 struct sg_msg_object_list {
 	struct sg_caller caller;
@@ -371,11 +372,12 @@ extern const struct sg_layout sg_layout_error, sg_layout_keyinfo, sg_layout_sign
 /* Frees what a message of this type owns and zeroes it. */
 void sg_msg_clear(uint16_t type, void *msg);
 
-/* The SG_ERR_* of an error message of a worker, whose number may be anything: what can be no code is
- * SG_ERR_INTERNAL. */
+/* The SG_ERR_* of an error message of a worker, whose number may be anything: what can be no
+ * code is SG_ERR_INTERNAL. */
 int sg_msg_error_code(const struct sg_msg_error *error);
 
-/* Fills an error message from a code and a printf text (may be NULL); *error must be zero or cleared. */
+/* Fills an error message from a code and a printf text (may be NULL); *error must be zero or
+ * cleared. */
 void sg_msg_error_set(struct sg_msg_error *error, int code, const char *subject, const char *format,
     ...) __attribute__((format(printf, 4, 5)));
 

@@ -1,5 +1,9 @@
 /*
  * The pubsub payloads for the own PEP node and for reading another's (XEP-0060, XEP-0163; K9, K10).
+ *
+ * Encoders give a new element in *payload, or NULL with SG_ERR_ARG for an access model that
+ * XEP-0060 4.5 does not know, SG_ERR_FORMAT (what XML cannot carry), SG_ERR_LIMIT or
+ * SG_ERR_NOMEM.
  */
 #ifndef SG_PROTO_PEP_H
 #define SG_PROTO_PEP_H
@@ -11,6 +15,8 @@
 #define SG_NS_PUBSUB	   "http://jabber.org/protocol/pubsub"
 #define SG_NS_PUBSUB_OWNER "http://jabber.org/protocol/pubsub#owner"
 
+#define SG_PEP_ITEMS_MAX 20000 /* in one request or result */
+
 /* Payloads of iq type set, no 'to': create with configuration; configure an existing node. */
 SG_MUST_USE int sg_pep_create_encode(
     const char *node, const char *access_model, struct sg_xml **payload);
@@ -21,16 +27,16 @@ SG_MUST_USE int sg_pep_configure_encode(
 SG_MUST_USE int sg_pep_publish_encode(const char *node, const char *id, const char *access_model,
     struct sg_xml *item, struct sg_xml **payload);
 
-/* Payload of iq type get: all items, or the named ones. */
+/* Payload of iq type get: all items, or the named ones (at most SG_PEP_ITEMS_MAX). */
 SG_MUST_USE int sg_pep_items_encode(
     const char *node, char *const *ids, size_t id_count, struct sg_xml **payload);
 
 /*
- * Reads the items of a result into keyinfos; an item whose id is not the keyinfo's name, or that is
- * no good keyinfo, is counted in refused and logged once, and the rest is kept. SG_ERR_FORMAT when it is
- * no items result for this node; SG_ERR_LIMIT over SG_PEP_ITEMS_MAX.
+ * Reads the items of a result into keyinfos; an item whose id is not the keyinfo's name, or that
+ * is no good keyinfo, is counted in refused and logged once, and the rest is kept. SG_ERR_FORMAT
+ * when it is no items result for this node; SG_ERR_LIMIT over SG_PEP_ITEMS_MAX; SG_ERR_NOMEM.
+ * *keyinfos is empty then.
  */
-#define SG_PEP_ITEMS_MAX 20000
 SG_MUST_USE int sg_pep_items_decode(
     const struct sg_xml *payload, const char *node, struct sg_msg_keyinfos *keyinfos);
 

@@ -1,6 +1,6 @@
 /*
- * RFC 7512 URIs, by which tokens and objects are named: which attributes there are, and where each stands in
- * a text. What a value means is judged where it is used, with a token at hand.
+ * RFC 7512 URIs, by which tokens and objects are named: which attributes there are, and where
+ * each stands in a text. What a value means is judged where it is used, with a token at hand.
  */
 #ifndef SG_PROTO_PKCS11_URI_H
 #define SG_PROTO_PKCS11_URI_H
@@ -43,8 +43,8 @@ int sg_uri_is_uri(const char *selector);
 const char *sg_uri_path(const char *selector);
 
 /*
- * Takes the attribute at *pos and moves *pos behind it: 1, or 0 at the path's end, which is that of the text
- * or a '?'. Of an empty attribute (";;") the name is empty and unknown.
+ * Takes the attribute at *pos and moves *pos behind it: 1, or 0 at the path's end, which is that
+ * of the text or a '?'. Of an empty attribute (";;") the name is empty and unknown.
  */
 int sg_uri_next(const char **pos, struct sg_uri_attribute *attribute);
 

@@ -1,6 +1,6 @@
 /*
- * Who may have written or read a file with a secret in it: one rule for PINs and passwords, of the agent,
- * the command line and the authority.
+ * Who may have written or read a file with a secret in it: one rule for PINs and passwords, of
+ * the agent, the command line and the authority.
  */
 #ifndef SG_PROTO_SECRET_FILE_H
 #define SG_PROTO_SECRET_FILE_H

@@ -38,14 +38,16 @@ struct sg_verdict {
 };
 
 /*
- * The keys at hand as possible issuers, made once for all the keys that are judged by them. It makes
- * at most checks_max checks of signatures in its life, so that the work for what a peer sends is bounded;
- * signatures that need none (SELF, UNKNOWN_ISSUER, UNKNOWN_METHOD by its name) do not count.
+ * The keys at hand as possible issuers, made once for all the keys that are judged by them. It
+ * makes at most checks_max checks of signatures in its life, so that the work for what a peer
+ * sends is bounded; signatures that need none (SELF, UNKNOWN_ISSUER, UNKNOWN_METHOD by its name)
+ * do not count.
  */
 struct sg_verdict_index;
 
 #define SG_VERDICT_CHECKS_MAX 1000 /* for one set from a peer: at worst about a second */
 
+/* SG_ERR_NOMEM. */
 SG_MUST_USE int sg_verdict_index_new(struct sg_verdict_index **index, size_t checks_max);
 void sg_verdict_index_free(struct sg_verdict_index *index); /* NULL is fine */
 
@@ -57,22 +59,24 @@ SG_MUST_USE int sg_verdict_index_add(
 int sg_verdict_index_has(struct sg_verdict_index *index, const char *name);
 
 /*
- * Judges one keyinfo with the index's keys as possible issuers; the subject itself may be among them.
- * RSA-SHA1 is checked by our own DigestInfo, so a policy against SHA-1 in OpenSSL does not break it
- * (K5). Verdict owned by the caller, freed by sg_verdict_clear(). SG_ERR_NOMEM only.
+ * Judges one keyinfo with the index's keys as possible issuers; the subject itself may be among
+ * them. RSA-SHA1 is checked by our own DigestInfo, so a policy against SHA-1 in OpenSSL does not
+ * break it (K5). Verdict owned by the caller, freed by sg_verdict_clear(). SG_ERR_NOMEM only.
  */
 SG_MUST_USE int sg_verdict_judge(const struct sg_keyinfo *subject, struct sg_verdict_index *index,
     time_t now, struct sg_verdict *verdict);
 void sg_verdict_clear(struct sg_verdict *verdict);
 
 /*
- * Whether the value is a signature by the issuer's public key over the bytes, by this method. Gives
- * SG_SIG_GOOD, SG_SIG_BAD or SG_SIG_UNKNOWN_METHOD (also a method that does not fit the key's type).
+ * Whether the value is a signature by the issuer's public key over the bytes, by this method.
+ * Gives SG_SIG_GOOD, SG_SIG_BAD or SG_SIG_UNKNOWN_METHOD (also a method that does not fit the
+ * key's type).
  */
 enum sg_signature_verdict sg_verdict_check(EVP_PKEY *issuer, const char *method,
     const struct sg_blob *subject, const struct sg_blob *value);
 
-/* The words of the API's Signature.verdict, PublicKey.grade and PublicKey.kind (NULL: no such kind). */
+/* The words of the API's Signature.verdict, PublicKey.grade and PublicKey.kind (NULL: no such
+ * kind). */
 const char *sg_signature_verdict_name(enum sg_signature_verdict verdict);
 const char *sg_grade_name(enum sg_grade grade);
 const char *sg_key_kind_name(uint32_t kind); /* enum sg_key_kind */

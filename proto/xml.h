@@ -28,15 +28,16 @@ struct sg_xml *sg_xml_new(const char *name, const char *ns);
 /* Frees the element and all below it. Not for an element that is a child. NULL is fine. */
 void sg_xml_free(struct sg_xml *element);
 
-/* Adds a child and owns it from then on, also on failure (SG_ERR_LIMIT too deep or too many, NOMEM).
- * Text and values that XML cannot carry (not UTF-8, NUL, the control characters that XML 1.0 lacks) are
- * SG_ERR_FORMAT. */
+/* Adds a child and owns it from then on, also on failure (SG_ERR_LIMIT too deep or too many,
+ * NOMEM). Text and values that XML cannot carry (not UTF-8, NUL, the control characters that XML
+ * 1.0 lacks) are SG_ERR_FORMAT. */
 SG_MUST_USE int sg_xml_add(struct sg_xml *parent, struct sg_xml *child);
 SG_MUST_USE int sg_xml_add_text(struct sg_xml *parent, const char *text, size_t len);
 SG_MUST_USE int sg_xml_set_attr(struct sg_xml *element, const char *name, const char *value);
 
-/* Makes a child element with this text (NULL: empty), in the parent's namespace. The child stays the
- * parent's; child may be NULL. SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_NOMEM, with no child made. */
+/* Makes a child element with this text (NULL: empty), in the parent's namespace. The child stays
+ * the parent's; child may be NULL. SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_NOMEM, with no child
+ * made. */
 SG_MUST_USE int sg_xml_put(
     struct sg_xml *parent, const char *name, const char *text, struct sg_xml **child);
 
@@ -63,8 +64,8 @@ const struct sg_xml *sg_xml_next(const struct sg_xml *element);
 /* The first child element with this name and namespace (ns NULL: the element's own), or NULL. */
 const struct sg_xml *sg_xml_child(const struct sg_xml *element, const char *name, const char *ns);
 
-/* The same for an element that may stand once: NULL in *child when there is none, SG_ERR_FORMAT when there
- * are more. */
+/* The same for an element that may stand once: NULL in *child when there is none, SG_ERR_FORMAT
+ * when there are more. */
 SG_MUST_USE int sg_xml_only(
     const struct sg_xml *element, const char *name, const char *ns, const struct sg_xml **child);
 

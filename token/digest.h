@@ -1,5 +1,6 @@
 /*
- * What stands between a hash and a token: DigestInfo, the cut for ECDSA, the form of an ECDSA value.
+ * What stands between a hash and a token: DigestInfo, the cut for ECDSA, the form of an ECDSA
+ * value.
  *
  * The DigestInfo is built here, not by OpenSSL, so that a system policy against SHA-1 does not
  * break the document's own method (ruling K5), and so that no caller's DigestInfo is ever signed.
@@ -19,7 +20,7 @@ enum sg_hash {
 	SG_HASH_SHA512,
 };
 
-#define SG_DIGEST_MAX	  64
+#define SG_DIGEST_MAX	  64 /* bytes of the longest: SHA-512 */
 #define SG_DIGESTINFO_MAX (19 + SG_DIGEST_MAX)
 
 /* Bytes of a digest of this hash. */
@@ -33,7 +34,8 @@ SG_MUST_USE int sg_hash_data(
 size_t sg_digestinfo(
     enum sg_hash hash, const unsigned char *digest, unsigned char out[SG_DIGESTINFO_MAX]);
 
-/* Bytes of a digest that go into ECDSA with an order of that many bytes: the leftmost (FIPS 186-4 6.4). */
+/* Bytes of a digest that go into ECDSA with an order of that many bytes: the leftmost (FIPS
+ * 186-4 6.4). */
 size_t sg_ecdsa_digest_size(size_t digest_size, size_t order_size);
 
 /* r || s, each order_size bytes, to the DER that X.509 and TLS want. SG_ERR_FORMAT, SG_ERR_NOMEM. */

@@ -19,8 +19,9 @@ union sg_token_answer {
 };
 
 /*
- * Does what the frame asks. Gives the type of the answer, and fills it: to be freed by sg_msg_clear().
- * With no module (it could not be loaded), every answer is the error that says why.
+ * Does what the frame asks. Gives the type of the answer, and fills it: to be freed by
+ * sg_msg_clear(). With no module (it could not be loaded), every answer is the error that says
+ * why.
  */
 uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
     const struct sg_frame *frame, union sg_token_answer *answer);

@@ -11,11 +11,13 @@
 
 /*
  * The one key that the selector means, with a private key that can be used; a reference for the
- * caller. SG_ERR_KEY_ABSENT; SG_ERR_KEY_AMBIGUOUS with the candidates; SG_ERR_PIN_NEEDED with the token's
- * URI as subject when its token is locked.
+ * caller. SG_ERR_KEY_ABSENT; SG_ERR_KEY_AMBIGUOUS with the candidates; SG_ERR_PIN_NEEDED with
+ * the token's URI as subject when its token is locked; SG_ERR_ARG for no selector; what
+ * sg_selector_parse() and sg_token_scan() say, SG_ERR_TOKEN_FAILED when a token could not be
+ * searched, SG_ERR_NOMEM. *key is NULL then.
  *
- * Answers from memory as long as the token's sessions stand. A second key that another program gives the same label
- * meanwhile is seen after the next search.
+ * Answers from memory as long as the token's sessions stand. A second key that another program
+ * gives the same label meanwhile is seen after the next search.
  */
 SG_MUST_USE int sg_key_find(
     struct sg_module *module, const char *text, struct sg_key **key, struct sg_msg_error *error);

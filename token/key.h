@@ -30,9 +30,10 @@ struct sg_key {
 };
 
 struct sg_key *sg_key_ref(struct sg_key *key);
-void sg_key_unref(struct sg_key *key);
+void sg_key_unref(struct sg_key *key); /* NULL is fine */
 
-/* All keys of one token that match, as a new array of references (sg_keys_free()). */
+/* All keys of one token that match, as a new array of references (sg_keys_free()). On a token
+ * that is locked, public keys stand for the private ones that it hides. */
 CK_RV sg_keys_of_token(struct sg_token *token, const struct sg_selector *selector,
     struct sg_key ***keys, size_t *count);
 void sg_keys_free(struct sg_key **keys, size_t count);

@@ -277,15 +277,13 @@ static int login_locked(struct sg_token *token, const struct sg_msg_token_login 
 /* Whether our login still stands; one that was lost is given up. */
 static int is_unlocked(struct sg_token *token)
 {
-	CK_SESSION_INFO info;
 	unsigned epoch;
-	int unlocked, stands = 0;
+	int unlocked, stands;
 
 	pthread_mutex_lock(&token->lock);
 	epoch = token->epoch;
 	unlocked = token->unlocked;
-	if (unlocked && token->module->f->C_GetSessionInfo(token->anchor, &info) == CKR_OK)
-		stands = info.state == CKS_RW_USER_FUNCTIONS || info.state == CKS_RO_USER_FUNCTIONS;
+	stands = sg_session_login_stands(token);
 	pthread_mutex_unlock(&token->lock);
 	if (unlocked && !stands) {
 		sg_token_drop(token, epoch);

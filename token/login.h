@@ -9,10 +9,10 @@
 #define SG_PIN_READ_MS 10000 /* for a PIN's descriptor to reach its end */
 
 /*
- * Logs in with the PIN from the descriptor (not closed; -1: none was given, SG_ERR_PIN_NEEDED). A
- * token that is unlocked already is 0, and nothing is read. SG_ERR_PIN_WRONG with the tries that are left,
- * SG_ERR_PIN_LOCKED, SG_ERR_PIN_CANCELLED; SG_ERR_DENIED when it would be the last try and no
- * person is there to decide on it.
+ * Logs in with the PIN from the descriptor (not closed; -1: none was given, SG_ERR_PIN_NEEDED).
+ * A token that is unlocked already is 0, and nothing is read. SG_ERR_PIN_WRONG with the tries
+ * that are left, SG_ERR_PIN_LOCKED, SG_ERR_PIN_CANCELLED; SG_ERR_DENIED when it would be the
+ * last try and no person is there to decide on it.
  */
 SG_MUST_USE int sg_login(struct sg_module *module, const struct sg_msg_token_login *request, int fd,
     struct sg_msg_error *error);
@@ -33,8 +33,8 @@ void sg_login_again(struct sg_token *token);
  */
 CK_RV sg_login_context(struct sg_token *token, CK_SESSION_HANDLE session);
 
-/* Before an operation is prepared: CKR_OK, CKR_FUNCTION_CANCELED when there is no PIN to try or only one
- * try left, or another reason. secret_lock is held. */
+/* Before an operation is prepared: CKR_OK, CKR_FUNCTION_CANCELED when there is no PIN to try or
+ * only one try left, or another reason. secret_lock is held. */
 CK_RV sg_login_context_check(struct sg_token *token);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * The PKCS#11 module that this process works with: loaded by p11-kit, called raw.
  *
- * libp11 is not used. With 0.4.12, which Debian 12 has, a token that has gone makes it wait for ever, one
- * Ed25519 key on a token hides all the others, generated keys are extractable, and the PIN stays in
- * plain heap after logout.
+ * libp11 is not used. With 0.4.12, which Debian 12 has, a token that has gone makes it wait for
+ * ever, one Ed25519 key on a token hides all the others, generated keys are extractable, and the
+ * PIN stays in plain heap after logout.
  */
 #ifndef SG_TOKEN_MODULE_H
 #define SG_TOKEN_MODULE_H
@@ -17,7 +17,7 @@
 #include "msg.h"
 
 #define SG_TOKENS_MAX	 256 /* tokens that a process remembers */
-#define SG_KEY_CACHE_MAX 64
+#define SG_KEY_CACHE_MAX 64  /* selectors whose key is remembered */
 
 struct sg_token;
 struct sg_key;
@@ -28,8 +28,9 @@ struct sg_key_slot {
 };
 
 /*
- * Locks are taken in this order: a token's login_lock, its secret_lock, the module's lock, a token's
- * lock. objects and cache_lock are innermost: no other lock is taken while they are held.
+ * Locks are taken in this order: a token's login_lock, its secret_lock, the module's lock, a
+ * token's lock. objects and cache_lock are innermost: no other lock is taken while they are
+ * held.
  */
 struct sg_module {
 	CK_FUNCTION_LIST *f;
@@ -52,9 +53,9 @@ struct sg_module {
 };
 
 /*
- * Loads and initialises "system" or the module at a path. A path is allowed only when the real file lies
- * in one of the folders (colon-separated), and neither the file nor its folder can be written by anybody but
- * root and us. SG_ERR_MODULE with the error filled, SG_ERR_NOMEM.
+ * Loads and initialises "system" or the module at a path. A path is allowed only when the real
+ * file lies in one of the folders (colon-separated), and neither the file nor its folder can be
+ * written by anybody but root and us. SG_ERR_MODULE with the error filled, SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_module_open(
     const char *name, const char *dirs, struct sg_module **module, struct sg_msg_error *error);

@@ -15,8 +15,8 @@
 #define SG_ATTRIBUTE_MAX (256u << 10) /* bytes of one attribute */
 
 /*
- * Searches; gives the handles in a new array. Excluded while an object is made or destroyed: SoftHSM
- * fails searches then. CKR_BUFFER_TOO_SMALL (SG_ERR_LIMIT) beyond SG_OBJECTS_MAX.
+ * Searches; gives the handles in a new array. Excluded while an object is made or destroyed:
+ * SoftHSM fails searches then. CKR_BUFFER_TOO_SMALL (SG_ERR_LIMIT) beyond SG_OBJECTS_MAX.
  */
 CK_RV sg_object_find(struct sg_module *module, CK_SESSION_HANDLE session, CK_ATTRIBUTE *wanted,
     CK_ULONG wanted_count, CK_OBJECT_HANDLE **handles, size_t *count);
@@ -26,8 +26,9 @@ CK_RV sg_object_find_locked(struct sg_module *module, CK_SESSION_HANDLE session,
     CK_ATTRIBUTE *wanted, CK_ULONG wanted_count, CK_OBJECT_HANDLE **handles, size_t *count);
 
 /*
- * Reads attributes: their types are set, pValue and ulValueLen are filled with owned bytes (NULL and 0
- * for one that the object does not have or does not show). Freed by sg_attributes_clear(), also on failure.
+ * Reads attributes: their types are set, pValue and ulValueLen are filled with owned bytes (NULL
+ * and 0 for one that the object does not have or does not show). Freed by sg_attributes_clear(),
+ * also on failure.
  */
 CK_RV sg_object_read(struct sg_module *module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
     CK_ATTRIBUTE *attributes, CK_ULONG count);

@@ -15,10 +15,10 @@
 #define SG_PINENTRY_LINE_MAX	900 /* bytes of a command, escaped: an Assuan line has 1,000 */
 
 /*
- * Asks with the pinentry at the other end of the descriptor, which stays the caller's. options are
- * arguments of OPTION; one that this pinentry does not know is passed over. The PIN goes to the empty
- * secret; no other copy of it stays. SG_ERR_PIN_CANCELLED, SG_ERR_PIN_NEEDED (nothing was entered, or the
- * pinentry failed), SG_ERR_ARG, SG_ERR_LIMIT.
+ * Asks with the pinentry at the other end of the descriptor, which stays the caller's. options
+ * are arguments of OPTION; one that this pinentry does not know is passed over. The PIN goes to
+ * the empty secret; no other copy of it stays. SG_ERR_PIN_CANCELLED, SG_ERR_PIN_NEEDED (nothing
+ * was entered, or the pinentry failed), SG_ERR_ARG, SG_ERR_LIMIT.
  */
 SG_MUST_USE int sg_pinentry_ask(int fd, const char *description, char *const *options,
     uint32_t option_count, struct sg_secret *pin, struct sg_msg_error *error);

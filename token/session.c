@@ -57,16 +57,22 @@ void sg_session_put(struct sg_token *token, struct sg_session *session, CK_RV la
 	session->handle = CK_INVALID_HANDLE;
 }
 
+int sg_session_login_stands(struct sg_token *token)
+{
+	CK_SESSION_INFO info;
+
+	return token->unlocked &&
+	    token->module->f->C_GetSessionInfo(token->anchor, &info) == CKR_OK &&
+	    (info.state == CKS_RW_USER_FUNCTIONS || info.state == CKS_RO_USER_FUNCTIONS);
+}
+
 /* Whether nothing is lost by starting over: no login of ours stands, or it is gone already. */
 static int login_is_lost(struct sg_token *token)
 {
-	CK_SESSION_INFO info;
 	int lost;
 
 	pthread_mutex_lock(&token->lock);
-	lost = !token->unlocked ||
-	    token->module->f->C_GetSessionInfo(token->anchor, &info) != CKR_OK ||
-	    (info.state != CKS_RW_USER_FUNCTIONS && info.state != CKS_RO_USER_FUNCTIONS);
+	lost = !sg_session_login_stands(token);
 	pthread_mutex_unlock(&token->lock);
 	return lost;
 }

@@ -25,9 +25,9 @@ SG_MUST_USE int sg_sign_how_sha256(
     const struct sg_key *key, struct sg_sign_how *how, struct sg_msg_error *error);
 
 /*
- * Hashes the data and signs. The caller has judged what the data are: nothing outside this process
- * chooses bytes that get here unseen. SG_ERR_MECHANISM naming the mechanism that is missing, SG_ERR_PIN_NEEDED, or
- * what the token says; the error is filled.
+ * Hashes the data and signs. The caller has judged what the data are: nothing outside this
+ * process chooses bytes that get here unseen. SG_ERR_MECHANISM naming the mechanism that is
+ * missing, SG_ERR_PIN_NEEDED, or what the token says; the error is filled.
  */
 SG_MUST_USE int sg_sign(struct sg_key *key, const struct sg_sign_how *how,
     const struct sg_blob *data, struct sg_blob *signature, struct sg_msg_error *error);

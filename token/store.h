@@ -9,10 +9,13 @@
 #include "msg.h"
 #include "token.h"
 
-/* Puts the certificate beside its key; see SG_MSG_CERT_STORE. Gives the certificate object, to be cleared by
- * the caller also on failure. SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_ARG for a label that is no text,
- * SG_ERR_CERT_MISMATCH, SG_ERR_UNSUPPORTED when the token shows no public key to compare, what
- * sg_key_find() says, SG_ERR_TOKEN_FAILED; the error is filled, but for SG_ERR_NOMEM. */
+/*
+ * Puts the certificate beside its key; see SG_MSG_CERT_STORE. Gives the certificate object, to
+ * be cleared by the caller also on failure. SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_ARG for a label
+ * that is no text, SG_ERR_CERT_MISMATCH, SG_ERR_UNSUPPORTED when the token shows no public key
+ * to compare, what sg_key_find() says, SG_ERR_TOKEN_FAILED; the error is filled, but for
+ * SG_ERR_NOMEM.
+ */
 SG_MUST_USE int sg_cert_store(struct sg_module *module, const struct sg_msg_cert_store *request,
     struct sg_msg_objects *answer, struct sg_msg_error *error);
 

@@ -11,7 +11,7 @@
 #include "module.h"
 #include "msg.h"
 
-#define SG_TLS_TBS_MAX (256u << 10)
+#define SG_TLS_TBS_MAX (256u << 10) /* bytes that one client signs */
 
 enum sg_tls_content {
 	SG_TLS_CONTENT_12 = 12,
@@ -25,7 +25,12 @@ enum sg_tls_content {
  */
 SG_MUST_USE int sg_tls_content(const struct sg_blob *tbs, enum sg_tls_content *content);
 
-/* Signs with the scheme, which must fit the content and the key. Gives the signature as it stands in TLS. */
+/*
+ * Signs with the scheme, which must fit the content and the key. Gives the signature as it
+ * stands in TLS. SG_ERR_FORMAT or SG_ERR_LIMIT for bytes that are none, SG_ERR_UNSUPPORTED for a
+ * scheme that TLS does not use there, SG_ERR_MECHANISM for one of another kind of key, what
+ * sg_key_find() and sg_sign() say.
+ */
 SG_MUST_USE int sg_tls_sign(struct sg_module *module, const struct sg_msg_tls_sign *request,
     struct sg_blob *signature, struct sg_msg_error *error);
 

@@ -18,8 +18,9 @@ struct sg_worker_options {
 };
 
 /*
- * Serves the channel until the peer closes it. A module that does not load is no reason to end: every
- * request is told. Does not return on a hanging module, but ends the process. Gives the exit status.
+ * Serves the channel until the peer closes it. A module that does not load is no reason to end:
+ * every request is told. Does not return on a hanging module, but ends the process. Gives the
+ * exit status.
  */
 int sg_worker_run(const struct sg_worker_options *options, int sock);
 
