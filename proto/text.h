@@ -17,28 +17,31 @@ char *sg_text_copy(const char *text);
 char *sg_base64_encode(const void *data, size_t len);
 
 /*
- * Base64 (RFC 4648 section 4) with any ASCII white space between its characters (C3). Anything else
- * (wrong padding, foreign characters, nothing at all, bits set past the end) is SG_ERR_FORMAT;
- * more than max bytes is SG_ERR_LIMIT, found before they are decoded. Gives owned bytes in *out.
+ * Base64 (RFC 4648 section 4) with any ASCII white space between its characters (C3). Anything
+ * else (wrong padding, foreign characters, nothing at all, bits set past the end) is
+ * SG_ERR_FORMAT; more than max bytes is SG_ERR_LIMIT, found before they are decoded;
+ * SG_ERR_NOMEM. Gives owned bytes in *out, none on failure.
  */
 SG_MUST_USE int sg_base64_decode(const char *text, size_t max, struct sg_blob *out);
 
 /* Lower-case hex; a new string, or NULL without memory. */
 char *sg_hex_encode(const void *data, size_t len);
 
-/* Hex of either case, ':' between bytes allowed (C9). Gives owned bytes. SG_ERR_FORMAT, SG_ERR_LIMIT. */
+/* Hex of either case, ':' between bytes allowed (C9). Gives owned bytes. SG_ERR_FORMAT, also for
+ * nothing; SG_ERR_LIMIT over max bytes, SG_ERR_NOMEM. */
 SG_MUST_USE int sg_hex_decode(const char *text, size_t max, struct sg_blob *out);
 
 /*
- * Percent-decoded (RFC 3986 2.1) text of len bytes: a new string; NULL for an escape that is broken or
- * of a NUL, and without memory. All bytes but '%' stay as they are.
+ * Percent-decoded (RFC 3986 2.1) text of len bytes: a new string; NULL for an escape that is
+ * broken or of a NUL, and without memory. All bytes but '%' stay as they are.
  */
 char *sg_percent_decode(const char *text, size_t len);
 
 /*
- * The bare JID of a JID, its localpart and domain lower-cased (ASCII only: a JID with other
- * characters is compared as it stands); NULL when it is no JID (RFC 7622: no or empty domain, a
- * part over 1023 bytes, control characters, white space or "&'/:<>@ in the localpart) or no memory.
+ * The bare JID of a JID as a new string, its localpart and domain lower-cased (ASCII only: a JID
+ * with other characters is compared as it stands); NULL when it is no JID (RFC 7622: no or empty
+ * domain, a part over 1023 bytes, control characters, white space or "&'/:<>@ in the localpart)
+ * or no memory.
  */
 char *sg_jid_bare(const char *jid);
 
@@ -57,8 +60,8 @@ int sg_utf8_is_control(uint32_t code);
 /* Whether the len bytes are valid UTF-8 without NUL. */
 int sg_utf8_is_valid(const char *text, size_t len);
 
-/* Puts '?' in place of what is not valid UTF-8 or a control character, so that any peer's or token's
- * text can be shown and put into a message. */
+/* Puts '?' in place of what is not valid UTF-8 or a control character, so that any peer's or
+ * token's text can be shown and put into a message. */
 void sg_utf8_clean(char *text);
 
 #endif
