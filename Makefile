@@ -195,7 +195,7 @@ idle: deps
 # ------------------------------------------------------------------------------------------- tests
 # A test of a part is named test_PART_*.c and links that part; any other links proto alone.
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
-    test_authority_config test_authority_delegation \
+    test_authority_bounds test_authority_config test_authority_delegation \
     test_authority_ledger test_authority_logins test_authority_profile \
     test_authority_service test_broker_config test_broker_queue test_broker_store test_broker_uri \
     test_buf test_ccm2 test_channel \

@@ -119,10 +119,10 @@ static int connection_make(struct sg_component *component)
 /* The name of a stream error's condition (RFC 6120 4.9.3); "" when there is none. */
 static const char *condition_of(const xmpp_stream_error_t *error)
 {
-	xmpp_stanza_t *child = error ? xmpp_stanza_get_children(error->stanza) : NULL;
-	const char *name = child ? xmpp_stanza_get_name(child) : NULL;
+	xmpp_stanza_t *child = error != NULL ? xmpp_stanza_get_children(error->stanza) : NULL;
+	const char *name = child != NULL ? xmpp_stanza_get_name(child) : NULL;
 
-	return name ? name : "";
+	return name != NULL ? name : "";
 }
 
 static void schedule(struct sg_component *component)
@@ -159,7 +159,8 @@ static void on_conn(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
 		    config->jid, config->secret_file);
 	else if (*condition)
 		sg_log(SG_LOG_ERROR, "component: the server ended the stream: %s%s%s", condition,
-		    stream_error->text ? ": " : "", stream_error->text ? stream_error->text : "");
+		    stream_error->text != NULL ? ": " : "",
+		    stream_error->text != NULL ? stream_error->text : "");
 	else
 		sg_log(SG_LOG_WARN, "component: %s %s:%u%s%s",
 		    component->online ? "lost the stream to" : "cannot reach", config->host,
@@ -172,22 +173,22 @@ static int set_secret(struct sg_component *component)
 {
 	const char *path = component->config->secret_file;
 	struct sg_secret *secret = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), rc;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), err;
 
 	if (fd < 0) {
 		sg_log(SG_LOG_ERROR, "component: secret file %s: %s", path, strerror(errno));
 		return SG_ERR_IO;
 	}
-	rc = sg_secret_new(&secret);
-	if (!rc)
-		rc = sg_secret_read_fd(secret, fd, SECRET_FILE_MS);
-	if (!rc)
+	err = sg_secret_new(&secret);
+	if (err == 0)
+		err = sg_secret_read_fd(secret, fd, SECRET_FILE_MS);
+	if (err == 0)
 		xmpp_conn_set_pass(component->conn, sg_secret_data(secret));
 	else
-		sg_log(SG_LOG_ERROR, "component: secret file %s: %s", path, sg_err_text(rc));
+		sg_log(SG_LOG_ERROR, "component: secret file %s: %s", path, sg_err_text(err));
 	sg_secret_free(secret);
 	close(fd);
-	return rc;
+	return err;
 }
 
 static void start(struct sg_component *component)
@@ -235,16 +236,16 @@ int sg_component_new(const struct sg_authority_config *config,
 
 void sg_component_free(struct sg_component *component)
 {
-	if (!component)
+	if (component == NULL)
 		return;
 	component->quiet = 1;
 	if (component->online) {
 		xmpp_disconnect(component->conn);
 		xmpp_run_once(component->ctx, 0);
 	}
-	if (component->conn)
+	if (component->conn != NULL)
 		xmpp_conn_release(component->conn);
-	if (component->ctx)
+	if (component->ctx != NULL)
 		xmpp_ctx_free(component->ctx);
 	xmpp_shutdown();
 	the_component = NULL;

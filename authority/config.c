@@ -16,7 +16,7 @@
 
 static int set_string(char **slot, const char *value)
 {
-	if (!*value || *slot) /* empty, or given twice */
+	if (!*value || *slot != NULL) /* empty, or given twice */
 		return 0;
 	*slot = strdup(value);
 	return *slot != NULL;
@@ -40,22 +40,22 @@ static int set_number(unsigned int *slot, const char *value, unsigned int min, u
 /* A domain in the form that sg_jid_bare() gives to those of accounts. */
 static char *domain_of(const char *word)
 {
-	return strpbrk(word, "@/") ? NULL : sg_jid_bare(word);
+	return strpbrk(word, "@/") != NULL ? NULL : sg_jid_bare(word);
 }
 
 static int set_domains(char ***slot, const char *value)
 {
 	char *copy = strdup(value), *rest = copy, *word;
 	size_t count = 0;
-	int ok = copy && !*slot;
+	int ok = copy != NULL && *slot == NULL;
 
 	if (ok)
 		*slot = calloc(DOMAINS_MAX + 1, sizeof(**slot));
-	ok = ok && *slot;
-	while (ok && (word = strsep(&rest, " \t"))) {
+	ok = ok && *slot != NULL;
+	while (ok && (word = strsep(&rest, " \t")) != NULL) {
 		if (!*word)
 			continue;
-		ok = count < DOMAINS_MAX && ((*slot)[count] = domain_of(word));
+		ok = count < DOMAINS_MAX && ((*slot)[count] = domain_of(word)) != NULL;
 		count++;
 	}
 	free(copy);
@@ -68,7 +68,7 @@ static int set_subject_keys(unsigned int *slot, const char *value)
 	unsigned int kinds = 0, kind;
 	int ok = copy != NULL;
 
-	while (ok && (word = strsep(&rest, " \t"))) {
+	while (ok && (word = strsep(&rest, " \t")) != NULL) {
 		if (!*word)
 			continue;
 		kind = sg_subject_key_from_name(word);
@@ -85,9 +85,9 @@ static int set_credential(char **slot, const char *name)
 {
 	const char *folder = getenv("CREDENTIALS_DIRECTORY");
 
-	if (*slot || !*name || strchr(name, '/'))
+	if (*slot != NULL || !*name || strchr(name, '/') != NULL)
 		return 0;
-	if (!folder) {
+	if (folder == NULL) {
 		sg_log(
 		    SG_LOG_ERROR, "pin-credential = %s, but systemd passed no credentials", name);
 		return 0;
@@ -165,15 +165,15 @@ static int check(const char *path, struct sg_authority_config *config)
 {
 	char *bare;
 
-	if (!config->host && !(config->host = strdup("127.0.0.1")))
+	if (config->host == NULL && (config->host = strdup("127.0.0.1")) == NULL)
 		return SG_ERR_NOMEM;
 	for (size_t i = 0; i < STRINGS; i++)
-		if (!*string_slot(config, &strings[i]))
+		if (*string_slot(config, &strings[i]) == NULL)
 			return missing(path, strings[i].section, strings[i].name);
-	if (!config->domains)
+	if (config->domains == NULL)
 		return missing(path, "authority", "domains");
 	bare = domain_of(config->jid);
-	if (!bare || strcmp(bare, config->jid) != 0) {
+	if (bare == NULL || strcmp(bare, config->jid) != 0) {
 		sg_log(
 		    SG_LOG_ERROR, "%s: jid = %s is not a domain in lower case", path, config->jid);
 		free(bare);
@@ -185,14 +185,14 @@ static int check(const char *path, struct sg_authority_config *config)
 
 int sg_authority_config_read(const char *path, struct sg_authority_config *config)
 {
-	int rc;
+	int err;
 
 	config->port = 5347;
 	config->lifetime_days = 365;
 	config->certificates_per_account = 20;
 	config->subject_keys = SG_SUBJECT_KEYS_DEFAULT;
-	rc = sg_conf_read(path, 0, on_setting, config);
-	return rc ? rc : check(path, config);
+	err = sg_conf_read(path, 0, on_setting, config);
+	return err != 0 ? err : check(path, config);
 }
 
 void sg_authority_config_clear(struct sg_authority_config *config)

@@ -33,7 +33,7 @@ static size_t children(const struct sg_xml *element, const struct sg_xml **first
 	size_t count = 0;
 
 	*first = sg_xml_first(element);
-	for (const struct sg_xml *child = *first; child; child = sg_xml_next(child))
+	for (const struct sg_xml *child = *first; child != NULL; child = sg_xml_next(child))
 		count++;
 	return count;
 }
@@ -69,7 +69,7 @@ static int is_request(const struct sg_xml *iq)
 {
 	const char *type = sg_xml_attr(iq, "type");
 
-	return type && sg_xml_attr(iq, "id") &&
+	return type != NULL && sg_xml_attr(iq, "id") != NULL &&
 	    (strcmp(type, "get") == 0 || strcmp(type, "set") == 0);
 }
 
@@ -91,7 +91,7 @@ static const char *nested_namespace(const struct sg_delegation *delegation, cons
 
 		if (strncmp(node, prefixes[i], len) != 0)
 			continue;
-		for (size_t j = 0; delegation->namespaces[j]; j++)
+		for (size_t j = 0; delegation->namespaces[j] != NULL; j++)
 			if (strcmp(node + len, delegation->namespaces[j]) == 0)
 				return delegation->namespaces[j];
 	}
@@ -108,11 +108,11 @@ static int answer_disco(
 	};
 	const char *node = sg_xml_attr(query, "node"), *nested;
 
-	if (!node || !*node)
+	if (node == NULL || !*node)
 		return sg_disco_result_encode(NULL, "component", "generic", own,
 		    sizeof(own) / sizeof(own[0]), &answer->payload);
 	nested = nested_namespace(delegation, node);
-	if (!nested) {
+	if (nested == NULL) {
 		sg_answer_error(answer, "cancel", "item-not-found", NULL);
 		return 0;
 	}
@@ -131,17 +131,17 @@ static int is_to_own(const char *to, const char *account, const char *domain)
 	char *bare;
 	int own;
 
-	if (!to)
+	if (to == NULL)
 		return 1;
-	bare = strchr(to, '/') ? NULL : sg_jid_bare(to);
-	own = bare && (strcmp(bare, account) == 0 || strcmp(bare, domain) == 0);
+	bare = strchr(to, '/') != NULL ? NULL : sg_jid_bare(to);
+	own = bare != NULL && (strcmp(bare, account) == 0 || strcmp(bare, domain) == 0);
 	free(bare);
 	return own;
 }
 
 static int is_ours(const struct sg_delegation *delegation, const char *ns)
 {
-	for (size_t i = 0; delegation->namespaces[i]; i++)
+	for (size_t i = 0; delegation->namespaces[i] != NULL; i++)
 		if (strcmp(ns, delegation->namespaces[i]) == 0)
 			return 1;
 	return 0;
@@ -152,14 +152,15 @@ static void answer_inner(const struct sg_delegation *delegation, const char *dom
     const struct sg_xml *iq, struct sg_answer *answer)
 {
 	const char *from = sg_xml_attr(iq, "from");
-	char *account = from ? sg_jid_bare(from) : NULL;
-	const char *at = account ? strchr(account, '@') : NULL;
+	char *account = from != NULL ? sg_jid_bare(from) : NULL;
+	const char *at = account != NULL ? strchr(account, '@') : NULL;
 	const struct sg_xml *payload;
 
-	if (!at || !sg_jid_is_account(account) || strcmp(at + 1, domain) != 0 ||
+	if (at == NULL || !sg_jid_is_account(account) || strcmp(at + 1, domain) != 0 ||
 	    !is_to_own(sg_xml_attr(iq, "to"), account, domain)) {
-		sg_log(SG_LOG_INFO, "refused from=%s to=%s outcome=forbidden", from ? from : "-",
-		    sg_xml_attr(iq, "to") ? sg_xml_attr(iq, "to") : "-");
+		sg_log(SG_LOG_INFO, "refused from=%s to=%s outcome=forbidden",
+		    from != NULL ? from : "-",
+		    sg_xml_attr(iq, "to") != NULL ? sg_xml_attr(iq, "to") : "-");
 		sg_answer_error(answer, "auth", "forbidden",
 		    "Only an account's own certificates can be managed.");
 	} else if (children(iq, &payload) != 1) {
@@ -177,10 +178,10 @@ static void answer_inner(const struct sg_delegation *delegation, const char *dom
 static const char *domain_of(const struct sg_delegation *delegation, const struct sg_xml *iq)
 {
 	const char *from = sg_xml_attr(iq, "from");
-	char *bare = from && !strpbrk(from, "@/") ? sg_jid_bare(from) : NULL;
+	char *bare = from != NULL && strpbrk(from, "@/") == NULL ? sg_jid_bare(from) : NULL;
 	const char *domain = NULL;
 
-	for (size_t i = 0; bare && !domain && delegation->domains[i]; i++)
+	for (size_t i = 0; bare != NULL && domain == NULL && delegation->domains[i] != NULL; i++)
 		if (strcmp(bare, delegation->domains[i]) == 0)
 			domain = delegation->domains[i];
 	free(bare);
@@ -191,18 +192,18 @@ static const char *domain_of(const struct sg_delegation *delegation, const struc
 static int wrap(struct sg_xml *inner, const char *ns, struct sg_answer *outer)
 {
 	struct sg_xml *forwarded = sg_xml_new("forwarded", NS_FORWARD);
-	int rc;
+	int err;
 
 	outer->payload = sg_xml_new("delegation", ns);
-	if (!outer->payload || !forwarded) {
+	if (outer->payload == NULL || forwarded == NULL) {
 		sg_xml_free(inner);
 		sg_xml_free(forwarded);
 		return SG_ERR_NOMEM;
 	}
-	rc = sg_xml_add(forwarded, inner);
-	if (rc) {
+	err = sg_xml_add(forwarded, inner);
+	if (err != 0) {
 		sg_xml_free(forwarded);
-		return rc;
+		return err;
 	}
 	return sg_xml_add(outer->payload, forwarded);
 }
@@ -214,13 +215,13 @@ static int answer_delegation(const struct sg_delegation *delegation, const struc
 	const struct sg_xml *forwarded, *inner = NULL;
 	struct sg_answer answer = { 0 };
 	struct sg_xml *reply;
-	int rc;
+	int err;
 
-	if (!domain) {
+	if (domain == NULL) {
 		const char *from = sg_xml_attr(iq, "from");
 
 		sg_log(SG_LOG_WARN, "refused delegation from=%s: none of our domains",
-		    from ? from : "-");
+		    from != NULL ? from : "-");
 		sg_answer_error(outer, "auth", "forbidden", NULL);
 		return 0;
 	}
@@ -232,9 +233,9 @@ static int answer_delegation(const struct sg_delegation *delegation, const struc
 		return 0;
 	}
 	answer_inner(delegation, domain, inner, &answer);
-	rc = make_reply(inner, SG_NS_CLIENT, sg_xml_attr(inner, "to"), &answer, &reply);
+	err = make_reply(inner, SG_NS_CLIENT, sg_xml_attr(inner, "to"), &answer, &reply);
 	sg_xml_free(answer.payload);
-	return rc ? rc : wrap(reply, sg_xml_ns(element), outer);
+	return err != 0 ? err : wrap(reply, sg_xml_ns(element), outer);
 }
 
 int sg_delegation_answer(
@@ -243,24 +244,24 @@ int sg_delegation_answer(
 	struct sg_answer answer = { 0 };
 	const struct sg_xml *payload;
 	const char *to;
-	int rc = 0;
+	int err = 0;
 
 	*reply = NULL;
-	if (!is_request(iq) || !sg_xml_attr(iq, "from"))
+	if (!is_request(iq) || sg_xml_attr(iq, "from") == NULL)
 		return 0;
 	if (children(iq, &payload) != 1)
 		sg_answer_error(&answer, "modify", "bad-request", NULL);
 	else if (is_delegation_ns(sg_xml_ns(payload)) &&
 	    strcmp(sg_xml_name(payload), "delegation") == 0)
-		rc = answer_delegation(delegation, iq, payload, &answer);
+		err = answer_delegation(delegation, iq, payload, &answer);
 	else if (sg_xml_is(payload, "query", SG_NS_DISCO_INFO) &&
 	    strcmp(sg_xml_attr(iq, "type"), "get") == 0)
-		rc = answer_disco(delegation, payload, &answer);
+		err = answer_disco(delegation, payload, &answer);
 	else
 		sg_answer_error(&answer, "cancel", "service-unavailable", NULL);
 	to = sg_xml_attr(iq, "to");
-	if (!rc)
-		rc = make_reply(iq, NULL, to ? to : delegation->jid, &answer, reply);
+	if (err == 0)
+		err = make_reply(iq, NULL, to != NULL ? to : delegation->jid, &answer, reply);
 	sg_xml_free(answer.payload);
-	return rc;
+	return err;
 }

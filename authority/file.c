@@ -31,7 +31,7 @@ static int sync_folder(const char *path)
 	char *copy = strdup(path);
 	int fd, bad = 1;
 
-	if (!copy)
+	if (copy == NULL)
 		return -1;
 	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0) {
@@ -45,7 +45,7 @@ static int sync_folder(const char *path)
 int sg_file_replace(const char *path, const void *data, size_t len, mode_t mode)
 {
 	char *temporary = NULL;
-	int fd = -1, rc = SG_ERR_IO;
+	int fd = -1, err = SG_ERR_IO;
 
 	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
 		return SG_ERR_NOMEM;
@@ -56,10 +56,10 @@ int sg_file_replace(const char *path, const void *data, size_t len, mode_t mode)
 		if (fd >= 0)
 			unlink(temporary); /* gone already when only the last sync failed */
 	} else {
-		rc = 0;
+		err = 0;
 	}
 	if (fd >= 0)
 		close(fd);
 	free(temporary);
-	return rc;
+	return err;
 }

@@ -22,21 +22,21 @@ static int look(struct sg_signer *signer, uint32_t *keys)
 	struct sg_msg_object_list list = { .selector = key };
 	struct sg_msg_objects *objects;
 	struct sg_frame reply;
-	int rc;
+	int err;
 
 	*keys = 0;
-	if (!key)
+	if (key == NULL)
 		return SG_ERR_NOMEM;
 	sg_signer_caller(&list.caller, purpose);
-	rc = sg_signer_call(
+	err = sg_signer_call(
 	    signer, SG_MSG_OBJECT_LIST, &list, SG_MSG_OBJECTS, SG_SIGNER_CALL_MS, &reply);
-	if (!rc) {
+	if (err == 0) {
 		objects = reply.msg;
 		*keys = objects->key_count;
 		sg_frame_clear(&reply);
 	}
 	free(key);
-	return rc == SG_ERR_KEY_ABSENT ? 0 : rc;
+	return err == SG_ERR_KEY_ABSENT ? 0 : err;
 }
 
 /* The object name that the key's selector asks for (RFC 7512: object=), decoded. */
@@ -45,7 +45,7 @@ static char *object_label(const char *selector)
 	const char *at = strstr(selector, "object=");
 	size_t len;
 
-	if (!at || (at != selector && at[-1] != ':' && at[-1] != ';'))
+	if (at == NULL || (at != selector && at[-1] != ':' && at[-1] != ';'))
 		return NULL;
 	at += strlen("object=");
 	len = strcspn(at, ";?");
@@ -58,18 +58,18 @@ static int generate(struct sg_signer *signer, const struct sg_authority_config *
 	char purpose[] = "authority-init";
 	struct sg_msg_key_generate generate = { .token = config->token, .label = label };
 	struct sg_frame reply;
-	int rc;
+	int err;
 
 	generate.algorithm = strdup(algorithm);
-	if (!generate.algorithm)
+	if (generate.algorithm == NULL)
 		return SG_ERR_NOMEM;
 	sg_signer_caller(&generate.caller, purpose);
-	rc = sg_signer_call(
+	err = sg_signer_call(
 	    signer, SG_MSG_KEY_GENERATE, &generate, SG_MSG_OBJECTS, SG_SIGNER_GENERATE_MS, &reply);
-	if (!rc)
+	if (err == 0)
 		sg_frame_clear(&reply);
 	free(generate.algorithm);
-	return rc;
+	return err;
 }
 
 static int certify(struct sg_signer *signer, const char *name, char *label)
@@ -84,24 +84,24 @@ static int certify(struct sg_signer *signer, const char *name, char *label)
 	};
 	struct sg_msg_cert_store store = { .key = key, .label = label };
 	struct sg_frame made = { .fd = -1 }, stored;
-	int rc = key && cn ? 0 : SG_ERR_NOMEM;
+	int err = key != NULL && cn != NULL ? 0 : SG_ERR_NOMEM;
 
 	sg_signer_caller(&make.caller, purpose);
 	sg_signer_caller(&store.caller, purpose);
-	if (!rc)
-		rc = sg_signer_call(
+	if (err == 0)
+		err = sg_signer_call(
 		    signer, SG_MSG_SELF_CERT_MAKE, &make, SG_MSG_DER, SG_SIGNER_CALL_MS, &made);
-	if (!rc) {
+	if (err == 0) {
 		store.der = ((struct sg_msg_der *)made.msg)->der; /* borrowed */
-		rc = sg_signer_call(
+		err = sg_signer_call(
 		    signer, SG_MSG_CERT_STORE, &store, SG_MSG_OBJECTS, SG_SIGNER_CALL_MS, &stored);
 	}
-	if (!rc)
+	if (err == 0)
 		sg_frame_clear(&stored);
 	sg_frame_clear(&made);
 	free(key);
 	free(cn);
-	return rc;
+	return err;
 }
 
 /* The certificate is what everybody may read, under whatever umask. */
@@ -110,39 +110,39 @@ static int write_certificate(X509 *ca, const char *out)
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *pem;
 	long len;
-	int rc = SG_ERR_INTERNAL;
+	int err = SG_ERR_INTERNAL;
 
-	if (bio && PEM_write_bio_X509(bio, ca) && (len = BIO_get_mem_data(bio, &pem)) > 0) {
-		if (out)
-			rc = sg_file_replace(out, pem, (size_t)len, 0644);
+	if (bio != NULL && PEM_write_bio_X509(bio, ca) && (len = BIO_get_mem_data(bio, &pem)) > 0) {
+		if (out != NULL)
+			err = sg_file_replace(out, pem, (size_t)len, 0644);
 		else
-			rc = fwrite(pem, 1, (size_t)len, stdout) == (size_t)len &&
+			err = fwrite(pem, 1, (size_t)len, stdout) == (size_t)len &&
 				fflush(stdout) == 0
 			    ? 0
 			    : SG_ERR_IO;
 	}
 	BIO_free(bio);
-	return rc;
+	return err;
 }
 
 static int make_ca(struct sg_signer *signer, const struct sg_authority_config *config,
     const struct sg_authority_init *init)
 {
 	char *label = object_label(sg_signer_key(signer));
-	int rc;
+	int err;
 
-	if (!label) {
+	if (label == NULL) {
 		sg_log(
 		    SG_LOG_ERROR, "init: the setting key must be a label, or a URI with object=");
 		return SG_ERR_CONFIG;
 	}
-	rc = generate(signer, config, init->algorithm, label);
-	if (!rc)
-		rc = certify(signer, init->name, label);
-	if (!rc)
+	err = generate(signer, config, init->algorithm, label);
+	if (err == 0)
+		err = certify(signer, init->name, label);
+	if (err == 0)
 		sg_log(SG_LOG_INFO, "init: made the CA \"%s\" (%s)", init->name, init->algorithm);
 	free(label);
-	return rc;
+	return err;
 }
 
 int sg_authority_init(
@@ -151,23 +151,23 @@ int sg_authority_init(
 	struct sg_signer *signer = NULL;
 	uint32_t keys = 0;
 	X509 *ca;
-	int rc;
+	int err;
 
-	rc = sg_signer_new(config, &signer);
-	if (!rc)
-		rc = look(signer, &keys);
-	if (!rc && keys == 0)
-		rc = make_ca(signer, config, init);
-	if (!rc)
-		rc = sg_signer_ca(signer, &ca);
-	if (rc == SG_ERR_KEY_ABSENT && keys) {
+	err = sg_signer_new(config, &signer);
+	if (err == 0)
+		err = look(signer, &keys);
+	if (err == 0 && keys == 0)
+		err = make_ca(signer, config, init);
+	if (err == 0)
+		err = sg_signer_ca(signer, &ca);
+	if (err == SG_ERR_KEY_ABSENT && keys) {
 		sg_log(SG_LOG_ERROR,
 		    "init: the key %s is there without a CA certificate: it is not touched",
 		    sg_signer_key(signer));
-		rc = SG_ERR_CERT_MISMATCH;
+		err = SG_ERR_CERT_MISMATCH;
 	}
-	if (!rc)
-		rc = write_certificate(ca, init->out);
+	if (err == 0)
+		err = write_certificate(ca, init->out);
 	sg_signer_free(signer);
-	return rc;
+	return err;
 }

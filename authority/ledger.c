@@ -58,55 +58,55 @@ static int check_folder(const char *path)
 	char *copy = strdup(path);
 	struct stat st;
 	const char *folder;
-	int rc = 0;
+	int err = 0;
 
-	if (!copy)
+	if (copy == NULL)
 		return SG_ERR_NOMEM;
 	folder = dirname(copy);
 	if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
 		sg_log(
 		    SG_LOG_ERROR, "ledger: cannot make the folder %s: %s", folder, strerror(errno));
-		rc = SG_ERR_IO;
+		err = SG_ERR_IO;
 	} else if (stat(folder, &st) != 0) {
 		sg_log(SG_LOG_ERROR, "ledger: folder %s: %s", folder, strerror(errno));
-		rc = SG_ERR_IO;
+		err = SG_ERR_IO;
 	} else if (st.st_uid != geteuid() || (st.st_mode & 077)) {
 		sg_log(SG_LOG_ERROR,
 		    "ledger: the folder %s must be our own and closed to others (chmod 700)",
 		    folder);
-		rc = SG_ERR_CONFIG;
+		err = SG_ERR_CONFIG;
 	}
 	free(copy);
-	return rc;
+	return err;
 }
 
 static int user_version(struct sg_ledger *ledger, int *version)
 {
 	sqlite3_stmt *stmt = NULL;
-	int rc = SG_ERR_IO;
+	int err = SG_ERR_IO;
 
 	*version = 0;
 	if (sqlite3_prepare_v2(ledger->db, "PRAGMA user_version", -1, &stmt, NULL) == SQLITE_OK &&
 	    sqlite3_step(stmt) == SQLITE_ROW) {
 		*version = sqlite3_column_int(stmt, 0);
-		rc = 0;
+		err = 0;
 	}
 	sqlite3_finalize(stmt);
-	return rc ? failed(ledger, "version") : 0;
+	return err != 0 ? failed(ledger, "version") : 0;
 }
 
 static int set_up(struct sg_ledger *ledger, const char *path)
 {
-	int version, rc;
+	int version, err;
 
 	sqlite3_busy_timeout(ledger->db, BUSY_MS);
 	if (sqlite3_exec(ledger->db,
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
 		NULL, NULL, NULL) != SQLITE_OK)
 		return failed(ledger, path);
-	rc = user_version(ledger, &version);
-	if (rc)
-		return rc;
+	err = user_version(ledger, &version);
+	if (err != 0)
+		return err;
 	if (version == 0 && sqlite3_exec(ledger->db, schema, NULL, NULL, NULL) != SQLITE_OK)
 		return failed(ledger, "making the tables");
 	if (version > LEDGER_VERSION) {
@@ -120,37 +120,37 @@ static int set_up(struct sg_ledger *ledger, const char *path)
 int sg_ledger_open(const char *path, struct sg_ledger **ledger)
 {
 	struct sg_ledger *self;
-	int rc;
+	int err;
 
 	*ledger = NULL;
-	rc = check_folder(path);
-	if (rc)
-		return rc;
+	err = check_folder(path);
+	if (err != 0)
+		return err;
 	self = calloc(1, sizeof(*self));
-	if (!self)
+	if (self == NULL)
 		return SG_ERR_NOMEM;
 	/* umask 077 makes it 0600, and SQLite gives -wal and -shm the mode of the file */
 	if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
 	    SQLITE_OK) {
-		rc = failed(self, path);
+		err = failed(self, path);
 		goto out;
 	}
-	rc = set_up(self, path);
-	if (!rc && chmod(path, 0600) != 0) {
+	err = set_up(self, path);
+	if (err == 0 && chmod(path, 0600) != 0) {
 		sg_log(SG_LOG_ERROR, "ledger: %s: %s", path, strerror(errno));
-		rc = SG_ERR_IO;
+		err = SG_ERR_IO;
 	}
 out:
-	if (rc)
+	if (err != 0)
 		sg_ledger_close(self);
 	else
 		*ledger = self;
-	return rc;
+	return err;
 }
 
 void sg_ledger_close(struct sg_ledger *ledger)
 {
-	if (!ledger)
+	if (ledger == NULL)
 		return;
 	sqlite3_close(ledger->db);
 	free(ledger);
@@ -178,10 +178,10 @@ static void bind_blob(sqlite3_stmt *stmt, int index, const void *data, size_t le
 /* Runs a statement that gives no rows, and finalises it. */
 static int finish(struct sg_ledger *ledger, sqlite3_stmt *stmt, const char *what)
 {
-	int rc = sqlite3_step(stmt) == SQLITE_DONE ? 0 : failed(ledger, what);
+	int err = sqlite3_step(stmt) == SQLITE_DONE ? 0 : failed(ledger, what);
 
 	sqlite3_finalize(stmt);
-	return rc;
+	return err;
 }
 
 /* Runs a statement that gives one number at most, and finalises it. 1 with a row, 0 without. */
@@ -189,29 +189,29 @@ static int one_number(
     struct sg_ledger *ledger, sqlite3_stmt *stmt, const char *what, sqlite3_int64 *number)
 {
 	int step = sqlite3_step(stmt);
-	int rc = step == SQLITE_DONE ? 0 : 1;
+	int found = step == SQLITE_DONE ? 0 : 1;
 
 	*number = 0;
 	if (step == SQLITE_ROW)
 		*number = sqlite3_column_int64(stmt, 0);
 	else if (step != SQLITE_DONE)
-		rc = failed(ledger, what);
+		found = failed(ledger, what);
 	sqlite3_finalize(stmt);
-	return rc;
+	return found;
 }
 
 static int insert(struct sg_ledger *ledger, const struct sg_ledger_entry *entry, const char *sha1,
     const char *sha256, const char *sha512)
 {
 	sqlite3_stmt *stmt;
-	int rc = prepare(ledger,
+	int err = prepare(ledger,
 	    "INSERT INTO certificate (serial, sha256, sha1, sha512, account, name, der,"
 	    " csr_sha256, issued_at, not_after, state)"
 	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'valid')",
 	    &stmt);
 
-	if (rc)
-		return rc;
+	if (err != 0)
+		return err;
 	bind_blob(stmt, 1, entry->serial, SG_SERIAL_LEN);
 	bind_text(stmt, 2, sha256);
 	bind_text(stmt, 3, sha1);
@@ -230,24 +230,24 @@ int sg_ledger_add(struct sg_ledger *ledger, const struct sg_ledger_entry *entry)
 	char *sha1 = sg_x509_fingerprint(entry->der, "sha1");
 	char *sha256 = sg_x509_fingerprint(entry->der, "sha256");
 	char *sha512 = sg_x509_fingerprint(entry->der, "sha512");
-	int rc = SG_ERR_NOMEM;
+	int err = SG_ERR_NOMEM;
 
-	if (sha1 && sha256 && sha512)
-		rc = insert(ledger, entry, sha1, sha256, sha512);
+	if (sha1 != NULL && sha256 != NULL && sha512 != NULL)
+		err = insert(ledger, entry, sha1, sha256, sha512);
 	free(sha1);
 	free(sha256);
 	free(sha512);
-	return rc;
+	return err;
 }
 
 int sg_ledger_has_serial(struct sg_ledger *ledger, const unsigned char *serial)
 {
 	sqlite3_stmt *stmt;
 	sqlite3_int64 number;
-	int rc = prepare(ledger, "SELECT 1 FROM certificate WHERE serial = ?", &stmt);
+	int err = prepare(ledger, "SELECT 1 FROM certificate WHERE serial = ?", &stmt);
 
-	if (rc)
-		return rc;
+	if (err != 0)
+		return err;
 	bind_blob(stmt, 1, serial, SG_SERIAL_LEN);
 	return one_number(ledger, stmt, "serial", &number);
 }
@@ -256,20 +256,20 @@ int sg_ledger_count(struct sg_ledger *ledger, const char *account, time_t now, u
 {
 	sqlite3_stmt *stmt;
 	sqlite3_int64 number;
-	int rc;
+	int err, found;
 
 	*count = 0;
-	rc = prepare(ledger,
+	err = prepare(ledger,
 	    "SELECT count(*) FROM certificate"
 	    " WHERE account = ? AND state = 'valid' AND not_after >= ?",
 	    &stmt);
-	if (rc)
-		return rc;
+	if (err != 0)
+		return err;
 	bind_text(stmt, 1, account);
 	sqlite3_bind_int64(stmt, 2, now);
-	rc = one_number(ledger, stmt, "count", &number);
-	if (rc < 0)
-		return rc;
+	found = one_number(ledger, stmt, "count", &number);
+	if (found < 0)
+		return found;
 	*count = number > UINT32_MAX ? UINT32_MAX : (uint32_t)number;
 	return 0;
 }
@@ -278,15 +278,15 @@ int sg_ledger_find_csr(struct sg_ledger *ledger, const char *account,
     const unsigned char csr_sha256[32], time_t now, struct sg_blob *der)
 {
 	sqlite3_stmt *stmt;
-	int rc, step;
+	int err, step, found = 0;
 
 	memset(der, 0, sizeof(*der));
-	rc = prepare(ledger,
+	err = prepare(ledger,
 	    "SELECT der FROM certificate WHERE account = ? AND state = 'valid'"
 	    " AND not_after >= ? AND csr_sha256 = ? ORDER BY id DESC LIMIT 1",
 	    &stmt);
-	if (rc)
-		return rc;
+	if (err != 0)
+		return err;
 	bind_text(stmt, 1, account);
 	sqlite3_bind_int64(stmt, 2, now);
 	bind_blob(stmt, 3, csr_sha256, 32);
@@ -294,14 +294,13 @@ int sg_ledger_find_csr(struct sg_ledger *ledger, const char *account,
 	if (step == SQLITE_ROW) {
 		const void *data = sqlite3_column_blob(stmt, 0);
 
-		rc = sg_blob_set(der, data, (size_t)sqlite3_column_bytes(stmt, 0));
-		if (!rc)
-			rc = 1;
+		err = sg_blob_set(der, data, (size_t)sqlite3_column_bytes(stmt, 0));
+		found = err == 0;
 	} else if (step != SQLITE_DONE) {
-		rc = failed(ledger, "find");
+		err = failed(ledger, "find");
 	}
 	sqlite3_finalize(stmt);
-	return rc;
+	return err != 0 ? err : found;
 }
 
 /* The columns that row_of() reads, in its order. */
@@ -312,15 +311,15 @@ static int walk(struct sg_ledger *ledger, sqlite3_stmt *stmt, sg_ledger_fn *fn, 
 {
 	struct sg_ledger_row row;
 	unsigned char *der;
-	int step, rc = 0;
+	int step, err = 0;
 
-	while (!rc && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+	while (err == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
 		size_t len = (size_t)sqlite3_column_bytes(stmt, 4);
 
 		/* the callback's blob is of the type that codecs take, which may be written to */
 		der = malloc(len ? len : 1);
-		if (!der) {
-			rc = SG_ERR_NOMEM;
+		if (der == NULL) {
+			err = SG_ERR_NOMEM;
 			break;
 		}
 		memcpy(der, sqlite3_column_blob(stmt, 4), len);
@@ -332,26 +331,26 @@ static int walk(struct sg_ledger *ledger, sqlite3_stmt *stmt, sg_ledger_fn *fn, 
 		row.der.len = len;
 		row.not_after = sqlite3_column_int64(stmt, 5);
 		row.revoked_at = sqlite3_column_int64(stmt, 6);
-		rc = fn(arg, &row);
+		err = fn(arg, &row);
 		free(der);
 	}
-	if (!rc && step != SQLITE_DONE)
-		rc = failed(ledger, "walk");
+	if (err == 0 && step != SQLITE_DONE)
+		err = failed(ledger, "walk");
 	sqlite3_finalize(stmt);
-	return rc;
+	return err;
 }
 
 int sg_ledger_each_valid(
     struct sg_ledger *ledger, const char *account, time_t now, sg_ledger_fn *fn, void *arg)
 {
 	sqlite3_stmt *stmt;
-	int rc = prepare(ledger,
+	int err = prepare(ledger,
 	    "SELECT " ROW_COLUMNS " FROM certificate WHERE account = ? AND state = 'valid'"
 	    " ORDER BY not_after >= ? DESC, id DESC",
 	    &stmt);
 
-	if (rc)
-		return rc;
+	if (err != 0)
+		return err;
 	bind_text(stmt, 1, account);
 	sqlite3_bind_int64(stmt, 2, now);
 	return walk(ledger, stmt, fn, arg);
@@ -361,13 +360,13 @@ int sg_ledger_each_revoked(
     struct sg_ledger *ledger, time_t expires_from, sg_ledger_fn *fn, void *arg)
 {
 	sqlite3_stmt *stmt;
-	int rc = prepare(ledger,
+	int err = prepare(ledger,
 	    "SELECT " ROW_COLUMNS " FROM certificate WHERE state = 'revoked' AND not_after >= ?"
 	    " ORDER BY revoked_at, id",
 	    &stmt);
 
-	if (rc)
-		return rc;
+	if (err != 0)
+		return err;
 	sqlite3_bind_int64(stmt, 1, expires_from);
 	return walk(ledger, stmt, fn, arg);
 }
@@ -387,18 +386,18 @@ static const char *find_by_hash(const char *hash)
 static int revoke_id(struct sg_ledger *ledger, sqlite3_int64 id, time_t now, int *changed)
 {
 	sqlite3_stmt *stmt;
-	int rc = prepare(ledger,
+	int err = prepare(ledger,
 	    "UPDATE certificate SET state = 'revoked', revoked_at = ?"
 	    " WHERE id = ? AND state = 'valid'",
 	    &stmt);
 
-	if (rc)
-		return rc;
+	if (err != 0)
+		return err;
 	sqlite3_bind_int64(stmt, 1, now);
 	sqlite3_bind_int64(stmt, 2, id);
-	rc = finish(ledger, stmt, "revoke");
-	*changed = !rc && sqlite3_changes(ledger->db) > 0;
-	return rc;
+	err = finish(ledger, stmt, "revoke");
+	*changed = err == 0 && sqlite3_changes(ledger->db) > 0;
+	return err;
 }
 
 int sg_ledger_revoke(struct sg_ledger *ledger, const char *account, const char *hash,
@@ -408,17 +407,17 @@ int sg_ledger_revoke(struct sg_ledger *ledger, const char *account, const char *
 	sqlite3_stmt *stmt = NULL;
 	sqlite3_int64 id = 0;
 	char *hex = NULL;
-	int rc, step;
+	int err, step, found = 0;
 
 	sha256[0] = '\0';
 	*changed = 0;
-	if (!sql)
+	if (sql == NULL)
 		return SG_ERR_ARG;
 	hex = sg_hex_encode(value, len);
-	if (!hex)
+	if (hex == NULL)
 		return SG_ERR_NOMEM;
-	rc = prepare(ledger, sql, &stmt);
-	if (rc)
+	err = prepare(ledger, sql, &stmt);
+	if (err != 0)
 		goto out;
 	bind_text(stmt, 1, account);
 	bind_text(stmt, 2, hex);
@@ -427,30 +426,29 @@ int sg_ledger_revoke(struct sg_ledger *ledger, const char *account, const char *
 		id = sqlite3_column_int64(stmt, 0);
 		memcpy(sha256, sqlite3_column_text(stmt, 1), 65);
 	} else if (step != SQLITE_DONE) {
-		rc = failed(ledger, "find");
+		err = failed(ledger, "find");
 	}
 	sqlite3_finalize(stmt);
-	if (!rc && id) {
-		rc = revoke_id(ledger, id, now, changed);
-		if (!rc)
-			rc = 1;
+	if (err == 0 && id != 0) {
+		err = revoke_id(ledger, id, now, changed);
+		found = err == 0;
 	}
 out:
 	free(hex);
-	return rc;
+	return err != 0 ? err : found;
 }
 
 int sg_ledger_touch(struct sg_ledger *ledger, const char *sha256, const char *last_used)
 {
 	sqlite3_stmt *stmt;
 	/* DateTimes of one form and zone sort as text */
-	int rc = prepare(ledger,
+	int err = prepare(ledger,
 	    "UPDATE certificate SET last_used = ?1"
 	    " WHERE sha256 = ?2 AND (last_used IS NULL OR last_used < ?1)",
 	    &stmt);
 
-	if (rc)
-		return rc;
+	if (err != 0)
+		return err;
 	bind_text(stmt, 1, last_used);
 	bind_text(stmt, 2, sha256);
 	return finish(ledger, stmt, "touch");
@@ -460,20 +458,20 @@ int sg_ledger_next_crl(struct sg_ledger *ledger, uint32_t *number)
 {
 	sqlite3_stmt *stmt;
 	sqlite3_int64 value;
-	int rc;
+	int err;
 
 	*number = 0;
-	rc = prepare(ledger, "UPDATE crl SET number = number + 1 RETURNING number", &stmt);
-	if (rc)
-		return rc;
+	err = prepare(ledger, "UPDATE crl SET number = number + 1 RETURNING number", &stmt);
+	if (err != 0)
+		return err;
 	if (sqlite3_step(stmt) != SQLITE_ROW) {
-		rc = failed(ledger, "crl number");
+		err = failed(ledger, "crl number");
 		sqlite3_finalize(stmt);
-		return rc;
+		return err;
 	}
 	value = sqlite3_column_int64(stmt, 0);
-	rc = finish(ledger, stmt, "crl number"); /* the step to its end is what commits it */
-	if (!rc)
+	err = finish(ledger, stmt, "crl number"); /* the step to its end is what commits it */
+	if (err == 0)
 		*number = (uint32_t)value;
-	return rc;
+	return err;
 }

@@ -22,27 +22,27 @@ static int read_all(const char *path, char **text, size_t *len)
 	struct sg_buf buf = { 0 };
 	char chunk[16384];
 	ssize_t n = 0;
-	int fd, rc = 0;
+	int fd, err = 0;
 
 	*text = NULL;
 	*len = 0;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : SG_ERR_IO;
-	while (!rc && (n = read(fd, chunk, sizeof(chunk))) > 0) {
+	while (err == 0 && (n = read(fd, chunk, sizeof(chunk))) > 0) {
 		sg_buf_put(&buf, chunk, (size_t)n);
-		if (buf.err || buf.len > SG_LOGINS_BYTES_MAX)
-			rc = buf.err ? buf.err : SG_ERR_LIMIT;
+		if (buf.err != 0 || buf.len > SG_LOGINS_BYTES_MAX)
+			err = buf.err != 0 ? buf.err : SG_ERR_LIMIT;
 	}
-	if (!rc && n < 0)
-		rc = SG_ERR_IO;
+	if (err == 0 && n < 0)
+		err = SG_ERR_IO;
 	close(fd);
-	if (!rc) {
+	if (err == 0) {
 		*text = sg_buf_steal(&buf, len);
-		rc = *text ? 0 : SG_ERR_NOMEM;
+		err = *text != NULL ? 0 : SG_ERR_NOMEM;
 	}
 	sg_buf_clear(&buf);
-	return rc;
+	return err;
 }
 
 static int is_sha256(const char *text)
@@ -72,13 +72,14 @@ static int parse_line(char *line, struct sg_login *login)
 	memset(login, 0, sizeof(*login));
 	login->sha256 = strsep(&rest, "\t");
 	login->last_used = strsep(&rest, "\t");
-	if (!login->last_used || !is_sha256(login->sha256) || !is_time(login->last_used))
+	if (login->last_used == NULL || !is_sha256(login->sha256) || !is_time(login->last_used))
 		return SG_ERR_FORMAT;
-	while (login->resource_count < SG_LOGINS_RESOURCES_MAX && (field = strsep(&rest, "\t"))) {
+	while (login->resource_count < SG_LOGINS_RESOURCES_MAX &&
+	    (field = strsep(&rest, "\t")) != NULL) {
 		if (!*field || !sg_utf8_is_text(field, SG_LOGINS_RESOURCE_MAX))
 			continue;
 		more = realloc(login->resources, (login->resource_count + 1) * sizeof(*more));
-		if (!more)
+		if (more == NULL)
 			return SG_ERR_NOMEM;
 		login->resources = more;
 		login->resources[login->resource_count++] = field;
@@ -97,9 +98,9 @@ static int parse(struct sg_logins *logins)
 {
 	char *rest = logins->text, *line;
 	size_t room = 0, passed_over = 0;
-	int rc;
+	int err;
 
-	while ((line = strsep(&rest, "\n"))) {
+	while ((line = strsep(&rest, "\n")) != NULL) {
 		if (!*line)
 			continue;
 		if (logins->count == room) {
@@ -107,16 +108,16 @@ static int parse(struct sg_logins *logins)
 
 			room = room ? 2 * room : 64;
 			more = realloc(logins->lines, room * sizeof(*more));
-			if (!more)
+			if (more == NULL)
 				return SG_ERR_NOMEM;
 			logins->lines = more;
 		}
-		rc = parse_line(line, &logins->lines[logins->count]);
-		if (rc == SG_ERR_NOMEM) {
+		err = parse_line(line, &logins->lines[logins->count]);
+		if (err == SG_ERR_NOMEM) {
 			free(logins->lines[logins->count].resources);
-			return rc;
+			return err;
 		}
-		if (rc)
+		if (err != 0)
 			passed_over++;
 		else
 			logins->count++;
@@ -133,26 +134,26 @@ int sg_logins_read(const char *path, struct sg_logins **logins)
 {
 	struct sg_logins *self = calloc(1, sizeof(*self));
 	size_t len;
-	int rc;
+	int err;
 
 	*logins = NULL;
-	if (!self)
+	if (self == NULL)
 		return SG_ERR_NOMEM;
-	rc = read_all(path, &self->text, &len);
-	if (!rc && self->text)
-		rc = parse(self);
-	if (rc) {
-		sg_log(SG_LOG_ERROR, "logins: %s: %s", path, sg_err_text(rc));
+	err = read_all(path, &self->text, &len);
+	if (err == 0 && self->text != NULL)
+		err = parse(self);
+	if (err != 0) {
+		sg_log(SG_LOG_ERROR, "logins: %s: %s", path, sg_err_text(err));
 		sg_logins_free(self);
 	} else {
 		*logins = self;
 	}
-	return rc;
+	return err;
 }
 
 void sg_logins_free(struct sg_logins *logins)
 {
-	if (!logins)
+	if (logins == NULL)
 		return;
 	for (size_t i = 0; i < logins->count; i++)
 		free(logins->lines[i].resources);

@@ -47,7 +47,7 @@ int main(int argc, char **argv)
 	struct sg_authority_init init = { .name = "signet CA", .algorithm = "rsa3072" };
 	struct sg_authority_config config = { 0 };
 	const char *path = SG_AUTHORITY_CONF;
-	int option, for_init = 0, is_init, rc;
+	int option, for_init = 0, is_init, err;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 'h')
@@ -72,13 +72,13 @@ int main(int argc, char **argv)
 	if (!is_init && (for_init || strcmp(argv[optind], "run") != 0))
 		return misused();
 	sg_log_init("signet-authority", SG_LOG_INFO);
-	rc = sg_harden_process();
-	if (!rc)
-		rc = sg_authority_config_read(path, &config);
-	if (!rc)
-		rc = is_init ? sg_authority_init(&config, &init) : sg_authority_run(&config);
-	if (rc)
-		sg_log(SG_LOG_ERROR, "%s", sg_err_text(rc));
+	err = sg_harden_process();
+	if (err == 0)
+		err = sg_authority_config_read(path, &config);
+	if (err == 0)
+		err = is_init ? sg_authority_init(&config, &init) : sg_authority_run(&config);
+	if (err != 0)
+		sg_log(SG_LOG_ERROR, "%s", sg_err_text(err));
 	sg_authority_config_clear(&config);
-	return sg_err_exit_status(rc);
+	return sg_err_exit_status(err);
 }

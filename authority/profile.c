@@ -80,7 +80,7 @@ static unsigned int subject_key(EVP_PKEY *key, const char **why)
 static int is_account(const char *jid, const char *account)
 {
 	char *bare = sg_jid_bare(jid);
-	int same = bare && !strchr(jid, '/') && strcmp(bare, account) == 0;
+	int same = bare != NULL && strchr(jid, '/') == NULL && strcmp(bare, account) == 0;
 
 	free(bare);
 	return same;
@@ -98,9 +98,9 @@ static int name_asks_for_other(const X509_NAME *subject, const char *account)
 		unsigned char *utf8 = NULL;
 		int len = ASN1_STRING_to_UTF8(&utf8, value);
 
-		if (len < 0 || memchr(utf8, '\0', (size_t)len))
+		if (len < 0 || memchr(utf8, '\0', (size_t)len) != NULL)
 			other = 1; /* what cannot be read is not the account's */
-		else if (memchr(utf8, '@', (size_t)len))
+		else if (memchr(utf8, '@', (size_t)len) != NULL)
 			other = !is_account((const char *)utf8, account);
 		OPENSSL_free(utf8);
 	}
@@ -135,14 +135,14 @@ static int text_asks_for_other(int type, const char *text, const char *account)
 	int other;
 
 	if (type != GEN_URI)
-		return strchr(text, '@') && !is_account(text, account);
+		return strchr(text, '@') != NULL && !is_account(text, account);
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
 		size_t len = strlen(schemes[i]);
 
 		if (strncasecmp(text, schemes[i], len) != 0)
 			continue;
 		jid = sg_percent_decode(text + len, strcspn(text + len, "?#"));
-		other = !jid || !is_account(jid, account);
+		other = jid == NULL || !is_account(jid, account);
 		free(jid);
 		return other;
 	}
@@ -161,9 +161,9 @@ static int other_name_asks_for_other(X509_REQ *csr, const char *account)
 		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
 		const ASN1_STRING *value = text_of_name(name);
 		unsigned char *utf8 = NULL;
-		int len = value ? ASN1_STRING_to_UTF8(&utf8, value) : 0;
+		int len = value != NULL ? ASN1_STRING_to_UTF8(&utf8, value) : 0;
 
-		if (len < 0 || (len > 0 && memchr(utf8, '\0', (size_t)len)))
+		if (len < 0 || (len > 0 && memchr(utf8, '\0', (size_t)len) != NULL))
 			other = 1; /* what cannot be read is not the account's */
 		else if (len > 0)
 			other = text_asks_for_other(name->type, (const char *)utf8, account);
@@ -178,13 +178,13 @@ static enum sg_csr_verdict judge_names(X509_REQ *csr, const char *account, const
 {
 	char **jids = NULL;
 	enum sg_csr_verdict verdict = SG_CSR_GOOD;
-	int rc = sg_x509_csr_jids(csr, &jids, NULL);
+	int err = sg_x509_csr_jids(csr, &jids, NULL);
 
-	if (rc) {
+	if (err != 0) {
 		*why = "The subject alternative name of the request cannot be read.";
-		return rc == SG_ERR_NOMEM ? SG_CSR_FAILED : SG_CSR_BAD_REQUEST;
+		return err == SG_ERR_NOMEM ? SG_CSR_FAILED : SG_CSR_BAD_REQUEST;
 	}
-	for (size_t i = 0; jids && jids[i]; i++)
+	for (size_t i = 0; jids != NULL && jids[i] != NULL; i++)
 		if (!is_account(jids[i], account))
 			verdict = SG_CSR_FORBIDDEN;
 	if (name_asks_for_other(X509_REQ_get_subject_name(csr), account) ||
@@ -207,7 +207,7 @@ static int pss_digest(const X509_ALGOR *algorithm)
 	X509_ALGOR_get0(NULL, &type, &value, algorithm);
 	pss = type == V_ASN1_SEQUENCE ? ASN1_item_unpack(value, ASN1_ITEM_rptr(RSA_PSS_PARAMS))
 				      : NULL;
-	if (pss && pss->hashAlgorithm) {
+	if (pss != NULL && pss->hashAlgorithm != NULL) {
 		X509_ALGOR_get0(&hash, NULL, NULL, pss->hashAlgorithm);
 		nid = OBJ_obj2nid(hash);
 	}
@@ -230,7 +230,7 @@ static int is_signed_soundly(const X509_REQ *csr)
 	if (digest == NID_undef)
 		return nid == NID_ED25519;
 	md = EVP_get_digestbynid(digest);
-	return md && EVP_MD_get_size(md) >= 32;
+	return md != NULL && EVP_MD_get_size(md) >= 32;
 }
 
 static enum sg_csr_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, const char **why)
@@ -239,7 +239,7 @@ static enum sg_csr_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, c
 	unsigned int kind;
 
 	*why = "This kind of key is not known here.";
-	if (!key)
+	if (key == NULL)
 		return SG_CSR_NOT_ACCEPTABLE;
 	kind = subject_key(key, why);
 	if (!kind)
@@ -264,16 +264,16 @@ static enum sg_csr_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, c
 static enum sg_csr_verdict judge_bytes(const struct sg_blob *der, X509_REQ **csr, const char **why)
 {
 	X509 *cert = NULL;
-	int rc = sg_x509_csr_parse(der, csr);
+	int err = sg_x509_csr_parse(der, csr);
 
-	if (!rc)
+	if (err == 0)
 		return SG_CSR_GOOD;
 	*why = "That is not a certificate signing request (PKCS#10, DER).";
 	/* the draft's own example has this slip (C3), so it is worth a word of its own */
-	if (rc == SG_ERR_FORMAT && sg_x509_cert_parse(der, &cert) == 0)
+	if (err == SG_ERR_FORMAT && sg_x509_cert_parse(der, &cert) == 0)
 		*why = "That is a certificate; a certificate signing request is wanted.";
 	X509_free(cert);
-	return rc == SG_ERR_NOMEM ? SG_CSR_FAILED : SG_CSR_BAD_REQUEST;
+	return err == SG_ERR_NOMEM ? SG_CSR_FAILED : SG_CSR_BAD_REQUEST;
 }
 
 enum sg_csr_verdict sg_profile_judge(const struct sg_blob *der, const char *account,
@@ -315,7 +315,7 @@ static int add_text(X509 *cert, X509 *ca, int nid, const char *value)
 
 	X509V3_set_ctx(&ctx, ca, cert, NULL, NULL, 0);
 	extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-	ok = extension && X509_add_ext(cert, extension, -1);
+	ok = extension != NULL && X509_add_ext(cert, extension, -1);
 	X509_EXTENSION_free(extension);
 	return ok ? 0 : SG_ERR_INTERNAL;
 }
@@ -323,13 +323,13 @@ static int add_text(X509 *cert, X509 *ca, int nid, const char *value)
 static int add_jid(X509 *cert, const char *jid)
 {
 	STACK_OF(X509_EXTENSION) *extensions = NULL;
-	int rc = sg_x509_add_jid(&extensions, jid);
+	int err = sg_x509_add_jid(&extensions, jid);
 
-	for (int i = 0; !rc && i < sk_X509_EXTENSION_num(extensions); i++)
+	for (int i = 0; err == 0 && i < sk_X509_EXTENSION_num(extensions); i++)
 		if (!X509_add_ext(cert, sk_X509_EXTENSION_value(extensions, i), -1))
-			rc = SG_ERR_NOMEM;
+			err = SG_ERR_NOMEM;
 	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
-	return rc;
+	return err;
 }
 
 static int add_extensions(X509 *cert, X509 *ca, const char *jid)
@@ -344,17 +344,17 @@ static int add_extensions(X509 *cert, X509 *ca, const char *jid)
 		{ NID_subject_key_identifier, "hash" },
 		{ NID_authority_key_identifier, "keyid:always" },
 	};
-	int rc = add_jid(cert, jid);
+	int err = add_jid(cert, jid);
 
-	for (size_t i = 0; !rc && i < sizeof(table) / sizeof(table[0]); i++)
-		rc = add_text(cert, ca, table[i].nid, table[i].value);
-	return rc;
+	for (size_t i = 0; err == 0 && i < sizeof(table) / sizeof(table[0]); i++)
+		err = add_text(cert, ca, table[i].nid, table[i].value);
+	return err;
 }
 
 static int set_serial(X509 *cert, const unsigned char *serial)
 {
 	BIGNUM *number = BN_bin2bn(serial, SG_SERIAL_LEN, NULL);
-	int ok = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert));
+	int ok = number != NULL && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) != NULL;
 
 	BN_free(number);
 	return ok ? 0 : SG_ERR_NOMEM;
@@ -366,7 +366,7 @@ static int set_subject(X509 *cert, const char *account)
 	int ok;
 
 	/* longer than RFC 5280's 64 characters for a long JID, which C11 wants all the same */
-	ok = name &&
+	ok = name != NULL &&
 	    X509_NAME_add_entry_by_NID(name, NID_commonName, V_ASN1_UTF8STRING,
 		(const unsigned char *)account, -1, -1, 0) &&
 	    X509_set_subject_name(cert, name);
@@ -377,27 +377,27 @@ static int set_subject(X509 *cert, const char *account)
 int sg_profile_certificate(const struct sg_cert_wish *wish, struct sg_blob *tbs)
 {
 	X509 *cert = NULL;
-	int rc;
+	int err;
 
 	memset(tbs, 0, sizeof(*tbs));
-	rc = sg_shell_certificate(wish->ca, X509_REQ_get0_pubkey(wish->csr), &cert);
-	if (!rc)
-		rc = set_serial(cert, wish->serial);
-	if (!rc)
-		rc = set_subject(cert, wish->account);
-	if (!rc &&
+	err = sg_shell_certificate(wish->ca, X509_REQ_get0_pubkey(wish->csr), &cert);
+	if (err == 0)
+		err = set_serial(cert, wish->serial);
+	if (err == 0)
+		err = set_subject(cert, wish->account);
+	if (err == 0 &&
 	    (!X509_set_issuer_name(cert, X509_get_subject_name(wish->ca)) ||
-		!ASN1_TIME_adj(X509_getm_notBefore(cert), wish->not_before, 0, 0) ||
-		!ASN1_TIME_adj(X509_getm_notAfter(cert), wish->not_after, 0, 0)))
-		rc = SG_ERR_INTERNAL;
-	if (!rc)
-		rc = add_extensions(cert, wish->ca, wish->account);
-	if (!rc)
-		rc = sg_shell_certificate_tbs(cert, tbs);
-	if (rc)
+		ASN1_TIME_adj(X509_getm_notBefore(cert), wish->not_before, 0, 0) == NULL ||
+		ASN1_TIME_adj(X509_getm_notAfter(cert), wish->not_after, 0, 0) == NULL))
+		err = SG_ERR_INTERNAL;
+	if (err == 0)
+		err = add_extensions(cert, wish->ca, wish->account);
+	if (err == 0)
+		err = sg_shell_certificate_tbs(cert, tbs);
+	if (err != 0)
 		sg_log(SG_LOG_ERROR, "profile: the certificate could not be made: %s",
-		    sg_err_text(rc));
+		    sg_err_text(err));
 	X509_free(cert);
 	ERR_clear_error();
-	return rc;
+	return err;
 }

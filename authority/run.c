@@ -110,24 +110,24 @@ int sg_authority_run(const struct sg_authority_config *config)
 		.fn = sg_service_request,
 		.arg = &self.service,
 	};
-	int rc;
+	int err;
 
-	rc = open_signals(&self.signal_fd);
-	if (!rc)
-		rc = sg_ledger_open(config->ledger, &self.service.ledger);
-	if (!rc)
-		rc = sg_signer_new(config, &self.service.signer);
-	if (!rc)
-		rc = sg_component_new(config, &delegation, &self.component);
-	if (!rc) {
+	err = open_signals(&self.signal_fd);
+	if (err == 0)
+		err = sg_ledger_open(config->ledger, &self.service.ledger);
+	if (err == 0)
+		err = sg_signer_new(config, &self.service.signer);
+	if (err == 0)
+		err = sg_component_new(config, &delegation, &self.component);
+	if (err == 0) {
 		/* at once, so that a wrong PIN or a missing CA is said at the start */
 		publish(&self);
-		rc = serve(&self);
+		err = serve(&self);
 	}
 	sg_component_free(self.component);
 	sg_signer_free(self.service.signer);
 	sg_ledger_close(self.service.ledger);
 	if (self.signal_fd >= 0)
 		close(self.signal_fd);
-	return rc;
+	return err;
 }

@@ -38,7 +38,7 @@ static void log_decision(
     const char *verb, const char *account, const char *outcome, const char *sha256)
 {
 	sg_log(SG_LOG_INFO, "%s account=%s outcome=%s%s%s", verb, account, outcome,
-	    sha256 ? " sha256=" : "", sha256 ? sha256 : "");
+	    sha256 != NULL ? " sha256=" : "", sha256 != NULL ? sha256 : "");
 }
 
 /* Every refusal goes through here: the answer, and its line in the log. */
@@ -49,25 +49,26 @@ static void refuse(struct sg_answer *answer, const char *verb, const char *accou
 	sg_log(SG_LOG_INFO, "%s account=%s outcome=%s why=\"%s\"", verb, account, condition, text);
 }
 
-static void refuse_for_now(struct sg_answer *answer, const char *verb, const char *account, int rc)
+static void refuse_for_now(struct sg_answer *answer, const char *verb, const char *account, int err)
 {
 	refuse(answer, verb, account, "wait", "internal-server-error",
 	    "The authority cannot do this at the moment. Please try again later.");
-	sg_log(SG_LOG_ERROR, "%s account=%s failed: %s", verb, account, sg_err_text(rc));
+	sg_log(SG_LOG_ERROR, "%s account=%s failed: %s", verb, account, sg_err_text(err));
 }
 
 int sg_service_publish(struct sg_service *service, time_t now)
 {
-	int rc = sg_revocation_publish(service->config, service->ledger, service->signer, now);
+	int err = sg_revocation_publish(service->config, service->ledger, service->signer, now);
 
-	if (rc != service->publish_error)
-		sg_log(rc ? SG_LOG_ERROR : SG_LOG_INFO, "revocation list and CRL %s%s",
-		    rc ? "could not be written: " : "are written again", rc ? sg_err_text(rc) : "");
-	service->publish_error = rc;
-	service->publish_at = now + (rc ? PUBLISH_AGAIN : PUBLISH_SECONDS);
-	if (!rc)
+	if (err != service->publish_error)
+		sg_log(err != 0 ? SG_LOG_ERROR : SG_LOG_INFO, "revocation list and CRL %s%s",
+		    err != 0 ? "could not be written: " : "are written again",
+		    err != 0 ? sg_err_text(err) : "");
+	service->publish_error = err;
+	service->publish_at = now + (err != 0 ? PUBLISH_AGAIN : PUBLISH_SECONDS);
+	if (err == 0)
 		service->stale = 0;
-	return rc;
+	return err;
 }
 
 /* ---- add */
@@ -94,14 +95,14 @@ static void refuse_csr(
 
 static int new_serial(struct sg_ledger *ledger, unsigned char serial[SG_SERIAL_LEN])
 {
-	int rc;
+	int err, used = 0;
 
 	do {
-		rc = sg_profile_serial(serial);
-		if (!rc)
-			rc = sg_ledger_has_serial(ledger, serial);
-	} while (rc == 1);
-	return rc;
+		err = sg_profile_serial(serial);
+		if (err == 0)
+			used = sg_ledger_has_serial(ledger, serial);
+	} while (err == 0 && used == 1);
+	return err != 0 ? err : used;
 }
 
 /*
@@ -117,7 +118,7 @@ static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
 	time_t now = time(NULL);
 	struct sg_cert_wish wish = { 0 };
 	struct sg_ledger_entry entry;
-	int rc;
+	int err;
 
 	memset(der, 0, sizeof(*der));
 	wish.csr = csr;
@@ -125,29 +126,29 @@ static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
 	wish.serial = serial;
 	wish.not_before = now - BACKDATE_SECONDS;
 	wish.not_after = now + (time_t)service->config->lifetime_days * 86400;
-	rc = new_serial(service->ledger, serial);
-	if (!rc)
-		rc = sg_signer_ca(service->signer, &wish.ca);
-	if (!rc)
-		rc = sg_profile_certificate(&wish, &tbs);
-	if (!rc)
-		rc = sg_signer_sign(service->signer, SG_CA_CERT, &tbs, der);
-	if (!rc) {
+	err = new_serial(service->ledger, serial);
+	if (err == 0)
+		err = sg_signer_ca(service->signer, &wish.ca);
+	if (err == 0)
+		err = sg_profile_certificate(&wish, &tbs);
+	if (err == 0)
+		err = sg_signer_sign(service->signer, SG_CA_CERT, &tbs, der);
+	if (err == 0) {
 		entry = (struct sg_ledger_entry){
 			.serial = serial,
 			.account = account,
-			.name = add->name ? add->name : "",
+			.name = add->name != NULL ? add->name : "",
 			.der = der,
 			.csr_sha256 = csr_sha256,
 			.issued_at = now,
 			.not_after = wish.not_after,
 		};
-		rc = sg_ledger_add(service->ledger, &entry);
+		err = sg_ledger_add(service->ledger, &entry);
 	}
-	if (rc)
+	if (err != 0)
 		sg_blob_clear(der);
 	sg_blob_clear(&tbs);
-	return rc;
+	return err;
 }
 
 /* A good request: the certificate it has already (C5), or a new one if there is room. */
@@ -160,30 +161,31 @@ static void grant(struct sg_service *service, const char *account, X509_REQ *csr
 	char *sha256 = NULL;
 	uint32_t count = 0;
 	time_t now = time(NULL);
-	int rc;
+	int err, found;
 
 	if (!EVP_Digest(add->csr.data, add->csr.len, csr_sha256, NULL, EVP_sha256(), NULL)) {
 		refuse_for_now(answer, "add", account, SG_ERR_INTERNAL);
 		return;
 	}
-	rc = sg_ledger_find_csr(service->ledger, account, csr_sha256, now, &der);
-	if (!rc)
-		rc = sg_ledger_count(service->ledger, account, now, &count);
-	if (!rc && count >= service->config->certificates_per_account) {
+	found = sg_ledger_find_csr(service->ledger, account, csr_sha256, now, &der);
+	err = found < 0 ? found : 0;
+	if (err == 0 && !found)
+		err = sg_ledger_count(service->ledger, account, now, &count);
+	if (err == 0 && !found && count >= service->config->certificates_per_account) {
 		refuse(answer, "add", account, "wait", "resource-constraint",
 		    "You have as many certificates as an account may have. Revoke one first.");
 		return;
 	}
-	if (!rc) {
+	if (err == 0 && !found) {
 		outcome = "issued";
-		rc = issue(service, account, csr, add, csr_sha256, &der);
+		err = issue(service, account, csr, add, csr_sha256, &der);
 	}
-	if (rc >= 0)
-		rc = sg_ccm2_added_encode(&der, &answer->payload);
-	if (!rc)
-		rc = (sha256 = sg_x509_fingerprint(&der, "sha256")) ? 0 : SG_ERR_NOMEM;
-	if (rc)
-		refuse_for_now(answer, "add", account, rc);
+	if (err == 0)
+		err = sg_ccm2_added_encode(&der, &answer->payload);
+	if (err == 0 && (sha256 = sg_x509_fingerprint(&der, "sha256")) == NULL)
+		err = SG_ERR_NOMEM;
+	if (err != 0)
+		refuse_for_now(answer, "add", account, err);
 	else
 		log_decision("add", account, outcome, sha256);
 	free(sha256);
@@ -197,15 +199,15 @@ static void answer_add(struct sg_service *service, const char *account,
 	enum sg_csr_verdict verdict;
 	X509_REQ *csr = NULL;
 	const char *why;
-	int rc = sg_ccm2_add_decode(payload, &add);
+	int err = sg_ccm2_add_decode(payload, &add);
 
-	if (rc == SG_ERR_NOMEM) {
-		refuse_for_now(answer, "add", account, rc);
-	} else if (rc) {
+	if (err == SG_ERR_NOMEM) {
+		refuse_for_now(answer, "add", account, err);
+	} else if (err != 0) {
 		refuse(answer, "add", account, "modify", "bad-request",
-		    rc == SG_ERR_LIMIT ? "The name or the certificate signing request is too long."
-				       : "A name and a certificate signing request in Base64 are "
-					 "wanted.");
+		    err == SG_ERR_LIMIT ? "The name or the certificate signing request is too long."
+					: "A name and a certificate signing request in Base64 are "
+					  "wanted.");
 	} else {
 		verdict =
 		    sg_profile_judge(&add.csr, account, service->config->subject_keys, &csr, &why);
@@ -234,7 +236,7 @@ static uint32_t count_users(const struct sg_login *login, size_t *size)
 	uint32_t count = 0;
 
 	*size = 0;
-	while (login && count < login->resource_count) {
+	while (login != NULL && count < login->resource_count) {
 		size_t more = 6 * strlen(login->resources[count]) + 32;
 
 		if (*size + more > ENTRY_USERS_MAX)
@@ -248,11 +250,11 @@ static uint32_t count_users(const struct sg_login *login, size_t *size)
 static int copy_users(const struct sg_login *login, uint32_t count, struct sg_ccm2_cert *cert)
 {
 	cert->users = count ? calloc(count, sizeof(*cert->users)) : NULL;
-	if (count && !cert->users)
+	if (count && cert->users == NULL)
 		return SG_ERR_NOMEM;
 	for (; cert->user_count < count; cert->user_count++) {
 		cert->users[cert->user_count] = strdup(login->resources[cert->user_count]);
-		if (!cert->users[cert->user_count])
+		if (cert->users[cert->user_count] == NULL)
 			return SG_ERR_NOMEM;
 	}
 	return 0;
@@ -266,7 +268,7 @@ static int add_listed(void *arg, const struct sg_ledger_row *row)
 	struct sg_ccm2_cert *cert;
 	size_t users_size;
 	uint32_t users = count_users(login, &users_size);
-	int rc;
+	int err;
 
 	/* the whole entry is counted before any of it is added */
 	list->size += row->der.len / 3 * 4 + 6 * strlen(row->name) + 256 + users_size;
@@ -275,26 +277,26 @@ static int add_listed(void *arg, const struct sg_ledger_row *row)
 	if (list->certs.cert_count == list->room) {
 		list->room = list->room ? 2 * list->room : 32;
 		cert = realloc(list->certs.certs, list->room * sizeof(*cert));
-		if (!cert)
+		if (cert == NULL)
 			return SG_ERR_NOMEM;
 		list->certs.certs = cert;
 	}
 	cert = &list->certs.certs[list->certs.cert_count++];
 	memset(cert, 0, sizeof(*cert));
-	if (login && (!last_used || strcmp(last_used, login->last_used) < 0)) {
+	if (login != NULL && (last_used == NULL || strcmp(last_used, login->last_used) < 0)) {
 		last_used = login->last_used;
 		/* kept, so that it outlives the module's file; a failure costs no answer */
 		if (sg_ledger_touch(list->service->ledger, row->sha256, last_used) != 0)
 			sg_log(SG_LOG_WARN, "list: the time of last use could not be kept");
 	}
 	cert->name = strdup(row->name);
-	cert->last_used = last_used ? strdup(last_used) : NULL;
-	if (!cert->name || (last_used && !cert->last_used))
+	cert->last_used = last_used != NULL ? strdup(last_used) : NULL;
+	if (cert->name == NULL || (last_used != NULL && cert->last_used == NULL))
 		return SG_ERR_NOMEM;
-	rc = sg_blob_set(&cert->der, row->der.data, row->der.len);
-	if (!rc)
-		rc = copy_users(login, users, cert);
-	return rc;
+	err = sg_blob_set(&cert->der, row->der.data, row->der.len);
+	if (err == 0)
+		err = copy_users(login, users, cert);
+	return err;
 }
 
 static void answer_list(struct sg_service *service, const char *account,
@@ -302,26 +304,26 @@ static void answer_list(struct sg_service *service, const char *account,
 {
 	struct list list = { .service = service };
 	struct sg_logins *logins = NULL;
-	int rc;
+	int err, cut = 0;
 
 	if (!sg_xml_is(payload, "list-certificates-request", SG_NS_CCM2_LIST)) {
 		refuse(answer, "list", account, "modify", "bad-request",
 		    "A list-certificates-request is wanted.");
 		return;
 	}
-	rc = sg_logins_read(service->config->logins, &logins);
+	err = sg_logins_read(service->config->logins, &logins);
 	list.logins = logins;
-	if (!rc)
-		rc = sg_ledger_each_valid(service->ledger, account, time(NULL), add_listed, &list);
-	if (rc == 1) {
+	if (err == 0)
+		cut = sg_ledger_each_valid(service->ledger, account, time(NULL), add_listed, &list);
+	if (cut < 0)
+		err = cut;
+	else if (cut > 0)
 		sg_log(SG_LOG_WARN, "list account=%s: cut at %u certificates", account,
 		    list.certs.cert_count);
-		rc = 0;
-	}
-	if (!rc)
-		rc = sg_ccm2_list_encode(&list.certs, &answer->payload);
-	if (rc)
-		refuse_for_now(answer, "list", account, rc);
+	if (err == 0)
+		err = sg_ccm2_list_encode(&list.certs, &answer->payload);
+	if (err != 0)
+		refuse_for_now(answer, "list", account, err);
 	else
 		sg_log(SG_LOG_INFO, "list account=%s outcome=listed count=%u", account,
 		    list.certs.cert_count);
@@ -337,27 +339,30 @@ static void answer_revoke(struct sg_service *service, const char *account,
 	struct sg_ccm2_fingerprint fp;
 	char sha256[65];
 	time_t now = time(NULL);
-	int changed = 0, rc = sg_ccm2_revoke_decode(payload, &fp);
+	int changed = 0, found, err = sg_ccm2_revoke_decode(payload, &fp);
 
-	if (rc) {
+	if (err != 0) {
 		refuse(answer, "revoke", account, "modify", "bad-request",
 		    "A fingerprint in hexadecimal is wanted: sha-1, sha-256 or sha-512.");
 		return;
 	}
-	rc = sg_ledger_revoke(
+	found = sg_ledger_revoke(
 	    service->ledger, account, fp.hash, fp.value, fp.len, now, sha256, &changed);
-	if (rc == 0) {
+	if (found == 0) {
 		refuse(answer, "revoke", account, "cancel", "item-not-found",
 		    "You have no certificate with this fingerprint.");
 		return;
 	}
-	if (rc == 1) {
+	if (found < 0) {
+		err = found;
+	} else {
 		/* The result says that nobody can log in with it any more (C10): not before that is so. */
 		service->stale |= changed;
-		rc = service->stale ? sg_service_publish(service, now) : 0;
+		if (service->stale)
+			err = sg_service_publish(service, now);
 	}
-	if (rc)
-		refuse_for_now(answer, "revoke", account, rc);
+	if (err != 0)
+		refuse_for_now(answer, "revoke", account, err);
 	else
 		log_decision("revoke", account, changed ? "revoked" : "revoked-before", sha256);
 }

@@ -34,7 +34,7 @@ static const char empty_name[] = { TAG_SEQUENCE, 0 };
 static int algorithm_of(X509 *ca, struct sg_blob *algorithm)
 {
 	EVP_PKEY *key = X509_get0_pubkey(ca);
-	int type = key ? EVP_PKEY_get_base_id(key) : 0;
+	int type = key != NULL ? EVP_PKEY_get_base_id(key) : 0;
 
 	memset(algorithm, 0, sizeof(*algorithm));
 	if (type != EVP_PKEY_RSA && type != EVP_PKEY_EC)
@@ -49,20 +49,20 @@ static int assemble(
 	unsigned char zero = 0;
 	struct sg_blob tbs = { 0 }, signature = { &zero, 1 };
 	struct sg_buf buf = { 0 };
-	int rc;
+	int err;
 
 	memset(der, 0, sizeof(*der));
-	if (fields->err)
+	if (fields->err != 0)
 		return fields->err;
 	put_tlv(&buf, TAG_SEQUENCE, fields->data, fields->len);
-	rc = buf.err;
-	if (!rc) {
+	err = buf.err;
+	if (err == 0) {
 		tbs.data = buf.data;
 		tbs.len = buf.len;
-		rc = sg_x509_assemble(&tbs, algorithm, &signature, der);
+		err = sg_x509_assemble(&tbs, algorithm, &signature, der);
 	}
 	sg_buf_clear(&buf);
-	return rc;
+	return err;
 }
 
 int sg_shell_certificate(X509 *ca, EVP_PKEY *subject, X509 **cert)
@@ -71,13 +71,13 @@ int sg_shell_certificate(X509 *ca, EVP_PKEY *subject, X509 **cert)
 	struct sg_blob algorithm = { 0 }, spki = { 0 }, der = { 0 };
 	struct sg_buf fields = { 0 }, times = { 0 };
 	const unsigned char *p;
-	int rc;
+	int err;
 
 	*cert = NULL;
-	rc = algorithm_of(ca, &algorithm);
-	if (!rc)
-		rc = sg_x509_spki(subject, &spki);
-	if (rc)
+	err = algorithm_of(ca, &algorithm);
+	if (err == 0)
+		err = sg_x509_spki(subject, &spki);
+	if (err != 0)
 		goto out;
 	sg_buf_put(&times, some_time, sizeof(some_time) - 1);
 	sg_buf_put(&times, some_time, sizeof(some_time) - 1);
@@ -88,19 +88,19 @@ int sg_shell_certificate(X509 *ca, EVP_PKEY *subject, X509 **cert)
 	put_tlv(&fields, TAG_SEQUENCE, times.data, times.len);
 	sg_buf_put(&fields, empty_name, sizeof(empty_name));
 	sg_buf_put(&fields, spki.data, spki.len);
-	rc = times.err ? times.err : assemble(&fields, &algorithm, &der);
-	if (rc)
+	err = times.err != 0 ? times.err : assemble(&fields, &algorithm, &der);
+	if (err != 0)
 		goto out;
 	p = der.data;
 	*cert = d2i_X509(NULL, &p, (long)der.len);
-	rc = *cert ? 0 : SG_ERR_INTERNAL;
+	err = *cert != NULL ? 0 : SG_ERR_INTERNAL;
 out:
 	sg_buf_clear(&fields);
 	sg_buf_clear(&times);
 	sg_blob_clear(&algorithm);
 	sg_blob_clear(&spki);
 	sg_blob_clear(&der);
-	return rc;
+	return err;
 }
 
 int sg_shell_crl(X509 *ca, X509_CRL **crl)
@@ -109,34 +109,34 @@ int sg_shell_crl(X509 *ca, X509_CRL **crl)
 	struct sg_blob algorithm = { 0 }, der = { 0 };
 	struct sg_buf fields = { 0 };
 	const unsigned char *p;
-	int rc;
+	int err;
 
 	*crl = NULL;
-	rc = algorithm_of(ca, &algorithm);
-	if (rc)
-		return rc;
+	err = algorithm_of(ca, &algorithm);
+	if (err != 0)
+		return err;
 	sg_buf_put(&fields, version2, sizeof(version2) - 1);
 	sg_buf_put(&fields, algorithm.data, algorithm.len);
 	sg_buf_put(&fields, empty_name, sizeof(empty_name));
 	sg_buf_put(&fields, some_time, sizeof(some_time) - 1);
-	rc = assemble(&fields, &algorithm, &der);
-	if (!rc) {
+	err = assemble(&fields, &algorithm, &der);
+	if (err == 0) {
 		p = der.data;
 		*crl = d2i_X509_CRL(NULL, &p, (long)der.len);
-		rc = *crl ? 0 : SG_ERR_INTERNAL;
+		err = *crl != NULL ? 0 : SG_ERR_INTERNAL;
 	}
 	sg_buf_clear(&fields);
 	sg_blob_clear(&algorithm);
 	sg_blob_clear(&der);
-	return rc;
+	return err;
 }
 
 static int take(unsigned char *der, int len, struct sg_blob *tbs)
 {
-	int rc = len > 0 ? sg_blob_set(tbs, der, (size_t)len) : SG_ERR_INTERNAL;
+	int err = len > 0 ? sg_blob_set(tbs, der, (size_t)len) : SG_ERR_INTERNAL;
 
 	OPENSSL_free(der);
-	return rc;
+	return err;
 }
 
 int sg_shell_certificate_tbs(X509 *cert, struct sg_blob *tbs)

@@ -40,7 +40,7 @@ static void put_encoded(struct sg_buf *out, const char *text)
 				    "0123456789-._~";
 
 	for (; *text; text++) {
-		if (strchr(plain, *text))
+		if (strchr(plain, *text) != NULL)
 			sg_buf_put(out, text, 1);
 		else
 			sg_buf_printf(out, "%%%02X", (unsigned char)*text);
@@ -70,12 +70,12 @@ int sg_signer_new(const struct sg_authority_config *config, struct sg_signer **s
 	struct sg_signer *self = calloc(1, sizeof(*self));
 
 	*signer = NULL;
-	if (!self)
+	if (self == NULL)
 		return SG_ERR_NOMEM;
 	self->config = config;
 	self->next_id = 1;
 	self->key = key_selector(config);
-	if (!self->key) {
+	if (self->key == NULL) {
 		free(self);
 		return SG_ERR_NOMEM;
 	}
@@ -121,7 +121,7 @@ static void end_worker(struct sg_signer *signer, int force)
 
 void sg_signer_free(struct sg_signer *signer)
 {
-	if (!signer)
+	if (signer == NULL)
 		return;
 	end_worker(signer, 0);
 	X509_free(signer->ca);
@@ -131,7 +131,7 @@ void sg_signer_free(struct sg_signer *signer)
 
 int sg_signer_fd(const struct sg_signer *signer)
 {
-	return signer->channel ? sg_channel_fd(signer->channel) : -1;
+	return signer->channel != NULL ? sg_channel_fd(signer->channel) : -1;
 }
 
 void sg_signer_on_readable(struct sg_signer *signer)
@@ -156,18 +156,18 @@ static int start_worker(struct sg_signer *signer)
 	     module[] = "--module";
 	char *argv[] = { name, role, authority, module, signer->config->module, NULL };
 	char *path = sg_spawn_program_path("signet-token");
-	int sock = -1, rc;
+	int sock = -1, err;
 
-	if (!path)
+	if (path == NULL)
 		return SG_ERR_NOMEM;
-	rc = sg_spawn_worker(path, argv, &signer->pid, &sock);
-	if (rc) {
+	err = sg_spawn_worker(path, argv, &signer->pid, &sock);
+	if (err != 0) {
 		sg_log(SG_LOG_ERROR, "token: cannot start %s", path);
 		signer->pid = 0;
 		goto out;
 	}
-	rc = sg_channel_new(&signer->channel, sock);
-	if (rc) {
+	err = sg_channel_new(&signer->channel, sock);
+	if (err != 0) {
 		close(sock);
 		end_worker(signer, 1);
 		goto out;
@@ -175,11 +175,11 @@ static int start_worker(struct sg_signer *signer)
 	/* every wait is a poll with a deadline, so that no worker can hold us up for ever */
 	if (fcntl(sock, F_SETFL, fcntl(sock, F_GETFL) | O_NONBLOCK) != 0) {
 		end_worker(signer, 1);
-		rc = SG_ERR_INTERNAL;
+		err = SG_ERR_INTERNAL;
 	}
 out:
 	free(path);
-	return rc;
+	return err;
 }
 
 /* Waits for the event on the channel. SG_ERR_TIMEOUT at the deadline. */
@@ -200,26 +200,30 @@ static int wait_channel(struct sg_signer *signer, short event, int64_t deadline)
 static int send_frame(
     struct sg_signer *signer, uint32_t id, uint16_t type, const void *msg, int fd, int64_t deadline)
 {
-	int rc = sg_channel_put(signer->channel, id, type, msg, fd);
+	int err = sg_channel_put(signer->channel, id, type, msg, fd), left = 1;
 
-	while (!rc && (rc = sg_channel_flush(signer->channel)) == 1)
-		rc = wait_channel(signer, POLLOUT, deadline);
-	return rc == SG_ERR_IO ? SG_ERR_WORKER : rc;
+	while (err == 0 && left == 1) {
+		left = sg_channel_flush(signer->channel);
+		if (left < 0)
+			err = left;
+		else if (left == 1)
+			err = wait_channel(signer, POLLOUT, deadline);
+	}
+	return err == SG_ERR_IO ? SG_ERR_WORKER : err;
 }
 
 static int recv_frame(struct sg_signer *signer, int64_t deadline, struct sg_frame *frame)
 {
-	int rc;
+	int err, got;
 
-	while ((rc = sg_channel_next(signer->channel, frame)) == 0) {
-		rc = wait_channel(signer, POLLIN, deadline);
-		if (rc)
-			return rc;
-		rc = sg_channel_fill(signer->channel);
-		if (rc <= 0)
+	while ((got = sg_channel_next(signer->channel, frame)) == 0) {
+		err = wait_channel(signer, POLLIN, deadline);
+		if (err != 0)
+			return err;
+		if (sg_channel_fill(signer->channel) <= 0)
 			return SG_ERR_WORKER;
 	}
-	return rc == 1 ? 0 : rc;
+	return got == 1 ? 0 : got;
 }
 
 static int take_error(const struct sg_msg_error *error)
@@ -227,8 +231,8 @@ static int take_error(const struct sg_msg_error *error)
 	int code = sg_msg_error_code(error);
 
 	sg_log(SG_LOG_ERROR, "token: %s: %s%s%s", sg_err_name(code),
-	    error->message ? error->message : sg_err_text(code), error->subject ? ": " : "",
-	    error->subject ? error->subject : "");
+	    error->message != NULL ? error->message : sg_err_text(code),
+	    error->subject != NULL ? ": " : "", error->subject != NULL ? error->subject : "");
 	return code;
 }
 
@@ -239,28 +243,28 @@ static int exchange(struct sg_signer *signer, uint16_t type, const void *msg, in
 {
 	int64_t deadline = sg_clock_ms() + timeout_ms;
 	uint32_t id = signer->next_id++;
-	int rc;
+	int err;
 
 	memset(reply, 0, sizeof(*reply));
 	reply->fd = -1;
-	rc = send_frame(signer, id, type, msg, fd, deadline);
-	if (!rc)
-		rc = recv_frame(signer, deadline, reply);
-	if (!rc && reply->id == id && reply->type == reply_type)
+	err = send_frame(signer, id, type, msg, fd, deadline);
+	if (err == 0)
+		err = recv_frame(signer, deadline, reply);
+	if (err == 0 && reply->id == id && reply->type == reply_type)
 		return 0;
-	if (!rc && reply->id == id && reply->type == SG_MSG_ERROR) {
-		rc = take_error(reply->msg);
+	if (err == 0 && reply->id == id && reply->type == SG_MSG_ERROR) {
+		err = take_error(reply->msg);
 	} else {
-		if (!rc)
-			rc = SG_ERR_FORMAT;
+		if (err == 0)
+			err = SG_ERR_FORMAT;
 		sg_log(SG_LOG_ERROR, "token: the worker %s",
-		    rc == SG_ERR_TIMEOUT      ? "did not answer in time and was killed"
-			: rc == SG_ERR_WORKER ? "died during the call"
-					      : "broke the protocol and was killed");
+		    err == SG_ERR_TIMEOUT      ? "did not answer in time and was killed"
+			: err == SG_ERR_WORKER ? "died during the call"
+					       : "broke the protocol and was killed");
 		end_worker(signer, 1);
 	}
 	sg_frame_clear(reply);
-	return rc;
+	return err;
 }
 
 void sg_signer_caller(struct sg_caller *caller, char *purpose)
@@ -290,9 +294,9 @@ static int open_pin_file(const char *path, int *fd)
 }
 
 /* After this nothing logs in by itself until sg_signer_retry(). */
-static void lock_pin(struct sg_signer *signer, int rc, const char *why)
+static void lock_pin(struct sg_signer *signer, int err, const char *why)
 {
-	signer->pin_error = rc;
+	signer->pin_error = err;
 	sg_log(SG_LOG_ERROR, "token: the PIN %s and is not tried again: check %s, then send SIGHUP",
 	    why, signer->config->pin_file);
 }
@@ -302,20 +306,22 @@ static int log_in(struct sg_signer *signer)
 	char purpose[] = "authority-start";
 	struct sg_msg_token_login login = { .token = signer->config->token, .source = SG_PIN_FD };
 	struct sg_frame reply;
-	int fd, rc;
+	int fd, err;
 
 	sg_signer_caller(&login.caller, purpose);
-	rc = open_pin_file(signer->config->pin_file, &fd);
-	if (rc)
-		return rc;
-	rc = exchange(signer, SG_MSG_TOKEN_LOGIN, &login, fd, SG_MSG_OK, SG_SIGNER_CALL_MS, &reply);
+	err = open_pin_file(signer->config->pin_file, &fd);
+	if (err != 0)
+		return err;
+	err =
+	    exchange(signer, SG_MSG_TOKEN_LOGIN, &login, fd, SG_MSG_OK, SG_SIGNER_CALL_MS, &reply);
 	close(fd);
-	if (rc == SG_ERR_PIN_WRONG || rc == SG_ERR_PIN_LOCKED)
-		lock_pin(signer, rc, "was refused");
-	else if (rc && !signer->pid) /* it ended or was killed: the token may have counted a try */
+	if (err == SG_ERR_PIN_WRONG || err == SG_ERR_PIN_LOCKED)
+		lock_pin(signer, err, "was refused");
+	else if (err != 0 &&
+	    !signer->pid) /* it ended or was killed: the token may have counted a try */
 		lock_pin(signer, SG_ERR_PIN_NEEDED, "was given to a worker that never answered");
-	if (rc)
-		return rc;
+	if (err != 0)
+		return err;
 	sg_frame_clear(&reply);
 	signer->logged_in = 1;
 	return 0;
@@ -324,14 +330,14 @@ static int log_in(struct sg_signer *signer)
 /* A worker that is logged in. */
 static int make_ready(struct sg_signer *signer)
 {
-	int rc;
+	int err;
 
-	if (signer->pin_error)
+	if (signer->pin_error != 0)
 		return signer->pin_error;
 	if (!signer->pid) {
-		rc = start_worker(signer);
-		if (rc)
-			return rc;
+		err = start_worker(signer);
+		if (err != 0)
+			return err;
 	}
 	return signer->logged_in ? 0 : log_in(signer);
 }
@@ -339,19 +345,19 @@ static int make_ready(struct sg_signer *signer)
 int sg_signer_call(struct sg_signer *signer, uint16_t type, const void *msg, uint16_t reply_type,
     int timeout_ms, struct sg_frame *reply)
 {
-	int rc, tries = 2;
+	int err, tries = 2;
 
 	memset(reply, 0, sizeof(*reply));
 	reply->fd = -1;
 	do {
-		rc = make_ready(signer);
-		if (!rc)
-			rc = exchange(signer, type, msg, -1, reply_type, timeout_ms, reply);
-	} while (rc == SG_ERR_WORKER && --tries);
+		err = make_ready(signer);
+		if (err == 0)
+			err = exchange(signer, type, msg, -1, reply_type, timeout_ms, reply);
+	} while (err == SG_ERR_WORKER && --tries);
 	/* A token that was away: some modules see it again only after they are loaded anew. */
-	if (rc == SG_ERR_PIN_NEEDED || rc == SG_ERR_TOKEN_ABSENT || rc == SG_ERR_TOKEN_FAILED)
+	if (err == SG_ERR_PIN_NEEDED || err == SG_ERR_TOKEN_ABSENT || err == SG_ERR_TOKEN_FAILED)
 		end_worker(signer, 0);
-	return rc;
+	return err;
 }
 
 /* The certificate of the reply that is a CA's. */
@@ -374,20 +380,20 @@ int sg_signer_ca(struct sg_signer *signer, X509 **ca)
 	char purpose[] = "authority-start";
 	struct sg_msg_object_list list = { .selector = signer->key };
 	struct sg_frame reply;
-	int rc;
+	int err;
 
 	*ca = NULL;
-	if (!signer->ca) {
+	if (signer->ca == NULL) {
 		sg_signer_caller(&list.caller, purpose);
-		rc = sg_signer_call(
+		err = sg_signer_call(
 		    signer, SG_MSG_OBJECT_LIST, &list, SG_MSG_OBJECTS, SG_SIGNER_CALL_MS, &reply);
-		if (rc)
-			return rc;
+		if (err != 0)
+			return err;
 		signer->ca = pick_ca(reply.msg);
 		sg_frame_clear(&reply);
 		ERR_clear_error();
 	}
-	if (!signer->ca) {
+	if (signer->ca == NULL) {
 		sg_log(SG_LOG_ERROR, "token: there is no CA certificate for %s (see 'init')",
 		    signer->key);
 		return SG_ERR_KEY_ABSENT;
@@ -412,7 +418,7 @@ static int check_signed(struct sg_signer *signer, enum sg_ca_object kind, const 
 		}
 	} else {
 		crl = d2i_X509_CRL(NULL, &p, (long)der->len);
-		good = crl && p == der->data + der->len && X509_CRL_verify(crl, key) == 1;
+		good = crl != NULL && p == der->data + der->len && X509_CRL_verify(crl, key) == 1;
 		X509_CRL_free(crl);
 	}
 	ERR_clear_error();
@@ -429,22 +435,22 @@ int sg_signer_sign(struct sg_signer *signer, enum sg_ca_object kind, const struc
 	struct sg_frame reply;
 	struct sg_msg_der *answer;
 	X509 *ca;
-	int rc;
+	int err;
 
 	memset(der, 0, sizeof(*der));
-	rc = sg_signer_ca(signer, &ca);
-	if (rc)
-		return rc;
+	err = sg_signer_ca(signer, &ca);
+	if (err != 0)
+		return err;
 	sg_signer_caller(&sign.caller, kind == SG_CA_CERT ? issue : list);
-	rc = sg_signer_call(signer, SG_MSG_CA_SIGN, &sign, SG_MSG_DER, SG_SIGNER_CALL_MS, &reply);
-	if (rc)
-		return rc;
+	err = sg_signer_call(signer, SG_MSG_CA_SIGN, &sign, SG_MSG_DER, SG_SIGNER_CALL_MS, &reply);
+	if (err != 0)
+		return err;
 	answer = reply.msg;
-	rc = check_signed(signer, kind, &answer->der);
-	if (!rc) {
+	err = check_signed(signer, kind, &answer->der);
+	if (err == 0) {
 		*der = answer->der;
 		memset(&answer->der, 0, sizeof(answer->der));
 	}
 	sg_frame_clear(&reply);
-	return rc;
+	return err;
 }

@@ -98,20 +98,20 @@ int sg_iq_ask(struct sg_iqs *iqs, const char *type, const char *to, struct sg_xm
 {
 	struct question *question = question_new(to, fn, arg);
 	struct sg_xml *iq = NULL;
-	int rc;
+	int err;
 
 	if (question == NULL) {
 		sg_xml_free(payload);
 		return SG_ERR_NOMEM;
 	}
-	rc = sg_element_iq(
+	err = sg_element_iq(
 	    &(struct sg_iq_head){ SG_NS_CLIENT, type, question->id, to, NULL }, payload, &iq);
-	if (rc == 0)
-		rc = sg_stream_send(iqs->stream, iq);
+	if (err == 0)
+		err = sg_stream_send(iqs->stream, iq);
 	sg_xml_free(iq);
-	if (rc != 0) {
+	if (err != 0) {
 		question_free(question);
-		return rc;
+		return err;
 	}
 	*iqs->end = question;
 	iqs->end = &question->next;
@@ -195,12 +195,12 @@ static void deliver(
 	    is_error ? xmpp_stanza_get_child_by_name(iq, "error") : first_element(iq);
 	struct sg_msg_error error = { 0 };
 	struct sg_xml *payload = NULL;
-	int rc = child != NULL ? sg_stanza_to_xml(child, &payload) : 0;
+	int err = child != NULL ? sg_stanza_to_xml(child, &payload) : 0;
 
-	if (rc != 0) {
+	if (err != 0) {
 		sg_log(SG_LOG_WARN, "an answer of %s is refused: too large or nested too deeply",
 		    whom);
-		sg_msg_error_set(&error, rc, whom, "the answer of %s is over our limits", whom);
+		sg_msg_error_set(&error, err, whom, "the answer of %s is over our limits", whom);
 	} else if (is_error && payload != NULL) {
 		read_error(payload, whom, &error);
 	} else if (is_error) {
@@ -250,7 +250,7 @@ static void answer_question(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_get)
 	const char *ns = payload != NULL ? xmpp_stanza_get_ns(payload) : NULL;
 	struct sg_iq_head head = { SG_NS_CLIENT, "result", id, from, NULL };
 	struct sg_xml *answer = NULL, *reply = NULL;
-	int is_result = 0, rc = 0;
+	int is_result = 0, err = 0;
 
 	if (id == NULL)
 		return;
@@ -262,13 +262,13 @@ static void answer_question(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_get)
 	}
 	if (!is_result) {
 		head.type = "error";
-		rc = sg_element_error("cancel", "service-unavailable", NULL, &answer);
+		err = sg_element_error("cancel", "service-unavailable", NULL, &answer);
 	}
-	if (rc == 0)
-		rc = sg_element_iq(&head, answer, &reply);
-	if (rc == 0)
-		rc = sg_stream_send(iqs->stream, reply);
-	if (rc != 0)
+	if (err == 0)
+		err = sg_element_iq(&head, answer, &reply);
+	if (err == 0)
+		err = sg_stream_send(iqs->stream, reply);
+	if (err != 0)
 		sg_log(SG_LOG_DEBUG, "a question is left unanswered");
 	sg_xml_free(reply);
 }

@@ -582,7 +582,7 @@ int sg_remotekey_new(X509 *cert, sg_remotekey_sign_fn *sign, void *arg, EVP_PKEY
 	};
 	const char *type = NULL;
 	EVP_PKEY_CTX *ctx;
-	int rc = SG_ERR_INTERNAL;
+	int err = SG_ERR_INTERNAL;
 
 	*key = NULL;
 	if (seed.pub != NULL && EVP_PKEY_is_a(seed.pub, "RSA"))
@@ -594,7 +594,7 @@ int sg_remotekey_new(X509 *cert, sg_remotekey_sign_fn *sign, void *arg, EVP_PKEY
 	ctx = EVP_PKEY_CTX_new_from_name(rk_lib, type, RK_PROPS);
 	if (ctx != NULL && EVP_PKEY_fromdata_init(ctx) > 0 &&
 	    EVP_PKEY_fromdata(ctx, key, EVP_PKEY_KEYPAIR, params) > 0)
-		rc = 0;
+		err = 0;
 	EVP_PKEY_CTX_free(ctx);
-	return rc;
+	return err;
 }

@@ -57,10 +57,10 @@ static void refuse(struct sg_channel *channel, uint32_t id, const struct sg_msg_
 static void request_answer(struct request *request, uint16_t type, const void *msg)
 {
 	struct sg_msg_error error;
-	int rc = sg_channel_send(request->on->channel, request->id, type, msg, -1);
+	int err = sg_channel_send(request->on->channel, request->id, type, msg, -1);
 
-	if (rc != 0) {
-		sg_msg_error_set(&error, rc, NULL, "the answer is too large");
+	if (err != 0) {
+		sg_msg_error_set(&error, err, NULL, "the answer is too large");
 		refuse(request->on->channel, request->id, &error);
 		sg_msg_clear(SG_MSG_ERROR, &error);
 	}
@@ -92,13 +92,13 @@ static void request_ok(struct request *request)
 
 /* Asks, when the encoder gave a payload. */
 static int ask(
-    struct request *request, const char *type, const char *to, int rc, struct sg_xml *payload)
+    struct request *request, const char *type, const char *to, int err, struct sg_xml *payload)
 {
-	if (rc == 0)
-		rc = sg_iq_ask(request->on->iqs, type, to, payload, request->kind->done, request);
-	if (rc == 0)
+	if (err == 0)
+		err = sg_iq_ask(request->on->iqs, type, to, payload, request->kind->done, request);
+	if (err == 0)
 		request->open++;
-	return rc;
+	return err;
 }
 
 /* ---- features (C1): of the domain and of the own account; either may fail ---- */
@@ -108,26 +108,26 @@ static int features_start(struct request *request)
 	const char *own = sg_stream_bare_jid(request->on->stream);
 	const char *whom[] = { strchr(own, '@') + 1, own };
 	struct sg_xml *query;
-	int rc = 0;
+	int err = 0;
 
-	for (int i = 0; i < 2 && rc == 0; i++) {
-		rc = sg_disco_info_encode(NULL, &query);
-		rc = ask(request, "get", whom[i], rc, query);
+	for (int i = 0; i < 2 && err == 0; i++) {
+		err = sg_disco_info_encode(NULL, &query);
+		err = ask(request, "get", whom[i], err, query);
 	}
-	return request->open > 0 ? 0 : rc;
+	return request->open > 0 ? 0 : err;
 }
 
 static void features_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
 {
 	struct request *request = arg;
 	struct sg_msg_error bad = { 0 };
-	int rc;
+	int err;
 
 	if (error == NULL) {
-		rc = payload != NULL ? sg_disco_result_decode(payload, &request->features)
-				     : SG_ERR_FORMAT;
-		if (rc != 0) {
-			sg_msg_error_set(&bad, rc, NULL, "a bad answer to disco#info");
+		err = payload != NULL ? sg_disco_result_decode(payload, &request->features)
+				      : SG_ERR_FORMAT;
+		if (err != 0) {
+			sg_msg_error_set(&bad, err, NULL, "a bad answer to disco#info");
 			error = &bad;
 		}
 	}
@@ -151,24 +151,24 @@ static void features_done(void *arg, struct sg_msg_error *error, const struct sg
 static int ccm2_add_start(struct request *request)
 {
 	struct sg_xml *payload = NULL;
-	int rc = sg_ccm2_add_encode(request->msg, &payload);
+	int err = sg_ccm2_add_encode(request->msg, &payload);
 
-	return ask(request, "set", NULL, rc, payload);
+	return ask(request, "set", NULL, err, payload);
 }
 
 static void ccm2_add_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
 {
 	struct request *request = arg;
 	struct sg_msg_der der = { 0 };
-	int rc;
+	int err;
 
 	if (error != NULL) {
 		request_refuse(request, error);
 		return;
 	}
-	rc = payload != NULL ? sg_ccm2_added_decode(payload, &der.der) : SG_ERR_FORMAT;
-	if (rc != 0)
-		request_fail(request, rc, "the server's answer holds no certificate");
+	err = payload != NULL ? sg_ccm2_added_decode(payload, &der.der) : SG_ERR_FORMAT;
+	if (err != 0)
+		request_fail(request, err, "the server's answer holds no certificate");
 	else
 		request_answer(request, SG_MSG_DER, &der);
 	sg_msg_clear(SG_MSG_DER, &der);
@@ -177,24 +177,24 @@ static void ccm2_add_done(void *arg, struct sg_msg_error *error, const struct sg
 static int ccm2_list_start(struct request *request)
 {
 	struct sg_xml *payload = NULL;
-	int rc = sg_ccm2_list_request_encode(&payload);
+	int err = sg_ccm2_list_request_encode(&payload);
 
-	return ask(request, "get", NULL, rc, payload);
+	return ask(request, "get", NULL, err, payload);
 }
 
 static void ccm2_list_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
 {
 	struct request *request = arg;
 	struct sg_msg_ccm2_certs certs = { 0 };
-	int rc;
+	int err;
 
 	if (error != NULL) {
 		request_refuse(request, error);
 		return;
 	}
-	rc = payload != NULL ? sg_ccm2_list_decode(payload, &certs) : SG_ERR_FORMAT;
-	if (rc != 0)
-		request_fail(request, rc, "the server's answer is no list of certificates");
+	err = payload != NULL ? sg_ccm2_list_decode(payload, &certs) : SG_ERR_FORMAT;
+	if (err != 0)
+		request_fail(request, err, "the server's answer is no list of certificates");
 	else
 		request_answer(request, SG_MSG_CCM2_CERTS, &certs);
 	sg_msg_clear(SG_MSG_CCM2_CERTS, &certs);
@@ -204,10 +204,10 @@ static int ccm2_revoke_start(struct request *request)
 {
 	struct sg_msg_ccm2_revoke *revoke = request->msg;
 	struct sg_xml *payload = NULL;
-	int rc =
+	int err =
 	    revoke->sha256 != NULL ? sg_ccm2_revoke_encode(revoke->sha256, &payload) : SG_ERR_ARG;
 
-	return ask(request, "set", NULL, rc, payload);
+	return ask(request, "set", NULL, err, payload);
 }
 
 static void ccm2_revoke_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
@@ -224,22 +224,22 @@ static int publish_start(struct request *request)
 {
 	const struct sg_msg_pep_publish *publish = request->msg;
 	struct sg_xml *payload = NULL;
-	int rc;
+	int err;
 
 	if (publish->access_model == NULL)
 		return SG_ERR_ARG;
-	rc = sg_pep_create_encode(SG_NS_PUBKEY, publish->access_model, &payload);
-	return ask(request, "set", NULL, rc, payload);
+	err = sg_pep_create_encode(SG_NS_PUBKEY, publish->access_model, &payload);
+	return ask(request, "set", NULL, err, payload);
 }
 
 static int publish_configure(struct request *request)
 {
 	const struct sg_msg_pep_publish *publish = request->msg;
 	struct sg_xml *payload = NULL;
-	int rc = sg_pep_configure_encode(SG_NS_PUBKEY, publish->access_model, &payload);
+	int err = sg_pep_configure_encode(SG_NS_PUBKEY, publish->access_model, &payload);
 
 	request->configuring = 1;
-	return ask(request, "set", NULL, rc, payload);
+	return ask(request, "set", NULL, err, payload);
 }
 
 static int publish_next(struct request *request)
@@ -247,12 +247,12 @@ static int publish_next(struct request *request)
 	const struct sg_msg_pep_publish *publish = request->msg;
 	const struct sg_keyinfo *keyinfo = &publish->keyinfos[request->next++];
 	struct sg_xml *item = NULL, *payload = NULL;
-	int rc = sg_keyinfo_encode(keyinfo, &item);
+	int err = sg_keyinfo_encode(keyinfo, &item);
 
-	if (rc == 0)
-		rc = sg_pep_publish_encode(
+	if (err == 0)
+		err = sg_pep_publish_encode(
 		    SG_NS_PUBKEY, keyinfo->name, publish->access_model, item, &payload);
-	return ask(request, "set", NULL, rc, payload);
+	return ask(request, "set", NULL, err, payload);
 }
 
 /* One question at a time: the node stands and is as it should be before anything goes to it. */
@@ -261,23 +261,23 @@ static void publish_done(void *arg, struct sg_msg_error *error, const struct sg_
 	struct request *request = arg;
 	const struct sg_msg_pep_publish *publish = request->msg;
 	int created = request->next == 0 && !request->configuring;
-	int rc;
+	int err;
 
 	request->open--;
 	if (error != NULL && created && error->condition != NULL &&
 	    strcmp(error->condition, "conflict") == 0) {
-		rc = publish_configure(request);
+		err = publish_configure(request);
 	} else if (error != NULL) {
 		request_refuse(request, error);
 		return;
 	} else if (request->next < publish->keyinfo_count) {
-		rc = publish_next(request);
+		err = publish_next(request);
 	} else {
 		request_ok(request);
 		return;
 	}
-	if (rc != 0)
-		request_fail(request, rc, "the keys could not be published");
+	if (err != 0)
+		request_fail(request, err, "the keys could not be published");
 }
 
 /* ---- PEP: fetching ---- */
@@ -286,20 +286,20 @@ static int fetch_start(struct request *request)
 {
 	const struct sg_msg_pep_fetch *fetch = request->msg;
 	struct sg_xml *payload = NULL;
-	int rc;
+	int err;
 
 	request->to = fetch->jid != NULL ? sg_jid_bare(fetch->jid) : NULL;
 	if (request->to == NULL || !sg_jid_is_account(request->to))
 		return SG_ERR_ARG;
-	rc = sg_pep_items_encode(SG_NS_PUBKEY, fetch->names, fetch->name_count, &payload);
-	return ask(request, "get", request->to, rc, payload);
+	err = sg_pep_items_encode(SG_NS_PUBKEY, fetch->names, fetch->name_count, &payload);
+	return ask(request, "get", request->to, err, payload);
 }
 
 static void fetch_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
 {
 	struct request *request = arg;
 	struct sg_msg_keyinfos keyinfos = { 0 };
-	int rc = 0;
+	int err = 0;
 
 	if (error != NULL &&
 	    (error->condition == NULL || strcmp(error->condition, "item-not-found") != 0)) {
@@ -308,10 +308,10 @@ static void fetch_done(void *arg, struct sg_msg_error *error, const struct sg_xm
 	}
 	/* No such node, or no such item: nothing is published, which is an answer. */
 	if (error == NULL)
-		rc = payload != NULL ? sg_pep_items_decode(payload, SG_NS_PUBKEY, &keyinfos)
-				     : SG_ERR_FORMAT;
-	if (rc != 0)
-		request_fail(request, rc, "the answer is no list of keys");
+		err = payload != NULL ? sg_pep_items_decode(payload, SG_NS_PUBKEY, &keyinfos)
+				      : SG_ERR_FORMAT;
+	if (err != 0)
+		request_fail(request, err, "the answer is no list of keys");
 	else
 		request_answer(request, SG_MSG_KEYINFOS, &keyinfos);
 	sg_msg_clear(SG_MSG_KEYINFOS, &keyinfos);
@@ -332,7 +332,7 @@ int sg_request_start(const struct sg_requests *requests, struct sg_frame *frame)
 {
 	const struct kind *kind = NULL;
 	struct request *request;
-	int rc;
+	int err;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds) && kind == NULL; i++)
 		if (kinds[i].type == frame->type)
@@ -347,9 +347,9 @@ int sg_request_start(const struct sg_requests *requests, struct sg_frame *frame)
 	request->id = frame->id;
 	request->msg = frame->msg;
 	frame->msg = NULL;
-	rc = sg_stream_is_online(requests->stream) ? kind->start(request) : SG_ERR_OFFLINE;
-	if (rc != 0)
+	err = sg_stream_is_online(requests->stream) ? kind->start(request) : SG_ERR_OFFLINE;
+	if (err != 0)
 		request_fail(
-		    request, rc, rc == SG_ERR_OFFLINE ? "the account is not online" : NULL);
+		    request, err, err == SG_ERR_OFFLINE ? "the account is not online" : NULL);
 	return 0;
 }

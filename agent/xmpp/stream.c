@@ -206,7 +206,7 @@ void sg_stream_free(struct sg_stream *stream)
 static int connect_check(struct sg_stream *stream, const struct sg_msg_xmpp_connect *connect,
     const struct sg_secret *password, struct sg_msg_error *error)
 {
-	int rc = 0;
+	int err = 0;
 
 	if (connect->jid == NULL || !sg_jid_is_account(connect->jid) || connect->port > 65535) {
 		sg_msg_error_set(error, SG_ERR_ARG, connect->jid, "not an account to connect to");
@@ -226,13 +226,13 @@ static int connect_check(struct sg_stream *stream, const struct sg_msg_xmpp_conn
 	stream->host = connect->host != NULL ? strdup(connect->host) : NULL;
 	if (stream->jid == NULL || stream->domain == NULL ||
 	    (connect->host != NULL && stream->host == NULL))
-		rc = SG_ERR_NOMEM;
-	if (rc == 0 && connect->certificate.len > 0)
-		rc = sg_tls_identity_new(&stream->identity, &connect->certificate,
+		err = SG_ERR_NOMEM;
+	if (err == 0 && connect->certificate.len > 0)
+		err = sg_tls_identity_new(&stream->identity, &connect->certificate,
 		    connect->key_abilities, stream->sign, stream->arg);
-	if (rc != 0)
-		sg_msg_error_set(error, rc, connect->jid, "the certificate cannot be used");
-	return rc;
+	if (err != 0)
+		sg_msg_error_set(error, err, connect->jid, "the certificate cannot be used");
+	return err;
 }
 
 /* A new connection of libstrophe, ready to connect. */
@@ -267,14 +267,14 @@ int sg_stream_connect(struct sg_stream *stream, const struct sg_msg_xmpp_connect
     const struct sg_secret *password, struct sg_msg_error *error)
 {
 	const char *host = connect->host;
-	int rc;
+	int err;
 
-	rc = connect_check(stream, connect, password, error);
-	if (rc != 0)
+	err = connect_check(stream, connect, password, error);
+	if (err != 0)
 		goto out;
-	rc = connection_make(stream, connect, password);
-	if (rc != 0) {
-		sg_msg_error_set(error, rc, connect->jid, NULL);
+	err = connection_make(stream, connect, password);
+	if (err != 0) {
+		sg_msg_error_set(error, err, connect->jid, NULL);
 		goto out;
 	}
 	if (host == NULL && connect->port != 0) /* libstrophe takes a port only with a host */
@@ -284,15 +284,15 @@ int sg_stream_connect(struct sg_stream *stream, const struct sg_msg_xmpp_connect
 	errno = 0;
 	if (xmpp_connect_client(
 		stream->conn, host, (unsigned short)connect->port, on_connection, stream) != 0) {
-		rc = SG_ERR_CONNECT;
+		err = SG_ERR_CONNECT;
 		sg_reason_connect(errno, host != NULL ? host : stream->domain, error);
 		goto out;
 	}
 	stream->state = STATE_CONNECTING;
 out:
-	if (rc != 0)
+	if (err != 0)
 		stream_reset(stream);
-	return rc;
+	return err;
 }
 
 /* ---- running ---- */

@@ -55,21 +55,21 @@ int sg_tls_identity_new(struct sg_tls_identity **identity, const struct sg_blob 
     uint32_t abilities, sg_remotekey_sign_fn *sign, void *arg)
 {
 	struct sg_tls_identity *made = calloc(1, sizeof(*made));
-	int rc = SG_ERR_NOMEM;
+	int err = SG_ERR_NOMEM;
 
 	*identity = NULL;
 	if (made == NULL)
-		return rc;
+		return err;
 	made->fd = -1;
-	rc = sg_x509_cert_parse(der, &made->cert);
-	if (rc == 0)
-		rc = sg_remotekey_new(made->cert, sign, arg, &made->key);
-	if (rc != 0)
+	err = sg_x509_cert_parse(der, &made->cert);
+	if (err == 0)
+		err = sg_remotekey_new(made->cert, sign, arg, &made->key);
+	if (err != 0)
 		goto out;
 	made->pkcs1_only = EVP_PKEY_is_a(made->key, "RSA") && !(abilities & SG_KEY_RSA_PSS);
 	made->fd = memfd_with_pem(made->cert);
 	if (made->fd < 0) {
-		rc = SG_ERR_IO;
+		err = SG_ERR_IO;
 		goto out;
 	}
 	snprintf(made->path, sizeof(made->path), "/proc/self/fd/%d", made->fd);
@@ -78,7 +78,7 @@ int sg_tls_identity_new(struct sg_tls_identity **identity, const struct sg_blob 
 out:
 	sg_tls_identity_free(made);
 	ERR_clear_error();
-	return rc;
+	return err;
 }
 
 void sg_tls_identity_free(struct sg_tls_identity *identity)
@@ -172,15 +172,15 @@ static void on_ctx_new(
 int sg_tls_init(void)
 {
 	static int ready;
-	int rc;
+	int err;
 
 	if (ready)
 		return 0;
 	if (SSL_CTX_get_ex_new_index(0, NULL, on_ctx_new, NULL, NULL) < 0)
 		return SG_ERR_INTERNAL;
-	rc = sg_remotekey_init();
-	ready = rc == 0;
-	return rc;
+	err = sg_remotekey_init();
+	ready = err == 0;
+	return err;
 }
 
 /* Always 0: a certificate that does not verify ends the handshake, and this says why. */

@@ -44,16 +44,16 @@ struct worker {
 static void answer(struct worker *worker, uint32_t id, uint16_t type, const void *msg)
 {
 	struct sg_msg_error error = { 0 };
-	int code = sg_channel_send(worker->channel, id, type, msg, -1);
+	int err = sg_channel_send(worker->channel, id, type, msg, -1);
 
 	/* Too large for a frame, or text that is no UTF-8: then that is the answer, or why it is offline (id 0). */
-	if (code < 0 && code != SG_ERR_IO) {
-		sg_msg_error_set(&error, code, NULL, "the answer cannot be put into a frame");
-		code = sg_channel_send(
+	if (err != 0 && err != SG_ERR_IO) {
+		sg_msg_error_set(&error, err, NULL, "the answer cannot be put into a frame");
+		err = sg_channel_send(
 		    worker->channel, id, id != 0 ? SG_MSG_ERROR : SG_MSG_XMPP_OFFLINE, &error, -1);
 		sg_msg_clear(SG_MSG_ERROR, &error);
 	}
-	if (code < 0)
+	if (err != 0)
 		sg_log(SG_LOG_ERROR, "an answer could not be given to the broker");
 }
 
@@ -69,24 +69,24 @@ static void refuse(struct worker *worker, uint32_t id, int code, const char *tex
 /* Reads once what the broker sent; blocks when there is nothing. */
 static void channel_read(struct worker *worker)
 {
-	int rc = sg_channel_fill(worker->channel);
+	int got = sg_channel_fill(worker->channel);
 
-	if (rc == 0)
+	if (got == 0)
 		worker->gone = 1;
-	else if (rc < 0)
-		worker->failed = rc;
+	else if (got < 0)
+		worker->failed = got;
 }
 
 /* The next frame that was read: 1, or 0 when there is none. */
 static int channel_next(struct worker *worker, struct sg_frame *frame)
 {
-	int rc = sg_channel_next(worker->channel, frame);
+	int got = sg_channel_next(worker->channel, frame);
 
-	if (rc < 0) {
+	if (got < 0) {
 		sg_log(SG_LOG_ERROR, "the broker sent a malformed frame");
-		worker->failed = rc;
+		worker->failed = got;
 	}
-	return rc == 1;
+	return got == 1;
 }
 
 /* ---- the TLS client's signature, asked back of the broker ---- */
@@ -157,20 +157,20 @@ static int on_sign(void *arg, uint16_t scheme, const unsigned char *tbs, size_t 
 	struct sg_msg_tls_sign sign = { .scheme = scheme };
 	struct sg_frame frame = { .fd = -1 };
 	uint32_t id = SIGN_ID_FIRST | worker->sign_id++;
-	int rc;
+	int err;
 
-	rc = sg_blob_set(&sign.tbs, tbs, tbs_len);
-	if (rc == 0)
-		rc = sg_channel_send(worker->channel, id, SG_MSG_XMPP_TLS_SIGN, &sign, -1);
-	if (rc == 0)
-		rc = frame_await(worker, id, sg_clock_ms() + SIGN_TIMEOUT_MS, &frame);
-	if (rc == 0)
-		rc = signature_take(worker, &frame, sig, sig_len);
-	if (rc != 0 && worker->sign_error.code == 0)
-		sg_msg_error_set(&worker->sign_error, rc, NULL, "the token gave no signature");
+	err = sg_blob_set(&sign.tbs, tbs, tbs_len);
+	if (err == 0)
+		err = sg_channel_send(worker->channel, id, SG_MSG_XMPP_TLS_SIGN, &sign, -1);
+	if (err == 0)
+		err = frame_await(worker, id, sg_clock_ms() + SIGN_TIMEOUT_MS, &frame);
+	if (err == 0)
+		err = signature_take(worker, &frame, sig, sig_len);
+	if (err != 0 && worker->sign_error.code == 0)
+		sg_msg_error_set(&worker->sign_error, err, NULL, "the token gave no signature");
 	sg_frame_clear(&frame);
 	sg_msg_clear(SG_MSG_XMPP_TLS_SIGN, &sign);
-	return rc;
+	return err;
 }
 
 /* ---- what the stream tells ---- */
@@ -223,19 +223,19 @@ static void on_iq(void *arg, xmpp_stanza_t *iq)
 /* The password that came with the frame, if one did. */
 static int password_read(const struct sg_frame *frame, struct sg_secret **password)
 {
-	int rc;
+	int err;
 
 	*password = NULL;
 	if (frame->fd < 0)
 		return 0;
-	rc = sg_secret_new(password);
-	if (rc == 0)
-		rc = sg_secret_read_fd(*password, frame->fd, PASSWORD_TIMEOUT_MS);
-	if (rc != 0) {
+	err = sg_secret_new(password);
+	if (err == 0)
+		err = sg_secret_read_fd(*password, frame->fd, PASSWORD_TIMEOUT_MS);
+	if (err != 0) {
 		sg_secret_free(*password);
 		*password = NULL;
 	}
-	return rc;
+	return err;
 }
 
 static void start_connect(struct worker *worker, const struct sg_frame *frame)
@@ -243,20 +243,20 @@ static void start_connect(struct worker *worker, const struct sg_frame *frame)
 	const struct sg_msg_xmpp_connect *connect = frame->msg;
 	struct sg_msg_error error = { 0 };
 	struct sg_secret *password = NULL;
-	int rc;
+	int err;
 
 	if (!sg_stream_is_idle(worker->stream)) {
 		refuse(worker, frame->id, SG_ERR_ARG, "there is a connection already");
 		return;
 	}
-	rc = password_read(frame, &password);
-	if (rc != 0) {
-		refuse(worker, frame->id, rc, "the password could not be read");
+	err = password_read(frame, &password);
+	if (err != 0) {
+		refuse(worker, frame->id, err, "the password could not be read");
 		return;
 	}
-	rc = sg_stream_connect(worker->stream, connect, password, &error);
+	err = sg_stream_connect(worker->stream, connect, password, &error);
 	sg_secret_free(password);
-	if (rc != 0) {
+	if (err != 0) {
 		answer(worker, frame->id, SG_MSG_ERROR, &error);
 		sg_msg_clear(SG_MSG_ERROR, &error);
 		return;
@@ -285,7 +285,7 @@ static void start_disconnect(struct worker *worker, const struct sg_frame *frame
 /* Serves one frame, and frees it. */
 static void serve(struct worker *worker, struct sg_frame *frame)
 {
-	int rc;
+	int err;
 
 	if (frame->id >= SIGN_ID_FIRST) {
 		sg_log(SG_LOG_DEBUG, "an answer to nothing that was asked is ignored");
@@ -294,9 +294,9 @@ static void serve(struct worker *worker, struct sg_frame *frame)
 	} else if (frame->type == SG_MSG_XMPP_DISCONNECT) {
 		start_disconnect(worker, frame);
 	} else {
-		rc = sg_request_start(&worker->requests, frame);
-		if (rc != 0)
-			refuse(worker, frame->id, rc, NULL);
+		err = sg_request_start(&worker->requests, frame);
+		if (err != 0)
+			refuse(worker, frame->id, err, NULL);
 	}
 	sg_frame_clear(frame);
 }
@@ -375,23 +375,23 @@ int sg_worker_run(int sock)
 		.iq = on_iq,
 	};
 	struct worker worker = { 0 };
-	int rc;
+	int err;
 
 	worker.end = &worker.first;
-	rc = sg_channel_new(&worker.channel, sock);
-	if (rc != 0) {
+	err = sg_channel_new(&worker.channel, sock);
+	if (err != 0) {
 		close(sock);
-		return rc;
+		return err;
 	}
-	rc = sg_stream_new(&worker.stream, &events, on_sign, &worker);
-	if (rc == 0)
-		rc = sg_iqs_new(&worker.iqs, worker.stream);
-	if (rc != 0)
+	err = sg_stream_new(&worker.stream, &events, on_sign, &worker);
+	if (err == 0)
+		err = sg_iqs_new(&worker.iqs, worker.stream);
+	if (err != 0)
 		goto out;
 	worker.requests = (struct sg_requests){ worker.channel, worker.stream, worker.iqs };
 	loop(&worker);
-	rc = worker.failed;
+	err = worker.failed;
 out:
 	worker_clear(&worker);
-	return rc;
+	return err;
 }

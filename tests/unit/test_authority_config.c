@@ -16,19 +16,19 @@
 static int read_text(const char *text, struct sg_authority_config *config, struct capture *capture)
 {
 	char path[] = "/tmp/signet-authority-XXXXXX";
-	int fd = mkstemp(path), rc;
+	int fd = mkstemp(path), err;
 
 	memset(config, 0, sizeof(*config));
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	close(fd);
 	capture_begin(capture);
-	rc = sg_authority_config_read(path, config);
+	err = sg_authority_config_read(path, config);
 	capture_end(capture);
-	if (rc)
+	if (err != 0)
 		assert_non_null(strstr(capture->text, path));
 	unlink(path);
-	return rc;
+	return err;
 }
 
 static void everything_has_its_place(void **state)
@@ -132,7 +132,7 @@ static void a_missing_setting_is_named(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(read_text(cases[i].text, &config, &capture), SG_ERR_CONFIG);
-		if (!strstr(capture.text, cases[i].name))
+		if (strstr(capture.text, cases[i].name) == NULL)
 			fail_msg("'%s' is not in '%s'", cases[i].name, capture.text);
 		sg_authority_config_clear(&config);
 	}

@@ -42,14 +42,14 @@ static char *answer(struct seen *seen, const char *text)
 	struct sg_xml *iq = xml_of(text), *reply;
 	struct capture capture;
 	char *out;
-	int rc;
+	int err;
 
 	capture_begin(&capture);
-	rc = sg_delegation_answer(&delegation, iq, &reply);
+	err = sg_delegation_answer(&delegation, iq, &reply);
 	capture_end(&capture);
-	assert_int_equal(rc, 0);
+	assert_int_equal(err, 0);
 	sg_xml_free(iq);
-	if (!reply)
+	if (reply == NULL)
 		return NULL;
 	out = sg_xml_to_string(reply);
 	sg_xml_free(reply);

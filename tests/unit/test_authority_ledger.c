@@ -68,7 +68,7 @@ static int collect(void *arg, const struct sg_ledger_row *row)
 	char *out = arg;
 
 	snprintf(out + strlen(out), 64, "%u", row->der.data[0]);
-	if (row->last_used)
+	if (row->last_used != NULL)
 		snprintf(out + strlen(out), 64, "%s", row->last_used);
 	assert_int_equal(row->serial[1], row->der.data[0]);
 	assert_int_equal(strlen(row->sha256), 64);
@@ -97,12 +97,12 @@ static int take_back(struct world *world, const char *account, const char *hash,
 	unsigned char value[64];
 	unsigned int len;
 	char sha256[65];
-	int rc;
+	int found;
 
 	assert_int_equal(EVP_Digest(&number, 1, value, &len, md, NULL), 1);
-	rc = sg_ledger_revoke(world->ledger, account, hash, value, len, NOW, sha256, changed);
-	assert_int_equal(strlen(sha256), rc == 1 ? 64 : 0);
-	return rc;
+	found = sg_ledger_revoke(world->ledger, account, hash, value, len, NOW, sha256, changed);
+	assert_int_equal(strlen(sha256), found == 1 ? 64 : 0);
+	return found;
 }
 
 static void files_are_closed_to_others(void **state)
@@ -112,7 +112,7 @@ static void files_are_closed_to_others(void **state)
 	struct capture capture;
 	char folder[128];
 	struct stat st;
-	int rc;
+	int err;
 
 	assert_int_equal(add(world, JULIET, 1, NOW + DAY), 0);
 	assert_int_equal(stat(world->path, &st), 0);
@@ -125,9 +125,9 @@ static void files_are_closed_to_others(void **state)
 	assert_int_equal(st.st_mode & 0777, 0700);
 	assert_int_equal(chmod(folder, 0755), 0);
 	capture_begin(&capture);
-	rc = sg_ledger_open(world->path, &other);
+	err = sg_ledger_open(world->path, &other);
 	assert_non_null(strstr(capture_end(&capture), "chmod 700"));
-	assert_int_equal(rc, SG_ERR_CONFIG);
+	assert_int_equal(err, SG_ERR_CONFIG);
 	assert_null(other);
 	chmod(folder, 0700);
 }
@@ -147,7 +147,7 @@ static void a_newer_ledger_is_refused(void **state)
 	struct world *world = *state;
 	struct capture capture;
 	sqlite3 *db;
-	int rc;
+	int err;
 
 	sg_ledger_close(world->ledger);
 	world->ledger = NULL;
@@ -155,9 +155,9 @@ static void a_newer_ledger_is_refused(void **state)
 	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 	capture_begin(&capture);
-	rc = sg_ledger_open(world->path, &world->ledger);
+	err = sg_ledger_open(world->path, &world->ledger);
 	assert_non_null(strstr(capture_end(&capture), "version 2"));
-	assert_int_equal(rc, SG_ERR_UNSUPPORTED);
+	assert_int_equal(err, SG_ERR_UNSUPPORTED);
 	assert_null(world->ledger);
 }
 
@@ -166,15 +166,15 @@ static void a_serial_is_used_once(void **state)
 	struct world *world = *state;
 	unsigned char serial[SG_SERIAL_LEN] = { 1, 7 };
 	struct capture capture;
-	int rc;
+	int err;
 
 	assert_int_equal(sg_ledger_has_serial(world->ledger, serial), 0);
 	assert_int_equal(add(world, JULIET, 7, NOW + DAY), 0);
 	assert_int_equal(sg_ledger_has_serial(world->ledger, serial), 1);
 	capture_begin(&capture);
-	rc = add(world, ROMEO, 7, NOW + DAY);
+	err = add(world, ROMEO, 7, NOW + DAY);
 	assert_non_null(strstr(capture_end(&capture), "ledger: add"));
-	assert_int_equal(rc, SG_ERR_IO);
+	assert_int_equal(err, SG_ERR_IO);
 	assert_valid(world, ROMEO, "");
 }
 

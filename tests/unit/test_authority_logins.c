@@ -12,7 +12,7 @@
 #define C "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 #define T "\t2026-01-31T23:59:59Z"
 
-static struct sg_logins *read_text(const char *text, size_t len, int rc, const char *logged)
+static struct sg_logins *read_text(const char *text, size_t len, int err, const char *logged)
 {
 	char path[] = "/tmp/signet-logins-XXXXXX";
 	struct sg_logins *logins;
@@ -25,8 +25,8 @@ static struct sg_logins *read_text(const char *text, size_t len, int rc, const c
 	capture_begin(&capture);
 	got = sg_logins_read(path, &logins);
 	assert_non_null(strstr(capture_end(&capture), logged));
-	assert_int_equal(got, rc);
-	assert_true((logins != NULL) == (rc == 0));
+	assert_int_equal(got, err);
+	assert_true((logins != NULL) == (err == 0));
 	unlink(path);
 	return logins;
 }
@@ -104,15 +104,15 @@ static void a_missing_file_is_empty(void **state)
 {
 	struct sg_logins *logins;
 	struct capture capture;
-	int rc;
+	int err;
 
 	assert_int_equal(sg_logins_read("/nonexistent/logins", &logins), 0);
 	assert_null(sg_logins_find(logins, A));
 	sg_logins_free(logins);
 	capture_begin(&capture);
-	rc = sg_logins_read("/tmp", &logins); /* a folder */
+	err = sg_logins_read("/tmp", &logins); /* a folder */
 	assert_non_null(strstr(capture_end(&capture), "logins: /tmp"));
-	assert_int_equal(rc, SG_ERR_IO);
+	assert_int_equal(err, SG_ERR_IO);
 }
 
 static void a_file_is_replaced_whole(void **state)
@@ -120,7 +120,7 @@ static void a_file_is_replaced_whole(void **state)
 	char folder[] = "/tmp/signet-file-XXXXXX", path[64];
 	struct capture capture;
 	struct stat before, after;
-	int rc;
+	int err;
 
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/list", folder);
@@ -135,9 +135,9 @@ static void a_file_is_replaced_whole(void **state)
 	assert_int_equal(remove(path), 0);
 	assert_int_equal(rmdir(folder), 0); /* no temporary file was left */
 	capture_begin(&capture);
-	rc = sg_file_replace(path, "x", 1, 0644);
+	err = sg_file_replace(path, "x", 1, 0644);
 	assert_non_null(strstr(capture_end(&capture), path));
-	assert_int_equal(rc, SG_ERR_IO);
+	assert_int_equal(err, SG_ERR_IO);
 }
 
 int main(void)

@@ -22,7 +22,7 @@ static enum sg_csr_verdict judge_as(
 
 	assert_true((verdict == SG_CSR_GOOD) == (csr != NULL));
 	assert_true((verdict == SG_CSR_GOOD) == (why == NULL));
-	if (part_of_why && !strstr(why, part_of_why))
+	if (part_of_why != NULL && strstr(why, part_of_why) == NULL)
 		fail_msg("'%s' is not in '%s'", part_of_why, why);
 	X509_REQ_free(csr);
 	return verdict;

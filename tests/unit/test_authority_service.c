@@ -78,10 +78,10 @@ static char *ask(struct world *world, int set, struct sg_xml *payload)
 	assert_non_null(strstr(capture_end(&capture), "account=" JULIET));
 	assert_true(!answer.type == !answer.condition);
 	assert_true(!answer.type == !answer.text);
-	if (answer.type)
+	if (answer.type != NULL)
 		text = strdup(answer.condition);
 	else
-		text = answer.payload ? sg_xml_to_string(answer.payload) : strdup("");
+		text = answer.payload != NULL ? sg_xml_to_string(answer.payload) : strdup("");
 	sg_xml_free(answer.payload);
 	sg_xml_free(payload);
 	return text;

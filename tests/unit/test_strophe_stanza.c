@@ -125,6 +125,28 @@ static void nodes_are_bounded(void **state)
 	free(over);
 }
 
+/* One attribute of the most bytes, so that name and value together are one too many. */
+static void bytes_are_bounded(void **state)
+{
+	xmpp_stanza_t *stanza = xmpp_stanza_new(ctx);
+	char *value = calloc(1, SG_XML_BYTES_MAX + 1);
+	struct sg_xml *tree;
+
+	assert_int_equal(xmpp_stanza_set_name(stanza, "iq"), 0);
+	memset(value, 'v', SG_XML_BYTES_MAX - 3);
+	assert_int_equal(xmpp_stanza_set_attribute(stanza, "a", value), 0);
+	assert_int_equal(sg_stanza_to_xml(stanza, &tree), 0);
+	sg_xml_free(tree);
+	value[SG_XML_BYTES_MAX - 3] = 'v';
+	assert_int_equal(xmpp_stanza_set_attribute(stanza, "a", value), 0);
+	assert_int_equal(sg_stanza_to_xml(stanza, &tree), SG_ERR_LIMIT);
+	assert_null(tree);
+	assert_int_equal(sg_stanza_head(stanza, &tree), SG_ERR_LIMIT);
+	assert_null(tree);
+	xmpp_stanza_release(stanza);
+	free(value);
+}
+
 static void the_head_is_what_is_left_of_a_large_one(void **state)
 {
 	char *deep = nested(100);
@@ -150,6 +172,7 @@ int main(void)
 		cmocka_unit_test(depth_is_bounded),
 		cmocka_unit_test(attributes_are_bounded),
 		cmocka_unit_test(nodes_are_bounded),
+		cmocka_unit_test(bytes_are_bounded),
 		cmocka_unit_test(the_head_is_what_is_left_of_a_large_one),
 	};
 
