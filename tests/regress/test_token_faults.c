@@ -2,7 +2,7 @@
  * What SoftHSM never does by itself: PINs that run out, tokens that are pulled, devices that fail, modules
  * that lack a mechanism. Between our code and a real SoftHSM, single functions are replaced.
  */
-#include "token_world.h"
+#include "token_module.h"
 
 #include <pthread.h>
 
@@ -14,15 +14,10 @@
 #include "keygen.h"
 #include "list.h"
 #include "login.h"
-#include "module.h"
 #include "store.h"
 #include "tls.h"
 #include "token.h"
 #include "x509.h"
-
-static struct sg_module *module;
-static CK_FUNCTION_LIST *real, fake;
-static struct sg_msg_error error; /* of the last try */
 
 /* What the fake functions do, and what they saw; all zero: nothing. */
 static struct {
@@ -167,10 +162,7 @@ static int module_start(void **state)
 {
 	memset(&faults, 0, sizeof(faults));
 	faults.missing[0] = faults.missing[1] = CK_UNAVAILABLE_INFORMATION;
-	if (sg_module_open(world_module, SG_MODULE_DIRS, &module, &error) < 0)
-		fail_msg("%s", error.message);
-	real = module->f;
-	fake = *real;
+	module_open();
 	fake.C_GetSlotList = fake_slots;
 	fake.C_GetTokenInfo = fake_token_info;
 	fake.C_Login = fake_login;
@@ -182,16 +174,6 @@ static int module_start(void **state)
 	fake.C_GetAttributeValue = fake_attributes;
 	fake.C_GenerateKeyPair = fake_generate;
 	fake.C_DestroyObject = fake_destroy;
-	module->f = &fake;
-	return 0;
-}
-
-static int module_stop(void **state)
-{
-	sg_layout_clear(&sg_layout_error, &error);
-	module->f = real;
-	sg_module_close(module);
-	module = NULL;
 	return 0;
 }
 
