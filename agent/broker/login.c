@@ -165,7 +165,7 @@ static int has_pin(const struct waiter *waiter)
 	return waiter->pin->fd >= 0 || waiter->pin->pinentry;
 }
 
-/* Whether the login failed before a PIN was there to be tried, for reasons of the one who was to bring it. */
+/* Whether the login failed before a PIN was there to be tried, for reasons of who was to bring it. */
 static int had_no_pin(const struct sg_msg_error *error)
 {
 	static const int codes[] = { SG_ERR_PIN_NEEDED, SG_ERR_TIMEOUT, SG_ERR_FORMAT, SG_ERR_LIMIT,

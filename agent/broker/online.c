@@ -414,7 +414,8 @@ static void refuse_signature(struct sg_account *account, uint32_t id)
 	sg_failure_clear(&error);
 }
 
-/* Key and caller are those of the connection, whatever the worker may have put there. Takes asked->tbs over. */
+/* Key and caller are those of the connection, whatever the worker may have put there. Takes asked->tbs
+ * over. */
 static void sign_for_tls(struct sg_account *account, uint32_t id, struct sg_msg_tls_sign *asked)
 {
 	struct sg_connect *connect = account->connect;

@@ -311,7 +311,8 @@ static int step(struct sg_store *store, enum statement which, const struct value
 	return sqlite3_step(statement);
 }
 
-/* Ends a statement whose last step gave rc. Gives err, what came of its rows; SG_ERR_IO when SQLite failed. */
+/* Ends a statement whose last step gave rc. Gives err, what came of its rows; SG_ERR_IO when SQLite
+ * failed. */
 static int done(struct sg_store *store, sqlite3_stmt *statement, int rc, int err)
 {
 	if (rc != SQLITE_DONE && rc != SQLITE_ROW) {

@@ -167,7 +167,7 @@ static void gather_finish(struct gather *gather)
 /* It is not waited for again for a while: each call would pay for it. */
 static void module_hangs(struct sg_module *module)
 {
-	module->hangs_until = sg_clock_ms() + SG_HANGING_SECONDS * 1000;
+	module->hangs_until = sg_clock_ms() + (int64_t)SG_HANGING_SECONDS * 1000;
 	sg_log(SG_LOG_WARN, "the module %s hangs: for %d s no call waits for it", module->name,
 	    SG_HANGING_SECONDS);
 }

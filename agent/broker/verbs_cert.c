@@ -68,7 +68,7 @@ void sg_verb_list_certificates(struct sg_call *call)
 		sg_call_go_online(call, list_online);
 }
 
-/* ---- RevokeCertificate: call->state is the fingerprint in hex; a SHA-1 becomes a SHA-256 on the way ---- */
+/* ---- RevokeCertificate: call->state is the fingerprint in hex, a SHA-1 or at last a SHA-256 ---- */
 
 static void revoked_and_left(struct sg_call *call)
 {

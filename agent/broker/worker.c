@@ -312,7 +312,7 @@ fail:
 	return SG_ERR_NOMEM;
 }
 
-/* The process has ended; callbacks may not be called from here, so that what runs is told from the loop. */
+/* The process has ended. Callbacks may not be called from here: what runs is told from the loop. */
 static void worker_lost(struct sg_worker *worker)
 {
 	struct request *request;
