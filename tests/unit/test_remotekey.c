@@ -146,6 +146,7 @@ static int handshake(struct client *client, int version, const char *sigalgs)
 	BIO *client_bio, *server_bio;
 	int client_done = 0, server_done = 0, alive = 1, good;
 	SSL *c, *s;
+	char *copy;
 
 	assert_true(SSL_CTX_use_certificate(server_ctx, ec.cert) == 1);
 	assert_true(SSL_CTX_use_PrivateKey(server_ctx, ec.key) == 1);
@@ -153,8 +154,11 @@ static int handshake(struct client *client, int version, const char *sigalgs)
 	    server_ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, accept_any);
 	assert_true(SSL_CTX_set_min_proto_version(client_ctx, version));
 	assert_true(SSL_CTX_set_max_proto_version(client_ctx, version));
-	if (sigalgs != NULL)
-		assert_true(SSL_CTX_set1_sigalgs_list(client_ctx, sigalgs));
+	if (sigalgs != NULL) {
+		copy = strdup(sigalgs); /* not constant: OpenSSL's macro casts that away */
+		assert_true(SSL_CTX_set1_sigalgs_list(client_ctx, copy));
+		free(copy);
+	}
 	SSL_CTX_set_cert_cb(client_ctx, give_certificate, client);
 	c = SSL_new(client_ctx);
 	s = SSL_new(server_ctx);
