@@ -278,7 +278,7 @@ static void test_pinentry_cancelled(void **state)
 
 static void test_pinentry_arguments_have_limits(void **state)
 {
-	static char text[SG_PINENTRY_LINE_MAX];
+	static char text[SG_PINENTRY_LINE_MAX], unknown[] = "no-such-option=1";
 	char *options[SG_PINENTRY_OPTIONS_MAX + 1];
 	struct sg_msg_token_login msg = {
 		.token = TEXT("alpha"), .source = SG_PIN_PINENTRY, .options = options
@@ -287,7 +287,7 @@ static void test_pinentry_arguments_have_limits(void **state)
 	size_t i;
 
 	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		options[i] = TEXT("no-such-option=1");
+		options[i] = unknown;
 	pinentry_start(&terminal);
 	msg.option_count = SG_PINENTRY_OPTIONS_MAX + 1;
 	ask_error(&worker, SG_MSG_TOKEN_LOGIN, &msg, terminal.sock, SG_ERR_LIMIT);
