@@ -9,17 +9,14 @@ import re
 import socket
 import subprocess
 import threading
-from datetime import datetime, timedelta
-from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 
+from certificates import certificate, make_key, to_der, xmpp_addr
+from processes import PATIENCE
+from world import BUILD, TOP
 
-TOP = Path(__file__).resolve().parents[2]
-BUILD = TOP / os.environ.get("BUILD", "build")
 SIGNET = BUILD / "bin/signet"
 VECTORS = TOP / "tests/unit/vectors"
 NS = "urn:xmpp:tmp:pubkey"
@@ -32,7 +29,7 @@ def signet(*args, env=None, **more):
     """Runs signet without a terminal."""
     more.setdefault("stdin", subprocess.DEVNULL) if "input" not in more else None
     more.setdefault("stdout", subprocess.PIPE)
-    return subprocess.run([SIGNET, *args], env=env or SMALL_ENV, stderr=subprocess.PIPE, text=True, timeout=60,
+    return subprocess.run([SIGNET, *args], env=env or SMALL_ENV, stderr=subprocess.PIPE, text=True, timeout=PATIENCE,
                           start_new_session=True, **more)
 
 
@@ -62,28 +59,20 @@ def keyinfo(der, *signatures, name=None, data=None):
            f"<x509cert>{b64(der) if data is None else data}</x509cert>{signed}</keyinfo>"
 
 
-def certificate(key, common_name, jid=None, days=30):
+def self_signed(key, common_name, jid=None, days=30):
     """A self-signed certificate as DER."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    now = datetime.utcnow()
-    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(
-        x509.random_serial_number()).not_valid_before(now - timedelta(days=60)).not_valid_after(
-        now + timedelta(days=days))
-    if jid:
-        utf8 = jid.encode()
-        other = x509.OtherName(x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5"), b"\x0c" + bytes([len(utf8)]) + utf8)
-        made = made.add_extension(x509.SubjectAlternativeName([other]), critical=False)
-    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    return to_der(certificate(key.public_key(), key, *([xmpp_addr(jid)] if jid else []), subject=common_name,
+                              days=(-60, days)))
 
 
 ISSUER = (VECTORS / "xep0189-example1-issuer.der").read_bytes()
 SUBJECT = (VECTORS / "xep0189-example3-subject.der").read_bytes()
 SIGNED = (ISSUER, "RSA-SHA1", (VECTORS / "xep0189-example3-rsa-sha1.sig").read_bytes())
-USER_KEY = rsa.generate_private_key(65537, 2048)
-USER = certificate(USER_KEY, "user", "juliet@example.org")
-EC_KEY = ec.generate_private_key(ec.SECP256R1())
-EC_USER = certificate(EC_KEY, "ec user", "romeo@example.org")
-CLIENT = certificate(rsa.generate_private_key(65537, 2048), "client", "juliet@example.org")
+USER_KEY = make_key("rsa2048")
+USER = self_signed(USER_KEY, "user", "juliet@example.org")
+EC_KEY = make_key()
+EC_USER = self_signed(EC_KEY, "ec user", "romeo@example.org")
+CLIENT = self_signed(make_key("rsa2048"), "client", "juliet@example.org")
 BY_RSA = (USER, "RSA-SHA256", USER_KEY.sign(CLIENT, padding.PKCS1v15(), hashes.SHA256()))
 BY_EC = (EC_USER, "ECDSA-SHA256", EC_KEY.sign(CLIENT, ec.ECDSA(hashes.SHA256())))
 
@@ -148,7 +137,7 @@ class Rogue(threading.Thread):
 
     def signet(self, *args, **more):
         done = signet(*args, "--socket", self.path, **more)
-        self.join(10)
+        self.join(PATIENCE)
         return done
 
 

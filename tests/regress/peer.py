@@ -5,6 +5,7 @@ import ssl
 import slixmpp
 from slixmpp.xmlstream import ET
 
+from processes import PATIENCE
 from world import DOMAIN, PASSWORD
 
 NS_PUBKEY = "urn:xmpp:tmp:pubkey"
@@ -35,7 +36,7 @@ class Peer(slixmpp.ClientXMPP):
         self.result = RuntimeError(why)
         self.disconnect()
 
-    async def iq(self, kind, payload, to=None, timeout=10):
+    async def iq(self, kind, payload, to=None, timeout=PATIENCE):
         """Sends an iq with this payload (XML text) and gives the whole answer as an element."""
         iq = self.make_iq(id=self.new_id(), ito=to, ifrom=None)
         iq["type"] = kind
@@ -56,7 +57,7 @@ def finish(loop):
     loop.close()
 
 
-def as_peer(world, name, job, timeout=30, resource="peer"):
+def as_peer(world, name, job, timeout=PATIENCE, resource="peer"):
     """Runs the coroutine function job(peer) as that account; gives its result."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from agent_fixture import AGENT, BIN, IDL, INTERFACE, SERVICE, TOP, Agent, Client, start_fails
+from agent_fixture import BIN, Agent, start_fails
+from processes import PATIENCE
+from varlink_client import AGENT, IDL, INTERFACE, SERVICE, Client
+from world import TOP
 
 WRONG = {"string": 7, "int": "seven", "bool": "yes", "Secret": "1234"}
 
@@ -229,7 +232,7 @@ CONNECT = """
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
-s.settimeout(10)
+s.settimeout(float(sys.argv[2]))
 try:
     s.sendall(b'{"method":"org.signet.Agent.Status"}\\0')
 except BrokenPipeError:
@@ -275,7 +278,7 @@ def test_socket_activation(listener):
         agent = Agent(softhsm=False)
         try:
             start_activated(agent, sock)
-            early.settimeout(20)
+            early.settimeout(PATIENCE)
             assert json.loads(early.recv(4096).rstrip(b"\0")) == {"parameters": {"accounts": []}}
             assert agent.stop() == 0
             assert path.exists(), "the socket belongs to the service manager"
@@ -290,7 +293,7 @@ def test_another_user_is_refused(listener):
     try:
         start_activated(agent, sock)
         got = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c",
-                              CONNECT, path], capture_output=True, text=True, check=True).stdout
+                              CONNECT, path, str(PATIENCE)], capture_output=True, text=True, check=True).stdout
         assert AGENT + "Denied" in got and "parameters\":{\"version" not in got
         assert got.count("\0") == 1
         with Client(path) as client:
@@ -307,7 +310,7 @@ def test_root_is_refused_by_an_ordinary_user(listener):
         programs = shutil.copytree(BIN, Path(agent.dir) / "bin")  # ours may lie where nobody else may go
         subprocess.run(["chown", "-R", "65534:65534", agent.dir], check=True)
         start_activated(agent, sock, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], programs)
-        got = subprocess.run([sys.executable, "-c", CONNECT, path], capture_output=True, text=True, check=True).stdout
+        got = subprocess.run([sys.executable, "-c", CONNECT, path, str(PATIENCE)], capture_output=True, text=True, check=True).stdout
         assert AGENT + "Denied" in got
         assert got.count("\0") == 1
     finally:
@@ -458,7 +461,7 @@ def test_the_service_manager_is_told(tmp_path):
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(tmp_path / "notify"))
-            notify.settimeout(20)
+            notify.settimeout(PATIENCE)
             agent.start(env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
             assert notify.recv(100) == b"READY=1"
     finally:

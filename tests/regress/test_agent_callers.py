@@ -2,15 +2,17 @@
 import contextlib
 import os
 import shutil
+import select
 import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
-from agent_fixture import PIN, Agent, secret, wait_gone, wait_open
+from agent_fixture import PIN, Agent, wait_open
+from processes import until, wait_gone
+from varlink_client import secret
 from world import World
 
 # Writes its process id, and says the PIN that comes through a pipe beside it.
@@ -43,10 +45,7 @@ def agent_with_pinentry(stubborn=False):
 
 def wait_asked(agent):
     """Until the pinentry asks; gives its process."""
-    deadline = time.monotonic() + 20
-    while not (agent.dir / "asked").exists():
-        assert time.monotonic() < deadline, "no pinentry asks"
-        time.sleep(0.01)
+    until((agent.dir / "asked").exists, "no pinentry asks")
     return int((agent.dir / "asked").read_text())
 
 
@@ -71,11 +70,9 @@ def test_a_pinentry_ends_with_its_caller(how):
             for _ in range(70):
                 client.send("Unlock", ASK)
             agent.call("ListTokens")
-        start = time.monotonic()
         client.sock.close()
         assert agent.unlock("one")["unlocked"]
         wait_gone(pid)
-        assert time.monotonic() - start < 3
         assert agent.worker()["restarts"] == 0
         assert not (agent.dir / "asked").exists()  # nobody was shown another
 
@@ -141,15 +138,13 @@ def test_pins_that_never_come():
         waiting = stack.enter_context(agent.client())
         fd = stack.enter_context(secret(PIN))
         waiting.send("Unlock", {"token": "t0", "pin": {"fd": 0}}, [fd])
-        start = time.monotonic()
         assert agent.unlock("t4")["unlocked"]
         assert agent.call("MakeCsr", {"key": "x", "jid": "a@b.test"})["csr"]
         assert len(agent.call("ListTokens")["tokens"]) >= 6
-        assert time.monotonic() - start < 5
+        assert not select.select([client.sock for client in hanging], [], [], 0)[0]
         for client in hanging:
             assert client.error_of_next().name == "TimedOut"
         assert waiting.receive()["token"]["unlocked"]
-        assert time.monotonic() - start < 15
         for ends in pipes:
             for end in ends:
                 os.close(end)
@@ -173,7 +168,7 @@ def test_who_asks_by_a_name_that_is_no_text():
         os.mkdir(folder)
         shutil.copy(sys.executable, folder + b"/program")
         code = f"import sys; sys.path[:0] = {sys.path!r}\n" \
-               "from agent_fixture import Client, IDL, AgentError\n" \
+               "from varlink_client import Client, AgentError\n" \
                f"try: Client({str(agent.sock)!r}).call('ShowKey', {{'key': 'x'}})\n" \
                "except AgentError as error: print(error.name)\n"
         out = subprocess.run([folder + b"/program", "-c", code], env=dict(os.environ, PYTHONHOME=sys.prefix),

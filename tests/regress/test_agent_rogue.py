@@ -1,7 +1,6 @@
 """A signet-xmpp that was taken over gets signatures by the account's key while it logs in, and no other."""
 import base64
 import json
-import os
 import shutil
 import sys
 
@@ -10,8 +9,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import agent_fixture
-import rogue_xmpp
-from agent_fixture import Agent, secret
+import rogue_worker
+from agent_fixture import Agent
+from varlink_client import secret
 from xmpp_frames import DENIED, DER, ERROR
 
 JULIET = "juliet@example.test"
@@ -22,8 +22,8 @@ def test_signatures_out_of_turn_are_refused(tmp_path, monkeypatch):
     for program in ("signetd", "signet-token"):
         shutil.copy(agent_fixture.BIN / program, tmp_path)
     stand_in = tmp_path / "signet-xmpp"
-    stand_in.write_text(f"#!{sys.executable}\nimport sys\nsys.path[:0] = [{os.path.dirname(rogue_xmpp.__file__)!r}]\n"
-                        "import rogue_xmpp\nrogue_xmpp.Rogue().run()\n")
+    stand_in.write_text(f"#!{sys.executable}\nimport sys\nsys.path[:0] = {sys.path!r}\n"
+                        "import rogue_worker\nrogue_worker.Rogue().run()\n")
     stand_in.chmod(0o755)
     monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
     log = tmp_path / "log"
@@ -42,10 +42,10 @@ def test_signatures_out_of_turn_are_refused(tmp_path, monkeypatch):
         key = x509.load_der_x509_certificate(rogue_cert(done)).public_key()
     asked = [json.loads(line) for line in log.read_text().splitlines()]
     in_turn = [a for a in asked if a[0] == "connecting by certificate"]
-    assert len(in_turn) == rogue_xmpp.TRIES
+    assert len(in_turn) == rogue_worker.TRIES
     for _, kind, signature in in_turn[:IN_TURN]:
         assert kind == DER
-        key.verify(bytes.fromhex(signature), rogue_xmpp.TBS, ec.ECDSA(hashes.SHA256()))
+        key.verify(bytes.fromhex(signature), rogue_worker.TBS, ec.ECDSA(hashes.SHA256()))
     others = in_turn[IN_TURN:] + [a for a in asked if a[0] != "connecting by certificate"]
     assert {when for when, _, _ in others} == {
         "connecting by certificate", "connecting by password", "online by password", "online by certificate",

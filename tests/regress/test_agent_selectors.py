@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from agent_fixture import BIN, MODULES, PIN, Agent
+from agent_fixture import BIN, MODULE, PIN, Agent
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_label_of_the_longest(agent):
 
 def test_keys_that_cannot_be_told_apart(agent):
     for _ in range(2):
-        subprocess.run(["pkcs11-tool", "--module", MODULES[0], "--token-label", "one", "--login", "--pin", PIN,
+        subprocess.run(["pkcs11-tool", "--module", MODULE, "--token-label", "one", "--login", "--pin", PIN,
                         "--keypairgen", "--key-type", "EC:prime256v1", "--label", "alike", "--id", "55"],
                        env=agent.env, check=True, capture_output=True)
     agent.unlock("one")

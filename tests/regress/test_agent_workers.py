@@ -2,28 +2,20 @@
 import contextlib
 import os
 import signal
-import time
 
 import pytest
 
-from agent_fixture import Agent, secret, wait_gone
+from agent_fixture import Agent
+from processes import suspend, wait_gone
+from varlink_client import secret
 from world import DOMAIN, PASSWORD, World
 
 JULIET = f"juliet@{DOMAIN}"
 
 
-def stopped(pid):
-    """Stops a process, and waits until it stands."""
-    os.kill(pid, signal.SIGSTOP)
-    deadline = time.monotonic() + 10
-    while open(f"/proc/{pid}/stat", encoding="ascii").read().rpartition(")")[2].split()[0] != "T":
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def killed_before_a_call_is_read(agent, pid, client, method, parameters):
     """The agent finds the call, and the end of the worker, both at once, and the call first."""
-    stopped(agent.popen.pid)
+    suspend(agent.popen.pid)
     client.send(method, parameters)
     os.kill(pid, signal.SIGKILL)
     wait_gone(pid)
@@ -36,7 +28,7 @@ def test_a_call_after_the_death_goes_to_the_next_worker(method):
         parameters = {"token": "one", "label": "x"} if method == "NewKey" else {}
         agent.call("ListTokens")
         pid = agent.worker()["pid"]
-        stopped(pid)
+        suspend(pid)
         running.send("ListTokens")
         agent.call("ListAccounts")  # that call has been sent on
         killed_before_a_call_is_read(agent, pid, new, method, parameters)
@@ -53,7 +45,7 @@ def test_calls_that_were_never_written_go_to_the_next_worker():
     with Agent() as agent, contextlib.ExitStack() as stack:
         agent.call("ListTokens")
         pid = agent.worker()["pid"]
-        stopped(pid)
+        suspend(pid)
         clients = [stack.enter_context(agent.client()) for _ in range(20)]
         for client in clients:
             for _ in range(40):
@@ -73,10 +65,10 @@ def test_a_secret_that_was_never_written_goes_to_the_next_worker():
         agent.call("ListTokens")
         pid = agent.worker()["pid"]
         with agent.client() as running:
-            stopped(pid)
+            suspend(pid)
             running.send("ListTokens")
             agent.call("ListAccounts")
-            stopped(agent.popen.pid)
+            suspend(agent.popen.pid)
             client.send("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd])
             os.kill(pid, signal.SIGKILL)
             wait_gone(pid)
@@ -97,7 +89,7 @@ def test_a_call_after_the_death_of_a_connection_connects_again():
                 agent.call("Enrol", {"jid": JULIET, "key": "client", "password": {"fd": 0}}, [fd])
             for _ in range(3):
                 pid = agent.worker("xmpp")["pid"]
-                stopped(pid)
+                suspend(pid)
                 running.send("ListCertificates", {"jid": JULIET})
                 agent.call("ListAccounts")
                 killed_before_a_call_is_read(agent, pid, new, "ListCertificates", {"jid": JULIET})

@@ -3,30 +3,18 @@ import base64
 import datetime
 import hashlib
 import re
-import time
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from authority_fixture import (LIMIT, NS_ADD, NS_DISCO, NS_LIST, NS_REVOKE, AuthorityWorld, Client, ET, bare, error_of,
-                               key_files, make_csr, make_key, revoked_list, sha256, wait_for)
+from authority_client import (ET, NS_ADD, NS_DISCO, NS_LIST, NS_REVOKE, Client, bare, error_of, sha256)
+from authority_world import LIMIT, key_files, revoked_list
+from certificates import make_csr, make_key
+from processes import PATIENCE, until
 from world import DOMAIN
 
-
-@pytest.fixture(scope="module")
-def place():
-    """Server and authority."""
-    with AuthorityWorld() as world:
-        world.up()
-        yield world
-
-
-@pytest.fixture
-def client(place):
-    """A client of a fresh account, logged in by password."""
-    with Client(place, place.account()) as client:
-        yield client
+pytest_plugins = ["authority_fixtures"]
 
 
 # ---- C1, and who may ask
@@ -244,9 +232,8 @@ def test_c8_the_list_says_who_uses_it_and_when(place, client):
         with Client(place, client.boundjid.user, files, resource="tablet"):
             _, _, last_used, users = client.listed()[0]
             assert sorted(users) == ["Phone & <co>", "tablet"]
-        users = wait_for(lambda: [client.listed()[0][3]] if len(client.listed()[0][3]) == 1 else None)[0]
-        assert users == ["Phone & <co>"]
-    wait_for(lambda: client.listed()[0][3] == [])
+        until(lambda: client.listed()[0][3] == ["Phone & <co>"])
+    until(lambda: client.listed()[0][3] == [])
     last_used = client.listed()[0][2]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", last_used)
     assert before <= datetime.datetime.strptime(last_used, "%Y-%m-%dT%H:%M:%SZ") <= datetime.datetime.utcnow()
@@ -311,13 +298,11 @@ def test_c10_the_session_is_closed_and_the_certificate_never_logs_in_again(place
     files = key_files(place, key, der)
     with Client(place, client.boundjid.user, files, resource="live") as live:
         assert live.logged_in
-        start = time.monotonic()
         assert client.revoke(sha256(der)).get("type") == "result"
         # the list was written before the answer: a login is refused from that moment on
         with Client(place, client.boundjid.user, files) as again:
             assert again.refused
-        assert live.down.wait(5)
-        assert time.monotonic() - start < 2
+        assert live.down.wait(PATIENCE)
         assert live.stream_condition == "not-authorized"
     assert client.logged_in  # the password session of the same account stays
     place.restart_authority()
@@ -407,8 +392,8 @@ def test_c11_the_certificate_is_exactly_the_profile(place, client):
     assert own.digest == x509.SubjectKeyIdentifier.from_public_key(cert.public_key()).digest
     assert cert.serial_number.bit_length() in range(153, 160)  # 20 bytes, positive
     assert "Signature Algorithm: sha256WithRSAEncryption" in text
-    assert abs(cert.not_valid_before - (start - datetime.timedelta(minutes=5))) < datetime.timedelta(seconds=10)
-    assert abs(cert.not_valid_after - (start + datetime.timedelta(365))) < datetime.timedelta(seconds=10)
+    assert abs(cert.not_valid_before - (start - datetime.timedelta(minutes=5))) < datetime.timedelta(seconds=PATIENCE)
+    assert abs(cert.not_valid_after - (start + datetime.timedelta(365))) < datetime.timedelta(seconds=PATIENCE)
 
 
 def test_c11_xmppaddr_is_the_senders_whatever_was_asked(client):
@@ -441,6 +426,6 @@ def test_control_characters_do_not_reach_the_log_raw(place, client):
     mark = place.authority.mark()
     client.add(make_csr(make_key(), bare(client)), "a&#10;signet-authority: info: add account=forged")
     client.listed()
-    lines = place.authority.lines[mark:]
+    lines = place.authority.said(since=mark)
     assert any("outcome=issued" in line for line in lines)
     assert not any("forged" in line for line in lines)

@@ -1,65 +1,48 @@
 """What the authority makes of a server's bytes: a server that says what the test tells it, byte for byte."""
-import re
+import concurrent.futures
 import socket
-import threading
+import time
 
 import pytest
 
-from authority_fixture import AuthorityWorld
+from authority_client import NS_DISCO
+from authority_world import AuthorityWorld
+from processes import PATIENCE
+from wire import Wire
 from world import DOMAIN
 
-NS_DISCO = "http://jabber.org/protocol/disco#info"
 
-
-class Server:
+class Server(Wire):
     """Takes one component, whatever its secret."""
 
-    def __init__(self, port):
-        self.listener = socket.create_server(("127.0.0.1", port))
-        self.buffer = ""
-
-    def accept(self):
-        self.sock = self.listener.accept()[0]
-        self.sock.settimeout(15)
+    def __init__(self, listener):
+        super().__init__(listener.accept()[0])
         self.hear("<stream:stream[^>]*>")
         self.send(f"<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' "
                   f"xmlns='jabber:component:accept' id='s' from='ccm.{DOMAIN}'>")
         self.hear("</handshake>")
         self.send("<handshake/>")
 
-    def send(self, text):
-        self.sock.sendall(text.encode())
-
-    def hear(self, pattern):
-        """Waits until the component has said this."""
-        while not (match := re.search(pattern, self.buffer, re.S)):
-            data = self.sock.recv(1 << 16)
-            assert data, f"the component left before it said {pattern}"
-            self.buffer += data.decode()
-        self.buffer = self.buffer[match.end():]
-        return match
-
     def ask(self, ident, inside="", cuts=()):
         """A disco request with more inside, cut into pieces that are read alone; its answer must come."""
         text = f"<iq type='get' id='{ident}' from='{DOMAIN}' to='ccm.{DOMAIN}'><query xmlns='{NS_DISCO}'/>{inside}</iq>"
         for start, end in zip((0, *cuts), (*cuts, None)):
             self.send(text[start:end])
-            threading.Event().wait(0.2 if end else 0)
+            time.sleep(0.2 if end else 0)
         self.hear(f"<iq[^>]*id=['\"]{ident}['\"]")
 
 
 @pytest.fixture(scope="module")
 def server():
     """The authority, connected to the test."""
-    with AuthorityWorld() as world:
-        server = Server(world.component_port)
+    with AuthorityWorld() as world, concurrent.futures.ThreadPoolExecutor() as pool, \
+            socket.create_server(("127.0.0.1", world.component_port)) as listener:
+        listener.settimeout(PATIENCE)
         world.make_authority()
-        thread = threading.Thread(target=server.accept)
-        thread.start()
+        connected = pool.submit(Server, listener)
         world.start_authority()
-        thread.join()
-        server.world = world
-        yield server
+        with connected.result() as server:
+            yield server
 
 
 def test_a_tag_in_two_pieces_waits_for_nothing(server):

@@ -10,41 +10,22 @@ import time
 
 import pytest
 
-from authority_fixture import (LIMIT, NS_ADD, NS_DISCO, AuthorityWorld, Client, bare, error_of, make_csr, make_key,
-                               revoked_list, sha256, wait_for)
-from world import DOMAIN, Failed, running
+from authority_client import NS_ADD, NS_DISCO, Client, bare, error_of, sha256
+from authority_world import LIMIT, revoked_list
+from certificates import make_csr, make_key
+from processes import running, until, wait_gone, wait_idle
+from world import BUILD, DOMAIN, TOP, Failed
+
+pytest_plugins = ["authority_fixtures"]
 
 SPY = next(iter(glob.glob("/usr/lib/*/pkcs11-spy.so")), "")
-
-
-@pytest.fixture(scope="module")
-def place():
-    """Server and authority."""
-    with AuthorityWorld() as world:
-        world.up()
-        yield world
-
-
-@pytest.fixture
-def client(place):
-    """A client of a fresh account, logged in by password."""
-    with Client(place, place.account()) as client:
-        yield client
 
 
 # ---- processes
 
 def children(place):
     """The pids of the authority's workers."""
-    found = []
-    for pid, _, _ in running():
-        try:
-            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-                if int(stat.read().rpartition(")")[2].split()[1]) == place.authority.popen.pid:
-                    found.append(pid)
-        except OSError:
-            continue
-    return found
+    return [pid for pid, parent, _ in running() if parent == place.authority.popen.pid]
 
 
 def test_kill_9_of_the_authority_keeps_the_ledger(place, client):
@@ -86,10 +67,10 @@ def test_a_token_worker_that_hangs_is_killed_and_the_next_request_works(place, c
     (pid,) = children(place)
     os.kill(pid, signal.SIGSTOP)
     start = time.monotonic()
-    answer = client.add(make_csr(make_key(), bare(client)), timeout=45)
+    answer = client.add(make_csr(make_key(), bare(client)))
     assert error_of(answer) == ("wait", "internal-server-error")
-    assert 25 < time.monotonic() - start < 40
-    assert not os.path.exists(f"/proc/{pid}")
+    assert time.monotonic() - start > 25
+    wait_gone(pid)
     client.added(make_csr(make_key(), bare(client)))
 
 
@@ -98,7 +79,7 @@ def test_the_server_goes_and_comes_back(place):
     place.prosody.stop()
     place.authority.wait_line("trying again in", since=mark)
     place.start_prosody()
-    place.authority.wait_line("connected to", timeout=30, since=mark)
+    place.authority.wait_line("connected to", since=mark)
     with Client(place, "juliet") as juliet:
         answer = juliet.iq("get", f"<query xmlns='{NS_DISCO}'/>", to=DOMAIN)
         assert NS_ADD in {f.get("var") for f in answer.iter(f"{{{NS_DISCO}}}feature")}
@@ -143,14 +124,14 @@ def test_a_wrong_pin_is_tried_once_until_somebody_looks(place, client):
         for _ in range(3):
             assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
         assert logins() == 1
-        assert sum("not tried again" in line for line in place.authority.lines) == 1
+        assert place.authority.count("not tried again") == 1
         # what needs no token goes on
         assert len(client.listed()) == 1
         assert error_of(client.revoke(sha256(der))) == ("wait", "internal-server-error")
         assert sha256(der) in revoked_list(place)
         place.authority.popen.send_signal(signal.SIGHUP)
         place.authority.wait_line("SIGHUP")
-        wait_for(lambda: logins() == 2)
+        until(lambda: logins() == 2)
         pin.write_text("1234\n")
         place.authority.popen.send_signal(signal.SIGHUP)
         place.authority.wait_line("written again")
@@ -213,7 +194,7 @@ def test_a_pin_is_not_tried_again_when_the_worker_dies_of_it(place, client):
         assert log.read_text() == "login\n"
         place.authority.wait_line("never answered and is not tried again")
         place.authority.popen.send_signal(signal.SIGHUP)
-        wait_for(lambda: log.read_text() == "login\nlogin\n")
+        until(lambda: log.read_text() == "login\nlogin\n")
         assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
         assert log.read_text() == "login\nlogin\n"
     finally:
@@ -262,17 +243,11 @@ def test_a_missing_pin_file_is_no_end(place, client):
 
 
 def test_idle_it_makes_no_system_call(place):
-    if os.geteuid() != 0:
-        pytest.skip("only root can watch a process that cannot be traced")
-    time.sleep(1)  # what the tests before left behind
-    watched = [arg for pid in [place.authority.popen.pid, *children(place)] for arg in ("-p", str(pid))]
-    assert len(watched) == 4
-    out = subprocess.run(["timeout", "-s", "INT", "4", "strace", "-f", *watched],
-                         stderr=subprocess.PIPE, text=True, check=False).stderr
-    calls = [line for line in out.splitlines() if not line.startswith("strace:") and "(" in line]
-    assert calls
-    # each thread's call that was under way when strace came has not returned, and none came after it
-    assert not any(") = " in line or "resumed>" in line for line in calls), out
+    with Client(place, "juliet") as juliet:
+        juliet.listed()
+    workers = children(place)
+    assert len(workers) == 1
+    wait_idle(place.authority.popen.pid, *workers)
 
 
 def test_files_of_the_ledger_are_closed_to_others(place):
@@ -326,11 +301,9 @@ def test_init_does_not_touch_a_key_without_a_certificate(place):
 
 
 def test_installed_units_start_what_was_installed(place):
-    top, target = place.build.resolve().parents[0], place.mkdir("installed")
-    while not (top / "Makefile").exists():
-        top = top.parent
-    subprocess.run(["make", "-s", "-C", top, "-o", "all", "install", "PREFIX=/opt/signet", f"DESTDIR={target}",
-                    f"BUILD={place.build.resolve()}"], check=True)
+    target = place.mkdir("installed")
+    subprocess.run(["make", "-s", "-C", TOP, "-o", "all", "install", "PREFIX=/opt/signet", f"DESTDIR={target}",
+                    f"BUILD={BUILD}"], check=True)
     starts = {}
     for unit in target.rglob("*.service"):
         assert unit.stat().st_mode & 0o777 == 0o644 and "@" not in unit.read_text()

@@ -2,10 +2,11 @@
 import json
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
+from certificates import make_key
 from mainjob import MainJob, keys
-from rogue import Rogue, certificate, result
+from processes import PATIENCE
+from rogue_authority import Rogue, issued, result
 from world import DOMAIN, World
 
 JULIET = f"juliet@{DOMAIN}"
@@ -30,7 +31,7 @@ def rogue(job):
     """The component in the authority's place, from the first test that wants it."""
     rogue = Rogue(job.world)
     rogue.start()
-    assert rogue.ready.wait(15)
+    assert rogue.ready.wait(PATIENCE)
     yield rogue
     rogue.stop()
 
@@ -52,12 +53,12 @@ def test_ccm2_missing_is_named_before_anything_is_sent(job):
 
 
 BAD = {
-    "another key": lambda csr: result(certificate(rsa.generate_private_key(65537, 2048).public_key(), [JULIET])),
-    "another JID": lambda csr: result(certificate(csr.public_key(), [f"romeo@{DOMAIN}"])),
-    "two JIDs": lambda csr: result(certificate(csr.public_key(), [JULIET, f"romeo@{DOMAIN}"])),
-    "no JID": lambda csr: result(certificate(csr.public_key(), [])),
-    "expired": lambda csr: result(certificate(csr.public_key(), [JULIET], start=-10, days=9)),
-    "not yet valid": lambda csr: result(certificate(csr.public_key(), [JULIET], start=1)),
+    "another key": lambda csr: result(issued(make_key("rsa2048").public_key(), [JULIET])),
+    "another JID": lambda csr: result(issued(csr.public_key(), [f"romeo@{DOMAIN}"])),
+    "two JIDs": lambda csr: result(issued(csr.public_key(), [JULIET, f"romeo@{DOMAIN}"])),
+    "no JID": lambda csr: result(issued(csr.public_key(), [])),
+    "expired": lambda csr: result(issued(csr.public_key(), [JULIET], days=(-10, -1))),
+    "not yet valid": lambda csr: result(issued(csr.public_key(), [JULIET], days=(1, 30))),
     "not Base64": lambda csr: result("%%%%"),
     "not a certificate": lambda csr: result("AAAA"),
     "another element": lambda csr: "<surprise xmlns='urn:example:0'/>",

@@ -10,6 +10,7 @@ import pytest
 
 from cli_fixture import (
     b64, BY_RSA, CLIENT, error, keyinfo, MIB, name_of, Rogue, SIGNET, signet, SMALL_ENV, USER)
+from processes import PATIENCE
 
 
 @pytest.mark.parametrize("name, status", [
@@ -92,13 +93,13 @@ def test_a_pipe_that_nobody_writes_to_is_the_agents_to_wait_for(tmp_path):
 def test_a_silent_agent_is_told_of(tmp_path):
     """Who waits without a terminal hears of it once; an interrupt ends the waiting."""
     ready = threading.Event()
-    rogue = Rogue(tmp_path, lambda conn: ready.wait(60))
+    rogue = Rogue(tmp_path, lambda conn: ready.wait(PATIENCE))
     asking = subprocess.Popen([SIGNET, "token", "list", "--socket", rogue.path], env=SMALL_ENV, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert asking.stderr.readline() == "signet: the agent has not answered yet; still waiting for the token\n"
     asking.send_signal(signal.SIGINT)
-    assert asking.wait(20) == -signal.SIGINT and asking.communicate() == ("", "")
+    assert asking.wait(PATIENCE) == -signal.SIGINT and asking.communicate() == ("", "")
     ready.set()
 
 

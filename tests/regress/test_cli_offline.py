@@ -4,15 +4,15 @@ import json
 import os
 import re
 import subprocess
-import time
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from cli_fixture import (
-    b64, BY_EC, BY_RSA, certificate, CLIENT, COMMANDS, EC_KEY, EC_USER, flipped, ISSUER, keyinfo, MIB,
-    name_of, NS, SIGNED, SIGNET, signet, SMALL_ENV, SUBJECT, USER, USER_KEY, verdicts, verify)
+    b64, BY_EC, BY_RSA, CLIENT, COMMANDS, EC_KEY, EC_USER, flipped, ISSUER, keyinfo, MIB,
+    name_of, NS, self_signed, SIGNED, SIGNET, signet, SMALL_ENV, SUBJECT, USER, USER_KEY, verdicts, verify)
+from processes import PATIENCE
 
 
 def test_there_are_the_commands_of_this_version():
@@ -111,7 +111,7 @@ def test_output_that_cannot_be_written_is_no_success():
 
 def test_a_closed_output_is_no_success(tmp_path):
     for args in (["status", "--json"], ["--version"], ["account", "remove", "a@b", "--yes"]):
-        done = subprocess.run(["/bin/sh", "-c", 'exec "$0" "$@" >&-', SIGNET, *args], env=SMALL_ENV, timeout=60,
+        done = subprocess.run(["/bin/sh", "-c", 'exec "$0" "$@" >&-', SIGNET, *args], env=SMALL_ENV, timeout=PATIENCE,
                               stderr=subprocess.PIPE, text=True, check=False)
         assert done.returncode == 1 and "standard output is closed" in done.stderr
 
@@ -250,9 +250,8 @@ def test_files_over_the_limit_are_not_read(tmp_path):
 def test_many_keys_do_not_take_for_ever(tmp_path):
     head = f"<signature><issuer>{name_of(USER)}</issuer><value method='x'>AAAA</value></signature>"
     one = f"<keyinfo xmlns='{NS}'><name>%040x</name>{head}</keyinfo>"
-    started = time.monotonic()
     status, reply = verify(tmp_path, "<a>" + "".join(one % i for i in range(19000)) + keyinfo(USER) + "</a>")
-    assert status == 7 and len(reply["keys"]) == 19001 and time.monotonic() - started < 30
+    assert status == 7 and len(reply["keys"]) == 19001
     status, reply = verify(tmp_path, "<a>" + f"<keyinfo xmlns='{NS}'/>" * 20001 + "</a>")
     assert status == 7 and "too many keys" in reply["parameters"]["message"]
 
@@ -271,7 +270,7 @@ def test_signatures_over_the_limit_are_not_checked(tmp_path):
 
 
 def test_text_of_others_cannot_move_the_terminal(tmp_path):
-    evil = certificate(USER_KEY, "x", "a\x1b]0;owned\x07@example.org")
+    evil = self_signed(USER_KEY, "x", "a\x1b]0;owned\x07@example.org")
     text = f"<a>{keyinfo(evil)}{keyinfo(CLIENT, name='&#x9b;31m')}</a>"
     path = tmp_path / "k.xml"
     path.write_text(text)

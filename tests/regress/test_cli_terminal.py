@@ -13,19 +13,24 @@ import time
 import pytest
 
 from cli_fixture import error, Rogue, SIGNET, SMALL_ENV
+from processes import PATIENCE
 
 
 class Terminal:
     """A program on a terminal of its own. The other end stays open here too, so that nothing shown is lost."""
     END = "-- end --"
 
-    def __init__(self, *args, program=SIGNET):
+    def __init__(self, *args, echo=True):
         try:
             self.fd, self.other = pty.openpty()
         except OSError as why:
             pytest.skip(f"no terminal can be made ({why}): is /dev/pts mounted?")
         self.text = ""
-        self.popen = subprocess.Popen([program, *args], env=SMALL_ENV | {"TERM": "dumb"}, stdin=self.other,
+        if not echo:
+            settings = termios.tcgetattr(self.other)
+            settings[3] &= ~termios.ECHO
+            termios.tcsetattr(self.other, termios.TCSANOW, settings)
+        self.popen = subprocess.Popen([SIGNET, *args], env=SMALL_ENV | {"TERM": "dumb"}, stdin=self.other,
                                       stdout=self.other, stderr=self.other, preexec_fn=self._take)
 
     @staticmethod
@@ -34,7 +39,7 @@ class Terminal:
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-    def wait(self, text, timeout=20):
+    def wait(self, text, timeout=PATIENCE):
         deadline = time.monotonic() + timeout
         while text not in self.text:
             assert select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0], self.text
@@ -45,7 +50,7 @@ class Terminal:
 
     def end(self):
         """The exit status, and all that was shown."""
-        status = self.popen.wait(20)
+        status = self.popen.wait(PATIENCE)
         self.echo = bool(termios.tcgetattr(self.other)[3] & termios.ECHO)
         os.write(self.other, self.END.encode())
         self.wait(self.END)
@@ -60,7 +65,7 @@ def test_a_password_is_asked_for_once_without_echo(tmp_path):
     shown.wait("Password of a@b: ")
     shown.type("s3cret\n")
     status, text = shown.end()
-    rogue.join(10)
+    rogue.join(PATIENCE)
     assert status == 4 and "s3cret" not in text and text.count("Password of") == 1
     assert len(rogue.calls) == 2 and "password" not in rogue.calls[0]["parameters"]
     assert rogue.secrets[1] == [b"s3cret"] and rogue.calls[1]["parameters"]["password"] == {"fd": 0}
@@ -111,7 +116,7 @@ def test_a_long_call_says_what_it_waits_for(tmp_path):
     ready = threading.Event()
 
     def late(conn):
-        ready.wait(20)
+        ready.wait(PATIENCE)
         conn.sendall(b'{"parameters":{"tokens":[]}}\0')
     rogue = Rogue(tmp_path, late)
     shown = Terminal("token", "list", "--socket", rogue.path)
@@ -126,15 +131,12 @@ def test_nothing_is_written_into_a_prompt_of_the_agents(tmp_path):
 
     def late(conn):
         asked.set()
-        ready.wait(20)
+        ready.wait(PATIENCE)
         conn.sendall(b'{"parameters":{"token":{"label":"t","unlocked":true}}}\0')
     rogue = Rogue(tmp_path, late)
-    shown = Terminal("token", "unlock", "t", "--socket", rogue.path)
     # As a pinentry on this terminal does: no echo while it reads.
-    taken = termios.tcgetattr(shown.other)
-    taken[3] &= ~termios.ECHO
-    termios.tcsetattr(shown.other, termios.TCSANOW, taken)
-    assert asked.wait(20) and not select.select([shown.fd], [], [], 2.5)[0]
+    shown = Terminal("token", "unlock", "t", "--socket", rogue.path, echo=False)
+    assert asked.wait(PATIENCE) and not select.select([shown.fd], [], [], 2.5)[0]
     ready.set()
     status, text = shown.end()
     assert status == 0 and text == "Token 't' is unlocked.\r\n"

@@ -3,12 +3,12 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
 from mainjob import MainJob, enrol, keys, publish, sign
-from world import World, running
+from processes import PATIENCE, running, state, suspend, until, wakeups
+from world import World
 
 
 @pytest.fixture(scope="module")
@@ -40,28 +40,23 @@ def pid_of(job, program):
 def call_and_kill(job, program, *args):
     """Stops the worker, makes the call, kills the worker in the middle of it; gives status and error."""
     pid = pid_of(job, program)
-    os.kill(pid, signal.SIGSTOP)
+    suspend(pid)
     call = job.world.popen(["signet", "--batch", "--json", *args], job.juliet_env, stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE, text=True)
-    wait_asleep(call.pid)
+    wait_for_worker(job, call.pid)
     os.kill(pid, signal.SIGKILL)
-    out, err = call.communicate(timeout=30)
+    out, err = call.communicate(timeout=PATIENCE)
     return call.returncode, json.loads(out) if out else err
 
 
-def wait_asleep(pid):
-    """Until the process waits in recvmsg or poll for the agent's answer."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            state = stat.read().rpartition(")")[2].split()[0]
-        if state == "S":
-            time.sleep(0.2)  # asleep twice in a row: not just on its way
-            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-                if stat.read().rpartition(")")[2].split()[0] == "S":
-                    return
-        time.sleep(0.02)
-    raise AssertionError("the call never waited")
+def wait_for_worker(job, pid):
+    """Until the agent has given the call of the process to a worker: all that it can answer without one it has
+    answered before it answers us, and the process sleeps on."""
+    def waits():
+        before = wakeups(pid)
+        job.signet(job.juliet_env, "account", "list")
+        return state(pid)[0] == "S" and wakeups(pid) == before > 0
+    until(waits, "the call never waited")
 
 
 @pytest.mark.parametrize("program, args", [

@@ -3,17 +3,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from world import TOP, running
+from processes import PATIENCE, running, until
+from world import TOP
 
 PLAYGROUND = [sys.executable, TOP / "tests/world/playground.py"]
 
 
 def play(command):
     """Runs the playground around the command."""
-    return subprocess.run(PLAYGROUND, env=dict(os.environ, RUN=command), capture_output=True, text=True, timeout=120)
+    return subprocess.run(PLAYGROUND, env=dict(os.environ, RUN=command), capture_output=True, text=True,
+                          timeout=5 * PATIENCE)
 
 
 def left(folder):
@@ -53,9 +54,7 @@ def test_interrupt_stops_and_removes_everything():
             break
     assert folder and Path(folder).exists()
     os.killpg(proc.pid, signal.SIGINT)
-    assert proc.wait(30) == 0
+    assert proc.wait(PATIENCE) == 0
     proc.stderr.close()
-    deadline = time.monotonic() + 5
-    while left(folder) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left(folder) == [] and not Path(folder).exists()
+    until(lambda: left(folder) == [], "something still runs")
+    assert not Path(folder).exists()

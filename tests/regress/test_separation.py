@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mainjob import STEPS, MainJob
-from world import World, running
+from processes import PATIENCE, running
+from world import World
 
 MAPPING_MAX = 1 << 28  # only the shadow memory of a sanitizer is larger
 WORKERS = ("signetd", "signet-token", "signet-xmpp")
@@ -39,7 +40,7 @@ class Watch(threading.Thread):
         """Waits until every process that is there now has been looked at."""
         with self.round:
             last = self.rounds + 2
-            assert self.round.wait_for(lambda: self.rounds >= last, 120)
+            assert self.round.wait_for(lambda: self.rounds >= last, PATIENCE)
 
     def look(self, pid):
         exe = os.readlink(f"/proc/{pid}/exe")
@@ -144,7 +145,7 @@ def test_no_process_can_be_traced_by_its_own_user(watched):
     for name in WORKERS:
         pid = next(pids(world, name))
         proc = world.popen(["strace", "-p", str(pid)], stderr=subprocess.PIPE, text=True)
-        err = proc.communicate(timeout=20)[1]
+        err = proc.communicate(timeout=PATIENCE)[1]
         assert "Operation not permitted" in err, (name, err)
 
 

@@ -2,15 +2,16 @@
 import base64
 import os
 import re
-import time
+import threading
 from pathlib import Path
 
 import pytest
 
 import xmpp_frames as f
-from xmpp_helpers import PROGRAM, account, online, refused
-from xmpp_rogue import BIND, PROCEED, STREAM, SUCCESS, Rogue, mechanisms
-from xmpp_server import DOMAIN, PASSWORD
+from processes import PATIENCE
+from rogue_server import PROCEED, STREAM, Rogue, mechanisms
+from world import DOMAIN
+from xmpp_world import PASSWORD, PROGRAM, account, online, refused
 
 pytest_plugins = ["xmpp_fixtures"]
 
@@ -35,7 +36,7 @@ def connect(worker, server, pki, **more):
 
 def offline(worker, code):
     """The stream's end, told unasked."""
-    frame_id, kind, message = worker.receive(120)
+    frame_id, kind, message = worker.receive()
     assert (frame_id, kind) == (0, f.OFFLINE)
     assert message["code"] == code, message
     return message
@@ -174,12 +175,7 @@ def test_odd_answers_to_auth(pki, workers, rogue, answer):
 
 def test_features_without_bind(pki, workers, rogue):
     def script(c):
-        c.starttls()
-        c.send(STREAM + mechanisms("SCRAM-SHA-256"))
-        c.challenge()
-        c.hear("</response>")
-        c.send(SUCCESS)
-        c.hear("<stream:stream[^>]*>")
+        c.authenticate("SCRAM-SHA-256")
         c.send(STREAM + "<stream:features/>")
         return c.hear_all()
 
@@ -190,16 +186,8 @@ def test_features_without_bind(pki, workers, rogue):
 @pytest.mark.parametrize("jid", [f"romeo@{DOMAIN}/r", f"juliet@{DOMAIN}", "", "juliet@elsewhere.test/r"])
 def test_foreign_jid_bound(pki, workers, rogue, jid):
     def script(c):
-        c.starttls()
-        c.send(STREAM + mechanisms("SCRAM-SHA-256"))
-        c.challenge()
-        c.hear("</response>")
-        c.send(SUCCESS)
-        c.hear("<stream:stream[^>]*>")
-        c.send(STREAM + BIND)
-        match = c.hear("<iq [^>]*id=[\"']([^\"']+)[\"'].*?</iq>")
-        c.send(f"<iq type='result' id='{match[1]}'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
-               f"<jid>{jid}</jid></bind></iq>")
+        c.authenticate("SCRAM-SHA-256")
+        c.bind(jid)
         return c.hear_all()
 
     server, worker = rogue(script), workers()
@@ -268,10 +256,8 @@ def test_silent_servers(pki, workers, rogue):
         server, worker = rogue(script), workers()
         values = account(server, pki)
         waiting.append((worker, worker.send(f.CONNECT, values, password_fd())))
-    start = time.monotonic()
-    codes = [worker.wait(frame_id, 90)[1]["code"] for worker, frame_id in waiting]
+    codes = [worker.wait(frame_id)[1]["code"] for worker, frame_id in waiting]
     assert codes[1] == codes[2] == f.TIMEOUT and codes[0] in (f.TIMEOUT, f.NO_CONNECTION, f.TLS), codes
-    assert time.monotonic() - start < 58
 
 
 def password_fd():
@@ -297,7 +283,7 @@ def nested(depth, name="a"):
 FLOODS = {
     "deep": lambda: "<message>" + nested(100000),
     "deep, never closed": lambda: "<message>" + "<a>" * 200000,
-    "large": lambda: "<message>" + "<body>" + ("x" * 1000 + "<b/>") * 20000 + "</body></message>",
+    "large": lambda: "<message>" + "<body>" + ("x" * 10000 + "<b/>") * 2000 + "</body></message>",
     "wide": lambda: "<message>" + "<b/>" * 300000 + "</message>",
     "attributes": lambda: "<message " + " ".join(f"a{i}='b'" for i in range(20000)) + "/>",
     "many attributes": lambda: "<message>" + ("<a>" + "<b " + " ".join(f"a{i}=''" for i in range(200)) + "/></a>") * 9000,
@@ -482,9 +468,7 @@ def test_stanza_in_single_bytes_and_in_large_records(pki, workers, rogue):
     server, worker = rogue(script), workers()
     online(connect(worker, server, pki))
     for _ in range(2):
-        start = time.monotonic()
         assert worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})[0] == f.KEYINFOS
-        assert time.monotonic() - start < 0.5
 
 
 def test_white_space_keeps_alive(pki, workers, rogue):
@@ -502,6 +486,8 @@ def test_white_space_keeps_alive(pki, workers, rogue):
 
 
 def test_questions_to_us(pki, workers, rogue):
+    answered = threading.Event()
+
     def script(c):
         c.login()
         got = []
@@ -512,11 +498,12 @@ def test_questions_to_us(pki, workers, rogue):
                               ("set", "<query xmlns='jabber:iq:roster'/>"), ("get", nested(900))):
             c.send(f"<iq type='{kind}' from='mallory@evil.test/x' id='q'>{payload}</iq>")
             got.append(c.hear("<iq .*?(/>|</iq>) ")[0])
+        answered.set()
         return got, c.hear_all()
 
     server, worker = rogue(script), workers()
     online(connect(worker, server, pki))
-    time.sleep(1)  # the script has no event for us
+    assert answered.wait(PATIENCE)
     worker.ask(f.DISCONNECT)
     (got, heard), = server.close()
     for answer in got:

@@ -1,16 +1,14 @@
 """signet-xmpp by itself: this test is its broker and its token, the server is a real Prosody."""
 import os
-import re
-import time
-from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 import xmpp_frames as f
-from xmpp_helpers import account, certified, online, refused
-from xmpp_server import DOMAIN, PASSWORD, Server
+from processes import wait_idle
+from world import DOMAIN
+from xmpp_world import PASSWORD, account, certified, online, refused
 
 pytest_plugins = ["xmpp_fixtures"]
 
@@ -78,8 +76,8 @@ def test_untrusted_server(server, pki, workers):
 
 
 @pytest.mark.parametrize("certificate, word", [("stranger", "hostname mismatch"), ("expired", "expired")])
-def test_server_with_another_certificate(pki, workers, room, certificate, word):
-    server = Server(room(), pki, certificate).start()
+def test_server_with_another_certificate(xmpp, pki, workers, certificate, word):
+    server = xmpp.start_server(certificate)
     try:
         got = refused(workers().connect(account(server, pki), PASSWORD), f.TLS)
         assert word in got["message"].lower(), got
@@ -218,8 +216,8 @@ def test_requests_at_the_wrong_time(server, pki, workers):
     refused(worker.ask(f.FEATURES), f.OFFLINE_ERROR)
 
 
-def test_server_goes_away(pki, workers, room):
-    server = Server(room(), pki).start()
+def test_server_goes_away(xmpp, pki, workers):
+    server = xmpp.start_server()
     worker = workers()
     online(worker.connect(account(server, pki), PASSWORD))
     server.stop()
@@ -230,16 +228,8 @@ def test_server_goes_away(pki, workers, room):
     refused(worker.connect(account(server, pki), PASSWORD), f.NO_CONNECTION)
 
 
-def wakeups(pid):
-    text = Path(f"/proc/{pid}/status").read_text()
-    return sum(int(n) for n in re.findall(r"voluntary_ctxt_switches:\s*(\d+)", text))
-
-
 def test_idle_means_idle(server, pki, workers):
     worker = workers()
     online(worker.connect(account(server, pki), PASSWORD))
     assert worker.ask(f.FEATURES)[0] == f.FEATURE_SET
-    time.sleep(1)  # not for an event: this is the time that nothing may happen in
-    before = wakeups(worker.popen.pid)
-    time.sleep(6)
-    assert wakeups(worker.popen.pid) == before
+    wait_idle(worker.popen.pid, seconds=6)

@@ -1,10 +1,12 @@
 """The broker's side of signet-xmpp's channel, in Python: frames as proto/channel.h and proto/msg.h have them."""
 import os
 import select
+import signal
 import socket
 import struct
-import subprocess
 import time
+
+from processes import PATIENCE
 
 OK, ERROR, DER = 1, 2, 50
 CONNECT, DISCONNECT, FEATURES, CCM2_ADD, CCM2_LIST, CCM2_REVOKE, PEP_PUBLISH, PEP_FETCH = range(64, 72)
@@ -90,24 +92,28 @@ class Reader:
 class Worker:
     """A running signet-xmpp and its channel."""
 
-    def __init__(self, program, env, log, **popen):
+    def __init__(self, world, name, env):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock, self.buffer, self.next_id = ours, b"", 1
         self.sign = None  # called with (scheme, tbs), gives a signature or (code, text)
         self.signed, self.unasked = [], []
         fd = theirs.fileno()
-        self.popen = subprocess.Popen(["bash", "-c", f'exec "$0" 3<&{fd} {fd}<&-', program], env=env, pass_fds=[fd],
-                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log, **popen)
-        log.close()
+        self.process = world.start(name, ["bash", "-c", f'exec "$0" 3<&{fd} {fd}<&-', world.dir / "bin/signet-xmpp"],
+                                   env, pass_fds=[fd])
         theirs.close()
+
+    @property
+    def popen(self):
+        return self.process.popen
 
     def close(self):
         """The broker goes away; gives the worker's exit status."""
         self.sock.close()
         try:
-            return self.popen.wait(20)
+            self.popen.wait(PATIENCE)
         finally:
-            self.popen.kill()
+            self.process.stop(signal.SIGKILL)
+        return self.popen.returncode
 
     def send(self, kind, values=None, fd=None, frame_id=None):
         """Sends a frame; gives its id."""
@@ -122,7 +128,7 @@ class Worker:
             self.sock.sendall(data[sent:])
         return frame_id
 
-    def receive(self, timeout=40):
+    def receive(self, timeout=PATIENCE):
         """The next frame, as (id, type, message); TimeoutError, or EOFError when the worker is gone."""
         deadline = time.monotonic() + timeout
         while len(self.buffer) < 4 or len(self.buffer) < 4 + struct.unpack(">I", self.buffer[:4])[0]:
@@ -143,7 +149,7 @@ class Worker:
         assert not reader.data, "trailing bytes"
         return frame_id, kind, message
 
-    def wait(self, frame_id, timeout=40):
+    def wait(self, frame_id, timeout=PATIENCE):
         """The answer to this request as (type, message); signs for the worker meanwhile."""
         while True:
             got, kind, message = self.receive(timeout)
@@ -160,11 +166,11 @@ class Worker:
             else:
                 self.unasked.append((got, kind, message))
 
-    def ask(self, kind, values=None, timeout=40):
+    def ask(self, kind, values=None, timeout=PATIENCE):
         """Sends a request and gives its answer as (type, message)."""
         return self.wait(self.send(kind, values), timeout)
 
-    def connect(self, values, password=None, timeout=70):
+    def connect(self, values, password=None, timeout=PATIENCE):
         """Connects, with the password through a pipe; gives (type, message)."""
         fd = None
         if password is not None:

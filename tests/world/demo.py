@@ -6,7 +6,8 @@ import sys
 import time
 
 from mainjob import STEPS, MainJob
-from world import TOP, Failed, World, WorldError, interruptible, say
+from processes import WorldError
+from world import TOP, Failed, World, interruptible, say
 
 
 def prepare(job):

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from playground import prepare
-from world import World, running
+from processes import running, wait_idle
+from world import World
 
 SECONDS = int(os.environ.get("IDLE_SECONDS", "30"))
 
@@ -31,6 +32,7 @@ def agent_processes(world):
 def count(world, env, processes):
     """The system calls of the processes during the quiet time, as strace's lines, and how many one call
     of ours makes afterwards: none then would mean that the watch is blind."""
+    wait_idle(*processes, seconds=1)  # what the last call of ours left behind
     args = [a for pid in processes for a in ("-p", str(pid))]
     strace = subprocess.Popen(["strace", "-f", "-qq", "-e", "signal=none", *args], stderr=subprocess.PIPE, text=True)
     lines = []

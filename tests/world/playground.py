@@ -5,7 +5,8 @@ import select
 import sys
 
 from mainjob import MainJob, enrol, keys, publish, sign
-from world import ACCOUNTS, DOMAIN, PASSWORD, Failed, World, WorldError, interruptible, running, say
+from processes import WorldError, running
+from world import ACCOUNTS, DOMAIN, PASSWORD, Failed, World, interruptible, say
 
 TALK = """
 playground: ready. juliet is enrolled and online through her agent; her keys are published and cross-signed.

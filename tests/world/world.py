@@ -5,21 +5,23 @@ user (root is dropped for each process) and is stopped and removed by World.clos
 sweeps up processes that lost their parent. Only the standard library is used.
 """
 import contextlib
-import ctypes
 import os
-import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
+from pki import Pki
+from processes import (LIBC, PATIENCE, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Process, WorldError, ordinary_user,
+                       running)
+from prosody import Prosody
+
 TOP = Path(__file__).resolve().parents[2]
+BUILD = TOP / os.environ.get("BUILD", "build")
 DOMAIN = "xmpp.test"
 PASSWORD = "secret"
 ACCOUNTS = ("juliet", "romeo", "benvolio")
@@ -30,12 +32,6 @@ SOFTHSM_MODULES = ("/usr/lib/softhsm/libsofthsm2.so",
                    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so")
 SANITIZER = re.compile(r"(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-class WorldError(Exception):
-    """Something of the world did not come up; the message names the log to read."""
 
 
 class Failed(Exception):
@@ -54,15 +50,6 @@ def softhsm_module():
     raise WorldError("SoftHSM is not installed: run 'make deps'")
 
 
-def free_ports(count):
-    """Loopback ports that are free now, all different."""
-    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in socks]
-    for sock in socks:
-        sock.close()
-    return ports
-
-
 def temporary_folder(uid):
     """Where the world's folder goes: TMPDIR, or /tmp when the ordinary user cannot enter that, or when its
     name has characters that the configuration files of Prosody and SoftHSM cannot quote."""
@@ -71,80 +58,22 @@ def temporary_folder(uid):
     return str(chosen) if entered and re.fullmatch(r"[\w/.+@~ %-]+", str(chosen)) else "/tmp"
 
 
-def ordinary_user():
-    """(uid, gid) to run things as: ourselves, or when we are root whoever called sudo, or nobody."""
-    if os.geteuid() != 0:
-        return os.geteuid(), os.getegid()
-    if os.environ.get("SUDO_UID", "0") != "0":
-        return int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
-    nobody = pwd.getpwnam("nobody")
-    return nobody.pw_uid, nobody.pw_gid
-
-
-class Process:
-    """A long-running process whose output goes to a log file that can be waited on."""
-
-    def __init__(self, world, name, argv, env):
-        self.name = name
-        self.log_path = world.dir / "log" / f"{name}.log"
-        self.lines = []
-        self.news = threading.Condition()
-        self.popen = world.popen(argv, env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-
-    def _read(self):
-        with open(self.log_path, "ab") as log:
-            for line in self.popen.stdout:
-                log.write(line)
-                log.flush()
-                with self.news:
-                    self.lines.append(line.decode(errors="replace"))
-                    self.news.notify_all()
-        with self.news:
-            self.lines.append("")
-            self.news.notify_all()
-
-    def mark(self):
-        """A position in the log: wait_line(since=mark) sees only what comes later."""
-        with self.news:
-            return len(self.lines)
-
-    def wait_line(self, pattern, timeout=20, since=0):
-        """Waits until a line of the log matches; WorldError when it ends or takes too long."""
-        deadline, regex = time.monotonic() + timeout, re.compile(pattern)
-        with self.news:
-            while True:
-                while since < len(self.lines):
-                    if regex.search(self.lines[since]):
-                        return self.lines[since]
-                    since += 1
-                if not self.reader.is_alive() or not self.news.wait(deadline - time.monotonic()):
-                    raise WorldError(f"{self.name} never said {pattern!r}:\n" + "".join(self.lines[-15:]))
-
-    def stop(self, sig=signal.SIGTERM, timeout=10):
-        """Ends the process, by force when it does not go; returns its exit status."""
-        if self.popen.poll() is None:
-            self.popen.send_signal(sig)
-            try:
-                self.popen.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self.popen.kill()
-                self.popen.wait()
-        self.reader.join(5)
-        return self.popen.returncode
+def capabilities():
+    """What the kind of token that the tests run on can do and what it lacks: word -> values."""
+    lines = (TOP / "softhsm-fixtures/softhsm.capabilities").read_text().splitlines()
+    return {word: values for word, *values in (line.split() for line in lines if not line.startswith("#"))}
 
 
 class World:
     """See the module's text. Use as a context manager.
 
     alone: whatever else this process has started, directly or not, ends with the world too.
+    programs: those of ours that are needed.
     """
 
-    def __init__(self, build=None, pin="1234", accounts=ACCOUNTS, max_tls="1.3", alone=False, certificates=20):
-        self.build = Path(build or os.environ.get("BUILD", TOP / "build"))
-        self.build = self.build if self.build.is_absolute() else TOP / self.build
+    def __init__(self, pin="1234", accounts=ACCOUNTS, max_tls="1.3", alone=False, certificates=20, programs=PROGRAMS):
         self.pin = pin
+        self.programs = programs
         self.max_tls = max_tls
         self.accounts = accounts
         self.alone = alone
@@ -156,9 +85,9 @@ class World:
         self.module = softhsm_module()
         if not Path("/proc/self/exe").exists():
             raise WorldError("/proc is not mounted: mount -t proc proc /proc")
-        for name in PROGRAMS:
-            if not (self.build / "bin" / name).exists():
-                raise WorldError(f"{self.build}/bin/{name} is missing: run 'make'")
+        for name in programs:
+            if not (BUILD / "bin" / name).exists():
+                raise WorldError(f"{BUILD}/bin/{name} is missing: run 'make'")
         LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.dir = Path(tempfile.mkdtemp(prefix="signet-", dir=temporary_folder(self.uid)))
         try:
@@ -170,11 +99,13 @@ class World:
     def _furnish(self):
         """The folders, the programs, the ports and the files with secrets."""
         self._chown(self.dir)
-        for name in ("log", "home", "bin", "pki", "server", "authority"):
+        for name in ("log", "home", "bin", "authority"):
             self.mkdir(name)
-        for name in PROGRAMS:
-            self.install(self.build / "bin" / name, f"bin/{name}", 0o755)
-        self.c2s_port, self.direct_port, self.component_port = free_ports(3)
+        for name in self.programs:
+            self.install(BUILD / "bin" / name, f"bin/{name}", 0o755)
+        self.pki, self.server = Pki(self), Prosody(self)
+        self.c2s_port, self.direct_port = self.server.port, self.server.direct_port
+        self.component_port = self.server.component_port
         self.write("pin", self.pin, 0o600)
         self.write("password", PASSWORD, 0o600)
 
@@ -193,8 +124,10 @@ class World:
     def mkdir(self, name, mode=0o700):
         """Makes a folder of the ordinary user's below the world's folder."""
         path = self.dir / name
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
-        self._chown(path)
+        for folder in (*reversed(path.relative_to(self.dir).parents[:-1]), name):
+            if not (self.dir / folder).exists():
+                (self.dir / folder).mkdir(mode=mode)
+                self._chown(self.dir / folder)
         return path
 
     def write(self, name, text, mode=0o644):
@@ -241,7 +174,7 @@ class World:
             self.sessions.add(popen.pid)
         return popen
 
-    def run(self, *argv, env=None, timeout=120, check=True, **kwargs):
+    def run(self, *argv, env=None, timeout=PATIENCE, check=True, **kwargs):
         """Runs a command as the ordinary user; gives its standard output, or raises Failed."""
         proc = self.popen(argv, env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
         try:
@@ -254,9 +187,10 @@ class World:
             raise Failed(argv, proc.returncode, out, err)
         return out if check else (proc.returncode, out, err)
 
-    def start(self, name, argv, env=None):
+    def start(self, name, argv, env=None, **popen):
         """Starts a long-running process."""
-        process = Process(self, name, argv, env or self.env())
+        popen = self.popen(argv, env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **popen)
+        process = Process(name, popen, self.dir / "log" / f"{name}.log")
         self.processes.append(process)
         return process
 
@@ -273,18 +207,8 @@ class World:
 
     def make_pki(self):
         """The server's own CA and its certificate for the domain."""
-        pki = self.dir / "pki"
-        ec_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-        self.run("openssl", "req", "-x509", *ec_key, "-days", "30", "-keyout", pki / "ca.key",
-                 "-out", pki / "ca.pem", "-subj", "/CN=Private test server CA",
-                 "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-        self.run("openssl", "req", *ec_key, "-keyout", pki / "server.key", "-out", pki / "server.csr",
-                 "-subj", f"/CN={DOMAIN}")
-        extensions = self.write("pki/server.ext", f"subjectAltName=DNS:{DOMAIN}\nbasicConstraints=critical,CA:FALSE\n")
-        self.run("openssl", "x509", "-req", "-in", pki / "server.csr", "-CA", pki / "ca.pem", "-CAkey",
-                 pki / "ca.key", "-CAcreateserial", "-days", "30", "-extfile", extensions,
-                 "-out", pki / "server.pem")
-        self.cafile = pki / "ca.pem"
+        self.cafile = self.pki.make_ca("ca")
+        self.pki.issue("server", "ca", f"DNS:{DOMAIN}")
 
     def make_authority(self):
         """The authority's token, key, certificate and configuration."""
@@ -322,69 +246,33 @@ logins = {folder}/logins.txt
         self.authority.wait_line("connected")
 
     def make_prosody(self):
-        """Prosody's configuration, accounts and rosters; needs the authority's CA certificate."""
-        data = self.mkdir("server/data")
-        modules = self.mkdir("server/modules")
+        """The server's configuration, accounts and rosters; needs the authority's CA certificate."""
         for lua in (TOP / "authority/prosody").glob("*.lua"):
             self.install(lua, f"server/modules/{lua.name}")
         secret = (self.dir / "authority/component.secret").read_text()
-        protocol = 'protocol = "tlsv1_2";' if self.max_tls == "1.2" else ""
         delegations = "".join(f'["urn:xmpp:ccm2:{name}:0"] = {{ jid = "ccm.{DOMAIN}" }};\n'
                               for name in ("add-cert", "list-certs", "revoke-cert"))
-        self.prosody_conf = self.write("server/prosody.cfg.lua", f"""\
-pidfile = "{self.dir}/server/prosody.pid"
-data_path = "{data}"
-plugin_paths = {{ "/usr/lib/prosody/modules", "{modules}" }}
-log = {{ {{ levels = {{ min = "info" }}, to = "console" }} }}
-interfaces = {{ "127.0.0.1" }}; local_interfaces = {{ "127.0.0.1" }}; component_interfaces = {{ "127.0.0.1" }}
-c2s_ports = {{ {self.c2s_port} }}; c2s_direct_tls_ports = {{ {self.direct_port} }}
-component_ports = {{ {self.component_port} }}; s2s_ports = {{}}; http_ports = {{}}; https_ports = {{}}
-modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "pep", "delegation", "signet_ccm2" }}
-modules_disabled = {{ "s2s" }}
-c2s_require_encryption = true
-authentication = "internal_hashed"
-storage = "internal"
-signet_ccm2_revoked = "{self.dir}/authority/revoked.txt"
-signet_ccm2_logins = "{self.dir}/authority/logins.txt"
-signet_ccm2_ca = "{self.dir}/authority/ca.pem"
-ssl = {{
-  key = "{self.dir}/pki/server.key"; certificate = "{self.dir}/pki/server.pem";
-  cafile = "{self.dir}/authority/ca.pem";
-  verify = {{ "peer", "client_once" }}; {protocol}
-}}
+        self.server.configure(f"""\
 VirtualHost "{DOMAIN}"
   delegations = {{ {delegations} }}
 Component "ccm.{DOMAIN}"
   component_secret = "{secret}"
   modules_enabled = {{ "delegation" }}
-""", 0o600)
-        for name in self.accounts:
-            self.run("prosodyctl", "--config", self.prosody_conf, "register", name, DOMAIN, PASSWORD)
-        rosters = self.mkdir(f"server/data/{DOMAIN.replace('.', '%2e')}/roster")
-        for name in self.accounts:
-            friends = [b if a == name else a for a, b in FRIENDS if name in (a, b)]
-            items = "".join(f'["{f}@{DOMAIN}"] = {{ subscription = "both"; groups = {{}} }};' for f in friends)
-            self.write(rosters.relative_to(self.dir) / f"{name}.dat",
-                       f"return {{ [false] = {{ version = 1; pending = {{}} }}; {items} }};\n")
+""", cafile=self.dir / "authority/ca.pem", modules=("delegation", "signet_ccm2"), settings=f"""\
+signet_ccm2_revoked = "{self.dir}/authority/revoked.txt"
+signet_ccm2_logins = "{self.dir}/authority/logins.txt"
+signet_ccm2_ca = "{self.dir}/authority/ca.pem"
+""", tls='protocol = "tlsv1_2";' if self.max_tls == "1.2" else "")
+        self.server.add_accounts(DOMAIN, self.accounts, PASSWORD, FRIENDS)
+
+    @property
+    def prosody(self):
+        """The server's process."""
+        return self.server.process
 
     def start_prosody(self):
         """Starts the server and waits until it listens for clients and for the component."""
-        self.prosody = self.start("prosody", ["prosody", "-F", "--config", self.prosody_conf])
-        for port in (self.c2s_port, self.component_port):
-            self.wait_port(port, self.prosody)
-
-    def wait_port(self, port, process, timeout=20):
-        """Waits until something listens there; there is no event for that, so it asks."""
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return
-            except OSError:
-                if process.popen.poll() is not None or time.monotonic() > deadline:
-                    raise WorldError(f"{process.name} does not listen on {port}:\n" +
-                                     "".join(process.lines[-15:])) from None
-                time.sleep(0.02)
+        self.server.start()
 
     def make_agent(self, name, token=True):
         """An agent's folders and configuration, with a token of its own. Gives its environment."""
@@ -457,16 +345,6 @@ Component "ccm.{DOMAIN}"
             for pid in left:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, 0)
-
-
-def running():
-    """(pid, parent, session) of every process that is no zombie; also of those whose other files in /proc
-    are closed to us."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent, _, session = stat.read_text(errors="replace").rpartition(")")[2].split()[:4]
-            if state != "Z":
-                yield int(stat.parent.name), int(parent), int(session)
 
 
 def interruptible():

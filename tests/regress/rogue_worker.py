@@ -3,22 +3,19 @@
 It runs in place of signet-xmpp, with the channel as descriptor 3, and writes what came of each of its
 TLS_SIGN requests into the file that ROGUE_LOG names: when, what kind of answer, and what was in it.
 """
-import datetime
 import json
 import os
 import socket
 import struct
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 import xmpp_frames as frames
+from certificates import certificate, make_key, to_der, xmpp_addr
 
 TBS = b" " * 64 + b"TLS 1.3, client CertificateVerify\0" + bytes(32)  # RFC 8446 4.4.3
 ECDSA_P256 = 0x0403
 TRIES = 9
-XMPP_ADDR = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5")
 CCM2 = [f"urn:xmpp:ccm2:{name}:0" for name in ("add-cert", "list-certs", "revoke-cert")]
 
 
@@ -74,15 +71,8 @@ class Rogue:
 
     def certify(self, csr):
         """A certificate as an authority would make it."""
-        request, key = x509.load_der_x509_csr(csr), ec.generate_private_key(ec.SECP256R1())
-        name = self.jid.encode()
-        now = datetime.datetime.now(datetime.timezone.utc)
-        cert = x509.CertificateBuilder(
-            x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "rogue")]), request.subject,
-            request.public_key(), x509.random_serial_number(), now - datetime.timedelta(minutes=1),
-            now + datetime.timedelta(days=1)).add_extension(x509.SubjectAlternativeName(
-                [x509.OtherName(XMPP_ADDR, b"\x0c" + bytes([len(name)]) + name)]), False).sign(key, hashes.SHA256())
-        return cert.public_bytes(serialization.Encoding.DER)
+        request = x509.load_der_x509_csr(csr)
+        return to_der(certificate(request.public_key(), make_key(), xmpp_addr(self.jid), subject=request.subject))
 
     def run(self):
         while True:

@@ -1,41 +1,27 @@
 """An authority that answers wrongly: a component in the place of ours, by slixmpp."""
 import asyncio
 import base64
-import datetime
 import threading
 
 import slixmpp
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from slixmpp.xmlstream import ET
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
+from certificates import certificate, make_key, to_der, xmpp_addr
 from peer import finish
+from processes import PATIENCE
 from world import DOMAIN
 
 NS_ADD = "urn:xmpp:ccm2:add-cert:0"
 NS_DISCO = "http://jabber.org/protocol/disco#info"
 NS_FORWARD = "urn:xmpp:forward:0"
-XMPP_ADDR = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5")
 
 
-def certificate(public_key, jids, start=-1, days=30):
-    """A certificate by a CA of nobody's for this key and these JIDs, valid from start (days from now)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.utcnow()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rogue")])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(public_key)
-    builder = builder.serial_number(x509.random_serial_number())
-    builder = builder.not_valid_before(now + datetime.timedelta(start))
-    builder = builder.not_valid_after(now + datetime.timedelta(start + days))
-    if jids:
-        names = [x509.OtherName(XMPP_ADDR, b"\x0c" + bytes([len(j)]) + j.encode()) for j in jids]
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return base64.b64encode(builder.sign(key, hashes.SHA256()).public_bytes(
-        serialization.Encoding.DER)).decode()
+def issued(public_key, jids, **kwargs):
+    """A certificate by a CA of nobody's for this key and these JIDs, in Base64."""
+    return base64.b64encode(to_der(certificate(public_key, make_key(), *map(xmpp_addr, jids), **kwargs))).decode()
 
 
 class Rogue(threading.Thread):
@@ -63,7 +49,7 @@ class Rogue(threading.Thread):
         """Ends the connection and the thread."""
         self.component.add_event_handler("disconnected", lambda _: self.loop.stop())
         self.loop.call_soon_threadsafe(self.component.abort)
-        self.join(5)
+        self.join(PATIENCE)
 
     def on_iq(self, iq):
         query = iq.xml.find(f"{{{NS_DISCO}}}query")

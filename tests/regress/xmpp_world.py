@@ -1,18 +1,51 @@
-"""How the tests of signet-xmpp connect, sign for it and judge its answers."""
-import os
-from pathlib import Path
+"""What signet-xmpp's tests stand on: a private Prosody for password and certificate logins, keys, and how the
+tests connect, sign for a client key and judge the answers."""
+import itertools
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 import xmpp_frames as f
-from world import TOP
-from xmpp_server import CERT_DOMAIN, DOMAIN
+from certificates import XMPP_ADDR
+from prosody import Prosody
+from world import BUILD, DOMAIN, FRIENDS, World
 
-BUILD = Path(os.environ.get("BUILD", TOP / "build"))
-PROGRAM = (BUILD if BUILD.is_absolute() else TOP / BUILD) / "bin/signet-xmpp"
+CERT_DOMAIN, PASSWORD = "cert.test", "pencil sharpener"
+PROGRAM = BUILD / "bin/signet-xmpp"
 HASHES = {4: hashes.SHA256(), 5: hashes.SHA384(), 6: hashes.SHA512()}
+
+
+class XmppWorld(World):
+    """The keys of servers and clients, and as many servers as are needed."""
+
+    def __init__(self):
+        super().__init__(programs=("signet-xmpp",))
+        self.numbers = itertools.count()
+        for ca in ("ca", "client-ca", "other-ca"):
+            self.pki.make_ca(ca)
+        self.pki.issue("server", "ca", f"DNS:{DOMAIN},DNS:{CERT_DOMAIN}")
+        self.pki.issue("stranger", "ca", "DNS:elsewhere.test")
+        self.pki.issue("expired", "ca", f"DNS:{DOMAIN}", days=-1)
+        jid = f"otherName:{XMPP_ADDR.dotted_string};UTF8:juliet@{CERT_DOMAIN}"
+        self.pki.issue("juliet-rsa", "client-ca", jid, ["rsa:2048"])
+        self.pki.issue("juliet-ec", "client-ca", jid)
+        self.pki.issue("juliet-untrusted", "other-ca", jid)
+
+    def start_server(self, certificate="server", tls=""):
+        """A running Prosody with that certificate."""
+        server = Prosody(self, f"server-{next(self.numbers)}")
+        server.configure(f"""\
+VirtualHost "{DOMAIN}"
+VirtualHost "{CERT_DOMAIN}"
+  authentication = "ccert"
+""", certificate, self.pki.dir / "client-ca.pem", ("smacks",), 'certificate_match = "xmppaddr"', tls)
+        server.add_accounts(DOMAIN, self.accounts, PASSWORD, FRIENDS)
+        return server.start()
+
+    def start_worker(self, env):
+        """signet-xmpp with the test as its broker."""
+        return f.Worker(self, f"worker-{next(self.numbers)}", env)
 
 
 def account(server, pki, name="juliet", **more):

@@ -6,7 +6,9 @@ import socket
 import ssl
 import threading
 
-from xmpp_server import DOMAIN
+from processes import PATIENCE
+from wire import Wire
+from world import DOMAIN
 
 STREAM = (f"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
           f" id='rogue' from='{DOMAIN}' version='1.0'>")
@@ -21,35 +23,12 @@ def mechanisms(*names):
     return f"<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{inner}</mechanisms></stream:features>"
 
 
-class Connection:
+class Connection(Wire):
     """One client's connection, seen from the server."""
 
     def __init__(self, sock, context):
-        self.sock, self.context, self.buffer, self.heard = sock, context, "", ""
-
-    def send(self, text):
-        self.sock.sendall(text.encode() if isinstance(text, str) else text)
-
-    def hear(self, pattern):
-        """Waits until the client has said this; gives the match and forgets what was before it."""
-        while True:
-            match = re.search(pattern, self.buffer, re.S)
-            if match:
-                self.buffer = self.buffer[match.end():]
-                return match
-            data = self.sock.recv(1 << 16)
-            if not data:
-                raise EOFError
-            self.buffer += data.decode()
-            self.heard += data.decode()
-
-    def hear_all(self):
-        """Everything until the client is gone."""
-        try:
-            self.hear("(?!)")
-        except (EOFError, OSError):
-            pass
-        return self.heard
+        super().__init__(sock)
+        self.context = context
 
     def hear_bytes(self):
         """Waits until the client is gone, whatever it says."""
@@ -61,7 +40,7 @@ class Connection:
         self.send(STREAM + features)
         self.hear("<starttls[^>]*>")
         self.send(proceed)
-        self.sock = self.context.wrap_socket(self.sock, server_side=True)
+        self.use(self.context.wrap_socket(self.sock, server_side=True))
         self.hear("<stream:stream[^>]*>")
 
     def challenge(self, rounds=4096, salt="c2FsdHNhbHQ="):
@@ -73,18 +52,26 @@ class Connection:
                   f"{base64.b64encode(text.encode()).decode()}</challenge>")
         return match[1]
 
-    def login(self, resource="r"):
-        """All the way until the client is online. It does not prove that we know the password."""
+    def authenticate(self, *offered):
+        """Up to the stream after the login. It does not prove that we know the password."""
         self.starttls()
-        self.send(STREAM + mechanisms("SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN"))
+        self.send(STREAM + mechanisms(*offered))
         self.challenge()
         self.hear("</response>")
         self.send(SUCCESS)
         self.hear("<stream:stream[^>]*>")
+
+    def bind(self, jid):
+        """Gives the client this address, whatever it asks for."""
         self.send(STREAM + BIND)
         match = self.hear("<iq [^>]*id=[\"']([^\"']+)[\"'].*?</iq>")
         self.send(f"<iq type='result' id='{match[1]}'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
-                  f"<jid>juliet@{DOMAIN}/{resource}</jid></bind></iq>")
+                  f"<jid>{jid}</jid></bind></iq>")
+
+    def login(self, resource="r"):
+        """All the way until the client is online."""
+        self.authenticate("SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN")
+        self.bind(f"juliet@{DOMAIN}/{resource}")
 
     def question(self):
         """The client's next iq: its id and its text."""
@@ -121,7 +108,7 @@ class Rogue:
         except (AssertionError, EOFError, OSError, ValueError) as what:
             self.results.append(what)
         finally:
-            connection.sock.close()
+            connection.close()
 
     def close(self, cut=False):
         """No more clients; waits until every script is done (cut: by ending their connections) and gives results."""
@@ -132,7 +119,7 @@ class Rogue:
             with contextlib.suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
         for thread in self.threads:
-            thread.join(20)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
         for result in self.results:
             if isinstance(result, AssertionError):

@@ -1,0 +1,20 @@
+"""The fixtures that the tests of the authority share."""
+import pytest
+
+from authority_client import Client
+from authority_world import AuthorityWorld
+
+
+@pytest.fixture(scope="module")
+def place():
+    """Server and authority."""
+    with AuthorityWorld() as world:
+        world.up()
+        yield world
+
+
+@pytest.fixture
+def client(place):
+    """A client of a fresh account, logged in by password."""
+    with Client(place, place.account()) as client:
+        yield client

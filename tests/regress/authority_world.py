@@ -1,0 +1,61 @@
+"""A real Prosody, signet-authority and SoftHSM, and accounts as they are needed."""
+import os
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from world import PASSWORD, World
+
+LIMIT = 4
+
+
+class AuthorityWorld(World):
+    """A server and an authority with few certificates per account; accounts are made as they are needed."""
+
+    def __init__(self):
+        super().__init__(accounts=("juliet", "romeo"), certificates=LIMIT,
+                         programs=("signet-authority", "signet-token"))
+        self.numbers = 0
+
+    def configure(self, old, new):
+        """Replaces text in the authority's configuration."""
+        text = self.authority_conf.read_text()
+        assert old in text
+        self.write("authority/authority.conf", text.replace(old, new))
+
+    def account(self):
+        """A new account's name; Prosody hashes its password at the first login."""
+        self.numbers += 1
+        name = f"user{self.numbers}"
+        self.mkdir("server/data/xmpp%2etest/accounts")
+        self.write(f"server/data/xmpp%2etest/accounts/{name}.dat", f'return {{ ["password"] = "{PASSWORD}" }};\n')
+        return name
+
+    def restart_authority(self, sig=None):
+        """Ends the authority (SIGTERM, or this signal) and starts it again."""
+        status = self.authority.stop(*([sig] if sig else []))
+        assert sig or status == 0, self.authority.last()
+        self.start_authority()
+
+    def openssl(self, *args, data=None, check=True):
+        """Runs openssl on files of the world; data goes into the file that '@' stands for."""
+        if data is not None:
+            path = self.dir / "pki/judged"
+            path.write_bytes(data)
+            path.chmod(0o644)
+            args = [path if a == "@" else a for a in args]
+        return self.run("openssl", *args, check=check)
+
+
+def revoked_list(place):
+    return (place.dir / "authority/revoked.txt").read_text().split()
+
+
+def key_files(place, key, der):
+    """The files that a TLS client takes: (certificate, key)."""
+    name = f"pki/client-{os.urandom(6).hex()}"
+    cert = x509.load_der_x509_certificate(der)
+    crt = place.write(name + ".pem", cert.public_bytes(serialization.Encoding.PEM).decode())
+    pem = place.write(name + ".key", key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                                       serialization.NoEncryption()).decode(), 0o600)
+    return str(crt), str(pem)

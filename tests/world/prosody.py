@@ -1,0 +1,64 @@
+"""A private Prosody: its configuration, accounts and rosters, and the process."""
+from processes import free_ports
+
+
+class Prosody:
+    """Lives in a folder of the world, as the ordinary user, on free loopback ports."""
+
+    def __init__(self, world, name="server"):
+        self.world, self.name, self.process = world, name, None
+        self.dir = world.mkdir(name)
+        self.port, self.direct_port, self.component_port = free_ports(3)
+
+    def configure(self, hosts, certificate="server", cafile="", modules=(), settings="", tls=""):
+        """Writes the configuration.
+
+        hosts: Prosody's own text for them. certificate: the server's, in the world's pki. cafile: of the
+        clients' certificates. settings, tls: more of the general settings, and of those for TLS.
+        """
+        self.ports = [self.port, self.direct_port] + ([self.component_port] if "Component " in hosts else [])
+        pki, data, more = self.world.pki.dir, self.world.mkdir(f"{self.name}/data"), self.world.mkdir(f"{self.name}/modules")
+        names = ", ".join(f'"{name}"' for name in ("roster", "saslauth", "tls", "disco", "ping", "pep", *modules))
+        self.conf = self.world.write(f"{self.name}/prosody.cfg.lua", f"""\
+pidfile = "{self.dir}/prosody.pid"
+data_path = "{data}"
+plugin_paths = {{ "/usr/lib/prosody/modules", "{more}" }}
+log = {{ {{ levels = {{ min = "info" }}, to = "console" }} }}
+interfaces = {{ "127.0.0.1" }}; local_interfaces = {{ "127.0.0.1" }}; component_interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {self.port} }}; c2s_direct_tls_ports = {{ {self.direct_port} }}
+component_ports = {{ {self.component_port} }}; s2s_ports = {{}}; http_ports = {{}}; https_ports = {{}}
+modules_enabled = {{ {names} }}
+modules_disabled = {{ "s2s" }}
+c2s_require_encryption = true
+authentication = "internal_hashed"
+storage = "internal"
+{settings}
+ssl = {{
+  key = "{pki}/{certificate}.key"; certificate = "{pki}/{certificate}.pem"; cafile = "{cafile}";
+  verify = {{ "peer", "client_once" }}; {tls}
+}}
+{hosts}
+""", 0o600)
+
+    def add_accounts(self, domain, names, password, friends=()):
+        """Makes accounts; friends are pairs of names that have each other in their rosters."""
+        for name in names:
+            self.world.run("prosodyctl", "--config", self.conf, "register", name, domain, password)
+        rosters = f"{self.name}/data/{domain.replace('.', '%2e')}/roster"
+        self.world.mkdir(rosters)
+        for name in names:
+            others = [b if a == name else a for a, b in friends if name in (a, b)]
+            items = "".join(f'["{other}@{domain}"] = {{ subscription = "both"; groups = {{}} }};' for other in others)
+            self.world.write(f"{rosters}/{name}.dat",
+                             f"return {{ [false] = {{ version = 1; pending = {{}} }}; {items} }};\n")
+
+    def start(self):
+        """Starts it and waits until it listens for clients, and for the component that hosts tell of."""
+        self.process = self.world.start(self.name, ["prosody", "-F", "--config", self.conf])
+        for port in self.ports:
+            self.process.wait_port(port)
+        return self
+
+    def stop(self):
+        """Ends it as its administrator does."""
+        self.process.stop()
