@@ -17,3 +17,8 @@ def pytest_runtest_makereport(item, call):
     if report.skipped and os.environ.get("CI") == "true":
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
+
+
+def pytest_make_parametrize_id(val, argname):
+    """A text of a megabyte is no name of a test."""
+    return f"{argname} of {len(val)}" if isinstance(val, (str, bytes)) and len(val) > 60 else None
