@@ -39,7 +39,7 @@ static struct {
 	unsigned depth;
 	unsigned children[SG_FILTER_DEPTH_MAX + 2];
 	unsigned nodes;
-	uint64_t bytes, gap, work;
+	uint64_t bytes, gap, work, steps;
 	size_t run; /* of text */
 	int in_mechanisms;
 	int bind, element_in_error, challenges;
@@ -218,6 +218,7 @@ static void stanza_begin(const char *name)
 	filter.nodes = 0;
 	filter.bytes = 0;
 	filter.work = 0;
+	filter.steps = 0;
 	filter.bind = 0;
 	filter.element_in_error = 0;
 	capture_begin();
@@ -231,7 +232,8 @@ static void count_node(unsigned depth, unsigned weight)
 		stop(SG_ERR_LIMIT, "a stanza of too many parts");
 	if (depth < 2 || depth > SG_FILTER_DEPTH_MAX)
 		return;
-	if (++filter.children[depth] > SG_FILTER_CHILDREN_MAX)
+	filter.steps += filter.children[depth]++;
+	if (filter.steps > SG_FILTER_STEPS_MAX)
 		stop(SG_ERR_LIMIT, "an element of too many parts");
 }
 

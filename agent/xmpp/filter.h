@@ -22,14 +22,14 @@
 #include "xml.h"
 
 /* Looser than those of struct sg_xml, so that a contact's oversized item costs its answer only. */
-#define SG_FILTER_DEPTH_MAX    1000
-#define SG_FILTER_BYTES_MAX    (16u << 20)
-#define SG_FILTER_NODES_MAX    (2 * SG_XML_NODES_MAX)
-#define SG_FILTER_CHILDREN_MAX 25000 /* libstrophe walks all siblings for each one it adds */
-#define SG_FILTER_ATTRS_MAX    256
-#define SG_FILTER_TEXT_MAX     (2u << 20)   /* of one run of text */
-#define SG_FILTER_GAP_MAX      (512u << 10) /* bytes without any event, e.g. a long tag */
-#define SG_FILTER_WORK_MAX     (1ull << 34) /* libstrophe measures a text again for each piece */
+#define SG_FILTER_DEPTH_MAX 1000
+#define SG_FILTER_BYTES_MAX (16u << 20)
+#define SG_FILTER_NODES_MAX (2 * SG_XML_NODES_MAX)
+#define SG_FILTER_STEPS_MAX (100ull << 20) /* libstrophe walks all siblings for each one it adds */
+#define SG_FILTER_ATTRS_MAX 256
+#define SG_FILTER_TEXT_MAX  (2u << 20)	 /* of one run of text */
+#define SG_FILTER_GAP_MAX   (512u << 10) /* bytes without any event, e.g. a long tag */
+#define SG_FILTER_WORK_MAX  (1ull << 34) /* libstrophe measures a text again for each piece */
 
 enum sg_filter_login {
 	SG_FILTER_SCRAM,

@@ -285,6 +285,7 @@ FLOODS = {
     "deep, never closed": lambda: "<message>" + "<a>" * 200000,
     "large": lambda: "<message>" + "<body>" + ("x" * 10000 + "<b/>") * 2000 + "</body></message>",
     "wide": lambda: "<message>" + "<b/>" * 300000 + "</message>",
+    "wide in turns": lambda: "<message>" + ("<a>" + "<b/>" * 12000 + "</a>") * 15 + "</message>",
     "attributes": lambda: "<message " + " ".join(f"a{i}='b'" for i in range(20000)) + "/>",
     "many attributes": lambda: "<message>" + ("<a>" + "<b " + " ".join(f"a{i}=''" for i in range(200)) + "/></a>") * 9000,
     "long text": lambda: "<message><body>" + "x" * (40 << 20),
