@@ -24,12 +24,12 @@ static int add_line(void *arg, const struct sg_ledger_row *row)
 static int publish_list(const struct sg_authority_config *config, struct sg_ledger *ledger)
 {
 	struct sg_buf out = { 0 };
-	int rc = sg_ledger_each_revoked(ledger, 0, add_line, &out);
+	int err = sg_ledger_each_revoked(ledger, 0, add_line, &out);
 
-	if (!rc)
-		rc = sg_file_replace(config->revoked, out.data, out.len, PUBLIC_MODE);
+	if (err == 0)
+		err = sg_file_replace(config->revoked, out.data, out.len, PUBLIC_MODE);
 	sg_buf_clear(&out);
-	return rc;
+	return err;
 }
 
 static int pem_of(const struct sg_blob *der, char **pem, size_t *len)
@@ -37,17 +37,18 @@ static int pem_of(const struct sg_blob *der, char **pem, size_t *len)
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *data;
 	long n;
-	int rc = SG_ERR_NOMEM;
+	int err = SG_ERR_NOMEM;
 
 	*pem = NULL;
-	if (bio && PEM_write_bio(bio, PEM_STRING_X509_CRL, "", der->data, (long)der->len) > 0 &&
-	    (n = BIO_get_mem_data(bio, &data)) > 0 && (*pem = malloc((size_t)n))) {
+	if (bio != NULL &&
+	    PEM_write_bio(bio, PEM_STRING_X509_CRL, "", der->data, (long)der->len) > 0 &&
+	    (n = BIO_get_mem_data(bio, &data)) > 0 && (*pem = malloc((size_t)n)) != NULL) {
 		memcpy(*pem, data, (size_t)n);
 		*len = (size_t)n;
-		rc = 0;
+		err = 0;
 	}
 	BIO_free(bio);
-	return rc;
+	return err;
 }
 
 static int publish_crl(const struct sg_authority_config *config, struct sg_ledger *ledger,
@@ -58,31 +59,31 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 	char *pem = NULL;
 	size_t len = 0;
 	X509 *ca;
-	int rc;
+	int err;
 
-	rc = sg_signer_ca(signer, &ca);
-	if (!rc)
-		rc = sg_ledger_next_crl(ledger, &number);
-	if (!rc)
-		rc = sg_crl_tbs(ledger, ca, number, now, &tbs);
-	if (!rc)
-		rc = sg_signer_sign(signer, SG_CA_CRL, &tbs, &der);
-	if (!rc)
-		rc = pem_of(&der, &pem, &len);
-	if (!rc)
-		rc = sg_file_replace(config->crl, pem, len, PUBLIC_MODE);
-	if (!rc)
+	err = sg_signer_ca(signer, &ca);
+	if (err == 0)
+		err = sg_ledger_next_crl(ledger, &number);
+	if (err == 0)
+		err = sg_crl_tbs(ledger, ca, number, now, &tbs);
+	if (err == 0)
+		err = sg_signer_sign(signer, SG_CA_CRL, &tbs, &der);
+	if (err == 0)
+		err = pem_of(&der, &pem, &len);
+	if (err == 0)
+		err = sg_file_replace(config->crl, pem, len, PUBLIC_MODE);
+	if (err == 0)
 		sg_log(SG_LOG_INFO, "crl number=%u written", number);
 	free(pem);
 	sg_blob_clear(&tbs);
 	sg_blob_clear(&der);
-	return rc;
+	return err;
 }
 
 int sg_revocation_publish(const struct sg_authority_config *config, struct sg_ledger *ledger,
     struct sg_signer *signer, time_t now)
 {
-	int rc = publish_list(config, ledger);
+	int err = publish_list(config, ledger);
 
-	return rc ? rc : publish_crl(config, ledger, signer, now);
+	return err != 0 ? err : publish_crl(config, ledger, signer, now);
 }

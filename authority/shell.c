@@ -131,28 +131,16 @@ int sg_shell_crl(X509 *ca, X509_CRL **crl)
 	return err;
 }
 
-static int take(unsigned char *der, int len, struct sg_blob *tbs)
-{
-	int err = len > 0 ? sg_blob_set(tbs, der, (size_t)len) : SG_ERR_INTERNAL;
-
-	OPENSSL_free(der);
-	return err;
-}
-
 int sg_shell_certificate_tbs(X509 *cert, struct sg_blob *tbs)
 {
 	unsigned char *der = NULL;
-	int len = i2d_re_X509_tbs(cert, &der);
 
-	memset(tbs, 0, sizeof(*tbs));
-	return take(der, len, tbs);
+	return sg_x509_take_der(i2d_re_X509_tbs(cert, &der), &der, tbs);
 }
 
 int sg_shell_crl_tbs(X509_CRL *crl, struct sg_blob *tbs)
 {
 	unsigned char *der = NULL;
-	int len = i2d_re_X509_CRL_tbs(crl, &der);
 
-	memset(tbs, 0, sizeof(*tbs));
-	return take(der, len, tbs);
+	return sg_x509_take_der(i2d_re_X509_CRL_tbs(crl, &der), &der, tbs);
 }

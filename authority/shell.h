@@ -20,7 +20,7 @@ SG_MUST_USE int sg_shell_certificate(X509 *ca, EVP_PKEY *subject, X509 **cert);
 /* A version 2 CRL without issuer, times and entries. */
 SG_MUST_USE int sg_shell_crl(X509 *ca, X509_CRL **crl);
 
-/* The DER of the part that is signed. SG_ERR_INTERNAL. */
+/* The DER of the part that is signed. SG_ERR_INTERNAL, SG_ERR_NOMEM; *tbs is empty then. */
 SG_MUST_USE int sg_shell_certificate_tbs(X509 *cert, struct sg_blob *tbs);
 SG_MUST_USE int sg_shell_crl_tbs(X509_CRL *crl, struct sg_blob *tbs);
 
