@@ -8,7 +8,6 @@
 #include "module.h"
 #include "msg.h"
 
-#define SG_LABEL_MAX  255 /* bytes, of a certificate: it may have that of a key made elsewhere */
 #define SG_KEY_ID_MAX 255 /* bytes of an identifier that is asked for */
 
 /*

@@ -6,6 +6,11 @@
 #include "log.h"
 #include "login.h"
 
+struct session {
+	CK_SESSION_HANDLE handle;
+	unsigned epoch;
+};
+
 CK_RV sg_session_open(struct sg_token *token, CK_SESSION_HANDLE *handle)
 {
 	CK_FUNCTION_LIST *f = token->module->f;
@@ -17,7 +22,8 @@ CK_RV sg_session_open(struct sg_token *token, CK_SESSION_HANDLE *handle)
 	return rv;
 }
 
-CK_RV sg_session_get(struct sg_token *token, struct sg_session *session)
+/* Takes an idle session or opens one. Where the token has no more to give, waits for one that is in use. */
+static CK_RV session_get(struct sg_token *token, struct session *session)
 {
 	CK_RV rv = CKR_OK;
 
@@ -43,7 +49,8 @@ CK_RV sg_session_get(struct sg_token *token, struct sg_session *session)
 	return rv;
 }
 
-void sg_session_put(struct sg_token *token, struct sg_session *session, CK_RV last)
+/* Gives it back; it is closed when the last call in it failed, or its time is over. */
+static void session_put(struct sg_token *token, struct session *session, CK_RV last)
 {
 	pthread_mutex_lock(&token->lock);
 	token->busy_count--;
@@ -106,16 +113,16 @@ static CK_RV cure(struct sg_token *token, unsigned epoch, int was_open, CK_RV rv
 static CK_RV run_once(
     struct sg_token *token, sg_session_fn *fn, void *arg, int again, unsigned *epoch)
 {
-	struct sg_session session;
+	struct session session;
 	CK_RV rv;
 
 	*epoch = sg_token_epoch(token);
-	rv = sg_session_get(token, &session);
+	rv = session_get(token, &session);
 	if (rv != CKR_OK)
 		return rv;
 	*epoch = session.epoch;
 	rv = fn(token, session.handle, again, arg);
-	sg_session_put(token, &session, rv);
+	session_put(token, &session, rv);
 	return rv;
 }
 

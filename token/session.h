@@ -8,21 +8,7 @@
 
 #include "token.h"
 
-struct sg_session {
-	CK_SESSION_HANDLE handle;
-	unsigned epoch;
-};
-
-/*
- * Takes an idle session or opens one; read-only on a write-protected token. Where the token has
- * no more sessions to give, waits for one that is in use.
- */
-CK_RV sg_session_get(struct sg_token *token, struct sg_session *session);
-
-/* Gives it back; it is closed when the last call in it failed, or its time is over. */
-void sg_session_put(struct sg_token *token, struct sg_session *session, CK_RV last);
-
-/* Opens a session as sg_session_get() does, past the pool. The token's lock is held. */
+/* Opens a session past the pool; read-only on a write-protected token. The token's lock is held. */
 CK_RV sg_session_open(struct sg_token *token, CK_SESSION_HANDLE *handle);
 
 /* Whether our own login stands still, as the module says. The token's lock is held. */

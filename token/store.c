@@ -7,7 +7,6 @@
 
 #include "ckr.h"
 #include "find.h"
-#include "keygen.h"
 #include "object.h"
 #include "session.h"
 #include "text.h"
@@ -253,9 +252,9 @@ static int label_set(const struct sg_msg_cert_store *request, const struct sg_ke
 
 	if (label == NULL || !*label)
 		return sg_blob_set(&storing->label, key->label.data, key->label.len);
-	if (!sg_utf8_is_text(label, SG_LABEL_MAX)) {
+	if (!sg_utf8_is_text(label, SG_CERT_LABEL_MAX)) {
 		sg_msg_error_set(error, SG_ERR_ARG, NULL,
-		    "a certificate's label is a text of at most 255 bytes");
+		    "a certificate's label is a text of at most %d bytes", SG_CERT_LABEL_MAX);
 		return SG_ERR_ARG;
 	}
 	return sg_blob_set(&storing->label, label, strlen(label));

@@ -9,6 +9,9 @@
 #include "msg.h"
 #include "token.h"
 
+/* Bytes of a certificate's label: it may be that of a key made elsewhere. */
+#define SG_CERT_LABEL_MAX 255
+
 /*
  * Puts the certificate beside its key; see SG_MSG_CERT_STORE. Gives the certificate object, to
  * be cleared by the caller also on failure. SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_ARG for a label

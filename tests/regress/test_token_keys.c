@@ -4,6 +4,7 @@
 #include "token_world.h"
 
 #include "keygen.h"
+#include "store.h"
 
 /* ---- keys ---- */
 
@@ -191,7 +192,7 @@ static void test_certificate_store(void **state)
 	struct sg_msg_cert_store store = { .key = TEXT("holder"), .label = TEXT("a certificate") };
 	struct sg_msg_object_list list = { .selector = TEXT("holder") };
 	const struct sg_msg_objects *objects;
-	char label[SG_LABEL_MAX + 2] = { 0 };
+	char label[SG_CERT_LABEL_MAX + 2] = { 0 };
 	struct sg_frame answer;
 	int i;
 
@@ -216,10 +217,10 @@ static void test_certificate_store(void **state)
 	ask(&worker, SG_MSG_OBJECT_LIST, &list, SG_MSG_OBJECTS, &answer);
 	assert_int_equal(((const struct sg_msg_objects *)answer.msg)->cert_count, 0);
 	sg_frame_clear(&answer);
-	memset(label, 'l', SG_LABEL_MAX + 1);
+	memset(label, 'l', SG_CERT_LABEL_MAX + 1);
 	store.label = label;
 	ask_error(&worker, SG_MSG_CERT_STORE, &store, -1, SG_ERR_ARG);
-	label[SG_LABEL_MAX] = 0;
+	label[SG_CERT_LABEL_MAX] = 0;
 	ask(&worker, SG_MSG_CERT_STORE, &store, SG_MSG_OBJECTS, &answer); /* there already */
 	sg_frame_clear(&answer);
 	store.key = TEXT("other");
