@@ -258,13 +258,6 @@ int sg_xml_hand_over(int err, struct sg_xml *root, struct sg_xml **payload)
 	return err;
 }
 
-struct sg_xml *sg_xml_add_child(struct sg_xml *parent, const char *name, const char *text)
-{
-	struct sg_xml *child;
-
-	return sg_xml_put(parent, name, text, &child) == 0 ? child : NULL;
-}
-
 const char *sg_xml_name(const struct sg_xml *element)
 {
 	return element->name;

@@ -48,9 +48,6 @@ SG_MUST_USE int sg_xml_put_base64(
 /* The end of an encoder: hands its tree over in *payload, or frees it when err is not 0. Gives err. */
 SG_MUST_USE int sg_xml_hand_over(int err, struct sg_xml *root, struct sg_xml **payload);
 
-/* sg_xml_put() for a caller that needs no reason: NULL on failure. */
-struct sg_xml *sg_xml_add_child(struct sg_xml *parent, const char *name, const char *text);
-
 const char *sg_xml_name(const struct sg_xml *element);
 const char *sg_xml_ns(const struct sg_xml *element); /* inherited where not set; "" for none */
 const char *sg_xml_attr(
