@@ -11,8 +11,7 @@
 #define NODE_CONFIG	SG_NS_PUBSUB "#node_config"
 #define PUBLISH_OPTIONS SG_NS_PUBSUB "#publish-options"
 
-/* XEP-0060 4.5. */
-static int is_access_model(const char *text)
+int sg_pep_is_access_model(const char *text)
 {
 	static const char *const models[] = { "open", "presence", "roster", "authorize",
 		"whitelist" };
@@ -85,7 +84,7 @@ int sg_pep_create_encode(const char *node, const char *access_model, struct sg_x
 	int err;
 
 	*payload = NULL;
-	if (!is_access_model(access_model))
+	if (!sg_pep_is_access_model(access_model))
 		return SG_ERR_ARG;
 	err = new_pubsub(SG_NS_PUBSUB, "create", node, &root, &child);
 	if (err == 0)
@@ -101,7 +100,7 @@ int sg_pep_configure_encode(const char *node, const char *access_model, struct s
 	int err;
 
 	*payload = NULL;
-	if (!is_access_model(access_model))
+	if (!sg_pep_is_access_model(access_model))
 		return SG_ERR_ARG;
 	err = new_pubsub(SG_NS_PUBSUB_OWNER, "configure", node, &root, &child);
 	if (err == 0)
@@ -116,7 +115,7 @@ int sg_pep_publish_encode(const char *node, const char *id, const char *access_m
 	int err;
 
 	*payload = NULL;
-	if (!is_access_model(access_model)) {
+	if (!sg_pep_is_access_model(access_model)) {
 		sg_xml_free(item);
 		return SG_ERR_ARG;
 	}

@@ -17,6 +17,9 @@
 
 #define SG_PEP_ITEMS_MAX 20000 /* in one request or result */
 
+/* Whether it is an access model of XEP-0060 4.5. */
+int sg_pep_is_access_model(const char *text);
+
 /* Payloads of iq type set, no 'to': create with configuration; configure an existing node. */
 SG_MUST_USE int sg_pep_create_encode(
     const char *node, const char *access_model, struct sg_xml **payload);

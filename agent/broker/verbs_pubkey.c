@@ -11,6 +11,7 @@
 #include "json.h"
 #include "keyinfo.h"
 #include "log.h"
+#include "pep.h"
 #include "stored_keys.h"
 #include "text.h"
 #include "verdict.h"
@@ -235,18 +236,6 @@ static char *publish_access(const struct sg_call *call)
 	return access != NULL ? access : presence; /* K9 */
 }
 
-static int access_is_known(const char *access)
-{
-	static const char *const known[] = { "open", "presence", "whitelist", "roster",
-		"authorize" };
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (strcmp(known[i], access) == 0)
-			return 1;
-	}
-	return 0;
-}
-
 static void published(struct sg_call *call, void *answer)
 {
 	sg_call_reply(call,
@@ -295,7 +284,7 @@ void sg_verb_publish(struct sg_call *call)
 
 	if (!sg_call_take_account(call, "jid"))
 		return;
-	if (!access_is_known(publish_access(call))) {
+	if (!sg_pep_is_access_model(publish_access(call))) {
 		sg_call_fail_with(call, SG_ERR_ARG, "access",
 		    "access is one of open, presence, whitelist, roster, authorize");
 		return;

@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "agent_call.h"
+#include "ccm2.h"
 #include "files.h"
 #include "print.h"
 #include "show.h"
 #include "text.h"
 
-#define CSR_MAX	    (64u << 10)
 #define PEM_COLUMNS 64
 
 int sg_key_new(struct sg_cli *cli, json_t **result)
@@ -77,7 +77,7 @@ void sg_key_show_show(const struct sg_cli *cli, const json_t *result)
 /* The request as bytes; SG_ERR_FORMAT, told, when the agent's answer is none. */
 static int csr_der(struct sg_cli *cli, const json_t *result, struct sg_blob *der)
 {
-	int err = sg_base64_decode(sg_member(result, "csr", ""), CSR_MAX, der);
+	int err = sg_base64_decode(sg_member(result, "csr", ""), SG_CCM2_DER_MAX, der);
 
 	if (err != 0)
 		err = sg_cli_fail(cli, err, NULL, "the agent's answer holds no request");
@@ -137,7 +137,7 @@ void sg_csr_show(const struct sg_cli *cli, const json_t *result)
 
 	if (sg_args_has(&cli->args, SG_OPT_OUT))
 		return;
-	if (sg_base64_decode(sg_member(result, "csr", ""), CSR_MAX, &der) == 0)
+	if (sg_base64_decode(sg_member(result, "csr", ""), SG_CCM2_DER_MAX, &der) == 0)
 		pem = csr_pem(&der);
 	if (pem != NULL)
 		fputs(pem, stdout);
