@@ -22,7 +22,7 @@ enum sg_account_state {
 	SG_ACCOUNT_ONLINE,
 };
 
-struct leave;
+struct sg_leave;
 struct sg_connect;
 
 struct sg_account {
@@ -37,7 +37,7 @@ struct sg_account {
 	char *last_error;
 	struct sg_worker *worker;
 	struct sg_connect *connect; /* while connecting */
-	struct leave *leave;	    /* while an old connection is being ended */
+	struct sg_leave *leave;	    /* while an old connection is being ended */
 };
 
 struct sg_accounts;

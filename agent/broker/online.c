@@ -36,7 +36,7 @@ struct sg_connect {
 };
 
 /* An account's connection that is being ended. */
-struct leave {
+struct sg_leave {
 	struct sg_account *account;
 	struct waiter_list waiters;
 };
@@ -300,7 +300,7 @@ void sg_account_go_online(struct sg_account *account, const struct sg_caller *ca
 
 static void on_left(void *arg, const struct sg_msg_error *error, void *answer)
 {
-	struct leave *leave = arg;
+	struct sg_leave *leave = arg;
 	struct sg_account *account = leave->account;
 
 	account->leave = NULL;
@@ -315,7 +315,7 @@ static void on_left(void *arg, const struct sg_msg_error *error, void *answer)
 void sg_account_go_offline(struct sg_account *account, sg_done_fn *fn, void *arg)
 {
 	static const struct sg_msg_empty nothing = { 0 };
-	struct leave *leave;
+	struct sg_leave *leave;
 
 	if (account->connect != NULL) {
 		struct sg_connect *connect = account->connect;
