@@ -122,10 +122,8 @@ static int answer_disco(
 
 /* ---- delegation */
 
-/*
- * Servers also forward what one account sends to another's bare JID. Only
- * what is addressed to nobody, to the sender's own bare JID or to the own domain is for us.
- */
+/* Servers also forward what one account sends to another's bare JID. Only what is addressed to nobody, to
+ * the sender's own bare JID or to the own domain is for us. */
 static int is_to_own(const char *to, const char *account, const char *domain)
 {
 	char *bare;

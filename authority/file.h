@@ -12,7 +12,7 @@
 /*
  * Writes a temporary file beside it, syncs it, renames it over the path and syncs the folder. The
  * data is on the disk under its name when this returns 0. SG_ERR_IO, logged: the old file stays, or
- * the new one is there and may be lost in a power failure (the folder could not be synced).
+ * the new one is there and may be lost in a power failure (the folder could not be synced). SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_file_replace(const char *path, const void *data, size_t len, mode_t mode);
 

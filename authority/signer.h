@@ -54,7 +54,8 @@ const char *sg_signer_key(const struct sg_signer *signer);
  * CA certificate for the key, and what sg_signer_call() gives. */
 SG_MUST_USE int sg_signer_ca(struct sg_signer *signer, X509 **ca);
 
-/* Signs a TBSCertificate or TBSCertList and checks the signature. Gives the whole object. */
+/* Signs a TBSCertificate or TBSCertList and checks the signature. Gives the whole object, new in *der.
+ * SG_ERR_CERT_MISMATCH when the signature is not by the CA's key, and what sg_signer_ca() gives. */
 SG_MUST_USE int sg_signer_sign(struct sg_signer *signer, enum sg_ca_object kind,
     const struct sg_blob *tbs, struct sg_blob *der);
 

@@ -22,13 +22,15 @@ char *sg_client_socket_path(void);
 
 /* Connects to path, or to sg_client_socket_path() when it is NULL. SG_ERR_AGENT_ABSENT,
  * SG_ERR_DENIED (the socket belongs to another user, or may not be used), SG_ERR_IO: errno says
- * why. */
+ * why. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_client_connect(const char *path, struct sg_client **client);
 void sg_client_free(struct sg_client *client);
 
 /*
  * Sends a call. The parameters are taken over (NULL: none). The descriptors go with its first byte
- * and stay the caller's. more: progress replies are wanted.
+ * and stay the caller's. more: progress replies are wanted. SG_ERR_LIMIT, with nothing sent, when the
+ * message is too long or the descriptors are too many; SG_ERR_IO when the agent went away;
+ * SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_client_call(struct sg_client *client, const char *method, json_t *parameters,
     const int *fds, size_t fd_count, int more);

@@ -42,7 +42,8 @@ struct sg_layout {
 	size_t field_count;
 };
 
-/* Appends the struct. SG_ERR_NOMEM, SG_ERR_LIMIT; SG_ERR_FORMAT for a string that is not UTF-8. */
+/* Appends the struct. SG_ERR_NOMEM, SG_ERR_LIMIT; SG_ERR_FORMAT for a string that is not UTF-8, or
+ * is absent among those of SG_FIELD_STRS. */
 SG_MUST_USE int sg_layout_encode(
     const struct sg_layout *layout, const void *object, struct sg_buf *out);
 

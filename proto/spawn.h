@@ -28,7 +28,7 @@ pid_t sg_spawn_fork(void);
 
 /*
  * The absolute path of one of our programs: beside the running one, else in the libexec folder
- * set at build. A new string, or NULL.
+ * set at build. A new string; NULL when it is in neither, or without memory.
  */
 char *sg_spawn_program_path(const char *name);
 

@@ -18,7 +18,7 @@ enum sg_signature_verdict {
 	SG_SIG_BAD,	       /* the issuer's key is known, and did not make it */
 	SG_SIG_UNKNOWN_METHOD, /* kept, shown, counts for nothing (K6) */
 	SG_SIG_UNKNOWN_ISSUER, /* no key with the issuer's name is at hand */
-	SG_SIG_SELF,	       /* the key's own: counts for nothing */
+	SG_SIG_SELF,	  /* the key's own, or by it in another certificate: counts for nothing */
 	SG_SIG_UNCHECKED, /* the index has made all the checks that it may: counts for nothing */
 };
 

@@ -14,7 +14,7 @@
 /*
  * Both give DER in *der, empty on failure: SG_ERR_ARG for what is no JID or no number of days,
  * what sg_key_find() and sg_issue_sign() say, SG_ERR_UNSUPPORTED when the token does not show
- * the key's public half.
+ * the key's public half, SG_ERR_TOKEN_FAILED when that does not verify the signature.
  */
 
 /* C12: CN and xmppAddr are the bare JID, SHA-256. A JID over the 64 bytes of a CN leaves the

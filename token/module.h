@@ -30,7 +30,8 @@ struct sg_key_slot {
 /*
  * Locks are taken in this order: a token's login_lock, its secret_lock, the module's lock, a
  * token's lock. objects and cache_lock are innermost: no other lock is taken while they are
- * held.
+ * held. Only sg_module_wipe() takes a secret_lock under the module's lock, when the process is about
+ * to end by an alarm, should a thread hold it.
  */
 struct sg_module {
 	CK_FUNCTION_LIST *f;

@@ -4,8 +4,9 @@
  *
  * Limits: a message of SG_API_MESSAGE_MAX bytes and SG_API_DEPTH_MAX levels; SG_CONN_CALLS_MAX calls at a
  * time (then it is not read from); SG_CONN_OUT_MAX bytes of replies that are not fetched, or
- * SG_CONN_SLOW_SECONDS in which none of them is: it is dropped. A message that is no JSON object gets
- * an error, and nothing that follows it is read.
+ * SG_CONN_SLOW_SECONDS in which none of them is: it is dropped. With SG_API_MESSAGE_MAX bytes to be
+ * fetched it is not read from either. A message that is over a limit or no JSON object gets an error, and
+ * nothing that follows it is read, unless only a value in it is what no parameter can be.
  */
 #ifndef SG_BROKER_CONN_H
 #define SG_BROKER_CONN_H

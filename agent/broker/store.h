@@ -1,5 +1,5 @@
 /*
- * What the agent remembers: accounts, their certificates and signatures, pin-sources that failed, and
+ * What the agent remembers: accounts, their certificates and signatures, pin-sources that were tried, and
  * public keys that were seen. One SQLite file, WAL, synchronous=FULL: what a function stored is on disk
  * when it returns 0. No secret is ever in it.
  */

@@ -10,8 +10,8 @@
 
 /*
  * Whether a selector is fit to be used at all: a label that is text, or a well-formed URI with path
- * attributes of RFC 7512 alone. A query ("?pin-source=", "?module-path=") is refused: what it asks for is not a client's to
- * say. SG_ERR_ARG with *why (static text).
+ * attributes of RFC 7512 alone. A query ("?pin-source=", "?module-path=") is refused: what it asks for is
+ * not a client's to say. SG_ERR_ARG with *why (static text).
  */
 SG_MUST_USE int sg_uri_check(const char *selector, const char **why);
 

@@ -10,7 +10,8 @@
 #include "cli.h"
 #include "error.h"
 
-/* Reads the file ("-": standard input) into owned bytes. SG_ERR_IO; SG_ERR_KEYINFO over max; both told. */
+/* Reads the file ("-": standard input) into owned bytes. SG_ERR_IO; SG_ERR_KEYINFO over max; both
+ * told. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_file_read(
     struct sg_cli *cli, const char *path, size_t max, struct sg_blob *data);
 

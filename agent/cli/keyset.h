@@ -33,6 +33,7 @@ void sg_keyset_clear(struct sg_keyset *set);
  * Adds every keyinfo of an XML document: the root, or below it in pubkeys, items or whatever else.
  * In an item, the id must be the keyinfo's name (K10). SG_ERR_FORMAT or SG_ERR_LIMIT when the
  * document cannot be read, with *why (static text); bad keyinfos are collected in refused.
+ * SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_keyset_add_xml(
     struct sg_keyset *set, const struct sg_blob *text, const char **why);

@@ -18,7 +18,7 @@
 /*
  * The answer, called once: error is NULL and payload the result's first element (or NULL), or error
  * says what went wrong (strings may be taken out of it by zeroing them): SG_ERR_STANZA with the
- * condition, SG_ERR_LIMIT, SG_ERR_TIMEOUT, SG_ERR_OFFLINE.
+ * condition, SG_ERR_LIMIT, SG_ERR_FORMAT, SG_ERR_NOMEM, SG_ERR_TIMEOUT, SG_ERR_OFFLINE.
  */
 typedef void sg_iq_fn(void *arg, struct sg_msg_error *error, const struct sg_xml *payload);
 
@@ -30,11 +30,12 @@ void sg_iqs_free(struct sg_iqs *iqs);
 
 /*
  * Asks. to NULL: the own server. The payload is taken over, also on failure; then the callback is
- * not called. SG_ERR_OFFLINE, SG_ERR_NOMEM, SG_ERR_LIMIT, SG_ERR_INTERNAL.
+ * not called. SG_ERR_OFFLINE, SG_ERR_NOMEM, SG_ERR_LIMIT, SG_ERR_FORMAT.
  */
 SG_MUST_USE int sg_iq_ask(struct sg_iqs *iqs, const char *type, const char *to,
     struct sg_xml *payload, sg_iq_fn *fn, void *arg);
 
+/* An iq that came: an answer goes to who asked, a question is answered. The stanza stays libstrophe's. */
 void sg_iq_receive(struct sg_iqs *iqs, xmpp_stanza_t *iq);
 
 /* Every open question fails with this. */

@@ -18,8 +18,8 @@ struct sg_requests {
 };
 
 /*
- * Starts the frame's request; takes the frame's message over. SG_ERR_UNSUPPORTED, with nothing taken
- * and nothing answered, for a type that is not handled here.
+ * Starts the frame's request; takes the frame's message over. With nothing taken and nothing answered:
+ * SG_ERR_UNSUPPORTED for a type that is not handled here, SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_request_start(const struct sg_requests *requests, struct sg_frame *frame);
 
