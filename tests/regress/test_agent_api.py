@@ -453,7 +453,8 @@ def test_a_wrong_configuration_is_refused_and_named(conf):
 
 
 def test_a_named_configuration_must_be_there(agent):
-    start_fails(agent, "--config", "/nonexistent/signet.conf")
+    status, said = start_fails(agent, "--config", "/nonexistent/signet.conf")
+    assert status == 1 and "/nonexistent/signet.conf" in said and "listens" not in said
 
 
 def test_the_service_manager_is_told(tmp_path):
