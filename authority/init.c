@@ -8,6 +8,7 @@
 
 #include "file.h"
 #include "log.h"
+#include "pkcs11_uri.h"
 #include "signer.h"
 #include "text.h"
 #include "x509.h"
@@ -39,17 +40,19 @@ static int look(struct sg_signer *signer, uint32_t *keys)
 	return err == SG_ERR_KEY_ABSENT ? 0 : err;
 }
 
-/* The object name that the key's selector asks for (RFC 7512: object=), decoded. */
-static char *object_label(const char *selector)
+/* The object name that the key's URI asks for (RFC 7512: object=), decoded; NULL when it names none. */
+static char *object_label(const char *uri)
 {
-	const char *at = strstr(selector, "object=");
-	size_t len;
+	struct sg_uri_attribute attribute;
+	const char *pos = sg_uri_path(uri);
 
-	if (at == NULL || (at != selector && at[-1] != ':' && at[-1] != ';'))
-		return NULL;
-	at += strlen("object=");
-	len = strcspn(at, ";?");
-	return len ? sg_percent_decode(at, len) : NULL;
+	while (sg_uri_next(&pos, &attribute)) {
+		if (attribute.which == SG_URI_OBJECT)
+			return attribute.value_len > 0
+			    ? sg_percent_decode(attribute.value, attribute.value_len)
+			    : NULL;
+	}
+	return NULL;
 }
 
 static int generate(struct sg_signer *signer, const struct sg_authority_config *config,

@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "pkcs11_uri.h"
 #include "secret_file.h"
 #include "spawn.h"
 #include "x509.h"
@@ -52,9 +53,9 @@ static char *key_selector(const struct sg_authority_config *config)
 {
 	struct sg_buf uri = { 0 };
 
-	if (strncmp(config->key, "pkcs11:", 7) == 0)
+	if (sg_uri_is_uri(config->key))
 		return strdup(config->key);
-	if (strncmp(config->token, "pkcs11:", 7) == 0) {
+	if (sg_uri_is_uri(config->token)) {
 		sg_buf_put(&uri, config->token, strcspn(config->token, "?"));
 	} else {
 		sg_buf_put_str(&uri, "pkcs11:token=");
@@ -155,11 +156,13 @@ static int start_worker(struct sg_signer *signer)
 	char name[] = "signet-token", role[] = "--role", authority[] = "authority",
 	     module[] = "--module";
 	char *argv[] = { name, role, authority, module, signer->config->module, NULL };
-	char *path = sg_spawn_program_path("signet-token");
-	int sock = -1, err;
+	char *path;
+	int sock = -1, err = sg_spawn_program_path(name, &path);
 
-	if (path == NULL)
-		return SG_ERR_NOMEM;
+	if (err != 0) {
+		sg_log(SG_LOG_ERROR, "token: signet-token is not installed, or may not be run");
+		return err;
+	}
 	err = sg_spawn_worker(path, argv, &signer->pid, &sock);
 	if (err != 0) {
 		sg_log(SG_LOG_ERROR, "token: cannot start %s", path);

@@ -149,29 +149,38 @@ out:
 	return error != 0 ? SG_ERR_IO : 0;
 }
 
-char *sg_spawn_program_path(const char *name)
+/* Takes the path if it is that of a program that may be run. */
+static int take_program(char *candidate, char **path)
+{
+	if (access(candidate, X_OK) != 0) {
+		free(candidate);
+		return 0;
+	}
+	*path = candidate;
+	return 1;
+}
+
+int sg_spawn_program_path(const char *name, char **path)
 {
 	char self[4096];
-	char *path = NULL;
-	char *slash;
+	char *candidate;
+	char *slash = NULL;
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
+	*path = NULL;
 	if (strchr(name, '/') != NULL)
-		return NULL;
+		return SG_ERR_ARG;
 	if (n > 0) {
 		self[n] = '\0';
 		slash = strrchr(self, '/');
-		if (slash != NULL &&
-		    asprintf(&path, "%.*s/%s", (int)(slash - self), self, name) < 0)
-			return NULL;
-		if (path != NULL && access(path, X_OK) == 0)
-			return path;
-		free(path);
 	}
-	if (asprintf(&path, "%s/%s", SG_LIBEXECDIR, name) < 0)
-		return NULL;
-	if (access(path, X_OK) == 0)
-		return path;
-	free(path);
-	return NULL;
+	if (slash != NULL) {
+		if (asprintf(&candidate, "%.*s/%s", (int)(slash - self), self, name) < 0)
+			return SG_ERR_NOMEM;
+		if (take_program(candidate, path))
+			return 0;
+	}
+	if (asprintf(&candidate, "%s/%s", SG_LIBEXECDIR, name) < 0)
+		return SG_ERR_NOMEM;
+	return take_program(candidate, path) ? 0 : SG_ERR_IO;
 }

@@ -27,9 +27,10 @@ SG_MUST_USE int sg_spawn_worker(const char *path, char *const argv[], pid_t *pid
 pid_t sg_spawn_fork(void);
 
 /*
- * The absolute path of one of our programs: beside the running one, else in the libexec folder
- * set at build. A new string; NULL when it is in neither, or without memory.
+ * The absolute path of one of our programs, in a new string: beside the running one, else in the
+ * libexec folder set at build. SG_ERR_IO when it is in neither or may not be run, SG_ERR_ARG for
+ * a name with a '/', SG_ERR_NOMEM.
  */
-char *sg_spawn_program_path(const char *name);
+SG_MUST_USE int sg_spawn_program_path(const char *name, char **path);
 
 #endif

@@ -113,7 +113,11 @@ static int module_setting(
 	module = module_get(config, module_name);
 	if (module == NULL)
 		return 0;
-	return strcmp(value, "system") == 0 || set_string(&module->path, value);
+	if (strcmp(value, "system") != 0)
+		return set_string(&module->path, value);
+	free(module->path);
+	module->path = NULL;
+	return 1;
 }
 
 static int token_setting(

@@ -372,7 +372,7 @@ static void fetch_online(struct sg_call *call)
 	sg_call_ask_account(call, SG_MSG_PEP_FETCH, &msg, fetched);
 }
 
-/* The names in lower case; 0 when one is no name. */
+/* The names in lower case. SG_ERR_ARG when one is no name, SG_ERR_NOMEM. */
 static int fetch_names(struct sg_call *call, struct fetch *fetch)
 {
 	const json_t *names = json_object_get(call->parameters, "names");
@@ -380,27 +380,31 @@ static int fetch_names(struct sg_call *call, struct fetch *fetch)
 
 	fetch->names = calloc(count + 1, sizeof(*fetch->names));
 	if (fetch->names == NULL)
-		return 0;
+		return SG_ERR_NOMEM;
 	for (size_t i = 0; i < count; i++) {
 		const char *name = json_string_value(json_array_get(names, i));
 		struct sg_blob bytes = { NULL, 0 };
+		int err = sg_hex_decode(name, NAME_LEN / 2, &bytes);
 
-		if (sg_hex_decode(name, NAME_LEN / 2, &bytes) != 0)
-			return 0;
-		fetch->names[i] =
-		    bytes.len == NAME_LEN / 2 ? sg_hex_encode(bytes.data, bytes.len) : NULL;
+		if (err == 0 && bytes.len != NAME_LEN / 2)
+			err = SG_ERR_ARG;
+		if (err == 0)
+			fetch->names[i] = sg_hex_encode(bytes.data, bytes.len);
 		sg_blob_clear(&bytes);
+		if (err != 0)
+			return err == SG_ERR_NOMEM ? err : SG_ERR_ARG;
 		if (fetch->names[i] == NULL)
-			return 0;
+			return SG_ERR_NOMEM;
 		fetch->name_count++;
 	}
-	return 1;
+	return 0;
 }
 
 void sg_verb_fetch_keys(struct sg_call *call)
 {
 	const char *from = sg_call_string(call, "from");
 	struct fetch *fetch = calloc(1, sizeof(*fetch));
+	int err;
 
 	if (fetch == NULL) {
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
@@ -409,9 +413,12 @@ void sg_verb_fetch_keys(struct sg_call *call)
 	call->state = fetch;
 	call->state_free = fetch_free;
 	fetch->from = sg_jid_bare(from);
+	err = fetch_names(call, fetch);
 	if (fetch->from == NULL || !sg_jid_is_account(fetch->from))
 		sg_call_fail_with(call, SG_ERR_ARG, "from", "\"%s\" is no JID of an account", from);
-	else if (!fetch_names(call, fetch))
+	else if (err == SG_ERR_NOMEM)
+		sg_call_fail_code(call, err, NULL);
+	else if (err != 0)
 		sg_call_fail_with(call, SG_ERR_ARG, "names",
 		    "a key's name is a SHA-1 in hex: %d digits", NAME_LEN);
 	else if (sg_call_take_account(call, "jid"))

@@ -132,6 +132,11 @@ static void request_fail(struct request *request, int code)
 		sg_msg_error_set(&error, code, worker->subject, "%s ended during the call",
 		    who != NULL ? who : "a worker");
 		break;
+	case SG_ERR_IO:
+		sg_msg_error_set(&error, code, worker->subject,
+		    "%s cannot be started: the program is missing or may not be run",
+		    who != NULL ? who : "a worker");
+		break;
 	default:
 		sg_msg_error_set(&error, code, worker->subject, "%s: %s",
 		    who != NULL ? who : "a worker", sg_err_text(code));
@@ -275,12 +280,12 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 static int worker_start(struct sg_worker *worker)
 {
-	char *path = sg_spawn_program_path(worker->spec.program);
+	char *path;
 	int sock = -1;
-	int err;
+	int err = sg_spawn_program_path(worker->spec.program, &path);
 
-	if (path == NULL)
-		return SG_ERR_NOMEM;
+	if (err != 0)
+		return err;
 	err = sg_spawn_worker(path, worker->spec.argv, &worker->pid, &sock);
 	free(path);
 	if (err != 0)

@@ -1,5 +1,6 @@
 """Workers that die: what they were really working on fails, and everything else is none the wiser."""
 import contextlib
+import json
 import os
 import signal
 
@@ -75,6 +76,17 @@ def test_a_secret_that_was_never_written_goes_to_the_next_worker():
             os.kill(agent.popen.pid, signal.SIGCONT)
             assert running.error_of_next().name == "WorkerDied"
             assert client.receive()["token"]["unlocked"]
+
+
+def test_a_program_that_is_missing_is_named():
+    with World() as world:
+        env = world.make_agent("juliet")
+        (world.dir / "bin/signet-token").unlink()
+        world.start_agent("juliet", env)
+        status, out, _ = world.signet(env, "--json", "token", "unlock", "juliet", check=False)
+        error = json.loads(out)
+        assert status == 1 and error["error"] == "StorageFailed", error
+        assert "signet-token for softhsm cannot be started" in error["parameters"]["message"]
 
 
 def test_a_call_after_the_death_of_a_connection_connects_again():

@@ -267,14 +267,15 @@ def test_init_again_gives_the_same_certificate(place):
     assert again == (place.dir / "authority/ca.pem").read_text()
 
 
-@pytest.mark.parametrize("algorithm, said, token, key", [
-    ("p256", "prime256v1", "ö; (1%)", "the CA; 100%"),
-    ("p384", "secp384r1", "pkcs11:token=%C3%B6%3B%20%281%25%29", "ca"),
-    ("rsa2048", "2048 bit", "ö; (1%)", "pkcs11:token=%C3%B6%3B%20%281%25%29;object=the%20CA%3B"),
+@pytest.mark.parametrize("label, algorithm, said, token, key", [
+    ("ö; (1%)", "p256", "prime256v1", "ö; (1%)", "the CA; 100%"),
+    ("ö; (1%)", "p384", "secp384r1", "PKCS11:token=%C3%B6%3B%20%281%25%29", "ca"),
+    ("ö; (1%)", "rsa2048", "2048 bit", "ö; (1%)", "PKCS11:token=%C3%B6%3B%20%281%25%29;object=the%20CA%3B"),
+    ("object=no", "rsa3072", "3072 bit", "object=no", "pkcs11:token=object=no;object=ca"),
 ])
-def test_init_makes_a_ca_that_openssl_takes(place, algorithm, said, token, key):
+def test_init_makes_a_ca_that_openssl_takes(place, label, algorithm, said, token, key):
     folder = place.mkdir(f"ca-{algorithm}")
-    env = place.env(SOFTHSM2_CONF=place.make_token(f"ca-{algorithm}/token", "ö; (1%)"))
+    env = place.env(SOFTHSM2_CONF=place.make_token(f"ca-{algorithm}/token", label))
     conf = place.write(f"ca-{algorithm}/authority.conf", place.authority_conf.read_text()
                        .replace("token = authority", f"token = {token}").replace("key = ca", f"key = {key}"))
     place.run("signet-authority", "--config", conf, "init", "--name", "Ünï CA", "--algorithm", algorithm, "--out",

@@ -111,6 +111,9 @@ static void the_last_of_two_counts(void **state)
 	assert_string_equal(sg_config_pin_file(config, "t", NULL), "/last");
 	assert_string_equal(sg_config_pin_file(config, NULL, "1"), "/last");
 	assert_int_equal(config->token_count, 2);
+	assert_int_equal(
+	    read_text(world, "[module m]\npath = /first\n[module m]\npath = system\n"), 0);
+	assert_null(config->modules[0].path);
 }
 
 static void pin_files(void **state)

@@ -213,13 +213,16 @@ static void low_descriptors_may_be_free(void **state)
 
 static void program_paths(void **state)
 {
-	char *path = sg_spawn_program_path(strrchr(self, '/') + 1);
+	char *path;
 
+	assert_int_equal(sg_spawn_program_path(strrchr(self, '/') + 1, &path), 0);
 	assert_string_equal(path, self);
 	free(path);
-	assert_null(sg_spawn_program_path("signet-nonexistent"));
-	assert_null(sg_spawn_program_path("../bin/sh"));
-	assert_null(sg_spawn_program_path("/bin/sh"));
+	assert_int_equal(sg_spawn_program_path("signet-nonexistent", &path), SG_ERR_IO);
+	assert_null(path);
+	assert_int_equal(sg_spawn_program_path("../bin/sh", &path), SG_ERR_ARG);
+	assert_null(path);
+	assert_int_equal(sg_spawn_program_path("/bin/sh", &path), SG_ERR_ARG);
 }
 
 int main(int argc, char **argv)
