@@ -54,6 +54,8 @@ static const struct error_row error_rows[] = {
 	    "Correct the line of signet.conf that the log names." },
 	{ SG_ERR_AGENT_ABSENT, EXIT_ABSENT, "AgentAbsent", "no agent is running",
 	    "Start signetd, or set SIGNET_SOCK to the socket where it listens." },
+	{ SG_ERR_BUSY, EXIT_DEVICE, "Busy", "something else of the same kind is going on",
+	    "Wait for it to end, then try again." },
 	{ SG_ERR_TOKEN_ABSENT, EXIT_ABSENT, "TokenAbsent", "there is no such token",
 	    "Plug it in; `signet token list` shows the tokens at hand." },
 	{ SG_ERR_TOKEN_AMBIGUOUS, EXIT_ABSENT, "TokenAmbiguous", "more than one token matches",

@@ -25,6 +25,7 @@ enum sg_err {
 	SG_ERR_UNSUPPORTED = -10,
 	SG_ERR_CONFIG = -11,	   /* the configuration file is wrong */
 	SG_ERR_AGENT_ABSENT = -12, /* no agent listens on the socket */
+	SG_ERR_BUSY = -13,	   /* something else of the same kind is going on */
 	/* tokens */
 	SG_ERR_TOKEN_ABSENT = -20,
 	SG_ERR_TOKEN_AMBIGUOUS = -21,
@@ -65,7 +66,7 @@ const char *sg_err_advice(int code);
 /*
  * The exit status of the command line for this code, by kind of failure:
  * 0 ok, 1 internal, 2 usage, 3 not found or ambiguous, 4 PIN or login wanted or refused,
- * 5 token or worker failed, 6 network, TLS or peer, 7 verification failed or refused,
+ * 5 token or worker failed, or busy, 6 network, TLS or peer, 7 verification failed or refused,
  * 8 denied by policy.
  */
 int sg_err_exit_status(int code);

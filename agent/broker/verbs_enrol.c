@@ -367,7 +367,7 @@ void sg_verb_enrol(struct sg_call *call)
 	if (!sg_call_take_account(call, "jid"))
 		return;
 	if (call->account->enrolling) {
-		sg_call_fail_with(call, SG_ERR_DENIED, call->account->row.jid,
+		sg_call_fail_with(call, SG_ERR_BUSY, call->account->row.jid,
 		    "another enrolment of %s is going on", call->account->row.jid);
 		return;
 	}

@@ -99,6 +99,7 @@ static void exit_status_tells_the_kind(void **state)
 	assert_int_equal(sg_err_exit_status(SG_ERR_PIN_WRONG), 4);
 	assert_int_equal(sg_err_exit_status(SG_ERR_AUTH), 4);
 	assert_int_equal(sg_err_exit_status(SG_ERR_WORKER), 5);
+	assert_int_equal(sg_err_exit_status(SG_ERR_BUSY), 5);
 	assert_int_equal(sg_err_exit_status(SG_ERR_TLS), 6);
 	assert_int_equal(sg_err_exit_status(SG_ERR_CERT_REFUSED), 7);
 	assert_int_equal(sg_err_exit_status(SG_ERR_DENIED), 8);
