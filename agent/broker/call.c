@@ -155,6 +155,12 @@ void sg_call_reply(struct sg_call *call, json_t *parameters)
 
 void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error)
 {
+	json_t *reply = call->rescue != NULL ? call->rescue(call) : NULL;
+
+	if (reply != NULL) {
+		sg_call_reply(call, reply);
+		return;
+	}
 	if (call->undo != NULL)
 		call->undo(call, error);
 	fail_quietly(call, error);

@@ -22,6 +22,8 @@ static const struct sg_msg_empty nothing = { 0 };
 static const char advice_list[] = "`signet cert list` shows the certificates that the server has "
 				  "issued; `signet enrol` gets one.";
 static const char advice_again[] = "Revoke it again.";
+static const char advice_unknown[] =
+    "Whether it is revoked is not known: `signet cert list` shows what is not. Revoke it again.";
 
 /* ---- ListCertificates ---- */
 
@@ -100,27 +102,64 @@ static void revoked(struct sg_call *call)
 	sg_account_go_offline(account, sg_call_continue, call);
 }
 
+/* It was revoked by another call, while this one was under way or before: revoking again is fine (C10). */
+static json_t *revoked_anyhow(const struct sg_call *call)
+{
+	struct sg_cert_row row;
+	int is_revoked = 0;
+
+	if (sg_store_cert_get(call->agent->store, call->account->row.jid, call->state, &row) == 0) {
+		is_revoked = row.revoked != 0;
+		sg_cert_row_clear(&row);
+	}
+	return is_revoked ? json_object() : NULL;
+}
+
+static void still_logs_in(struct sg_call *call)
+{
+	sg_call_advise(call, SG_ERR_OFFLINE, advice_again);
+	sg_call_fail_with(call, SG_ERR_OFFLINE, call->account->row.jid,
+	    "the connection ended before the server answered, and the certificate still logs in");
+}
+
+/* Whether the server refused the very certificate: RFC 6120 6.5.10, and no other failure of a login. */
+static int is_refusal(const struct sg_msg_error *error)
+{
+	return sg_msg_error_code(error) == SG_ERR_AUTH && error->condition != NULL &&
+	    strcmp(error->condition, "not-authorized") == 0;
+}
+
+static void fail_unknown(struct sg_call *call, const struct sg_msg_error *error)
+{
+	sg_call_advise(call, sg_msg_error_code(error), advice_unknown);
+	sg_call_fail(call, error);
+}
+
 /* A login with the certificate has been tried. */
 static void on_proof(void *arg, const struct sg_msg_error *error)
 {
 	struct sg_call *call = arg;
-	const char *jid = call->account->row.jid;
 
-	if (error != NULL && sg_msg_error_code(error) == SG_ERR_AUTH) {
+	if (error == NULL) {
+		call->next = still_logs_in; /* offline, as the server had left us */
+		sg_account_go_offline(call->account, sg_call_continue, call);
+	} else if (is_refusal(error)) {
 		revoked(call);
-	} else if (error != NULL) {
-		sg_call_fail(call, error);
 	} else {
-		sg_call_advise(call, SG_ERR_OFFLINE, advice_again);
-		sg_call_fail_with(call, SG_ERR_OFFLINE, jid,
-		    "the connection ended before the server answered, and the certificate still "
-		    "logs in");
+		fail_unknown(call, error);
 	}
 }
 
 static void try_login(struct sg_call *call)
 {
 	sg_account_go_online(call->account, &call->caller, -1, &call->pin, on_proof, call);
+}
+
+/* Whether the server has ended the connection that was to bring the answer: not if another call did. */
+static int is_ended_by_server(const struct sg_account *account, const struct sg_msg_error *error)
+{
+	return sg_msg_error_code(error) == SG_ERR_OFFLINE && account->leave == NULL &&
+	    account->connect == NULL;
 }
 
 /*
@@ -135,12 +174,14 @@ static void on_revoked(void *arg, const struct sg_msg_error *error, void *answer
 
 	if (error == NULL) {
 		revoked(call);
-	} else if (sg_msg_error_code(error) == SG_ERR_OFFLINE && current != NULL &&
+	} else if (is_ended_by_server(account, error) && current != NULL &&
 	    strcmp(current, call->state) == 0) {
 		call->next = try_login; /* once it is offline, as the worker is about to tell */
 		sg_account_go_offline(account, sg_call_continue, call);
-	} else {
+	} else if (sg_msg_error_code(error) == SG_ERR_STANZA) {
 		sg_call_fail(call, error);
+	} else {
+		fail_unknown(call, error);
 	}
 }
 
@@ -236,17 +277,31 @@ static char *take_fingerprint(const struct sg_call *call)
 
 void sg_verb_revoke_certificate(struct sg_call *call)
 {
+	json_t *reply;
+	int is_current;
+
 	if (!sg_call_take_account(call, "jid"))
 		return;
+	is_current = strcmp(sg_call_string(call, "fingerprint"), "current") == 0;
+	if (is_current && call->account->enrolling) {
+		sg_call_fail_with(call, SG_ERR_BUSY, call->account->row.jid,
+		    "%s is being enrolled: its current certificate may be another one in a moment",
+		    call->account->row.jid);
+		return;
+	}
 	call->state = take_fingerprint(call);
 	call->state_free = free;
-	if (call->state != NULL)
+	if (call->state != NULL && (reply = revoked_anyhow(call)) != NULL) {
+		sg_call_reply(call, reply);
+	} else if (call->state != NULL) {
+		call->rescue = revoked_anyhow;
 		sg_call_go_online(call, revoke_online);
-	else if (strcmp(sg_call_string(call, "fingerprint"), "current") == 0) {
+	} else if (is_current) {
 		sg_call_advise(call, SG_ERR_KEY_ABSENT, advice_list);
 		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, call->account->row.jid,
 		    "%s has no certificate that it logs in with here", call->account->row.jid);
-	} else
+	} else {
 		sg_call_fail_with(call, SG_ERR_ARG, "fingerprint",
 		    "a fingerprint is a SHA-256 or SHA-1 in hex, or the word current");
+	}
 }

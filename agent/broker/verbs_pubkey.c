@@ -7,7 +7,9 @@
 
 #include "accounts.h"
 #include "call.h"
+#include "ccm2.h"
 #include "client.h"
+#include "disco.h"
 #include "json.h"
 #include "keyinfo.h"
 #include "log.h"
@@ -243,7 +245,7 @@ static void published(struct sg_call *call, void *answer)
 		"keys", public_keys(call, call->state)));
 }
 
-static void publish_online(struct sg_call *call)
+static void publish_send(struct sg_call *call)
 {
 	const struct sg_msg_keyinfos *set = call->state;
 	const struct sg_msg_pep_publish msg = {
@@ -275,6 +277,72 @@ static int publish_add(
 	return err;
 }
 
+static void publish_nothing(struct sg_call *call, const char *revoked)
+{
+	const char *jid = call->account->row.jid;
+
+	sg_call_advise(call, SG_ERR_KEY_ABSENT,
+	    "Get a certificate with `signet enrol`, or make a user key with `signet key new "
+	    "--user`.");
+	if (revoked != NULL)
+		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, revoked,
+		    "%s has no key to publish: its certificate %s is revoked", jid, revoked);
+	else
+		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, jid, "%s has no key to publish", jid);
+}
+
+/* The server lists what it has issued and not revoked (C7), by whomever: another key is not published. */
+static void publish_listed(struct sg_call *call, void *answer)
+{
+	const struct sg_msg_ccm2_certs *certs = answer;
+	const struct sg_account_row *row = &call->account->row;
+	struct sg_msg_keyinfos *set = call->state;
+	const char *revoked = NULL;
+	int is_listed = 0, err;
+
+	for (uint32_t i = 0; i < certs->cert_count && !is_listed; i++) {
+		char *sha256 = sg_x509_fingerprint(&certs->certs[i].der, "sha256");
+
+		is_listed = sha256 != NULL && row->certificate != NULL &&
+		    strcmp(sha256, row->certificate) == 0;
+		free(sha256);
+	}
+	if (is_listed) {
+		publish_send(call);
+		return;
+	}
+	sg_log(SG_LOG_WARN, "%s: the server does not list the certificate %s any more", row->jid,
+	    row->certificate != NULL ? row->certificate : "");
+	sg_msg_clear(SG_MSG_KEYINFOS, set);
+	err = publish_add(call, set, row->user_certificate, &revoked);
+	if (err != 0)
+		sg_call_fail_code(call, err, row->jid);
+	else if (set->keyinfo_count == 0)
+		publish_nothing(call, row->certificate);
+	else
+		publish_send(call);
+}
+
+static void publish_featured(struct sg_call *call, void *answer)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+
+	if (sg_disco_has(answer, SG_NS_CCM2_LIST))
+		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, publish_listed);
+	else
+		publish_send(call);
+}
+
+static void publish_online(struct sg_call *call)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+
+	if (call->account->row.certificate != NULL)
+		sg_call_ask_account(call, SG_MSG_XMPP_FEATURES, &nothing, publish_featured);
+	else
+		publish_send(call);
+}
+
 void sg_verb_publish(struct sg_call *call)
 {
 	struct sg_msg_keyinfos *set;
@@ -297,15 +365,7 @@ void sg_verb_publish(struct sg_call *call)
 	if (err == 0)
 		err = publish_add(call, set, row->certificate, &revoked);
 	if (err == 0 && set->keyinfo_count == 0)
-		sg_call_advise(call, SG_ERR_KEY_ABSENT,
-		    "Get a certificate with `signet enrol`, or make a user key with `signet key "
-		    "new --user`.");
-	if (err == 0 && set->keyinfo_count == 0 && revoked != NULL)
-		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, revoked,
-		    "%s has no key to publish: its certificate %s is revoked", row->jid, revoked);
-	else if (err == 0 && set->keyinfo_count == 0)
-		sg_call_fail_with(
-		    call, SG_ERR_KEY_ABSENT, row->jid, "%s has no key to publish", row->jid);
+		publish_nothing(call, revoked);
 	else if (err != 0)
 		sg_call_fail_code(call, err, row->jid);
 	else

@@ -206,7 +206,8 @@ local function external(session)
 	end;
 end
 
--- The host's own handler, with EXTERNAL added for who came with a certificate that TLS could verify.
+-- The host's own handler, with EXTERNAL added for who came with a certificate that TLS could verify. While
+-- there is no list EXTERNAL is not offered: its refusal would read as that of a revoked certificate.
 local host = prosody.hosts[module.host];
 local users = host.users;
 local own_handler = users.get_sasl_handler;
@@ -215,6 +216,10 @@ local function with_external(session)
 	local handler = own_handler(session);
 	local cert, sock = peer_certificate(session);
 	if not cert or not sock:getpeerverification() then
+		return handler;
+	end
+	refresh_list();
+	if not revoked then
 		return handler;
 	end
 	local profile = {};

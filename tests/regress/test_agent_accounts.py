@@ -370,15 +370,61 @@ def test_revoked_and_the_connection_closed_before_the_answer(world, enrolled):
     assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
 
 
-def test_not_revoked_when_the_connection_ends_and_the_certificate_still_logs_in(world, enrolled):
+def kick(world, agent):
+    """The server ends the session of the agent for another one of the same name."""
     async def nothing(_):
         pass
-    resource = account(enrolled)["bound_jid"].partition("/")[2]
+    as_peer(world, "juliet", nothing, resource=account(agent)["bound_jid"].partition("/")[2])
+
+
+def test_not_revoked_when_the_connection_ends_and_the_certificate_still_logs_in(world, enrolled):
     with enrolled.client() as client:
         with unread_by_the_authority(world, client):
-            as_peer(world, "juliet", nothing, resource=resource)  # the server ends the older one of the same name
+            kick(world, enrolled)
             error = client.error_of_next()
     assert error.name == "Offline" and "still logs in" in error.parameters["message"]
+    assert account(enrolled)["state"] == "offline"
+
+
+def test_a_login_that_fails_for_another_reason_proves_no_revocation(world, enrolled):
+    """Prosody without its list of the revoked takes no certificate at all."""
+    revoked = world.dir / "authority/revoked.txt"
+    text = revoked.read_text()
+    with enrolled.client() as client:
+        with unread_by_the_authority(world, client):
+            revoked.unlink()
+            kick(world, enrolled)
+            error = client.error_of_next()
+            world.write("authority/revoked.txt", text)
+            assert error.name == "LoginRefused" and "not known" in error.parameters["advice"]
+            assert enrolled.call("Connect", {"jid": JULIET})["account"]["mechanism"] == "EXTERNAL"
+
+
+def test_a_disconnect_during_a_revocation_stays(world, enrolled):
+    with enrolled.client() as client:
+        with unread_by_the_authority(world, client):
+            enrolled.call("Disconnect", {"jid": JULIET})
+            assert client.error_of_next().name == "Offline"
+            assert account(enrolled)["state"] == "offline"
+
+
+def test_revoked_by_many_at_once(enrolled):
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(enrolled.client()) for _ in range(12)]
+        for client in clients:
+            client.send("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"})
+        for client in clients:
+            client.receive()
+    enrolled.call("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"})  # and when it logs in no more
+    assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
+
+
+def test_current_is_not_revoked_while_it_changes(enrolled):
+    with enrolled.client() as client:
+        enrolled.call("NewKey", {"token": "one", "label": "other", "algorithm": "p256"})
+        client.send("Enrol", {"jid": JULIET, "key": "other"}, more=True)
+        client.receive()  # its first step
+        assert enrolled.error("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"}).name == "Busy"
 
 
 def test_revoked_while_online_by_password(enrolled):
@@ -392,6 +438,16 @@ def test_revoked_while_online_by_password(enrolled):
 
 
 # ---- public keys ----
+
+def test_a_certificate_that_another_agent_revoked_is_not_published(world, enrolled):
+    user = enrolled.call("NewKey", {"token": "one", "label": "user", "account": JULIET, "user": True})["certificate"]
+    assert len(enrolled.call("Publish", {"jid": JULIET})["keys"]) == 2
+    with Agent(softhsm=False) as other:
+        add_account(other, world)
+        with_password(other, "RevokeCertificate", jid=JULIET, fingerprint=account(enrolled)["certificate"])
+    wait_state(enrolled, "offline")
+    assert [k["name"] for k in with_password(enrolled, "Publish", jid=JULIET)["keys"]] == [user["name"]]
+
 
 def test_a_revoked_certificate_is_not_published(enrolled):
     current = account(enrolled)["certificate"]
