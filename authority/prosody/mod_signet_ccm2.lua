@@ -2,7 +2,7 @@
 --
 -- A certificate logs in the one account that its one xmppAddr names, if Prosody's own TLS checks
 -- (the CA in ssl.cafile, validity) passed and its SHA-256 fingerprint is not on the authority's list
--- of the revoked. A list that is missing or cannot be read refuses every certificate. Sessions of a
+-- of the revoked. While the list is missing or cannot be read, no certificate logs in. Sessions of a
 -- certificate that gets revoked are closed. Who uses which certificate is written to a file that the
 -- authority reads: a login counts from SASL on, whether or not it binds a resource.
 --
