@@ -61,7 +61,7 @@ endif
 PARTS := proto strophe token broker xmpp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
-    api_json buf ccm2 channel client clock conf disco error harden keyinfo layout log msg pep \
+    api_json buf ccm2 channel client clock conf disco error harden keyinfo layout log msg output pep \
     pkcs11_uri secret secret_file spawn text verdict x509 xml)
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
@@ -200,7 +200,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_service test_broker_config test_broker_queue test_broker_store test_broker_uri \
     test_buf test_ccm2 test_channel \
     test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
-    test_error test_harden test_keyinfo test_layout test_log test_msg test_pep \
+    test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_pep \
     test_pkcs11_uri \
     test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
     test_strophe_parser test_strophe_stanza test_text test_token_digest \

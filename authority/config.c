@@ -22,12 +22,13 @@ static int set_string(char **slot, const char *value)
 	return *slot != NULL;
 }
 
+/* No setting may be 0, which is thus a number that is not set. */
 static int set_number(unsigned int *slot, const char *value, unsigned int min, unsigned int max)
 {
 	char *end;
 	unsigned long number;
 
-	if (!isdigit((unsigned char)*value))
+	if (*slot != 0 || !isdigit((unsigned char)*value))
 		return 0;
 	errno = 0;
 	number = strtoul(value, &end, 10);
@@ -66,7 +67,7 @@ static int set_subject_keys(unsigned int *slot, const char *value)
 {
 	char *copy = strdup(value), *rest = copy, *word;
 	unsigned int kinds = 0, kind;
-	int ok = copy != NULL;
+	int ok = copy != NULL && *slot == 0;
 
 	while (ok && (word = strsep(&rest, " \t")) != NULL) {
 		if (!*word)
@@ -161,6 +162,12 @@ static int missing(const char *path, const char *section, const char *name)
 	return SG_ERR_CONFIG;
 }
 
+static void set_default(unsigned int *slot, unsigned int value)
+{
+	if (*slot == 0)
+		*slot = value;
+}
+
 static int check(const char *path, struct sg_authority_config *config)
 {
 	char *bare;
@@ -187,12 +194,14 @@ int sg_authority_config_read(const char *path, struct sg_authority_config *confi
 {
 	int err;
 
-	config->port = 5347;
-	config->lifetime_days = 365;
-	config->certificates_per_account = 20;
-	config->subject_keys = SG_SUBJECT_KEYS_DEFAULT;
 	err = sg_conf_read(path, 0, on_setting, config);
-	return err != 0 ? err : check(path, config);
+	if (err != 0)
+		return err;
+	set_default(&config->port, 5347);
+	set_default(&config->lifetime_days, 365);
+	set_default(&config->certificates_per_account, 20);
+	set_default(&config->subject_keys, SG_SUBJECT_KEYS_DEFAULT);
+	return check(path, config);
 }
 
 void sg_authority_config_clear(struct sg_authority_config *config)

@@ -10,21 +10,7 @@
 #include <unistd.h>
 
 #include "log.h"
-
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
+#include "output.h"
 
 static int sync_folder(const char *path)
 {
@@ -50,7 +36,7 @@ int sg_file_replace(const char *path, const void *data, size_t len, mode_t mode)
 	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
 		return SG_ERR_NOMEM;
 	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0 || write_all(fd, data, len) || fchmod(fd, mode) || fsync(fd) ||
+	if (fd < 0 || sg_write_all(fd, data, len) || fchmod(fd, mode) || fsync(fd) ||
 	    rename(temporary, path) || sync_folder(path)) {
 		sg_log(SG_LOG_ERROR, "file: %s: %s", path, strerror(errno));
 		if (fd >= 0)

@@ -8,6 +8,7 @@
 #include "authority.h"
 #include "harden.h"
 #include "log.h"
+#include "output.h"
 
 static const char usage[] =
     "usage: signet-authority [--config FILE] run\n"
@@ -50,10 +51,10 @@ int main(int argc, char **argv)
 	int option, for_init = 0, is_init, err;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'h')
-			return fputs(usage, stdout) < 0;
-		if (option == 'V')
-			return puts("signet-authority " SG_VERSION) < 0;
+		if (option == 'h' || option == 'V') {
+			fputs(option == 'h' ? usage : "signet-authority " SG_VERSION "\n", stdout);
+			return sg_err_exit_status(sg_stdout_finish("signet-authority"));
+		}
 		if (option == 'c')
 			path = optarg;
 		else if (option == 'n')

@@ -3,9 +3,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client.h"
 #include "keyinfo.h"
 #include "x509.h"
 #include "xml.h"
+
+int sg_json_depth_is_good(const char *text, size_t len)
+{
+	size_t depth = 0;
+	int in_string = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (in_string && text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			in_string = !in_string;
+		else if (!in_string && (text[i] == '{' || text[i] == '['))
+			depth++;
+		else if (!in_string && (text[i] == '}' || text[i] == ']') && depth > 0)
+			depth--;
+		if (depth > SG_API_DEPTH_MAX)
+			return 0;
+	}
+	return 1;
+}
 
 json_t *sg_json_text(const char *text)
 {

@@ -1,6 +1,7 @@
 /*
- * Objects of the interface (proto/org.signet.Agent.varlink) that the agent and the command line
- * both make. Each function gives a new reference, or NULL without memory.
+ * What the agent and the command line both do with the JSON of the API: its depth is checked, and
+ * objects of the interface (proto/org.signet.Agent.varlink) are made. Each function that makes one
+ * gives a new reference, or NULL without memory.
  */
 #ifndef SG_PROTO_API_JSON_H
 #define SG_PROTO_API_JSON_H
@@ -11,6 +12,9 @@
 
 #include "msg.h"
 #include "verdict.h"
+
+/* Whether arrays and objects nest within SG_API_DEPTH_MAX; what is no JSON is left to the parser. */
+int sg_json_depth_is_good(const char *text, size_t len);
 
 /* The text may be anything, as it comes from tokens and peers: what is not UTF-8 is replaced. */
 json_t *sg_json_text(const char *text);		 /* null for NULL */

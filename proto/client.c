@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "api_json.h"
 #include "buf.h"
 #include "log.h"
 
@@ -180,34 +181,13 @@ out:
 	return err;
 }
 
-/* Whether arrays and objects nest within the limit; what is no JSON is left to the parser. */
-static int depth_is_good(const char *text, size_t len)
-{
-	size_t depth = 0;
-	int in_string = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		if (in_string && text[i] == '\\')
-			i++;
-		else if (text[i] == '"')
-			in_string = !in_string;
-		else if (!in_string && (text[i] == '{' || text[i] == '['))
-			depth++;
-		else if (!in_string && (text[i] == '}' || text[i] == ']') && depth > 0)
-			depth--;
-		if (depth > SG_API_DEPTH_MAX)
-			return 0;
-	}
-	return 1;
-}
-
 static int reply_decode(
     const char *text, size_t len, json_t **parameters, char **error, int *continues)
 {
 	json_t *reply = NULL, *params, *name, *more;
 	int err = SG_ERR_FORMAT;
 
-	if (!depth_is_good(text, len))
+	if (!sg_json_depth_is_good(text, len))
 		return SG_ERR_LIMIT;
 	reply = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	params = json_object_get(reply, "parameters");

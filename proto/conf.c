@@ -57,7 +57,7 @@ static int take_setting(void *arg, const char *section, const char *name, const 
 		return 0;
 	if (reading->fn(reading->arg, section, name, value, reading->line) != 0)
 		return 1;
-	reading_fail(reading, "unknown setting or bad value: ", section, name);
+	reading_fail(reading, "unknown setting, bad value, or set twice: ", section, name);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "secret.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -99,11 +100,20 @@ static int read_all(struct sg_secret *secret, int fd, int64_t deadline)
 	return SG_ERR_LIMIT;
 }
 
+int sg_secret_fd_is_readable(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY;
+}
+
 int sg_secret_read_fd(struct sg_secret *secret, int fd, int timeout_ms)
 {
 	int err;
 
 	sg_secret_clear(secret);
+	if (!sg_secret_fd_is_readable(fd)) /* poll() would wait for it */
+		return SG_ERR_ARG;
 	err = read_all(secret, fd, sg_clock_ms() + timeout_ms);
 	if (err != 0)
 		goto out;

@@ -25,11 +25,14 @@ void sg_secret_clear(struct sg_secret *secret);
 /* Appends len bytes. SG_ERR_LIMIT, with the secret unchanged, when they do not fit. */
 SG_MUST_USE int sg_secret_append(struct sg_secret *secret, const void *data, size_t len);
 
+/* Whether the descriptor is open for reading. */
+int sg_secret_fd_is_readable(int fd);
+
 /*
  * Reads the descriptor to its end, straight into locked memory, and drops one trailing "\n" or
- * "\r\n". The descriptor is not closed. SG_ERR_FORMAT when nothing or a NUL byte came, SG_ERR_LIMIT
- * when it is too long, SG_ERR_TIMEOUT when a pipe gave no end within timeout_ms, SG_ERR_IO. On
- * failure the secret is empty.
+ * "\r\n". The descriptor is not closed. SG_ERR_ARG when it is not open for reading, SG_ERR_FORMAT
+ * when nothing or a NUL byte came, SG_ERR_LIMIT when it is too long, SG_ERR_TIMEOUT when a pipe gave
+ * no end within timeout_ms, SG_ERR_IO. On failure the secret is empty.
  */
 SG_MUST_USE int sg_secret_read_fd(struct sg_secret *secret, int fd, int timeout_ms);
 

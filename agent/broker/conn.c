@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "api_json.h"
 #include "call.h"
 #include "log.h"
 #include "text.h"
@@ -251,29 +252,6 @@ void sg_conn_call_done(struct sg_conn *conn, struct sg_call *call)
 
 /* ---- input ---- */
 
-/* Brackets deeper than the limit; what is no JSON for other reasons is found by the parser. */
-static int too_deep(const char *text, size_t len)
-{
-	int depth = 0;
-	int in_string = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		char c = text[i];
-
-		if (in_string && c == '\\')
-			i++;
-		else if (c == '"')
-			in_string = !in_string;
-		else if (!in_string && (c == '{' || c == '['))
-			depth++;
-		else if (!in_string && (c == '}' || c == ']'))
-			depth--;
-		if (depth > SG_API_DEPTH_MAX)
-			return 1;
-	}
-	return 0;
-}
-
 static struct sg_call *call_new(struct sg_conn *conn)
 {
 	struct sg_call *call = calloc(1, sizeof(*call));
@@ -321,13 +299,14 @@ static int claim_fds(struct sg_conn *conn, struct sg_call *call, size_t count)
 	return 1;
 }
 
-/* JSON that is good, but holds a value that no parameter can have: where it ends is clear all the same.
- * Only what descriptors it named is not, so it may have come with none. */
+/* JSON that is good, but holds a value or a name that no parameter can have: where it ends is clear all
+ * the same. Only what descriptors it named is not, so it may have come with none. */
 static int is_foreign_value(const json_error_t *why)
 {
 	enum json_error_code code = json_error_code(why);
 
-	return code == json_error_null_character || code == json_error_numeric_overflow;
+	return code == json_error_null_character || code == json_error_null_byte_in_key ||
+	    code == json_error_numeric_overflow;
 }
 
 static void take_message(struct sg_conn *conn, const char *text, size_t len)
@@ -336,7 +315,7 @@ static void take_message(struct sg_conn *conn, const char *text, size_t len)
 	json_t *message;
 	json_error_t why;
 
-	if (too_deep(text, len)) {
+	if (!sg_json_depth_is_good(text, len)) {
 		conn_refuse(conn, SG_ERR_LIMIT, "the message is nested too deeply");
 		return;
 	}

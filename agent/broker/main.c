@@ -5,6 +5,7 @@
 #include "agent.h"
 #include "harden.h"
 #include "log.h"
+#include "output.h"
 
 static const char usage[] =
     "usage: signetd [--config FILE] [--socket PATH] [--foreground]\n"
@@ -38,10 +39,10 @@ int main(int argc, char *argv[])
 			break;
 		case 'h':
 			fputs(usage, stdout);
-			return 0;
+			return sg_err_exit_status(sg_stdout_finish("signetd"));
 		case 'V':
 			puts("signetd " SG_VERSION);
-			return 0;
+			return sg_err_exit_status(sg_stdout_finish("signetd"));
 		default:
 			fputs(usage, stderr);
 			return 2;

@@ -7,6 +7,7 @@
 
 #include "call.h"
 #include "log.h"
+#include "secret.h"
 #include "uri.h"
 #include "verbs.h"
 
@@ -322,6 +323,14 @@ static const char *wrong_parameter(struct sg_call *call)
 	return NULL;
 }
 
+/* Whether the secret's descriptor, if there is one, can be read: it would be waited for. */
+static int secret_is_readable(const struct sg_call *call, enum parameter_kind kind)
+{
+	int fd = kind == PIN ? call->pin.fd : kind == PASSWORD ? call->password_fd : -1;
+
+	return fd < 0 || sg_secret_fd_is_readable(fd);
+}
+
 /* What the types cannot say; 0 when the call has failed. */
 static int parameters_make_sense(struct sg_call *call)
 {
@@ -339,6 +348,11 @@ static int parameters_make_sense(struct sg_call *call)
 		    json_is_object(json_object_get(call->parameters, parameter->name))) {
 			sg_call_fail_with(call, SG_ERR_UNSUPPORTED, parameter->name,
 			    "a pinentry asks for PINs only: pass the password as a descriptor");
+			return 0;
+		}
+		if (!secret_is_readable(call, parameter->kind)) {
+			sg_call_fail_with(call, SG_ERR_ARG, parameter->name,
+			    "the descriptor of %s is not open for reading", parameter->name);
 			return 0;
 		}
 	}

@@ -54,7 +54,8 @@ static const char *fill_row(const struct sg_call *call, struct sg_account_row *r
 	if (!take_text(call, "host", HOST_MAX, &row->host) ||
 	    (row->host != NULL && !is_host(row->host)))
 		return "host";
-	if (port < 0 || port > 65535)
+	if (json_is_integer(json_object_get(call->parameters, "port")) &&
+	    (port < 1 || port > 65535))
 		return "port";
 	row->port = (uint32_t)port;
 	if (tls != NULL && strcmp(tls, "direct") == 0)
@@ -78,7 +79,8 @@ void sg_verb_add_account(struct sg_call *call)
 	if (wrong != NULL) {
 		sg_account_row_clear(&row);
 		sg_call_fail_with(call, SG_ERR_ARG, wrong,
-		    "%s makes no sense: a bare JID, a host name, a port up to 65535, tls starttls "
+		    "%s makes no sense: a bare JID, a host name, a port from 1 to 65535, tls "
+		    "starttls "
 		    "or direct, an absolute path to a cafile are wanted",
 		    wrong);
 		return;

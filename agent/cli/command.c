@@ -1,6 +1,5 @@
 #include "command.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,15 +181,6 @@ static int check_usage(struct sg_cli *cli)
 	return 0;
 }
 
-/* Output that was cut (a full disk, a closed pipe) is no success. */
-static int finish_output(int status)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return status;
-	fprintf(stderr, "signet: standard output cannot be written: %s\n", strerror(errno));
-	return status != 0 ? status : sg_err_exit_status(SG_ERR_IO);
-}
-
 static int run(struct sg_cli *cli)
 {
 	json_t *result = NULL;
@@ -205,11 +195,9 @@ static int run(struct sg_cli *cli)
 		sg_print_json(result);
 	if (result != NULL && !json && cli->command->show != NULL)
 		cli->command->show(cli, result);
-	status = finish_output(0);
-	if (err != 0) {
+	(void)fflush(stdout); /* comes before the sentence; its failure is told at the end */
+	if (err != 0)
 		status = sg_cli_report(cli, err, result);
-		status = finish_output(status);
-	}
 	json_decref(result);
 	return status;
 }
@@ -241,7 +229,7 @@ int sg_command_dispatch(struct sg_cli *cli, int argc, char **argv)
 	}
 	if (argc == 0 && group != NULL && sg_args_has(&cli->args, SG_OPT_HELP)) {
 		group_help(group);
-		return finish_output(0);
+		return 0;
 	}
 	if (argc == 0) {
 		(void)sg_cli_fail(cli, SG_ERR_ARG, "`signet --help` lists the commands.",
@@ -255,7 +243,7 @@ int sg_command_dispatch(struct sg_cli *cli, int argc, char **argv)
 		return sg_cli_report(cli, SG_ERR_ARG, NULL);
 	if (sg_args_has(&cli->args, SG_OPT_HELP)) {
 		command_help(cli->command);
-		return finish_output(0);
+		return 0;
 	}
 	return run(cli);
 }

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "output.h"
+
 static int read_all(int fd, size_t max, struct sg_buf *buf)
 {
 	unsigned char part[65536];
@@ -86,28 +88,13 @@ int sg_file_out_open(struct sg_cli *cli, const char *path, struct sg_file_out *o
 	return 0;
 }
 
-static int write_all(int fd, const unsigned char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return SG_ERR_IO;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int sg_file_out_write(struct sg_cli *cli, struct sg_file_out *out, const void *data, size_t len)
 {
 	int err;
 
 	if (out->path == NULL)
 		return 0;
-	err = write_all(out->fd, data, len);
+	err = sg_write_all(out->fd, data, len);
 	if (err == 0 && out->temporary != NULL &&
 	    (fchmod(out->fd, 0644) != 0 || fsync(out->fd) != 0 ||
 		rename(out->temporary, out->path) != 0))

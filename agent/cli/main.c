@@ -12,6 +12,7 @@
 #include "command.h"
 #include "harden.h"
 #include "log.h"
+#include "output.h"
 
 /* A wrong argument may stand before --json: whoever asked for JSON gets it also then. */
 static void look_for_json(struct sg_cli *cli, char **argv)
@@ -34,12 +35,17 @@ static int run(struct sg_cli *cli, int argc, char **argv)
 		return sg_cli_report(cli, err, NULL);
 	}
 	if (sg_args_has(&cli->args, SG_OPT_VERSION)) {
+		if (cli->args.operand_count > 0)
+			return sg_cli_report(cli,
+			    sg_cli_fail(cli, SG_ERR_ARG, "`signet --help` lists the commands.",
+				"this argument is one too many: %s", cli->args.operands[0]),
+			    NULL);
 		puts("signet " SG_VERSION);
-		return fflush(stdout) == 0 ? 0 : 1;
+		return 0;
 	}
 	if (sg_args_has(&cli->args, SG_OPT_HELP) && cli->args.operand_count == 0) {
 		sg_command_help();
-		return fflush(stdout) == 0 ? 0 : 1;
+		return 0;
 	}
 	return sg_command_dispatch(cli, cli->args.operand_count, cli->args.operands);
 }
@@ -64,6 +70,9 @@ int main(int argc, char **argv)
 	sg_secret_args_init(&cli.secrets);
 	look_for_json(&cli, argv);
 	status = run(&cli, argc, argv);
+	/* Output that was cut is no success. */
+	if (sg_stdout_finish("signet") != 0 && status == 0)
+		status = sg_err_exit_status(SG_ERR_IO);
 	sg_cli_clear(&cli);
 	return status;
 }

@@ -52,6 +52,10 @@ static int take_source(
 		return sg_cli_fail(cli, SG_ERR_ARG,
 		    "Open it for reading in the calling program or shell.",
 		    "--%s: '%s' is no open descriptor", sg_opt_info(fd)->name, number);
+	if (!sg_secret_fd_is_readable((int)value))
+		return sg_cli_fail(cli, SG_ERR_ARG,
+		    "Open it for reading in the calling program or shell.",
+		    "--%s: descriptor %s is not open for reading", sg_opt_info(fd)->name, number);
 	source->fd = (int)value;
 	source->start = lseek(source->fd, 0, SEEK_CUR);
 	return 0;

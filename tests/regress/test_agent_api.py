@@ -187,7 +187,8 @@ def test_accounts(agent):
 
 @pytest.mark.parametrize("parameters, subject", [
     ({"jid": "example.test"}, "jid"), ({"jid": "a b@c"}, "jid"), ({"jid": "a@b", "port": 65536}, "port"),
-    ({"jid": "a@b", "port": -1}, "port"), ({"jid": "a@b", "tls": "none"}, "tls"), ({"jid": "a@b", "host": ""}, "host"),
+    ({"jid": "a@b", "port": -1}, "port"), ({"jid": "a@b", "port": 0}, "port"),
+    ({"jid": "a@b", "tls": "none"}, "tls"), ({"jid": "a@b", "host": ""}, "host"),
     ({"jid": "a@b", "host": "a b"}, "host"), ({"jid": "a@b", "host": "a/b"}, "host"), ({"jid": "a@b", "host": "a\n"}, "host"),
     ({"jid": "a@b", "host": "x" * 254}, "host"),
     ({"jid": "a@b", "cafile": "relative.pem"}, "cafile"), ({"jid": "a@b", "cafile": "/nonexistent.pem"}, "cafile"),

@@ -60,6 +60,30 @@ def test_values_that_nothing_can_have(agent, healthy, value):
             refused(client, "Malformed")
 
 
+def test_a_name_that_nothing_can_have(agent, healthy):
+    with agent.client() as client:
+        for message in (b'{"method":"org.signet.Agent.ShowAccount","parameters":{"j\\u0000id":"x"}}\0', b'{"\\u0000":1}\0'):
+            client.send_raw(message)
+            assert client.receive_raw()["error"] == AGENT + "Malformed"
+            assert client.call("ListAccounts")["accounts"] == []
+
+
+@pytest.mark.parametrize("method, parameters, subject", [
+    ("Unlock", {"token": "one", "pin": {"fd": 0}}, "pin"),
+    ("Connect", {"jid": "a@b.test", "password": {"fd": 0}}, "password"),
+])
+def test_a_descriptor_that_cannot_be_read(agent, healthy, method, parameters, subject):
+    """It is refused at once: a wait for what never comes would end as TimedOut."""
+    read, write = os.pipe()
+    try:
+        error = agent.error(method, parameters, [write])
+        assert (error.name, error.parameters["subject"]) == ("ArgumentWrong", subject)
+        assert "not open for reading" in error.parameters["message"]
+    finally:
+        os.close(read)
+        os.close(write)
+
+
 def test_replies_before_the_nonsense_still_come(agent, healthy):
     with agent.client() as client:
         client.send("Status")

@@ -41,6 +41,7 @@ def test_groups_and_version():
     (["token", "lst"], "did you mean 'token list'?"),
     (["statsu"], "did you mean 'status'?"),
     (["xyzzy"], "there is no command 'xyzzy'"),
+    (["--version", "foo"], "one too many: foo"),
     (["status", "--jason"], "did you mean '--json'?"),
     (["status", "extra"], "one too many: extra"),
     (["token", "show"], "it takes TOKEN"),
@@ -64,6 +65,7 @@ def test_groups_and_version():
     (["token", "unlock", "t", "--pin-file", "/nonexistent"], "cannot be read"),
     (["token", "unlock", "pkcs11:token=t?pin-value=1234"], "holds a PIN"),
     (["token", "unlock", "pkcs11:token=t?pin-source=|cat"], "not a file:"),
+    (["token", "unlock", "t", "--pin-fd", "2"], "not open for reading"),
     (["verify", "x", "--at", "yesterday"], "is no time"),
     (["verify", "x", "--at", "2026-02-31"], "is no time"),
     (["key", "show", b"\xff\xfe"], "not valid UTF-8"),
@@ -102,11 +104,26 @@ def test_the_socket_is_found_as_documented(tmp_path):
     assert "/c/d" in signet("status", "--socket", "/c/d").stderr
 
 
-def test_output_that_cannot_be_written_is_no_success():
+CANNOT_BE_WRITTEN = "standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("args, status", [
+    (["--help"], 1), (["--version"], 1), (["verify", "--help"], 1), (["token", "--help"], 1),
+    (["--json", "--xyzzy"], 2), (["--json", "xyzzy"], 2), (["status", "--json", "--xyzzy"], 2), (["status", "--json"], 3),
+])
+def test_output_that_cannot_be_written_is_no_success(args, status):
     with open("/dev/full", "w", encoding="ascii") as full:
-        assert signet("--help", stdout=full).returncode == 1
-        done = signet("verify", "--help", stdout=full)
-        assert done.returncode == 1 and "cannot be written" in done.stderr
+        done = signet(*args, stdout=full)
+    assert (done.returncode, done.stderr) == (status, "signet: " + CANNOT_BE_WRITTEN)
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+@pytest.mark.parametrize("program", ["signetd", "signet-authority"])
+def test_the_other_programs_say_it_too(program, option):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([SIGNET.parent / program, option], env=SMALL_ENV, stdout=full, stderr=subprocess.PIPE,
+                              timeout=PATIENCE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"{program}: {CANNOT_BE_WRITTEN}")
 
 
 def test_a_closed_output_is_no_success(tmp_path):

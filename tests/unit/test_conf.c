@@ -87,7 +87,8 @@ static void first_error_is_named_and_ends_it(void **state)
 
 	assert_int_equal(read_text(text, strlen(text), &taken, &capture), SG_ERR_CONFIG);
 	assert_string_equal(taken.text, "1[]a=1|");
-	assert_non_null(strstr(capture.text, ":3: unknown setting or bad value: [s] unknown\n"));
+	assert_non_null(
+	    strstr(capture.text, ":3: unknown setting, bad value, or set twice: [s] unknown\n"));
 	assert_ptr_equal(strchr(capture.text, '\n'), capture.text + strlen(capture.text) - 1);
 }
 

@@ -201,6 +201,27 @@ static void read_refuses_the_rest(void **state)
 	sg_secret_free(secret);
 }
 
+/* poll() says nothing of the end of a pipe that is for writing: there would be a wait for nothing. */
+static void what_cannot_be_read_is_not_waited_for(void **state)
+{
+	struct sg_secret *secret;
+	int fds[2];
+
+	assert_int_equal(sg_secret_new(&secret), 0);
+	assert_int_equal(pipe(fds), 0);
+	assert_true(sg_secret_fd_is_readable(fds[0]));
+	assert_false(sg_secret_fd_is_readable(fds[1]));
+	assert_int_equal(sg_secret_read_fd(secret, fds[1], 50), SG_ERR_ARG);
+	close(fds[0]);
+	close(fds[1]);
+	assert_false(sg_secret_fd_is_readable(fds[1]));
+	assert_int_equal(sg_secret_read_fd(secret, fds[1], 50), SG_ERR_ARG);
+	fds[0] = open("/etc/passwd", O_PATH);
+	assert_false(sg_secret_fd_is_readable(fds[0]));
+	close(fds[0]);
+	sg_secret_free(secret);
+}
+
 static void reads_a_file_and_leaves_it_open(void **state)
 {
 	struct sg_secret *secret;
@@ -227,6 +248,7 @@ int main(void)
 		cmocka_unit_test(reads_and_drops_one_line_end),
 		cmocka_unit_test(read_keeps_the_limit),
 		cmocka_unit_test(read_refuses_the_rest),
+		cmocka_unit_test(what_cannot_be_read_is_not_waited_for),
 		cmocka_unit_test(reads_a_file_and_leaves_it_open),
 	};
 
