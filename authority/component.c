@@ -31,6 +31,7 @@ struct sg_component {
 	int fd; /* libstrophe's socket, or -1 */
 	int online;
 	int quiet; /* what libstrophe says now is of no interest */
+	int ended; /* the stream failed, and its socket is shut down */
 	int pause_ms;
 	int64_t retry_at; /* while fd is -1: when to connect, by sg_clock_ms() */
 };
@@ -57,7 +58,7 @@ static int on_iq(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *arg)
 {
 	struct sg_component *component = arg;
 	struct sg_xml *iq = NULL, *reply = NULL;
-	int err = sg_stanza_to_xml(stanza, &iq);
+	int err = sg_bounds_cut() ? SG_ERR_LIMIT : sg_stanza_to_xml(stanza, &iq);
 
 	if (err != 0) {
 		sg_log(SG_LOG_WARN, "component: a stanza was refused: %s", sg_err_text(err));
@@ -129,6 +130,7 @@ static void schedule(struct sg_component *component)
 {
 	component->fd = -1;
 	component->online = 0;
+	component->ended = 0;
 	component->retry_at = sg_clock_ms() + component->pause_ms;
 	sg_log(SG_LOG_INFO, "component: trying again in %d s", component->pause_ms / 1000);
 	component->pause_ms *= 2;
@@ -152,7 +154,11 @@ static void on_conn(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
 	}
 	if (component->quiet)
 		return; /* we ended it */
-	if (strcmp(condition, "not-authorized") == 0)
+	if (sg_bounds_failed())
+		sg_log(SG_LOG_ERROR,
+		    "component: what %s:%u sent is no XMPP stream: closed the connection",
+		    config->host, config->port);
+	else if (strcmp(condition, "not-authorized") == 0)
 		sg_log(SG_LOG_ERROR,
 		    "component: the server refused the secret of %s: compare %s with its "
 		    "configuration",
@@ -276,6 +282,25 @@ int sg_component_prepare(struct sg_component *component, struct pollfd *pfd)
 	return component->online ? -1 : HANDSHAKE_MS;
 }
 
+/*
+ * Ends a stream that cannot be read on. libstrophe knows nothing of it: it finds the socket closed. The
+ * error is for the server's log, and as much of it is sent as goes without waiting.
+ */
+static void end_failed_stream(struct sg_component *component)
+{
+	static const char error[] =
+	    "<stream:error><not-well-formed xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+	    "</stream:error></stream:stream>";
+
+	if (xmpp_conn_is_connected(component->conn)) {
+		xmpp_send_raw(component->conn, error, sizeof(error) - 1);
+		xmpp_run_once(component->ctx, 0);
+	}
+	if (component->fd >= 0)
+		shutdown(component->fd, SHUT_RDWR);
+	component->ended = component->fd >= 0;
+}
+
 void sg_component_step(struct sg_component *component)
 {
 	if (component->fd < 0) {
@@ -286,4 +311,6 @@ void sg_component_step(struct sg_component *component)
 	/* one run reads, the next writes what the handlers answered */
 	xmpp_run_once(component->ctx, 0);
 	xmpp_run_once(component->ctx, 0);
+	if (component->fd >= 0 && sg_bounds_failed() && !component->ended)
+		end_failed_stream(component);
 }

@@ -13,6 +13,7 @@ static struct {
 	XML_EndElementHandler end;
 	XML_CharacterDataHandler text;
 	void *userdata;
+	unsigned depth; /* of what libstrophe was shown since then */
 } parser;
 
 /* ---- the real functions ---- */
@@ -35,6 +36,15 @@ static XML_Parser real_create(
 	if (function == NULL)
 		*(void **)&function = real("XML_ParserCreate_MM");
 	return function(encoding, memory, separator);
+}
+
+static XML_Bool real_reset(XML_Parser expat, const XML_Char *encoding)
+{
+	static XML_Bool (*function)(XML_Parser, const XML_Char *);
+
+	if (function == NULL)
+		*(void **)&function = real("XML_ParserReset");
+	return function(expat, encoding);
 }
 
 static enum XML_Status real_parse(XML_Parser expat, const char *data, int len, int is_final)
@@ -113,6 +123,21 @@ XML_Parser XML_ParserCreate_MM(
 	return expat;
 }
 
+/*
+ * libstrophe (0.12) frees the text that it collects at a reset, but keeps its length: the next stream's
+ * first text would be put behind that many bytes that nobody ever wrote. A child's start makes it take the
+ * text into its stanza and forget the length. It is an unfinished stanza and goes with the reset, so that
+ * no handler sees either; the ends, which would balance it, would have it answered.
+ */
+XML_Bool XML_ParserReset(XML_Parser expat, const XML_Char *encoding)
+{
+	static const char *no_attributes[] = { NULL };
+
+	if (expat == parser.expat && parser.depth >= 2)
+		sg_parser_show_start("end-of-text", no_attributes);
+	return real_reset(expat, encoding);
+}
+
 /* libstrophe calls this after it made or reset its parser: a stream begins. */
 void XML_SetElementHandler(
     XML_Parser expat, XML_StartElementHandler start, XML_EndElementHandler end)
@@ -123,6 +148,7 @@ void XML_SetElementHandler(
 	}
 	parser.start = start;
 	parser.end = end;
+	parser.depth = 0;
 	parser.filter->stream();
 	real_set_element(expat, on_start, on_end);
 	if (parser.filter->doctype != NULL)
@@ -165,6 +191,7 @@ void sg_parser_expect(const struct sg_parser_filter *filter)
 	parser.end = NULL;
 	parser.text = NULL;
 	parser.userdata = NULL;
+	parser.depth = 0;
 }
 
 int sg_parser_is_attached(void)
@@ -174,11 +201,13 @@ int sg_parser_is_attached(void)
 
 void sg_parser_show_start(const char *name, const char **attrs)
 {
+	parser.depth++;
 	parser.start(parser.userdata, name, attrs);
 }
 
 void sg_parser_show_end(const char *name)
 {
+	parser.depth--;
 	parser.end(parser.userdata, name);
 }
 

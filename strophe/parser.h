@@ -1,12 +1,15 @@
 /*
  * A program's filter in front of libstrophe's XML parser. libstrophe parses whatever a server sends,
- * without limits, and gives no access to its parser, so this part defines four functions of expat in
+ * without limits, and gives no access to its parser, so this part defines five functions of expat in
  * the program itself: the dynamic linker takes them before the library's (tests/regress pins that). A
  * parser that is not libstrophe's passes through unchanged.
  *
  * Newer expat (and Debian's 2.5) waits with a tag that came in pieces until twice as much is there: the
  * end of a stanza could wait for the next one. That is switched off; a filter bounds what it saved, or
  * its server is trusted not to send long tags in small pieces.
+ *
+ * A stream that ends within a text would leave libstrophe with that text's length: it is made to forget
+ * it when it resets its parser.
  *
  * There is one connection in a process that counts, and one filter.
  */

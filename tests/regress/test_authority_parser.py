@@ -1,35 +1,70 @@
 """What the authority makes of a server's bytes: a server that says what the test tells it, byte for byte."""
+import base64
 import concurrent.futures
+import os
 import socket
 import time
 
 import pytest
 
-from authority_client import NS_DISCO
+from authority_client import NS_ADD, NS_DISCO
 from authority_world import AuthorityWorld
+from certificates import make_csr, make_key
 from processes import PATIENCE
 from wire import Wire
 from world import DOMAIN
 
 
-class Server(Wire):
-    """Takes one component, whatever its secret."""
+OPEN = (f"<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' "
+        f"xmlns='jabber:component:accept' id='s' from='ccm.{DOMAIN}'>")
 
-    def __init__(self, listener):
+
+class Server(Wire):
+    """Takes one component, whatever its secret; again() takes it once more."""
+
+    def __init__(self, listener, world):
+        self.listener, self.world = listener, world
         super().__init__(listener.accept()[0])
+        self.shake_hands()
+
+    def shake_hands(self):
         self.hear("<stream:stream[^>]*>")
-        self.send(f"<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' "
-                  f"xmlns='jabber:component:accept' id='s' from='ccm.{DOMAIN}'>")
+        self.send(OPEN)
         self.hear("</handshake>")
         self.send("<handshake/>")
 
-    def ask(self, ident, inside="", cuts=()):
-        """A disco request with more inside, cut into pieces that are read alone; its answer must come."""
-        text = f"<iq type='get' id='{ident}' from='{DOMAIN}' to='ccm.{DOMAIN}'><query xmlns='{NS_DISCO}'/>{inside}</iq>"
+    def accept(self):
+        """The next connection; nothing is said yet."""
+        self.close()
+        self.buffer = ""
+        self.use(self.listener.accept()[0])
+
+    def again(self):
+        self.accept()
+        self.shake_hands()
+
+    def ask(self, ident, inside="", cuts=(), attrs=""):
+        """A disco request with more inside, cut into pieces that are read alone; gives its answer's start tag."""
+        text = (f"<iq type='get' id='{ident}' from='{DOMAIN}' to='ccm.{DOMAIN}'{attrs}><query xmlns='{NS_DISCO}'/>"
+                f"{inside}</iq>")
         for start, end in zip((0, *cuts), (*cuts, None)):
             self.send(text[start:end])
             time.sleep(0.2 if end else 0)
-        self.hear(f"<iq[^>]*id=['\"]{ident}['\"]")
+        return self.hear(f"<iq[^>]*id=['\"]{ident}['\"][^>]*>")[0]
+
+
+def add_request(ident, name="phone", more="", attrs=""):
+    """An account's request for a certificate, as the server hands it over."""
+    csr = base64.b64encode(make_csr(make_key(), f"juliet@{DOMAIN}")).decode()
+    return (f"<iq type='set' id='{ident}' from='{DOMAIN}' to='ccm.{DOMAIN}'><delegation xmlns='urn:xmpp:delegation:2'>"
+            f"<forwarded xmlns='urn:xmpp:forward:0'><iq xmlns='jabber:client' type='set' id='inner' "
+            f"from='juliet@{DOMAIN}/x'><add-certificate-request xmlns='{NS_ADD}'{attrs}><name>{name}</name>"
+            f"<x509certificate-signing-request>{csr}</x509certificate-signing-request>{more}</add-certificate-request>"
+            "</iq></forwarded></delegation></iq>")
+
+
+def attributes(count):
+    return "".join(f" a{i}=''" for i in range(count))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +74,7 @@ def server():
             socket.create_server(("127.0.0.1", world.component_port)) as listener:
         listener.settimeout(PATIENCE)
         world.make_authority()
-        connected = pool.submit(Server, listener)
+        connected = pool.submit(Server, listener, world)
         world.start_authority()
         with connected.result() as server:
             yield server
@@ -63,4 +98,88 @@ def test_a_strangers_long_attribute_holds_up_nobody(server):
     server.send(f"<message from='benvolio@{DOMAIN}/x' to='ccm.{DOMAIN}'><q a='{'u' * 140000}'/></message>")
     for _ in range(60):
         server.send(" " * 4000)
+    server.ask("next")
+
+
+def test_what_was_left_out_is_not_granted(server):
+    """A request in which too much stands is refused as a whole, not answered for the part that was looked at."""
+    for ident, wrong in (("children", {"more": "<x/>" * 60000}), ("attributes", {"attrs": attributes(100)})):
+        server.send(add_request(ident, **wrong))
+        assert "type='error'" in server.hear(f"<iq[^>]*id=['\"]{ident}['\"][^>]*>")[0].replace('"', "'")
+        server.hear("</iq>")
+        assert "x509certificate" not in server.before
+    assert "error" in server.ask("own", attrs=attributes(100))
+    assert "error" not in server.ask("next")
+
+
+def test_many_attributes_cost_the_others_nothing(server):
+    """Measured by the authority's own time: a machine that is busy makes no difference."""
+    def used():
+        with open(f"/proc/{server.world.authority.popen.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    many = attributes(28000)
+    before = used()
+    for number in range(5):
+        server.send(add_request(f"many{number}", attrs=many))
+    server.ask("next")
+    assert used() - before < 1.5
+
+
+def test_a_stream_that_is_lost_within_a_text_leaves_nothing_to_the_next(server):
+    """libstrophe keeps the length of that text; what stood in memory would come before the next stream's first."""
+    server.send(add_request("cut").partition("phone")[0] + "n" * 40)
+    server.again()
+    server.send(add_request("whole"))
+    server.hear("<iq[^>]*id=['\"]whole['\"][^>]*>")
+    server.hear("</delegation>")
+    assert "add-certificate-result" in server.before
+
+
+NO_XML = {
+    "a wrong end": b"<iq></b>",
+    "a document type": b"<!DOCTYPE x><x>",
+    "NUL": b"<iq>\0</iq>",
+    "no UTF-8": b"<iq>\xff\xfe</iq>",
+    "an entity": b"<iq>&nbsp;</iq>",
+    "much": b"<iq></b>" + b"x" * 300000,
+}
+
+
+@pytest.mark.parametrize("when", ["in the stream", "before it", "before the handshake"])
+@pytest.mark.parametrize("wrong", NO_XML)
+def test_what_is_no_xml_ends_the_stream_and_the_next_one_works(server, wrong, when):
+    if when != "in the stream":
+        server.accept()
+        server.hear("<stream:stream[^>]*>")
+    if when == "before the handshake":
+        server.send(OPEN)
+    mark = server.world.authority.mark()
+    try:
+        server.send(NO_XML[wrong])
+    except OSError:
+        pass  # it left before it read all
+    server.hear_all()
+    server.world.authority.wait_line("sent is no XMPP stream: closed the connection", since=mark)
+    server.again()
+    server.ask("next")
+    assert len([line for line in server.world.authority.said(mark) if "no XMPP stream" in line]) == 1
+
+
+def test_what_is_no_stream_is_left(server):
+    server.accept()
+    server.hear("<stream:stream[^>]*>")
+    mark = server.world.authority.mark()
+    server.send("<x></x>")
+    server.hear_all()
+    server.world.authority.wait_line("no XMPP stream", since=mark)
+    server.again()
+    server.ask("next")
+
+
+@pytest.mark.parametrize("inside", ["", "text", "<x/>"])
+def test_a_stream_error_without_a_condition_is_no_end(server, inside):
+    server.send(f"<stream:error>{inside}</stream:error></stream:stream>")
+    server.hear_all()
+    server.again()
     server.ask("next")

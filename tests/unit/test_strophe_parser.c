@@ -146,6 +146,27 @@ static void a_reset_parser_keeps_its_filter(void **state)
 	XML_ParserFree(expat);
 }
 
+/* libstrophe keeps the length of a text that it collects over a reset: a start makes it forget that. */
+static void a_text_that_a_reset_cuts_is_ended(void **state)
+{
+	static const char *const cut[] = { "<s><a>te", "<s><a><b/>te", "<s><a/>te", "<s>te" };
+	static const char *const ends[] = { "<s<ate<end-of-text", "<s<a<b>te<end-of-text",
+		"<s<a>te", "<ste" };
+
+	for (size_t i = 0; i < sizeof(cut) / sizeof(*cut); i++) {
+		XML_Parser expat = parser_new(&least);
+
+		assert_int_equal(parse(expat, cut[i]), XML_STATUS_OK);
+		assert_int_equal(XML_ParserReset(expat, NULL), XML_TRUE);
+		assert_string_equal(seen, ends[i]);
+		handlers(expat);
+		seen[0] = '\0';
+		assert_int_equal(XML_ParserReset(expat, NULL), XML_TRUE);
+		assert_string_equal(seen, ""); /* nothing is open */
+		XML_ParserFree(expat);
+	}
+}
+
 static void failures_are_the_filters(void **state)
 {
 	static const char *const wrong[] = { "<a></b>", "<a>stop</a>", "<!DOCTYPE a><a/>" };
@@ -225,6 +246,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_filter_decides_what_is_seen),
 		cmocka_unit_test(a_reset_parser_keeps_its_filter),
+		cmocka_unit_test(a_text_that_a_reset_cuts_is_ended),
 		cmocka_unit_test(failures_are_the_filters),
 		cmocka_unit_test(refused_bytes_are_not_parsed),
 		cmocka_unit_test(a_filter_may_leave_failures_to_libstrophe),
