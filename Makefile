@@ -72,7 +72,7 @@ SRC_broker := $(call in,agent/broker, \
     queue reaper server store stored_keys tokens uri varlink verbs_account verbs_cert \
     verbs_enrol verbs_key verbs_pubkey verbs_token worker)
 SRC_xmpp := $(call in,agent/xmpp, \
-    filter iq main memory reason remotekey requests stream tls worker)
+    filter iq main memory reason remotekey requests scram stream tls worker)
 SRC_cli := $(call in,agent/cli, \
     agent_call ask cli cmd_account cmd_cert cmd_key cmd_publish cmd_status cmd_token cmd_verify \
     command commands files keyset main options print secret_args show tty)
@@ -204,7 +204,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_pkcs11_uri \
     test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
     test_strophe_parser test_strophe_stanza test_text test_token_digest \
-    test_token_tls test_token_uri test_verdict test_x509 test_xml)
+    test_token_tls test_token_uri test_verdict test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
     test_token_faults test_token_keys test_token_limits test_token_login test_token_sign \
     test_token_worker test_xmpp_pins)
@@ -234,7 +234,7 @@ fuzz: $(FUZZERS)
 	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(BUILD)/corpus/$${f##*/} \
 	    $$(ls -d tests/fuzz/corpus/$${f##*/fuzz_} 2>/dev/null) || exit 1; done
 $(BUILD)/fuzz/fuzz_filter: CPPFLAGS += -Iagent/xmpp
-$(BUILD)/fuzz/fuzz_filter: agent/xmpp/filter.c $(SRC_strophe)
+$(BUILD)/fuzz/fuzz_filter: agent/xmpp/filter.c agent/xmpp/scram.c $(SRC_strophe)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(SRC_proto)
 	@mkdir -p $(@D)
 	$(say) FUZZ $@

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "element.h"
+#include "scram.h"
 #include "text.h"
 
 #define IN(ns, name) ns SG_PARSER_SEPARATOR name
@@ -13,10 +14,6 @@
 #define NS_TLS	     "urn:ietf:params:xml:ns:xmpp-tls"
 #define NS_BIND	     "urn:ietf:params:xml:ns:xmpp-bind"
 #define NS_ERRORS    "urn:ietf:params:xml:ns:xmpp-streams"
-
-#define SCRAM_ITERATIONS_MIN 4096 /* RFC 5802 5.1 */
-#define SCRAM_ITERATIONS_MAX 1000000
-#define SCRAM_SALT_MAX	     160 /* characters of Base64; libstrophe aborts over 124 bytes */
 
 enum kind {
 	KIND_OTHER,
@@ -42,7 +39,7 @@ static struct {
 	uint64_t bytes, gap, work, steps;
 	size_t run; /* of text */
 	int in_mechanisms;
-	int bind, element_in_error, challenges;
+	int bind, element_in_error, element_in_answer, challenges;
 
 	char captured[4096]; /* text of the element that is looked at */
 	size_t captured_len;
@@ -149,34 +146,43 @@ static void mechanisms_show(void)
 }
 
 /*
- * A first challenge of SCRAM that libstrophe can take: it aborts on a long salt, and computes as
- * many rounds as it is told. NULL, or what is wrong.
+ * A text that libstrophe would see differently must not be judged: it skips elements, and knows no cut.
+ * NULL, or what is wrong.
  */
-static const char *challenge_why(const char *base64)
+static const char *answer_why(void)
 {
-	struct sg_blob text;
-	const char *why = "a malformed SCRAM challenge";
-	char *copy = NULL, *rest, *part;
-	long rounds = 0;
-	size_t salt = 0;
+	if (filter.element_in_answer)
+		return "an element inside an answer to the login";
+	if (filter.captured_len == sizeof(filter.captured) - 1)
+		return "an answer to the login that is too long";
+	return NULL;
+}
 
-	if (sg_base64_decode(base64, sizeof(filter.captured), &text) != 0)
-		return why;
-	copy = strndup((const char *)text.data, text.len);
-	for (part = copy != NULL ? strtok_r(copy, ",", &rest) : NULL; part != NULL;
-	     part = strtok_r(NULL, ",", &rest)) {
-		if (strncmp(part, "s=", 2) == 0)
-			salt = strlen(part + 2);
-		if (strncmp(part, "i=", 2) == 0)
-			rounds = strtol(part + 2, NULL, 10);
-	}
-	if (salt > 0 && salt <= SCRAM_SALT_MAX)
-		why = rounds < SCRAM_ITERATIONS_MIN ? "SCRAM with too few rounds"
-		    : rounds > SCRAM_ITERATIONS_MAX ? "SCRAM with too many rounds"
-						    : NULL;
-	free(copy);
-	sg_blob_clear(&text);
-	return why;
+static void challenge_seen(void)
+{
+	const char *why = answer_why();
+
+	if (filter.login != SG_FILTER_SCRAM)
+		return;
+	if (why == NULL)
+		why = filter.challenges++ > 0
+		    ? "a second SCRAM challenge"
+		    : sg_scram_challenge(filter.report.mechanism, filter.captured);
+	if (why != NULL)
+		stop(SG_ERR_AUTH, why);
+}
+
+/* By SCRAM the server must prove that it knows the password; by certificate, TLS has shown enough. */
+static void success_seen(void)
+{
+	const char *why = answer_why();
+
+	if (why == NULL && filter.login == SG_FILTER_SCRAM)
+		why = sg_scram_success(filter.captured);
+	if (why != NULL)
+		stop(SG_ERR_AUTH, why);
+	else
+		filter.report.authenticated = filter.report.mechanism != NULL;
 }
 
 /* ---- elements ---- */
@@ -221,6 +227,7 @@ static void stanza_begin(const char *name)
 	filter.steps = 0;
 	filter.bind = 0;
 	filter.element_in_error = 0;
+	filter.element_in_answer = 0;
 	capture_begin();
 }
 
@@ -256,6 +263,8 @@ static void count_element(const char **attrs)
 static void child_begin(const char *name)
 {
 	capture_begin();
+	if (filter.kind == KIND_CHALLENGE || filter.kind == KIND_SUCCESS)
+		filter.element_in_answer = 1;
 	if (filter.kind == KIND_FEATURES) {
 		if (!filter.secured && strcmp(name, IN(NS_TLS, "starttls")) == 0)
 			filter.report.starttls = 1;
@@ -295,7 +304,6 @@ static void child_end(const char *name)
 static void stanza_end(void)
 {
 	static const char *no_attributes[] = { NULL };
-	const char *why;
 
 	switch (filter.kind) {
 	case KIND_FEATURES:
@@ -315,10 +323,7 @@ static void stanza_end(void)
 		}
 		break;
 	case KIND_CHALLENGE:
-		why = filter.challenges++ > 0 ? "a second SCRAM challenge"
-					      : challenge_why(filter.captured);
-		if (filter.login == SG_FILTER_SCRAM && why != NULL)
-			stop(SG_ERR_AUTH, why);
+		challenge_seen();
 		break;
 	case KIND_FAILURE:
 		if (filter.report.sasl_condition[0] == '\0')
@@ -326,7 +331,7 @@ static void stanza_end(void)
 			    sizeof(filter.report.sasl_condition), "undefined-condition");
 		break;
 	case KIND_SUCCESS:
-		filter.report.authenticated = filter.report.mechanism != NULL;
+		success_seen();
 		break;
 	case KIND_PROCEED:
 	case KIND_OTHER:

@@ -7,6 +7,8 @@
  *    certificate, else the strongest SCRAM. So there is no fallback, and no second try;
  *  - shows nothing of what follows <proceed/> or <success/> in the old stream (bytes that came
  *    before TLS must not count after it);
+ *  - lets a login by password succeed only when the server proves that it knows the password too, with
+ *    scram.h;
  *  - keeps libstrophe from input it would crash on;
  *  - remembers what the server said, for the report of a failed login.
  *

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "memory.h"
 #include "reason.h"
+#include "scram.h"
 #include "stanza.h"
 #include "text.h"
 #include "tls.h"
@@ -170,6 +171,7 @@ static void stream_reset(struct sg_stream *stream)
 {
 	login_timer(0);
 	login_fd = -1;
+	sg_scram_end();
 	if (stream->conn != NULL) {
 		xmpp_conn_release(stream->conn);
 		sg_memory_release(stream->mark); /* what libstrophe forgot of it */
@@ -216,6 +218,11 @@ static int connect_check(struct sg_stream *stream, const struct sg_msg_xmpp_conn
 		sg_msg_error_set(error, SG_ERR_PASSWORD_NEEDED, connect->jid, NULL);
 		return SG_ERR_PASSWORD_NEEDED;
 	}
+	if (connect->certificate.len == 0 && !sg_scram_takes_user(connect->jid)) {
+		sg_msg_error_set(error, SG_ERR_UNSUPPORTED, connect->jid,
+		    "a user name with '=' or ',' cannot log in by password");
+		return SG_ERR_UNSUPPORTED;
+	}
 	if (connect->cafile != NULL && access(connect->cafile, R_OK) != 0) {
 		sg_msg_error_set(error, SG_ERR_TLS, connect->cafile,
 		    "the CA file cannot be read: %s", strerror(errno));
@@ -258,8 +265,10 @@ static int connection_make(struct sg_stream *stream, const struct sg_msg_xmpp_co
 	xmpp_conn_set_sockopt_callback(stream->conn, on_socket);
 	sg_filter_begin(stream->identity != NULL ? SG_FILTER_EXTERNAL : SG_FILTER_SCRAM);
 	sg_tls_begin(stream->conn, stream->identity, connect->cafile);
-	if (stream->identity == NULL)
+	if (stream->identity == NULL) {
 		xmpp_conn_set_pass(stream->conn, sg_secret_data(password));
+		sg_scram_begin(stream->jid, xmpp_conn_get_pass(stream->conn));
+	}
 	return 0;
 }
 
@@ -364,6 +373,7 @@ void sg_stream_poll(const struct sg_stream *stream, struct pollfd *pfd, int *tim
 /* The password is needed no more, whether it was right or wrong. */
 static void password_wipe(struct sg_stream *stream)
 {
+	sg_scram_end(); /* first: it looks at libstrophe's copy */
 	xmpp_conn_set_pass(stream->conn, NULL);
 	sg_memory_wipe_stack();
 }
@@ -373,7 +383,8 @@ static void go_online(struct sg_stream *stream)
 {
 	const struct sg_tls_report *tls = sg_tls_report();
 	const char *bound = xmpp_conn_get_bound_jid(stream->conn);
-	const char *mechanism = sg_filter_report()->mechanism;
+	const struct sg_filter_report *seen = sg_filter_report();
+	const char *mechanism = seen->mechanism; /* never NULL once authenticated */
 	struct sg_msg_xmpp_online online = { 0 };
 	char *bare = bound != NULL ? sg_jid_bare(bound) : NULL;
 
@@ -382,7 +393,7 @@ static void go_online(struct sg_stream *stream)
 	login_fd = -1;
 	password_wipe(stream);
 	if (bare == NULL || strcmp(bare, stream->jid) != 0 || strchr(bound, '/') == NULL ||
-	    (stream->full_jid = strdup(bound)) == NULL || !tls->done || mechanism == NULL) {
+	    (stream->full_jid = strdup(bound)) == NULL || !tls->done || !seen->authenticated) {
 		sg_log(SG_LOG_ERROR, "the server bound no JID of ours");
 		stream_cut(stream);
 		free(bare);

@@ -1,6 +1,8 @@
 """A server that does what a test tells it, byte for byte: TCP and TLS are real, the XMPP is the test's."""
 import base64
 import contextlib
+import hashlib
+import hmac
 import re
 import socket
 import ssl
@@ -9,12 +11,12 @@ import threading
 from processes import PATIENCE
 from wire import Wire
 from world import DOMAIN
+from xmpp_world import PASSWORD
 
 STREAM = (f"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
           f" id='rogue' from='{DOMAIN}' version='1.0'>")
 STARTTLS = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>"
 PROCEED = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
-SUCCESS = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
 BIND = "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features>"
 
 
@@ -43,22 +45,35 @@ class Connection(Wire):
         self.use(self.context.wrap_socket(self.sock, server_side=True))
         self.hear("<stream:stream[^>]*>")
 
-    def challenge(self, rounds=4096, salt="c2FsdHNhbHQ="):
+    def challenge(self, rounds=4096, salt="c2FsdHNhbHQ=", nonce="{}rogue", more=""):
         """Reads the client's first SCRAM message, sends a challenge; gives the mechanism."""
         match = self.hear("<auth [^>]*mechanism=[\"']([^\"']+)[\"'][^>]*>([^<]*)</auth>")
-        nonce = base64.b64decode(match[2]).decode().split("r=")[1]
-        text = f"r={nonce}rogue,s={salt},i={rounds}"
-        self.send("<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
-                  f"{base64.b64encode(text.encode()).decode()}</challenge>")
+        header, first = base64.b64decode(match[2]).decode().split(",,")
+        assert header == "n"
+        nonce = nonce.format(first.split("r=")[1])
+        text = f"r={nonce},s={salt},i={rounds}{more}"
+        self.scram = match[1], salt, rounds, f"{first},{text},c=biws,r={nonce}"
+        self.sasl("challenge", text)
         return match[1]
 
-    def authenticate(self, *offered):
-        """Up to the stream after the login. It does not prove that we know the password."""
+    def sasl(self, name, text):
+        self.send(f"<{name} xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{base64.b64encode(text.encode()).decode()}</{name}>")
+
+    def verifier(self, password=PASSWORD):
+        """What proves to the client that we know the password (RFC 5802 3)."""
+        mechanism, salt, rounds, message = self.scram
+        name = mechanism.replace("SCRAM-SHA-", "sha")
+        salted = hashlib.pbkdf2_hmac(name, password.encode(), base64.b64decode(salt), rounds)
+        key = hmac.digest(salted, b"Server Key", name)
+        return "v=" + base64.b64encode(hmac.digest(key, message.encode(), name)).decode()
+
+    def authenticate(self, *offered, **challenge):
+        """Up to the stream after the login."""
         self.starttls()
         self.send(STREAM + mechanisms(*offered))
-        self.challenge()
+        self.challenge(**challenge)
         self.hear("</response>")
-        self.send(SUCCESS)
+        self.sasl("success", self.verifier())
         self.hear("<stream:stream[^>]*>")
 
     def bind(self, jid):

@@ -173,6 +173,141 @@ def test_odd_answers_to_auth(pki, workers, rogue, answer):
     refused(connect(worker, server, pki), f.AUTH)
 
 
+# ---- SCRAM's other half: does the server know the password?
+
+SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+UNPROVEN = "without proof that it knows the password"
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+@pytest.mark.parametrize("more", ["", ",d=extension,x"])
+def test_server_that_knows_the_password(pki, workers, rogue, mechanism, more):
+    def script(c):
+        c.authenticate(mechanism, rounds=5000, salt="MTIzNDU2Nzg5MDEyMw==", more=more)
+        c.bind(f"juliet@{DOMAIN}/r")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    assert online(connect(worker, server, pki))["mechanism"] == mechanism
+    assert worker.ask(f.DISCONNECT)[0] == f.OK
+
+
+def impostor(answer):
+    """A server with a trusted certificate, and no password; answer(connection) sends its <success/>."""
+    def script(c):
+        c.starttls()
+        c.send(STREAM + mechanisms("SCRAM-SHA-1", "SCRAM-SHA-256"))
+        c.challenge()
+        c.hear("</response>")
+        answer(c)
+        return c.hear_all()
+    return script
+
+
+def element_inside(c):
+    proof = base64.b64encode(c.verifier().encode()).decode()
+    c.send(f"<success xmlns='{SASL}'>{proof[:8]}<a/>{proof}</success>")
+
+
+UNPROVEN_ANSWERS = {
+    "another password's": lambda c: c.sasl("success", c.verifier("another password")),
+    "nothing": lambda c: c.send(f"<success xmlns='{SASL}'/>"),
+    "an empty text": lambda c: c.send(f"<success xmlns='{SASL}'></success>"),
+    "no verifier": lambda c: c.sasl("success", c.verifier()[2:]),
+    "an empty verifier": lambda c: c.sasl("success", "v="),
+    "a short verifier": lambda c: c.sasl("success", "v=" + base64.b64encode(base64.b64decode(c.verifier()[2:])[:-1]).decode()),
+    "more than a verifier": lambda c: c.sasl("success", c.verifier() + "\0"),
+    "an error": lambda c: c.sasl("success", "e=other-error"),
+    "no Base64": lambda c: c.send(f"<success xmlns='{SASL}'>!!</success>"),
+    "a long text": lambda c: c.send(f"<success xmlns='{SASL}'>{'QUFB' * 900}</success>"),
+}
+
+
+@pytest.mark.parametrize("answer", UNPROVEN_ANSWERS)
+def test_server_that_does_not_know_the_password(pki, workers, rogue, answer):
+    server, worker = rogue(impostor(UNPROVEN_ANSWERS[answer])), workers()
+    assert UNPROVEN in refused(connect(worker, server, pki), f.AUTH)["message"]
+    assert server.close()[0].count("<stream:stream") == 2
+
+
+@pytest.mark.parametrize("answer, word", [
+    (element_inside, "element"),
+    (lambda c: c.send(f"<success xmlns='{SASL}'>{'QUFB' * 2000}</success>"), "too long"),
+    (lambda c: c.sasl("challenge", c.verifier()), "second")])
+def test_odd_ends_of_scram(pki, workers, rogue, answer, word):
+    server, worker = rogue(impostor(answer)), workers()
+    assert word in refused(connect(worker, server, pki), f.AUTH)["message"]
+    assert server.close()[0].count("<stream:stream") == 2
+
+
+@pytest.mark.parametrize("proof", ["", "v=AAAAAAAAAAAAAAAAAAAAAAAAAAA="])
+def test_success_without_challenge(pki, workers, rogue, proof):
+    def script(c):
+        c.starttls()
+        c.send(STREAM + mechanisms("SCRAM-SHA-1"))
+        c.hear("</auth>")
+        c.sasl("success", proof)
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    assert UNPROVEN in refused(connect(worker, server, pki), f.AUTH)["message"]
+    assert server.close()[0].count("<stream:stream") == 2
+
+
+@pytest.mark.parametrize("nonce", ["{}", "", "rogue", "x{}", "rogue{}rogue"])
+def test_challenge_of_another_nonce(pki, workers, rogue, nonce):
+    def script(c):
+        c.starttls()
+        c.send(STREAM + mechanisms("SCRAM-SHA-256"))
+        c.challenge(nonce=nonce)
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    assert "does not answer ours" in refused(connect(worker, server, pki), f.AUTH)["message"]
+    assert "<response" not in server.close()[0]
+
+
+@pytest.mark.parametrize("more", [",r=rogue", ",i=1", ",s=QUFB", ",m=must-know", ",i=4096,s=QUFB"])
+def test_challenge_that_says_it_twice(pki, workers, rogue, more):
+    """libstrophe would take the last of each; the checks must have seen the same."""
+    def script(c):
+        c.starttls()
+        c.send(STREAM + mechanisms("SCRAM-SHA-256"))
+        c.challenge(more=more)
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    assert "malformed" in refused(connect(worker, server, pki), f.AUTH)["message"]
+    assert "<response" not in server.close()[0]
+
+
+def test_challenge_with_an_element_inside(pki, workers, rogue):
+    """libstrophe skips the element: one text could be judged, and another be answered."""
+    def script(c):
+        c.starttls()
+        c.send(STREAM + mechanisms("SCRAM-SHA-256"))
+        match = c.hear("<auth [^>]*>([^<]*)</auth>")
+        nonce = base64.b64decode(match[1]).decode().split("r=")[1]
+        weak, strong = (base64.b64encode(f"r={nonce}x,s=QUFBQUFB,i={i}".encode()).decode() for i in (1, 4096))
+        c.send(f"<challenge xmlns='{SASL}'>{weak}<a>{strong}</a></challenge>")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    assert "element" in refused(connect(worker, server, pki), f.AUTH)["message"]
+    assert "<response" not in server.close()[0]
+
+
+@pytest.mark.parametrize("name", ["ju=liet", "ju,liet", "=3d"])
+def test_user_name_that_scram_would_escape(pki, workers, rogue, name):
+    """libstrophe does not escape it (RFC 5802 5.1): another name might be meant by it."""
+    server, worker = rogue(lambda c: c.hear_all()), workers()
+    got = refused(connect(worker, server, pki, jid=f"{name}@{DOMAIN}"), f.UNSUPPORTED)
+    assert "user name" in got["message"]
+    assert server.close() == []
+
+
+# ---- after it
+
 def test_features_without_bind(pki, workers, rogue):
     def script(c):
         c.authenticate("SCRAM-SHA-256")

@@ -26,7 +26,9 @@
 
 #include "filter.h"
 #include "memory.h"
+#include "scram.h"
 #include "stream.h"
+#include "text.h"
 
 #define STREAM                                                                                     \
 	"<?xml version='1.0'?><stream:stream xmlns='jabber:client' id='1' version='1.0'"           \
@@ -86,6 +88,23 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* ---- the password ---- */
+
+#define MASK 0x5a
+
+/* The password is kept masked here, so that only what others keep is found. */
+static const char masked[] = "\x3e\x35\x34\x2e\x77\x2d\x35\x28\x28\x23\x77\x38\x3f\x77\x32\x3b\x2a"
+			     "\x2a\x23\x77\x63\x6d\x6b";
+
+static size_t unmask(char *out)
+{
+	size_t len = sizeof(masked) - 1;
+
+	for (size_t i = 0; i < len; i++)
+		out[i] = (char)(masked[i] ^ MASK);
+	return len;
+}
+
 /* ---- the server: one client, in a thread ---- */
 
 struct server {
@@ -94,6 +113,8 @@ struct server {
 	pthread_t thread;
 	int scram;	    /* offers SCRAM, else EXTERNAL */
 	char mechanism[64]; /* what the client chose */
+	char nonce[64];	    /* ... for SCRAM */
+	char success[700];
 	char heard[16384];
 	size_t len;
 	int sock;
@@ -153,19 +174,38 @@ static int server_tls(struct server *server)
 	return SSL_accept(server->ssl) == 1;
 }
 
-/* The challenge to a SCRAM client: its nonce and more, a salt, the rounds. */
+/* The challenge to a SCRAM client: its nonce and more, a salt, the rounds. Prepares the proof. */
 static void server_challenge(struct server *server, const char *auth)
 {
-	char first[512], text[700], base64[1000], stanza[1200];
+	static const char salt[] = "saltsalt";
+	unsigned char signature[SG_SCRAM_SIGNATURE_MAX];
+	char first[512], text[300], message[600], password[64], *base64;
 	const char *begin = strchr(auth, '>') + 1, *end = strchr(begin, '<');
+	size_t signature_len;
 	int len = EVP_DecodeBlock(
 	    (unsigned char *)first, (const unsigned char *)begin, (int)(end - begin));
 
 	first[len] = '\0';
-	snprintf(text, sizeof(text), "r=%sx,s=c2FsdHNhbHQ=,i=4096", strstr(first, "r=") + 2);
-	EVP_EncodeBlock((unsigned char *)base64, (const unsigned char *)text, (int)strlen(text));
-	snprintf(stanza, sizeof(stanza), "<challenge xmlns='" SASL "'>%s</challenge>", base64);
-	server_say(server, stanza);
+	snprintf(server->nonce, sizeof(server->nonce), "%s", strstr(first, "r=") + 2);
+	snprintf(text, sizeof(text), "r=%sx,s=c2FsdHNhbHQ=,i=4096", server->nonce);
+	snprintf(message, sizeof(message), "n=juliet,r=%s,%s,c=biws,r=%sx", server->nonce, text,
+	    server->nonce);
+	password[unmask(password)] = '\0';
+	assert_int_equal(sg_scram_signature("SCRAM-SHA-1", password, (const unsigned char *)salt,
+			     strlen(salt), 4096, message, signature, &signature_len),
+	    0);
+	OPENSSL_cleanse(password, sizeof(password));
+	base64 = sg_base64_encode(text, strlen(text));
+	snprintf(message, sizeof(message), "<challenge xmlns='" SASL "'>%s</challenge>", base64);
+	free(base64);
+	base64 = sg_base64_encode(signature, signature_len);
+	snprintf(text, sizeof(text), "v=%s", base64);
+	free(base64);
+	base64 = sg_base64_encode(text, strlen(text));
+	snprintf(server->success, sizeof(server->success), "<success xmlns='" SASL "'>%s</success>",
+	    base64);
+	free(base64);
+	server_say(server, message);
 	(void)server_hear(server, "</response>");
 }
 
@@ -188,7 +228,7 @@ static void server_login(struct server *server)
 	sscanf(name + strlen("mechanism="), "%*1[\"']%63[^\"']", server->mechanism);
 	if (server->scram)
 		server_challenge(server, auth);
-	server_say(server, "<success xmlns='" SASL "'/>");
+	server_say(server, server->scram ? server->success : "<success xmlns='" SASL "'/>");
 	if (server_hear(server, "<stream:stream") == NULL)
 		return;
 	server_say(server,
@@ -280,37 +320,65 @@ static void on_connection(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
 	}
 }
 
+/* One login by libstrophe alone, without our filter, to its end. */
+static void client_run(struct server *server, const char *path, const char *password)
+{
+	xmpp_ctx_t *ctx;
+
+	memset(&client, 0, sizeof(client));
+	xmpp_initialize();
+	ctx = xmpp_ctx_new(&sg_memory_wiping, NULL);
+	client.conn = xmpp_conn_new(ctx);
+	snprintf(client.path, sizeof(client.path), "%s", path);
+	xmpp_conn_set_jid(client.conn, "juliet@pin.test");
+	xmpp_conn_set_pass(client.conn, password);
+	xmpp_conn_set_cafile(client.conn, cafile);
+	assert_int_equal(xmpp_conn_set_flags(client.conn, XMPP_CONN_FLAG_LEGACY_SSL), 0);
+	assert_int_equal(
+	    xmpp_connect_client(client.conn, "127.0.0.1", server->port, on_connection, NULL), 0);
+	while (!client.ended)
+		xmpp_run_once(ctx, 100);
+	server_stop(server);
+	assert_true(client.connected);
+	if (client.app_data != NULL)
+		assert_ptr_equal(client.app_data, client.conn);
+	xmpp_conn_release(client.conn);
+	client.conn = NULL;
+	xmpp_ctx_free(ctx);
+}
+
 static void test_late_certificate_and_app_data(void **state)
 {
 	static struct server server;
-	xmpp_ctx_t *ctx;
 	int fd = memfd_create("certificate", 0);
 	FILE *file = fdopen(dup(fd), "w");
+	char path[40];
 
 	assert_true(PEM_write_X509(file, client_cert));
 	assert_int_equal(fclose(file), 0);
 	server_start(&server, 0);
 	assert_true(SSL_CTX_get_ex_new_index(0, NULL, on_ctx_new, NULL, NULL) >= 0);
-	xmpp_initialize();
-	ctx = xmpp_ctx_new(&sg_memory_wiping, NULL);
-	client.conn = xmpp_conn_new(ctx);
-	snprintf(client.path, sizeof(client.path), "/proc/self/fd/%d", fd);
-	xmpp_conn_set_jid(client.conn, "juliet@pin.test");
-	xmpp_conn_set_cafile(client.conn, cafile);
-	assert_int_equal(xmpp_conn_set_flags(client.conn, XMPP_CONN_FLAG_LEGACY_SSL), 0);
-	assert_int_equal(
-	    xmpp_connect_client(client.conn, "127.0.0.1", server.port, on_connection, NULL), 0);
-	while (!client.ended)
-		xmpp_run_once(ctx, 100);
-	server_stop(&server);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	client_run(&server, path, NULL);
 	assert_int_equal(client.asked, 1);
-	assert_ptr_equal(client.app_data, client.conn);
-	assert_true(client.connected);
+	assert_non_null(client.app_data);
 	assert_string_equal(server.mechanism, "EXTERNAL");
-	xmpp_conn_release(client.conn);
-	client.conn = NULL;
-	xmpp_ctx_free(ctx);
 	close(fd);
+}
+
+/* ---- libstrophe asks us for its nonce, and writes its SCRAM messages as scram.c supposes ---- */
+
+static void test_nonce_is_ours(void **state)
+{
+	static struct server server;
+
+	server_start(&server, 1);
+	sg_scram_begin("juliet@pin.test", "any");
+	client_run(&server, "", "any");
+	assert_string_equal(server.mechanism, "SCRAM-SHA-1");
+	assert_true(strlen(server.nonce) >= 31);
+	assert_string_equal(server.nonce, sg_scram_nonce());
+	sg_scram_end();
 }
 
 /* ---- our functions of expat come before the library's ---- */
@@ -327,21 +395,6 @@ static void test_other_parsers_pass_through(void **state)
 }
 
 /* ---- the password is gone from memory when the login is over ---- */
-
-#define MASK 0x5a
-
-/* The password is kept masked here, so that only what others keep is found. */
-static const char masked[] = "\x3e\x35\x34\x2e\x77\x2d\x35\x28\x28\x23\x77\x38\x3f\x77\x32\x3b\x2a"
-			     "\x2a\x23\x77\x63\x6d\x6b";
-
-static size_t unmask(char *out)
-{
-	size_t len = sizeof(masked) - 1;
-
-	for (size_t i = 0; i < len; i++)
-		out[i] = (char)(masked[i] ^ MASK);
-	return len;
-}
 
 #define WINDOW (1u << 20)
 
@@ -504,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_password_is_wiped),
 		cmocka_unit_test(test_filter_is_missed),
 		cmocka_unit_test(test_other_parsers_pass_through),
+		cmocka_unit_test(test_nonce_is_ours),
 		cmocka_unit_test(test_late_certificate_and_app_data),
 	};
 
