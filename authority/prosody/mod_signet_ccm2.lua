@@ -23,6 +23,7 @@ local x509 = require "ssl.x509";
 local usermanager = require "core.usermanager";
 
 local OID_SAN, OID_XMPPADDR = "2.5.29.17", "1.3.6.1.5.5.7.8.5";
+local NS_ADD = "urn:xmpp:ccm2:add-cert:0";
 local DATETIME = "!%Y-%m-%dT%H:%M:%SZ";
 
 local revoked_file = module:get_option_string("signet_ccm2_revoked");
@@ -194,9 +195,15 @@ local function attach(session, sha256)
 	logged_in[session] = sha256 and true;
 end
 
+-- No identity is an empty text; one that is no text (XML's or UTF-8's) comes as nil, and is no identity of anybody.
 local function external(session)
 	return function (authzid)
-		local user, detail = authenticate(session, authzid or "");
+		local user, detail;
+		if authzid then
+			user, detail = authenticate(session, authzid);
+		else
+			detail = "the identity that was asked for is no text";
+		end
 		if not user then
 			module:log("info", "Certificate refused: %s", detail);
 			return nil, nil;
@@ -388,6 +395,24 @@ end
 
 module:hook_tag("urn:xmpp:sm:2", "resume", before_resume, 100);
 module:hook_tag("urn:xmpp:sm:3", "resume", before_resume, 100);
+
+-- Until the second look, a revoked session is still there, for the answer to its own revocation. It gets no new
+-- certificate meanwhile: whoever stole the old one would keep the account by that.
+local function before_iq(event)
+	local session, stanza = event.origin, event.stanza;
+	if not session.signet_sha256 or not stanza:get_child(nil, NS_ADD) then
+		return nil;
+	end
+	refresh_list();
+	if not revoked or not revoked[session.signet_sha256] then
+		return nil;
+	end
+	close(session, "it is revoked");
+	return true;
+end
+
+module:hook("pre-iq/bare", before_iq, 1000); -- its own account, too
+module:hook("pre-iq/host", before_iq, 1000);
 
 if ca_file then
 	read_ca();

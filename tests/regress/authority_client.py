@@ -148,9 +148,10 @@ class Client(slixmpp.ClientXMPP):
 
 
 class Stream(Wire):
-    """A client's stream byte for byte, logged in by PLAIN or, with a certificate, by EXTERNAL; not bound yet."""
+    """A client's stream byte for byte, logged in by PLAIN or, with a certificate, by EXTERNAL with this response; not
+    bound yet."""
 
-    def __init__(self, place, name, cert=None):
+    def __init__(self, place, name, cert=None, response="="):
         super().__init__(socket.create_connection(("127.0.0.1", place.c2s_port), PATIENCE))
         self.open()
         self.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
@@ -160,7 +161,7 @@ class Stream(Wire):
             context.load_cert_chain(*cert)
         self.use(context.wrap_socket(self.sock, server_hostname=DOMAIN))
         self.open()
-        mechanism, text = ("EXTERNAL", "=") if cert else (
+        mechanism, text = ("EXTERNAL", response) if cert else (
             "PLAIN", base64.b64encode(f"\0{name}\0{PASSWORD}".encode()).decode())
         self.send(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{text}</auth>")
         self.logged_in = self.hear("<success[^>]*>|</failure>")[0].startswith("<success")

@@ -1,4 +1,5 @@
 """mod_signet_ccm2 in a real Prosody, with certificates that no authority of ours would issue."""
+import base64
 import datetime
 import os
 import re
@@ -8,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from authority_client import Client, Stream, bind_request
+from authority_client import NS_ADD, NS_LIST, Client, Stream, bind_request
 from authority_world import AuthorityWorld, key_files
 from certificates import ClientCA, make_key, xmpp_addr
 from processes import PATIENCE
@@ -270,6 +271,35 @@ def test_nothing_is_bound_for_a_certificate_that_was_revoked_after_the_login(sel
     with Stream(seldom, "juliet", files) as stream:
         seldom.list_revoked(cert)
         assert_nothing_is_served(seldom, stream)
+
+
+@pytest.mark.parametrize("to", ["", f" to='{JULIET}'", f" to='{DOMAIN}'"], ids=["none", "account", "server"])
+def test_nothing_is_added_by_a_certificate_that_was_revoked(seldom, to):
+    """The session lives on until the next look, but gets no new certificate by the one that it lost."""
+    def add(ident):
+        return f"<iq type='set' id='{ident}'{to}><add-certificate-request xmlns='{NS_ADD}'/></iq>"
+    cert, files = login(seldom)
+    with Stream(seldom, "juliet", files) as stream:
+        stream.bind("phone")
+        stream.send(add("before"))
+        stream.hear("id=['\"]before['\"]")
+        seldom.list_revoked(cert)
+        stream.send(f"<iq type='get' id='list'{to}><list-certificates-request xmlns='{NS_LIST}'/></iq>")
+        stream.hear("id=['\"]list['\"]")
+        stream.send(add("after") + "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
+        stream.hear("</stream:stream>")
+        assert "<not-authorized" in stream.before
+        assert "after" not in stream.before and "jabber:iq:roster" not in stream.before
+
+
+@pytest.mark.parametrize("text, status", [
+    (b"", True), (JULIET.encode(), True), (JULIET.encode() + b"\0x", False), (b"\0", False), (b"\xff\xfe", False),
+    (JULIET.encode() + b"\xc3", False)])
+def test_an_identity_that_is_no_text_is_not_taken_for_none(place, text, status):
+    _, files = login(place)
+    with Stream(place, "juliet", files, base64.b64encode(text).decode() or "=") as stream:
+        assert stream.logged_in == status
+        assert status or "<not-authorized" in stream.heard
 
 
 def test_nothing_is_bound_for_a_certificate_that_expired_after_the_login(seldom):
