@@ -215,12 +215,11 @@ static int pss_digest(const X509_ALGOR *algorithm)
 	return nid;
 }
 
-/* C12: SHA-256 or better. An algorithm that has its digest within (Ed25519) is as good. */
+/* C12: SHA-256 or its longer kin. An algorithm that has its digest within (Ed25519) is as good. */
 static int is_signed_soundly(const X509_REQ *csr)
 {
 	const X509_ALGOR *algorithm;
 	int nid = X509_REQ_get_signature_nid(csr), digest;
-	const EVP_MD *md;
 
 	X509_REQ_get0_signature(csr, NULL, &algorithm);
 	if (nid == NID_rsassaPss)
@@ -229,8 +228,7 @@ static int is_signed_soundly(const X509_REQ *csr)
 		return 0;
 	if (digest == NID_undef)
 		return nid == NID_ED25519;
-	md = EVP_get_digestbynid(digest);
-	return md != NULL && EVP_MD_get_size(md) >= 32;
+	return digest == NID_sha256 || digest == NID_sha384 || digest == NID_sha512;
 }
 
 static enum sg_csr_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, const char **why)
@@ -249,7 +247,7 @@ static enum sg_csr_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, c
 		return SG_CSR_NOT_ACCEPTABLE;
 	}
 	if (!is_signed_soundly(csr)) {
-		*why = "The request must be signed with SHA-256 or better.";
+		*why = "The request must be signed with SHA-256 or better: SHA-384, SHA-512.";
 		return SG_CSR_NOT_ACCEPTABLE;
 	}
 	/* only now: the size of the key bounds what the check costs */
