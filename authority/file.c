@@ -28,6 +28,29 @@ static int sync_folder(const char *path)
 	return bad;
 }
 
+/* What failed, with what to do when it is the folder that is not as it must be. */
+static void log_failure(const char *path, int error)
+{
+	char *copy = strdup(path);
+	const char *folder = copy != NULL ? dirname(copy) : path;
+
+	if (error == ENOENT)
+		sg_log(SG_LOG_ERROR,
+		    "file: %s cannot be written: the folder %s is missing: make it, for this user "
+		    "to "
+		    "write into",
+		    path, folder);
+	else if (error == EACCES)
+		sg_log(SG_LOG_ERROR,
+		    "file: %s cannot be written: this user may not write into the folder %s: "
+		    "change its "
+		    "owner or mode",
+		    path, folder);
+	else
+		sg_log(SG_LOG_ERROR, "file: %s: %s", path, strerror(error));
+	free(copy);
+}
+
 int sg_file_replace(const char *path, const void *data, size_t len, mode_t mode)
 {
 	char *temporary = NULL;
@@ -38,7 +61,7 @@ int sg_file_replace(const char *path, const void *data, size_t len, mode_t mode)
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0 || sg_write_all(fd, data, len) || fchmod(fd, mode) || fsync(fd) ||
 	    rename(temporary, path) || sync_folder(path)) {
-		sg_log(SG_LOG_ERROR, "file: %s: %s", path, strerror(errno));
+		log_failure(path, errno);
 		if (fd >= 0)
 			unlink(temporary); /* gone already when only the last sync failed */
 	} else {

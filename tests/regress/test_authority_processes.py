@@ -314,6 +314,23 @@ def test_installed_units_start_what_was_installed(place):
     assert all((target / program[1:]).exists() for program in starts.values())
 
 
+@pytest.mark.parametrize("setting, name", [("revoked", "revoked.txt"), ("crl", "crl.pem")])
+def test_a_missing_folder_is_named_at_the_start(place, setting, name):
+    text = place.authority_conf.read_text()
+    folder = place.dir / f"authority/public-{setting}"
+    place.configure(f"{setting} = {place.dir}/authority/{name}", f"{setting} = {folder}/{name}")
+    place.restart_authority()
+    try:
+        place.authority.wait_line(f"{folder}/{name} cannot be written: the folder {folder} is missing: make it")
+        place.mkdir(f"authority/public-{setting}")
+        place.authority.popen.send_signal(signal.SIGHUP)
+        place.authority.wait_line("revocation list and CRL are written again")
+        assert (folder / name).exists()
+    finally:
+        place.write("authority/authority.conf", text)
+        place.restart_authority()
+
+
 def test_run_says_what_is_missing(place):
     path = place.write("authority/broken.conf", "[component]\njid = ccm.xmpp.test\n")
     with pytest.raises(Failed) as failed:
