@@ -34,7 +34,7 @@ static int has_room(unsigned depth)
 static void show_start(const char *name, const char **attrs)
 {
 	const char *some[2 * SG_BOUNDS_ATTRS_MAX + 1];
-	unsigned room = SG_BOUNDS_STANZA_ATTRS_MAX - bounds.attributes, count = 0;
+	size_t room = SG_BOUNDS_STANZA_ATTRS_MAX - bounds.attributes, count = 0;
 
 	if (room > SG_BOUNDS_ATTRS_MAX)
 		room = SG_BOUNDS_ATTRS_MAX;
@@ -43,7 +43,7 @@ static void show_start(const char *name, const char **attrs)
 		some[2 * count + 1] = attrs[2 * count + 1];
 	}
 	some[2 * count] = NULL;
-	bounds.attributes += count;
+	bounds.attributes += (unsigned)count;
 	bounds.cut |= attrs[2 * count] != NULL;
 	sg_parser_show_start(name, some);
 }
