@@ -203,6 +203,13 @@ int sg_account_certify(struct sg_account *account, uint32_t role, const char *ke
 	return err;
 }
 
+int sg_account_is_logged_in_with(const struct sg_account *account, const char *sha256)
+{
+	return account->state == SG_ACCOUNT_ONLINE && account->row.certificate != NULL &&
+	    strcmp(account->row.certificate, sha256) == 0 && account->online.mechanism != NULL &&
+	    strcmp(account->online.mechanism, "EXTERNAL") == 0;
+}
+
 int sg_account_set_client(struct sg_account *account, const char *key_uri, const char *sha256)
 {
 	if (account->removed)

@@ -70,6 +70,9 @@ void sg_account_unref(struct sg_account *account); /* NULL is fine */
 SG_MUST_USE int sg_account_certify(struct sg_account *account, uint32_t role, const char *key_uri,
     const struct sg_blob *der, const char *cert_uri);
 
+/* Whether the connection that there is was made with this certificate (SHA-256), by SASL EXTERNAL. */
+int sg_account_is_logged_in_with(const struct sg_account *account, const char *sha256);
+
 /* Sets the client key and certificate back to what they were (SHA-256, or NULL). SG_ERR_IO. */
 SG_MUST_USE int sg_account_set_client(
     struct sg_account *account, const char *key_uri, const char *sha256);

@@ -155,7 +155,7 @@ void sg_call_reply(struct sg_call *call, json_t *parameters)
 
 void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error)
 {
-	json_t *reply = call->rescue != NULL ? call->rescue(call) : NULL;
+	json_t *reply = call->rescue != NULL ? call->rescue(call, error) : NULL;
 
 	if (reply != NULL) {
 		sg_call_reply(call, reply);

@@ -55,7 +55,7 @@ struct sg_call {
 	const char *advice; /* ... gets this advice in place of the general one; or NULL */
 	sg_verb_fn *next;   /* the step that follows what the call waits for */
 	/* Asked before the call fails, or NULL: the reply in place of the error, or NULL. */
-	json_t *(*rescue)(const struct sg_call *call);
+	json_t *(*rescue)(const struct sg_call *call, const struct sg_msg_error *error);
 	/* What to do before the call fails, or NULL. It may not finish the call. */
 	void (*undo)(struct sg_call *call, const struct sg_msg_error *error);
 };

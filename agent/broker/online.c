@@ -150,6 +150,17 @@ static int is_own_jid(const struct sg_account *account, const char *bound)
 	return own;
 }
 
+/* Who logs in with a certificate that was revoked has a server that has forgotten it, or taken it back. */
+static void note_login(struct sg_account *account)
+{
+	const char *sha256 = account->row.certificate;
+
+	if (sha256 != NULL && sg_account_is_logged_in_with(account, sha256) &&
+	    sg_store_cert_set_revoked(account->agent->store, account->row.jid, sha256, 0) != 0)
+		sg_log(SG_LOG_WARN, "%s: it could not be noted that %s logs in", account->row.jid,
+		    sha256);
+}
+
 static void on_connected(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct sg_connect *connect = arg;
@@ -170,6 +181,7 @@ static void on_connected(void *arg, const struct sg_msg_error *error, void *answ
 		sg_log(SG_LOG_INFO, "%s is online: %s, %s", account->row.jid,
 		    account->online.mechanism != NULL ? account->online.mechanism : "?",
 		    account->online.tls_version != NULL ? account->online.tls_version : "?");
+		note_login(account);
 		connect_finish(connect, NULL);
 	}
 }

@@ -46,6 +46,7 @@ enum statement {
 	CERT_PUT,
 	CERT_GET,
 	CERT_REVOKE,
+	CERT_RESTORE,
 	SIGNATURE_PUT,
 	SIGNATURE_LIST,
 	PIN_TRIED,
@@ -74,6 +75,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 	[CERT_GET] = "SELECT jid, sha256, name, der, uri, role, revoked FROM certificates"
 		     " WHERE jid = ?1 AND (sha256 = ?2 OR name = ?2)",
 	[CERT_REVOKE] = "UPDATE certificates SET revoked = 1 WHERE jid = ?1 AND sha256 = ?2",
+	[CERT_RESTORE] = "UPDATE certificates SET revoked = 0 WHERE jid = ?1 AND sha256 = ?2"
+			 " AND revoked <> 0",
 	[SIGNATURE_PUT] =
 	    "INSERT OR REPLACE INTO signatures (jid, subject, issuer, issuer_jid, method, value)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -489,11 +492,12 @@ int sg_store_cert_get(
 	return err;
 }
 
-int sg_store_cert_revoke(struct sg_store *store, const char *jid, const char *sha256)
+int sg_store_cert_set_revoked(
+    struct sg_store *store, const char *jid, const char *sha256, int revoked)
 {
 	const struct value values[] = { TEXT(jid), TEXT(sha256), END };
 
-	return run(store, CERT_REVOKE, values);
+	return run(store, revoked ? CERT_REVOKE : CERT_RESTORE, values);
 }
 
 int sg_store_account_certify(struct sg_store *store, const struct sg_account_row *row,

@@ -81,7 +81,9 @@ SG_MUST_USE int sg_store_cert_put(struct sg_store *store, const char *jid, uint3
 SG_MUST_USE int sg_store_cert_get(
     struct sg_store *store, const char *jid, const char *fingerprint, struct sg_cert_row *row);
 
-SG_MUST_USE int sg_store_cert_revoke(struct sg_store *store, const char *jid, const char *sha256);
+/* Notes whether the server has revoked it, as it was last seen to. */
+SG_MUST_USE int sg_store_cert_set_revoked(
+    struct sg_store *store, const char *jid, const char *sha256, int revoked);
 
 /* Certificate and account in one transaction: the certificate becomes the account's. */
 SG_MUST_USE int sg_store_account_certify(struct sg_store *store, const struct sg_account_row *row,

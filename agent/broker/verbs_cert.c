@@ -77,23 +77,15 @@ static void revoked_and_left(struct sg_call *call)
 	sg_call_reply(call, json_object());
 }
 
-/* Whether the connection that there is was logged in with the certificate that is revoked now. */
-static int is_logged_in_with(const struct sg_account *account, const char *sha256)
-{
-	return account->state == SG_ACCOUNT_ONLINE && account->row.certificate != NULL &&
-	    strcmp(account->row.certificate, sha256) == 0 && account->online.mechanism != NULL &&
-	    strcmp(account->online.mechanism, "EXTERNAL") == 0;
-}
-
 static void revoked(struct sg_call *call)
 {
 	struct sg_account *account = call->account;
-	int err = sg_store_cert_revoke(call->agent->store, account->row.jid, call->state);
+	int err = sg_store_cert_set_revoked(call->agent->store, account->row.jid, call->state, 1);
 
 	if (err != 0)
 		sg_log(SG_LOG_WARN, "%s: the revocation of %s could not be noted", account->row.jid,
 		    (const char *)call->state);
-	if (!is_logged_in_with(account, call->state)) {
+	if (!sg_account_is_logged_in_with(account, call->state)) {
 		revoked_and_left(call);
 		return;
 	}
@@ -102,8 +94,7 @@ static void revoked(struct sg_call *call)
 	sg_account_go_offline(account, sg_call_continue, call);
 }
 
-/* It was revoked by another call, while this one was under way or before: revoking again is fine (C10). */
-static json_t *revoked_anyhow(const struct sg_call *call)
+static int is_noted_as_revoked(const struct sg_call *call)
 {
 	struct sg_cert_row row;
 	int is_revoked = 0;
@@ -112,14 +103,7 @@ static json_t *revoked_anyhow(const struct sg_call *call)
 		is_revoked = row.revoked != 0;
 		sg_cert_row_clear(&row);
 	}
-	return is_revoked ? json_object() : NULL;
-}
-
-static void still_logs_in(struct sg_call *call)
-{
-	sg_call_advise(call, SG_ERR_OFFLINE, advice_again);
-	sg_call_fail_with(call, SG_ERR_OFFLINE, call->account->row.jid,
-	    "the connection ended before the server answered, and the certificate still logs in");
+	return is_revoked;
 }
 
 /* Whether the server refused the very certificate: RFC 6120 6.5.10, and no other failure of a login. */
@@ -127,6 +111,25 @@ static int is_refusal(const struct sg_msg_error *error)
 {
 	return sg_msg_error_code(error) == SG_ERR_AUTH && error->condition != NULL &&
 	    strcmp(error->condition, "not-authorized") == 0;
+}
+
+/* Another call has revoked it while this one was under way: revoking again is fine (C10). */
+static json_t *revoked_meanwhile(const struct sg_call *call, const struct sg_msg_error *error)
+{
+	return is_noted_as_revoked(call) ? json_object() : NULL;
+}
+
+/* It was revoked before, and the server refuses it still. */
+static json_t *revoked_before(const struct sg_call *call, const struct sg_msg_error *error)
+{
+	return is_refusal(error) ? json_object() : NULL;
+}
+
+static void still_logs_in(struct sg_call *call)
+{
+	sg_call_advise(call, SG_ERR_OFFLINE, advice_again);
+	sg_call_fail_with(call, SG_ERR_OFFLINE, call->account->row.jid,
+	    "the connection ended before the server answered, and the certificate still logs in");
 }
 
 static void fail_unknown(struct sg_call *call, const struct sg_msg_error *error)
@@ -277,7 +280,6 @@ static char *take_fingerprint(const struct sg_call *call)
 
 void sg_verb_revoke_certificate(struct sg_call *call)
 {
-	json_t *reply;
 	int is_current;
 
 	if (!sg_call_take_account(call, "jid"))
@@ -291,10 +293,8 @@ void sg_verb_revoke_certificate(struct sg_call *call)
 	}
 	call->state = take_fingerprint(call);
 	call->state_free = free;
-	if (call->state != NULL && (reply = revoked_anyhow(call)) != NULL) {
-		sg_call_reply(call, reply);
-	} else if (call->state != NULL) {
-		call->rescue = revoked_anyhow;
+	if (call->state != NULL) {
+		call->rescue = is_noted_as_revoked(call) ? revoked_before : revoked_meanwhile;
 		sg_call_go_online(call, revoke_online);
 	} else if (is_current) {
 		sg_call_advise(call, SG_ERR_KEY_ABSENT, advice_list);

@@ -300,6 +300,7 @@ static void publish_listed(struct sg_call *call, void *answer)
 	const char *revoked = NULL;
 	int is_listed = 0, err;
 
+	sg_call_advise(call, SG_ERR_STANZA, NULL);
 	for (uint32_t i = 0; i < certs->cert_count && !is_listed; i++) {
 		char *sha256 = sg_x509_fingerprint(&certs->certs[i].der, "sha256");
 
@@ -327,17 +328,23 @@ static void publish_featured(struct sg_call *call, void *answer)
 {
 	static const struct sg_msg_empty nothing = { 0 };
 
-	if (sg_disco_has(answer, SG_NS_CCM2_LIST))
+	if (sg_disco_has(answer, SG_NS_CCM2_LIST)) {
+		sg_call_advise(call, SG_ERR_STANZA,
+		    "The server was asked whether the certificate still stands. When the account "
+		    "is logged in by that certificate, it is not asked: `signet account "
+		    "disconnect`, then publish again without a password.");
 		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, publish_listed);
-	else
+	} else {
 		publish_send(call);
+	}
 }
 
 static void publish_online(struct sg_call *call)
 {
 	static const struct sg_msg_empty nothing = { 0 };
+	const char *current = call->account->row.certificate;
 
-	if (call->account->row.certificate != NULL)
+	if (current != NULL && !sg_account_is_logged_in_with(call->account, current))
 		sg_call_ask_account(call, SG_MSG_XMPP_FEATURES, &nothing, publish_featured);
 	else
 		publish_send(call);

@@ -91,6 +91,12 @@ static int why_sasl(const struct sg_reason *reason, struct sg_msg_error *why)
 		with_condition(why, seen->sasl_condition);
 		return 1;
 	}
+	if (seen->mechanisms && seen->mechanism == NULL && reason->certificate) {
+		sg_msg_error_set(why, SG_ERR_AUTH, reason->jid,
+		    "%s takes no login by this certificate; it offers: %s", reason->domain,
+		    seen->offered[0] != '\0' ? seen->offered : "nothing");
+		return 1;
+	}
 	if (seen->mechanisms && seen->mechanism == NULL) {
 		sg_msg_error_set(why, SG_ERR_AUTH, reason->jid,
 		    "%s offers no way to log in that is allowed here; it offers: %s",

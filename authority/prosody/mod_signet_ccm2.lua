@@ -147,6 +147,8 @@ local function account_of(cert)
 	return user;
 end
 
+local REVOKED = "it is revoked";
+
 -- Why the certificate is no good at this moment, or nil.
 local function why_not_now(cert, sha256)
 	if not cert:validat(os.time()) then
@@ -156,7 +158,7 @@ local function why_not_now(cert, sha256)
 	if not revoked then
 		return "revocations are not known";
 	end
-	return revoked[sha256] and "it is revoked" or nil;
+	return revoked[sha256] and REVOKED or nil;
 end
 
 -- The account that may log in with the session's certificate, or nil and why not.
@@ -213,20 +215,20 @@ local function external(session)
 	end;
 end
 
--- The host's own handler, with EXTERNAL added for who came with a certificate that TLS could verify. While
--- there is no list EXTERNAL is not offered: its refusal would read as that of a revoked certificate.
+-- The host's own handler, with EXTERNAL added for who came with a certificate that may log in, or that is
+-- revoked: so that a refusal (not-authorized) tells its owner just that.
 local host = prosody.hosts[module.host];
 local users = host.users;
 local own_handler = users.get_sasl_handler;
 
 local function with_external(session)
 	local handler = own_handler(session);
-	local cert, sock = peer_certificate(session);
-	if not cert or not sock:getpeerverification() then
+	if not peer_certificate(session) then
 		return handler;
 	end
-	refresh_list();
-	if not revoked then
+	local user, why = authenticate(session, "");
+	if not user and why ~= REVOKED then
+		module:log("info", "Certificate refused: %s", why);
 		return handler;
 	end
 	local profile = {};
@@ -363,7 +365,7 @@ local function close_revoked()
 	refresh_list();
 	if revoked then
 		for _, session in ipairs(overdue_sessions()) do -- closing changes the table that was walked over
-			close(session, "it is revoked");
+			close(session, REVOKED);
 		end
 	end
 	return poll_seconds;

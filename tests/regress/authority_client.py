@@ -2,6 +2,7 @@
 import asyncio
 import base64
 import hashlib
+import re
 import socket
 import ssl
 import threading
@@ -161,6 +162,7 @@ class Stream(Wire):
             context.load_cert_chain(*cert)
         self.use(context.wrap_socket(self.sock, server_hostname=DOMAIN))
         self.open()
+        self.offered = re.findall("<mechanism>([^<]*)", self.before)
         mechanism, text = ("EXTERNAL", response) if cert else (
             "PLAIN", base64.b64encode(f"\0{name}\0{PASSWORD}".encode()).decode())
         self.send(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{text}</auth>")

@@ -419,6 +419,27 @@ def test_revoked_by_many_at_once(enrolled):
     assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
 
 
+def test_what_was_revoked_and_logs_in_again_can_be_revoked_again(world, enrolled):
+    """An authority whose ledger was restored from before the revocation knows nothing of it."""
+    current = account(enrolled)["certificate"]
+    ledger, saved = world.dir / "authority/ledger.db", world.dir / "authority/saved.db"
+
+    def restart(source, target):
+        world.authority.stop()
+        target.write_bytes(source.read_bytes())
+        world.start_authority()
+
+    restart(ledger, saved)
+    enrolled.call("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"})
+    assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
+    restart(saved, ledger)
+    assert enrolled.call("Connect", {"jid": JULIET})["account"]["mechanism"] == "EXTERNAL"
+    assert len(enrolled.call("Publish", {"jid": JULIET})["keys"]) == 1
+    enrolled.call("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"})
+    world.authority.wait_line(f"revoke .*outcome=revoked .*{current}")
+    assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
+
+
 def test_current_is_not_revoked_while_it_changes(enrolled):
     with enrolled.client() as client:
         enrolled.call("NewKey", {"token": "one", "label": "other", "algorithm": "p256"})

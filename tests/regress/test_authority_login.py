@@ -231,6 +231,26 @@ def login(place, jid=JULIET, days=(-1, 30)):
     return cert, key_files(place, key, cert.public_bytes(serialization.Encoding.DER))
 
 
+def test_a_refusal_means_revoked(place):
+    """EXTERNAL is offered to what may log in, and to what is revoked: nothing else is refused by it."""
+    def offers(files):
+        with Stream(place, "juliet", files) as stream:
+            return "EXTERNAL" in stream.offered
+
+    cert, files = login(place)
+    assert offers(files)
+    place.list_revoked(cert)
+    assert offers(files)
+    place.list_revoked()
+    assert not offers(login(place, days=(-10, -1))[1])
+    assert not offers(login(place, jid=f"nobody@{DOMAIN}")[1])
+    assert not offers(login(place, jid="juliet@other.test")[1])
+    (place.dir / "authority/revoked.txt").unlink()
+    assert not offers(files)
+    place.list_revoked()
+    assert offers(files)
+
+
 def assert_nothing_is_served(place, stream):
     """Binds, and more in the same breath: the stream ends, and nobody gets the message."""
     with Stream(place, "romeo") as romeo, Stream(place, "juliet") as juliet:
