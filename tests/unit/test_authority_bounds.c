@@ -146,7 +146,7 @@ static void attributes_beyond_the_bounds_are_left_out(void **state)
 /* libstrophe is told of no failure, and of nothing after it. */
 static void what_is_no_stream_ends_it(void **state)
 {
-	static const char *const wrong[] = { STREAM "<a></b>", "<!DOCTYPE a>" STREAM, "<a>",
+	static const char *const wrong[] = { (STREAM "<a></b>"), ("<!DOCTYPE a>" STREAM), "<a>",
 		"<s xmlns='http://etherx.jabber.org/streams'>" };
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
