@@ -119,10 +119,14 @@ static json_t *revoked_meanwhile(const struct sg_call *call, const struct sg_msg
 	return is_noted_as_revoked(call) ? json_object() : NULL;
 }
 
-/* It was revoked before, and the server refuses it still. */
+/* It was revoked before, and the server refuses it still: it, not a password or another certificate. */
 static json_t *revoked_before(const struct sg_call *call, const struct sg_msg_error *error)
 {
-	return is_refusal(error) ? json_object() : NULL;
+	const char *current = call->account->row.certificate;
+	int is_tried =
+	    call->password_fd < 0 && current != NULL && strcmp(current, call->state) == 0;
+
+	return is_tried && is_refusal(error) ? json_object() : NULL;
 }
 
 static void still_logs_in(struct sg_call *call)

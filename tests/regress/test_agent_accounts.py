@@ -10,7 +10,7 @@ import pytest
 from agent_fixture import PIN, Agent
 from peer import NS_PUBKEY, NS_PUBSUB, as_peer
 from processes import until, wait_gone, wait_idle
-from varlink_client import secret
+from varlink_client import AgentError, secret
 from world import DOMAIN, PASSWORD, World
 
 JULIET = f"juliet@{DOMAIN}"
@@ -416,6 +416,8 @@ def test_revoked_by_many_at_once(enrolled):
         for client in clients:
             client.receive()
     enrolled.call("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"})  # and when it logs in no more
+    with pytest.raises(AgentError, match="LoginRefused"):  # but a wrong password says nothing of the certificate
+        with_password(enrolled, "RevokeCertificate", password="wrong", jid=JULIET, fingerprint="current")
     assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
 
 
