@@ -39,6 +39,9 @@ enum sg_err {
 	SG_ERR_KEY_AMBIGUOUS = -29,
 	SG_ERR_MECHANISM = -30,	    /* the token or key cannot do this operation */
 	SG_ERR_CERT_MISMATCH = -31, /* certificate and key do not belong together */
+	SG_ERR_KEY_CHANGED = -32,   /* another key stands under a name that was used before */
+	SG_ERR_TOKEN_READ_ONLY = -33,
+	SG_ERR_TOKEN_FULL = -34, /* no memory left on the token */
 	/* accounts and XMPP */
 	SG_ERR_ACCOUNT_ABSENT = -40,
 	SG_ERR_ACCOUNT_EXISTS = -41,

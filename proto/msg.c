@@ -43,6 +43,17 @@
 /* A struct of C cannot be empty; a message can. */
 static const struct sg_layout layout_empty = { sizeof(struct sg_msg_empty), NULL, 0 };
 
+#define MSG sg_candidate
+static const struct sg_field candidate_fields[] = {
+	STR(uri),
+	STR(label),
+	STR(id),
+	STR(serial),
+	STR(subject),
+};
+const struct sg_layout sg_layout_candidate = LAYOUT(candidate_fields);
+#undef MSG
+
 #define MSG sg_msg_error
 static const struct sg_field error_fields[] = {
 	U32(code),
@@ -50,7 +61,7 @@ static const struct sg_field error_fields[] = {
 	STR(subject),
 	STR(condition),
 	U32(tries_left),
-	STRS(candidates, candidate_count),
+	LIST(candidates, candidate_count, sg_layout_candidate),
 };
 const struct sg_layout sg_layout_error = LAYOUT(error_fields);
 #undef MSG
@@ -91,12 +102,69 @@ static const struct sg_field token_ref_fields[] = { STRUCT(caller, layout_caller
 static const struct sg_layout layout_token_ref = LAYOUT(token_ref_fields);
 #undef MSG
 
+#define MSG sg_pin_hash
+static const struct sg_field pin_hash_fields[] = { BLOB(hash) };
+static const struct sg_layout layout_pin_hash = LAYOUT(pin_hash_fields);
+#undef MSG
+
+#define MSG sg_pin_ledger
+static const struct sg_field pin_ledger_fields[] = {
+	BLOB(key),
+	BLOB(salt),
+	LIST(wrong, wrong_count, layout_pin_hash),
+	U32(tries),
+	U32(tries_max),
+};
+const struct sg_layout sg_layout_pin_ledger = LAYOUT(pin_ledger_fields);
+#undef MSG
+
+#define MSG sg_msg_pin_set
+static const struct sg_field pin_set_fields[] = {
+	STRUCT(caller, layout_caller),
+	STR(token),
+	U32(by),
+	U32(source),
+	STRS(options, option_count),
+	STRUCT(ledger, sg_layout_pin_ledger),
+};
+static const struct sg_layout layout_pin_set = LAYOUT(pin_set_fields);
+#undef MSG
+
+#define MSG sg_msg_pin_try
+static const struct sg_field pin_try_fields[] = {
+	STR(token),
+	STR(serial),
+	U32(by),
+	BLOB(hash),
+	U32(flags),
+};
+static const struct sg_layout layout_pin_try = LAYOUT(pin_try_fields);
+#undef MSG
+
+#define MSG sg_msg_token_watch
+static const struct sg_field token_watch_fields[] = { U32(on) };
+static const struct sg_layout layout_token_watch = LAYOUT(token_watch_fields);
+#undef MSG
+
+#define MSG sg_msg_token_event
+static const struct sg_field token_event_fields[] = {
+	U32(kind),
+	STR(token),
+	STR(label),
+	STR(serial),
+	STRUCT(caller, layout_caller),
+};
+static const struct sg_layout layout_token_event = LAYOUT(token_event_fields);
+#undef MSG
+
 #define MSG sg_msg_token_login
 static const struct sg_field token_login_fields[] = {
 	STRUCT(caller, layout_caller),
 	STR(token),
 	U32(source),
 	STRS(options, option_count),
+	STRUCT(ledger, sg_layout_pin_ledger),
+	U32(returns),
 };
 static const struct sg_layout layout_token_login = LAYOUT(token_login_fields);
 #undef MSG
@@ -152,12 +220,18 @@ static const struct sg_field key_generate_fields[] = {
 static const struct sg_layout layout_key_generate = LAYOUT(key_generate_fields);
 #undef MSG
 
+#define MSG sg_msg_key_probe
+static const struct sg_field key_probe_fields[] = { STRUCT(caller, layout_caller), STR(key) };
+static const struct sg_layout layout_key_probe = LAYOUT(key_probe_fields);
+#undef MSG
+
 #define MSG sg_msg_cert_store
 static const struct sg_field cert_store_fields[] = {
 	STRUCT(caller, layout_caller),
 	STR(key),
 	STR(label),
 	BLOB(der),
+	BLOB(spki_sha256),
 };
 static const struct sg_layout layout_cert_store = LAYOUT(cert_store_fields);
 #undef MSG
@@ -167,6 +241,7 @@ static const struct sg_field csr_make_fields[] = {
 	STRUCT(caller, layout_caller),
 	STR(key),
 	STR(jid),
+	BLOB(spki_sha256),
 };
 static const struct sg_layout layout_csr_make = LAYOUT(csr_make_fields);
 #undef MSG
@@ -178,6 +253,7 @@ static const struct sg_field self_cert_make_fields[] = {
 	STR(jid),
 	U32(profile),
 	U32(days),
+	BLOB(spki_sha256),
 };
 static const struct sg_layout layout_self_cert_make = LAYOUT(self_cert_make_fields);
 #undef MSG
@@ -188,6 +264,7 @@ static const struct sg_field cross_sign_fields[] = {
 	STR(key),
 	U32(kind),
 	BLOB(subject),
+	BLOB(spki_sha256),
 };
 static const struct sg_layout layout_cross_sign = LAYOUT(cross_sign_fields);
 #undef MSG
@@ -215,6 +292,7 @@ static const struct sg_field tls_sign_fields[] = {
 	STR(key),
 	U32(scheme),
 	BLOB(tbs),
+	BLOB(spki_sha256),
 };
 static const struct sg_layout layout_tls_sign = LAYOUT(tls_sign_fields);
 #undef MSG
@@ -335,10 +413,16 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_CROSS_SIGN] = &layout_cross_sign,
 	[SG_MSG_TLS_SIGN] = &layout_tls_sign,
 	[SG_MSG_CA_SIGN] = &layout_ca_sign,
+	[SG_MSG_TOKEN_RELEASE] = &layout_token_ref,
+	[SG_MSG_PIN_SET] = &layout_pin_set,
+	[SG_MSG_KEY_PROBE] = &layout_key_probe,
+	[SG_MSG_TOKEN_WATCH] = &layout_token_watch,
 	[SG_MSG_TOKENS] = &sg_layout_tokens,
 	[SG_MSG_OBJECTS] = &sg_layout_objects,
 	[SG_MSG_DER] = &layout_der,
 	[SG_MSG_SIGNATURES] = &layout_signatures,
+	[SG_MSG_TOKEN_EVENT] = &layout_token_event,
+	[SG_MSG_PIN_TRY] = &layout_pin_try,
 	[SG_MSG_XMPP_CONNECT] = &layout_xmpp_connect,
 	[SG_MSG_XMPP_DISCONNECT] = &layout_empty,
 	[SG_MSG_XMPP_FEATURES] = &layout_empty,

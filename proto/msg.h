@@ -27,11 +27,19 @@ enum sg_msg_type {
 	SG_MSG_CROSS_SIGN,	/* sg_msg_cross_sign    -> SG_MSG_SIGNATURES */
 	SG_MSG_TLS_SIGN,	/* sg_msg_tls_sign      -> SG_MSG_DER (the signature) */
 	SG_MSG_CA_SIGN,		/* sg_msg_ca_sign       -> SG_MSG_DER (the whole signed object) */
+	SG_MSG_TOKEN_RELEASE,	/* sg_msg_token_ref     -> SG_MSG_OK; token "": all of the module */
+	SG_MSG_PIN_SET,		/* sg_msg_pin_set + descriptor -> SG_MSG_OK */
+	SG_MSG_KEY_PROBE,	/* sg_msg_key_probe     -> SG_MSG_OBJECTS (one key) */
+	SG_MSG_TOKEN_WATCH,	/* sg_msg_token_watch   -> SG_MSG_OK */
 
 	SG_MSG_TOKENS = 48,
 	SG_MSG_OBJECTS,
 	SG_MSG_DER,
 	SG_MSG_SIGNATURES,
+
+	/* signet-token -> broker, unasked */
+	SG_MSG_TOKEN_EVENT, /* sg_msg_token_event; id 0, no answer */
+	SG_MSG_PIN_TRY,	    /* sg_msg_pin_try; ids from 2^31 up -> SG_MSG_OK: it is written down */
 
 	/* broker -> signet-xmpp */
 	SG_MSG_XMPP_CONNECT =
@@ -58,13 +66,22 @@ struct sg_msg_empty {
 	uint32_t unused; /* always 0; a C struct cannot be empty */
 };
 
+/* One of several tokens or keys that a name fits; NULL what does not apply. */
+struct sg_candidate {
+	char *uri;
+	char *label;
+	char *id; /* of a key: CKA_ID in lower-case hex */
+	char *serial;
+	char *subject; /* of a certificate that holds the key: its name as RFC 4514 has it */
+};
+
 struct sg_msg_error {
 	uint32_t code;	     /* minus an SG_ERR_* */
 	char *message;	     /* a sentence about this very case, or NULL */
 	char *subject;	     /* the URI, JID, feature, ... it is about, or NULL */
 	char *condition;     /* SG_ERR_STANZA: the defined condition (RFC 6120 8.3.3), or NULL */
 	uint32_t tries_left; /* PIN errors: tries left, or SG_TRIES_UNKNOWN */
-	char **candidates;   /* ambiguity: the URIs that match */
+	struct sg_candidate *candidates; /* ambiguity: what matches */
 	uint32_t candidate_count;
 };
 #define SG_TRIES_UNKNOWN 0xffffffffu
@@ -124,12 +141,91 @@ enum sg_pin_source {
 	SG_PIN_PINENTRY = 1, /* the frame's descriptor is a socket to a pinentry (Assuan server) */
 };
 
+/* Whose PIN it is. */
+enum sg_pin_user {
+	SG_PIN_USER = 0, /* CKU_USER */
+	SG_PIN_SO = 1,	 /* CKU_SO: the SO PIN, or PUK */
+};
+
+#define SG_PIN_HASH_SIZE 32 /* bytes of the keyed hash that a PIN is known again by */
+
+struct sg_pin_hash {
+	struct sg_blob hash;
+};
+
+/*
+ * What is remembered of a token's PIN tries, by its serial number and across restarts. A PIN's hash is
+ * HMAC-SHA256 with key over scrypt(PIN, salt): the PIN itself is nowhere.
+ */
+struct sg_pin_ledger {
+	struct sg_blob key;
+	struct sg_blob salt;	   /* of this token */
+	struct sg_pin_hash *wrong; /* PINs that the token has refused */
+	uint32_t wrong_count;
+	uint32_t tries;	    /* since the last success, as counted here */
+	uint32_t tries_max; /* after so many it locks; 0: its flags tell, nothing is counted */
+};
+
+/*
+ * The PIN is held while the token is unlocked, for keys that want it again and for sessions that were
+ * lost. returns: it is also held while the token is away, and serves when the same one (by its serial
+ * number) is back. Otherwise it is wiped when the token goes.
+ */
 struct sg_msg_token_login {
 	struct sg_caller caller;
 	char *token;
 	uint32_t source; /* enum sg_pin_source */
 	char **options;	 /* pinentry: "OPTION" arguments, e.g. "ttyname=/dev/pts/1" */
 	uint32_t option_count;
+	struct sg_pin_ledger ledger;
+	uint32_t returns;
+};
+
+/*
+ * Sets a new user PIN: with the old one (C_SetPIN), or with the SO PIN or PUK (C_InitPIN), whose ledger it
+ * is. From a descriptor two lines are read: the PIN that by names, then the new one. The token is locked
+ * afterwards.
+ */
+struct sg_msg_pin_set {
+	struct sg_caller caller;
+	char *token;
+	uint32_t by;	 /* enum sg_pin_user */
+	uint32_t source; /* enum sg_pin_source */
+	char **options;
+	uint32_t option_count;
+	struct sg_pin_ledger ledger;
+};
+
+/* A PIN is about to be tried: the token waits for it to be written down. How it ended, the answer to the
+ * request tells: SG_MSG_OK, SG_ERR_PIN_WRONG or SG_ERR_PIN_LOCKED; anything else says nothing of the PIN. */
+struct sg_msg_pin_try {
+	char *token; /* its URI */
+	char *serial;
+	uint32_t by; /* enum sg_pin_user */
+	struct sg_blob hash;
+	uint32_t flags; /* enum sg_token_flag, right before the try */
+};
+
+/* While on, tokens that come and go are told by events; it costs a look at the slots each second. */
+struct sg_msg_token_watch {
+	uint32_t on;
+};
+
+enum sg_token_event {
+	SG_EVENT_TOKEN_IN = 0,
+	SG_EVENT_TOKEN_OUT = 1,
+	SG_EVENT_TOUCH_WANTED = 2, /* a signature takes so long that the token waits for somebody */
+	SG_EVENT_TOUCH_OVER = 3,   /* that signature is over, one way or the other */
+	SG_EVENT_TOKEN_LOCKED = 4, /* not by request: the login is gone, and the PIN is wiped */
+};
+
+/* Touch events come without being watched for; caller is whose signature it is. */
+struct sg_msg_token_event {
+	uint32_t kind; /* enum sg_token_event */
+	char *token;   /* URI */
+	char *label;
+	char *serial;
+	struct sg_caller caller;
 };
 
 #define SG_KEY_LABEL_MAX 64 /* bytes of the label of a key that is made here */
@@ -141,6 +237,8 @@ enum sg_key_ability {
 	SG_KEY_RSA_PKCS1_SHA256 = 4, /* CKM_SHA256_RSA_PKCS */
 	SG_KEY_RSA_PSS = 8,	     /* CKM_RSA_PKCS_PSS */
 	SG_KEY_ECDSA = 16,	     /* CKM_ECDSA */
+	SG_KEY_RSA_PSS_HASHED = 32,  /* CKM_SHA256_RSA_PKCS_PSS: the token hashes */
+	SG_KEY_ECDSA_HASHED = 64,    /* CKM_ECDSA_SHA256 */
 	SG_KEY_SENSITIVE = 256,	     /* CKA_SENSITIVE */
 	SG_KEY_EXTRACTABLE = 512,    /* CKA_EXTRACTABLE */
 	SG_KEY_ALWAYS_AUTH = 1024,   /* CKA_ALWAYS_AUTHENTICATE */
@@ -193,6 +291,19 @@ struct sg_msg_key_generate {
 	char *algorithm;
 };
 
+/*
+ * In the requests below, spki_sha256 pins the key: empty, or the SHA-256 of the SubjectPublicKeyInfo that
+ * the key under this name must have, else SG_ERR_KEY_CHANGED.
+ *
+ * KEY_PROBE makes a test signature with each mechanism that the token and the key say they have, over a
+ * content made here, and verifies it with the public key. The key in the answer has the abilities of
+ * those that were good.
+ */
+struct sg_msg_key_probe {
+	struct sg_caller caller;
+	char *key; /* selector of exactly one key */
+};
+
 /* Refused with SG_ERR_CERT_MISMATCH unless the certificate holds the key's public key. Storing the
  * same certificate again is no error and makes no second object. */
 struct sg_msg_cert_store {
@@ -200,12 +311,14 @@ struct sg_msg_cert_store {
 	char *key; /* selector of exactly one key */
 	char *label;
 	struct sg_blob der;
+	struct sg_blob spki_sha256;
 };
 
 struct sg_msg_csr_make {
 	struct sg_caller caller;
 	char *key;
 	char *jid; /* bare; C12 */
+	struct sg_blob spki_sha256;
 };
 
 enum sg_cert_profile {
@@ -220,6 +333,7 @@ struct sg_msg_self_cert_make {
 	char *jid;
 	uint32_t profile;
 	uint32_t days;
+	struct sg_blob spki_sha256;
 };
 
 enum sg_subject_kind {
@@ -232,6 +346,7 @@ struct sg_msg_cross_sign {
 	char *key;
 	uint32_t kind; /* enum sg_subject_kind */
 	struct sg_blob subject;
+	struct sg_blob spki_sha256;
 };
 
 struct sg_signature {
@@ -253,6 +368,7 @@ struct sg_msg_tls_sign {
 	char *key;
 	uint32_t scheme; /* TLS SignatureScheme, RFC 8446 4.2.3 */
 	struct sg_blob tbs;
+	struct sg_blob spki_sha256; /* empty as it comes from signet-xmpp */
 };
 
 enum sg_ca_object {
@@ -367,7 +483,8 @@ const struct sg_layout *sg_msg_layout(uint16_t type);
 
 /* Layouts of parts that are useful alone. */
 extern const struct sg_layout sg_layout_error, sg_layout_keyinfo, sg_layout_signature,
-    sg_layout_objects, sg_layout_tokens, sg_layout_key_info, sg_layout_cert_info;
+    sg_layout_objects, sg_layout_tokens, sg_layout_key_info, sg_layout_cert_info,
+    sg_layout_pin_ledger, sg_layout_candidate;
 
 /* Frees what a message of this type owns and zeroes it. */
 void sg_msg_clear(uint16_t type, void *msg);

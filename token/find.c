@@ -5,6 +5,7 @@
 
 #include "ckr.h"
 #include "log.h"
+#include "text.h"
 #include "uri.h"
 
 #define CANDIDATES_MAX 100
@@ -80,7 +81,7 @@ void sg_key_cache_flush(struct sg_module *module)
 
 struct hunt {
 	struct sg_key *key; /* the first */
-	char **uris;	    /* of all, up to CANDIDATES_MAX */
+	struct sg_candidate *candidates; /* all, up to CANDIDATES_MAX */
 	size_t count;
 	struct sg_token *locked; /* a locked token that was named and shows no keys at all */
 	struct sg_token *failed;
@@ -101,6 +102,19 @@ static int shows_nothing(struct sg_token *token)
 	sg_keys_free(keys, count);
 	sg_selector_free(all);
 	return nothing;
+}
+
+static int candidate_fill(struct sg_candidate *candidate, const struct sg_key *key)
+{
+	const CK_TOKEN_INFO *token = &key->token->identity;
+
+	*candidate = (struct sg_candidate){
+		.uri = strdup(key->info.uri),
+		.label = key->info.label != NULL ? strdup(key->info.label) : NULL,
+		.id = sg_hex_encode(key->info.id.data, key->info.id.len),
+		.serial = sg_text_padded(token->serialNumber, sizeof(token->serialNumber)),
+	};
+	return candidate->uri != NULL ? 0 : SG_ERR_NOMEM;
 }
 
 static int hunt_token(struct sg_token *token, const struct sg_selector *selector, struct hunt *hunt)
@@ -124,10 +138,8 @@ static int hunt_token(struct sg_token *token, const struct sg_selector *selector
 	for (i = 0; i < count; i++, hunt->count++) {
 		if (hunt->key == NULL)
 			hunt->key = sg_key_ref(keys[i]);
-		if (hunt->count >= CANDIDATES_MAX)
-			continue;
-		hunt->uris[hunt->count] = strdup(keys[i]->info.uri);
-		if (hunt->uris[hunt->count] == NULL)
+		if (hunt->count < CANDIDATES_MAX &&
+		    candidate_fill(&hunt->candidates[hunt->count], keys[i]) != 0)
 			break;
 	}
 	sg_keys_free(keys, count);
@@ -148,7 +160,7 @@ static int two_alike(const struct hunt *hunt)
 
 	for (i = 0; i < hunt->count && i < CANDIDATES_MAX; i++) {
 		for (j = 0; j < i; j++) {
-			if (strcmp(hunt->uris[i], hunt->uris[j]) == 0)
+			if (strcmp(hunt->candidates[i].uri, hunt->candidates[j].uri) == 0)
 				return 1;
 		}
 	}
@@ -168,10 +180,10 @@ static int hunt_end(struct hunt *hunt, const char *text, struct sg_msg_error *er
 		else
 			sg_msg_error_set(error, SG_ERR_KEY_AMBIGUOUS, text, "%zu keys match '%s'",
 			    hunt->count, text);
-		error->candidates = hunt->uris;
+		error->candidates = hunt->candidates;
 		error->candidate_count =
 		    (uint32_t)(hunt->count < CANDIDATES_MAX ? hunt->count : CANDIDATES_MAX);
-		hunt->uris = NULL;
+		hunt->candidates = NULL;
 		return SG_ERR_KEY_AMBIGUOUS;
 	}
 	if (hunt->count == 1 && hunt->key->handle == CK_INVALID_HANDLE)
@@ -208,8 +220,8 @@ int sg_key_find(
 	if (err == 0)
 		err = sg_token_scan(module, &tokens, &count, error);
 	if (err == 0) {
-		hunt.uris = calloc(CANDIDATES_MAX, sizeof(char *));
-		err = hunt.uris != NULL ? 0 : SG_ERR_NOMEM;
+		hunt.candidates = calloc(CANDIDATES_MAX, sizeof(*hunt.candidates));
+		err = hunt.candidates != NULL ? 0 : SG_ERR_NOMEM;
 	}
 	for (i = 0; i < count && err == 0; i++) {
 		if (sg_token_match(tokens[i], selector))
@@ -223,9 +235,9 @@ int sg_key_find(
 		hunt.key = NULL;
 	}
 	sg_key_unref(hunt.key);
-	for (i = 0; hunt.uris != NULL && i < CANDIDATES_MAX; i++)
-		free(hunt.uris[i]);
-	free(hunt.uris);
+	for (i = 0; hunt.candidates != NULL && i < CANDIDATES_MAX; i++)
+		sg_layout_clear(&sg_layout_candidate, &hunt.candidates[i]);
+	free(hunt.candidates);
 	free(tokens);
 	sg_selector_free(selector);
 	return err;

@@ -294,11 +294,16 @@ static int ambiguous(
 	size_t i;
 
 	sg_msg_error_set(error, SG_ERR_TOKEN_AMBIGUOUS, text, "%zu tokens match '%s'", count, text);
-	error->candidates = calloc(count, sizeof(char *));
+	error->candidates = calloc(count, sizeof(*error->candidates));
 	for (i = 0; error->candidates != NULL && i < count; i++) {
-		error->candidates[i] = strdup(tokens[i]->uri);
-		if (error->candidates[i] == NULL)
-			break;
+		const unsigned char *serial = tokens[i]->identity.serialNumber;
+
+		error->candidates[i] = (struct sg_candidate){
+			.uri = strdup(tokens[i]->uri),
+			.label = strdup(tokens[i]->label),
+			.serial =
+			    sg_text_padded(serial, sizeof(tokens[i]->identity.serialNumber)),
+		};
 		error->candidate_count++;
 	}
 	return SG_ERR_TOKEN_AMBIGUOUS;

@@ -5,17 +5,21 @@
 
 #include "text.h"
 
-void sg_failure_add_candidate(struct sg_msg_error *error, const char *candidate)
+void sg_failure_add_candidate(struct sg_msg_error *error, const struct sg_candidate *candidate)
 {
-	char **candidates =
+	struct sg_candidate *candidates =
 	    reallocarray(error->candidates, error->candidate_count + 1, sizeof(*candidates));
 
 	if (candidates == NULL)
 		return;
 	error->candidates = candidates;
-	candidates[error->candidate_count] = strdup(candidate != NULL ? candidate : "");
-	if (candidates[error->candidate_count] != NULL)
-		error->candidate_count++;
+	candidates[error->candidate_count++] = (struct sg_candidate){
+		.uri = sg_text_copy(candidate->uri),
+		.label = sg_text_copy(candidate->label),
+		.id = sg_text_copy(candidate->id),
+		.serial = sg_text_copy(candidate->serial),
+		.subject = sg_text_copy(candidate->subject),
+	};
 }
 
 void sg_failure_copy(struct sg_msg_error *copy, const struct sg_msg_error *error)
@@ -28,7 +32,7 @@ void sg_failure_copy(struct sg_msg_error *copy, const struct sg_msg_error *error
 		.tries_left = error->tries_left,
 	};
 	for (uint32_t i = 0; i < error->candidate_count; i++)
-		sg_failure_add_candidate(copy, error->candidates[i]);
+		sg_failure_add_candidate(copy, &error->candidates[i]);
 }
 
 void sg_failure_clear(struct sg_msg_error *error)

@@ -14,8 +14,8 @@ typedef void sg_done_fn(void *arg, const struct sg_msg_error *error);
 /* Copies; *copy must be zero or cleared. Without memory, what fits is copied: never the code. */
 void sg_failure_copy(struct sg_msg_error *copy, const struct sg_msg_error *error);
 
-/* Adds a candidate to an ambiguity error. */
-void sg_failure_add_candidate(struct sg_msg_error *error, const char *candidate);
+/* Adds a copy of a candidate to an ambiguity error. */
+void sg_failure_add_candidate(struct sg_msg_error *error, const struct sg_candidate *candidate);
 
 /* Frees what it owns and zeroes it; an error made by sg_msg_error_set() too. */
 void sg_failure_clear(struct sg_msg_error *error);

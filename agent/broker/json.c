@@ -41,6 +41,23 @@ static json_t *base64(const struct sg_blob *blob)
 	return text != NULL ? owned_text(text) : NULL;
 }
 
+static json_t *candidates(const struct sg_msg_error *error)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < error->candidate_count; i++) {
+		const struct sg_candidate *candidate = &error->candidates[i];
+
+		json_array_append_new(array,
+		    json_pack("{s:o, s:o, s:o, s:o, s:o}", "uri",
+			sg_json_text_or_empty(candidate->uri), "label",
+			sg_json_text(candidate->label), "id", sg_json_text(candidate->id), "serial",
+			sg_json_text(candidate->serial), "subject",
+			sg_json_text(candidate->subject)));
+	}
+	return array;
+}
+
 json_t *sg_json_error(const struct sg_msg_error *error, const char *advice)
 {
 	int code = sg_msg_error_code(error);
@@ -65,7 +82,7 @@ json_t *sg_json_error(const struct sg_msg_error *error, const char *advice)
 	case SG_ERR_TOKEN_AMBIGUOUS:
 	case SG_ERR_KEY_AMBIGUOUS:
 		json_object_set_new(
-		    object, "candidates", texts(error->candidates, error->candidate_count));
+		    object, "candidates", candidates(error));
 		break;
 	case SG_ERR_STANZA:
 		json_object_set_new(object, "condition", sg_json_text(error->condition));

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "text.h"
 #include "uri.h"
 
 #define TOKEN_WINDOW 4	  /* as many as signet-token has threads for */
@@ -385,7 +386,7 @@ static int two_alike(const struct sg_msg_error *error)
 {
 	for (uint32_t i = 0; i < error->candidate_count && i < ALIKE_MAX; i++) {
 		for (uint32_t k = 0; k < i; k++) {
-			if (strcmp(error->candidates[i], error->candidates[k]) == 0)
+			if (strcmp(error->candidates[i].uri, error->candidates[k].uri) == 0)
 				return 1;
 		}
 	}
@@ -436,6 +437,13 @@ static void token_take(
 	memset(token, 0, sizeof(*token));
 }
 
+static void token_add_candidate(struct sg_msg_error *error, const struct sg_token_info *token)
+{
+	const struct sg_candidate candidate = { token->uri, token->label, NULL, token->serial, NULL };
+
+	sg_failure_add_candidate(error, &candidate);
+}
+
 static void on_tokens_searched(void *arg, struct sg_module_answer *answers, size_t count)
 {
 	struct search *search = arg;
@@ -448,7 +456,7 @@ static void on_tokens_searched(void *arg, struct sg_module_answer *answers, size
 		for (uint32_t k = 0; answers[i].error.code == 0 && k < tokens->token_count; k++) {
 			if (!sg_uri_matches_token(search->selector, &tokens->tokens[k]))
 				continue;
-			sg_failure_add_candidate(&error, tokens->tokens[k].uri);
+			token_add_candidate(&error, &tokens->tokens[k]);
 			if (found.tokens.token_count == 0)
 				token_take(&found, answers[i].module, &tokens->tokens[k]);
 		}
@@ -500,6 +508,15 @@ const struct sg_key_info *sg_key_ref_info(const struct sg_key_ref *key)
 	return &key->objects.keys[0];
 }
 
+static void key_add_candidate(struct sg_msg_error *error, const struct sg_key_info *key)
+{
+	char *id = sg_hex_encode(key->id.data, key->id.len);
+	const struct sg_candidate candidate = { key->uri, key->label, id, NULL, NULL };
+
+	sg_failure_add_candidate(error, &candidate);
+	free(id);
+}
+
 static void on_keys_searched(void *arg, struct sg_module_answer *answers, size_t count)
 {
 	struct search *search = arg;
@@ -512,7 +529,7 @@ static void on_keys_searched(void *arg, struct sg_module_answer *answers, size_t
 		if (answers[i].error.code != 0)
 			continue;
 		for (uint32_t k = 0; k < objects->key_count; k++)
-			sg_failure_add_candidate(&error, objects->keys[k].uri);
+			key_add_candidate(&error, &objects->keys[k]);
 		if (objects->key_count == 1 && found.module == NULL) {
 			found.module = answers[i].module;
 			found.objects = *objects;

@@ -115,10 +115,14 @@ static void report_text(const struct sg_cli *cli, int code)
 		fputc('\n', stderr);
 	}
 	json_array_foreach(candidates, i, candidate) {
-		if (!json_is_string(candidate))
-			continue;
+		const char *subject = sg_member(candidate, "subject", NULL);
+
 		fputs("  ", stderr);
-		sg_print_text(stderr, json_string_value(candidate));
+		sg_print_text(stderr, sg_member(candidate, "uri", ""));
+		if (subject != NULL) {
+			fputs("\n      certificate of ", stderr);
+			sg_print_text(stderr, subject);
+		}
 		fputc('\n', stderr);
 	}
 }

@@ -62,4 +62,4 @@ def test_keys_that_cannot_be_told_apart(agent):
     agent.unlock("one")
     error = agent.error("ShowKey", {"key": "alike"})
     assert error.name == "KeyAmbiguous" and "cannot be told apart" in error.parameters["message"]
-    assert error.parameters["candidates"][0] == error.parameters["candidates"][1]
+    assert error.parameters["candidates"][0]["uri"] == error.parameters["candidates"][1]["uri"]

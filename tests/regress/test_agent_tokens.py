@@ -61,7 +61,8 @@ def test_two_tokens_of_one_label():
         both = [t["uri"] for t in tokens_of(agent)]
         error = agent.error("ShowToken", {"token": "twin"})
         assert error.name == "TokenAmbiguous"
-        assert sorted(error.parameters["candidates"]) == sorted(both)
+        assert sorted(c["uri"] for c in error.parameters["candidates"]) == sorted(both)
+        assert {c["label"] for c in error.parameters["candidates"]} == {"twin"}
         with secret(PIN) as fd:
             assert agent.error("Unlock", {"token": "twin", "pin": {"fd": 0}}, [fd]).name == "TokenAmbiguous"
         assert not any(t["unlocked"] for t in agent.call("ListTokens")["tokens"])

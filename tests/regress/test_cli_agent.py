@@ -23,10 +23,11 @@ def test_errors_become_statuses(tmp_path, name, status):
 
 
 def test_candidates_and_tries_are_shown(tmp_path):
-    reply = error("KeyAmbiguous", candidates=["pkcs11:object=a", "pkcs11:object=\x1b[31m"], subject="x")
+    reply = error("KeyAmbiguous", candidates=[{"uri": "pkcs11:object=a", "subject": "CN=a"},
+                                                {"uri": "pkcs11:object=\x1b[31m"}], subject="x")
     done = Rogue(tmp_path, reply).signet("key", "show", "x")
     assert done.returncode == 3
-    assert done.stderr.splitlines()[2:] == ["  pkcs11:object=a", "  pkcs11:object=\\x1b[31m"]
+    assert done.stderr.splitlines()[2:] == ["  pkcs11:object=a", "      certificate of CN=a", "  pkcs11:object=\\x1b[31m"]
     (tmp_path / "rogue.sock").unlink()
     done = Rogue(tmp_path, error("PinWrong", tries_left=2)).signet("token", "unlock", "x")
     assert "Tries left: 2" in done.stderr

@@ -87,8 +87,8 @@ static void test_key_selectors(void **state)
 	generate(&worker, TEXT("beta"), TEXT("double"), TEXT("p256"));
 	error = ask_error(&worker, SG_MSG_CSR_MAKE, &msg, -1, SG_ERR_KEY_AMBIGUOUS);
 	assert_int_equal(error->candidate_count, 2);
-	assert_non_null(strstr(error->candidates[0], "type=private"));
-	assert_string_not_equal(error->candidates[0], error->candidates[1]);
+	assert_non_null(strstr(error->candidates[0].uri, "type=private"));
+	assert_string_not_equal(error->candidates[0].uri, error->candidates[1].uri);
 	assert_null(strstr(error->message, "told apart"));
 	ask_der(&worker, SG_MSG_CSR_MAKE, &named, "csr");
 	named.key = TEXT("pkcs11:token=alpha;object=double;type=public");
@@ -153,7 +153,7 @@ static void test_keys_that_cannot_be_told_apart(void **state)
 	assert_non_null(strstr(error->message, "cannot be told apart"));
 	assert_non_null(strstr(error->message, "relabel"));
 	assert_int_equal(error->candidate_count, 2);
-	assert_string_equal(error->candidates[0], error->candidates[1]);
+	assert_string_equal(error->candidates[0].uri, error->candidates[1].uri);
 }
 
 /* Another program removes a key and makes one of the same name: ours follows. */

@@ -61,7 +61,7 @@ static void test_token_selectors(void **state)
 	expect_login_error(TEXT("pkcs11:token=alpha?pin-value=1234"), SG_ERR_DENIED);
 	error = ask_error(&worker, SG_MSG_TOKEN_LOGOUT, &two, -1, SG_ERR_TOKEN_AMBIGUOUS);
 	assert_int_equal(error->candidate_count, 2);
-	assert_non_null(strstr(error->candidates[0], "token="));
+	assert_non_null(strstr(error->candidates[0].uri, "token="));
 	ask(&worker, SG_MSG_TOKEN_LOGOUT, &one, SG_MSG_OK, &answer);
 	sg_frame_clear(&answer);
 	one.token = TEXT(

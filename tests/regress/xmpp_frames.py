@@ -17,7 +17,7 @@ SIGNATURE = [("issuer", "str"), ("issuer_jid", "str"), ("method", "str"), ("valu
 KEYINFO = [("name", "str"), ("kind", "u32"), ("data", "blob"), ("signatures", SIGNATURE), ("xml", "str")]
 CALLER = [("uid", "u32"), ("pid", "u32"), ("exe", "str"), ("purpose", "str")]
 FAILURE = [("code", "u32"), ("message", "str"), ("subject", "str"), ("condition", "str"), ("tries_left", "u32"),
-           ("candidates", "strs")]
+           ("candidates", [(name, "str") for name in ("uri", "label", "id", "serial", "subject")])]
 LAYOUTS = {
     OK: [], ERROR: FAILURE, OFFLINE: FAILURE, DER: [("der", "blob")],
     CONNECT: [("jid", "str"), ("host", "str"), ("port", "u32"), ("tls_mode", "u32"), ("cafile", "str"),
@@ -31,7 +31,7 @@ LAYOUTS = {
     CCM2_CERTS: [("certs", [("name", "str"), ("der", "blob"), ("last_used", "str"), ("users", "strs")])],
     KEYINFOS: [("keyinfos", KEYINFO), ("refused", "u32")],
     TLS_SIGN: [(name, "u32" if kind == "u32" else "str") for name, kind in CALLER] +
-              [("key", "str"), ("scheme", "u32"), ("tbs", "blob")],
+              [("key", "str"), ("scheme", "u32"), ("tbs", "blob"), ("spki_sha256", "blob")],
 }
 
 # Minus enum sg_err.

@@ -29,10 +29,16 @@ static const struct {
 	{ SG_MSG_CROSS_SIGN, sizeof(struct sg_msg_cross_sign) },
 	{ SG_MSG_TLS_SIGN, sizeof(struct sg_msg_tls_sign) },
 	{ SG_MSG_CA_SIGN, sizeof(struct sg_msg_ca_sign) },
+	{ SG_MSG_TOKEN_RELEASE, sizeof(struct sg_msg_token_ref) },
+	{ SG_MSG_PIN_SET, sizeof(struct sg_msg_pin_set) },
+	{ SG_MSG_KEY_PROBE, sizeof(struct sg_msg_key_probe) },
+	{ SG_MSG_TOKEN_WATCH, sizeof(struct sg_msg_token_watch) },
 	{ SG_MSG_TOKENS, sizeof(struct sg_msg_tokens) },
 	{ SG_MSG_OBJECTS, sizeof(struct sg_msg_objects) },
 	{ SG_MSG_DER, sizeof(struct sg_msg_der) },
 	{ SG_MSG_SIGNATURES, sizeof(struct sg_msg_signatures) },
+	{ SG_MSG_TOKEN_EVENT, sizeof(struct sg_msg_token_event) },
+	{ SG_MSG_PIN_TRY, sizeof(struct sg_msg_pin_try) },
 	{ SG_MSG_XMPP_CONNECT, sizeof(struct sg_msg_xmpp_connect) },
 	{ SG_MSG_XMPP_DISCONNECT, sizeof(struct sg_msg_empty) },
 	{ SG_MSG_XMPP_FEATURES, sizeof(struct sg_msg_empty) },
@@ -195,13 +201,15 @@ static void every_message_round_trips(void **state)
 static void order_on_the_wire(void **state)
 {
 	static const char wire[] = "\x00\x00\x00\x01\x00\x00\x00\x02\x00\x01\x00\x00\x00\x01p"
-				   "\x01\x00\x00\x00\x01k\x00\x00\x08\x04\x00\x00\x00\x02tb";
+				   "\x01\x00\x00\x00\x01k\x00\x00\x08\x04\x00\x00\x00\x02tb"
+				   "\x00\x00\x00\x01h";
 	char purpose[] = "p", key[] = "k";
-	unsigned char tbs[] = "tb";
+	unsigned char tbs[] = "tb", hash[] = "h";
 	struct sg_msg_tls_sign msg = { .caller = { .uid = 1, .pid = 2, .purpose = purpose },
 		.key = key,
 		.scheme = 0x0804,
-		.tbs = { tbs, 2 } };
+		.tbs = { tbs, 2 },
+		.spki_sha256 = { hash, 1 } };
 	struct sg_buf buf = { 0 };
 
 	assert_int_equal(sg_layout_encode(sg_msg_layout(SG_MSG_TLS_SIGN), &msg, &buf), 0);
