@@ -69,7 +69,7 @@ SRC_token := $(call in,token, \
     pinentry pubkey session sign store tls token uri worker)
 SRC_broker := $(call in,agent/broker, \
     accounts agent call config conn failure json key_find login main online pinentry \
-    queue reaper server store stored_keys tokens uri varlink verbs_account verbs_cert \
+    queue reaper server store store_rows store_tokens stored_keys tokens uri varlink verbs_account verbs_cert \
     verbs_enrol verbs_key verbs_pubkey verbs_token worker)
 SRC_xmpp := $(call in,agent/xmpp, \
     filter iq main memory reason remotekey requests scram stream tls worker)

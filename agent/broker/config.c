@@ -31,6 +31,21 @@ static int set_string(char **slot, const char *value)
 	return 1;
 }
 
+/* A decimal number from min to max; 0 for anything else. */
+static int read_number(const char *text, int min, int max, int *number)
+{
+	size_t digits = strspn(text, "0123456789");
+	long value;
+
+	if (digits == 0 || digits > 6 || text[digits] != '\0')
+		return 0;
+	value = strtol(text, NULL, 10);
+	if (value < min || value > max)
+		return 0;
+	*number = (int)value;
+	return 1;
+}
+
 static struct sg_config_module *module_get(struct sg_config *config, const char *name)
 {
 	struct sg_config_module *modules;
@@ -46,7 +61,9 @@ static struct sg_config_module *module_get(struct sg_config *config, const char 
 		return NULL;
 	config->modules = modules;
 	modules += config->module_count;
-	*modules = (struct sg_config_module){ .name = strdup(name) };
+	*modules = (struct sg_config_module){
+		.name = strdup(name), .timeout = SG_CONFIG_TIMEOUT_DEFAULT, .processes = 1
+	};
 	if (modules->name == NULL)
 		return NULL;
 	config->module_count++;
@@ -82,7 +99,10 @@ static struct sg_config_token *token_get(struct sg_config *config, const char *n
 	config->tokens = tokens;
 	tokens += config->token_count;
 	*tokens = (struct sg_config_token){ .label = serial == NULL ? strdup(name) : NULL,
-		.serial = serial != NULL ? strdup(serial) : NULL };
+		.serial = serial != NULL ? strdup(serial) : NULL,
+		.remember = -1,
+		.minutes = -1,
+		.pin_tries = -1 };
 	if (tokens->label == NULL && tokens->serial == NULL)
 		return NULL;
 	config->token_count++;
@@ -97,44 +117,96 @@ static int agent_setting(struct sg_config *config, const char *name, const char 
 		return is_absolute(value) && set_string(&config->pinentry, value);
 	if (strcmp(name, "module-dirs") == 0)
 		return is_absolute(value) && set_string(&config->module_dirs, value);
+	if (strcmp(name, "touch-command") == 0)
+		return is_absolute(value) && set_string(&config->touch_command, value);
 	return 0;
 }
 
 /* "path = system" stands for the modules that p11-kit is configured for. */
-static int module_setting(
-    struct sg_config *config, const char *module_name, const char *name, const char *value)
+static int module_path(struct sg_config_module *module, const char *value)
 {
-	struct sg_config_module *module;
-
-	if (module_name[0] == '\0' || strcmp(name, "path") != 0)
-		return 0;
-	if (strcmp(value, "system") != 0 && !is_absolute(value))
-		return 0;
-	module = module_get(config, module_name);
-	if (module == NULL)
-		return 0;
 	if (strcmp(value, "system") != 0)
-		return set_string(&module->path, value);
+		return is_absolute(value) && set_string(&module->path, value);
 	free(module->path);
 	module->path = NULL;
 	return 1;
 }
 
-static int token_setting(
-    struct sg_config *config, const char *token_name, const char *name, const char *value)
+static int module_setting(
+    struct sg_config *config, const char *module_name, const char *name, const char *value)
+{
+	struct sg_config_module *module;
+	int processes;
+
+	if (module_name[0] == '\0' || (module = module_get(config, module_name)) == NULL)
+		return 0;
+	if (strcmp(name, "path") == 0)
+		return module_path(module, value);
+	if (strcmp(name, "init") == 0)
+		return value[0] != '\0' && set_string(&module->init, value);
+	if (strcmp(name, "timeout") == 0)
+		return read_number(value, 1, SG_CONFIG_TIMEOUT_MAX, &module->timeout);
+	if (strcmp(name, "processes") == 0 &&
+	    read_number(value, 1, SG_CONFIG_PROCESSES_MAX, &processes)) {
+		module->processes = (size_t)processes;
+		return 1;
+	}
+	return 0;
+}
+
+static int token_pin_source(struct sg_config_token *token, const char *value)
 {
 	static const char by_file[] = "file:";
-	struct sg_config_token *token;
 
-	if (token_name[0] == '\0' || strcmp(name, "pin-source") != 0)
-		return 0;
 	if (strncmp(value, by_file, sizeof(by_file) - 1) != 0)
 		return 0;
 	value += sizeof(by_file) - 1;
-	if (!is_absolute(value))
+	return is_absolute(value) && set_string(&token->pin_file, value);
+}
+
+/* "removal", "minutes 10": the name of a policy, and the number of minutes of those that have one. */
+static int token_remember(struct sg_config_token *token, const char *value)
+{
+	static const struct {
+		const char *name;
+		enum sg_remember remember;
+		int timed;
+	} policies[] = {
+		{ "removal", SG_REMEMBER_REMOVAL, 0 },
+		{ "always", SG_REMEMBER_ALWAYS, 0 },
+		{ "minutes", SG_REMEMBER_MINUTES, 1 },
+		{ "idle", SG_REMEMBER_IDLE, 1 },
+		{ "lock", SG_REMEMBER_LOCK, 0 },
+	};
+	size_t len = strcspn(value, " \t");
+	const char *rest = value + len + strspn(value + len, " \t");
+
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		if (strlen(policies[i].name) != len || strncmp(policies[i].name, value, len) != 0)
+			continue;
+		token->remember = (int)policies[i].remember;
+		token->minutes = 0;
+		if (!policies[i].timed)
+			return rest[0] == '\0';
+		return read_number(rest, 1, SG_CONFIG_REMEMBER_MAX, &token->minutes);
+	}
+	return 0;
+}
+
+static int token_setting(
+    struct sg_config *config, const char *token_name, const char *name, const char *value)
+{
+	struct sg_config_token *token;
+
+	if (token_name[0] == '\0' || (token = token_get(config, token_name)) == NULL)
 		return 0;
-	token = token_get(config, token_name);
-	return token != NULL && set_string(&token->pin_file, value);
+	if (strcmp(name, "pin-source") == 0)
+		return token_pin_source(token, value);
+	if (strcmp(name, "remember") == 0)
+		return token_remember(token, value);
+	if (strcmp(name, "pin-tries") == 0)
+		return read_number(value, 0, SG_CONFIG_PIN_TRIES_MAX, &token->pin_tries);
+	return 0;
 }
 
 /* The part of a section's name behind its kind, or NULL when it is of another kind. */
@@ -195,6 +267,7 @@ void sg_config_clear(struct sg_config *config)
 	for (size_t i = 0; i < config->module_count; i++) {
 		free(config->modules[i].name);
 		free(config->modules[i].path);
+		free(config->modules[i].init);
 	}
 	for (size_t i = 0; i < config->token_count; i++) {
 		free(config->tokens[i].label);
@@ -205,23 +278,62 @@ void sg_config_clear(struct sg_config *config)
 	free(config->tokens);
 	free(config->module_dirs);
 	free(config->pinentry);
+	free(config->touch_command);
 	*config = (struct sg_config){ .modules = NULL };
 }
 
-const char *sg_config_pin_file(
-    const struct sg_config *config, const char *label, const char *serial)
+/* The sections of a token, that of its serial first; gives how many there are. */
+static size_t sections_of(const struct sg_config *config, const char *label, const char *serial,
+    const struct sg_config_token *found[2])
 {
-	const char *by_label = NULL;
+	const struct sg_config_token *by_serial = NULL;
+	const struct sg_config_token *by_label = NULL;
+	size_t count = 0;
 
 	for (size_t i = 0; i < config->token_count; i++) {
 		const struct sg_config_token *token = &config->tokens[i];
 
 		if (token->serial != NULL && serial != NULL && strcmp(token->serial, serial) == 0)
-			return token->pin_file;
+			by_serial = token;
 		if (token->label != NULL && label != NULL && strcmp(token->label, label) == 0)
-			by_label = token->pin_file;
+			by_label = token;
 	}
-	return by_label;
+	if (by_serial != NULL)
+		found[count++] = by_serial;
+	if (by_label != NULL)
+		found[count++] = by_label;
+	return count;
+}
+
+const char *sg_config_pin_file(
+    const struct sg_config *config, const char *label, const char *serial)
+{
+	const struct sg_config_token *sections[2];
+	size_t count = sections_of(config, label, serial, sections);
+
+	for (size_t i = 0; i < count; i++) {
+		if (sections[i]->pin_file != NULL)
+			return sections[i]->pin_file;
+	}
+	return NULL;
+}
+
+struct sg_pin_policy sg_config_pin_policy(
+    const struct sg_config *config, const char *label, const char *serial)
+{
+	struct sg_pin_policy policy = { SG_REMEMBER_REMOVAL, 0, SG_CONFIG_PIN_TRIES_DEFAULT };
+	const struct sg_config_token *sections[2];
+
+	/* The one that counts more comes last. */
+	for (size_t i = sections_of(config, label, serial, sections); i-- > 0;) {
+		if (sections[i]->remember >= 0) {
+			policy.remember = (enum sg_remember)sections[i]->remember;
+			policy.minutes = sections[i]->minutes;
+		}
+		if (sections[i]->pin_tries >= 0)
+			policy.pin_tries = (uint32_t)sections[i]->pin_tries;
+	}
+	return policy;
 }
 
 char *sg_config_user_path(const char *variable, const char *fallback, const char *tail)

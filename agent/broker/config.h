@@ -5,21 +5,52 @@
 #define SG_BROKER_CONFIG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "error.h"
 
 #define SG_CONFIG_ITEMS_MAX 64 /* of modules, and of tokens */
 
+#define SG_CONFIG_TIMEOUT_DEFAULT   60 /* seconds */
+#define SG_CONFIG_TIMEOUT_MAX	    3600
+#define SG_CONFIG_PROCESSES_MAX	    4
+#define SG_CONFIG_REMEMBER_MAX	    10080 /* minutes: a week */
+#define SG_CONFIG_PIN_TRIES_DEFAULT 3
+#define SG_CONFIG_PIN_TRIES_MAX	    255
+
 struct sg_config_module {
 	char *name;
-	char *path; /* of the PKCS#11 module; NULL: those that p11-kit is configured for */
+	char *path;	  /* of the PKCS#11 module; NULL: those that p11-kit is configured for */
+	char *init;	  /* what its C_Initialize wants to be told, or NULL */
+	int timeout;	  /* seconds that it has for a request */
+	size_t processes; /* that serve it */
 };
 
-/* A token is named by its label or by its serial number: one of them is NULL. */
+/* For how long a token stays unlocked. */
+enum sg_remember {
+	SG_REMEMBER_REMOVAL = 0, /* until the token is removed */
+	SG_REMEMBER_ALWAYS,	 /* each call asks */
+	SG_REMEMBER_MINUTES,	 /* so long after it was unlocked */
+	SG_REMEMBER_IDLE,	 /* so long after it was last used */
+	SG_REMEMBER_LOCK,	 /* until it is locked, also while it is away */
+};
+
+/* A token is named by its label or by its serial number: one of them is NULL. What is not set is NULL or
+ * below zero. */
 struct sg_config_token {
 	char *label;
 	char *serial;
 	char *pin_file;
+	int remember; /* enum sg_remember */
+	int minutes;  /* of SG_REMEMBER_MINUTES and SG_REMEMBER_IDLE */
+	int pin_tries;
+};
+
+/* What is to be done with the PIN of one token. */
+struct sg_pin_policy {
+	enum sg_remember remember;
+	int minutes;
+	uint32_t pin_tries; /* after so many wrong PINs it locks; 0: not counted */
 };
 
 struct sg_config {
@@ -29,6 +60,8 @@ struct sg_config {
 	size_t token_count;
 	char *module_dirs; /* colon-separated; NULL: those set when the programs were built */
 	char *pinentry;	   /* absolute path */
+	char *
+	    touch_command; /* absolute path of what tells that a token wants to be touched, or NULL */
 };
 
 /*
@@ -41,6 +74,10 @@ void sg_config_clear(struct sg_config *config);
 
 /* The file with the PIN of this token, by its serial before its label; NULL when none is set. */
 const char *sg_config_pin_file(
+    const struct sg_config *config, const char *label, const char *serial);
+
+/* What holds for this token: each setting by its serial before its label; defaults where none is set. */
+struct sg_pin_policy sg_config_pin_policy(
     const struct sg_config *config, const char *label, const char *serial);
 
 /*

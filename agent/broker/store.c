@@ -7,16 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sqlite3.h>
-
 #include "log.h"
-#include "x509.h"
+#include "store_engine.h"
 
 #define STORE_APPLICATION_ID 0x53674167 /* "SgAg" */
 #define STORE_OPEN_BUSY_MS   2000
 #define STORE_BUSY_MS	     100 /* the whole agent waits that long for another process's lock */
 
-static const char schema[] =
+static const char schema_1[] =
     "CREATE TABLE accounts ("
     " jid TEXT PRIMARY KEY, host TEXT, port INTEGER NOT NULL, tls_mode INTEGER NOT NULL,"
     " cafile TEXT, key TEXT, certificate TEXT, user_key TEXT, user_certificate TEXT) STRICT;"
@@ -36,70 +34,82 @@ static const char schema[] =
     " data BLOB NOT NULL, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,"
     " PRIMARY KEY (name, jid, source)) STRICT;";
 
-enum statement {
-	BEGIN,
-	COMMIT,
-	ROLLBACK,
-	ACCOUNT_PUT,
-	ACCOUNT_DELETE,
-	ACCOUNT_LIST,
-	CERT_PUT,
-	CERT_GET,
-	CERT_REVOKE,
-	CERT_RESTORE,
-	SIGNATURE_PUT,
-	SIGNATURE_LIST,
-	PIN_TRIED,
-	PIN_PUT,
-	PIN_CLEAR,
-	KEYRING_SEEN,
-	KEY_GET,
-	STATEMENT_COUNT,
-};
+/* What each version added to the one before; a new file goes through all of them. */
+static const char schema_2[] =
+    "CREATE TABLE pin_ledgers ("
+    " serial TEXT NOT NULL, whose INTEGER NOT NULL, salt BLOB NOT NULL, tries INTEGER NOT NULL,"
+    " told INTEGER NOT NULL, PRIMARY KEY (serial, whose)) STRICT;"
+    "CREATE TABLE pin_wrong ("
+    " number INTEGER PRIMARY KEY, serial TEXT NOT NULL, whose INTEGER NOT NULL, hash BLOB NOT NULL,"
+    " UNIQUE (serial, whose, hash)) STRICT;"
+    "CREATE TABLE key_uses ("
+    " uri TEXT PRIMARY KEY, spki_sha256 TEXT NOT NULL, abilities INTEGER NOT NULL,"
+    " adopted INTEGER NOT NULL) STRICT;";
 
-static const char *const statement_texts[STATEMENT_COUNT] = {
-	[BEGIN] = "BEGIN IMMEDIATE",
-	[COMMIT] = "COMMIT",
-	[ROLLBACK] = "ROLLBACK",
-	[ACCOUNT_PUT] =
+static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2 };
+
+static const char *const statement_texts[SG_STMT_COUNT] = {
+	[SG_STMT_BEGIN] = "BEGIN IMMEDIATE",
+	[SG_STMT_COMMIT] = "COMMIT",
+	[SG_STMT_ROLLBACK] = "ROLLBACK",
+	[SG_STMT_ACCOUNT_PUT] =
 	    "INSERT INTO accounts (jid, host, port, tls_mode, cafile, key, certificate, user_key,"
 	    " user_certificate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
 	    " ON CONFLICT (jid) DO UPDATE SET host = ?2, port = ?3, tls_mode = ?4, cafile = ?5,"
 	    " key = ?6, certificate = ?7, user_key = ?8, user_certificate = ?9",
-	[ACCOUNT_DELETE] = "DELETE FROM accounts WHERE jid = ?1",
-	[ACCOUNT_LIST] = "SELECT jid, host, port, tls_mode, cafile, key, certificate, user_key,"
-			 " user_certificate FROM accounts ORDER BY jid",
-	[CERT_PUT] = "INSERT INTO certificates (jid, sha256, name, der, uri, role)"
-		     " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-		     " ON CONFLICT (jid, sha256) DO UPDATE SET uri = ?5, role = ?6",
-	[CERT_GET] = "SELECT jid, sha256, name, der, uri, role, revoked FROM certificates"
-		     " WHERE jid = ?1 AND (sha256 = ?2 OR name = ?2)",
-	[CERT_REVOKE] = "UPDATE certificates SET revoked = 1 WHERE jid = ?1 AND sha256 = ?2",
-	[CERT_RESTORE] = "UPDATE certificates SET revoked = 0 WHERE jid = ?1 AND sha256 = ?2"
-			 " AND revoked <> 0",
-	[SIGNATURE_PUT] =
+	[SG_STMT_ACCOUNT_DELETE] = "DELETE FROM accounts WHERE jid = ?1",
+	[SG_STMT_ACCOUNT_LIST] =
+	    "SELECT jid, host, port, tls_mode, cafile, key, certificate, user_key,"
+	    " user_certificate FROM accounts ORDER BY jid",
+	[SG_STMT_CERT_PUT] = "INSERT INTO certificates (jid, sha256, name, der, uri, role)"
+			     " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+			     " ON CONFLICT (jid, sha256) DO UPDATE SET uri = ?5, role = ?6",
+	[SG_STMT_CERT_GET] = "SELECT jid, sha256, name, der, uri, role, revoked FROM certificates"
+			     " WHERE jid = ?1 AND (sha256 = ?2 OR name = ?2)",
+	[SG_STMT_CERT_REVOKE] =
+	    "UPDATE certificates SET revoked = 1 WHERE jid = ?1 AND sha256 = ?2",
+	[SG_STMT_CERT_RESTORE] =
+	    "UPDATE certificates SET revoked = 0 WHERE jid = ?1 AND sha256 = ?2"
+	    " AND revoked <> 0",
+	[SG_STMT_SIGNATURE_PUT] =
 	    "INSERT OR REPLACE INTO signatures (jid, subject, issuer, issuer_jid, method, value)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-	[SIGNATURE_LIST] = "SELECT issuer, issuer_jid, method, value FROM signatures"
-			   " WHERE jid = ?1 AND subject = ?2 ORDER BY issuer, method",
-	[PIN_TRIED] = "SELECT 1 FROM pin_sources WHERE serial = ?1 AND path = ?2 AND inode = ?3"
-		      " AND mtime_ns = ?4",
-	[PIN_PUT] = "INSERT OR REPLACE INTO pin_sources (serial, path, inode, mtime_ns)"
-		    " VALUES (?1, ?2, ?3, ?4)",
-	[PIN_CLEAR] = "DELETE FROM pin_sources WHERE serial = ?1",
-	[KEYRING_SEEN] =
+	[SG_STMT_SIGNATURE_LIST] = "SELECT issuer, issuer_jid, method, value FROM signatures"
+				   " WHERE jid = ?1 AND subject = ?2 ORDER BY issuer, method",
+	[SG_STMT_PIN_TRIED] =
+	    "SELECT 1 FROM pin_sources WHERE serial = ?1 AND path = ?2 AND inode = ?3"
+	    " AND mtime_ns = ?4",
+	[SG_STMT_PIN_PUT] = "INSERT OR REPLACE INTO pin_sources (serial, path, inode, mtime_ns)"
+			    " VALUES (?1, ?2, ?3, ?4)",
+	[SG_STMT_PIN_CLEAR] = "DELETE FROM pin_sources WHERE serial = ?1",
+	[SG_STMT_KEYRING_SEEN] =
 	    "INSERT INTO keyring (name, jid, source, kind, data, first_seen, last_seen)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)"
 	    " ON CONFLICT (name, jid, source) DO UPDATE SET last_seen = ?6",
-	[KEY_GET] =
+	[SG_STMT_KEY_GET] =
 	    "SELECT der, 0 AS place FROM certificates WHERE jid = ?1 AND name = ?2 UNION ALL"
 	    " SELECT data, 1 FROM keyring WHERE name = ?2 AND kind = ?3 ORDER BY place LIMIT 1",
-};
-
-struct sg_store {
-	sqlite3 *db;
-	sqlite3_stmt *statements[STATEMENT_COUNT];
-	int failure; /* SQLite's code of the last one */
+	[SG_STMT_LEDGER_MAKE] =
+	    "INSERT OR IGNORE INTO pin_ledgers (serial, whose, salt, tries, told)"
+	    " VALUES (?1, ?2, ?3, 0, 0)",
+	[SG_STMT_LEDGER_GET] =
+	    "SELECT salt, tries, told FROM pin_ledgers WHERE serial = ?1 AND whose = ?2",
+	[SG_STMT_LEDGER_TRY] = "UPDATE pin_ledgers SET tries = tries + 1, told = max(told, ?3)"
+			       " WHERE serial = ?1 AND whose = ?2",
+	[SG_STMT_LEDGER_GOOD] = "UPDATE pin_ledgers SET tries = 0 WHERE serial = ?1 AND whose = ?2",
+	[SG_STMT_WRONG_LIST] = "SELECT hash FROM pin_wrong WHERE serial = ?1 AND whose = ?2"
+			       " ORDER BY number DESC",
+	[SG_STMT_WRONG_PUT] =
+	    "INSERT OR REPLACE INTO pin_wrong (serial, whose, hash) VALUES (?1, ?2, ?3)",
+	[SG_STMT_WRONG_TRIM] = "DELETE FROM pin_wrong WHERE number IN (SELECT number FROM pin_wrong"
+			       " WHERE serial = ?1 AND whose = ?2 ORDER BY number DESC"
+			       " LIMIT -1 OFFSET ?3)",
+	[SG_STMT_WRONG_CLEAR] = "DELETE FROM pin_wrong WHERE serial = ?1 AND whose = ?2",
+	[SG_STMT_KEY_USE_GET] =
+	    "SELECT uri, spki_sha256, abilities, adopted FROM key_uses WHERE uri = ?1",
+	[SG_STMT_KEY_USE_PUT] =
+	    "INSERT OR REPLACE INTO key_uses (uri, spki_sha256, abilities, adopted)"
+	    " VALUES (?1, ?2, ?3, ?4)",
 };
 
 /* ---- opening ---- */
@@ -138,17 +148,18 @@ static int db_is_whole(sqlite3 *db)
 	return whole;
 }
 
-static int store_create(sqlite3 *db)
+/* Makes the tables of this version out of those of an older one; 0: a new file. All of it or nothing. */
+static int store_upgrade(sqlite3 *db, int version)
 {
 	char *versions = NULL;
-	int err = SG_ERR_NOMEM;
+	int err;
 
 	if (asprintf(&versions, "PRAGMA application_id = %d; PRAGMA user_version = %d",
 		STORE_APPLICATION_ID, SG_STORE_VERSION) < 0)
 		return SG_ERR_NOMEM;
 	err = db_exec(db, "BEGIN IMMEDIATE");
-	if (err == 0)
-		err = db_exec(db, schema);
+	for (int i = version; err == 0 && i < SG_STORE_VERSION; i++)
+		err = db_exec(db, schemas[i]);
 	if (err == 0)
 		err = db_exec(db, versions);
 	if (err == 0)
@@ -157,27 +168,25 @@ static int store_create(sqlite3 *db)
 	return err;
 }
 
-/* Whose file it is, before anything in it is changed. Gives what is wrong with it, or NULL. */
-static const char *store_examine(sqlite3 *db, int *empty)
+/* Whose file it is, before anything in it is changed. Gives what is wrong with it, or NULL; a file without
+ * anything is of version 0. */
+static const char *store_examine(sqlite3 *db, int *version)
 {
 	int application;
-	int version;
 	int tables;
 
-	*empty = 0;
+	*version = 0;
 	if (db_number(db, "PRAGMA application_id", &application) != 0 ||
-	    db_number(db, "PRAGMA user_version", &version) != 0 ||
+	    db_number(db, "PRAGMA user_version", version) != 0 ||
 	    db_number(db, "SELECT count(*) FROM sqlite_master", &tables) != 0)
 		return "it is damaged or no database";
-	if (tables == 0 && version == 0) {
-		*empty = 1;
+	if (tables == 0 && *version == 0)
 		return NULL;
-	}
 	if (application != STORE_APPLICATION_ID)
 		return "it is another program's database";
-	if (version > SG_STORE_VERSION)
+	if (*version > SG_STORE_VERSION)
 		return "a newer version of signet wrote it";
-	if (version != SG_STORE_VERSION)
+	if (*version < 1)
 		return "no version of signet wrote it";
 	if (!db_is_whole(db))
 		return "it is damaged";
@@ -186,7 +195,7 @@ static const char *store_examine(sqlite3 *db, int *empty)
 
 static int store_prepare(struct sg_store *store)
 {
-	for (size_t i = 0; i < STATEMENT_COUNT; i++) {
+	for (size_t i = 0; i < SG_STMT_COUNT; i++) {
 		if (sqlite3_prepare_v3(store->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
 			&store->statements[i], NULL) != SQLITE_OK)
 			return SG_ERR_IO;
@@ -209,7 +218,7 @@ int sg_store_open(const char *path, struct sg_store **store)
 {
 	struct sg_store *made = calloc(1, sizeof(*made));
 	const char *wrong = "it cannot be opened";
-	int empty = 0;
+	int version = 0;
 
 	*store = NULL;
 	if (made == NULL)
@@ -220,14 +229,14 @@ int sg_store_open(const char *path, struct sg_store **store)
 		goto fail;
 	sqlite3_busy_timeout(made->db, STORE_OPEN_BUSY_MS);
 	sqlite3_db_config(made->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	wrong = store_examine(made->db, &empty);
+	wrong = store_examine(made->db, &version);
 	if (wrong != NULL)
 		goto fail;
 	wrong = "it cannot be written";
 	if (db_exec(made->db,
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 		"PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF") != 0 ||
-	    (empty && store_create(made->db) != 0))
+	    (version < SG_STORE_VERSION && store_upgrade(made->db, version) != 0))
 		goto fail;
 	wrong = "its tables are not those of this version";
 	if (store_prepare(made) != 0)
@@ -248,7 +257,7 @@ void sg_store_close(struct sg_store *store)
 {
 	if (store == NULL)
 		return;
-	for (size_t i = 0; i < STATEMENT_COUNT; i++)
+	for (size_t i = 0; i < SG_STMT_COUNT; i++)
 		sqlite3_finalize(store->statements[i]);
 	sqlite3_close(store->db);
 	free(store);
@@ -256,56 +265,28 @@ void sg_store_close(struct sg_store *store)
 
 /* ---- statements ---- */
 
-/* A bound value; a list of them ends with the one of kind 0. */
-struct value {
-	enum { VALUE_END, VALUE_TEXT, VALUE_INT, VALUE_BLOB } kind;
-	const char *text;
-	int64_t number;
-	const struct sg_blob *blob;
-};
-#define TEXT(t)                                                                                    \
-	{                                                                                          \
-		.kind = VALUE_TEXT, .text = (t)                                                    \
-	}
-#define INT(n)                                                                                     \
-	{                                                                                          \
-		.kind = VALUE_INT, .number = (n)                                                   \
-	}
-#define BLOB(b)                                                                                    \
-	{                                                                                          \
-		.kind = VALUE_BLOB, .blob = (b)                                                    \
-	}
-#define END                                                                                        \
-	{                                                                                          \
-		.kind = VALUE_END                                                                  \
-	}
-
-/*
- * Binds the values, which must stay until the statement is reset, and takes the first step. Gives SQLite's
- * code, for done(); a value that cannot be bound is not left out.
- */
-static int step(struct sg_store *store, enum statement which, const struct value *values,
+int sg_store_step(struct sg_store *store, enum sg_statement which, const struct sg_value *values,
     sqlite3_stmt **stepped)
 {
 	sqlite3_stmt *statement = *stepped = store->statements[which];
 
-	for (int i = 0; values[i].kind != VALUE_END; i++) {
+	for (int i = 0; values[i].kind != SG_VALUE_END; i++) {
 		int rc = SQLITE_OK;
 
 		switch (values[i].kind) {
-		case VALUE_TEXT:
+		case SG_VALUE_TEXT:
 			rc = sqlite3_bind_text(statement, i + 1, values[i].text, -1, SQLITE_STATIC);
 			break;
-		case VALUE_INT:
+		case SG_VALUE_INT:
 			rc = sqlite3_bind_int64(statement, i + 1, values[i].number);
 			break;
-		case VALUE_BLOB:
+		case SG_VALUE_BLOB:
 			rc = values[i].blob->len == 0
 			    ? sqlite3_bind_zeroblob(statement, i + 1, 0)
 			    : sqlite3_bind_blob64(statement, i + 1, values[i].blob->data,
 				  values[i].blob->len, SQLITE_STATIC);
 			break;
-		case VALUE_END:
+		case SG_VALUE_END:
 			break;
 		}
 		if (rc != SQLITE_OK)
@@ -314,9 +295,7 @@ static int step(struct sg_store *store, enum statement which, const struct value
 	return sqlite3_step(statement);
 }
 
-/* Ends a statement whose last step gave rc. Gives err, what came of its rows; SG_ERR_IO when SQLite
- * failed. */
-static int done(struct sg_store *store, sqlite3_stmt *statement, int rc, int err)
+int sg_store_done(struct sg_store *store, sqlite3_stmt *statement, int rc, int err)
 {
 	if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
 		sg_log(SG_LOG_ERROR, "the store: %s", sqlite3_errmsg(store->db));
@@ -328,12 +307,12 @@ static int done(struct sg_store *store, sqlite3_stmt *statement, int rc, int err
 	return err;
 }
 
-static int run(struct sg_store *store, enum statement which, const struct value *values)
+int sg_store_run(struct sg_store *store, enum sg_statement which, const struct sg_value *values)
 {
 	sqlite3_stmt *statement;
-	int rc = step(store, which, values, &statement);
+	int rc = sg_store_step(store, which, values, &statement);
 
-	return done(store, statement, rc, 0);
+	return sg_store_done(store, statement, rc, 0);
 }
 
 const char *sg_store_failure(const struct sg_store *store, int err)
@@ -353,280 +332,32 @@ const char *sg_store_failure(const struct sg_store *store, int err)
 	}
 }
 
-static const struct value no_values[] = { END };
+const struct sg_value sg_no_values[] = { SG_END };
 
-static int begin(struct sg_store *store)
+int sg_store_begin(struct sg_store *store)
 {
-	return run(store, BEGIN, no_values);
+	return sg_store_run(store, SG_STMT_BEGIN, sg_no_values);
 }
 
-/* Commits when err is 0, else rolls back; gives err or what the commit said. */
-static int finish(struct sg_store *store, int err)
+int sg_store_finish(struct sg_store *store, int err)
 {
 	if (err == 0)
-		err = run(store, COMMIT, no_values);
-	if (err != 0 && !sqlite3_get_autocommit(store->db) && run(store, ROLLBACK, no_values) != 0)
+		err = sg_store_run(store, SG_STMT_COMMIT, sg_no_values);
+	if (err != 0 && !sqlite3_get_autocommit(store->db) &&
+	    sg_store_run(store, SG_STMT_ROLLBACK, sg_no_values) != 0)
 		sg_log(SG_LOG_ERROR, "the store: a transaction could not be taken back");
 	return err;
 }
 
-static char *column_text(sqlite3_stmt *statement, int column)
+char *sg_column_text(sqlite3_stmt *statement, int column)
 {
 	const unsigned char *text = sqlite3_column_text(statement, column);
 
 	return text != NULL ? strdup((const char *)text) : NULL;
 }
 
-static int column_blob(sqlite3_stmt *statement, int column, struct sg_blob *blob)
+int sg_column_blob(sqlite3_stmt *statement, int column, struct sg_blob *blob)
 {
 	return sg_blob_set(blob, sqlite3_column_blob(statement, column),
 	    (size_t)sqlite3_column_bytes(statement, column));
-}
-
-/* ---- accounts ---- */
-
-void sg_account_row_clear(struct sg_account_row *row)
-{
-	free(row->jid);
-	free(row->host);
-	free(row->cafile);
-	free(row->key);
-	free(row->certificate);
-	free(row->user_key);
-	free(row->user_certificate);
-	memset(row, 0, sizeof(*row));
-}
-
-int sg_store_account_put(struct sg_store *store, const struct sg_account_row *row)
-{
-	const struct value values[] = { TEXT(row->jid), TEXT(row->host), INT(row->port),
-		INT(row->tls_mode), TEXT(row->cafile), TEXT(row->key), TEXT(row->certificate),
-		TEXT(row->user_key), TEXT(row->user_certificate), END };
-
-	return run(store, ACCOUNT_PUT, values);
-}
-
-int sg_store_account_delete(struct sg_store *store, const char *jid)
-{
-	const struct value values[] = { TEXT(jid), END };
-
-	return run(store, ACCOUNT_DELETE, values);
-}
-
-int sg_store_accounts(struct sg_store *store, sg_account_row_fn *fn, void *arg)
-{
-	sqlite3_stmt *statement;
-	int rc = step(store, ACCOUNT_LIST, no_values, &statement);
-	int err = 0;
-
-	for (; rc == SQLITE_ROW; rc = sqlite3_step(statement)) {
-		struct sg_account_row row = {
-			.jid = column_text(statement, 0),
-			.host = column_text(statement, 1),
-			.port = (uint32_t)sqlite3_column_int64(statement, 2),
-			.tls_mode = (uint32_t)sqlite3_column_int64(statement, 3),
-			.cafile = column_text(statement, 4),
-			.key = column_text(statement, 5),
-			.certificate = column_text(statement, 6),
-			.user_key = column_text(statement, 7),
-			.user_certificate = column_text(statement, 8),
-		};
-
-		err = row.jid != NULL ? fn(arg, &row) : SG_ERR_NOMEM;
-		sg_account_row_clear(&row);
-		if (err != 0)
-			break;
-	}
-	return done(store, statement, rc, err);
-}
-
-/* ---- certificates ---- */
-
-void sg_cert_row_clear(struct sg_cert_row *row)
-{
-	free(row->jid);
-	free(row->sha256);
-	free(row->name);
-	free(row->uri);
-	sg_blob_clear(&row->der);
-	memset(row, 0, sizeof(*row));
-}
-
-int sg_store_cert_put(struct sg_store *store, const char *jid, uint32_t role,
-    const struct sg_blob *der, const char *uri)
-{
-	char *sha256 = sg_x509_fingerprint(der, "sha256");
-	char *name = sg_x509_fingerprint(der, "sha1");
-	const struct value values[] = { TEXT(jid), TEXT(sha256), TEXT(name), BLOB(der), TEXT(uri),
-		INT(role), END };
-	int err = sha256 != NULL && name != NULL ? run(store, CERT_PUT, values) : SG_ERR_NOMEM;
-
-	free(sha256);
-	free(name);
-	return err;
-}
-
-int sg_store_cert_get(
-    struct sg_store *store, const char *jid, const char *fingerprint, struct sg_cert_row *row)
-{
-	const struct value values[] = { TEXT(jid), TEXT(fingerprint), END };
-	sqlite3_stmt *statement;
-	int rc = step(store, CERT_GET, values, &statement);
-	int err = SG_ERR_KEY_ABSENT;
-
-	memset(row, 0, sizeof(*row));
-	if (rc == SQLITE_ROW) {
-		row->jid = column_text(statement, 0);
-		row->sha256 = column_text(statement, 1);
-		row->name = column_text(statement, 2);
-		err = column_blob(statement, 3, &row->der);
-		row->uri = column_text(statement, 4);
-		row->role = (uint32_t)sqlite3_column_int64(statement, 5);
-		row->revoked = (uint32_t)sqlite3_column_int64(statement, 6);
-		if (row->jid == NULL || row->sha256 == NULL || row->name == NULL)
-			err = SG_ERR_NOMEM;
-	}
-	err = done(store, statement, rc, err);
-	if (err != 0)
-		sg_cert_row_clear(row);
-	return err;
-}
-
-int sg_store_cert_set_revoked(
-    struct sg_store *store, const char *jid, const char *sha256, int revoked)
-{
-	const struct value values[] = { TEXT(jid), TEXT(sha256), END };
-
-	return run(store, revoked ? CERT_REVOKE : CERT_RESTORE, values);
-}
-
-int sg_store_account_certify(struct sg_store *store, const struct sg_account_row *row,
-    uint32_t role, const struct sg_blob *der, const char *uri)
-{
-	int err = begin(store);
-
-	if (err != 0)
-		return err;
-	err = sg_store_account_put(store, row);
-	if (err == 0)
-		err = sg_store_cert_put(store, row->jid, role, der, uri);
-	return finish(store, err);
-}
-
-/* ---- signatures ---- */
-
-int sg_store_signatures_put(struct sg_store *store, const char *jid, const char *subject,
-    const struct sg_msg_signatures *signatures)
-{
-	int err = begin(store);
-
-	for (uint32_t i = 0; err == 0 && i < signatures->signature_count; i++) {
-		const struct sg_signature *signature = &signatures->signatures[i];
-		const struct value values[] = { TEXT(jid), TEXT(subject), TEXT(signature->issuer),
-			TEXT(signature->issuer_jid), TEXT(signature->method),
-			BLOB(&signature->value), END };
-
-		err = run(store, SIGNATURE_PUT, values);
-	}
-	return finish(store, err);
-}
-
-static int signature_add(struct sg_msg_signatures *list, sqlite3_stmt *statement)
-{
-	struct sg_signature *grown =
-	    reallocarray(list->signatures, list->signature_count + 1, sizeof(*grown));
-	struct sg_signature *signature;
-
-	if (grown == NULL)
-		return SG_ERR_NOMEM;
-	list->signatures = grown;
-	signature = &grown[list->signature_count++];
-	*signature = (struct sg_signature){
-		.issuer = column_text(statement, 0),
-		.issuer_jid = column_text(statement, 1),
-		.method = column_text(statement, 2),
-	};
-	if (signature->issuer == NULL || signature->method == NULL)
-		return SG_ERR_NOMEM;
-	return column_blob(statement, 3, &signature->value);
-}
-
-int sg_store_signatures_get(struct sg_store *store, const char *jid, const char *subject,
-    struct sg_msg_signatures *signatures)
-{
-	const struct value values[] = { TEXT(jid), TEXT(subject), END };
-	sqlite3_stmt *statement;
-	int rc = step(store, SIGNATURE_LIST, values, &statement);
-	int err = 0;
-
-	memset(signatures, 0, sizeof(*signatures));
-	while (rc == SQLITE_ROW && (err = signature_add(signatures, statement)) == 0)
-		rc = sqlite3_step(statement);
-	err = done(store, statement, rc, err);
-	if (err != 0)
-		sg_msg_clear(SG_MSG_SIGNATURES, signatures);
-	return err;
-}
-
-/* ---- pin-sources ---- */
-
-int sg_store_pin_tried(
-    struct sg_store *store, const char *serial, const struct sg_pin_note *note, int *tried)
-{
-	const struct value values[] = { TEXT(serial), TEXT(note->path), INT(note->inode),
-		INT(note->mtime_ns), END };
-	sqlite3_stmt *statement;
-	int rc = step(store, PIN_TRIED, values, &statement);
-
-	*tried = rc == SQLITE_ROW;
-	return done(store, statement, rc, 0);
-}
-
-int sg_store_pin_put(struct sg_store *store, const char *serial, const struct sg_pin_note *note)
-{
-	const struct value values[] = { TEXT(serial), TEXT(note->path), INT(note->inode),
-		INT(note->mtime_ns), END };
-
-	return run(store, PIN_PUT, values);
-}
-
-int sg_store_pin_clear(struct sg_store *store, const char *serial)
-{
-	const struct value values[] = { TEXT(serial), END };
-
-	return run(store, PIN_CLEAR, values);
-}
-
-/* ---- keyring ---- */
-
-int sg_store_keyring_seen(struct sg_store *store, const char *jid, const char *source,
-    const struct sg_msg_keyinfos *keyinfos, int64_t now)
-{
-	int err = begin(store);
-
-	for (uint32_t i = 0; err == 0 && i < keyinfos->keyinfo_count; i++) {
-		const struct sg_keyinfo *keyinfo = &keyinfos->keyinfos[i];
-		const struct value values[] = { TEXT(keyinfo->name), TEXT(jid), TEXT(source),
-			INT(keyinfo->kind), BLOB(&keyinfo->data), INT(now), END };
-
-		if (keyinfo->name != NULL)
-			err = run(store, KEYRING_SEEN, values);
-	}
-	return finish(store, err);
-}
-
-int sg_store_key_get(struct sg_store *store, const char *jid, const char *name, struct sg_blob *der)
-{
-	const struct value values[] = { TEXT(jid), TEXT(name), INT(SG_KEYINFO_X509), END };
-	sqlite3_stmt *statement;
-	int rc = step(store, KEY_GET, values, &statement);
-	int err = SG_ERR_KEY_ABSENT;
-
-	*der = (struct sg_blob){ NULL, 0 };
-	if (rc == SQLITE_ROW)
-		err = column_blob(statement, 0, der);
-	err = done(store, statement, rc, err);
-	if (err != 0)
-		sg_blob_clear(der);
-	return err;
 }

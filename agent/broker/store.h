@@ -1,6 +1,6 @@
 /*
- * What the agent remembers: accounts, their certificates and signatures, pin-sources that were tried, and
- * public keys that were seen. One SQLite file, WAL, synchronous=FULL: what a function stored is on disk
+ * What the agent remembers: accounts, their certificates and signatures, tries of PINs, keys that were used,
+ * and public keys that were seen. One SQLite file, WAL, synchronous=FULL: what a function stored is on disk
  * when it returns 0. No secret is ever in it.
  */
 #ifndef SG_BROKER_STORE_H
@@ -12,12 +12,13 @@
 #include "error.h"
 #include "msg.h"
 
-#define SG_STORE_VERSION 1
+#define SG_STORE_VERSION 2
 
 struct sg_store;
 
 /*
- * Opens the file, and makes it (mode 0600) when it is not there. Refuses, with a logged sentence and
+ * Opens the file, and makes it (mode 0600) when it is not there. One of an older version is made one of this
+ * version, in one transaction. Refuses, with a logged sentence and
  * without touching it, a file that is no database of ours, is damaged, or was written by a newer
  * version: SG_ERR_IO.
  */
@@ -114,6 +115,59 @@ SG_MUST_USE int sg_store_pin_tried(
 SG_MUST_USE int sg_store_pin_put(
     struct sg_store *store, const char *serial, const struct sg_pin_note *note);
 SG_MUST_USE int sg_store_pin_clear(struct sg_store *store, const char *serial);
+
+/* ---- tries of PINs ---- */
+
+#define SG_LEDGER_WRONG_MAX 16 /* the newest wrong PINs that are kept of a token */
+
+/* Of one token, by its serial number, and one PIN of it. */
+struct sg_ledger_row {
+	struct sg_blob salt;
+	struct sg_pin_hash *wrong; /* the newest first */
+	uint32_t wrong_count;
+	uint32_t tries; /* since the last success */
+	uint32_t told;	/* not 0: the token's flags have told of failures */
+};
+void sg_ledger_row_clear(struct sg_ledger_row *row);
+
+/* by is an enum sg_pin_user. Makes a ledger with this salt unless there is one. */
+SG_MUST_USE int sg_store_ledger_make(
+    struct sg_store *store, const char *serial, uint32_t by, const struct sg_blob *salt);
+
+/* SG_ERR_KEY_ABSENT when none was made. */
+SG_MUST_USE int sg_store_ledger_get(
+    struct sg_store *store, const char *serial, uint32_t by, struct sg_ledger_row *row);
+
+/* A PIN is going to be tried: counts it, and keeps that the flags told. SG_ERR_KEY_ABSENT: no ledger. */
+SG_MUST_USE int sg_store_ledger_try(
+    struct sg_store *store, const char *serial, uint32_t by, uint32_t told);
+
+/* The PIN was good: no tries. What was wrong stays wrong. */
+SG_MUST_USE int sg_store_ledger_good(struct sg_store *store, const char *serial, uint32_t by);
+
+/* The PIN of this hash was refused. */
+SG_MUST_USE int sg_store_ledger_wrong(
+    struct sg_store *store, const char *serial, uint32_t by, const struct sg_blob *hash);
+
+/* There is a new PIN: no tries, and nothing is known to be wrong. */
+SG_MUST_USE int sg_store_ledger_clear(struct sg_store *store, const char *serial, uint32_t by);
+
+/* ---- keys that were used ---- */
+
+struct sg_key_use {
+	char *uri;
+	char *spki_sha256; /* lower-case hex */
+	uint32_t abilities;
+	uint32_t adopted; /* 1: a person said that it is to be used, and it was tried */
+};
+void sg_key_use_clear(struct sg_key_use *use);
+
+/* SG_ERR_KEY_ABSENT when no key was used under this URI. */
+SG_MUST_USE int sg_store_key_use_get(
+    struct sg_store *store, const char *uri, struct sg_key_use *use);
+
+/* Inserts or replaces. */
+SG_MUST_USE int sg_store_key_use_put(struct sg_store *store, const struct sg_key_use *use);
 
 /* ---- keys of others ---- */
 

@@ -133,6 +133,65 @@ static void pin_files(void **state)
 	assert_null(sg_config_pin_file(config, "00ff", "home"));
 }
 
+static void modules(void **state)
+{
+	struct world *world = *state;
+	const struct sg_config *config = &world->config;
+
+	assert_int_equal(read_text(world,
+			     "[agent]\ntouch-command = /usr/bin/tell\n"
+			     "[module nss]\npath = /usr/lib/nss.so\ninit = configdir='sql:/x y'\n"
+			     "timeout = 3600\nprocesses = 4\n[module plain]\ntimeout = 1\n"),
+	    0);
+	assert_string_equal(config->touch_command, "/usr/bin/tell");
+	assert_string_equal(config->modules[0].init, "configdir='sql:/x y'");
+	assert_int_equal(config->modules[0].timeout, SG_CONFIG_TIMEOUT_MAX);
+	assert_int_equal(config->modules[0].processes, SG_CONFIG_PROCESSES_MAX);
+	assert_null(config->modules[1].path);
+	assert_null(config->modules[1].init);
+	assert_int_equal(config->modules[1].timeout, 1);
+	assert_int_equal(config->modules[1].processes, 1);
+	assert_int_equal(read_text(world, ""), 0);
+	assert_null(config->touch_command);
+	assert_int_equal(config->modules[0].timeout, 60);
+}
+
+static void is_policy(const struct sg_config *config, const char *label, const char *serial,
+    enum sg_remember remember, int minutes, uint32_t pin_tries)
+{
+	struct sg_pin_policy policy = sg_config_pin_policy(config, label, serial);
+
+	assert_int_equal(policy.remember, remember);
+	assert_int_equal(policy.minutes, minutes);
+	assert_int_equal(policy.pin_tries, pin_tries);
+}
+
+static void policies(void **state)
+{
+	struct world *world = *state;
+	const struct sg_config *config = &world->config;
+
+	assert_int_equal(
+	    read_text(world,
+		"[token a]\nremember = always\n[token b]\nremember = minutes 10080\n"
+		"[token c]\nremember = idle  1\n[token d]\nremember = lock\n"
+		"[token e]\nremember = removal\npin-tries = 0\n"
+		"[token serial:1]\npin-tries = 255\n[token serial:2]\nremember = idle 5\n"
+		"[token serial:3]\npin-source = file:/pin\n[token f]\npin-tries = 8\n"),
+	    0);
+	is_policy(config, "a", "0", SG_REMEMBER_ALWAYS, 0, 3);
+	is_policy(config, "b", NULL, SG_REMEMBER_MINUTES, 10080, 3);
+	is_policy(config, "c", "0", SG_REMEMBER_IDLE, 1, 3);
+	is_policy(config, "d", "0", SG_REMEMBER_LOCK, 0, 3);
+	is_policy(config, "e", "0", SG_REMEMBER_REMOVAL, 0, 0);
+	is_policy(config, "none", "0", SG_REMEMBER_REMOVAL, 0, 3);
+	/* Each setting for itself: of the serial number, or else of the label. */
+	is_policy(config, "b", "1", SG_REMEMBER_MINUTES, 10080, 255);
+	is_policy(config, "f", "2", SG_REMEMBER_IDLE, 5, 8);
+	assert_string_equal(sg_config_pin_file(config, "f", "3"), "/pin");
+	is_policy(config, "f", "3", SG_REMEMBER_REMOVAL, 0, 8);
+}
+
 static void what_is_refused(void **state)
 {
 	static const char *const texts[] = {
@@ -150,6 +209,22 @@ static void what_is_refused(void **state)
 		"[token home]\npin-source = file:pin\n",
 		"[token home]\npin-source = |program\n",
 		"[token home]\npin = 1234\n",
+		"[agent]\ntouch-command = notify-send\n",
+		"[module card]\ntimeout = 0\n",
+		"[module card]\ntimeout = 3601\n",
+		"[module card]\ntimeout = 1s\n",
+		"[module card]\ntimeout = 99999999999999999999\n",
+		"[module card]\nprocesses = 0\n",
+		"[module card]\nprocesses = 5\n",
+		"[module card]\ninit =\n",
+		"[token home]\nremember = for ever\n",
+		"[token home]\nremember = minutes\n",
+		"[token home]\nremember = minutes 0\n",
+		"[token home]\nremember = idle 10081\n",
+		"[token home]\nremember = lock 5\n",
+		"[token home]\nremember =\n",
+		"[token home]\npin-tries = -1\n",
+		"[token home]\npin-tries = 256\n",
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -221,6 +296,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(settings, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_last_of_two_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pin_files, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(modules, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(policies, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(so_many_and_no_more, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_folder_of_our_own, set_up, tear_down),

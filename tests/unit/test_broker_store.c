@@ -304,6 +304,94 @@ static void pin_sources(void **state)
 	assert_false(tried);
 }
 
+static void is_ledger(
+    struct world *world, const char *serial, uint32_t tries, uint32_t told, uint32_t wrong_count)
+{
+	struct sg_ledger_row row;
+
+	assert_int_equal(sg_store_ledger_get(world->store, serial, SG_PIN_USER, &row), 0);
+	assert_int_equal(row.tries, tries);
+	assert_int_equal(row.told, told);
+	assert_int_equal(row.wrong_count, wrong_count);
+	assert_int_equal(row.salt.len, 3);
+	assert_memory_equal(row.salt.data, "one", 3);
+	sg_ledger_row_clear(&row);
+}
+
+static void ledgers(void **state)
+{
+	struct world *world = *state;
+	struct sg_store *store = world->store;
+	struct sg_ledger_row row;
+
+	assert_int_equal(sg_store_ledger_get(store, "s", SG_PIN_USER, &row), SG_ERR_KEY_ABSENT);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, 0), SG_ERR_KEY_ABSENT);
+	assert_int_equal(sg_store_ledger_make(store, "s", SG_PIN_USER, &der_one), 0);
+	assert_int_equal(sg_store_ledger_make(store, "s", SG_PIN_SO, &der_two), 0);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, 0), 0);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, 1), 0);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, 0), 0);
+	assert_int_equal(sg_store_ledger_wrong(store, "s", SG_PIN_USER, &der_one), 0);
+	assert_int_equal(sg_store_ledger_wrong(store, "s", SG_PIN_USER, &der_one), 0);
+	/* It has one already, which keeps its salt. */
+	assert_int_equal(sg_store_ledger_make(store, "s", SG_PIN_USER, &der_two), 0);
+	reopen(world);
+	store = world->store;
+	is_ledger(world, "s", 3, 1, 1);
+	assert_int_equal(sg_store_ledger_good(store, "s", SG_PIN_USER), 0);
+	is_ledger(world, "s", 0, 1, 1);
+	assert_int_equal(sg_store_ledger_get(store, "s", SG_PIN_SO, &row), 0);
+	assert_int_equal(row.tries, 0);
+	assert_int_equal(row.wrong_count, 0);
+	sg_ledger_row_clear(&row);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, 0), 0);
+	assert_int_equal(sg_store_ledger_clear(store, "s", SG_PIN_USER), 0);
+	is_ledger(world, "s", 0, 1, 0);
+}
+
+static void wrong_pins_are_the_newest(void **state)
+{
+	struct world *world = *state;
+	struct sg_ledger_row row;
+	unsigned char byte;
+	const struct sg_blob hash = { &byte, 1 };
+
+	assert_int_equal(sg_store_ledger_make(world->store, "s", SG_PIN_USER, &der_one), 0);
+	for (byte = 0; byte < SG_LEDGER_WRONG_MAX + 4; byte++)
+		assert_int_equal(sg_store_ledger_wrong(world->store, "s", SG_PIN_USER, &hash), 0);
+	/* Refused once more, it is new again. */
+	byte = 4;
+	assert_int_equal(sg_store_ledger_wrong(world->store, "s", SG_PIN_USER, &hash), 0);
+	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_USER, &row), 0);
+	assert_int_equal(row.wrong_count, SG_LEDGER_WRONG_MAX);
+	assert_int_equal(row.wrong[0].hash.data[0], 4);
+	assert_int_equal(row.wrong[1].hash.data[0], SG_LEDGER_WRONG_MAX + 3);
+	assert_int_equal(row.wrong[SG_LEDGER_WRONG_MAX - 1].hash.data[0], 5);
+	sg_ledger_row_clear(&row);
+}
+
+static void key_uses(void **state)
+{
+	struct world *world = *state;
+	struct sg_key_use use = { strdup("pkcs11:k"), strdup("00ff"), 0xffffffff, 0 };
+	struct sg_key_use got;
+
+	assert_int_equal(sg_store_key_use_get(world->store, "pkcs11:k", &got), SG_ERR_KEY_ABSENT);
+	assert_null(got.uri);
+	assert_int_equal(sg_store_key_use_put(world->store, &use), 0);
+	use.abilities = 7;
+	use.adopted = 1;
+	assert_int_equal(sg_store_key_use_put(world->store, &use), 0);
+	reopen(world);
+	assert_int_equal(sg_store_key_use_get(world->store, "pkcs11:k", &got), 0);
+	assert_string_equal(got.uri, use.uri);
+	assert_string_equal(got.spki_sha256, "00ff");
+	assert_int_equal(got.abilities, 7);
+	assert_int_equal(got.adopted, 1);
+	sg_key_use_clear(&got);
+	sg_key_use_clear(&use);
+}
+
 static int one_number(const char *path, const char *query)
 {
 	sqlite3 *db;
@@ -364,6 +452,67 @@ static void refused(struct world *world)
 	assert_null(world->store);
 }
 
+/* As version 1 wrote it. */
+static const char schema_1[] =
+    "CREATE TABLE accounts ("
+    " jid TEXT PRIMARY KEY, host TEXT, port INTEGER NOT NULL, tls_mode INTEGER NOT NULL,"
+    " cafile TEXT, key TEXT, certificate TEXT, user_key TEXT, user_certificate TEXT) STRICT;"
+    "CREATE TABLE certificates ("
+    " jid TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE, sha256 TEXT NOT NULL,"
+    " name TEXT NOT NULL, der BLOB NOT NULL, uri TEXT, role INTEGER NOT NULL,"
+    " revoked INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (jid, sha256)) STRICT;"
+    "CREATE TABLE signatures ("
+    " jid TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE, subject TEXT NOT NULL,"
+    " issuer TEXT NOT NULL, issuer_jid TEXT, method TEXT NOT NULL, value BLOB NOT NULL,"
+    " PRIMARY KEY (jid, subject, issuer, method)) STRICT;"
+    "CREATE TABLE pin_sources ("
+    " serial TEXT PRIMARY KEY, path TEXT NOT NULL, inode INTEGER NOT NULL,"
+    " mtime_ns INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE keyring ("
+    " name TEXT NOT NULL, jid TEXT NOT NULL, source TEXT NOT NULL, kind INTEGER NOT NULL,"
+    " data BLOB NOT NULL, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,"
+    " PRIMARY KEY (name, jid, source)) STRICT;"
+    "PRAGMA application_id = 1399275879; PRAGMA user_version = 1;"
+    "INSERT INTO accounts (jid, port, tls_mode) VALUES ('juliet@example.test', 0, 0);"
+    "INSERT INTO pin_sources VALUES ('s', '/pin', 1, 2);";
+
+static void an_older_store_is_upgraded(void **state)
+{
+	struct world *world = *state;
+	struct seen seen = { .count = 0 };
+	struct sg_key_use use;
+
+	sg_store_close(world->store);
+	unlink(world->path);
+	execute(world->path, schema_1);
+	assert_int_equal(sg_store_open(world->path, &world->store), 0);
+	assert_int_equal(one_number(world->path, "PRAGMA user_version"), SG_STORE_VERSION);
+	assert_int_equal(sg_store_accounts(world->store, keep_row, &seen), 0);
+	assert_int_equal(seen.count, 1);
+	assert_string_equal(seen.rows[0].jid, juliet);
+	sg_account_row_clear(&seen.rows[0]);
+	assert_int_equal(sg_store_key_use_get(world->store, "u", &use), SG_ERR_KEY_ABSENT);
+	reopen(world);
+}
+
+/* Something stands in the way of the upgrade's last step: nothing of it is left. */
+static void a_failed_upgrade_changes_nothing(void **state)
+{
+	struct world *world = *state;
+
+	sg_store_close(world->store);
+	world->store = NULL;
+	unlink(world->path);
+	execute(world->path, schema_1);
+	execute(world->path, "CREATE TABLE key_uses (other TEXT)");
+	assert_int_equal(sg_store_open(world->path, &world->store), SG_ERR_IO);
+	assert_int_equal(one_number(world->path, "PRAGMA user_version"), 1);
+	assert_int_equal(one_number(world->path,
+			     "SELECT count(*) FROM sqlite_master WHERE name = 'pin_ledgers'"),
+	    0);
+	assert_int_equal(one_number(world->path, "SELECT count(*) FROM accounts"), 1);
+}
+
 static void other_files_are_refused(void **state)
 {
 	struct world *world = *state;
@@ -371,9 +520,9 @@ static void other_files_are_refused(void **state)
 
 	sg_store_close(world->store);
 	world->store = NULL;
-	execute(world->path, "PRAGMA user_version = 2");
+	execute(world->path, "PRAGMA user_version = 3");
 	refused(world);
-	execute(world->path, "PRAGMA user_version = 1; PRAGMA application_id = 7");
+	execute(world->path, "PRAGMA user_version = 2; PRAGMA application_id = 7");
 	refused(world);
 	execute(world->path, "PRAGMA application_id = 1399275879; DROP TABLE keyring");
 	refused(world);
@@ -399,6 +548,11 @@ int main(void)
 		STORE_TEST(signatures),
 		STORE_TEST(a_removed_account_leaves_nothing),
 		STORE_TEST(pin_sources),
+		STORE_TEST(ledgers),
+		STORE_TEST(wrong_pins_are_the_newest),
+		STORE_TEST(key_uses),
+		STORE_TEST(an_older_store_is_upgraded),
+		STORE_TEST(a_failed_upgrade_changes_nothing),
 		STORE_TEST(sightings),
 		STORE_TEST(the_file_is_closed_to_others),
 		STORE_TEST(other_files_are_refused),

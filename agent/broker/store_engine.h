@@ -1,0 +1,100 @@
+/*
+ * Inside the store: its statements and how they are run. For store*.c alone.
+ */
+#ifndef SG_BROKER_STORE_ENGINE_H
+#define SG_BROKER_STORE_ENGINE_H
+
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#include "buf.h"
+#include "error.h"
+
+enum sg_statement {
+	SG_STMT_BEGIN,
+	SG_STMT_COMMIT,
+	SG_STMT_ROLLBACK,
+	SG_STMT_ACCOUNT_PUT,
+	SG_STMT_ACCOUNT_DELETE,
+	SG_STMT_ACCOUNT_LIST,
+	SG_STMT_CERT_PUT,
+	SG_STMT_CERT_GET,
+	SG_STMT_CERT_REVOKE,
+	SG_STMT_CERT_RESTORE,
+	SG_STMT_SIGNATURE_PUT,
+	SG_STMT_SIGNATURE_LIST,
+	SG_STMT_PIN_TRIED,
+	SG_STMT_PIN_PUT,
+	SG_STMT_PIN_CLEAR,
+	SG_STMT_KEYRING_SEEN,
+	SG_STMT_KEY_GET,
+	SG_STMT_LEDGER_MAKE,
+	SG_STMT_LEDGER_GET,
+	SG_STMT_LEDGER_TRY,
+	SG_STMT_LEDGER_GOOD,
+	SG_STMT_WRONG_LIST,
+	SG_STMT_WRONG_PUT,
+	SG_STMT_WRONG_TRIM,
+	SG_STMT_WRONG_CLEAR,
+	SG_STMT_KEY_USE_GET,
+	SG_STMT_KEY_USE_PUT,
+	SG_STMT_COUNT,
+};
+
+struct sg_store {
+	sqlite3 *db;
+	sqlite3_stmt *statements[SG_STMT_COUNT];
+	int failure; /* SQLite's code of the last one */
+};
+
+/* A bound value; a list of them ends with the one of kind 0. */
+struct sg_value {
+	enum { SG_VALUE_END, SG_VALUE_TEXT, SG_VALUE_INT, SG_VALUE_BLOB } kind;
+	const char *text;
+	int64_t number;
+	const struct sg_blob *blob;
+};
+#define SG_TEXT(t)                                                                                 \
+	{                                                                                          \
+		.kind = SG_VALUE_TEXT, .text = (t)                                                 \
+	}
+#define SG_INT(n)                                                                                  \
+	{                                                                                          \
+		.kind = SG_VALUE_INT, .number = (n)                                                \
+	}
+#define SG_BLOB(b)                                                                                 \
+	{                                                                                          \
+		.kind = SG_VALUE_BLOB, .blob = (b)                                                 \
+	}
+#define SG_END                                                                                     \
+	{                                                                                          \
+		.kind = SG_VALUE_END                                                               \
+	}
+
+extern const struct sg_value sg_no_values[];
+
+/*
+ * Binds the values, which must stay until the statement is reset, and takes the first step. Gives SQLite's
+ * code, for sg_store_done(); a value that cannot be bound is not left out.
+ */
+int sg_store_step(struct sg_store *store, enum sg_statement which, const struct sg_value *values,
+    sqlite3_stmt **stepped);
+
+/* Ends a statement whose last step gave rc. Gives err, what came of its rows; SG_ERR_IO when SQLite
+ * failed. */
+int sg_store_done(struct sg_store *store, sqlite3_stmt *statement, int rc, int err);
+
+/* Both, for a statement without rows. */
+int sg_store_run(struct sg_store *store, enum sg_statement which, const struct sg_value *values);
+
+int sg_store_begin(struct sg_store *store);
+
+/* Commits when err is 0, else rolls back; gives err or what the commit said. */
+int sg_store_finish(struct sg_store *store, int err);
+
+/* A column of the row: a new string, NULL for NULL and without memory. */
+char *sg_column_text(sqlite3_stmt *statement, int column);
+SG_MUST_USE int sg_column_blob(sqlite3_stmt *statement, int column, struct sg_blob *blob);
+
+#endif
