@@ -141,6 +141,18 @@ static const struct sg_field pin_try_fields[] = {
 static const struct sg_layout layout_pin_try = LAYOUT(pin_try_fields);
 #undef MSG
 
+#define MSG sg_msg_pin_outcome
+static const struct sg_field pin_outcome_fields[] = {
+	STR(token),
+	STR(serial),
+	U32(by),
+	BLOB(hash),
+	U32(verdict),
+	U32(flags),
+};
+static const struct sg_layout layout_pin_outcome = LAYOUT(pin_outcome_fields);
+#undef MSG
+
 #define MSG sg_msg_token_watch
 static const struct sg_field token_watch_fields[] = { U32(on) };
 static const struct sg_layout layout_token_watch = LAYOUT(token_watch_fields);
@@ -423,6 +435,7 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_SIGNATURES] = &layout_signatures,
 	[SG_MSG_TOKEN_EVENT] = &layout_token_event,
 	[SG_MSG_PIN_TRY] = &layout_pin_try,
+	[SG_MSG_PIN_OUTCOME] = &layout_pin_outcome,
 	[SG_MSG_XMPP_CONNECT] = &layout_xmpp_connect,
 	[SG_MSG_XMPP_DISCONNECT] = &layout_empty,
 	[SG_MSG_XMPP_FEATURES] = &layout_empty,

@@ -40,6 +40,7 @@ enum sg_msg_type {
 	/* signet-token -> broker, unasked */
 	SG_MSG_TOKEN_EVENT, /* sg_msg_token_event; id 0, no answer */
 	SG_MSG_PIN_TRY,	    /* sg_msg_pin_try; ids from 2^31 up -> SG_MSG_OK: it is written down */
+	SG_MSG_PIN_OUTCOME, /* sg_msg_pin_outcome; id 0, no answer */
 
 	/* broker -> signet-xmpp */
 	SG_MSG_XMPP_CONNECT =
@@ -196,14 +197,30 @@ struct sg_msg_pin_set {
 	struct sg_pin_ledger ledger;
 };
 
-/* A PIN is about to be tried: the token waits for it to be written down. How it ended, the answer to the
- * request tells: SG_MSG_OK, SG_ERR_PIN_WRONG or SG_ERR_PIN_LOCKED; anything else says nothing of the PIN. */
+/* A PIN is about to be tried: the token waits for it to be written down. How it ended, a PIN_OUTCOME tells
+ * before anything else is tried or answered; none comes when the try said nothing of the PIN. */
 struct sg_msg_pin_try {
 	char *token; /* its URI */
 	char *serial;
 	uint32_t by; /* enum sg_pin_user */
 	struct sg_blob hash;
 	uint32_t flags; /* enum sg_token_flag, right before the try */
+};
+
+enum sg_pin_verdict {
+	SG_PIN_TAKEN = 0,   /* the count of tries starts anew */
+	SG_PIN_REFUSED = 1, /* this PIN is wrong */
+	SG_PIN_BLOCKED = 2, /* the token takes no PIN any more */
+};
+
+/* How the last try on this token ended. */
+struct sg_msg_pin_outcome {
+	char *token;
+	char *serial;
+	uint32_t by; /* enum sg_pin_user */
+	struct sg_blob hash;
+	uint32_t verdict; /* enum sg_pin_verdict */
+	uint32_t flags;	  /* enum sg_token_flag, right after the try; 0 when they cannot be read */
 };
 
 /* While on, tokens that come and go are told by events; it costs a look at the slots each second. */

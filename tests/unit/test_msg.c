@@ -39,6 +39,7 @@ static const struct {
 	{ SG_MSG_SIGNATURES, sizeof(struct sg_msg_signatures) },
 	{ SG_MSG_TOKEN_EVENT, sizeof(struct sg_msg_token_event) },
 	{ SG_MSG_PIN_TRY, sizeof(struct sg_msg_pin_try) },
+	{ SG_MSG_PIN_OUTCOME, sizeof(struct sg_msg_pin_outcome) },
 	{ SG_MSG_XMPP_CONNECT, sizeof(struct sg_msg_xmpp_connect) },
 	{ SG_MSG_XMPP_DISCONNECT, sizeof(struct sg_msg_empty) },
 	{ SG_MSG_XMPP_FEATURES, sizeof(struct sg_msg_empty) },
