@@ -68,8 +68,8 @@ SRC_token := $(call in,token, \
     ca ckr cross digest dispatch find issue key keygen list login main module object \
     pinentry pubkey session sign store tls token uri worker)
 SRC_broker := $(call in,agent/broker, \
-    accounts agent call config conn failure json key_find login main online pinentry \
-    queue reaper server store store_rows store_tokens stored_keys tokens uri varlink verbs_account verbs_cert \
+    accounts agent call call_key config conn failure json key_cache key_find key_pin login main online pinentry \
+    queue reaper server store store_rows store_tokens stored_keys tokens unlocked uri varlink verbs_account verbs_cert \
     verbs_enrol verbs_key verbs_pubkey verbs_token worker)
 SRC_xmpp := $(call in,agent/xmpp, \
     filter iq main memory reason remotekey requests scram stream tls worker)
@@ -203,7 +203,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_pep \
     test_pkcs11_uri \
     test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
-    test_strophe_parser test_strophe_stanza test_text test_token_digest \
+    test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest \
     test_token_tls test_token_uri test_verdict test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
     test_token_faults test_token_keys test_token_limits test_token_login test_token_sign \

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "accounts.h"
+#include "key_cache.h"
 #include "log.h"
 #include "login.h"
 #include "reaper.h"
@@ -101,6 +102,7 @@ static void agent_clear(struct sg_agent *agent)
 	stop_workers(agent);
 	sg_accounts_free(agent->accounts);
 	sg_logins_free(agent->logins);
+	sg_key_cache_free(agent->key_cache);
 	sg_tokens_free(agent->tokens);
 	sg_store_close(agent->store);
 	sg_reaper_free(agent->reaper);
@@ -118,6 +120,8 @@ static int agent_init(struct sg_agent *agent, const char *config_path, const cha
 		err = sg_reaper_new(agent->base, &agent->reaper);
 	if (err == 0)
 		err = sg_logins_new(&agent->logins);
+	if (err == 0)
+		err = sg_key_cache_new(&agent->key_cache);
 	if (err == 0)
 		err = sg_tokens_new(agent, &agent->tokens);
 	if (err == 0)

@@ -10,6 +10,7 @@
 #include "error.h"
 
 struct sg_accounts;
+struct sg_key_cache;
 struct sg_logins;
 struct sg_reaper;
 struct sg_server;
@@ -22,6 +23,7 @@ struct sg_agent {
 	struct sg_reaper *reaper;
 	struct sg_store *store;
 	struct sg_tokens *tokens;
+	struct sg_key_cache *key_cache;
 	struct sg_logins *logins;
 	struct sg_accounts *accounts;
 	struct sg_server *server;

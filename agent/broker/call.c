@@ -10,7 +10,6 @@
 #include "conn.h"
 #include "disco.h"
 #include "json.h"
-#include "key_find.h"
 #include "log.h"
 #include "online.h"
 #include "text.h"
@@ -32,6 +31,7 @@ void sg_call_free(struct sg_call *call)
 	sg_pin_clear(&call->pin);
 	sg_token_ref_clear(&call->token);
 	sg_key_ref_clear(&call->key);
+	free(call->key_selector);
 	sg_account_unref(call->account);
 	json_decref(call->parameters);
 	sg_buf_clear(&call->out);
@@ -250,39 +250,6 @@ void sg_call_unlock_token(struct sg_call *call, sg_verb_fn *next)
 
 	call->next = next;
 	sg_login_unlock(call->agent, &call->caller, call->token.module, uri != NULL ? uri : "",
-	    &call->pin, 0, sg_call_continue, call);
-}
-
-static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
-{
-	struct sg_call *call = arg;
-
-	if (error == NULL) {
-		sg_key_ref_clear(&call->key);
-		call->key = *key;
-		memset(key, 0, sizeof(*key));
-	}
-	sg_call_continue(call, error);
-}
-
-void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *next)
-{
-	call->next = next;
-	sg_tokens_find_key(call->agent->tokens, &call->caller, selector, on_key, call);
-}
-
-void sg_call_find_key_unlocked(struct sg_call *call, const char *selector, sg_verb_fn *next)
-{
-	call->next = next;
-	sg_key_find_unlocked(call->agent, &call->caller, selector, &call->pin, on_key, call);
-}
-
-void sg_call_unlock_key(struct sg_call *call, sg_verb_fn *next)
-{
-	const char *uri = sg_key_ref_info(&call->key)->token_uri;
-
-	call->next = next;
-	sg_login_unlock(call->agent, &call->caller, call->key.module, uri != NULL ? uri : "",
 	    &call->pin, 0, sg_call_continue, call);
 }
 

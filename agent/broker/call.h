@@ -48,6 +48,9 @@ struct sg_call {
 	struct sg_account *account;
 	struct sg_token_ref token;
 	struct sg_key_ref key;
+	char *key_selector;	 /* call_key.h: what key was found by, ... */
+	sg_verb_fn *key_step;	 /* for which step, ... */
+	int key_asked_again;	 /* and whether that step was taken twice */
 	const char *feature; /* of the server, that is being looked for */
 	void *state;
 	void (*state_free)(void *state);
@@ -103,10 +106,6 @@ void sg_call_progress(struct sg_call *call, json_t *parameters);
  */
 void sg_call_find_token(struct sg_call *call, const char *selector, sg_verb_fn *next);
 void sg_call_unlock_token(struct sg_call *call, sg_verb_fn *next); /* call->token */
-void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *next);
-void sg_call_find_key_unlocked(struct sg_call *call, const char *selector, sg_verb_fn *next);
-/* call->key's token is unlocked, also when its worker died since the key was found. */
-void sg_call_unlock_key(struct sg_call *call, sg_verb_fn *next);
 
 /* Asks a worker; the answer is given to a step of its own kind. */
 typedef void sg_call_answer_fn(struct sg_call *call, void *answer);

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "key_cache.h"
+#include "key_pin.h"
+#include "unlocked.h"
 #include "uri.h"
 
 struct key_search {
@@ -10,77 +13,117 @@ struct key_search {
 	const struct sg_caller *caller;
 	char *selector;
 	struct sg_pin *pin;
+	int any_key; /* also one that another stood for before */
 	struct sg_key_ref key;
-	struct sg_msg_error absent; /* what the first look said */
 	int second_look;
 	sg_key_fn *fn;
 	void *arg;
 };
 
-static void key_search_finish(struct key_search *search, const struct sg_msg_error *error)
+static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key);
+
+static void search_finish(struct key_search *search, const struct sg_msg_error *error)
 {
 	search->fn(search->arg, error, error == NULL ? &search->key : NULL);
 	sg_key_ref_clear(&search->key);
-	sg_failure_clear(&search->absent);
 	free(search->selector);
 	free(search);
 }
 
-static void on_key_unlocked(void *arg, const struct sg_msg_error *error)
+static void look(struct key_search *search)
 {
-	key_search_finish(arg, error);
+	sg_tokens_find_key(search->agent->tokens, search->caller, search->selector, on_key, search);
 }
 
-static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key);
+static const char *token_of(const struct sg_key_ref *key)
+{
+	const char *uri = sg_key_ref_info(key)->token_uri;
 
-static void on_hiding_token_unlocked(void *arg, const struct sg_msg_error *error)
+	return uri != NULL ? uri : "";
+}
+
+/* The key is found and its token unlocked. */
+static void settle(struct key_search *search)
+{
+	struct sg_msg_error error = { 0 };
+
+	if (search->any_key) {
+		search_finish(search, NULL);
+		return;
+	}
+	if (sg_key_pin_check(search->agent, &search->key, &error) == 0) {
+		sg_key_cache_put(search->agent->key_cache, search->selector, &search->key);
+		search_finish(search, NULL);
+	} else {
+		search_finish(search, &error);
+	}
+	sg_failure_clear(&error);
+}
+
+static void on_key_unlocked(void *arg, const struct sg_msg_error *error)
 {
 	struct key_search *search = arg;
 
 	if (error != NULL) {
-		key_search_finish(search, error);
-		return;
+		search_finish(search, error);
+	} else if ((sg_key_ref_info(&search->key)->abilities & SG_KEY_PRIVATE_SEEN) == 0 &&
+	    !search->second_look) {
+		/* It was locked: another key of this name may have been hidden. */
+		search->second_look = 1;
+		sg_key_ref_clear(&search->key);
+		look(search);
+	} else {
+		settle(search);
 	}
-	search->second_look = 1;
-	sg_tokens_find_key(search->agent->tokens, search->caller, search->selector, on_key, search);
 }
 
-static void on_hiding_token(void *arg, const struct sg_msg_error *error, struct sg_token_ref *token)
+static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
+{
+	struct key_search *search = arg;
+
+	if (error != NULL) {
+		search_finish(search, error);
+		return;
+	}
+	search->key = *key;
+	memset(key, 0, sizeof(*key));
+	if (sg_unlocked_has(search->key.module, token_of(&search->key)))
+		on_key_unlocked(search, NULL);
+	else
+		sg_login_unlock(search->agent, search->caller, search->key.module,
+		    token_of(&search->key), search->pin, 0, on_key_unlocked, search);
+}
+
+static void on_token_unlocked(void *arg, const struct sg_msg_error *error)
+{
+	struct key_search *search = arg;
+
+	if (error != NULL)
+		search_finish(search, error);
+	else
+		look(search);
+}
+
+/* The token that the selector names is unlocked before its keys are looked for, once. */
+static void on_token(void *arg, const struct sg_msg_error *error, struct sg_token_ref *token)
 {
 	struct key_search *search = arg;
 	const struct sg_token_info *info = error == NULL ? sg_token_ref_info(token) : NULL;
 
 	if (info == NULL || info->uri == NULL || (info->flags & SG_TOKEN_UNLOCKED) != 0 ||
 	    (info->flags & SG_TOKEN_LOGIN_REQUIRED) == 0)
-		key_search_finish(search, &search->absent);
+		look(search);
 	else
 		sg_login_unlock(search->agent, search->caller, token->module, info->uri,
-		    search->pin, 0, on_hiding_token_unlocked, search);
+		    search->pin, 0, on_token_unlocked, search);
 }
 
-static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
+static void on_remembered_unlocked(void *arg, const struct sg_msg_error *error)
 {
-	struct key_search *search = arg;
-	const char *token_uri;
-
-	if (error != NULL && sg_msg_error_code(error) == SG_ERR_KEY_ABSENT &&
-	    !search->second_look && sg_uri_is_uri(search->selector)) {
-		sg_failure_copy(&search->absent, error);
-		sg_tokens_find(search->agent->tokens, search->selector, on_hiding_token, search);
-		return;
-	}
-	if (error != NULL) {
-		key_search_finish(search, error);
-		return;
-	}
-	search->key = *key;
-	memset(key, 0, sizeof(*key));
-	token_uri = sg_key_ref_info(&search->key)->token_uri;
-	sg_login_unlock(search->agent, search->caller, search->key.module,
-	    token_uri != NULL ? token_uri : "", search->pin, 0, on_key_unlocked, search);
+	search_finish(arg, error);
 }
 
-void sg_key_find_unlocked(struct sg_agent *agent, const struct sg_caller *caller,
+static struct key_search *search_new(struct sg_agent *agent, const struct sg_caller *caller,
     const char *selector, struct sg_pin *pin, sg_key_fn *fn, void *arg)
 {
 	struct key_search *search = calloc(1, sizeof(*search));
@@ -92,5 +135,41 @@ void sg_key_find_unlocked(struct sg_agent *agent, const struct sg_caller *caller
 	search->pin = pin;
 	search->fn = fn;
 	search->arg = arg;
-	sg_tokens_find_key(agent->tokens, caller, search->selector, on_key, search);
+	return search;
+}
+
+static void search_begin(struct key_search *search)
+{
+	if (sg_uri_is_uri(search->selector))
+		sg_tokens_find(search->agent->tokens, search->selector, on_token, search);
+	else
+		look(search);
+}
+
+void sg_key_find_unlocked(struct sg_agent *agent, const struct sg_caller *caller,
+    const char *selector, struct sg_pin *pin, sg_key_fn *fn, void *arg)
+{
+	struct sg_key_ref key;
+	struct key_search *search;
+
+	if (!sg_key_cache_get(agent->key_cache, selector, &key)) {
+		search_begin(search_new(agent, caller, selector, pin, fn, arg));
+	} else if (sg_unlocked_has(key.module, token_of(&key))) {
+		fn(arg, NULL, &key);
+		sg_key_ref_clear(&key);
+	} else {
+		search = search_new(agent, caller, selector, pin, fn, arg);
+		search->key = key;
+		sg_login_unlock(agent, caller, key.module, token_of(&key), pin, 0,
+		    on_remembered_unlocked, search);
+	}
+}
+
+void sg_key_find_any(struct sg_agent *agent, const struct sg_caller *caller, const char *selector,
+    struct sg_pin *pin, sg_key_fn *fn, void *arg)
+{
+	struct key_search *search = search_new(agent, caller, selector, pin, fn, arg);
+
+	search->any_key = 1;
+	search_begin(search);
 }

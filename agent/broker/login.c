@@ -15,6 +15,7 @@
 #include "reaper.h"
 #include "secret_file.h"
 #include "store.h"
+#include "unlocked.h"
 
 #define PINENTRY_GRACE_MS 500
 
@@ -195,8 +196,10 @@ static void login_finish(struct login *login, const struct sg_msg_error *error)
 	int first = 1;
 
 	TAILQ_REMOVE(&agent->logins->running, login, entry);
-	if (error == NULL)
+	if (error == NULL) {
 		hand_lock_end(login);
+		sg_unlocked_note(login->module, login->token_uri);
+	}
 	if (login->pinentry > 0)
 		sg_reaper_add(agent->reaper, login->pinentry, PINENTRY_GRACE_MS);
 	if (login->pinentry_sock >= 0)

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "key_find.h"
+#include "key_pin.h"
 #include "log.h"
 #include "text.h"
+#include "unlocked.h"
 #include "worker.h"
 
 #define DISCONNECT_SECONDS 5
@@ -207,6 +209,15 @@ static void connect_send(struct sg_connect *connect, const struct sg_blob *certi
 	    SG_CONNECT_SECONDS, on_connected, connect);
 }
 
+static void connect_fail_changed(struct sg_connect *connect)
+{
+	struct sg_msg_error error = { 0 };
+
+	sg_key_pin_set_changed(connect->account->agent, &connect->key, &error);
+	connect_finish(connect, &error);
+	sg_failure_clear(&error);
+}
+
 static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
 {
 	struct sg_connect *connect = arg;
@@ -237,7 +248,10 @@ static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_re
 	connect->key = *key;
 	connect->unlocked_on = sg_worker_starts(key->module->worker);
 	memset(key, 0, sizeof(*key));
-	connect_send(connect, &cert.der);
+	if (sg_key_pin_fits(&connect->key, &cert.der))
+		connect_send(connect, &cert.der);
+	else
+		connect_fail_changed(connect);
 	sg_cert_row_clear(&cert);
 }
 
@@ -366,7 +380,9 @@ struct tls_signature {
 	unsigned process; /* of the worker that asked: another one did not */
 	uint32_t id;
 	struct sg_module *module;
+	char *token_uri;
 	unsigned unlocked_on;
+	int asked_again;	    /* the login that was remembered had been lost */
 	struct sg_pin pin;	    /* none: what the call brought is gone with it */
 	struct sg_msg_tls_sign msg; /* owned */
 };
@@ -375,12 +391,15 @@ static void signature_free(struct tls_signature *signature)
 {
 	sg_account_unref(signature->account);
 	sg_msg_clear(SG_MSG_TLS_SIGN, &signature->msg);
+	free(signature->token_uri);
 	free(signature);
 }
 
-static void on_signature(void *arg, const struct sg_msg_error *error, void *answer)
+static void on_signature_unlocked(void *arg, const struct sg_msg_error *error);
+
+static void signature_finish(
+    struct tls_signature *signature, const struct sg_msg_error *error, void *answer)
 {
-	struct tls_signature *signature = arg;
 	struct sg_worker *worker = signature->account->worker;
 
 	if (worker != NULL && sg_worker_starts(worker) == signature->process) {
@@ -390,6 +409,27 @@ static void on_signature(void *arg, const struct sg_msg_error *error, void *answ
 			sg_worker_answer(worker, signature->id, SG_MSG_DER, answer);
 	}
 	signature_free(signature);
+}
+
+static void signature_unlock(struct tls_signature *signature)
+{
+	sg_login_unlock(signature->account->agent, &signature->msg.caller, signature->module,
+	    signature->token_uri, &signature->pin, 0, on_signature_unlocked, signature);
+}
+
+static void on_signature(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct tls_signature *signature = arg;
+
+	if (error != NULL && sg_msg_error_code(error) == SG_ERR_PIN_NEEDED &&
+	    !signature->asked_again) {
+		signature->asked_again = 1;
+		sg_unlocked_forget(
+		    signature->account->agent, signature->module, signature->token_uri);
+		signature_unlock(signature);
+	} else {
+		signature_finish(signature, error, answer);
+	}
 }
 
 /* The key was unlocked when the connection began; if it is not now, the token's worker may have died. */
@@ -410,7 +450,7 @@ static void on_signature_unlocked(void *arg, const struct sg_msg_error *error)
 		    "signet-token for %s ended during the login", signature->module->name);
 		error = &died;
 	}
-	on_signature(signature, error, NULL);
+	signature_finish(signature, error, NULL);
 	sg_failure_clear(&died);
 }
 
@@ -448,6 +488,7 @@ static void sign_for_tls(struct sg_account *account, uint32_t id, struct sg_msg_
 	signature->id = id;
 	signature->module = connect->key.module;
 	signature->unlocked_on = connect->unlocked_on;
+	signature->token_uri = strdup(key->token_uri != NULL ? key->token_uri : "");
 	sg_pin_init(&signature->pin);
 	signature->msg = (struct sg_msg_tls_sign){
 		.caller = { .uid = connect->caller.uid,
@@ -459,9 +500,14 @@ static void sign_for_tls(struct sg_account *account, uint32_t id, struct sg_msg_
 		.tbs = asked->tbs,
 	};
 	memset(&asked->tbs, 0, sizeof(asked->tbs));
-	sg_login_unlock(account->agent, &signature->msg.caller, signature->module,
-	    key->token_uri != NULL ? key->token_uri : "", &signature->pin, 0, on_signature_unlocked,
-	    signature);
+	/* As a blob of its own: the connection may be over before the signature. */
+	if (signature->token_uri == NULL ||
+	    sg_blob_set(&signature->msg.spki_sha256, connect->key.pin, connect->key.pin_len) != 0)
+		abort();
+	if (sg_unlocked_has(signature->module, signature->token_uri))
+		on_signature_unlocked(signature, NULL);
+	else
+		signature_unlock(signature);
 }
 
 static void on_event(void *arg, const struct sg_frame *frame)

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "log.h"
 #include "text.h"
+#include "unlocked.h"
 #include "uri.h"
 
 #define TOKEN_WINDOW 4	  /* as many as signet-token has threads for */
@@ -92,8 +93,10 @@ void sg_tokens_free(struct sg_tokens *tokens)
 {
 	if (tokens == NULL)
 		return;
-	for (size_t i = 0; i < tokens->module_count; i++)
+	for (size_t i = 0; i < tokens->module_count; i++) {
 		sg_worker_free(tokens->modules[i].worker);
+		sg_unlocked_clear(&tokens->modules[i]);
+	}
 	free(tokens->modules);
 	free(tokens->argvs);
 	free(tokens);
@@ -501,6 +504,7 @@ void sg_key_ref_clear(struct sg_key_ref *key)
 {
 	sg_msg_clear(SG_MSG_OBJECTS, &key->objects);
 	key->module = NULL;
+	key->pin_len = 0;
 }
 
 const struct sg_key_info *sg_key_ref_info(const struct sg_key_ref *key)

@@ -15,6 +15,8 @@
 #define SG_PATIENCE_SECONDS 5  /* for modules that are not needed */
 #define SG_HANGING_SECONDS  60 /* in which a module that hangs is not asked again */
 
+#define SG_KEY_PIN_SIZE	   32
+
 struct sg_tokens;
 
 struct sg_module {
@@ -22,6 +24,9 @@ struct sg_module {
 	struct sg_worker *worker;
 	unsigned answered_by; /* the last process of the worker that answered; 0: none did */
 	int64_t hangs_until;  /* of sg_clock_ms; 0: it does not hang */
+	char **unlocked;      /* unlocked.h: URIs of tokens, ... */
+	size_t unlocked_count;
+	unsigned unlocked_in; /* in this process of the worker */
 };
 
 SG_MUST_USE int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens);
@@ -77,6 +82,9 @@ void sg_tokens_find(struct sg_tokens *tokens, const char *selector, sg_token_fn 
 struct sg_key_ref {
 	struct sg_module *module;
 	struct sg_msg_objects objects; /* exactly one key */
+	/* key_pin.h: the SHA-256 of the public key that it must have; none when nobody knows it */
+	unsigned char pin[SG_KEY_PIN_SIZE];
+	size_t pin_len;
 };
 typedef void sg_key_fn(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key);
 void sg_key_ref_clear(struct sg_key_ref *key);

@@ -14,9 +14,11 @@
 
 #include "accounts.h"
 #include "call.h"
+#include "call_key.h"
 #include "ccm2.h"
 #include "disco.h"
 #include "json.h"
+#include "key_cache.h"
 #include "log.h"
 #include "online.h"
 #include "text.h"
@@ -153,7 +155,7 @@ static void enrol_key_found(struct sg_call *call)
 
 static void enrol_key(struct sg_call *call)
 {
-	sg_call_find_key_unlocked(call, sg_call_string(call, "key"), enrol_key_found);
+	sg_call_use_key(call, sg_call_string(call, "key"), enrol_key_found);
 }
 
 static void enrol_online(struct sg_call *call)
@@ -212,16 +214,16 @@ static void enrol_request_unlocked(struct sg_call *call)
 		.caller = call->caller,
 		.key = sg_key_ref_info(&call->key)->uri,
 		.jid = call->account->row.jid,
+		.spki_sha256 = sg_call_key_pin(call),
 	};
 
-	sg_call_ask(call, call->key.module->worker, SG_MSG_CSR_MAKE, &msg, SG_TOKEN_SECONDS,
-	    enrol_csr_made);
+	sg_call_ask_key(call, SG_MSG_CSR_MAKE, &msg, SG_TOKEN_SECONDS, enrol_csr_made);
 }
 
 /* The server may have taken its time, and the token been locked meanwhile. */
 static void enrol_request(struct sg_call *call)
 {
-	sg_call_unlock_key(call, enrol_request_unlocked);
+	sg_call_use_key_again(call, enrol_request_unlocked);
 }
 
 static void enrol_added(struct sg_call *call, void *answer)
@@ -254,6 +256,7 @@ static void enrol_stored(struct sg_call *call, void *answer)
 	struct enrol *enrol = call->state;
 	struct sg_msg_objects *stored = answer;
 
+	sg_key_cache_flush(call->agent->key_cache, call->key.module);
 	if (stored->cert_count == 1) {
 		enrol->cert_uri = stored->certs[0].uri;
 		stored->certs[0].uri = NULL;
@@ -269,15 +272,15 @@ static void enrol_store_unlocked(struct sg_call *call)
 		.key = sg_key_ref_info(&call->key)->uri,
 		.label = sg_key_ref_info(&call->key)->label,
 		.der = enrol->cert,
+		.spki_sha256 = sg_call_key_pin(call),
 	};
 
-	sg_call_ask(call, call->key.module->worker, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS,
-	    enrol_stored);
+	sg_call_ask_key(call, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS, enrol_stored);
 }
 
 static void enrol_store(struct sg_call *call)
 {
-	sg_call_unlock_key(call, enrol_store_unlocked);
+	sg_call_use_key_again(call, enrol_store_unlocked);
 }
 
 static void enrol_record(struct sg_call *call)

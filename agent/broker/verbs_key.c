@@ -6,7 +6,10 @@
 
 #include "accounts.h"
 #include "call.h"
+#include "call_key.h"
 #include "json.h"
+#include "key_cache.h"
+#include "key_pin.h"
 #include "log.h"
 #include "text.h"
 
@@ -49,6 +52,7 @@ static void new_key_cert_stored(struct sg_call *call, void *answer)
 	const char *cert_uri;
 	int err;
 
+	sg_key_cache_flush(call->agent->key_cache, call->key.module);
 	if (stored->cert_count != 1) {
 		sg_call_fail_with(call, SG_ERR_INTERNAL, key_uri,
 		    "the token did not say where it stored the certificate");
@@ -79,6 +83,7 @@ static void new_key_cert_made(struct sg_call *call, void *answer)
 		.caller = call->caller,
 		.key = sg_key_ref_info(&call->key)->uri,
 		.label = sg_call_text(call, "label"),
+		.spki_sha256 = sg_call_key_pin(call),
 	};
 
 	new_key->cert_der = der->der;
@@ -92,6 +97,7 @@ static void new_key_made(struct sg_call *call, void *answer)
 {
 	struct sg_msg_objects *made = answer;
 	struct sg_msg_self_cert_make msg;
+	int err;
 
 	if (made->key_count != 1 || made->keys[0].uri == NULL) {
 		sg_call_fail_with(
@@ -102,6 +108,12 @@ static void new_key_made(struct sg_call *call, void *answer)
 	call->key.module = call->token.module;
 	call->key.objects = *made;
 	memset(made, 0, sizeof(*made));
+	err = sg_key_pin_put(call->agent, &call->key, 0);
+	if (err != 0) {
+		new_key_left(call, NULL);
+		sg_call_fail_code(call, err, sg_key_ref_info(&call->key)->uri);
+		return;
+	}
 	if (!sg_call_flag(call, "user")) {
 		new_key_reply(call, json_null());
 		return;
@@ -113,6 +125,7 @@ static void new_key_made(struct sg_call *call, void *answer)
 		.jid = call->account->row.jid,
 		.profile = SG_PROFILE_USER,
 		.days = USER_CERT_DAYS,
+		.spki_sha256 = sg_call_key_pin(call),
 	};
 	sg_call_ask(call, call->key.module->worker, SG_MSG_SELF_CERT_MAKE, &msg, SG_TOKEN_SECONDS,
 	    new_key_cert_made);
@@ -259,10 +272,10 @@ static void csr_key_unlocked(struct sg_call *call)
 		.caller = call->caller,
 		.key = sg_key_ref_info(&call->key)->uri,
 		.jid = call->state,
+		.spki_sha256 = sg_call_key_pin(call),
 	};
 
-	sg_call_ask(
-	    call, call->key.module->worker, SG_MSG_CSR_MAKE, &msg, SG_TOKEN_SECONDS, csr_made);
+	sg_call_ask_key(call, SG_MSG_CSR_MAKE, &msg, SG_TOKEN_SECONDS, csr_made);
 }
 
 void sg_verb_make_csr(struct sg_call *call)
@@ -274,5 +287,5 @@ void sg_verb_make_csr(struct sg_call *call)
 	if (call->state == NULL || !sg_jid_is_account(call->state))
 		sg_call_fail_with(call, SG_ERR_ARG, "jid", "\"%s\" is no JID of an account", jid);
 	else
-		sg_call_find_key_unlocked(call, sg_call_string(call, "key"), csr_key_unlocked);
+		sg_call_use_key(call, sg_call_string(call, "key"), csr_key_unlocked);
 }

@@ -7,6 +7,7 @@
 
 #include "accounts.h"
 #include "call.h"
+#include "call_key.h"
 #include "ccm2.h"
 #include "client.h"
 #include "disco.h"
@@ -163,10 +164,11 @@ static void sign_key_unlocked(struct sg_call *call)
 		.key = sg_key_ref_info(&call->key)->uri,
 		.kind = SG_SUBJECT_X509,
 		.subject = set->keyinfos[0].data,
+		.spki_sha256 = sg_call_key_pin(call),
 	};
 
-	sg_call_ask(
-	    call, call->key.module->worker, SG_MSG_CROSS_SIGN, &msg, SG_TOKEN_SECONDS, sign_signed);
+	if (sg_call_key_fits(call, &set->keyinfos[1].data))
+		sg_call_ask_key(call, SG_MSG_CROSS_SIGN, &msg, SG_TOKEN_SECONDS, sign_signed);
 }
 
 /* The subject's fingerprint in the store's form: a new string, or NULL when the call has failed. */
@@ -223,7 +225,7 @@ void sg_verb_sign(struct sg_call *call)
 	else if (err != 0)
 		sg_call_fail_code(call, err, subject);
 	else
-		sg_call_find_key_unlocked(call, call->account->row.user_key, sign_key_unlocked);
+		sg_call_use_key(call, call->account->row.user_key, sign_key_unlocked);
 out:
 	free(subject);
 }

@@ -6,6 +6,7 @@
 
 #include "call.h"
 #include "json.h"
+#include "unlocked.h"
 
 static const struct sg_msg_empty nothing = { 0 };
 
@@ -95,6 +96,8 @@ void sg_verb_unlock(struct sg_call *call)
 
 static void locked(struct sg_call *call, void *answer)
 {
+	sg_unlocked_forget(
+	    call->agent, call->token.module, sg_token_ref_info(&call->token)->uri);
 	look_at_token_again(call);
 }
 
@@ -107,6 +110,7 @@ static void lock_found(struct sg_call *call)
 	if (uri == NULL)
 		return;
 	sg_login_lock(call->agent, serial != NULL ? serial : "");
+	sg_unlocked_forget(call->agent, call->token.module, uri);
 	sg_call_ask(
 	    call, call->token.module->worker, SG_MSG_TOKEN_LOGOUT, &msg, SG_TOKEN_SECONDS, locked);
 }

@@ -1,0 +1,118 @@
+#include "call_key.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "key_find.h"
+#include "key_pin.h"
+#include "unlocked.h"
+
+static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
+{
+	struct sg_call *call = arg;
+
+	if (error == NULL) {
+		sg_key_ref_clear(&call->key);
+		call->key = *key;
+		memset(key, 0, sizeof(*key));
+	}
+	sg_call_continue(call, error);
+}
+
+void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *next)
+{
+	call->next = next;
+	sg_tokens_find_key(call->agent->tokens, &call->caller, selector, on_key, call);
+}
+
+/* The selector may be a text of the key that is found anew. */
+static void find_unlocked(struct sg_call *call)
+{
+	call->next = call->key_step;
+	sg_key_find_unlocked(
+	    call->agent, &call->caller, call->key_selector, &call->pin, on_key, call);
+}
+
+void sg_call_use_key(struct sg_call *call, const char *selector, sg_verb_fn *step)
+{
+	char *copy = strdup(selector);
+
+	if (copy == NULL) {
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
+		return;
+	}
+	free(call->key_selector);
+	call->key_selector = copy;
+	call->key_step = step;
+	call->key_asked_again = 0;
+	find_unlocked(call);
+}
+
+void sg_call_use_key_again(struct sg_call *call, sg_verb_fn *step)
+{
+	sg_call_use_key(call, sg_key_ref_info(&call->key)->uri, step);
+}
+
+struct sg_blob sg_call_key_pin(struct sg_call *call)
+{
+	return (struct sg_blob){ call->key.pin, call->key.pin_len };
+}
+
+int sg_call_key_fits(struct sg_call *call, const struct sg_blob *certificate)
+{
+	struct sg_msg_error error = { 0 };
+
+	if (sg_key_pin_fits(&call->key, certificate))
+		return 1;
+	sg_key_pin_set_changed(call->agent, &call->key, &error);
+	sg_call_fail(call, &error);
+	sg_failure_clear(&error);
+	return 0;
+}
+
+/* Whether the key was asked for in vain, for what was remembered of it or of its token stands no more. */
+static int is_outdated(int code)
+{
+	return code == SG_ERR_KEY_ABSENT || code == SG_ERR_PIN_NEEDED ||
+	    code == SG_ERR_TOKEN_ABSENT;
+}
+
+struct ask {
+	struct sg_call *call;
+	sg_call_answer_fn *next;
+};
+
+static void on_answer(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct ask ask = *(struct ask *)arg;
+	struct sg_call *call = ask.call;
+	int code = error != NULL ? sg_msg_error_code(error) : 0;
+
+	free(arg);
+	if (code == 0) {
+		ask.next(call, answer);
+		return;
+	}
+	if (is_outdated(code) || code == SG_ERR_KEY_CHANGED)
+		sg_unlocked_forget(
+		    call->agent, call->key.module, sg_key_ref_info(&call->key)->token_uri);
+	if (!is_outdated(code) || call->key_asked_again) {
+		sg_call_fail(call, error);
+	} else {
+		call->key_asked_again = 1;
+		find_unlocked(call);
+	}
+}
+
+void sg_call_ask_key(
+    struct sg_call *call, uint16_t type, const void *msg, int seconds, sg_call_answer_fn *next)
+{
+	struct ask *ask = malloc(sizeof(*ask));
+
+	if (ask == NULL) {
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
+		return;
+	}
+	*ask = (struct ask){ call, next };
+	sg_worker_request(call->key.module->worker, type, msg, -1, seconds, on_answer, ask);
+}
