@@ -130,7 +130,7 @@ int sg_ca_sign(struct sg_module *module, const struct sg_msg_ca_sign *request, s
 		    "only an authority signs certificates and revocation lists");
 		return SG_ERR_DENIED;
 	}
-	err = sg_key_find(module, request->key, &key, error);
+	err = sg_key_find(module, request->key, NULL, &key, error);
 	if (err == 0)
 		err = tbs_check(request, key, error);
 	if (err == 0)

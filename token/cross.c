@@ -63,7 +63,7 @@ int sg_cross_sign(struct sg_module *module, const struct sg_msg_cross_sign *requ
 
 	err = subject_check(request, error);
 	if (err == 0)
-		err = sg_key_find(module, request->key, &key, error);
+		err = sg_key_find(module, request->key, &request->spki_sha256, &key, error);
 	if (err != 0)
 		goto out;
 	answer->signatures = calloc(method_count, sizeof(*answer->signatures));

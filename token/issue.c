@@ -48,10 +48,10 @@ static int account_check(const char *jid, struct sg_msg_error *error)
 }
 
 /* The key with a public half, which goes into what is made. */
-static int key_get(
-    struct sg_module *module, const char *name, struct sg_key **key, struct sg_msg_error *error)
+static int key_get(struct sg_module *module, const char *name, const struct sg_blob *spki_sha256,
+    struct sg_key **key, struct sg_msg_error *error)
 {
-	int err = sg_key_find(module, name, key, error);
+	int err = sg_key_find(module, name, spki_sha256, key, error);
 
 	if (err != 0 || (*key)->public != NULL)
 		return err;
@@ -131,7 +131,7 @@ int sg_csr_make(struct sg_module *module, const struct sg_msg_csr_make *request,
 	memset(der, 0, sizeof(*der));
 	err = account_check(request->jid, error);
 	if (err == 0)
-		err = key_get(module, request->key, &key, error);
+		err = key_get(module, request->key, &request->spki_sha256, &key, error);
 	if (err == 0)
 		err = csr_tbs(key, request->jid, &tbs);
 	if (err == 0)
@@ -346,7 +346,7 @@ int sg_self_cert_make(struct sg_module *module, const struct sg_msg_self_cert_ma
 	memset(der, 0, sizeof(*der));
 	err = self_cert_check(module, request, error);
 	if (err == 0)
-		err = key_get(module, request->key, &key, error);
+		err = key_get(module, request->key, &request->spki_sha256, &key, error);
 	if (err == 0)
 		err = cert_tbs(key, request, &tbs);
 	if (err == 0)

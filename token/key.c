@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "digest.h"
 #include "object.h"
 #include "pubkey.h"
 #include "session.h"
@@ -73,6 +74,7 @@ enum {
 	AT_EXTRACTABLE,
 	AT_ALWAYS_AUTH,
 	AT_LOCAL,
+	AT_TOKEN,
 	AT_COUNT
 };
 
@@ -89,6 +91,7 @@ static const CK_ATTRIBUTE_TYPE key_types[AT_COUNT] = {
 	[AT_EXTRACTABLE] = CKA_EXTRACTABLE,
 	[AT_ALWAYS_AUTH] = CKA_ALWAYS_AUTHENTICATE,
 	[AT_LOCAL] = CKA_LOCAL,
+	[AT_TOKEN] = CKA_TOKEN,
 };
 
 static struct sg_blob blob_of(const CK_ATTRIBUTE *attribute)
@@ -116,19 +119,21 @@ static EVP_PKEY *public_of(CK_KEY_TYPE type, const CK_ATTRIBUTE *at)
 	return key;
 }
 
+#define SIGNS_EC (SG_KEY_ECDSA | SG_KEY_ECDSA_HASHED)
+
 static uint32_t abilities_of(const struct sg_key *key, const CK_ATTRIBUTE *at)
 {
-	const uint32_t rsa =
-	    SG_KEY_RSA_PKCS1 | SG_KEY_RSA_PKCS1_SHA1 | SG_KEY_RSA_PKCS1_SHA256 | SG_KEY_RSA_PSS;
+	const uint32_t rsa = SG_KEY_RSA_PKCS1 | SG_KEY_RSA_PKCS1_SHA1 | SG_KEY_RSA_PKCS1_SHA256 |
+	    SG_KEY_RSA_PSS | SG_KEY_RSA_PSS_HASHED;
 	uint32_t abilities = 0;
 
 	if (key->type == CKK_RSA)
 		abilities = sg_token_abilities(key->token) & rsa;
 	else if (key->type == CKK_EC)
-		abilities = sg_token_abilities(key->token) & SG_KEY_ECDSA;
+		abilities = sg_token_abilities(key->token) & SIGNS_EC;
 	if (key->handle == CK_INVALID_HANDLE)
 		return abilities; /* the rest is said by the private key alone */
-	if (at[AT_SIGN].ulValueLen > 0 && !sg_attribute_bool(&at[AT_SIGN]))
+	if (!key->may_sign)
 		abilities = 0;
 	abilities |= SG_KEY_PRIVATE_SEEN;
 	if (sg_attribute_bool(&at[AT_SENSITIVE]))
@@ -148,6 +153,7 @@ static int fill(struct sg_key *key, const CK_ATTRIBUTE *at)
 
 	key->type = sg_attribute_ulong(&at[AT_TYPE], CK_UNAVAILABLE_INFORMATION);
 	key->public = public_of(key->type, at);
+	key->may_sign = at[AT_SIGN].ulValueLen == 0 || sg_attribute_bool(&at[AT_SIGN]);
 	key->info.abilities = abilities_of(key, at);
 	key->info.uri = sg_uri_object(&key->token->identity, CKO_PRIVATE_KEY, &id, &label);
 	key->info.token_uri = strdup(key->token->uri);
@@ -172,6 +178,9 @@ static CK_RV key_read(struct sg_token *token, CK_SESSION_HANDLE session, unsigne
 	for (i = 0; i < AT_COUNT; i++)
 		at[i].type = key_types[i];
 	rv = sg_object_read(token->module, session, handle, at, AT_COUNT);
+	/* Some modules show what is not on the token to a search for what is: it was never there. */
+	if (rv == CKR_OK && at[AT_TOKEN].ulValueLen > 0 && !sg_attribute_bool(&at[AT_TOKEN]))
+		rv = CKR_OBJECT_HANDLE_INVALID;
 	if (rv != CKR_OK)
 		goto out;
 	rv = CKR_HOST_MEMORY;
@@ -179,6 +188,7 @@ static CK_RV key_read(struct sg_token *token, CK_SESSION_HANDLE session, unsigne
 	if (key == NULL)
 		goto out;
 	atomic_init(&key->refs, 1);
+	atomic_init(&key->refused, 0);
 	key->token = token;
 	key->epoch = epoch;
 	key->handle = is_private ? handle : CK_INVALID_HANDLE;
@@ -196,26 +206,36 @@ out:
 /* What follows from the public key, once that is known. */
 static CK_RV finish(struct sg_key *key)
 {
+	unsigned char hash[SG_DIGEST_MAX];
 	const char *name = "other";
 	char room[16];
 
+	if (key->public_doubt) {
+		EVP_PKEY_free(key->public);
+		key->public = NULL;
+	}
 	if (key->public != NULL) {
 		name = sg_x509_key_algorithm(key->public, room);
 		key->order_size = sg_pubkey_order_size(key->public);
-		if (sg_x509_spki(key->public, &key->info.spki) != 0)
+		if (sg_x509_spki(key->public, &key->info.spki) != 0 ||
+		    sg_hash_data(SG_HASH_SHA256, &key->info.spki, hash) != 0)
 			return CKR_HOST_MEMORY;
+		memcpy(key->spki_sha256, hash, sizeof(key->spki_sha256));
 	}
 	/* Nothing can be signed for a curve that is not known here. */
 	if (key->type == CKK_EC && key->order_size == 0)
-		key->info.abilities &= ~(uint32_t)SG_KEY_ECDSA;
+		key->info.abilities &= ~(uint32_t)SIGNS_EC;
 	key->info.algorithm = strdup(name);
 	return key->info.algorithm != NULL ? CKR_OK : CKR_HOST_MEMORY;
 }
 
 /* ---- all keys of a token ---- */
 
+#define WANTED_MAX 3
+
 struct search {
-	const struct sg_selector *selector;
+	CK_ATTRIBUTE wanted[WANTED_MAX]; /* beside the class */
+	size_t wanted_count;
 	unsigned epoch;
 	struct sg_key **keys;
 	size_t count;
@@ -261,11 +281,11 @@ static CK_RV find_class(struct sg_token *token, CK_SESSION_HANDLE session, CK_OB
     const CK_ATTRIBUTE *more, size_t more_count, CK_OBJECT_HANDLE **handles, size_t *count)
 {
 	CK_BBOOL yes = CK_TRUE;
-	CK_ATTRIBUTE wanted[5] = { { CKA_CLASS, &class, sizeof(class) },
+	CK_ATTRIBUTE wanted[2 + WANTED_MAX] = { { CKA_CLASS, &class, sizeof(class) },
 		{ CKA_TOKEN, &yes, sizeof(yes) } };
 	size_t i;
 
-	for (i = 0; i < more_count && i < 3; i++)
+	for (i = 0; i < more_count && i < WANTED_MAX; i++)
 		wanted[2 + i] = more[i];
 	return sg_object_find(token->module, session, wanted, 2 + i, handles, count);
 }
@@ -276,11 +296,10 @@ static CK_RV search_class(
 {
 	CK_OBJECT_HANDLE *handles = NULL;
 	size_t i, count = 0, before = search->count;
-	CK_ATTRIBUTE more[2] = { 0 };
 	CK_RV rv;
 
-	rv = find_class(token, session, class, more, sg_selector_template(search->selector, more),
-	    &handles, &count);
+	rv = find_class(
+	    token, session, class, search->wanted, search->wanted_count, &handles, &count);
 	for (i = 0; i < count && rv == CKR_OK; i++) {
 		struct sg_key *key;
 
@@ -302,52 +321,84 @@ static CK_RV search_class(
 	return rv;
 }
 
-static void adopt_public(
-    struct search *search, CK_KEY_TYPE type, const struct sg_blob *id, EVP_PKEY *public)
+/*
+ * An EC private key does not hold its public half: CKA_ID is all that leads to it, or CKA_ID and the label,
+ * which is the better sign. Two that are equally likely and differ leave the key without one. Nothing made
+ * with it is given out before a signature has proven it (issue.c, probe.c).
+ */
+enum { RANK_ID = 1, RANK_ID_AND_LABEL = 2 };
+
+static void adopt_public(struct search *search, CK_KEY_TYPE type, const struct sg_blob *id,
+    const struct sg_blob *label, EVP_PKEY *public)
 {
 	size_t i;
 
 	for (i = 0; i < search->count; i++) {
 		struct sg_key *key = search->keys[i];
+		int rank = RANK_ID;
 
-		if (key->public == NULL && key->type == type && sg_blob_eq(&key->info.id, id) &&
-		    EVP_PKEY_up_ref(public) == 1)
+		if (key->type != type || !sg_blob_eq(&key->info.id, id))
+			continue;
+		if (key->label.len > 0 && sg_blob_eq(&key->label, label))
+			rank = RANK_ID_AND_LABEL;
+		if (key->public != NULL && rank == key->public_rank) {
+			key->public_doubt |= EVP_PKEY_eq(key->public, public) != 1;
+		} else if ((key->public == NULL ||
+			       (key->public_rank > 0 && rank > key->public_rank)) &&
+		    EVP_PKEY_up_ref(public) == 1) {
+			EVP_PKEY_free(key->public);
 			key->public = public;
+			key->public_rank = rank;
+			key->public_doubt = 0;
+		}
 	}
 }
 
-static CK_RV adopt_from_object(struct sg_token *token, CK_SESSION_HANDLE session,
-    CK_OBJECT_HANDLE handle, CK_OBJECT_CLASS class, struct search *search)
+static CK_RV adopt_from_public(struct sg_token *token, CK_SESSION_HANDLE session,
+    CK_OBJECT_HANDLE handle, struct search *search)
 {
 	struct sg_key *half = NULL;
-	CK_ATTRIBUTE at[] = { { CKA_ID, NULL, 0 }, { CKA_VALUE, NULL, 0 } };
-	const unsigned char *der;
-	X509 *cert = NULL;
-	struct sg_blob id;
 	CK_RV rv;
 
-	if (class == CKO_PUBLIC_KEY) {
-		rv = key_read(token, session, search->epoch, handle, 0, &half);
-		if (rv == CKR_OK && half->public != NULL)
-			adopt_public(search, half->type, &half->info.id, half->public);
-		sg_key_unref(half);
-		return rv;
-	}
-	rv = sg_object_read(token->module, session, handle, at, 2);
-	if (rv == CKR_OK && at[0].ulValueLen > 0 && at[1].ulValueLen > 0) {
-		der = at[1].pValue;
-		id = blob_of(&at[0]);
-		cert = d2i_X509(NULL, &der, (long)at[1].ulValueLen);
-	}
-	if (cert != NULL && X509_get0_pubkey(cert) != NULL) {
-		EVP_PKEY *public = X509_get0_pubkey(cert);
-		int type = EVP_PKEY_get_base_id(public);
+	rv = key_read(token, session, search->epoch, handle, 0, &half);
+	if (rv == CKR_OK && half->public != NULL)
+		adopt_public(search, half->type, &half->info.id, &half->label, half->public);
+	sg_key_unref(half);
+	return rv;
+}
 
+static CK_RV adopt_from_cert(struct sg_token *token, CK_SESSION_HANDLE session,
+    CK_OBJECT_HANDLE handle, struct search *search)
+{
+	CK_ATTRIBUTE at[] = { { CKA_ID, NULL, 0 }, { CKA_LABEL, NULL, 0 }, { CKA_VALUE, NULL, 0 },
+		{ CKA_TOKEN, NULL, 0 } };
+	const size_t count = sizeof(at) / sizeof(at[0]);
+	struct sg_blob id, label;
+	EVP_PKEY *public = NULL;
+	const unsigned char *der;
+	X509 *cert = NULL;
+	CK_RV rv;
+	int type;
+
+	rv = sg_object_read(token->module, session, handle, at, count);
+	/* Attestation certificates of ykcs11 share the key's identifier, and are not on the token. */
+	if (rv == CKR_OK && at[0].ulValueLen > 0 && at[2].ulValueLen > 0 &&
+	    (at[3].ulValueLen == 0 || sg_attribute_bool(&at[3]))) {
+		der = at[2].pValue;
+		cert = d2i_X509(NULL, &der, (long)at[2].ulValueLen);
+	}
+	if (cert != NULL)
+	public = X509_get0_pubkey(cert);
+	if (public != NULL) {
+		id = blob_of(&at[0]);
+		label = blob_of(&at[1]);
+		type = EVP_PKEY_get_base_id(public);
 		if (type == EVP_PKEY_RSA || type == EVP_PKEY_EC)
-			adopt_public(search, type == EVP_PKEY_RSA ? CKK_RSA : CKK_EC, &id, public);
+			adopt_public(
+			    search, type == EVP_PKEY_RSA ? CKK_RSA : CKK_EC, &id, &label, public);
 	}
 	X509_free(cert);
-	sg_attributes_clear(at, 2);
+	sg_attributes_clear(at, count);
 	return rv;
 }
 
@@ -384,7 +435,9 @@ static CK_RV find_publics(
 	more[0] = (CK_ATTRIBUTE){ CKA_ID, id.data, id.len };
 	rv = find_class(token, session, class, more, bare == 1 ? 1 : 0, &handles, &count);
 	for (i = 0; i < count && rv == CKR_OK; i++) {
-		rv = adopt_from_object(token, session, handles[i], class, search);
+		rv = class == CKO_CERTIFICATE
+		    ? adopt_from_cert(token, session, handles[i], search)
+		    : adopt_from_public(token, session, handles[i], search);
 		if (rv == CKR_OBJECT_HANDLE_INVALID)
 			rv = CKR_OK;
 	}
@@ -392,17 +445,15 @@ static CK_RV find_publics(
 	return rv;
 }
 
-static CK_RV search_run(struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+/* Private keys; those public ones, too, whose private key a locked token hides. */
+static CK_RV search_in_session(
+    struct sg_token *token, CK_SESSION_HANDLE session, int with_public, struct search *search)
 {
-	struct search *search = arg;
 	CK_RV rv;
 	size_t i;
 
-	sg_keys_free(search->keys, search->count);
-	search->keys = NULL;
-	search->count = search->room = 0;
 	rv = search_class(token, session, CKO_PRIVATE_KEY, search);
-	if (rv == CKR_OK && !sg_token_is_open(token))
+	if (rv == CKR_OK && with_public)
 		rv = search_class(token, session, CKO_PUBLIC_KEY, search);
 	if (rv == CKR_OK)
 		rv = find_publics(token, session, CKO_PUBLIC_KEY, search);
@@ -413,14 +464,25 @@ static CK_RV search_run(struct sg_token *token, CK_SESSION_HANDLE session, int a
 	return rv;
 }
 
+static CK_RV search_run(struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+{
+	struct search *search = arg;
+
+	sg_keys_free(search->keys, search->count);
+	search->keys = NULL;
+	search->count = search->room = 0;
+	return search_in_session(token, session, !sg_token_is_open(token), search);
+}
+
 CK_RV sg_keys_of_token(struct sg_token *token, const struct sg_selector *selector,
     struct sg_key ***keys, size_t *count)
 {
-	struct search search = { .selector = selector, .epoch = sg_token_epoch(token) };
+	struct search search = { .epoch = sg_token_epoch(token) };
 	CK_RV rv = CKR_OK;
 
 	*keys = NULL;
 	*count = 0;
+	search.wanted_count = sg_selector_template(selector, search.wanted);
 	if (sg_selector_means_keys(selector))
 		rv = sg_token_run(token, search_run, &search);
 	if (rv != CKR_OK) {
@@ -432,23 +494,41 @@ CK_RV sg_keys_of_token(struct sg_token *token, const struct sg_selector *selecto
 	return CKR_OK;
 }
 
+/* One of those that were found, by its public key. */
+static CK_RV pick(const struct search *search, const struct sg_key *key, CK_OBJECT_HANDLE *handle)
+{
+	size_t i;
+
+	if (search->count == 0 || (search->count > 1 && key->info.spki.len == 0))
+		return CKR_KEY_HANDLE_INVALID;
+	for (i = 0; i < search->count; i++) {
+		if (key->info.spki.len == 0 ||
+		    sg_blob_eq(&search->keys[i]->info.spki, &key->info.spki)) {
+			*handle = search->keys[i]->handle;
+			return CKR_OK;
+		}
+	}
+	return CKR_KEY_CHANGED;
+}
+
 CK_RV sg_key_handle(const struct sg_key *key, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *handle)
 {
+	struct sg_token *token = key->token;
 	CK_KEY_TYPE type = key->type;
-	CK_ATTRIBUTE more[3] = { { CKA_KEY_TYPE, &type, sizeof(type) } };
-	CK_OBJECT_HANDLE *handles = NULL;
-	size_t n = 1, count = 0;
+	struct search search = { .wanted = { { CKA_KEY_TYPE, &type, sizeof(type) } },
+		.wanted_count = 1,
+		.epoch = sg_token_epoch(token) };
 	CK_RV rv;
 
 	if (key->info.id.len > 0)
-		more[n++] = (CK_ATTRIBUTE){ CKA_ID, key->info.id.data, key->info.id.len };
+		search.wanted[search.wanted_count++] =
+		    (CK_ATTRIBUTE){ CKA_ID, key->info.id.data, key->info.id.len };
 	if (key->label.len > 0)
-		more[n++] = (CK_ATTRIBUTE){ CKA_LABEL, key->label.data, key->label.len };
-	rv = find_class(key->token, session, CKO_PRIVATE_KEY, more, n, &handles, &count);
-	if (rv == CKR_OK && count != 1)
-		rv = CKR_KEY_HANDLE_INVALID;
+		search.wanted[search.wanted_count++] =
+		    (CK_ATTRIBUTE){ CKA_LABEL, key->label.data, key->label.len };
+	rv = search_in_session(token, session, 0, &search);
 	if (rv == CKR_OK)
-		*handle = handles[0];
-	free(handles);
+		rv = pick(&search, key, handle);
+	sg_keys_free(search.keys, search.count);
 	return rv;
 }

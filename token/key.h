@@ -15,16 +15,21 @@
 #include "token.h"
 #include "uri.h"
 
-/* Does not change once it was found, and may be shared between threads. */
+/* Does not change once it was found, but for what is atomic, and may be shared between threads. */
 struct sg_key {
 	atomic_uint refs;
+	atomic_uint refused; /* ways to sign that the token has refused: see sign.c */
 	struct sg_token *token;
 	unsigned epoch; /* of the token, when it was found: the handle's time */
 	CK_OBJECT_HANDLE
 	handle; /* of the private key; CK_INVALID_HANDLE: only the public one shows */
 	CK_KEY_TYPE type;
-	EVP_PKEY *public;  /* NULL when the token shows it nowhere */
+	EVP_PKEY *public;  /* NULL when the token shows it nowhere, or two that may be it */
 	size_t order_size; /* EC: bytes of the curve's order */
+	int public_rank;   /* 0: from the key itself, else how sure it is: see key.c */
+	int public_doubt;
+	int may_sign;		       /* CKA_SIGN is not false */
+	unsigned char spki_sha256[32]; /* of info.spki, when there is one */
 	struct sg_blob label;
 	struct sg_key_info info;
 };
@@ -38,8 +43,10 @@ CK_RV sg_keys_of_token(struct sg_token *token, const struct sg_selector *selecto
     struct sg_key ***keys, size_t *count);
 void sg_keys_free(struct sg_key **keys, size_t count);
 
-/* Searches for the private key of this label, identifier and type anew; CKR_KEY_HANDLE_INVALID when
- * there is not exactly one. */
+/*
+ * Searches for the private key of this label, identifier and type anew. CKR_KEY_HANDLE_INVALID when there
+ * is none, or one of several is meant; CKR_KEY_CHANGED when what is there has another public key.
+ */
 CK_RV sg_key_handle(const struct sg_key *key, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *handle);
 
 /* Deep copy; SG_ERR_NOMEM leaves what has to be cleared. */

@@ -285,7 +285,7 @@ static int answer_fill(struct sg_module *module, const char *uri, struct sg_msg_
 	struct sg_key *key;
 	int err;
 
-	err = sg_key_find(module, uri, &key, error);
+	err = sg_key_find(module, uri, NULL, &key, error);
 	if (err != 0)
 		return err;
 	answer->keys = calloc(1, sizeof(*answer->keys));

@@ -8,7 +8,6 @@
 #include "key.h"
 #include "log.h"
 #include "store.h"
-#include "x509.h"
 
 #define MECHANISMS_MAX 1024
 
@@ -137,20 +136,14 @@ static int add_keys(struct sg_key *const *keys, size_t count, struct sg_msg_obje
 
 static int holds_key(const struct sg_cert_info *cert, struct sg_key *const *keys, size_t count)
 {
-	struct sg_blob spki = { 0 };
-	X509 *parsed = NULL;
+	struct sg_blob spki;
 	size_t i;
 	int found = 0;
 
-	if (count == 0 || sg_x509_cert_parse(&cert->der, &parsed) != 0)
-		return 0;
-	if (X509_get0_pubkey(parsed) != NULL &&
-	    sg_x509_spki(X509_get0_pubkey(parsed), &spki) == 0) {
-		for (i = 0; i < count && !found; i++)
-			found = sg_blob_eq(&spki, &keys[i]->info.spki);
-	}
+	sg_cert_spki(cert, &spki);
+	for (i = 0; i < count && spki.len > 0 && !found; i++)
+		found = sg_blob_eq(&spki, &keys[i]->info.spki);
 	sg_blob_clear(&spki);
-	X509_free(parsed);
 	return found;
 }
 

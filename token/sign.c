@@ -1,22 +1,69 @@
 #include "sign.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "ckr.h"
 #include "find.h"
+#include "log.h"
 #include "login.h"
 #include "object.h"
 #include "session.h"
 
 #define VALUE_MAX 2048 /* bytes of a signature: RSA of 16,384 bits */
+#define ANY_HASH  (-1)
+
+enum input {
+	INPUT_DIGESTINFO,
+	INPUT_DIGEST,
+	INPUT_DATA, /* the token hashes itself */
+};
+
+/*
+ * The ways to one and the same signature, the best first. Never raw RSA with our own padding: many HSMs
+ * have no CKM_RSA_X_509. One ability stands for all hashes of a mechanism that hashes; a hash that the token
+ * does not know is refused, and remembered, like anything else.
+ */
+static const struct way {
+	enum sg_sign_kind kind;
+	int hash;
+	enum input input;
+	uint32_t ability;
+	CK_MECHANISM_TYPE mechanism;
+	const char *name;
+} ways[] = {
+#define WAY(kind, hash, input, ability, mechanism)                                                 \
+	{                                                                                          \
+		SG_SIGN_##kind, hash, INPUT_##input, SG_KEY_##ability, mechanism, #mechanism       \
+	}
+	WAY(RSA_PKCS1, ANY_HASH, DIGESTINFO, RSA_PKCS1, CKM_RSA_PKCS),
+	WAY(RSA_PKCS1, SG_HASH_SHA1, DATA, RSA_PKCS1_SHA1, CKM_SHA1_RSA_PKCS),
+	WAY(RSA_PKCS1, SG_HASH_SHA256, DATA, RSA_PKCS1_SHA256, CKM_SHA256_RSA_PKCS),
+	WAY(RSA_PKCS1, SG_HASH_SHA384, DATA, RSA_PKCS1_SHA256, CKM_SHA384_RSA_PKCS),
+	WAY(RSA_PKCS1, SG_HASH_SHA512, DATA, RSA_PKCS1_SHA256, CKM_SHA512_RSA_PKCS),
+	WAY(RSA_PSS, ANY_HASH, DIGEST, RSA_PSS, CKM_RSA_PKCS_PSS),
+	WAY(RSA_PSS, SG_HASH_SHA256, DATA, RSA_PSS_HASHED, CKM_SHA256_RSA_PKCS_PSS),
+	WAY(RSA_PSS, SG_HASH_SHA384, DATA, RSA_PSS_HASHED, CKM_SHA384_RSA_PKCS_PSS),
+	WAY(RSA_PSS, SG_HASH_SHA512, DATA, RSA_PSS_HASHED, CKM_SHA512_RSA_PKCS_PSS),
+	WAY(ECDSA, ANY_HASH, DIGEST, ECDSA, CKM_ECDSA),
+	WAY(ECDSA, SG_HASH_SHA1, DATA, ECDSA_HASHED, CKM_ECDSA_SHA1),
+	WAY(ECDSA, SG_HASH_SHA256, DATA, ECDSA_HASHED, CKM_ECDSA_SHA256),
+	WAY(ECDSA, SG_HASH_SHA384, DATA, ECDSA_HASHED, CKM_ECDSA_SHA384),
+	WAY(ECDSA, SG_HASH_SHA512, DATA, ECDSA_HASHED, CKM_ECDSA_SHA512),
+#undef WAY
+};
+
+#define WAY_COUNT (sizeof(ways) / sizeof(ways[0]))
+_Static_assert(WAY_COUNT <= 32, "key->refused has a bit for each");
 
 struct job {
-	const struct sg_key *key;
-	CK_MECHANISM mechanism;
-	CK_RSA_PKCS_PSS_PARAMS pss;
-	const unsigned char *input;
-	size_t input_len;
-	unsigned char prepared[SG_DIGESTINFO_MAX];
+	struct sg_key *key;
+	const struct sg_sign_how *how;
+	const struct sg_blob *data;
+	uint32_t abilities; /* ways that may be gone */
+	unsigned char digest[SG_DIGEST_MAX];
+	int hashed;
+	CK_RV refusal; /* the last */
 	unsigned char value[VALUE_MAX];
 	CK_ULONG value_len;
 	int found_again;
@@ -40,101 +87,138 @@ int sg_sign_how_sha256(
 	return SG_ERR_MECHANISM;
 }
 
-static int missing(const struct sg_key *key, const char *mechanism, struct sg_msg_error *error)
-{
-	sg_msg_error_set(error, SG_ERR_MECHANISM, key->info.uri,
-	    "token '%s' has no %s for this key", key->token->label, mechanism);
-	return SG_ERR_MECHANISM;
-}
+/* ---- one way ---- */
 
-/* The token hashes itself: it gets the data. */
-static int prepare_whole(struct job *job, CK_MECHANISM_TYPE mechanism, const struct sg_blob *data)
-{
-	job->mechanism.mechanism = mechanism;
-	job->input = data->data;
-	job->input_len = data->len;
-	return 0;
-}
+struct prepared {
+	CK_MECHANISM mechanism;
+	CK_RSA_PKCS_PSS_PARAMS pss;
+	unsigned char room[SG_DIGESTINFO_MAX];
+	union {
+		const unsigned char *data;
+		CK_BYTE *arg; /* C_Sign does not change it, but its type does not say so */
+	} input;
+	CK_ULONG input_len;
+};
 
-static int prepare_pkcs1(
-    struct job *job, enum sg_hash hash, const struct sg_blob *data, struct sg_msg_error *error)
-{
-	uint32_t abilities = job->key->info.abilities;
-	unsigned char digest[SG_DIGEST_MAX];
-	int err;
-
-	if (abilities & SG_KEY_RSA_PKCS1) {
-		err = sg_hash_data(hash, data, digest);
-		job->mechanism.mechanism = CKM_RSA_PKCS;
-		job->input_len = sg_digestinfo(hash, digest, job->prepared);
-		job->input = job->prepared;
-		return err;
-	}
-	if (hash == SG_HASH_SHA1 && (abilities & SG_KEY_RSA_PKCS1_SHA1))
-		return prepare_whole(job, CKM_SHA1_RSA_PKCS, data);
-	if (hash == SG_HASH_SHA256 && (abilities & SG_KEY_RSA_PKCS1_SHA256))
-		return prepare_whole(job, CKM_SHA256_RSA_PKCS, data);
-	return missing(job->key, "CKM_RSA_PKCS", error);
-}
-
-static int prepare_pss(
-    struct job *job, enum sg_hash hash, const struct sg_blob *data, struct sg_msg_error *error)
+/* The salt is as long as the hash: tpm2-pkcs11 takes no other length, and TLS 1.3 wants this one. */
+static void pss_set(struct prepared *prepared, enum sg_hash hash)
 {
 	static const struct {
 		CK_MECHANISM_TYPE hash;
 		CK_ULONG mgf;
 	} table[] = {
+		[SG_HASH_SHA1] = { CKM_SHA_1, CKG_MGF1_SHA1 },
 		[SG_HASH_SHA256] = { CKM_SHA256, CKG_MGF1_SHA256 },
 		[SG_HASH_SHA384] = { CKM_SHA384, CKG_MGF1_SHA384 },
 		[SG_HASH_SHA512] = { CKM_SHA512, CKG_MGF1_SHA512 },
 	};
 
-	if (hash == SG_HASH_SHA1)
-		return SG_ERR_ARG;
-	/* Never as raw RSA with our own padding: many HSMs have no CKM_RSA_X_509. */
-	if (!(job->key->info.abilities & SG_KEY_RSA_PSS))
-		return missing(job->key, "CKM_RSA_PKCS_PSS", error);
-	job->pss.hashAlg = table[hash].hash;
-	job->pss.mgf = table[hash].mgf;
-	job->pss.sLen = sg_hash_size(hash);
-	job->mechanism.mechanism = CKM_RSA_PKCS_PSS;
-	job->mechanism.pParameter = &job->pss;
-	job->mechanism.ulParameterLen = sizeof(job->pss);
-	job->input = job->prepared;
-	job->input_len = sg_hash_size(hash);
-	return sg_hash_data(hash, data, job->prepared);
+	prepared->pss.hashAlg = table[hash].hash;
+	prepared->pss.mgf = table[hash].mgf;
+	prepared->pss.sLen = sg_hash_size(hash);
+	prepared->mechanism.pParameter = &prepared->pss;
+	prepared->mechanism.ulParameterLen = sizeof(prepared->pss);
 }
 
-static int prepare_ecdsa(
-    struct job *job, enum sg_hash hash, const struct sg_blob *data, struct sg_msg_error *error)
+static CK_RV prepare(struct job *job, const struct way *way, struct prepared *prepared)
 {
-	if (!(job->key->info.abilities & SG_KEY_ECDSA))
-		return missing(job->key, "CKM_ECDSA", error);
-	job->mechanism.mechanism = CKM_ECDSA;
-	job->input = job->prepared;
-	job->input_len = sg_ecdsa_digest_size(sg_hash_size(hash), job->key->order_size);
-	return sg_hash_data(hash, data, job->prepared);
+	enum sg_hash hash = job->how->hash;
+
+	memset(prepared, 0, sizeof(*prepared));
+	prepared->mechanism.mechanism = way->mechanism;
+	if (way->kind == SG_SIGN_RSA_PSS)
+		pss_set(prepared, hash);
+	if (way->input == INPUT_DATA) {
+		prepared->input.data = job->data->data;
+		prepared->input_len = job->data->len;
+		return CKR_OK;
+	}
+	if (!job->hashed && sg_hash_data(hash, job->data, job->digest) != 0)
+		return CKR_HOST_MEMORY;
+	job->hashed = 1;
+	if (way->input == INPUT_DIGESTINFO) {
+		prepared->input_len = sg_digestinfo(hash, job->digest, prepared->room);
+		prepared->input.data = prepared->room;
+		return CKR_OK;
+	}
+	prepared->input.data = job->digest;
+	prepared->input_len = sg_hash_size(hash);
+	/* ykcs11 takes no more than the curve's order, though FIPS 186-4 6.4 has it cut. */
+	if (way->kind == SG_SIGN_ECDSA)
+		prepared->input_len =
+		    sg_ecdsa_digest_size(prepared->input_len, job->key->order_size);
+	return CKR_OK;
 }
 
-static int prepare(struct job *job, const struct sg_sign_how *how, const struct sg_blob *data,
-    struct sg_msg_error *error)
+static CK_RV sign_call(
+    struct job *job, struct prepared *prepared, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
 {
-	int is_rsa = how->kind != SG_SIGN_ECDSA;
+	struct sg_token *token = job->key->token;
+	CK_FUNCTION_LIST *f = token->module->f;
+	CK_RV rv;
 
-	if (job->key->type != (is_rsa ? CKK_RSA : CKK_EC)) {
-		sg_msg_error_set(error, SG_ERR_MECHANISM, job->key->info.uri,
-		    "the key is no %s key", is_rsa ? "RSA" : "EC");
-		return SG_ERR_MECHANISM;
+	rv = f->C_SignInit(session, &prepared->mechanism, handle);
+	if (rv == CKR_OK && (job->key->info.abilities & SG_KEY_ALWAYS_AUTH))
+		rv = sg_login_context(token, session);
+	job->value_len = sizeof(job->value);
+	if (rv == CKR_OK)
+		rv = f->C_Sign(
+		    session, prepared->input.arg, prepared->input_len, job->value, &job->value_len);
+	return rv;
+}
+
+/* Whether it says that this way cannot be gone, rather than that something went wrong. */
+static int is_refusal(CK_RV rv)
+{
+	switch (rv) {
+	case CKR_MECHANISM_INVALID:
+	case CKR_MECHANISM_PARAM_INVALID:
+	case CKR_KEY_FUNCTION_NOT_PERMITTED:
+	case CKR_KEY_TYPE_INCONSISTENT:
+	case CKR_KEY_SIZE_RANGE:
+	case CKR_FUNCTION_NOT_SUPPORTED:
+	case CKR_DATA_INVALID:
+	case CKR_DATA_LEN_RANGE:
+		return 1;
+	default:
+		return 0;
 	}
-	switch (how->kind) {
-	case SG_SIGN_RSA_PKCS1:
-		return prepare_pkcs1(job, how->hash, data, error);
-	case SG_SIGN_RSA_PSS:
-		return prepare_pss(job, how->hash, data, error);
-	case SG_SIGN_ECDSA:
-		return prepare_ecdsa(job, how->hash, data, error);
+}
+
+/* ---- all ways ---- */
+
+static int is_way(const struct job *job, size_t i)
+{
+	return ways[i].kind == job->how->kind &&
+	    (ways[i].hash == ANY_HASH || ways[i].hash == (int)job->how->hash);
+}
+
+static int is_open(const struct job *job, size_t i)
+{
+	return is_way(job, i) && (job->abilities & ways[i].ability) &&
+	    !(atomic_load(&job->key->refused) & 1u << i);
+}
+
+static CK_RV sign_ways(struct job *job, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
+{
+	struct prepared prepared;
+	size_t i;
+	CK_RV rv;
+
+	for (i = 0; i < WAY_COUNT; i++) {
+		if (!is_open(job, i))
+			continue;
+		rv = prepare(job, &ways[i], &prepared);
+		if (rv == CKR_OK)
+			rv = sign_call(job, &prepared, session, handle);
+		if (!is_refusal(rv))
+			return rv;
+		sg_log(SG_LOG_INFO, "key '%s' on token '%s': %s is refused (%s)",
+		    job->key->info.label, job->key->token->label, ways[i].name, sg_ckr_name(rv));
+		job->refusal = rv;
+		atomic_fetch_or(&job->key->refused, 1u << i);
 	}
-	return SG_ERR_ARG;
+	return CKR_MECHANISM_INVALID;
 }
 
 /* A handle may have come to mean another object since: cheaper to ask than to sign with a wrong key. */
@@ -156,26 +240,6 @@ static CK_RV handle_check(const struct sg_key *key, CK_SESSION_HANDLE session)
 	return rv;
 }
 
-static CK_RV sign_call(
-    struct job *job, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, int with_login)
-{
-	struct sg_token *token = job->key->token;
-	union {
-		const unsigned char *data;
-		CK_BYTE *arg;
-	} input = { .data = job->input };
-	CK_RV rv;
-
-	rv = token->module->f->C_SignInit(session, &job->mechanism, handle);
-	if (rv == CKR_OK && with_login)
-		rv = sg_login_context(token, session);
-	job->value_len = sizeof(job->value);
-	if (rv == CKR_OK)
-		rv = token->module->f->C_Sign(
-		    session, input.arg, job->input_len, job->value, &job->value_len);
-	return rv;
-}
-
 static CK_RV sign_in_session(
     struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
 {
@@ -188,14 +252,47 @@ static CK_RV sign_in_session(
 	if (rv != CKR_OK)
 		return rv;
 	if (!(job->key->info.abilities & SG_KEY_ALWAYS_AUTH))
-		return sign_call(job, session, handle, 0);
+		return sign_ways(job, session, handle);
 	pthread_mutex_lock(&token->secret_lock);
 	rv = sg_login_context_check(token);
 	job->pin_missing = rv == CKR_FUNCTION_CANCELED;
 	if (rv == CKR_OK)
-		rv = sign_call(job, session, handle, 1);
+		rv = sign_ways(job, session, handle);
 	pthread_mutex_unlock(&token->secret_lock);
 	return rv;
+}
+
+static int may_not_sign(const struct sg_key *key, const char *why, struct sg_msg_error *error)
+{
+	sg_msg_error_set(error, SG_ERR_MECHANISM, key->info.uri,
+	    "key '%s' on token '%s' may not sign (%s): choose a key that was made for signing",
+	    key->info.label, key->token->label, why);
+	return SG_ERR_MECHANISM;
+}
+
+/* Nothing is left: says of each mechanism whether it is missing or refused. */
+static int no_way(const struct job *job, struct sg_msg_error *error)
+{
+	const struct sg_key *key = job->key;
+	struct sg_buf text = { 0 };
+	const char *sep = "";
+	char *list;
+	size_t i;
+
+	if (job->refusal == CKR_KEY_FUNCTION_NOT_PERMITTED)
+		return may_not_sign(key, "CKR_KEY_FUNCTION_NOT_PERMITTED", error);
+	for (i = 0; i < WAY_COUNT; i++) {
+		if (!is_way(job, i))
+			continue;
+		sg_buf_printf(&text, "%s%s %s", sep,
+		    atomic_load(&key->refused) & 1u << i ? "refuses" : "has no", ways[i].name);
+		sep = " and ";
+	}
+	list = sg_buf_steal(&text, NULL);
+	sg_msg_error_set(error, SG_ERR_MECHANISM, key->info.uri, "token '%s' %s for key '%s'",
+	    key->token->label, list != NULL ? list : "has no mechanism", key->info.label);
+	free(list);
+	return SG_ERR_MECHANISM;
 }
 
 static int sign_fail(const struct job *job, CK_RV rv, struct sg_msg_error *error)
@@ -210,17 +307,25 @@ static int sign_fail(const struct job *job, CK_RV rv, struct sg_msg_error *error
 		    key->token->label);
 		return SG_ERR_PIN_NEEDED;
 	}
-	if (err == SG_ERR_PIN_NEEDED) {
+	switch (err) {
+	case SG_ERR_PIN_NEEDED:
 		sg_msg_error_set(
 		    error, err, key->token->uri, "token '%s' is locked", key->token->label);
 		return err;
-	}
-	if (err == SG_ERR_KEY_ABSENT) {
+	case SG_ERR_KEY_ABSENT:
 		sg_msg_error_set(error, err, key->info.uri, "the key is no longer on token '%s'",
 		    key->token->label);
 		return err;
+	case SG_ERR_KEY_CHANGED:
+		sg_msg_error_set(error, err, key->info.uri,
+		    "another key stands under the name %s on token '%s' than before", key->info.uri,
+		    key->token->label);
+		return err;
+	case SG_ERR_MECHANISM:
+		return no_way(job, error);
+	default:
+		return sg_ckr_fail(error, rv, "C_Sign", key->token->label);
 	}
-	return sg_ckr_fail(error, rv, "C_Sign", key->token->label);
 }
 
 static int take_value(const struct job *job, const struct sg_sign_how *how,
@@ -243,15 +348,32 @@ static int take_value(const struct job *job, const struct sg_sign_how *how,
 	return err;
 }
 
-int sg_sign(struct sg_key *key, const struct sg_sign_how *how, const struct sg_blob *data,
-    struct sg_blob *signature, struct sg_msg_error *error)
+static int key_check(
+    const struct sg_key *key, const struct sg_sign_how *how, struct sg_msg_error *error)
 {
-	struct job job = { .key = key };
+	int is_rsa = how->kind != SG_SIGN_ECDSA;
+
+	if (key->type != (is_rsa ? CKK_RSA : CKK_EC)) {
+		sg_msg_error_set(error, SG_ERR_MECHANISM, key->info.uri, "the key is no %s key",
+		    is_rsa ? "RSA" : "EC");
+		return SG_ERR_MECHANISM;
+	}
+	if (!key->may_sign)
+		return may_not_sign(key, "CKA_SIGN is false", error);
+	return 0;
+}
+
+int sg_sign_by(struct sg_key *key, uint32_t ability, const struct sg_sign_how *how,
+    const struct sg_blob *data, struct sg_blob *signature, struct sg_msg_error *error)
+{
+	struct job job = {
+		.key = key, .how = how, .data = data, .abilities = key->info.abilities & ability
+	};
 	int err;
 	CK_RV rv;
 
 	memset(signature, 0, sizeof(*signature));
-	err = prepare(&job, how, data, error);
+	err = key_check(key, how, error);
 	if (err != 0)
 		return err;
 	rv = sg_token_run(key->token, sign_in_session, &job);
@@ -260,4 +382,10 @@ int sg_sign(struct sg_key *key, const struct sg_sign_how *how, const struct sg_b
 	if (rv != CKR_OK)
 		return sign_fail(&job, rv, error);
 	return take_value(&job, how, signature, error);
+}
+
+int sg_sign(struct sg_key *key, const struct sg_sign_how *how, const struct sg_blob *data,
+    struct sg_blob *signature, struct sg_msg_error *error)
+{
+	return sg_sign_by(key, UINT32_MAX, how, data, signature, error);
 }

@@ -25,11 +25,17 @@ SG_MUST_USE int sg_sign_how_sha256(
     const struct sg_key *key, struct sg_sign_how *how, struct sg_msg_error *error);
 
 /*
- * Hashes the data and signs. The caller has judged what the data are: nothing outside this
- * process chooses bytes that get here unseen. SG_ERR_MECHANISM naming the mechanism that is
- * missing, SG_ERR_PIN_NEEDED, or what the token says; the error is filled.
+ * Hashes the data and signs, by the first way that the token has and does not refuse; what it refuses is
+ * remembered, so that later signatures do not ask again. The caller has judged what the data are:
+ * nothing outside this process chooses bytes that get here unseen. SG_ERR_MECHANISM naming the
+ * mechanisms that are missing, or saying that the key may not sign; SG_ERR_KEY_CHANGED when another key
+ * stands in its place; SG_ERR_PIN_NEEDED, or what the token says; the error is filled.
  */
 SG_MUST_USE int sg_sign(struct sg_key *key, const struct sg_sign_how *how,
+    const struct sg_blob *data, struct sg_blob *signature, struct sg_msg_error *error);
+
+/* The same with the mechanism of this one ability (SG_KEY_RSA_PKCS1 to SG_KEY_ECDSA_HASHED) alone. */
+SG_MUST_USE int sg_sign_by(struct sg_key *key, uint32_t ability, const struct sg_sign_how *how,
     const struct sg_blob *data, struct sg_blob *signature, struct sg_msg_error *error);
 
 #endif

@@ -45,21 +45,24 @@ static int info_fill(const struct sg_token *token, const struct sg_blob *id,
 static CK_RV read_one(struct sg_token *token, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle,
     struct listing *listing)
 {
-	CK_ATTRIBUTE at[] = { { CKA_ID, NULL, 0 }, { CKA_LABEL, NULL, 0 }, { CKA_VALUE, NULL, 0 } };
+	CK_ATTRIBUTE at[] = { { CKA_ID, NULL, 0 }, { CKA_LABEL, NULL, 0 }, { CKA_VALUE, NULL, 0 },
+		{ CKA_TOKEN, NULL, 0 } };
+	const size_t count = sizeof(at) / sizeof(at[0]);
 	struct sg_blob id, label, der;
 	CK_RV rv;
 
-	rv = sg_object_read(token->module, session, handle, at, 3);
+	rv = sg_object_read(token->module, session, handle, at, count);
 	id = (struct sg_blob){ at[0].pValue, at[0].ulValueLen };
 	label = (struct sg_blob){ at[1].pValue, at[1].ulValueLen };
 	der = (struct sg_blob){ at[2].pValue, at[2].ulValueLen };
-	/* Without a value it is a reference by URL, which is nothing to us. */
-	if (rv == CKR_OK && der.len > 0) {
+	/* Without a value it is a reference by URL, which is nothing to us. What is not on the token is not
+	 * to be found there, whatever some modules show to a search for what is. */
+	if (rv == CKR_OK && der.len > 0 && (at[3].ulValueLen == 0 || sg_attribute_bool(&at[3]))) {
 		listing->count++;
 		if (info_fill(token, &id, &label, &der, &listing->certs[listing->count - 1]) != 0)
 			rv = CKR_HOST_MEMORY;
 	}
-	sg_attributes_clear(at, 3);
+	sg_attributes_clear(at, count);
 	return rv == CKR_OBJECT_HANDLE_INVALID ? CKR_OK : rv;
 }
 
@@ -115,6 +118,18 @@ CK_RV sg_certs_of_token(struct sg_token *token, struct sg_cert_info **certs, siz
 	*certs = listing.certs;
 	*count = listing.count;
 	return CKR_OK;
+}
+
+void sg_cert_spki(const struct sg_cert_info *cert, struct sg_blob *spki)
+{
+	X509 *parsed = NULL;
+
+	memset(spki, 0, sizeof(*spki));
+	if (sg_x509_cert_parse(&cert->der, &parsed) != 0)
+		return;
+	if (X509_get0_pubkey(parsed) != NULL && sg_x509_spki(X509_get0_pubkey(parsed), spki) != 0)
+		memset(spki, 0, sizeof(*spki));
+	X509_free(parsed);
 }
 
 /* ---- storing ---- */
@@ -273,7 +288,7 @@ int sg_cert_store(struct sg_module *module, const struct sg_msg_cert_store *requ
 		sg_msg_error_set(error, err, NULL, "this is no certificate: %s", sg_err_text(err));
 		goto out;
 	}
-	err = sg_key_find(module, request->key, &key, error);
+	err = sg_key_find(module, request->key, &request->spki_sha256, &key, error);
 	if (err == 0)
 		err = belongs(cert, key, error);
 	if (err == 0)

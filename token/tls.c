@@ -185,7 +185,7 @@ int sg_tls_sign(struct sg_module *module, const struct sg_msg_tls_sign *request,
 	memset(signature, 0, sizeof(*signature));
 	err = request_check(request, &content, &scheme, error);
 	if (err == 0)
-		err = sg_key_find(module, request->key, &key, error);
+		err = sg_key_find(module, request->key, &request->spki_sha256, &key, error);
 	if (err == 0 && content == SG_TLS_CONTENT_13 && key->type == CKK_EC &&
 	    key->order_size != scheme->order_13) {
 		sg_msg_error_set(error, SG_ERR_MECHANISM, key->info.uri,

@@ -78,6 +78,8 @@ static uint32_t abilities_of(struct sg_module *module, CK_SLOT_ID slot)
 		{ CKM_SHA256_RSA_PKCS, SG_KEY_RSA_PKCS1_SHA256 },
 		{ CKM_RSA_PKCS_PSS, SG_KEY_RSA_PSS },
 		{ CKM_ECDSA, SG_KEY_ECDSA },
+		{ CKM_SHA256_RSA_PKCS_PSS, SG_KEY_RSA_PSS_HASHED },
+		{ CKM_ECDSA_SHA256, SG_KEY_ECDSA_HASHED },
 	};
 	uint32_t abilities = 0;
 	size_t i;

@@ -66,7 +66,8 @@ int sg_tls_identity_new(struct sg_tls_identity **identity, const struct sg_blob 
 		err = sg_remotekey_new(made->cert, sign, arg, &made->key);
 	if (err != 0)
 		goto out;
-	made->pkcs1_only = EVP_PKEY_is_a(made->key, "RSA") && !(abilities & SG_KEY_RSA_PSS);
+	made->pkcs1_only = EVP_PKEY_is_a(made->key, "RSA") &&
+	    !(abilities & (SG_KEY_RSA_PSS | SG_KEY_RSA_PSS_HASHED));
 	made->fd = memfd_with_pem(made->cert);
 	if (made->fd < 0) {
 		err = SG_ERR_IO;

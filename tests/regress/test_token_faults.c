@@ -27,7 +27,7 @@ static struct {
 	CK_RV sign_fault;
 	int sign_faults; /* how many calls fail */
 	int flip;	 /* a bit of each signature */
-	CK_MECHANISM_TYPE missing[2];
+	CK_MECHANISM_TYPE missing[3];
 	int weak;	   /* says that keys are extractable */
 	int refuse_derive; /* in a template */
 	int raw_points;
@@ -94,7 +94,7 @@ static CK_RV fake_sign(
 
 static CK_RV fake_mechanism(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info)
 {
-	if (type == faults.missing[0] || type == faults.missing[1])
+	if (type == faults.missing[0] || type == faults.missing[1] || type == faults.missing[2])
 		return CKR_MECHANISM_INVALID;
 	return real->C_GetMechanismInfo(slot, type, info);
 }
@@ -161,7 +161,7 @@ static CK_RV fake_destroy(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
 static int module_start(void **state)
 {
 	memset(&faults, 0, sizeof(faults));
-	faults.missing[0] = faults.missing[1] = CK_UNAVAILABLE_INFORMATION;
+	faults.missing[0] = faults.missing[1] = faults.missing[2] = CK_UNAVAILABLE_INFORMATION;
 	module_open();
 	fake.C_GetSlotList = fake_slots;
 	fake.C_GetTokenInfo = fake_token_info;
@@ -443,7 +443,7 @@ static void test_sha1_and_sha256_mechanisms_alone(void **state)
 	msg.key = key_of(TEXT("wrong"), TEXT("rsa2048"));
 	assert_int_equal(sg_cross_sign(module, &msg, &answer, &error), 0);
 	assert_int_equal(answer.signature_count, 2);
-	assert_int_equal(sg_key_find(module, msg.key, &key, &error), 0);
+	assert_int_equal(sg_key_find(module, msg.key, NULL, &key, &error), 0);
 	for (i = 0; i < 2; i++) {
 		ctx = EVP_MD_CTX_new();
 		assert_int_equal(
@@ -470,9 +470,11 @@ static void test_missing_mechanism_is_named(void **state)
 	memcpy(tbs + 64, "TLS 1.3, client CertificateVerify", 34);
 	faults.missing[0] = CKM_RSA_PKCS_PSS;
 	faults.missing[1] = CKM_EC_KEY_PAIR_GEN;
+	faults.missing[2] = CKM_SHA256_RSA_PKCS_PSS;
 	msg.key = key_of(TEXT("wrong"), TEXT("rsa2048"));
 	assert_int_equal(sg_tls_sign(module, &msg, &value, &error), SG_ERR_MECHANISM);
-	assert_non_null(strstr(error.message, "CKM_RSA_PKCS_PSS"));
+	assert_non_null(strstr(error.message, "has no CKM_RSA_PKCS_PSS"));
+	assert_non_null(strstr(error.message, "has no CKM_SHA256_RSA_PKCS_PSS"));
 	assert_int_equal(try_generate(TEXT("none"), TEXT("p256")), SG_ERR_MECHANISM);
 	assert_non_null(strstr(error.message, "CKM_EC_KEY_PAIR_GEN"));
 }
