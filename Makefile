@@ -74,8 +74,9 @@ SRC_broker := $(call in,agent/broker, \
 SRC_xmpp := $(call in,agent/xmpp, \
     filter iq main memory reason remotekey requests scram stream tls worker)
 SRC_cli := $(call in,agent/cli, \
-    agent_call ask cli cmd_account cmd_cert cmd_key cmd_publish cmd_status cmd_token cmd_verify \
-    command commands files keyset main options print secret_args show tty)
+    agent_call ask cli cmd_account cmd_cert cmd_doctor cmd_key cmd_monitor cmd_publish cmd_status \
+    cmd_token cmd_verify command commands diagnosis files keyset main options print secret_args show \
+    tty waiting)
 SRC_authority := $(call in,authority, \
     bounds component config crl delegation file init ledger logins main profile \
     revocation run service shell signer)

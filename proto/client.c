@@ -216,8 +216,9 @@ out:
 	return err;
 }
 
-/* Reads until a whole message is there: its bytes, with the NUL not counted. */
-static int message_read(struct sg_client *client, const char **text, size_t *len)
+/* Reads until a whole message is there: its bytes, with the NUL not counted. flags are recv()'s;
+ * SG_ERR_BUSY when they say not to wait, and there is less. */
+static int message_read(struct sg_client *client, int flags, const char **text, size_t *len)
 {
 	for (;;) {
 		const unsigned char *start = client->in.data;
@@ -241,8 +242,11 @@ static int message_read(struct sg_client *client, const char **text, size_t *len
 		sg_buf_consume(&client->in, client->in_pos);
 		client->in_pos = 0;
 		do
-			n = recv(client->sock, bytes, sizeof(bytes), 0);
+			n = recv(client->sock, bytes, sizeof(bytes), flags);
 		while (n < 0 && errno == EINTR);
+		if (n < 0 && (flags & MSG_DONTWAIT) != 0 &&
+		    (errno == EAGAIN || errno == EWOULDBLOCK))
+			return SG_ERR_BUSY;
 		if (n <= 0)
 			return SG_ERR_IO;
 		sg_buf_put(&client->in, bytes, (size_t)n);
@@ -251,7 +255,8 @@ static int message_read(struct sg_client *client, const char **text, size_t *len
 	}
 }
 
-int sg_client_reply(struct sg_client *client, json_t **parameters, char **error, int *continues)
+static int reply_read(
+    struct sg_client *client, int flags, json_t **parameters, char **error, int *continues)
 {
 	const char *text = NULL;
 	size_t len = 0;
@@ -260,10 +265,25 @@ int sg_client_reply(struct sg_client *client, json_t **parameters, char **error,
 	*parameters = NULL;
 	*error = NULL;
 	*continues = 0;
-	err = message_read(client, &text, &len);
+	err = message_read(client, flags, &text, &len);
 	if (err != 0)
 		return err;
 	client->in_pos += len + 1;
 	client->seen = 0;
 	return reply_decode(text, len, parameters, error, continues);
+}
+
+int sg_client_reply(struct sg_client *client, json_t **parameters, char **error, int *continues)
+{
+	return reply_read(client, 0, parameters, error, continues);
+}
+
+int sg_client_reply_now(struct sg_client *client, json_t **parameters, char **error, int *continues)
+{
+	return reply_read(client, MSG_DONTWAIT, parameters, error, continues);
+}
+
+int sg_client_fd(const struct sg_client *client)
+{
+	return client->sock;
 }

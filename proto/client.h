@@ -45,4 +45,14 @@ SG_MUST_USE int sg_client_call(struct sg_client *client, const char *method, jso
 SG_MUST_USE int sg_client_reply(
     struct sg_client *client, json_t **parameters, char **error, int *continues);
 
+/* The same without waiting: SG_ERR_BUSY when no whole reply is there yet. */
+SG_MUST_USE int sg_client_reply_now(
+    struct sg_client *client, json_t **parameters, char **error, int *continues);
+
+/*
+ * The socket, to wait at with poll(2) after SG_ERR_BUSY of sg_client_reply_now(); not before, for a
+ * reply may have come together with an earlier one. It stays the client's.
+ */
+int sg_client_fd(const struct sg_client *client);
+
 #endif

@@ -1,88 +1,35 @@
 #include "agent_call.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
-#include "command.h"
 #include "print.h"
+#include "waiting.h"
 
-/* What a person is told when a call takes longer than so many seconds, each once: the first only on
- * a terminal, the second in any case. */
-static struct {
-	unsigned seconds;
-	char text[200];
-	size_t len;
-} waiting[] = { { .seconds = 1 }, { .seconds = 10 } };
-#define WAITING_COUNT (sizeof(waiting) / sizeof(waiting[0]))
-
-static volatile sig_atomic_t waiting_next;
-
-/* Whether somebody reads from the terminal without echo: a pinentry. */
-static int terminal_is_taken(void)
+const char *sg_agent_path(struct sg_cli *cli)
 {
-	struct termios state;
+	const char *given = cli->args.value[SG_OPT_SOCKET];
 
-	return tcgetattr(STDERR_FILENO, &state) == 0 &&
-	    (state.c_lflag & (ECHO | ICANON)) != (ECHO | ICANON);
-}
-
-/* The client library waits in the kernel: only a signal comes through. Nothing is written into the
- * screen of a pinentry. */
-static void tell_waiting(int number)
-{
-	int saved = errno;
-	sig_atomic_t at = waiting_next;
-
-	if (terminal_is_taken()) {
-		alarm(waiting[0].seconds);
-	} else if (write(STDERR_FILENO, waiting[at].text, waiting[at].len) >= 0 &&
-	    at + 1 < (sig_atomic_t)WAITING_COUNT) {
-		waiting_next = at + 1;
-		alarm(waiting[at + 1].seconds - waiting[at].seconds);
-	}
-	errno = saved;
-}
-
-static void waiting_set(size_t at, const char *before, const char *waits, const char *after)
-{
-	int n = snprintf(
-	    waiting[at].text, sizeof(waiting[at].text), "signet: %s%s%s\n", before, waits, after);
-
-	waiting[at].len = n > 0 && n < (int)sizeof(waiting[at].text) ? (size_t)n : 0;
-}
-
-static void start_waiting(const struct sg_cli *cli)
-{
-	struct sigaction action = { .sa_handler = tell_waiting, .sa_flags = SA_RESTART };
-	const char *waits = cli->command->waits != NULL ? cli->command->waits : "the agent";
-
-	if (sg_args_has(&cli->args, SG_OPT_JSON))
-		return;
-	waiting_set(0, "waiting for ", waits, "...");
-	waiting_set(1, "the agent has not answered yet; still waiting for ", waits, "");
-	waiting_next = isatty(STDERR_FILENO) ? 0 : 1;
-	sigaction(SIGALRM, &action, NULL);
-	alarm(waiting[waiting_next].seconds);
+	if (cli->socket_path == NULL)
+		cli->socket_path = given != NULL ? strdup(given) : sg_client_socket_path();
+	return cli->socket_path;
 }
 
 static int connect_agent(struct sg_cli *cli)
 {
-	const char *path = cli->args.value[SG_OPT_SOCKET];
-	char *own = NULL;
-	int err = 0;
+	const char *path = sg_agent_path(cli);
+	int err;
 
 	if (cli->client != NULL)
 		return 0;
-	if (path == NULL)
-		path = own = sg_client_socket_path();
 	err = path != NULL ? sg_client_connect(path, &cli->client) : SG_ERR_NOMEM;
 	if (err == SG_ERR_AGENT_ABSENT)
-		err = sg_cli_fail(cli, err, NULL, "no agent listens on %s", path);
+		err = sg_cli_fail(cli, err,
+		    "Start signetd, or set SIGNET_SOCK to the socket where it listens; `signet "
+		    "doctor` looks for the cause.",
+		    "no agent listens on %s", path);
 	else if (err == SG_ERR_DENIED)
 		err = sg_cli_fail(cli, err,
 		    "Use the socket of your own agent; SIGNET_SOCK names another.",
@@ -93,7 +40,6 @@ static int connect_agent(struct sg_cli *cli)
 				     : NULL,
 		    "the agent's socket %s cannot be used%s%s", path != NULL ? path : "",
 		    err == SG_ERR_IO ? ": " : "", err == SG_ERR_IO ? strerror(errno) : "");
-	free(own);
 	return err;
 }
 
@@ -110,19 +56,21 @@ static int fail_transport(struct sg_cli *cli, int err, const char *message)
 	return sg_cli_fail(cli, err, NULL, "the %s cannot be understood", message);
 }
 
-static void show_progress(const struct sg_cli *cli, const json_t *progress)
+static int show_progress(struct sg_cli *cli, const json_t *progress)
 {
 	const char *text = sg_member(progress, "text", NULL);
 
 	if (text == NULL || sg_args_has(&cli->args, SG_OPT_JSON))
-		return;
+		return 0;
 	fputs("signet: ", stderr);
 	sg_print_text(stderr, text);
 	fputc('\n', stderr);
+	return 0;
 }
 
-/* Replies up to the last one. */
-static int wait_reply(struct sg_cli *cli, json_t **reply)
+/* Replies up to the last one; those before it are shown. */
+static int read_replies(
+    struct sg_cli *cli, struct sg_waiting *waiting, sg_reply_fn *show, json_t **reply)
 {
 	char *error = NULL;
 	int continues = 0, err;
@@ -130,8 +78,9 @@ static int wait_reply(struct sg_cli *cli, json_t **reply)
 	do {
 		json_decref(*reply);
 		*reply = NULL;
-		err = sg_client_reply(cli->client, reply, &error, &continues);
-		alarm(0);
+		err = sg_waiting_reply(waiting, reply, &error, &continues);
+		if (err != 0 && (cli->signal != 0 || err == SG_ERR_DENIED))
+			return err;
 		if (err != 0)
 			return fail_transport(cli, err, "agent's answer");
 		if (error != NULL) {
@@ -139,10 +88,25 @@ static int wait_reply(struct sg_cli *cli, json_t **reply)
 			*reply = NULL;
 			return err;
 		}
-		if (continues)
-			show_progress(cli, *reply);
+		if (continues && (err = show(cli, *reply)) != 0)
+			return err;
 	} while (continues);
 	return 0;
+}
+
+static int wait_replies(struct sg_cli *cli, unsigned flags, sg_reply_fn *show, json_t **reply)
+{
+	struct sg_waiting waiting;
+	int err = sg_waiting_start(&waiting, cli, flags);
+
+	if (err == 0)
+		err = read_replies(cli, &waiting, show, reply);
+	sg_waiting_end(&waiting);
+	if (err != 0) {
+		json_decref(*reply);
+		*reply = NULL;
+	}
+	return err;
 }
 
 static int call_once(struct sg_cli *cli, const char *method, const json_t *parameters,
@@ -159,22 +123,47 @@ static int call_once(struct sg_cli *cli, const char *method, const json_t *param
 		err = sg_secret_args_pin(cli, copy, &fds);
 	if (err == 0 && (flags & SG_CALL_PASSWORD) != 0)
 		err = sg_secret_args_password(cli, copy, &fds);
-	if (err == 0) {
-		start_waiting(cli);
+	if (err == 0)
 		err = connect_agent(cli);
-	}
 	if (err == 0) {
 		err = sg_client_call(
 		    cli->client, full, copy, fds.fds, fds.count, (flags & SG_CALL_MORE) != 0);
 		copy = NULL;
+		/* What wants no PIN uses no key. */
 		if (err != 0)
 			err = fail_transport(cli, err, "call");
 		else
-			err = wait_reply(cli, reply);
+			err = wait_replies(cli, (flags & SG_CALL_PIN) != 0 ? SG_WAITING_TOUCH : 0,
+			    show_progress, reply);
 	}
-	alarm(0);
 	json_decref(copy);
 	sg_call_fds_close(&fds);
+	return err;
+}
+
+int sg_agent_events(struct sg_cli *cli, const char *method, sg_reply_fn *each)
+{
+	json_t *last = NULL;
+	char full[64];
+	int err = connect_agent(cli);
+
+	(void)snprintf(full, sizeof(full), "org.signet.Agent.%s", method);
+	if (err != 0)
+		return err;
+	err = sg_client_call(cli->client, full, NULL, NULL, 0, 1);
+	if (err != 0)
+		return fail_transport(cli, err, "call");
+	err = wait_replies(cli, SG_WAITING_EVENTS, each, &last);
+	json_decref(last);
+	/* Denied by the agent would have been noted. */
+	if (cli->signal != 0 || (err == SG_ERR_DENIED && cli->error_name == NULL)) {
+		cli->signal = 0;
+		sg_cli_forget(cli);
+		return 0;
+	}
+	if (err == 0)
+		err = sg_cli_fail(cli, SG_ERR_AGENT_ABSENT,
+		    "See its log for the cause, then try again.", "the agent tells no more events");
 	return err;
 }
 

@@ -15,6 +15,9 @@ enum sg_call_flag {
 	SG_CALL_MORE = 4,     /* progress replies are wanted, and are shown on stderr */
 };
 
+/* The path of the agent's socket: --socket's, else where it is by default. NULL without memory. */
+const char *sg_agent_path(struct sg_cli *cli);
+
 /*
  * Calls a method (its short name) and waits for the end of it. The parameters are taken over; NULL is
  * SG_ERR_ARG (an argument was no UTF-8). flags are those of enum sg_call_flag. account, or NULL, is whose
@@ -30,5 +33,15 @@ SG_MUST_USE int sg_agent_call(struct sg_cli *cli, const char *method, json_t *pa
  */
 SG_MUST_USE int sg_agent_call_named(struct sg_cli *cli, const char *method, const char *member,
     const char *text, unsigned flags, json_t **reply);
+
+/* Takes a reply that is not the last one: 0, or an error that ends the call. */
+typedef int sg_reply_fn(struct sg_cli *cli, const json_t *reply);
+
+/*
+ * Calls a method that never ends by itself, and gives each of its replies to the function. 0 when a
+ * signal ended it or nobody reads standard output any more (SG_ERR_DENIED of the function says so,
+ * too); else the failure, noted in cli.
+ */
+SG_MUST_USE int sg_agent_events(struct sg_cli *cli, const char *method, sg_reply_fn *each);
 
 #endif

@@ -6,11 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "print.h"
 
 void sg_cli_clear(struct sg_cli *cli)
 {
 	sg_client_free(cli->client);
+	free(cli->socket_path);
 	sg_secret_args_clear(&cli->secrets);
 	sg_args_clear(&cli->args);
 	sg_cli_forget(cli);
@@ -94,8 +96,42 @@ static void report_json(const struct sg_cli *cli, int code, json_t *result)
 		(void)json_object_set_new(object, "parameters",
 		    json_pack(
 			"{s:s, s:s}", "message", sg_err_text(code), "advice", sg_err_advice(code)));
-	sg_print_json(object);
+	/* Among lines, the failure is a line too. */
+	if (cli->command != NULL && cli->command->show == NULL)
+		sg_print_json_line(object);
+	else
+		sg_print_json(object);
 	json_decref(object);
+}
+
+/* The URI, by which it can be named, and what a person tells it from the others by. */
+static void report_candidate(const json_t *candidate)
+{
+	static const struct {
+		const char *member;
+		const char *before;
+		const char *after;
+	} parts[] = {
+		{ "label", "\"", "\"" },
+		{ "id", "id ", "" },
+		{ "serial", "token serial ", "" },
+		{ "subject", "certificate of ", "" },
+	};
+	const char *between = "\n      ";
+
+	fputs("  ", stderr);
+	sg_print_text(stderr, sg_member(candidate, "uri", "-"));
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		const char *value = sg_member(candidate, parts[i].member, NULL);
+
+		if (value == NULL || value[0] == '\0')
+			continue;
+		fprintf(stderr, "%s%s", between, parts[i].before);
+		sg_print_text(stderr, value);
+		fputs(parts[i].after, stderr);
+		between = ", ";
+	}
+	fputc('\n', stderr);
 }
 
 static void report_text(const struct sg_cli *cli, int code)
@@ -115,15 +151,7 @@ static void report_text(const struct sg_cli *cli, int code)
 		fputc('\n', stderr);
 	}
 	json_array_foreach(candidates, i, candidate) {
-		const char *subject = sg_member(candidate, "subject", NULL);
-
-		fputs("  ", stderr);
-		sg_print_text(stderr, sg_member(candidate, "uri", ""));
-		if (subject != NULL) {
-			fputs("\n      certificate of ", stderr);
-			sg_print_text(stderr, subject);
-		}
-		fputc('\n', stderr);
+		report_candidate(candidate);
 	}
 }
 

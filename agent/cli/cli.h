@@ -15,8 +15,11 @@ struct sg_command;
 struct sg_cli {
 	const struct sg_command *command;
 	struct sg_args args;
-	struct sg_client *client; /* connected with the first call */
+	char *socket_path;	  /* found with the first call */
+	struct sg_client *client; /* connected with it */
 	struct sg_secret_args secrets;
+	int status; /* of a success that is to be told from a good one */
+	int signal; /* that ended the waiting for an answer, or 0 */
 
 	/* The failure that will be told at the end: the first one set stays. */
 	char *error_name; /* as in the API, "PinWrong" */

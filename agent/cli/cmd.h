@@ -7,12 +7,15 @@
 #include "command.h"
 
 /* cmd_token.c */
-sg_command_run_fn sg_token_list, sg_token_show, sg_token_unlock, sg_token_lock;
-sg_command_show_fn sg_token_list_show, sg_token_show_show, sg_token_lock_show;
+sg_command_run_fn sg_token_list, sg_token_show, sg_token_unlock, sg_token_lock, sg_token_release,
+    sg_token_pin_change, sg_token_pin_unblock;
+sg_command_show_fn sg_token_list_show, sg_token_show_show, sg_token_lock_show,
+    sg_token_release_show, sg_token_pin_change_show, sg_token_pin_unblock_show;
 
 /* cmd_key.c */
-sg_command_run_fn sg_key_new, sg_key_list, sg_key_show, sg_csr, sg_sign;
-sg_command_show_fn sg_key_new_show, sg_key_list_show, sg_key_show_show, sg_csr_show, sg_sign_show;
+sg_command_run_fn sg_key_new, sg_key_list, sg_key_show, sg_key_use, sg_csr, sg_sign;
+sg_command_show_fn sg_key_new_show, sg_key_list_show, sg_key_show_show, sg_key_use_show,
+    sg_csr_show, sg_sign_show;
 
 /* cmd_verify.c */
 sg_command_run_fn sg_verify;
@@ -34,5 +37,12 @@ sg_command_show_fn sg_publish_show, sg_keyring_fetch_show;
 /* cmd_status.c */
 sg_command_run_fn sg_status;
 sg_command_show_fn sg_status_show;
+
+/* cmd_monitor.c: prints by itself */
+sg_command_run_fn sg_monitor;
+
+/* cmd_doctor.c */
+sg_command_run_fn sg_doctor;
+sg_command_show_fn sg_doctor_show;
 
 #endif

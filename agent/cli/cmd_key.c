@@ -74,6 +74,17 @@ void sg_key_show_show(const struct sg_cli *cli, const json_t *result)
 	}
 }
 
+int sg_key_use(struct sg_cli *cli, json_t **result)
+{
+	return sg_agent_call_named(
+	    cli, "UseKey", "key", cli->args.operands[0], SG_CALL_PIN, result);
+}
+
+void sg_key_use_show(const struct sg_cli *cli, const json_t *result)
+{
+	sg_show_key(json_object_get(result, "key"));
+}
+
 /* The request as bytes; SG_ERR_FORMAT, told, when the agent's answer is none. */
 static int csr_der(struct sg_cli *cli, const json_t *result, struct sg_blob *der)
 {

@@ -47,12 +47,56 @@ int sg_token_lock(struct sg_cli *cli, json_t **result)
 	return sg_agent_call_named(cli, "Lock", "token", cli->args.operands[0], 0, result);
 }
 
+/* "Token 'label'", at the start of a sentence. */
+static void print_token(const json_t *token)
+{
+	fputs("Token '", stdout);
+	sg_print_text(stdout, sg_member(token, "label", ""));
+	fputs("'", stdout);
+}
+
 void sg_token_lock_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *token = json_object_get(result, "token");
 
-	printf("Token '");
-	sg_print_text(stdout, sg_member(token, "label", ""));
+	print_token(token);
 	printf(
-	    "' is %s.\n", json_is_true(json_object_get(token, "unlocked")) ? "unlocked" : "locked");
+	    " is %s.\n", json_is_true(json_object_get(token, "unlocked")) ? "unlocked" : "locked");
+}
+
+int sg_token_release(struct sg_cli *cli, json_t **result)
+{
+	if (cli->args.operand_count == 0)
+		return sg_agent_call(cli, "ReleaseToken", json_object(), 0, NULL, result);
+	return sg_agent_call_named(cli, "ReleaseToken", "token", cli->args.operands[0], 0, result);
+}
+
+void sg_token_release_show(const struct sg_cli *cli, const json_t *result)
+{
+	puts(cli->args.operand_count == 0 ? "Released: no token is held by the agent."
+					  : "Released: the agent does not hold this token.");
+}
+
+int sg_token_pin_change(struct sg_cli *cli, json_t **result)
+{
+	return sg_agent_call_named(
+	    cli, "ChangePin", "token", cli->args.operands[0], SG_CALL_PIN, result);
+}
+
+void sg_token_pin_change_show(const struct sg_cli *cli, const json_t *result)
+{
+	print_token(json_object_get(result, "token"));
+	puts(" has its new PIN.");
+}
+
+int sg_token_pin_unblock(struct sg_cli *cli, json_t **result)
+{
+	return sg_agent_call_named(
+	    cli, "UnblockPin", "token", cli->args.operands[0], SG_CALL_PIN, result);
+}
+
+void sg_token_pin_unblock_show(const struct sg_cli *cli, const json_t *result)
+{
+	print_token(json_object_get(result, "token"));
+	puts(" is unblocked and has its new PIN.");
 }

@@ -9,6 +9,7 @@
 #include "print.h"
 
 #define COMMANDS_MAX   64
+#define NAME_MAX_LEN   32
 #define SUMMARY_COLUMN 30
 #define OPTION_COLUMN  24
 
@@ -17,17 +18,10 @@ static void pad_to(int column, int used)
 	printf("%*s", column > used ? column - used : 1, "");
 }
 
-static int command_name(const struct sg_command *command)
-{
-	return printf("%s%s%s", command->group != NULL ? command->group : "",
-	    command->group != NULL ? " " : "", command->name);
-}
-
 static void help_line(const struct sg_command *command)
 {
-	int used = printf("  ");
+	int used = printf("  %s", command->name);
 
-	used += command_name(command);
 	if (command->operands[0] != '\0')
 		used += printf(" %s", command->operands);
 	if (used + 2 > SUMMARY_COLUMN) {
@@ -68,18 +62,29 @@ void sg_command_help(void)
 	puts("\n'signet COMMAND --help' tells more of one command; signet(1) tells all.");
 }
 
+/* What follows the words of a group ("": all commands) in the command's name; NULL outside of it. */
+static const char *within(const struct sg_command *command, const char *group)
+{
+	size_t len = strlen(group);
+
+	if (len == 0)
+		return command->name;
+	if (strncmp(command->name, group, len) != 0 || command->name[len] != ' ')
+		return NULL;
+	return command->name + len + 1;
+}
+
 static void group_help(const char *group)
 {
 	printf("Usage: signet %s COMMAND [ARGUMENT]...\n\nCommands:\n", group);
 	for (size_t i = 0; i < sg_command_count; i++)
-		if (sg_commands[i].group != NULL && strcmp(sg_commands[i].group, group) == 0)
+		if (within(&sg_commands[i], group) != NULL)
 			help_line(&sg_commands[i]);
 }
 
 static void usage_line(const struct sg_command *command)
 {
-	fputs("Usage: signet ", stdout);
-	(void)command_name(command);
+	printf("Usage: signet %s", command->name);
 	for (int i = 0; i < SG_OPT_COUNT; i++)
 		if ((command->required & SG_OPT_BIT(i)) != 0)
 			printf(" --%s %s", sg_opt_info((enum sg_opt)i)->name,
@@ -103,49 +108,47 @@ static void command_help(const struct sg_command *command)
 	help_options(command->options | SG_OPTS_GLOBAL);
 }
 
-static int is_group(const char *word)
+static int is_group(const char *words)
 {
 	for (size_t i = 0; i < sg_command_count; i++)
-		if (sg_commands[i].group != NULL && strcmp(sg_commands[i].group, word) == 0)
+		if (within(&sg_commands[i], words) != NULL)
 			return 1;
 	return 0;
 }
 
-static const struct sg_command *find(const char *group, const char *name)
+static const struct sg_command *find(const char *name)
 {
-	for (size_t i = 0; i < sg_command_count; i++) {
-		const struct sg_command *command = &sg_commands[i];
-
-		if (strcmp(command->name, name) != 0)
-			continue;
-		if (group == NULL ? command->group == NULL
-				  : command->group != NULL && strcmp(command->group, group) == 0)
-			return command;
-	}
+	for (size_t i = 0; i < sg_command_count; i++)
+		if (strcmp(sg_commands[i].name, name) == 0)
+			return &sg_commands[i];
 	return NULL;
 }
 
-/* Names the command that was probably meant: within the group, or among all first words. */
+/* Names the command that was probably meant, by the words that may stand where this one does. */
 static int fail_unknown(struct sg_cli *cli, const char *group, const char *word)
 {
-	const char *words[COMMANDS_MAX], *nearest;
+	const char *space = group[0] != '\0' ? " " : "";
+	char words[COMMANDS_MAX][NAME_MAX_LEN];
+	const char *pointers[COMMANDS_MAX], *nearest;
 	size_t count = 0;
 
 	for (size_t i = 0; i < sg_command_count && count < COMMANDS_MAX; i++) {
-		const struct sg_command *command = &sg_commands[i];
+		const char *rest = within(&sg_commands[i], group);
 
-		if (group == NULL)
-			words[count++] = command->group != NULL ? command->group : command->name;
-		else if (command->group != NULL && strcmp(command->group, group) == 0)
-			words[count++] = command->name;
+		if (rest == NULL)
+			continue;
+		(void)snprintf(
+		    words[count], sizeof(words[count]), "%.*s", (int)strcspn(rest, " "), rest);
+		pointers[count] = words[count];
+		count++;
 	}
-	nearest = sg_word_nearest(word, words, count);
+	nearest = sg_word_nearest(word, pointers, count);
+	if (nearest == NULL)
+		return sg_cli_fail(cli, SG_ERR_ARG, "`signet --help` lists the commands.",
+		    "there is no command '%s%s%s'", group, space, word);
 	return sg_cli_fail(cli, SG_ERR_ARG, "`signet --help` lists the commands.",
-	    "there is no command '%s%s%s'%s%s%s%s%s", group != NULL ? group : "",
-	    group != NULL ? " " : "", word, nearest != NULL ? "; did you mean '" : "",
-	    nearest != NULL && group != NULL ? group : "",
-	    nearest != NULL && group != NULL ? " " : "", nearest != NULL ? nearest : "",
-	    nearest != NULL ? "'?" : "");
+	    "there is no command '%s%s%s'; did you mean '%s%s%s'?", group, space, word, group,
+	    space, nearest);
 }
 
 static int fail_usage(struct sg_cli *cli, const char *what, const char *which)
@@ -155,9 +158,7 @@ static int fail_usage(struct sg_cli *cli, const char *what, const char *which)
 	char *text;
 	int err;
 
-	sg_buf_printf(&advice, "`signet %s%s%s --help` tells what it takes.",
-	    command->group != NULL ? command->group : "", command->group != NULL ? " " : "",
-	    command->name);
+	sg_buf_printf(&advice, "`signet %s --help` tells what it takes.", command->name);
 	text = sg_buf_steal(&advice, NULL);
 	err = sg_cli_fail(cli, SG_ERR_ARG, text, "%s%s", what, which);
 	free(text);
@@ -185,19 +186,18 @@ static int run(struct sg_cli *cli)
 {
 	json_t *result = NULL;
 	int json = sg_args_has(&cli->args, SG_OPT_JSON);
-	int err = check_usage(cli), status = 0;
+	int err = check_usage(cli), status;
 
 	if (err == 0)
 		err = sg_secret_args_take(cli);
 	if (err == 0)
 		err = cli->command->run(cli, &result);
-	if (err == 0 && json)
+	if (err == 0 && result != NULL && json)
 		sg_print_json(result);
 	if (result != NULL && !json && cli->command->show != NULL)
 		cli->command->show(cli, result);
 	(void)fflush(stdout); /* comes before the sentence; its failure is told at the end */
-	if (err != 0)
-		status = sg_cli_report(cli, err, result);
+	status = err != 0 ? sg_cli_report(cli, err, result) : cli->status;
 	json_decref(result);
 	return status;
 }
@@ -217,29 +217,35 @@ static int parse(struct sg_cli *cli, int argc, char **argv, uint64_t options, in
 
 int sg_command_dispatch(struct sg_cli *cli, int argc, char **argv)
 {
-	const char *group = NULL;
-	uint64_t options = SG_OPTS_GLOBAL;
+	char group[NAME_MAX_LEN] = "", name[NAME_MAX_LEN];
 
-	if (argc > 0 && is_group(argv[0])) {
-		group = argv[0];
-		if (parse(cli, argc, argv, options, 1) != 0)
+	/* Word by word, as long as more must follow; options may stand between. */
+	for (;;) {
+		if (argc == 0 && sg_args_has(&cli->args, SG_OPT_HELP)) {
+			group_help(group);
+			return 0;
+		}
+		if (argc == 0) {
+			(void)sg_cli_fail(cli, SG_ERR_ARG, "`signet --help` lists the commands.",
+			    "which command%s%s?", group[0] != '\0' ? " of " : "", group);
+			return sg_cli_report(cli, SG_ERR_ARG, NULL);
+		}
+		if (argv[0][0] == '\0' || strchr(argv[0], ' ') != NULL ||
+		    snprintf(name, sizeof(name), "%s%s%s", group, group[0] != '\0' ? " " : "",
+			argv[0]) >= (int)sizeof(name))
+			return sg_cli_report(cli, fail_unknown(cli, group, argv[0]), NULL);
+		cli->command = find(name);
+		if (cli->command != NULL)
+			break;
+		if (!is_group(name))
+			return sg_cli_report(cli, fail_unknown(cli, group, argv[0]), NULL);
+		memcpy(group, name, sizeof(group));
+		if (parse(cli, argc, argv, SG_OPTS_GLOBAL, 1) != 0)
 			return sg_cli_report(cli, SG_ERR_ARG, NULL);
 		argc = cli->args.operand_count;
 		argv = cli->args.operands;
 	}
-	if (argc == 0 && group != NULL && sg_args_has(&cli->args, SG_OPT_HELP)) {
-		group_help(group);
-		return 0;
-	}
-	if (argc == 0) {
-		(void)sg_cli_fail(cli, SG_ERR_ARG, "`signet --help` lists the commands.",
-		    "which command%s%s?", group != NULL ? " of " : "", group != NULL ? group : "");
-		return sg_cli_report(cli, SG_ERR_ARG, NULL);
-	}
-	cli->command = find(group, argv[0]);
-	if (cli->command == NULL)
-		return sg_cli_report(cli, fail_unknown(cli, group, argv[0]), NULL);
-	if (parse(cli, argc, argv, options | cli->command->options, 0) != 0)
+	if (parse(cli, argc, argv, SG_OPTS_GLOBAL | cli->command->options, 0) != 0)
 		return sg_cli_report(cli, SG_ERR_ARG, NULL);
 	if (sg_args_has(&cli->args, SG_OPT_HELP)) {
 		command_help(cli->command);

@@ -13,7 +13,8 @@
 
 /*
  * Does the work. *result is what --json prints; it may be given beside a failure (a verdict that is
- * not good). A failure is noted in cli, or told by its code.
+ * not good), and is NULL where the command has printed all itself. A failure is noted in cli, or told
+ * by its code.
  */
 typedef int sg_command_run_fn(struct sg_cli *cli, json_t **result);
 
@@ -21,11 +22,10 @@ typedef int sg_command_run_fn(struct sg_cli *cli, json_t **result);
 typedef void sg_command_show_fn(const struct sg_cli *cli, const json_t *result);
 
 struct sg_command {
-	const char *group; /* "token" of "token list", or NULL */
-	const char *name;
+	const char *name; /* its words: "status", "token list", "token pin change" */
 	sg_command_run_fn *run;
-	sg_command_show_fn *show;
-	const char *operands; /* as usage shows them, "" for none */
+	sg_command_show_fn *show; /* NULL: it prints by itself, a line for each event */
+	const char *operands;	  /* as usage shows them, "" for none */
 	int operands_min;
 	int operands_max; /* -1: any number */
 	uint64_t options; /* beside the global ones */
@@ -44,7 +44,7 @@ extern const size_t sg_command_count;
 void sg_command_help(void);
 
 /*
- * Finds and runs the command that argv[0] (and argv[1]) name, with its options and operands; prints
+ * Finds and runs the command that the first words of argv name, with its options and operands; prints
  * its result or failure. The exit status.
  */
 int sg_command_dispatch(struct sg_cli *cli, int argc, char **argv);

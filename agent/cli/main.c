@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,7 @@ static int run(struct sg_cli *cli, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct sg_cli cli = { 0 };
-	int status;
+	int status, number;
 
 	/* Before /dev/null takes its place: a result that nobody can have is no success. */
 	if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
@@ -73,6 +74,10 @@ int main(int argc, char **argv)
 	/* Output that was cut is no success. */
 	if (sg_stdout_finish("signet") != 0 && status == 0)
 		status = sg_err_exit_status(SG_ERR_IO);
+	number = cli.signal;
 	sg_cli_clear(&cli);
+	/* All is tidied up; the caller, a shell's loop say, is to see what ended us. */
+	if (number != 0 && signal(number, SIG_DFL) != SIG_ERR)
+		(void)raise(number);
 	return status;
 }

@@ -119,6 +119,12 @@ void sg_print_json(const json_t *value)
 	putchar('\n');
 }
 
+void sg_print_json_line(const json_t *value)
+{
+	(void)json_dumpf(value, stdout, JSON_COMPACT);
+	putchar('\n');
+}
+
 /* Columns of the terminal that clean text takes. */
 static size_t text_width(const char *text)
 {

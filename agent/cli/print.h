@@ -39,6 +39,9 @@ char *sg_member_list(const json_t *object, const char *member);
 /* Indented by 2, with a new line, on standard output. */
 void sg_print_json(const json_t *value);
 
+/* The same in one line. */
+void sg_print_json_line(const json_t *value);
+
 /*
  * A table: cells are copied; columns are as wide as their widest cell. Zero-initialise it. A row
  * takes `columns` strings (NULL and "" print "-"). Printing also frees.

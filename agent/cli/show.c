@@ -19,25 +19,49 @@ static const char *yes_no_unknown(const json_t *object, const char *member)
 	return json_is_boolean(value) ? yes_no(object, member) : "unknown (token locked)";
 }
 
-/* What is to be known of the token's PIN: whether it is set, and the tries left. */
+struct word {
+	const char *word;
+	const char *text;
+};
+
+/* A word of the API in words for people; one that is unknown stays as it is. */
+static const char *text_of(const char *word, const struct word *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(word, words[i].word) == 0)
+			return words[i].text;
+	return word;
+}
+
+#define TEXT_OF(word, words) text_of(word, words, sizeof(words) / sizeof((words)[0]))
+
+/* Whether the token's PIN is set, and whether it may be tried. */
 static const char *pin_state(const json_t *token)
 {
-	static const struct {
-		const char *state;
-		const char *text;
-	} states[] = {
+	static const struct word words[] = {
 		{ "unset", "no PIN is set" },
 		{ "ok", "fine" },
 		{ "low", "a wrong one was tried" },
 		{ "final", "ONE TRY LEFT" },
 		{ "locked", "LOCKED, no try left" },
 	};
-	const char *state = sg_member(token, "pin", "-");
 
-	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
-		if (strcmp(state, states[i].state) == 0)
-			return states[i].text;
-	return state;
+	return TEXT_OF(sg_member(token, "pin", "-"), words);
+}
+
+/* How long the PIN is kept. */
+static const char *remember_text(const json_t *token)
+{
+	static const struct word words[] = {
+		{ "always", "no, ask always" },
+		{ "minutes", "some minutes" },
+		{ "idle", "while in use" },
+		{ "removal", "until removal" },
+		{ "lock", "until lock" },
+	};
+	const char *word = sg_member(token, "remember", NULL);
+
+	return word != NULL ? TEXT_OF(word, words) : NULL;
 }
 
 /* ---- lists, as tables ---- */
@@ -65,6 +89,11 @@ static const char *cell_yes_no(const json_t *object, const char *member, char ro
 static const char *cell_pin(const json_t *object, const char *member, char room[CELL_MAX])
 {
 	return pin_state(object);
+}
+
+static const char *cell_remember(const json_t *object, const char *member, char room[CELL_MAX])
+{
+	return remember_text(object);
 }
 
 static const char *cell_number(const json_t *object, const char *member, char room[CELL_MAX])
@@ -114,6 +143,8 @@ void sg_show_tokens(const json_t *tokens)
 		{ "LABEL", "label", cell_text },
 		{ "UNLOCKED", "unlocked", cell_yes_no },
 		{ "PIN", "pin", cell_pin },
+		{ "TRIES", "tries_left", cell_number },
+		{ "REMEMBERED", "remember", cell_remember },
 		{ "SERIAL", "serial", cell_text },
 		{ "MODEL", "model", cell_text },
 	};
@@ -175,6 +206,8 @@ void sg_show_workers(const json_t *workers)
 
 void sg_show_token(const json_t *token)
 {
+	char tries[CELL_MAX];
+
 	sg_print_member("label", token, "label");
 	sg_print_member("uri", token, "uri");
 	sg_print_member("serial", token, "serial");
@@ -184,6 +217,8 @@ void sg_show_token(const json_t *token)
 	sg_print_member("module", token, "module");
 	sg_print_field("unlocked", yes_no(token, "unlocked"));
 	sg_print_field("PIN", pin_state(token));
+	sg_print_field("tries left", cell_number(token, "tries_left", tries));
+	sg_print_field("remembered", remember_text(token));
 	sg_print_field("read only", yes_no(token, "read_only"));
 }
 
