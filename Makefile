@@ -66,7 +66,7 @@ SRC_proto := $(call in,proto, \
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
     ca ckr cross digest dispatch find issue key keygen list login main module object \
-    pinentry pubkey session sign store tls token uri worker)
+    pinentry probe pubkey session sign store tls token uri worker)
 SRC_broker := $(call in,agent/broker, \
     accounts agent call call_key config conn failure json key_cache key_find key_pin login main online pinentry \
     queue reaper server store store_rows store_tokens stored_keys tokens unlocked uri varlink verbs_account verbs_cert \

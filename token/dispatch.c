@@ -10,6 +10,7 @@
 #include "list.h"
 #include "log.h"
 #include "login.h"
+#include "probe.h"
 #include "store.h"
 #include "tls.h"
 
@@ -39,6 +40,7 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 	const struct sg_msg_cross_sign *cross = msg;
 	const struct sg_msg_tls_sign *tls = msg;
 	const struct sg_msg_ca_sign *ca = msg;
+	const struct sg_msg_key_probe *probe = msg;
 
 	*type = SG_MSG_OK;
 	switch (frame->type) {
@@ -58,6 +60,10 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 		*type = SG_MSG_OBJECTS;
 		note("key generation", &generate->caller, generate->label);
 		return sg_key_generate(module, generate, &answer->objects, error);
+	case SG_MSG_KEY_PROBE:
+		*type = SG_MSG_OBJECTS;
+		note("key probe", &probe->caller, probe->key);
+		return sg_key_probe(module, probe, &answer->objects, error);
 	case SG_MSG_CERT_STORE:
 		*type = SG_MSG_OBJECTS;
 		note("certificate", &store->caller, store->key);

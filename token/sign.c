@@ -353,13 +353,13 @@ static int key_check(
 {
 	int is_rsa = how->kind != SG_SIGN_ECDSA;
 
+	if (!key->may_sign)
+		return may_not_sign(key, "CKA_SIGN is false", error);
 	if (key->type != (is_rsa ? CKK_RSA : CKK_EC)) {
 		sg_msg_error_set(error, SG_ERR_MECHANISM, key->info.uri, "the key is no %s key",
 		    is_rsa ? "RSA" : "EC");
 		return SG_ERR_MECHANISM;
 	}
-	if (!key->may_sign)
-		return may_not_sign(key, "CKA_SIGN is false", error);
 	return 0;
 }
 
