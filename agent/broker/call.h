@@ -51,6 +51,7 @@ struct sg_call {
 	char *key_selector;	 /* call_key.h: what key was found by, ... */
 	sg_verb_fn *key_step;	 /* for which step, ... */
 	int key_asked_again;	 /* and whether that step was taken twice */
+	int key_any;		 /* whatever public key stood there before */
 	const char *feature; /* of the server, that is being looked for */
 	void *state;
 	void (*state_free)(void *state);

@@ -25,15 +25,19 @@ void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *ne
 	sg_tokens_find_key(call->agent->tokens, &call->caller, selector, on_key, call);
 }
 
-/* The selector may be a text of the key that is found anew. */
 static void find_unlocked(struct sg_call *call)
 {
 	call->next = call->key_step;
-	sg_key_find_unlocked(
-	    call->agent, &call->caller, call->key_selector, &call->pin, on_key, call);
+	if (call->key_any)
+		sg_key_find_any(
+		    call->agent, &call->caller, call->key_selector, &call->pin, on_key, call);
+	else
+		sg_key_find_unlocked(
+		    call->agent, &call->caller, call->key_selector, &call->pin, on_key, call);
 }
 
-void sg_call_use_key(struct sg_call *call, const char *selector, sg_verb_fn *step)
+/* The selector may be a text of the key that is found anew. */
+static void use_key(struct sg_call *call, const char *selector, int any, sg_verb_fn *step)
 {
 	char *copy = strdup(selector);
 
@@ -45,7 +49,18 @@ void sg_call_use_key(struct sg_call *call, const char *selector, sg_verb_fn *ste
 	call->key_selector = copy;
 	call->key_step = step;
 	call->key_asked_again = 0;
+	call->key_any = any;
 	find_unlocked(call);
+}
+
+void sg_call_use_key(struct sg_call *call, const char *selector, sg_verb_fn *step)
+{
+	use_key(call, selector, 0, step);
+}
+
+void sg_call_use_key_anew(struct sg_call *call, const char *selector, sg_verb_fn *step)
+{
+	use_key(call, selector, 1, step);
 }
 
 void sg_call_use_key_again(struct sg_call *call, sg_verb_fn *step)

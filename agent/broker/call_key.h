@@ -16,7 +16,10 @@ void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *ne
  */
 void sg_call_use_key(struct sg_call *call, const char *selector, sg_verb_fn *step);
 
-/* The same with the key that the call has already: its token may have been locked since, or its worker have
+/* The same by a search in any case, and with whatever public key is there now. */
+void sg_call_use_key_anew(struct sg_call *call, const char *selector, sg_verb_fn *step);
+
+/* As sg_call_use_key(), with the key that the call has already: its token may have been locked since, or its worker have
  * died. */
 void sg_call_use_key_again(struct sg_call *call, sg_verb_fn *step);
 

@@ -65,6 +65,7 @@ static const struct sg_method agent_methods[] = {
 	{ "ShowKey", sg_verb_show_key, { { "key", SELECTOR, 1 } } },
 	{ "MakeCsr", sg_verb_make_csr,
 	    { { "key", SELECTOR, 1 }, { "jid", TEXT, 1 }, { "pin", PIN, 0 } } },
+	{ "UseKey", sg_verb_use_key, { { "key", SELECTOR, 1 }, { "pin", PIN, 0 } } },
 	{ "Sign", sg_verb_sign,
 	    { { "account", TEXT, 1 }, { "subject", TEXT, 0 }, { "pin", PIN, 0 } } },
 	{ "AddAccount", sg_verb_add_account,

@@ -18,6 +18,7 @@ void sg_verb_new_key(struct sg_call *call);
 void sg_verb_list_keys(struct sg_call *call);
 void sg_verb_show_key(struct sg_call *call);
 void sg_verb_make_csr(struct sg_call *call);
+void sg_verb_use_key(struct sg_call *call);
 
 /* verbs_account.c */
 void sg_verb_add_account(struct sg_call *call);

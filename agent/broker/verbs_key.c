@@ -1,4 +1,4 @@
-/* NewKey, ListKeys, ShowKey, MakeCsr. */
+/* NewKey, ListKeys, ShowKey, MakeCsr, UseKey. */
 #include "verbs.h"
 
 #include <stdlib.h>
@@ -288,4 +288,47 @@ void sg_verb_make_csr(struct sg_call *call)
 		sg_call_fail_with(call, SG_ERR_ARG, "jid", "\"%s\" is no JID of an account", jid);
 	else
 		sg_call_use_key(call, sg_call_string(call, "key"), csr_key_unlocked);
+}
+
+/* ---- UseKey ---- */
+
+static void use_key_probed(struct sg_call *call, void *answer)
+{
+	struct sg_msg_objects *probed = answer;
+	struct sg_msg_objects *own = &call->key.objects;
+	const char *uri = sg_key_ref_info(&call->key)->uri;
+	struct sg_key_info *keys;
+	int err;
+
+	if (probed->key_count != 1 || probed->keys[0].uri == NULL ||
+	    probed->keys[0].spki.len == 0) {
+		sg_call_fail_with(
+		    call, SG_ERR_INTERNAL, uri, "the token did not say what it has tried");
+		return;
+	}
+	/* The certificates are those that were found with it. */
+	keys = own->keys;
+	own->keys = probed->keys;
+	probed->keys = keys;
+	err = sg_key_pin_put(call->agent, &call->key, 1);
+	if (err != 0)
+		sg_call_fail_code(call, err, sg_key_ref_info(&call->key)->uri);
+	else
+		sg_call_reply(
+		    call, json_pack("{s:o}", "key", sg_json_key(sg_key_ref_info(&call->key), own)));
+}
+
+static void use_key_unlocked(struct sg_call *call)
+{
+	const struct sg_msg_key_probe msg = {
+		.caller = call->caller,
+		.key = sg_key_ref_info(&call->key)->uri,
+	};
+
+	sg_call_ask_key(call, SG_MSG_KEY_PROBE, &msg, SG_TOKEN_SECONDS, use_key_probed);
+}
+
+void sg_verb_use_key(struct sg_call *call)
+{
+	sg_call_use_key_anew(call, sg_call_string(call, "key"), use_key_unlocked);
 }
