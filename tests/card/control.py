@@ -4,7 +4,8 @@
     control.py DIR                serve: everything lives in DIR, until SIGTERM
     control.py DIR COMMAND...     one command to the one that serves there; prints its answer, which is JSON
 
-    remove | insert [NAME]        pull the card; put in the card of that name, made when there is none (first)
+    remove | insert [NAME]        pull the card; put in the card of that name, made when there is none (first);
+                                  both end when pcscd has noticed
     touch SECONDS | hang | error  the use of a key waits so long for a finger, does not end, fails
     ok                            the card behaves again
     replace SLOT ALGORITHM        another key in the slot (9a 9c 9d 9e 82), with a certificate
@@ -40,20 +41,23 @@ class Control:
         self.folder, self.cards, self.inserted = folder, {}, None
         port = driver_port()
         self.reader, self.pcscd = Reader(port), Pcscd(folder, port)
-        self.insert("first")
         self.reader.start()
         self.pcscd.start()
+        self.insert("first")
 
     def remove(self):
-        self.reader.remove()
-        self.inserted = None
+        with self.pcscd.notices("Card Removed From", self.inserted is not None):
+            self.reader.remove()
+            self.inserted = None
 
     def insert(self, name="first"):
-        self.remove()
         if name not in self.cards:
             self.cards[name] = Memory(self.folder / f"{name}.card")
-        self.inserted = self.cards[name]
-        self.reader.insert(self.inserted)
+        if self.inserted is not self.cards[name]:
+            self.remove()
+            with self.pcscd.notices("Card inserted into"):
+                self.inserted = self.cards[name]
+                self.reader.insert(self.inserted)
         return {"serial": self.inserted.serial}
 
     def touch(self, seconds):
@@ -107,7 +111,7 @@ class Control:
         self.pcscd.stop()
 
     def pcscd_start(self):
-        self.pcscd.start()
+        self.pcscd.start(with_card=self.inserted is not None)
 
     COMMANDS = ("remove", "insert", "touch", "hang", "error", "ok", "replace", "duplicate", "forget", "pin_state",
                 "pin_reset", "log", "held", "pcscd_stop", "pcscd_start")

@@ -3,6 +3,7 @@
 It gets its socket as systemd hands one over, so that it needs no folder of the system's; clients find it by
 PCSCLITE_CSOCK_NAME.
 """
+import contextlib
 import os
 import signal
 import socket
@@ -28,7 +29,16 @@ class Pcscd:
         (self.config / "virtual").write_text(f'FRIENDLYNAME "{NAME}"\nDEVICENAME /dev/null:0x{port:X}\n'
                                              f"LIBPATH {DRIVER}\nCHANNELID 0x{port:X}\n")
 
-    def start(self):
+    @contextlib.contextmanager
+    def notices(self, text, anything=True):
+        """When what is done inside is something that pcscd tells of by this text: waits until it has, if it runs."""
+        mark = self.process.mark() if self.process is not None else 0
+        yield
+        if anything and self.process is not None:
+            self.process.wait_line(text, since=mark)
+
+    def start(self, with_card=False):
+        """Waits until clients are served, and until a card that is there has been seen."""
         if self.process is not None:
             return
         with socket.socket(socket.AF_UNIX) as listener:
@@ -45,6 +55,8 @@ class Pcscd:
                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.process = Process("pcscd", popen, self.config.parent / "pcscd.log")
         self.process.wait_line("daemon ready")
+        if with_card:
+            self.process.wait_line("Card inserted into")
 
     def stop(self):
         if self.process is not None:
