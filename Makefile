@@ -5,6 +5,8 @@
 #   make demo       the whole main job on real parts, step by step (sets everything up itself)
 #   make check      all tests (sets everything up itself)
 #   make playground the same world in the foreground; RUN='command' runs a command in it and stops
+#   make fault      every PKCS#11 call of the token's work failed once, and what tokens do wrong (sets itself up)
+#   make fault-mainjob   the same for the whole main job, which takes long
 #   make idle       counts the system calls of an idle agent over 30 s
 #   make lint       formatting, static analysis, direction of dependencies, documents against code
 #   make fuzz       every decoder under libFuzzer (FUZZ_SECONDS each)
@@ -68,9 +70,10 @@ SRC_token := $(call in,token, \
     ca ckr cross digest dispatch find issue key keygen list login main module object \
     pinentry probe pubkey session sign store tls token uri worker)
 SRC_broker := $(call in,agent/broker, \
-    accounts agent call call_key config conn failure json key_cache key_find key_pin login main online pinentry \
-    queue reaper server store store_rows store_tokens stored_keys tokens unlocked uri varlink verbs_account verbs_cert \
-    verbs_enrol verbs_key verbs_pubkey verbs_token worker)
+    accounts agent ask_all call call_key config conn events failure find json key_cache \
+    key_find key_pin ledger login main online pinentry queue reaper remember server \
+    store store_rows store_tokens stored_keys tokens touch unlocked uri varlink \
+    verbs_account verbs_cert verbs_enrol verbs_key verbs_pubkey verbs_token worker)
 SRC_xmpp := $(call in,agent/xmpp, \
     filter iq main memory reason remotekey requests scram stream tls worker)
 SRC_cli := $(call in,agent/cli, \
@@ -209,10 +212,11 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
     test_token_faults test_token_keys test_token_limits test_token_login test_token_sign \
     test_token_worker test_xmpp_pins)
+FAULT_TESTS := $(addprefix $(BUILD)/tests/fault/, test_calls)
 part_of = $(foreach p,$(PARTS),$(if $(filter test_$(p)_%,$(notdir $(1))),$(call archives,$(p))))
 
 .SECONDEXPANSION:
-$(UNIT_TESTS) $(REGRESS_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $$(call part_of,$$@) $(BUILD)/lib/proto.a
+$(UNIT_TESTS) $(REGRESS_TESTS) $(FAULT_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $$(call part_of,$$@) $(BUILD)/lib/proto.a
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread $(call pkg,--libs $(PKG_ALL) cmocka)
@@ -225,6 +229,27 @@ unit: $(UNIT_TESTS)
 regress: all $(REGRESS_TESTS)
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)
 	@PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider tests/regress
+
+# A PKCS#11 module that wraps another and makes it fail (signet-fault(7)); code of its own, for other projects too.
+SRC_fault    := $(call in,tests/fault, call module names object script session state token)
+FAULT_MODULE := $(BUILD)/lib/libsignet-fault.so
+$(call objs,$(SRC_fault)): CFLAGS += -fPIC -fvisibility=hidden
+$(FAULT_MODULE): $(call objs,$(SRC_fault))
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(filter-out -fPIE,$(CFLAGS)) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ $^ -ldl -pthread
+
+.PHONY: fault fault-built fault-run fault-mainjob
+fault: deps
+	@$(SUBMAKE) -j$(JOBS) all fault-built
+	@$(SUBMAKE) fault-run
+fault-built: $(FAULT_MODULE) $(FAULT_TESTS)
+fault-run: fault-built
+	@SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(FAULT_TESTS)
+	@PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider tests/fault
+fault-mainjob: deps
+	@$(SUBMAKE) -j$(JOBS) all fault-built
+	@$(PYTHON) tests/fault/mainjob_calls.py
 
 FUZZERS := $(addprefix $(BUILD)/fuzz/, \
     fuzz_base64 fuzz_ccm2 fuzz_filter fuzz_frame fuzz_hex fuzz_keyinfo fuzz_x509 fuzz_xml)
@@ -253,7 +278,8 @@ lint: deps-lint
 
 .PHONY: clean help print-sources
 print-sources:
-	@echo $(foreach p,$(PARTS),$(SRC_$(p))) $(patsubst $(BUILD)/%,%.c,$(UNIT_TESTS) $(REGRESS_TESTS)) \
+	@echo $(foreach p,$(PARTS),$(SRC_$(p))) $(SRC_fault) \
+	    $(patsubst $(BUILD)/%,%.c,$(UNIT_TESTS) $(REGRESS_TESTS) $(FAULT_TESTS)) \
 	    $(patsubst $(BUILD)/%,tests/%.c,$(FUZZERS))
 clean:
 	rm -rf $(BUILD)
