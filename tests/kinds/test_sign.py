@@ -36,6 +36,10 @@ def test_request(kind, name):
     if key is None:
         assert kind.error("MakeCsr", key=name, jid=JID).name == "KeyAbsent"
         return
+    if name in kind.can["derive-only"]:
+        error = kind.error("MakeCsr", key=key, jid=JID)
+        assert error.name == "MechanismMissing" and error.parameters["advice"]
+        return
     for _ in range(2):  # an always-authenticate key asks for the PIN each time
         judged(kind, key)
     kind.call("Lock", token=kind.token)

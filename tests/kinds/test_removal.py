@@ -1,0 +1,212 @@
+"""Removal and return at any moment, pcscd stopped and started, a card that does not answer."""
+import threading
+import time
+
+import pytest
+
+from kinds import JID, OTHER
+from processes import until
+from test_sign import judged
+from varlink_client import AgentError, secret
+
+GONE = ("TokenAbsent", "TokenFailed", "WorkerDied", "TimedOut", "PinNeeded", "KeyAbsent")
+BACK = 10  # s; the mark is 2 s, which a loaded machine may miss: what was measured is printed
+
+
+@pytest.fixture
+def card(kind):
+    """The kinds whose token can leave; of the others it is asserted that the capability file says no."""
+    if not kind.can["removal"]:
+        assert not hasattr(kind, "card")
+        return None
+    return kind
+
+
+class Call(threading.Thread):
+    """A call under way."""
+
+    def __init__(self, kind, method, parameters, pin=None):
+        super().__init__(daemon=True)
+        self.kind, self.method, self.parameters, self.pin = kind, method, parameters, pin
+        self.error = self.reply = None
+        self.start()
+
+    def run(self):
+        try:
+            with secret(self.pin or "") as fd:
+                fds = [fd] if self.pin else []
+                self.reply = self.kind.signetd.call(self.method, self.parameters, fds)
+        except AgentError as error:
+            self.error = error
+
+    def outcome(self):
+        """The error, or None when it went well."""
+        self.join(120)
+        assert not self.is_alive(), "the call hangs"
+        return self.error
+
+
+def signs_again(kind, key, pin=True):
+    """After the return: measures until the next call works; with the PIN given once when that was forgotten."""
+    started = time.monotonic()
+    until(kind.tokens, "the token does not come back")
+    seen = time.monotonic() - started
+    if not kind.tokens()[0]["unlocked"] and pin:
+        kind.unlock()
+    judged(kind, key)
+    took = time.monotonic() - started
+    print(f"{kind.name}: back after {seen:.2f} s, signed after {took:.2f} s")
+    assert took < BACK
+
+
+def test_removal_while_idle(card):
+    if card is None:
+        return
+    card.unlock()
+    key = card.key_in("9a")["uri"]
+    judged(card, key)
+    card.card("remove")
+    assert card.error("MakeCsr", key=key, jid=JID).name in GONE
+    assert card.tokens() == []
+    card.card("insert")
+    card.pins()
+    error = None
+    until(card.tokens)
+    if not card.tokens()[0]["unlocked"]:
+        error = card.error("MakeCsr", key=key, jid=JID).name
+    assert error == "PinNeeded"  # 'remember = removal': its PIN was forgotten
+    assert card.pins() == []
+    signs_again(card, key)
+
+
+def test_removal_that_nobody_saw(card):
+    """Out and in again while nobody calls."""
+    if card is None:
+        return
+    card.unlock()
+    key = card.key_in("9a")["uri"]
+    judged(card, key)
+    for _ in range(3):
+        card.card("remove")
+        card.card("insert")
+        signs_again(card, key)
+
+
+def test_removal_during_a_signature(card):
+    if card is None:
+        return
+    card.unlock()
+    key = card.key_in("9a")["uri"]
+    judged(card, key)
+    card.card("touch", 60)
+    call = Call(card, "MakeCsr", {"key": key, "jid": JID})
+    card.card("held")
+    card.card("remove")
+    assert call.outcome().name in GONE
+    card.card("ok")
+    card.card("insert")
+    signs_again(card, key)
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.02, 0.1, 0.3])
+def test_removal_during_a_login(card, moment):
+    """At several moments: whatever the login had come to, nothing hangs, and the PIN was tried once."""
+    if card is None:
+        return
+    key = card.key_in("9a")["uri"] if any(k["label"] == card.labels()["9a"] for k in card.keys()) else None
+    card.pins()
+    call = Call(card, "Unlock", {"token": card.token, "pin": {"fd": 0}}, card.pin)
+    time.sleep(moment)
+    card.card("remove")
+    error = call.outcome()
+    assert error is None or error.name in GONE, error
+    assert len(card.pins()) <= 1
+    card.card("insert")
+    until(card.tokens)
+    card.unlock()
+    signs_again(card, key or card.key_in("9a")["uri"])
+
+
+def test_another_token_never_gets_the_pin(card):
+    """The card's own log shows what PINs it was given."""
+    if card is None:
+        return
+    card.unlock()
+    key = card.key_in("9a")["uri"]
+    judged(card, key)
+    first = card.token
+    card.card("remove")
+    card.card("insert", "second")
+    card.pins()
+    until(card.tokens)
+    assert card.token != first
+    assert not card.tokens()[0]["unlocked"]
+    assert card.error("MakeCsr", key=key, jid=JID).name in ("TokenAbsent", "KeyAbsent")
+    assert card.error("Unlock", token=first).name == "TokenAbsent"
+    assert card.error("MakeCsr", key=card.token, jid=JID).name in ("KeyAmbiguous", "PinNeeded", "KeyAbsent")
+    assert card.error("Unlock", token=card.token).name == "PinNeeded"
+    with secret(card.pin) as fd:
+        assert card.signetd.error("Unlock", {"token": first, "pin": {"fd": 0}}, [fd]).name == "TokenAbsent"
+    assert card.pins() == []
+    card.card("remove")
+    card.card("insert")
+    signs_again(card, key)
+
+
+def test_pcscd_stopped_and_started(card):
+    if card is None:
+        return
+    card.unlock()
+    key = card.key_in("9a")["uri"]
+    judged(card, key)
+    card.card("pcscd", "stop")
+    error = card.error("MakeCsr", key=key, jid=JID)
+    assert error.name in GONE and error.parameters["advice"], error
+    assert card.tokens() == []
+    assert [t["label"] for t in card.call("ListTokens")["tokens"]] == [OTHER]
+    card.card("pcscd", "start")
+    signs_again(card, key)
+
+
+def test_a_card_that_does_not_answer(card):
+    """A typed error by the deadline; the other token goes on meanwhile; then all is well again."""
+    if card is None:
+        return
+    card.unlock()
+    key = card.key_in("9a")["uri"]
+    judged(card, key)
+    card.signetd.unlock(OTHER)
+    other = card.call("NewKey", token=OTHER, label="other key", algorithm="p256")["key"]["uri"]
+    card.card("hang")
+    started = time.monotonic()
+    call = Call(card, "MakeCsr", {"key": key, "jid": JID})
+    card.card("held")
+    slowest = 0.0
+    while call.is_alive() and time.monotonic() - started < 2:
+        began = time.monotonic()
+        judged(card, other)
+        slowest = max(slowest, time.monotonic() - began)
+    error = call.outcome()
+    took = time.monotonic() - started
+    print(f"{card.name}: {error.name} after {took:.1f} s; slowest call on the other token {1000 * slowest:.0f} ms")
+    assert error.name == "TimedOut" and error.parameters["message"]
+    assert took < 30
+    assert slowest < 2
+    card.card("ok")
+    signs_again(card, key)
+
+
+def test_a_card_that_fails(card):
+    """An error each time is an error, and no try of a PIN."""
+    if card is None:
+        return
+    card.unlock()
+    key = card.key_in("9a")["uri"]
+    judged(card, key)
+    card.card("error")
+    card.pins()
+    error = card.error("MakeCsr", key=key, jid=JID)
+    assert error.name in ("TokenFailed", "TokenAbsent", "WorkerDied", "PinNeeded") and error.parameters["advice"]
+    assert len(card.pins()) <= 1
+    card.card("ok")
+    signs_again(card, key)

@@ -1,0 +1,80 @@
+"""Keys that are there already are adopted; ambiguity; a key that was exchanged."""
+import pytest
+
+from kinds import JID
+from test_sign import judged
+
+PLACES = ["9a", "9c", "9d", "9e", "82"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_key_of_a_card_is_adopted(kind, place):
+    """What it can do is proven by signatures that are verified."""
+    kind.unlock()
+    if place not in kind.labels():
+        assert kind.error("UseKey", key=place).name == "KeyAbsent"
+        return
+    key = kind.key_in(place)
+    if place in kind.can["derive-only"]:
+        error = kind.error("UseKey", key=key["uri"])
+        assert error.name == "MechanismMissing" and error.parameters["advice"]
+        return
+    used = kind.call("UseKey", key=key["uri"])["key"]
+    assert used["uri"] == key["uri"]
+    wanted = {"rsa2048": {"CKM_RSA_PKCS", "CKM_SHA256_RSA_PKCS", "CKM_RSA_PKCS_PSS"}, "p256": {"CKM_ECDSA"},
+              "p384": {"CKM_ECDSA"}}[key["algorithm"]]
+    assert wanted <= set(used["abilities"])
+    judged(kind, key["uri"])
+
+
+def test_a_key_of_another_program_is_adopted(kind):
+    """Where others can make one."""
+    if kind.can["keys"]:
+        assert "9a" in kind.labels()
+        return
+    kind.foreign_key("foreign")
+    kind.unlock()
+    key, = kind.keys()
+    assert kind.call("UseKey", key=key["uri"])["key"]["uri"] == key["uri"]
+    judged(kind, key["uri"])
+
+
+def test_ambiguity(kind):
+    """Several keys fit a name: the error tells them apart."""
+    kind.unlock()
+    if not kind.can["keys"]:
+        for label in ("first", "second"):
+            kind.call("NewKey", token=kind.token, label=label, algorithm="p256")
+    error = kind.error("ShowKey", key=kind.token)
+    assert error.name == "KeyAmbiguous"
+    candidates = error.parameters["candidates"]
+    assert len(candidates) >= 2 and len({c["uri"] for c in candidates}) == len(candidates)
+    assert all(c["label"] and c["id"] and c["serial"] for c in candidates)
+    if kind.can["keys"]:
+        subjects = {c["subject"] for c in candidates if c["subject"]}
+        assert any("slot 9a" in s for s in subjects) and not any("Attestation 9" in s for s in subjects)
+
+
+def test_a_rotated_key_is_noticed(kind):
+    """Another key under the same URI is refused until the person says that it is meant."""
+    kind.unlock()
+    if not kind.can["removal"]:
+        key = kind.any_key()
+        assert kind.call("UseKey", key=key)["key"]["uri"] == key
+        judged(kind, key)
+        return
+    kind.card("insert", "rotated")
+    kind.unlock()
+    key = kind.key_in("9a")
+    kind.call("UseKey", key=key["uri"])
+    judged(kind, key["uri"])
+    kind.card("remove")
+    kind.card("insert", "rotated")
+    kind.card("replace", "9a", "rsa2048")
+    kind.card("remove")
+    kind.card("insert", "rotated")
+    kind.unlock()
+    error = kind.error("MakeCsr", key=key["uri"], jid=JID)
+    assert error.name == "KeyChanged" and "signet key use" in error.parameters["advice"]
+    kind.call("UseKey", key=key["uri"])
+    judged(kind, key["uri"])
