@@ -40,16 +40,25 @@ static int terminal_is_taken(void)
 	    (state.c_lflag & (ECHO | ICANON)) != (ECHO | ICANON);
 }
 
+/* Those that end the program; not one that is ignored, for once blocked it would come through. */
+static void ending_signals(sigset_t *set)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction action;
+
+	sigemptyset(set);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			sigaddset(set, numbers[i]);
+}
+
 int sg_waiting_start(struct sg_waiting *waiting, struct sg_cli *cli, unsigned flags)
 {
 	int64_t now = sg_clock_ms();
 	sigset_t ending;
 
 	*waiting = (struct sg_waiting){ .cli = cli, .flags = flags, .signals = -1 };
-	sigemptyset(&ending);
-	sigaddset(&ending, SIGINT);
-	sigaddset(&ending, SIGTERM);
-	sigaddset(&ending, SIGHUP);
+	ending_signals(&ending);
 	if (sigprocmask(SIG_BLOCK, &ending, &waiting->mask) != 0)
 		return SG_ERR_INTERNAL;
 	waiting->signals = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);

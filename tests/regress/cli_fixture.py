@@ -2,14 +2,21 @@
 import array
 import base64
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import pty
 import re
+import select
+import signal
 import socket
 import subprocess
+import termios
 import threading
+import time
 
+import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 
@@ -143,3 +150,89 @@ class Rogue(threading.Thread):
 
 def error(name, **parameters):
     return {"error": f"org.signet.Agent.{name}", "parameters": {"message": "it is so", "advice": "Do that."} | parameters}
+
+
+class Scripted:
+    """Listens as an agent would, for any number of connections: answer(conn, call) answers each call."""
+
+    def __init__(self, tmp_path, answer):
+        self.path = str(tmp_path / "scripted.sock")
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(self.path)
+        self.server.listen()
+        self.answer, self.methods, self.changed = answer, [], threading.Condition()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=self.server.accept()[:1], daemon=True).start()
+
+    def _serve(self, conn):
+        data = b""
+        with contextlib.suppress(OSError), conn:
+            while part := conn.recv(65536):
+                data += part
+                while b"\0" in data:
+                    text, data = data.split(b"\0", 1)
+                    call = json.loads(text)
+                    with self.changed:
+                        self.methods.append(call["method"].rpartition(".")[2])
+                        self.changed.notify_all()
+                    self.answer(conn, call)
+        with self.changed:
+            self.methods.append(None)  # a connection has ended
+            self.changed.notify_all()
+
+    def wait(self, method):
+        """Until this was called, or (None) a connection has ended."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: method in self.methods, PATIENCE), self.methods
+
+
+def send(conn, reply):
+    with contextlib.suppress(OSError):
+        conn.sendall(json.dumps(reply).encode() + b"\0")
+
+
+class Terminal:
+    """A program on a terminal of its own. The other end stays open here too, so that nothing shown is lost."""
+    END = "-- end --"
+
+    def __init__(self, *args, echo=True):
+        try:
+            self.fd, self.other = pty.openpty()
+        except OSError as why:
+            pytest.skip(f"no terminal can be made ({why}): is /dev/pts mounted?")
+        self.text = ""
+        if not echo:
+            settings = termios.tcgetattr(self.other)
+            settings[3] &= ~termios.ECHO
+            termios.tcsetattr(self.other, termios.TCSANOW, settings)
+        self.popen = subprocess.Popen([SIGNET, *args], env=SMALL_ENV | {"TERM": "dumb"}, stdin=self.other,
+                                      stdout=self.other, stderr=self.other, preexec_fn=self._take)
+
+    @staticmethod
+    def _take():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background passes it on ignored
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    def wait(self, text, timeout=PATIENCE):
+        deadline = time.monotonic() + timeout
+        while text not in self.text:
+            assert select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0], self.text
+            self.text += os.read(self.fd, 4096).decode()
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def end(self):
+        """The exit status, and all that was shown."""
+        status = self.popen.wait(PATIENCE)
+        self.echo = bool(termios.tcgetattr(self.other)[3] & termios.ECHO)
+        os.write(self.other, self.END.encode())
+        self.wait(self.END)
+        os.close(self.other)
+        os.close(self.fd)
+        return status, self.text.replace(self.END, "")

@@ -2,6 +2,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -23,11 +24,15 @@ def test_errors_become_statuses(tmp_path, name, status):
 
 
 def test_candidates_and_tries_are_shown(tmp_path):
-    reply = error("KeyAmbiguous", candidates=[{"uri": "pkcs11:object=a", "subject": "CN=a"},
-                                                {"uri": "pkcs11:object=\x1b[31m"}], subject="x")
+    reply = error("KeyAmbiguous", candidates=[
+        {"uri": "pkcs11:object=a", "label": "a", "id": "01", "serial": "77", "subject": "CN=a"},
+        {"uri": "pkcs11:object=b", "label": "", "id": None, "serial": "77", "subject": "CN=\x1b[2J"},
+        {"uri": "pkcs11:object=\x1b[31m"}, {}, 7], subject="x")
     done = Rogue(tmp_path, reply).signet("key", "show", "x")
     assert done.returncode == 3
-    assert done.stderr.splitlines()[2:] == ["  pkcs11:object=a", "      certificate of CN=a", "  pkcs11:object=\\x1b[31m"]
+    assert done.stderr.splitlines()[2:] == [
+        "  pkcs11:object=a", '      "a", id 01, token serial 77, certificate of CN=a',
+        "  pkcs11:object=b", "      token serial 77, certificate of CN=\\x1b[2J", "  pkcs11:object=\\x1b[31m", "  -", "  -"]
     (tmp_path / "rogue.sock").unlink()
     done = Rogue(tmp_path, error("PinWrong", tries_left=2)).signet("token", "unlock", "x")
     assert "Tries left: 2" in done.stderr
@@ -83,6 +88,61 @@ def test_pins_travel_as_descriptors_only(tmp_path):
     assert done.returncode == 8 and "open to others" in done.stderr
 
 
+TOKEN = {"label": "t\x1b[2J", "uri": "pkcs11:token=t", "serial": "1", "unlocked": True, "pin": "ok"}
+
+
+@pytest.mark.parametrize("command, method, says", [
+    (("token", "pin", "change"), "ChangePin", "Token 't\\x1b[2J' has its new PIN.\n"),
+    (("token", "pin", "unblock"), "UnblockPin", "Token 't\\x1b[2J' is unblocked and has its new PIN.\n"),
+    (("key", "use"), "UseKey", "abilities:    rsa-pkcs1, rsa-pss\n")])
+def test_commands_that_bring_a_pin(tmp_path, command, method, says):
+    """Both PINs are lines of one descriptor, which goes to the agent unread."""
+    member = "key" if command[0] == "key" else "token"
+    reply = {"parameters": {"token": TOKEN} if member == "token" else {
+        "key": {"label": "k", "abilities": ["rsa-pkcs1", "rsa-pss"]}}}
+    pins = tmp_path / "pins"
+    pins.write_text("1234\n5678\n")
+    pins.chmod(0o600)
+    for args, more in ((("--pin-fd", "0"), {"input": "1234\n5678\n"}), (("--pin-file", pins), {})):
+        rogue = Rogue(tmp_path, reply)
+        done = rogue.signet(*command, "pkcs11:token=t?module-name=x", *args, **more)
+        assert done.returncode == 0 and says in done.stdout, done.stderr
+        assert rogue.calls == [{"method": f"org.signet.Agent.{method}", "parameters": {member: "pkcs11:token=t", "pin": {"fd": 0}}}]
+        assert rogue.secrets == [[b"1234\n5678\n"]]
+        (tmp_path / "rogue.sock").unlink()
+    rogue = Rogue(tmp_path, error("PinNeeded"))
+    done = rogue.signet(*command, "t", "--batch", env=SMALL_ENV | {"DISPLAY": ":9"})
+    assert done.returncode == 4 and rogue.calls[0]["parameters"] == {member: "t"}
+    (tmp_path / "rogue.sock").unlink()
+    done = Rogue(tmp_path, reply).signet(*command, "t", "--json")
+    assert json.loads(done.stdout) == reply["parameters"]
+
+
+@pytest.mark.parametrize("args, sent, says", [
+    ((), {}, "Released: no token is held by the agent.\n"),
+    (("t",), {"token": "t"}, "Released: the agent does not hold this token.\n"),
+    (("t", "--json"), {"token": "t"}, "{}\n")])
+def test_release(tmp_path, args, sent, says):
+    rogue = Rogue(tmp_path, {"parameters": {}})
+    done = rogue.signet("token", "release", *args)
+    assert done.returncode == 0 and done.stdout == says
+    assert rogue.calls == [{"method": "org.signet.Agent.ReleaseToken", "parameters": sent}]
+
+
+def test_tries_and_how_long_a_pin_is_kept(tmp_path):
+    tokens = [TOKEN | {"tries_left": 2, "remember": "lock", "pin": "low"}, TOKEN | {"tries_left": None, "remember": "always"}]
+    done = Rogue(tmp_path, {"parameters": {"tokens": tokens}}).signet("token", "list")
+    rows = [re.split("  +", line) for line in done.stdout.splitlines()]
+    assert rows[0][3:5] == ["TRIES", "REMEMBERED"]
+    assert [row[2:5] for row in rows[1:]] == [["a wrong one was tried", "2", "until lock"], ["fine", "-", "no, ask always"]]
+    (tmp_path / "rogue.sock").unlink()
+    done = Rogue(tmp_path, {"parameters": {"token": tokens[0], "mechanisms": []}}).signet("token", "show", "t")
+    assert "tries left:   2\nremembered:   until lock\n" in done.stdout
+    (tmp_path / "rogue.sock").unlink()
+    done = Rogue(tmp_path, {"parameters": {"token": TOKEN, "mechanisms": []}}).signet("token", "show", "t")
+    assert "tries left" not in done.stdout and "remembered" not in done.stdout
+
+
 def test_a_pipe_that_nobody_writes_to_is_the_agents_to_wait_for(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo, 0o600)
@@ -91,16 +151,34 @@ def test_a_pipe_that_nobody_writes_to_is_the_agents_to_wait_for(tmp_path):
     assert done.returncode == 5 and rogue.calls[0]["parameters"]["pin"] == {"fd": 0}
 
 
-def test_a_silent_agent_is_told_of(tmp_path):
-    """Who waits without a terminal hears of it once; an interrupt ends the waiting."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_silent_agent_is_told_of(tmp_path, number):
+    """Who waits without a terminal hears of it once; an interrupt ends the waiting, and leaves nothing behind."""
     ready = threading.Event()
     rogue = Rogue(tmp_path, lambda conn: ready.wait(PATIENCE))
-    asking = subprocess.Popen([SIGNET, "token", "list", "--socket", rogue.path], env=SMALL_ENV, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    asking = subprocess.Popen([SIGNET, "csr", "k", "a@b", "--out", tmp_path / "csr", "--socket", rogue.path], env=SMALL_ENV,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert asking.stderr.readline() == "signet: the agent has not answered yet; still waiting for the token\n"
-    asking.send_signal(signal.SIGINT)
-    assert asking.wait(PATIENCE) == -signal.SIGINT and asking.communicate() == ("", "")
+    assert len(list(tmp_path.iterdir())) == 2  # the socket, and the file that will be the request
+    asking.send_signal(number)
+    assert asking.wait(PATIENCE) == -number
+    assert asking.communicate() == ("", "signet: interrupted while waiting for the token\nThe call was given up. What the "
+                                    "agent has begun by then it may still end: `signet status` shows what goes on.\n")
+    assert [p.name for p in tmp_path.iterdir()] == ["rogue.sock"]
+    ready.set()
+
+
+def test_an_interrupt_reaches_who_asked_in_json_too(tmp_path):
+    asked, ready = threading.Event(), threading.Event()
+    rogue = Rogue(tmp_path, lambda conn: (conn.sendall(b'{"param'), asked.set(), ready.wait(PATIENCE)))  # half an answer
+    asking = subprocess.Popen([SIGNET, "token", "list", "--json", "--socket", rogue.path], env=SMALL_ENV,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert asked.wait(PATIENCE)
+    asking.terminate()
+    out, err = asking.communicate(timeout=PATIENCE)
+    assert err == "" and asking.returncode == -signal.SIGTERM
+    assert out == "" or json.loads(out)["error"] == "TimedOut"  # "": it had not begun to wait
     ready.set()
 
 

@@ -16,9 +16,9 @@ from processes import PATIENCE
 
 
 def test_there_are_the_commands_of_this_version():
-    assert sorted(" ".join(c) for c in COMMANDS) == sorted("""token list,token show,token unlock,token lock,key new,key list,
-        key show,csr,sign,verify,account add,account list,account show,account remove,account connect,account disconnect,
-        enrol,cert list,cert revoke,publish,keyring fetch,status""".replace("\n", "").replace(" " * 8, "").split(","))
+    assert sorted(" ".join(c) for c in COMMANDS) == sorted("""token list,token show,token unlock,token lock,token release,
+        token pin change,token pin unblock,key new,key list,key show,key use,csr,sign,verify,account add,account list,account show,account remove,account connect,account disconnect,
+        enrol,cert list,cert revoke,publish,keyring fetch,status,monitor,doctor""".replace("\n", "").replace(" " * 8, "").split(","))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -31,6 +31,8 @@ def test_every_command_has_help_and_json(command):
 
 def test_groups_and_version():
     assert "token unlock" in signet("token", "--help").stdout
+    assert re.findall("^  (token.*) TOKEN", signet("token", "--json", "pin", "--help").stdout, re.M) == [
+        "token pin change", "token pin unblock"]
     assert re.fullmatch(r"signet \d+\.\d+\.\d+\n", signet("--version").stdout)
 
 
@@ -39,6 +41,13 @@ def test_groups_and_version():
     (["token"], "which command of token?"),
     (["tokn", "list"], "did you mean 'token'?"),
     (["token", "lst"], "did you mean 'token list'?"),
+    (["token", "pin"], "which command of token pin?"),
+    (["token", "pinn", "change", "t"], "did you mean 'token pin'?"),
+    (["token", "pin", "chnge", "t"], "did you mean 'token pin change'?"),
+    (["token", "pin", "change"], "it takes TOKEN"),
+    (["token", "pin change", "t"], "there is no command 'token pin change'"),
+    (["token", ""], "there is no command 'token '"),
+    (["token", "x" * 100], "there is no command 'token xxx"),
     (["statsu"], "did you mean 'status'?"),
     (["xyzzy"], "there is no command 'xyzzy'"),
     (["--version", "foo"], "one too many: foo"),
@@ -82,7 +91,7 @@ def test_usage_errors_are_said_and_are_status_2(args, says):
     assert reply["parameters"]["advice"]
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c != ["verify"]], ids=" ".join)
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in (["verify"], ["doctor"])], ids=" ".join)
 def test_without_an_agent_is_status_3(command):
     operands = re.search(r"\[OPTION\]\.\.\.(.*)", signet(*command, "--help").stdout).group(1).split()
     args = ["x" for o in operands if not o.startswith("[")]

@@ -1,62 +1,14 @@
 """signet on a terminal: what it asks, what it hides, and what an interrupt leaves."""
-import fcntl
 import json
-import os
-import pty
 import select
 import signal
-import subprocess
 import termios
 import threading
-import time
 
 import pytest
 
-from cli_fixture import error, Rogue, SIGNET, SMALL_ENV
+from cli_fixture import error, Rogue, Terminal
 from processes import PATIENCE
-
-
-class Terminal:
-    """A program on a terminal of its own. The other end stays open here too, so that nothing shown is lost."""
-    END = "-- end --"
-
-    def __init__(self, *args, echo=True):
-        try:
-            self.fd, self.other = pty.openpty()
-        except OSError as why:
-            pytest.skip(f"no terminal can be made ({why}): is /dev/pts mounted?")
-        self.text = ""
-        if not echo:
-            settings = termios.tcgetattr(self.other)
-            settings[3] &= ~termios.ECHO
-            termios.tcsetattr(self.other, termios.TCSANOW, settings)
-        self.popen = subprocess.Popen([SIGNET, *args], env=SMALL_ENV | {"TERM": "dumb"}, stdin=self.other,
-                                      stdout=self.other, stderr=self.other, preexec_fn=self._take)
-
-    @staticmethod
-    def _take():
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background passes it on ignored
-        os.setsid()
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-    def wait(self, text, timeout=PATIENCE):
-        deadline = time.monotonic() + timeout
-        while text not in self.text:
-            assert select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0], self.text
-            self.text += os.read(self.fd, 4096).decode()
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-
-    def end(self):
-        """The exit status, and all that was shown."""
-        status = self.popen.wait(PATIENCE)
-        self.echo = bool(termios.tcgetattr(self.other)[3] & termios.ECHO)
-        os.write(self.other, self.END.encode())
-        self.wait(self.END)
-        os.close(self.other)
-        os.close(self.fd)
-        return status, self.text.replace(self.END, "")
 
 
 def test_a_password_is_asked_for_once_without_echo(tmp_path):

@@ -380,6 +380,37 @@ static void reply_in_pieces(void **state)
 }
 
 /* A reply longer than one read, and a short one at once behind it. */
+/* What is there already is given at once, and nothing is waited for. */
+static void replies_without_waiting(void **state)
+{
+	static const char two[] =
+	    "{\"parameters\":{\"n\":1},\"continues\":true}\0{\"parameters\":{}}";
+	struct sg_client *client;
+	json_t *parameters;
+	char *error;
+	int agent, continues;
+
+	pair_new(&client, &agent);
+	assert_int_equal(sg_client_reply_now(client, &parameters, &error, &continues), SG_ERR_BUSY);
+	assert_null(parameters);
+	assert_null(error);
+	assert_int_equal(write(agent, two, 10), 10);
+	assert_int_equal(sg_client_reply_now(client, &parameters, &error, &continues), SG_ERR_BUSY);
+	assert_int_equal(write(agent, two + 10, sizeof(two) - 10), (ssize_t)sizeof(two) - 10);
+	assert_int_equal(sg_client_reply_now(client, &parameters, &error, &continues), 0);
+	assert_int_equal(json_integer_value(json_object_get(parameters, "n")), 1);
+	assert_int_equal(continues, 1);
+	json_decref(parameters);
+	assert_int_equal(sg_client_reply_now(client, &parameters, &error, &continues), 0);
+	assert_int_equal(continues, 0);
+	json_decref(parameters);
+	assert_int_equal(sg_client_reply_now(client, &parameters, &error, &continues), SG_ERR_BUSY);
+	close(agent);
+	assert_int_equal(sg_client_reply_now(client, &parameters, &error, &continues), SG_ERR_IO);
+	assert_true(sg_client_fd(client) >= 0);
+	sg_client_free(client);
+}
+
 static void short_reply_after_a_long_one(void **state)
 {
 	static const char head[] = "{\"parameters\":{\"a\":\"", tail[] = "\"}}\0{}";
@@ -477,6 +508,7 @@ int main(void)
 		cmocka_unit_test(call_has_a_limit),
 		cmocka_unit_test(replies_in_order),
 		cmocka_unit_test(reply_in_pieces),
+		cmocka_unit_test(replies_without_waiting),
 		cmocka_unit_test(short_reply_after_a_long_one),
 		cmocka_unit_test(reply_has_a_limit),
 		cmocka_unit_test(reply_has_a_depth),
