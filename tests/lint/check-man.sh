@@ -51,7 +51,7 @@ diff "$work/commands.manual" "$work/commands.help" >"$work/diff" ||
 	complain "commands, manual (<) and --help (>): $(grep '^[<>]' "$work/diff" | tr '\n' ' ')"
 
 while read -r command; do
-	# shellcheck disable=SC2086 # a command is one word or two
+	# shellcheck disable=SC2086 # a command is one word or more
 	"$program" $command --help | listed | grep -vxF -f "$work/global.help" >"$work/help" || :
 	awk -F '\t' -v command="$command" '$1 == command && NF == 2 { print $2 }' "$work/manual" |
 		sort -u >"$work/options"
