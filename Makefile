@@ -31,9 +31,10 @@ MULTIARCH       := $(shell $(CC) -print-multiarch 2>/dev/null)
 VERSION         := 0.1.0
 
 PACKAGES_BUILD  := gcc libc6-dev make pkg-config libp11-kit-dev libssl-dev libstrophe-dev \
-                   libevent-dev libjansson-dev libsqlite3-dev libassuan-dev libexpat1-dev libinih-dev
+                   libevent-dev libjansson-dev libsqlite3-dev libassuan-dev libexpat1-dev libinih-dev \
+                   libsystemd-dev
 PACKAGES_WORLD  := softhsm2 opensc openssl prosody prosody-modules lua-sec python3
-PACKAGES_TEST   := libcmocka-dev python3-pytest python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps
+PACKAGES_TEST   := libcmocka-dev python3-pytest python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock
 PACKAGES_LINT   := clang clang-format clang-tidy cppcheck shellcheck mandoc lua-check pyflakes3 libclang-rt-14-dev
 
 ifeq ($(V),1)
@@ -67,13 +68,14 @@ SRC_proto := $(call in,proto, \
     pkcs11_uri secret secret_file spawn text verdict x509 xml)
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
-    ca ckr cross digest dispatch find issue key keygen list login main module object \
-    pinentry probe pubkey session sign store tls token uri worker)
+    ca ckr cond cross digest dispatch event find held issue key keygen ledger list login main module \
+    object pin pin_set pinentry probe pubkey session sign store tls token touch upcall uri watch \
+    worker)
 SRC_broker := $(call in,agent/broker, \
     accounts agent ask_all call call_key config conn events failure find json key_cache \
-    key_find key_pin ledger login main online pinentry queue reaper remember server \
+    key_find key_pin ledger logind login main online pinentry queue reaper remember server signings \
     store store_rows store_tokens stored_keys tokens touch unlocked uri varlink \
-    verbs_account verbs_cert verbs_enrol verbs_key verbs_pubkey verbs_token worker)
+    verbs_account verbs_cert verbs_enrol verbs_key verbs_pubkey verbs_sign verbs_token worker)
 SRC_xmpp := $(call in,agent/xmpp, \
     filter iq main memory reason remotekey requests scram stream tls worker)
 SRC_cli := $(call in,agent/cli, \
@@ -96,7 +98,7 @@ USES_authority := strophe
 archives = $(patsubst %,$(BUILD)/lib/%.a,$(1) $(USES_$(1)))
 
 PKG_token     := p11-kit-1 libcrypto libassuan inih
-PKG_broker    := libevent_core jansson sqlite3 libcrypto inih expat
+PKG_broker    := libevent_core jansson sqlite3 libcrypto libsystemd inih expat
 PKG_xmpp      := libstrophe libssl libcrypto expat inih
 PKG_cli       := jansson libcrypto expat inih
 PKG_authority := libstrophe libssl libcrypto sqlite3 expat inih
@@ -211,7 +213,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_token_tls test_token_uri test_verdict test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
     test_token_faults test_token_keys test_token_limits test_token_login test_token_sign \
-    test_token_worker test_xmpp_pins)
+    test_token_ways test_token_worker test_xmpp_pins)
 FAULT_TESTS := $(addprefix $(BUILD)/tests/fault/, test_calls)
 part_of = $(foreach p,$(PARTS),$(if $(filter test_$(p)_%,$(notdir $(1))),$(call archives,$(p))))
 

@@ -16,6 +16,7 @@
 #include "login.h"
 #include "reaper.h"
 #include "server.h"
+#include "signings.h"
 #include "store.h"
 #include "tokens.h"
 #include "worker.h"
@@ -103,6 +104,7 @@ static void agent_clear(struct sg_agent *agent)
 	sg_accounts_free(agent->accounts);
 	sg_logins_free(agent->logins);
 	sg_key_cache_free(agent->key_cache);
+	sg_signings_free(agent->signings);
 	sg_tokens_free(agent->tokens);
 	sg_store_close(agent->store);
 	sg_reaper_free(agent->reaper);
@@ -122,6 +124,8 @@ static int agent_init(struct sg_agent *agent, const char *config_path, const cha
 		err = sg_logins_new(&agent->logins);
 	if (err == 0)
 		err = sg_key_cache_new(&agent->key_cache);
+	if (err == 0)
+		err = sg_signings_new(&agent->signings);
 	if (err == 0)
 		err = sg_tokens_new(agent, &agent->tokens);
 	if (err == 0)

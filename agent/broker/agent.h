@@ -14,6 +14,7 @@ struct sg_key_cache;
 struct sg_logins;
 struct sg_reaper;
 struct sg_server;
+struct sg_signings;
 struct sg_store;
 struct sg_tokens;
 
@@ -24,6 +25,7 @@ struct sg_agent {
 	struct sg_store *store;
 	struct sg_tokens *tokens;
 	struct sg_key_cache *key_cache;
+	struct sg_signings *signings;
 	struct sg_logins *logins;
 	struct sg_accounts *accounts;
 	struct sg_server *server;

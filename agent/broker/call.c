@@ -153,6 +153,17 @@ void sg_call_reply(struct sg_call *call, json_t *parameters)
 	finish(call);
 }
 
+void sg_call_reply_text(struct sg_call *call, struct sg_buf *text)
+{
+	if (text->err != 0 || text->len > SG_API_MESSAGE_MAX) {
+		sg_call_fail_code(call, text->err != 0 ? text->err : SG_ERR_LIMIT, NULL);
+		return;
+	}
+	if (!call->oneway)
+		sg_buf_put(&call->out, text->data, text->len);
+	finish(call);
+}
+
 void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error)
 {
 	json_t *reply = call->rescue != NULL ? call->rescue(call, error) : NULL;

@@ -81,6 +81,8 @@ json_int_t sg_call_int(const struct sg_call *call, const char *name, json_int_t 
  * a text that is not UTF-8) and a reply over SG_API_MESSAGE_MAX become an error.
  */
 void sg_call_reply(struct sg_call *call, json_t *parameters);
+/* The same by a message that is ready, with its NUL. */
+void sg_call_reply_text(struct sg_call *call, struct sg_buf *text);
 void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error);
 void sg_call_fail_with(struct sg_call *call, int code, const char *subject, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -27,6 +27,9 @@ SG_MUST_USE int sg_store_open(const char *path, struct sg_store **store);
 /* What to say when the last call of the store gave err: a sentence without a full stop, static. */
 const char *sg_store_failure(const struct sg_store *store, int err);
 
+/* A number that grows whenever anything in it has changed. */
+int64_t sg_store_changes(const struct sg_store *store);
+
 void sg_store_close(struct sg_store *store);
 
 /* ---- accounts ---- */

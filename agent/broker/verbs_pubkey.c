@@ -1,4 +1,4 @@
-/* Sign, Publish, FetchKeys. */
+/* Publish, FetchKeys. */
 #include "verbs.h"
 
 #include <stdlib.h>
@@ -7,7 +7,6 @@
 
 #include "accounts.h"
 #include "call.h"
-#include "call_key.h"
 #include "ccm2.h"
 #include "client.h"
 #include "disco.h"
@@ -20,10 +19,9 @@
 #include "verdict.h"
 #include "x509.h"
 
-#define NAME_LEN	40 /* hex of a SHA-1 */
-#define FINGERPRINT_MAX 64 /* bytes */
+#define NAME_LEN 40 /* hex of a SHA-1 */
 
-/* call->state: what is signed or published. */
+/* call->state: what is published. */
 static void keys_free(void *state)
 {
 	sg_msg_clear(SG_MSG_KEYINFOS, state);
@@ -76,158 +74,6 @@ static json_t *public_keys(const struct sg_call *call, const struct sg_msg_keyin
 	sg_verdict_index_free(index);
 	sg_msg_clear(SG_MSG_KEYINFOS, &known);
 	return array;
-}
-
-static const char advice_user_key[] =
-    "Make one with `signet key new --user --account JID --token TOKEN --label LABEL`.";
-static const char advice_enrol[] = "Get one with `signet enrol JID --key KEY`.";
-
-/* ---- Sign: the set is the subject and then the account's user certificate ---- */
-
-static void sign_kept(struct sg_call *call, const char *subject, const char *sha256_of_user)
-{
-	struct sg_msg_keyinfos fresh = { 0 };
-	struct sg_verdict_index *index = NULL;
-	int err = sg_stored_keys_add(&fresh, call->account, subject);
-
-	if (err == 0)
-		err = sg_stored_keys_add(&fresh, call->account, sha256_of_user);
-	if (err == 0)
-		err = sg_verdict_index_new(&index, SG_VERDICT_CHECKS_MAX);
-	if (err == 0)
-		err = sg_verdict_index_add(index, fresh.keyinfos, fresh.keyinfo_count);
-	if (err != 0)
-		sg_call_fail_code(call, err, subject);
-	else
-		sg_call_reply(
-		    call, json_pack("{s:o}", "key", sg_json_judged_key(&fresh.keyinfos[0], index)));
-	sg_verdict_index_free(index);
-	sg_msg_clear(SG_MSG_KEYINFOS, &fresh);
-}
-
-/* K8: the issuer's JID, when it is not the subject's. */
-static int is_of_account(const struct sg_blob *der, const char *jid)
-{
-	X509 *cert = NULL;
-	char **jids = NULL;
-	int same = 0;
-
-	if (sg_x509_cert_parse(der, &cert) == 0 && sg_x509_cert_jids(cert, &jids, NULL) == 0) {
-		for (size_t i = 0; jids != NULL && jids[i] != NULL; i++)
-			same = same || strcmp(jids[i], jid) == 0;
-	}
-	sg_strv_free(jids);
-	X509_free(cert);
-	return same;
-}
-
-static int name_issuer(struct sg_msg_signatures *signatures, const struct sg_keyinfo *subject,
-    const struct sg_keyinfo *issuer, const char *jid)
-{
-	int foreign = !is_of_account(&subject->data, jid);
-
-	for (uint32_t i = 0; i < signatures->signature_count; i++) {
-		struct sg_signature *signature = &signatures->signatures[i];
-
-		free(signature->issuer);
-		free(signature->issuer_jid);
-		signature->issuer = strdup(issuer->name);
-		signature->issuer_jid = foreign ? strdup(jid) : NULL;
-		if (signature->issuer == NULL || signature->method == NULL ||
-		    (foreign && signature->issuer_jid == NULL))
-			return SG_ERR_INTERNAL;
-	}
-	return signatures->signature_count > 0 ? 0 : SG_ERR_INTERNAL;
-}
-
-static void sign_signed(struct sg_call *call, void *answer)
-{
-	const struct sg_msg_keyinfos *set = call->state;
-	const struct sg_account_row *row = &call->account->row;
-	struct sg_msg_signatures *signatures = answer;
-	const char *subject = set->keyinfos[0].name;
-	int err = name_issuer(signatures, &set->keyinfos[0], &set->keyinfos[1], row->jid);
-
-	if (err == 0)
-		err = sg_store_signatures_put(call->agent->store, row->jid, subject, signatures);
-	if (err != 0)
-		sg_call_fail_with(call, err, subject, "the signatures could not be kept");
-	else
-		sign_kept(call, subject, row->user_certificate);
-}
-
-static void sign_key_unlocked(struct sg_call *call)
-{
-	const struct sg_msg_keyinfos *set = call->state;
-	const struct sg_msg_cross_sign msg = {
-		.caller = call->caller,
-		.key = sg_key_ref_info(&call->key)->uri,
-		.kind = SG_SUBJECT_X509,
-		.subject = set->keyinfos[0].data,
-		.spki_sha256 = sg_call_key_pin(call),
-	};
-
-	if (sg_call_key_fits(call, &set->keyinfos[1].data))
-		sg_call_ask_key(call, SG_MSG_CROSS_SIGN, &msg, SG_TOKEN_SECONDS, sign_signed);
-}
-
-/* The subject's fingerprint in the store's form: a new string, or NULL when the call has failed. */
-static char *sign_subject(struct sg_call *call)
-{
-	const char *subject = sg_call_string(call, "subject");
-	const struct sg_account_row *row = &call->account->row;
-	struct sg_blob bytes = { NULL, 0 };
-	char *hex = NULL;
-
-	if (row->user_key == NULL || row->user_certificate == NULL) {
-		sg_call_advise(call, SG_ERR_KEY_ABSENT, advice_user_key);
-		sg_call_fail_with(
-		    call, SG_ERR_KEY_ABSENT, row->jid, "%s has no user key to sign with", row->jid);
-	} else if (subject == NULL && row->certificate == NULL) {
-		sg_call_advise(call, SG_ERR_KEY_ABSENT, advice_enrol);
-		sg_call_fail_with(
-		    call, SG_ERR_KEY_ABSENT, row->jid, "%s has no certificate to sign", row->jid);
-	} else if (subject != NULL && sg_hex_decode(subject, FINGERPRINT_MAX, &bytes) != 0)
-		sg_call_fail_with(call, SG_ERR_ARG, "subject",
-		    "a subject is the name (SHA-1) or SHA-256 of a certificate, in hex");
-	else if ((hex = subject != NULL ? sg_hex_encode(bytes.data, bytes.len)
-					: strdup(row->certificate)) == NULL)
-		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
-	sg_blob_clear(&bytes);
-	return hex;
-}
-
-void sg_verb_sign(struct sg_call *call)
-{
-	struct sg_msg_keyinfos *set;
-	char *subject;
-	int err;
-
-	if (!sg_call_take_account(call, "account") || (subject = sign_subject(call)) == NULL)
-		return;
-	set = keys_new(call);
-	if (set == NULL)
-		goto out;
-	err = sg_stored_keys_add(set, call->account, subject);
-	if (err == SG_ERR_KEY_ABSENT) {
-		sg_call_advise(call, err,
-		    "Name one that this agent holds, or leave the subject out to sign the "
-		    "account's own.");
-		sg_call_fail_with(call, err, subject, "%s holds no certificate %s",
-		    call->account->row.jid, subject);
-		goto out;
-	}
-	if (err == 0)
-		err = sg_stored_keys_add(set, call->account, call->account->row.user_certificate);
-	if (err == 0 && strcmp(set->keyinfos[0].name, set->keyinfos[1].name) == 0)
-		sg_call_fail_with(call, SG_ERR_ARG, subject,
-		    "the user key does not sign its own certificate: that would count for nothing");
-	else if (err != 0)
-		sg_call_fail_code(call, err, subject);
-	else
-		sg_call_use_key(call, call->account->row.user_key, sign_key_unlocked);
-out:
-	free(subject);
 }
 
 /* ---- Publish ---- */

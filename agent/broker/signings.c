@@ -1,0 +1,383 @@
+#include "signings.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include <jansson.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+
+#include "api_json.h"
+#include "store.h"
+#include "stored_keys.h"
+#include "text.h"
+#include "verdict.h"
+#include "x509.h"
+
+#define METHODS_MAX 4  /* kept signatures of one issuer that a reply can have others in place of */
+#define MARK_SIZE   24 /* bytes that stand for a value while the reply's text is made */
+#define DAY	    86400
+
+/* Where the value of a signature of the issuer stands in the reply. */
+struct slot {
+	const struct sg_signature *kept;
+	size_t begin, end;
+};
+
+struct sg_signing {
+	TAILQ_ENTRY(sg_signing) entry;
+	unsigned refs;
+	char *jid;
+	char *fingerprint;
+	char *user_certificate;
+	int64_t changes;	     /* of the store, when this was read */
+	struct sg_msg_keyinfos keys; /* the subject and the issuer */
+	X509 *issuer;
+	time_t from, until; /* in which the reply says rightly whether the certificate is expired */
+	char *text;	    /* the reply, with marks in the places of the values */
+	size_t text_len;
+	struct slot slots[METHODS_MAX]; /* in their order in the text */
+	size_t slot_count;
+	unsigned turn;
+};
+
+TAILQ_HEAD(signing_list, sg_signing);
+
+struct sg_signings {
+	struct signing_list list; /* the one that was used last stands first */
+	size_t count;
+};
+
+/* ---- what is remembered ---- */
+
+int sg_signings_new(struct sg_signings **signings)
+{
+	*signings = calloc(1, sizeof(**signings));
+	if (*signings == NULL)
+		return SG_ERR_NOMEM;
+	TAILQ_INIT(&(*signings)->list);
+	return 0;
+}
+
+static void forget(struct sg_signings *signings, struct sg_signing *signing)
+{
+	TAILQ_REMOVE(&signings->list, signing, entry);
+	signings->count--;
+	sg_signing_unref(signing);
+}
+
+void sg_signings_free(struct sg_signings *signings)
+{
+	struct sg_signing *signing;
+
+	if (signings == NULL)
+		return;
+	while ((signing = TAILQ_FIRST(&signings->list)) != NULL)
+		forget(signings, signing);
+	free(signings);
+}
+
+void sg_signing_unref(struct sg_signing *signing)
+{
+	if (signing == NULL || --signing->refs > 0)
+		return;
+	sg_msg_clear(SG_MSG_KEYINFOS, &signing->keys);
+	X509_free(signing->issuer);
+	free(signing->text);
+	free(signing->jid);
+	free(signing->fingerprint);
+	free(signing->user_certificate);
+	free(signing);
+}
+
+static struct sg_signing *find(
+    struct sg_signings *signings, const struct sg_account_row *row, const char *fingerprint)
+{
+	struct sg_signing *signing;
+
+	TAILQ_FOREACH(signing, &signings->list, entry) {
+		if (strcmp(signing->fingerprint, fingerprint) == 0 &&
+		    strcmp(signing->jid, row->jid) == 0 &&
+		    strcmp(signing->user_certificate, row->user_certificate) == 0)
+			return signing;
+	}
+	return NULL;
+}
+
+static int is_outdated(const struct sg_signing *signing, const struct sg_store *store)
+{
+	time_t now = time(NULL);
+
+	return signing->changes != sg_store_changes(store) || now < signing->from ||
+	    now >= signing->until;
+}
+
+const struct sg_keyinfo *sg_signing_subject(const struct sg_signing *signing)
+{
+	return &signing->keys.keyinfos[0];
+}
+
+const struct sg_keyinfo *sg_signing_issuer(const struct sg_signing *signing)
+{
+	return &signing->keys.keyinfos[1];
+}
+
+const char *sg_signing_fingerprint(const struct sg_signing *signing)
+{
+	return signing->fingerprint;
+}
+
+/* ---- checks ---- */
+
+/* PKCS#1 v1.5 gives the same value each time, so what equals a good one is good. */
+static int is_deterministic(const char *method)
+{
+	return strncmp(method, "RSA-", 4) == 0;
+}
+
+static const struct slot *slot_of(const struct sg_signing *signing, const char *method)
+{
+	for (size_t i = 0; i < signing->slot_count; i++) {
+		if (strcmp(method, signing->slots[i].kept->method) == 0)
+			return &signing->slots[i];
+	}
+	return NULL;
+}
+
+int sg_signing_has_kept(const struct sg_signing *signing, const struct sg_msg_signatures *fresh)
+{
+	for (uint32_t i = 0; i < fresh->signature_count; i++) {
+		if (slot_of(signing, fresh->signatures[i].method) == NULL)
+			return 0;
+	}
+	return 1;
+}
+
+int sg_signing_check(struct sg_signing *signing, const struct sg_msg_signatures *fresh)
+{
+	int in_sample = signing->turn++ % SG_SIGNING_SAMPLE == 0;
+
+	for (uint32_t i = 0; i < fresh->signature_count; i++) {
+		const struct sg_signature *signature = &fresh->signatures[i];
+		const struct slot *slot = slot_of(signing, signature->method);
+
+		if (slot != NULL && is_deterministic(signature->method)
+			? sg_blob_eq(&signature->value, &slot->kept->value)
+			: slot != NULL && !in_sample)
+			continue;
+		if (sg_verdict_check(X509_get0_pubkey(signing->issuer), signature->method,
+			&sg_signing_subject(signing)->data, &signature->value) != SG_SIG_GOOD)
+			return SG_ERR_TOKEN_FAILED;
+	}
+	return 0;
+}
+
+/* ---- the reply ---- */
+
+static const struct sg_blob *value_of(
+    const struct sg_msg_signatures *fresh, const struct sg_signature *kept)
+{
+	for (uint32_t i = 0; i < fresh->signature_count; i++) {
+		if (strcmp(fresh->signatures[i].method, kept->method) == 0)
+			return &fresh->signatures[i].value;
+	}
+	return &kept->value;
+}
+
+void sg_signing_reply(
+    const struct sg_signing *signing, const struct sg_msg_signatures *fresh, struct sg_buf *text)
+{
+	size_t done = 0;
+
+	for (size_t i = 0; i < signing->slot_count; i++) {
+		const struct slot *slot = &signing->slots[i];
+		const struct sg_blob *value = value_of(fresh, slot->kept);
+		char *base64 = sg_base64_encode(value->data, value->len);
+
+		if (base64 == NULL) {
+			text->err = SG_ERR_NOMEM;
+			return;
+		}
+		sg_buf_put(text, signing->text + done, slot->begin - done);
+		sg_buf_put_str(text, base64);
+		free(base64);
+		done = slot->end;
+	}
+	sg_buf_put(text, signing->text + done, signing->text_len - done);
+}
+
+/* ---- out of the store ---- */
+
+static time_t time_of(const ASN1_TIME *when)
+{
+	struct tm tm = { 0 };
+
+	return ASN1_TIME_to_tm(when, &tm) == 1 ? timegm(&tm) : 0;
+}
+
+/* From when until when the certificate is as it is now: not valid yet, valid, or no longer. */
+static int load_times(struct sg_signing *signing, time_t now)
+{
+	X509 *cert = NULL;
+	time_t begin, end;
+	int err = sg_x509_cert_parse(&sg_signing_subject(signing)->data, &cert);
+
+	if (err != 0)
+		return err;
+	begin = time_of(X509_get0_notBefore(cert));
+	end = time_of(X509_get0_notAfter(cert));
+	X509_free(cert);
+	if (now < begin) {
+		signing->until = begin;
+	} else if (now <= end) {
+		signing->from = begin;
+		signing->until = end + 1;
+	} else {
+		signing->from = end + 1;
+		signing->until = now + DAY;
+	}
+	return 0;
+}
+
+/* The good signatures of the issuer that are kept. Its own key in another certificate (SELF) counts for
+ * nothing, but need not be stored again either. */
+static void load_slots(struct sg_signing *signing, const struct sg_verdict *verdict)
+{
+	const struct sg_keyinfo *subject = sg_signing_subject(signing);
+	const char *issuer = sg_signing_issuer(signing)->name;
+
+	for (uint32_t i = 0; i < subject->signature_count; i++) {
+		const struct sg_signature *signature = &subject->signatures[i];
+
+		if (signing->slot_count < METHODS_MAX && signature->issuer != NULL &&
+		    signature->method != NULL && strcmp(signature->issuer, issuer) == 0 &&
+		    (verdict->signatures[i] == SG_SIG_GOOD ||
+			verdict->signatures[i] == SG_SIG_SELF))
+			signing->slots[signing->slot_count++].kept = signature;
+	}
+}
+
+/* The reply's text, with a mark in place of the value in each slot. */
+static char *marked_text(const struct sg_signing *signing, const struct sg_verdict *verdict,
+    unsigned char marks[METHODS_MAX][MARK_SIZE])
+{
+	const struct sg_keyinfo *subject = sg_signing_subject(signing);
+	struct sg_keyinfo marked = *subject;
+	json_t *reply;
+	char *text = NULL;
+
+	marked.signatures = calloc(subject->signature_count + 1, sizeof(*marked.signatures));
+	if (marked.signatures == NULL)
+		return NULL;
+	for (uint32_t i = 0; i < subject->signature_count; i++)
+		marked.signatures[i] = subject->signatures[i];
+	for (size_t i = 0; i < signing->slot_count; i++)
+		marked.signatures[signing->slots[i].kept - subject->signatures].value =
+		    (struct sg_blob){ marks[i], MARK_SIZE };
+	reply = json_pack("{s:{s:o}}", "parameters", "key", sg_json_public_key(&marked, verdict));
+	if (reply != NULL)
+		text = json_dumps(reply, JSON_COMPACT);
+	json_decref(reply);
+	free(marked.signatures);
+	return text;
+}
+
+static int load_text(struct sg_signing *signing, const struct sg_verdict *verdict)
+{
+	unsigned char marks[METHODS_MAX][MARK_SIZE];
+	const char *from;
+
+	if (RAND_bytes(marks[0], sizeof(marks)) != 1)
+		return SG_ERR_INTERNAL;
+	from = signing->text = marked_text(signing, verdict, marks);
+	if (signing->text == NULL)
+		return SG_ERR_NOMEM;
+	signing->text_len = strlen(signing->text) + 1; /* the NUL ends the message */
+	for (size_t i = 0; i < signing->slot_count; i++) {
+		struct slot *slot = &signing->slots[i];
+		char *mark = sg_base64_encode(marks[i], MARK_SIZE);
+		const char *at = mark != NULL ? strstr(from, mark) : NULL;
+
+		if (at != NULL) {
+			slot->begin = (size_t)(at - signing->text);
+			slot->end = slot->begin + strlen(mark);
+			from = at;
+		}
+		free(mark);
+		if (at == NULL)
+			return SG_ERR_INTERNAL;
+	}
+	return 0;
+}
+
+static int load(struct sg_signing *signing, const struct sg_account *account)
+{
+	time_t now = time(NULL);
+	struct sg_verdict verdict = { 0 };
+	struct sg_verdict_index *index = NULL;
+	int err = sg_stored_keys_add(&signing->keys, account, signing->fingerprint);
+
+	if (err == 0)
+		err = sg_stored_keys_add(&signing->keys, account, signing->user_certificate);
+	if (err == 0)
+		err = sg_x509_cert_parse(&sg_signing_issuer(signing)->data, &signing->issuer);
+	if (err == 0)
+		err = load_times(signing, now);
+	if (err == 0)
+		err = sg_verdict_index_new(&index, SG_VERDICT_CHECKS_MAX);
+	if (err == 0)
+		err = sg_verdict_index_add(
+		    index, signing->keys.keyinfos, signing->keys.keyinfo_count);
+	if (err == 0)
+		err = sg_verdict_judge(sg_signing_subject(signing), index, now, &verdict);
+	if (err == 0) {
+		load_slots(signing, &verdict);
+		err = load_text(signing, &verdict);
+	}
+	sg_verdict_clear(&verdict);
+	sg_verdict_index_free(index);
+	return err;
+}
+
+int sg_signing_get(struct sg_signings *signings, const struct sg_account *account,
+    const char *fingerprint, struct sg_signing **signing)
+{
+	const struct sg_account_row *row = &account->row;
+	struct sg_store *store = account->agent->store;
+	struct sg_signing *made = find(signings, row, fingerprint);
+	int err;
+
+	*signing = NULL;
+	if (made != NULL && !is_outdated(made, store)) {
+		made->refs++;
+		*signing = made;
+		return 0;
+	}
+	if (made != NULL)
+		forget(signings, made);
+	made = calloc(1, sizeof(*made));
+	if (made == NULL)
+		return SG_ERR_NOMEM;
+	made->refs = 1;
+	made->changes = sg_store_changes(store);
+	made->jid = strdup(row->jid);
+	made->fingerprint = strdup(fingerprint);
+	made->user_certificate = strdup(row->user_certificate);
+	if (made->jid == NULL || made->fingerprint == NULL || made->user_certificate == NULL)
+		err = SG_ERR_NOMEM;
+	else
+		err = load(made, account);
+	if (err != 0) {
+		sg_signing_unref(made);
+		return err;
+	}
+	if (signings->count >= SG_SIGNINGS_MAX)
+		forget(signings, TAILQ_LAST(&signings->list, signing_list));
+	TAILQ_INSERT_HEAD(&signings->list, made, entry);
+	signings->count++;
+	made->refs++;
+	*signing = made;
+	return 0;
+}
