@@ -8,6 +8,7 @@
 #include "ckr.h"
 #include "find.h"
 #include "log.h"
+#include "login.h"
 #include "object.h"
 #include "session.h"
 #include "text.h"
@@ -45,6 +46,7 @@ struct job {
 	CK_OBJECT_HANDLE public;
 	CK_OBJECT_HANDLE private;
 	int taken; /* label or identifier are there already */
+	int begun; /* they were not: what has both now is ours */
 	int weak;  /* the token did not keep to the template */
 	char *uri; /* of the key, to find it again by */
 };
@@ -178,46 +180,96 @@ static CK_RV read_back(struct sg_token *token, CK_SESSION_HANDLE session, struct
 	return rv;
 }
 
-static void destroy(struct sg_token *token, CK_SESSION_HANDLE session, struct job *job)
+/*
+ * Removes what was made, found by its name: handles may be stale, a call that failed may have made one half
+ * all the same, and neither label nor identifier was there before. The objects lock is held.
+ */
+static CK_RV sweep(struct sg_token *token, CK_SESSION_HANDLE session, struct job *job)
 {
-	CK_FUNCTION_LIST *f = token->module->f;
+	static const CK_OBJECT_CLASS classes[] = { CKO_PRIVATE_KEY, CKO_PUBLIC_KEY };
+	CK_RV rv, worst = CKR_OK;
+	size_t i;
 
-	if (job->private != CK_INVALID_HANDLE &&
-	    f->C_DestroyObject(session, job->private) != CKR_OK)
-		sg_log(SG_LOG_ERROR, "token '%s': a half-made private key could not be removed",
-		    token->label);
-	if (job->public != CK_INVALID_HANDLE && f->C_DestroyObject(session, job->public) != CKR_OK)
-		sg_log(SG_LOG_ERROR, "token '%s': a half-made public key could not be removed",
-		    token->label);
-	job->private = job->public = CK_INVALID_HANDLE;
+	for (i = 0; i < 2; i++) {
+		CK_OBJECT_CLASS class = classes[i];
+		CK_ATTRIBUTE wanted[] = { { CKA_CLASS, &class, sizeof(class) },
+			{ CKA_TOKEN, &yes, sizeof(yes) }, { CKA_ID, job->id.data, job->id.len },
+			{ CKA_LABEL, job->label.data, job->label.len } };
+
+		rv = sg_object_sweep_locked(token->module, session, wanted, 4, NULL);
+		if (rv != CKR_OK)
+			worst = rv;
+	}
+	job->begun = worst != CKR_OK;
+	return worst;
+}
+
+/* Private objects do not show without a login, and so cannot be swept; that it was lost, the session knows. */
+static CK_RV login_check(struct sg_token *token, CK_SESSION_HANDLE session)
+{
+	CK_SESSION_INFO info;
+	CK_RV rv;
+
+	if (!(token->identity.flags & CKF_LOGIN_REQUIRED))
+		return CKR_OK;
+	rv = token->module->f->C_GetSessionInfo(session, &info);
+	if (rv == CKR_OK && info.state != CKS_RW_USER_FUNCTIONS)
+		rv = CKR_USER_NOT_LOGGED_IN;
+	return rv;
 }
 
 static CK_RV generate_in_session(
     struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
 {
 	struct job *job = arg;
-	CK_RV rv;
+	CK_RV rv = CKR_OK;
 
 	pthread_rwlock_wrlock(&token->module->objects);
-	rv = check_new(token, session, job);
+	/* On the second try: what the first one left. */
+	if (job->begun) {
+		rv = login_check(token, session);
+		if (rv == CKR_OK)
+			rv = sweep(token, session, job);
+	}
+	if (rv == CKR_OK)
+		rv = check_new(token, session, job);
 	if (rv == CKR_OK && !job->taken) {
+		job->begun = 1;
 		rv = generate(token, session, job);
 		if (rv == CKR_OK)
 			rv = read_back(token, session, job);
-		if (rv != CKR_OK || job->weak)
-			destroy(token, session, job);
 	}
 	pthread_rwlock_unlock(&token->module->objects);
 	return rv;
 }
 
-static CK_RV destroy_in_session(
+static CK_RV sweep_in_session(
     struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
 {
+	CK_RV rv;
+
+	rv = login_check(token, session);
+	if (rv != CKR_OK)
+		return rv;
 	pthread_rwlock_wrlock(&token->module->objects);
-	destroy(token, session, arg);
+	rv = sweep(token, session, arg);
 	pthread_rwlock_unlock(&token->module->objects);
-	return CKR_OK;
+	return rv;
+}
+
+/* After a failure: nothing half-made stays, or a person is told. */
+static void undo(struct sg_token *token, struct job *job)
+{
+	CK_RV rv;
+
+	if (!job->begun)
+		return;
+	rv = sg_token_run(token, sweep_in_session, job);
+	if (rv != CKR_OK)
+		sg_log(SG_LOG_ERROR,
+		    "token '%s': what was made of key '%s' could not be removed (%s): remove it "
+		    "with the token's own tool",
+		    token->label, job->name, sg_ckr_name(rv));
 }
 
 static int request_check(
@@ -262,6 +314,7 @@ static int token_check(
 	CK_MECHANISM_INFO info;
 	CK_SLOT_ID slot;
 
+	sg_login_again(token);
 	if (!sg_token_is_open(token)) {
 		sg_msg_error_set(
 		    error, SG_ERR_PIN_NEEDED, token->uri, "token '%s' is locked", token->label);
@@ -299,11 +352,25 @@ static int answer_fill(struct sg_module *module, const char *uri, struct sg_msg_
 	return err;
 }
 
+/* PIV tokens make keys with their management key alone, which ykcs11 takes as the SO PIN. */
+static int no_user_keygen(struct sg_token *token, CK_RV rv, struct sg_msg_error *error)
+{
+	sg_msg_error_set(error, SG_ERR_UNSUPPORTED, token->uri,
+	    "token '%s' does not make keys for its user (C_GenerateKeyPair gave %s): make the key "
+	    "with the token's own tool (a YubiKey's are ykman and yubico-piv-tool), and adopt it "
+	    "with "
+	    "`signet key use`",
+	    token->label, sg_ckr_name(rv));
+	return SG_ERR_UNSUPPORTED;
+}
+
 static int generate_on(struct sg_token *token, struct job *job, struct sg_msg_error *error)
 {
 	CK_RV rv;
 
 	rv = sg_token_run(token, generate_in_session, job);
+	if (rv == CKR_ATTRIBUTE_VALUE_INVALID || rv == CKR_FUNCTION_NOT_SUPPORTED)
+		return no_user_keygen(token, rv, error);
 	if (rv != CKR_OK)
 		return sg_ckr_fail(error, rv, "C_GenerateKeyPair", token->label);
 	if (job->taken) {
@@ -334,16 +401,14 @@ int sg_key_generate(struct sg_module *module, const struct sg_msg_key_generate *
 		err = token_check(token, &job.algorithm, error);
 	if (err == 0)
 		err = generate_on(token, &job, error);
-	if (err != 0)
-		goto out;
 	/* A label that named one key may now name two. */
 	sg_key_cache_flush(module);
-	job.uri = sg_uri_object(&token->identity, CKO_PRIVATE_KEY, &job.id, &job.label);
-	err = job.uri != NULL ? answer_fill(module, job.uri, answer, error) : SG_ERR_NOMEM;
-	if (err != 0 && sg_token_run(token, destroy_in_session, &job) != CKR_OK)
-		sg_log(
-		    SG_LOG_ERROR, "token '%s': a half-made key could not be removed", token->label);
-out:
+	if (err == 0) {
+		job.uri = sg_uri_object(&token->identity, CKO_PRIVATE_KEY, &job.id, &job.label);
+		err = job.uri != NULL ? answer_fill(module, job.uri, answer, error) : SG_ERR_NOMEM;
+	}
+	if (err != 0)
+		undo(token, &job);
 	sg_blob_clear(&job.id);
 	sg_blob_clear(&job.label);
 	free(job.uri);

@@ -105,6 +105,46 @@ CK_RV sg_object_read(struct sg_module *module, CK_SESSION_HANDLE session, CK_OBJ
 	return CKR_OK;
 }
 
+static CK_RV has_value(struct sg_module *module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+    const struct sg_blob *value, int *has)
+{
+	CK_ATTRIBUTE at = { CKA_VALUE, NULL, 0 };
+	struct sg_blob got;
+	CK_RV rv;
+
+	rv = sg_object_read(module, session, object, &at, 1);
+	got = (struct sg_blob){ at.pValue, at.ulValueLen };
+	*has = rv == CKR_OK && sg_blob_eq(&got, value);
+	sg_attributes_clear(&at, 1);
+	return rv;
+}
+
+CK_RV sg_object_sweep_locked(struct sg_module *module, CK_SESSION_HANDLE session,
+    CK_ATTRIBUTE *wanted, CK_ULONG wanted_count, const struct sg_blob *value)
+{
+	CK_OBJECT_HANDLE *handles = NULL;
+	CK_RV rv, worst = CKR_OK;
+	size_t i, count = 0;
+
+	rv = sg_object_find_locked(module, session, wanted, wanted_count, &handles, &count);
+	if (rv != CKR_OK)
+		return rv;
+	for (i = 0; i < count; i++) {
+		int has = 1;
+
+		if (value != NULL)
+			rv = has_value(module, session, handles[i], value, &has);
+		if (rv == CKR_OK && has)
+			rv = module->f->C_DestroyObject(session, handles[i]);
+		/* The others go all the same. */
+		if (rv != CKR_OK && rv != CKR_OBJECT_HANDLE_INVALID)
+			worst = rv;
+		rv = CKR_OK;
+	}
+	free(handles);
+	return worst;
+}
+
 void sg_attributes_clear(CK_ATTRIBUTE *attributes, CK_ULONG count)
 {
 	CK_ULONG i;

@@ -7,6 +7,7 @@
 
 #include "ckr.h"
 #include "find.h"
+#include "log.h"
 #include "object.h"
 #include "session.h"
 #include "text.h"
@@ -139,6 +140,7 @@ struct storing {
 	struct sg_blob label;
 	const struct sg_blob *id;
 	struct sg_blob subject, issuer, serial; /* DER */
+	int begun; /* it was not there before: what is there now is ours */
 };
 
 static int parts_fill(X509 *cert, struct storing *storing)
@@ -157,13 +159,27 @@ static int parts_fill(X509 *cert, struct storing *storing)
 	return err;
 }
 
-static CK_RV store_in_session(
-    struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+/* Removes the very certificate, which was not there before. The objects lock is held. */
+static CK_RV sweep(struct sg_token *token, CK_SESSION_HANDLE session, struct storing *s)
 {
-	struct storing *s = arg;
+	CK_OBJECT_CLASS class = CKO_CERTIFICATE;
+	CK_BBOOL yes = CK_TRUE;
+	CK_ATTRIBUTE wanted[] = { { CKA_CLASS, &class, sizeof(class) },
+		{ CKA_TOKEN, &yes, sizeof(yes) }, { CKA_LABEL, s->label.data, s->label.len } };
+	CK_RV rv;
+
+	rv = sg_object_sweep_locked(
+	    token->module, session, wanted, s->label.len > 0 ? 3 : 2, s->der);
+	s->begun = rv != CKR_OK;
+	return rv;
+}
+
+static CK_RV create(struct sg_token *token, CK_SESSION_HANDLE session, struct storing *s)
+{
 	CK_OBJECT_CLASS class = CKO_CERTIFICATE;
 	CK_CERTIFICATE_TYPE type = CKC_X_509;
 	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+	/* Subject, issuer and serial number stand in the value, too; NSS takes none without them. */
 	CK_ATTRIBUTE template[] = {
 		{ CKA_CLASS, &class, sizeof(class) },
 		{ CKA_CERTIFICATE_TYPE, &type, sizeof(type) },
@@ -178,14 +194,54 @@ static CK_RV store_in_session(
 	};
 	CK_ULONG count = sizeof(template) / sizeof(template[0]);
 	CK_OBJECT_HANDLE handle;
-	CK_RV rv;
 
-	if (s->id->len == 0)
-		count--;
+	return token->module->f->C_CreateObject(
+	    session, template, s->id->len > 0 ? count : count - 1, &handle);
+}
+
+static CK_RV store_in_session(
+    struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+{
+	struct storing *s = arg;
+	CK_RV rv = CKR_OK;
+
 	pthread_rwlock_wrlock(&token->module->objects);
-	rv = token->module->f->C_CreateObject(session, template, count, &handle);
+	/* On the second try: what the first one left. */
+	if (s->begun)
+		rv = sweep(token, session, s);
+	if (rv == CKR_OK) {
+		s->begun = 1;
+		rv = create(token, session, s);
+	}
 	pthread_rwlock_unlock(&token->module->objects);
 	return rv;
+}
+
+static CK_RV sweep_in_session(
+    struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+{
+	CK_RV rv;
+
+	pthread_rwlock_wrlock(&token->module->objects);
+	rv = sweep(token, session, arg);
+	pthread_rwlock_unlock(&token->module->objects);
+	return rv;
+}
+
+/* After a failure: nothing stays that the caller was not told of, or a person is told. */
+static void undo(struct sg_token *token, struct storing *storing)
+{
+	CK_RV rv;
+
+	if (!storing->begun)
+		return;
+	rv = sg_token_run(token, sweep_in_session, storing);
+	if (rv != CKR_OK)
+		sg_log(SG_LOG_ERROR,
+		    "token '%s': a certificate that was stored could not be removed (%s): remove "
+		    "it "
+		    "with the token's own tool",
+		    token->label, sg_ckr_name(rv));
 }
 
 /* Looks for the very certificate, and moves it to the answer. Gives 1 when it is there. */
@@ -238,16 +294,12 @@ static int belongs(X509 *cert, const struct sg_key *key, struct sg_msg_error *er
 	return err;
 }
 
-static int store(struct sg_key *key, struct storing *storing, struct sg_msg_objects *answer,
+static int store_new(struct sg_token *token, struct storing *storing, struct sg_msg_objects *answer,
     struct sg_msg_error *error)
 {
-	struct sg_token *token = key->token;
 	int found;
 	CK_RV rv;
 
-	found = find_stored(token, storing->der, answer, error);
-	if (found != 0)
-		return found < 0 ? found : 0;
 	rv = sg_token_run(token, store_in_session, storing);
 	if (rv != CKR_OK)
 		return sg_ckr_fail(error, rv, "C_CreateObject", token->label);
@@ -258,6 +310,20 @@ static int store(struct sg_key *key, struct storing *storing, struct sg_msg_obje
 		found = SG_ERR_TOKEN_FAILED;
 	}
 	return found < 0 ? found : 0;
+}
+
+static int store(struct sg_key *key, struct storing *storing, struct sg_msg_objects *answer,
+    struct sg_msg_error *error)
+{
+	int err, found;
+
+	found = find_stored(key->token, storing->der, answer, error);
+	if (found != 0)
+		return found < 0 ? found : 0;
+	err = store_new(key->token, storing, answer, error);
+	if (err != 0)
+		undo(key->token, storing);
+	return err;
 }
 
 static int label_set(const struct sg_msg_cert_store *request, const struct sg_key *key,
