@@ -9,19 +9,50 @@
 #include "agent_call.h"
 #include "print.h"
 
+/* The kind of an event as the end of a sentence about its token. */
+static const char *kind_text(const char *kind)
+{
+	static const struct {
+		const char *kind;
+		const char *text;
+	} kinds[] = {
+		{ "token_in", "is there" },
+		{ "token_out", "is gone" },
+		{ "touch_wanted", "waits to be touched" },
+		{ "touch_over", "waits for no touch any more" },
+		{ "unlocked", "is unlocked" },
+		{ "locked", "is locked" },
+		{ "key_changed", "has another key where one was used before" },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(kind, kinds[i].kind) == 0)
+			return kinds[i].text;
+	return kind;
+}
+
+/* The agent's own sentence, or one made of the event's parts. */
 static void print_event(const json_t *event)
 {
 	const char *text = sg_member(event, "text", NULL);
-	const char *label = sg_member(event, "label", NULL);
+	const json_t *pid = json_object_get(event, "pid");
+	const char *exe = sg_member(event, "exe", NULL);
 
 	sg_print_text(stdout, sg_member(event, "time", "-"));
 	fputs("  ", stdout);
 	if (text != NULL) {
 		sg_print_text(stdout, text);
 	} else {
-		sg_print_text(stdout, sg_member(event, "kind", "-"));
-		fputs(label != NULL ? " " : "", stdout);
-		sg_print_text(stdout, label != NULL ? label : "");
+		fputs("token '", stdout);
+		sg_print_text(stdout, sg_member(event, "label", ""));
+		fputs("' ", stdout);
+		sg_print_text(stdout, kind_text(sg_member(event, "kind", "-")));
+	}
+	if (text == NULL && json_is_integer(pid)) {
+		printf(" (process %lld", (long long)json_integer_value(pid));
+		fputs(exe != NULL ? ", " : "", stdout);
+		sg_print_text(stdout, exe != NULL ? exe : "");
+		putchar(')');
 	}
 	putchar('\n');
 }

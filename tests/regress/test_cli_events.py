@@ -46,8 +46,8 @@ def test_events_are_there_when_they_happen(tmp_path, number):
     monitor = Monitor(tmp_path)
     send(monitor.conn, event("token_in", text="the token 't\x1b[2J' is there"))
     assert monitor.popen.stdout.readline() == f"{TIME}  the token 't\\x1b[2J' is there\n"
-    send(monitor.conn, event("touch_wanted", label="a\u202eb"))
-    assert monitor.popen.stdout.readline() == f"{TIME}  touch_wanted a\\u202eb\n"
+    send(monitor.conn, event("touch_wanted", label="a\u202eb", pid=7))
+    assert monitor.popen.stdout.readline() == f"{TIME}  token 'a\\u202eb' waits to be touched (process 7)\n"
     monitor.popen.send_signal(number)
     assert monitor.end() == (0, "", "")
     monitor.agent.wait(None)
@@ -101,7 +101,7 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
     monitor = Monitor(tmp_path, ignore=True)
     monitor.popen.send_signal(signal.SIGINT)
     send(monitor.conn, event("token_in"))
-    assert monitor.popen.stdout.readline() == f"{TIME}  token_in t\n"
+    assert monitor.popen.stdout.readline() == f"{TIME}  token 't' is there\n"
     monitor.popen.terminate()
     assert monitor.end()[0] == 0
 
