@@ -216,6 +216,24 @@ static void check_pcscd(json_t *findings)
 		    "nobody listens on %s: %s", PCSCD_SOCKET, strerror(error));
 }
 
+/* Without it all is well: it needs not be there. */
+static void check_configuration(json_t *findings)
+{
+	const char *folder = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	char path[MESSAGE_MAX_LEN / 2];
+
+	if (folder != NULL && folder[0] == '/')
+		(void)snprintf(path, sizeof(path), "%s/signet/signet.conf", folder);
+	else if (home != NULL)
+		(void)snprintf(path, sizeof(path), "%s/.config/signet/signet.conf", home);
+	else
+		return;
+	if (access(path, R_OK) != 0 && errno != ENOENT)
+		add(findings, "problem", "signet.conf",
+		    "signetd does not start without it: let yourself read it.",
+		    "%s cannot be read: %s", path, strerror(errno));
+}
+
 static void check_locked_memory(json_t *findings)
 {
 	struct rlimit limit;
@@ -235,6 +253,7 @@ json_t *sg_diagnose(const char *path, const char *given, int err)
 	check_origin(findings, path, given);
 	check_path(findings, path, err);
 	check_usual_place(findings, path);
+	check_configuration(findings);
 	check_pcscd(findings);
 	check_locked_memory(findings);
 	return findings;

@@ -96,6 +96,14 @@ def test_what_belongs_to_somebody_else_is_named(tmp_path):
     assert found[1]["level"] == "problem" and "belongs to uid 65534, and you are uid 0" in found[1]["message"]
 
 
+def test_a_configuration_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "signet").write_text("")  # no folder
+    assert not any(f["subject"] == "signet.conf" for f in findings({"XDG_CONFIG_HOME": f"{tmp_path}/none"}))
+    for env in ({"XDG_CONFIG_HOME": str(tmp_path)}, {"HOME": str(tmp_path / "signet")}):
+        (found,) = [f for f in findings(env) if f["subject"] == "signet.conf"]
+        assert found["level"] == "problem" and found["message"].endswith("signet/signet.conf cannot be read: Not a directory")
+
+
 def test_an_agent_at_the_usual_place_is_found(tmp_path):
     (tmp_path / "signet").mkdir()
     listener = socket.socket(socket.AF_UNIX)
