@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <pthread.h>
+
 #include <openssl/x509.h>
 
 #include "find.h"
@@ -10,6 +12,8 @@
 #include "x509.h"
 
 #define PGP_FINGERPRINT_SIZE 20
+#define SUBJECTS_MAX	     8		 /* that are remembered */
+#define SUBJECT_SEEN_MAX     (16u << 10) /* bytes of one */
 
 struct method {
 	const char *name;
@@ -23,16 +27,59 @@ static const struct method methods[] = {
 	{ "ECDSA-SHA256", CKK_EC, { SG_SIGN_ECDSA, SG_HASH_SHA256 } },
 };
 
-static int subject_check(const struct sg_msg_cross_sign *request, struct sg_msg_error *error)
+/* Subjects that are certificates: to parse one takes several times as long as a signature with P-256. */
+static struct {
+	pthread_mutex_t lock; /* protects all below */
+	struct sg_blob ders[SUBJECTS_MAX];
+	size_t next;
+} seen = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static int was_seen(const struct sg_blob *der)
+{
+	int found = 0;
+
+	pthread_mutex_lock(&seen.lock);
+	for (size_t i = 0; i < SUBJECTS_MAX && !found; i++)
+		found = der->len > 0 && sg_blob_eq(&seen.ders[i], der);
+	pthread_mutex_unlock(&seen.lock);
+	return found;
+}
+
+static void see(const struct sg_blob *der)
+{
+	struct sg_blob *place;
+
+	if (der->len > SUBJECT_SEEN_MAX)
+		return;
+	pthread_mutex_lock(&seen.lock);
+	place = &seen.ders[seen.next++ % SUBJECTS_MAX];
+	if (sg_blob_set(place, der->data, der->len) != 0)
+		sg_blob_clear(place); /* it is parsed again the next time */
+	pthread_mutex_unlock(&seen.lock);
+}
+
+static int certificate_check(const struct sg_blob *der)
 {
 	X509 *cert = NULL;
+	int err;
+
+	if (was_seen(der))
+		return 0;
+	err = sg_x509_cert_parse(der, &cert);
+	X509_free(cert);
+	if (err == 0)
+		see(der);
+	return err;
+}
+
+static int subject_check(const struct sg_msg_cross_sign *request, struct sg_msg_error *error)
+{
 	int err = SG_ERR_FORMAT;
 
 	if (request->kind == SG_SUBJECT_X509)
-		err = sg_x509_cert_parse(&request->subject, &cert);
+		err = certificate_check(&request->subject);
 	else if (request->kind == SG_SUBJECT_PGP && request->subject.len == PGP_FINGERPRINT_SIZE)
 		err = 0;
-	X509_free(cert);
 	if (err != 0)
 		sg_msg_error_set(error, err, NULL,
 		    "what is to be signed is neither a certificate nor an OpenPGP fingerprint");

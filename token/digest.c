@@ -1,5 +1,6 @@
 #include "digest.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include <openssl/bn.h>
@@ -27,6 +28,16 @@ static const struct {
 		0x03, 0x05, 0x00, 0x04, 0x40 } },
 };
 
+/* Fetched once: to look one up by its name takes longer than to hash a certificate with it. */
+static pthread_once_t fetched = PTHREAD_ONCE_INIT;
+static EVP_MD *mds[sizeof(hashes) / sizeof(hashes[0])];
+
+static void fetch(void)
+{
+	for (size_t i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++)
+		mds[i] = EVP_MD_fetch(NULL, hashes[i].name, NULL);
+}
+
 size_t sg_hash_size(enum sg_hash hash)
 {
 	return hashes[hash].size;
@@ -34,9 +45,11 @@ size_t sg_hash_size(enum sg_hash hash)
 
 int sg_hash_data(enum sg_hash hash, const struct sg_blob *data, unsigned char out[SG_DIGEST_MAX])
 {
-	size_t len = 0;
+	unsigned int len = 0;
 
-	if (EVP_Q_digest(NULL, hashes[hash].name, NULL, data->data, data->len, out, &len) != 1 ||
+	pthread_once(&fetched, fetch);
+	if (mds[hash] == NULL ||
+	    EVP_Digest(data->data, data->len, out, &len, mds[hash], NULL) != 1 ||
 	    len != hashes[hash].size)
 		return SG_ERR_INTERNAL;
 	return 0;
