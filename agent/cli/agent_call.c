@@ -33,7 +33,7 @@ static int connect_agent(struct sg_cli *cli)
 	else if (err == SG_ERR_DENIED)
 		err = sg_cli_fail(cli, err,
 		    "Use the socket of your own agent; SIGNET_SOCK names another.",
-		    "the socket %s belongs to another user", path);
+		    "the socket %s belongs to another user, or may not be used", path);
 	else if (err != 0)
 		err = sg_cli_fail(cli, err,
 		    err == SG_ERR_IO ? "Check the path of the socket (--socket, SIGNET_SOCK)."
@@ -68,7 +68,8 @@ static int show_progress(struct sg_cli *cli, const json_t *progress)
 	return 0;
 }
 
-/* Replies up to the last one; those before it are shown. */
+/* Replies up to the last one; those before it are shown. What the waiting itself has told or noted
+ * is left as it is. */
 static int read_replies(
     struct sg_cli *cli, struct sg_waiting *waiting, sg_reply_fn *show, json_t **reply)
 {
@@ -129,10 +130,10 @@ static int call_once(struct sg_cli *cli, const char *method, const json_t *param
 		err = sg_client_call(
 		    cli->client, full, copy, fds.fds, fds.count, (flags & SG_CALL_MORE) != 0);
 		copy = NULL;
-		/* What wants no PIN uses no key. */
 		if (err != 0)
 			err = fail_transport(cli, err, "call");
 		else
+			/* What wants no PIN uses no key, so nothing is to be touched. */
 			err = wait_replies(cli, (flags & SG_CALL_PIN) != 0 ? SG_WAITING_TOUCH : 0,
 			    show_progress, reply);
 	}
