@@ -325,6 +325,22 @@ static const char *ec_algorithm(EVP_PKEY *key)
 	}
 }
 
+char *sg_x509_name_text(const X509_NAME *name)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *data = NULL;
+	char *copy = NULL;
+	long len;
+
+	if (bio != NULL &&
+	    X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0) {
+		len = BIO_get_mem_data(bio, &data);
+		copy = strndup(len > 0 ? data : "", len > 0 ? (size_t)len : 0);
+	}
+	BIO_free(bio);
+	return copy;
+}
+
 const char *sg_x509_key_algorithm(EVP_PKEY *key, char name[16])
 {
 	const char *algorithm = "other";

@@ -51,6 +51,9 @@ void sg_strv_free(char **strings); /* NULL is fine */
  * UTF8String. A NULL *extensions becomes a new stack, the caller's to free. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_x509_add_jid(STACK_OF(X509_EXTENSION) * *extensions, const char *jid);
 
+/* The name on one line, as RFC 4514 has it: a new string, or NULL. */
+char *sg_x509_name_text(const X509_NAME *name);
+
 /* "rsa2048", "rsa3072", "rsa4096", "rsaN", "p256", "p384", "p521", "ed25519" or "other". Static
  * or in the caller's buffer of at least 16 bytes. */
 const char *sg_x509_key_algorithm(EVP_PKEY *key, char name[16]);

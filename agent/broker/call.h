@@ -9,10 +9,11 @@
 #include <jansson.h>
 
 #include "agent.h"
+#include "ask_all.h"
 #include "client.h"
 #include "failure.h"
+#include "find.h"
 #include "login.h"
-#include "tokens.h"
 
 #define SG_CALL_STRING_MAX 8192 /* bytes of a string parameter */
 #define SG_CALL_NAMES_MAX  1000 /* strings in a list parameter */
@@ -48,11 +49,11 @@ struct sg_call {
 	struct sg_account *account;
 	struct sg_token_ref token;
 	struct sg_key_ref key;
-	char *key_selector;	 /* call_key.h: what key was found by, ... */
-	sg_verb_fn *key_step;	 /* for which step, ... */
-	int key_asked_again;	 /* and whether that step was taken twice */
-	int key_any;		 /* whatever public key stood there before */
-	const char *feature; /* of the server, that is being looked for */
+	char *key_selector;   /* call_key.h: what key was found by, ... */
+	sg_verb_fn *key_step; /* for which step, ... */
+	int key_asked_again;  /* and whether that step was taken twice */
+	int key_any;	      /* whatever public key stood there before */
+	const char *feature;  /* of the server, that is being looked for */
 	void *state;
 	void (*state_free)(void *state);
 	int advice_code;    /* an error of this code ... */
@@ -60,6 +61,8 @@ struct sg_call {
 	sg_verb_fn *next;   /* the step that follows what the call waits for */
 	/* Asked before the call fails, or NULL: the reply in place of the error, or NULL. */
 	json_t *(*rescue)(const struct sg_call *call, const struct sg_msg_error *error);
+	/* The client has gone, or NULL. The call may not be finished by it, but from the loop. */
+	void (*gone)(struct sg_call *call);
 	/* What to do before the call fails, or NULL. It may not finish the call. */
 	void (*undo)(struct sg_call *call, const struct sg_msg_error *error);
 };

@@ -5,13 +5,13 @@
 #include <time.h>
 
 #include <openssl/asn1.h>
-#include <openssl/bio.h>
 #include <openssl/x509.h>
 
 #include "accounts.h"
+#include "ask_all.h"
 #include "failure.h"
+#include "ledger.h"
 #include "text.h"
-#include "tokens.h"
 #include "verdict.h"
 #include "worker.h"
 #include "x509.h"
@@ -81,8 +81,7 @@ json_t *sg_json_error(const struct sg_msg_error *error, const char *advice)
 		break;
 	case SG_ERR_TOKEN_AMBIGUOUS:
 	case SG_ERR_KEY_AMBIGUOUS:
-		json_object_set_new(
-		    object, "candidates", candidates(error));
+		json_object_set_new(object, "candidates", candidates(error));
 		break;
 	case SG_ERR_STANZA:
 		json_object_set_new(object, "condition", sg_json_text(error->condition));
@@ -106,21 +105,36 @@ static const char *pin_state(uint32_t flags)
 	return (flags & SG_TOKEN_PIN_LOW) != 0 ? "low" : "ok";
 }
 
-json_t *sg_json_token(const struct sg_token_info *token, const char *module)
+static const char *const remember_names[] = {
+	[SG_REMEMBER_REMOVAL] = "removal",
+	[SG_REMEMBER_ALWAYS] = "always",
+	[SG_REMEMBER_MINUTES] = "minutes",
+	[SG_REMEMBER_IDLE] = "idle",
+	[SG_REMEMBER_LOCK] = "lock",
+};
+
+json_t *sg_json_token(
+    const struct sg_agent *agent, const struct sg_token_info *token, const char *module)
 {
+	uint32_t left = sg_ledger_tries_left(agent, token);
+	struct sg_pin_policy policy =
+	    sg_config_pin_policy(&agent->config, token->label, token->serial);
 	int unlocked = (token->flags & SG_TOKEN_UNLOCKED) != 0 ||
 	    (token->flags & SG_TOKEN_LOGIN_REQUIRED) == 0;
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:s, s:b}", "uri",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:s, s:b, s:o, s:s}", "uri",
 	    sg_json_text_or_empty(token->uri), "label", sg_json_text_or_empty(token->label),
 	    "serial", sg_json_text_or_empty(token->serial), "manufacturer",
 	    sg_json_text_or_empty(token->manufacturer), "model",
 	    sg_json_text_or_empty(token->model), "slot", sg_json_text_or_empty(token->slot),
 	    "module", module, "unlocked", unlocked, "pin", pin_state(token->flags), "read_only",
-	    (token->flags & SG_TOKEN_READ_ONLY) != 0);
+	    (token->flags & SG_TOKEN_READ_ONLY) != 0, "tries_left",
+	    left != SG_TRIES_UNKNOWN ? json_integer(left) : json_null(), "remember",
+	    remember_names[policy.remember]);
 }
 
-json_t *sg_json_tokens(const struct sg_module_answer *answers, size_t count)
+json_t *sg_json_tokens(
+    const struct sg_agent *agent, const struct sg_module_answer *answers, size_t count)
 {
 	json_t *array = json_array();
 
@@ -132,7 +146,7 @@ json_t *sg_json_tokens(const struct sg_module_answer *answers, size_t count)
 
 			if ((token->flags & SG_TOKEN_INITIALIZED) != 0)
 				json_array_append_new(
-				    array, sg_json_token(token, answers[i].module->name));
+				    array, sg_json_token(agent, token, answers[i].module->name));
 		}
 	}
 	return array;
@@ -205,18 +219,9 @@ json_t *sg_json_key(const struct sg_key_info *key, const struct sg_msg_objects *
 
 static json_t *name_text(const X509_NAME *name)
 {
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *data = NULL;
-	char *copy = NULL;
-	long len;
+	char *text = sg_x509_name_text(name);
 
-	if (bio != NULL &&
-	    X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0) {
-		len = BIO_get_mem_data(bio, &data);
-		copy = strndup(len > 0 ? data : "", len > 0 ? (size_t)len : 0);
-	}
-	BIO_free(bio);
-	return copy != NULL ? owned_text(copy) : json_string("");
+	return text != NULL ? owned_text(text) : json_string("");
 }
 
 static json_t *time_text(const ASN1_TIME *when)

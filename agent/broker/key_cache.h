@@ -8,7 +8,7 @@
 #ifndef SG_BROKER_KEY_CACHE_H
 #define SG_BROKER_KEY_CACHE_H
 
-#include "tokens.h"
+#include "find.h"
 
 #define SG_KEY_CACHE_MAX 1024 /* selectors */
 

@@ -4,6 +4,7 @@
 #ifndef SG_BROKER_KEY_FIND_H
 #define SG_BROKER_KEY_FIND_H
 
+#include "find.h"
 #include "login.h"
 
 /*

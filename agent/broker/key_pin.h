@@ -6,7 +6,7 @@
 #define SG_BROKER_KEY_PIN_H
 
 #include "agent.h"
-#include "tokens.h"
+#include "find.h"
 
 /*
  * Holds the key that was found to what is noted of its name, or notes it now. Sets key->pin, and of an adopted

@@ -101,3 +101,32 @@ int sg_uri_matches_token(const char *selector, const struct sg_token_info *token
 	/* sg_uri_check() lets no query pass. */
 	return *pos == '\0' && (named > 0 || attributes == 0);
 }
+
+int sg_uri_names_token(const char *selector)
+{
+	struct sg_uri_attribute attribute;
+	const char *pos;
+
+	if (!sg_uri_is_uri(selector))
+		return 0;
+	for (pos = sg_uri_path(selector); sg_uri_next(&pos, &attribute);) {
+		if (attribute.which != SG_URI_OBJECT && attribute.which != SG_URI_ID &&
+		    attribute.which != SG_URI_TYPE)
+			return 1;
+	}
+	return 0;
+}
+
+char *sg_uri_value(const char *uri, enum sg_uri_name which)
+{
+	struct sg_uri_attribute attribute;
+	const char *pos;
+
+	if (!sg_uri_is_uri(uri))
+		return NULL;
+	for (pos = sg_uri_path(uri); sg_uri_next(&pos, &attribute);) {
+		if (attribute.which == which && attribute.value != NULL)
+			return sg_percent_decode(attribute.value, attribute.value_len);
+	}
+	return NULL;
+}

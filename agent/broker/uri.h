@@ -23,4 +23,10 @@ SG_MUST_USE int sg_uri_check(const char *selector, const char **why);
  */
 int sg_uri_matches_token(const char *selector, const struct sg_token_info *token);
 
+/* Whether it is a URI with an attribute of a token. */
+int sg_uri_names_token(const char *selector);
+
+/* The value of a URI's first attribute of this kind, decoded: a new string, or NULL. */
+char *sg_uri_value(const char *uri, enum sg_uri_name which);
+
 #endif

@@ -180,14 +180,11 @@ static void on_status_tokens(void *arg, struct sg_module_answer *answers, size_t
 
 	sg_call_reply(call,
 	    json_pack("{s:s, s:i, s:o, s:o, s:o}", "version", SG_VERSION, "pid", (int)getpid(),
-		"tokens", sg_json_tokens(answers, count), "accounts", all_accounts(call), "workers",
+		"tokens", sg_json_tokens(call->agent, answers, count), "accounts", all_accounts(call), "workers",
 		all_workers(call, answers, count)));
 }
 
 void sg_verb_status(struct sg_call *call)
 {
-	static const struct sg_msg_empty nothing = { 0 };
-
-	sg_tokens_ask_all(
-	    call->agent->tokens, SG_MSG_TOKEN_LIST, &nothing, 1, on_status_tokens, call);
+	sg_ask_tokens(call->agent->tokens, 1, on_status_tokens, call);
 }

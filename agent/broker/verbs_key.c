@@ -201,7 +201,7 @@ void sg_verb_new_key(struct sg_call *call)
 static void on_keys(void *arg, struct sg_module_answer *answers, size_t count)
 {
 	struct sg_call *call = arg;
-	const struct sg_msg_error *failed = sg_tokens_all_failed(answers, count);
+	const struct sg_msg_error *failed = sg_answers_failed(answers, count);
 	json_t *array;
 
 	if (failed != NULL) {
@@ -227,7 +227,7 @@ void sg_verb_list_keys(struct sg_call *call)
 		.selector = selector != NULL ? selector : everything,
 	};
 
-	sg_tokens_ask_all(call->agent->tokens, SG_MSG_OBJECT_LIST, &msg, 0, on_keys, call);
+	sg_ask_objects(call->agent->tokens, &msg, on_keys, call);
 }
 
 /* ---- ShowKey ---- */

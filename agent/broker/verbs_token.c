@@ -1,4 +1,4 @@
-/* ListTokens, ShowToken, Unlock, Lock. */
+/* ListTokens, ShowToken, Unlock, Lock, ReleaseToken. */
 #include "verbs.h"
 
 #include <stdlib.h>
@@ -6,26 +6,26 @@
 
 #include "call.h"
 #include "json.h"
+#include "remember.h"
 #include "unlocked.h"
-
-static const struct sg_msg_empty nothing = { 0 };
 
 /* ---- ListTokens ---- */
 
 static void on_tokens(void *arg, struct sg_module_answer *answers, size_t count)
 {
 	struct sg_call *call = arg;
-	const struct sg_msg_error *failed = sg_tokens_all_failed(answers, count);
+	const struct sg_msg_error *failed = sg_answers_failed(answers, count);
 
 	if (failed != NULL)
 		sg_call_fail(call, failed);
 	else
-		sg_call_reply(call, json_pack("{s:o}", "tokens", sg_json_tokens(answers, count)));
+		sg_call_reply(call,
+		    json_pack("{s:o}", "tokens", sg_json_tokens(call->agent, answers, count)));
 }
 
 void sg_verb_list_tokens(struct sg_call *call)
 {
-	sg_tokens_ask_all(call->agent->tokens, SG_MSG_TOKEN_LIST, &nothing, 0, on_tokens, call);
+	sg_ask_tokens(call->agent->tokens, 0, on_tokens, call);
 }
 
 /* ---- ShowToken ---- */
@@ -38,8 +38,9 @@ static void show_token_found(struct sg_call *call)
 	for (uint32_t i = 0; i < token->mechanism_count; i++)
 		json_array_append_new(mechanisms, sg_json_text_or_empty(token->mechanisms[i]));
 	sg_call_reply(call,
-	    json_pack("{s:o, s:o}", "token", sg_json_token(token, call->token.module->name),
-		"mechanisms", mechanisms));
+	    json_pack("{s:o, s:o}", "token",
+		sg_json_token(call->agent, token, call->token.module->name), "mechanisms",
+		mechanisms));
 }
 
 void sg_verb_show_token(struct sg_call *call)
@@ -53,7 +54,8 @@ static void token_looked_at_again(struct sg_call *call)
 {
 	sg_call_reply(call,
 	    json_pack("{s:o}", "token",
-		sg_json_token(sg_token_ref_info(&call->token), call->token.module->name)));
+		sg_json_token(
+		    call->agent, sg_token_ref_info(&call->token), call->token.module->name)));
 }
 
 /* By its URI, which names exactly this one. */
@@ -96,8 +98,9 @@ void sg_verb_unlock(struct sg_call *call)
 
 static void locked(struct sg_call *call, void *answer)
 {
-	sg_unlocked_forget(
-	    call->agent, call->token.module, sg_token_ref_info(&call->token)->uri);
+	sg_unlocked_forget(call->agent, call->token.module, sg_token_ref_info(&call->token)->uri);
+	sg_remember_locked(
+	    call->agent, call->token.module, sg_token_ref_info(&call->token)->uri, "by request");
 	look_at_token_again(call);
 }
 
@@ -118,4 +121,88 @@ static void lock_found(struct sg_call *call)
 void sg_verb_lock(struct sg_call *call)
 {
 	sg_call_find_token(call, sg_call_string(call, "token"), lock_found);
+}
+
+/* ---- ReleaseToken ---- */
+
+/* The modules that are asked, until all have answered. */
+struct release {
+	size_t waiting;
+	struct sg_msg_error error; /* the first one */
+};
+
+static void release_free(void *arg)
+{
+	struct release *release = arg;
+
+	sg_failure_clear(&release->error);
+	free(release);
+}
+
+static void on_released(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct sg_call *call = arg;
+	struct release *release = call->state;
+
+	if (error != NULL && release->error.code == 0) {
+		sg_failure_copy(&release->error, error);
+		release->error.code = (uint32_t)-sg_msg_error_code(error);
+	}
+	if (--release->waiting > 0)
+		return;
+	if (release->error.code != 0)
+		sg_call_fail(call, &release->error);
+	else
+		sg_call_reply(call, json_object());
+}
+
+static void release_ask(struct sg_call *call, const struct sg_module *module, char *token)
+{
+	struct release *release = call->state;
+	const struct sg_msg_token_ref msg = { .caller = call->caller, .token = token };
+
+	release->waiting++;
+	sg_worker_request(
+	    module->worker, SG_MSG_TOKEN_RELEASE, &msg, -1, SG_TOKEN_SECONDS, on_released, call);
+}
+
+static void release_found(struct sg_call *call)
+{
+	char *uri = found_uri(call);
+
+	if (uri != NULL)
+		release_ask(call, call->token.module, uri);
+}
+
+/* A worker that does not run has no session. */
+static void release_all(struct sg_call *call)
+{
+	struct sg_tokens *tokens = call->agent->tokens;
+	const struct release *release = call->state;
+	char all[] = "";
+
+	for (size_t i = 0; i < sg_tokens_module_count(tokens); i++) {
+		const struct sg_module *module = sg_tokens_module(tokens, i);
+
+		if (sg_worker_pid(module->worker) > 0)
+			release_ask(call, module, all);
+	}
+	if (release->waiting == 0)
+		sg_call_reply(call, json_object());
+}
+
+void sg_verb_release_token(struct sg_call *call)
+{
+	const char *token = sg_call_string(call, "token");
+
+	call->state = calloc(1, sizeof(struct release));
+	call->state_free = release_free;
+	if (call->state == NULL) {
+		call->state_free = NULL;
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
+	} else if (token != NULL) {
+		sg_call_find_token(call, token, release_found);
+	} else {
+		release_all(call);
+	}
 }

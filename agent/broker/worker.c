@@ -669,6 +669,24 @@ unsigned sg_worker_deaths(const struct sg_worker *worker)
 	return worker->deaths;
 }
 
+int sg_worker_is_idle(const struct sg_worker *worker)
+{
+	return TAILQ_EMPTY(&worker->requests) && worker->queue.count == 0;
+}
+
+int64_t sg_worker_busy_since(const struct sg_worker *worker)
+{
+	const struct request *request;
+	int64_t since = 0;
+
+	TAILQ_FOREACH(request, &worker->requests, entry) {
+		if (request->sent_ms != 0 && is_bounded(worker, request->type) &&
+		    (since == 0 || request->sent_ms < since))
+			since = request->sent_ms;
+	}
+	return since;
+}
+
 const char *sg_worker_kind(const struct sg_worker *worker)
 {
 	return worker->spec.kind;

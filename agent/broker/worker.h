@@ -71,6 +71,10 @@ pid_t sg_worker_pid(const struct sg_worker *worker);
 unsigned sg_worker_starts(const struct sg_worker *worker);
 unsigned sg_worker_deaths(const struct sg_worker *worker);
 
+/* Whether nothing is asked of it; since when (sg_clock_ms()) it has the oldest request that is no login, or 0. */
+int sg_worker_is_idle(const struct sg_worker *worker);
+int64_t sg_worker_busy_since(const struct sg_worker *worker);
+
 const char *sg_worker_kind(const struct sg_worker *worker);
 const char *sg_worker_subject(const struct sg_worker *worker);
 

@@ -1,0 +1,400 @@
+#include "ask_all.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+
+struct gather;
+
+struct gather_slot {
+	struct gather *gather;
+	struct sg_module_answer *answer;
+	unsigned process; /* of its worker, that was asked */
+	int answered;	  /* or was not asked */
+	int slow;
+};
+
+struct gather {
+	struct sg_question question; /* without its msg */
+	uint16_t answer_type;
+	struct sg_module_answer *answers;
+	struct gather_slot *slots;
+	size_t count;
+	size_t waiting; /* answers still to come, also those that come too late */
+	struct event *patience;
+	enum { GATHER_NEW, GATHER_ASKED, GATHER_SLOW, GATHER_LATE } stage;
+	int any_slow; /* it may end without those */
+	int ended;
+};
+
+static void gather_free(struct gather *gather)
+{
+	for (size_t i = 0; i < gather->count; i++) {
+		if (gather->answers[i].error.code == 0)
+			sg_msg_clear(gather->answer_type, &gather->answers[i].u);
+		sg_failure_clear(&gather->answers[i].error);
+		sg_msg_clear(SG_MSG_TOKENS, &gather->answers[i].remembered);
+	}
+	event_free(gather->patience);
+	free(gather->answers);
+	free(gather->slots);
+	free(gather);
+}
+
+static void gather_finish(struct gather *gather)
+{
+	gather->ended = 1;
+	event_del(gather->patience);
+	gather->question.fn(gather->question.arg, gather->answers, gather->count);
+	if (gather->waiting == 0)
+		gather_free(gather);
+}
+
+/* ---- what is remembered of a module ---- */
+
+static void remember(struct sg_module *module, const struct sg_msg_tokens *tokens)
+{
+	sg_buf_clear(&module->tokens);
+	if (sg_layout_encode(sg_msg_layout(SG_MSG_TOKENS), tokens, &module->tokens) != 0)
+		sg_buf_clear(&module->tokens);
+}
+
+/* Gives 0 when nothing is known; an empty list is known, too. */
+static int recall(const struct sg_module *module, struct sg_msg_tokens *tokens)
+{
+	struct sg_cursor cursor;
+
+	memset(tokens, 0, sizeof(*tokens));
+	if (module->tokens.len == 0)
+		return 0;
+	cursor =
+	    (struct sg_cursor){ module->tokens.data, module->tokens.data + module->tokens.len };
+	return sg_layout_decode(sg_msg_layout(SG_MSG_TOKENS), &cursor, tokens) == 0;
+}
+
+/* ---- modules that hang ---- */
+
+static int module_hangs_now(const struct sg_module *module)
+{
+	return module->hangs_until > sg_clock_ms();
+}
+
+/* It is not waited for again for a while: each call would pay for it. */
+static void module_hangs(struct sg_module *module)
+{
+	module->hangs_until = sg_clock_ms() + (int64_t)SG_HANGING_SECONDS * 1000;
+	sg_log(SG_LOG_WARN, "the module %s hangs: for %d s no call waits for it", module->name,
+	    SG_HANGING_SECONDS);
+}
+
+static void module_answered(const struct gather_slot *slot, const struct sg_msg_error *error)
+{
+	struct sg_module *module = slot->answer->module;
+
+	if (error == NULL) {
+		module->answered_by = slot->process;
+		module->hangs_until = 0;
+	} else if (sg_msg_error_code(error) == SG_ERR_TIMEOUT &&
+	    module->answered_by != slot->process) {
+		module_hangs(module);
+	}
+}
+
+/* Whether it has worked on something for so long that it may not answer soon. */
+static int module_is_slow(const struct sg_module *module)
+{
+	int64_t since = sg_worker_busy_since(module->worker);
+
+	return since != 0 && sg_clock_ms() - since >= SG_SLOW_MS;
+}
+
+/* ---- ending without those that do not answer ---- */
+
+static void slot_fail(const struct gather_slot *slot, const char *why)
+{
+	const char *name = slot->answer->module->name;
+
+	sg_msg_error_set(&slot->answer->error, SG_ERR_TIMEOUT, name, "the module %s %s", name, why);
+}
+
+/* Whether the question can do without it, for it is slow and nothing that it is known to have matters. */
+static int slot_is_spare(const struct gather_slot *slot)
+{
+	const struct sg_question *question = &slot->gather->question;
+
+	return slot->slow && recall(slot->answer->module, &slot->answer->remembered) &&
+	    !question->concerns(question->arg, &slot->answer->remembered);
+}
+
+static void slots_unfail(struct gather *gather)
+{
+	for (size_t i = 0; i < gather->count; i++) {
+		if (gather->slots[i].answered)
+			continue;
+		sg_failure_clear(&gather->answers[i].error);
+		sg_msg_clear(SG_MSG_TOKENS, &gather->answers[i].remembered);
+	}
+}
+
+/* Ends it without those that have not answered, if the others will do. */
+static void gather_end_early(struct gather *gather)
+{
+	const struct sg_question *question = &gather->question;
+	int all_spare = 1;
+
+	for (size_t i = 0; i < gather->count; i++) {
+		const struct gather_slot *slot = &gather->slots[i];
+		int spare;
+
+		if (slot->answered)
+			continue;
+		spare = slot_is_spare(slot);
+		slot_fail(slot,
+		    spare ? "is busy or hangs; its tokens are as they were last seen"
+			  : "has not answered yet");
+		all_spare = all_spare && spare;
+	}
+	if (gather->waiting == 0 ||
+	    ((all_spare || gather->stage == GATHER_LATE) &&
+		question->enough(question->arg, gather->answers, gather->count)))
+		gather_finish(gather);
+	else
+		slots_unfail(gather);
+}
+
+static void on_module_answer(void *arg, const struct sg_msg_error *error, void *msg)
+{
+	struct gather_slot *slot = arg;
+	struct gather *gather = slot->gather;
+	size_t size = sg_msg_layout(gather->answer_type)->size;
+
+	gather->waiting--;
+	slot->answered = 1;
+	module_answered(slot, error);
+	if (gather->answer_type == SG_MSG_TOKENS) {
+		slot->answer->module->lists_asked--;
+		if (error == NULL)
+			remember(slot->answer->module, msg);
+	}
+	if (!gather->ended && error != NULL) {
+		sg_failure_copy(&slot->answer->error, error);
+		slot->answer->error.code = (uint32_t)-sg_msg_error_code(error);
+	} else if (!gather->ended) {
+		memcpy(&slot->answer->u, msg, size);
+		memset(msg, 0, size);
+	}
+	if (gather->ended) {
+		if (gather->waiting == 0)
+			gather_free(gather);
+	} else if (gather->waiting == 0) {
+		gather_finish(gather);
+	} else if (gather->any_slow) {
+		gather_end_early(gather);
+	}
+}
+
+static void patience_wait(struct gather *gather, int64_t ms)
+{
+	const struct timeval limit = { ms / 1000, ms % 1000 * 1000 };
+
+	evtimer_add(gather->patience, &limit);
+}
+
+/* A module whose process has never answered yet hangs, as far as anybody can tell; others are busy. */
+static void patience_is_over(struct gather *gather)
+{
+	for (size_t i = 0; i < gather->count; i++) {
+		const struct gather_slot *slot = &gather->slots[i];
+		struct sg_module *module = slot->answer->module;
+
+		if (slot->answered)
+			continue;
+		if (module->answered_by != slot->process && !module_hangs_now(module))
+			module_hangs(module);
+		else
+			sg_log(SG_LOG_INFO, "the module %s is busy", module->name);
+	}
+}
+
+static void on_patience(evutil_socket_t fd, short what, void *arg)
+{
+	struct gather *gather = arg;
+
+	gather->stage++;
+	switch (gather->stage) {
+	case GATHER_ASKED:
+		patience_wait(gather, SG_SLOW_MS);
+		break;
+	case GATHER_SLOW:
+		patience_wait(gather, (int64_t)SG_PATIENCE_SECONDS * 1000 - SG_SLOW_MS);
+		gather->any_slow = 1;
+		for (size_t i = 0; i < gather->count; i++)
+			gather->slots[i].slow = 1;
+		break;
+	default:
+		patience_is_over(gather);
+		break;
+	}
+	gather_end_early(gather);
+}
+
+/* ---- asking ---- */
+
+static struct gather *gather_new(struct sg_tokens *tokens, const struct sg_question *question)
+{
+	size_t count = sg_tokens_module_count(tokens);
+	struct gather *gather = calloc(1, sizeof(*gather));
+
+	if (gather == NULL)
+		abort(); /* the caller would wait for ever */
+	gather->question = *question;
+	gather->question.msg = NULL;
+	gather->answers = calloc(count, sizeof(*gather->answers));
+	gather->slots = calloc(count, sizeof(*gather->slots));
+	gather->patience = evtimer_new(sg_tokens_agent(tokens)->base, on_patience, gather);
+	if (gather->answers == NULL || gather->slots == NULL || gather->patience == NULL)
+		abort();
+	gather->answer_type = question->type == SG_MSG_TOKEN_LIST ? SG_MSG_TOKENS : SG_MSG_OBJECTS;
+	gather->count = count;
+	for (size_t i = 0; i < count; i++) {
+		gather->answers[i].module = sg_tokens_module(tokens, i);
+		gather->slots[i] =
+		    (struct gather_slot){ .gather = gather, .answer = &gather->answers[i] };
+	}
+	return gather;
+}
+
+/* Modules that hang are not asked, unless all do. */
+static int skips_hanging(struct sg_tokens *tokens)
+{
+	for (size_t i = 0; i < sg_tokens_module_count(tokens); i++) {
+		if (!module_hangs_now(sg_tokens_module(tokens, i)))
+			return 1;
+	}
+	return 0;
+}
+
+static void slot_leave_out(struct gather_slot *slot)
+{
+	slot_fail(slot, "hangs; after a while it will be tried again");
+	if (!recall(slot->answer->module, &slot->answer->remembered))
+		sg_msg_clear(SG_MSG_TOKENS, &slot->answer->remembered);
+	slot->answered = 1;
+}
+
+/* A slow module is not asked the same once more, when it need not be waited for. */
+static int slot_can_wait(struct gather_slot *slot)
+{
+	int spare = slot->slow && slot->gather->answer_type == SG_MSG_TOKENS &&
+	    slot->answer->module->lists_asked > 0 && slot_is_spare(slot);
+
+	sg_msg_clear(SG_MSG_TOKENS, &slot->answer->remembered);
+	return spare;
+}
+
+static void slot_ask(struct gather_slot *slot, uint16_t type, const void *msg)
+{
+	struct sg_module *module = slot->answer->module;
+
+	slot->gather->waiting++;
+	if (type == SG_MSG_TOKEN_LIST)
+		module->lists_asked++;
+	sg_worker_request(module->worker, type, msg, -1, SG_TOKEN_SECONDS, on_module_answer, slot);
+	slot->process = sg_worker_starts(module->worker);
+}
+
+void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question)
+{
+	struct gather *gather = gather_new(tokens, question);
+	int skips = skips_hanging(tokens);
+
+	/* Answers come from the loop only, so nothing is over before all are asked. */
+	for (size_t i = 0; i < gather->count; i++) {
+		struct gather_slot *slot = &gather->slots[i];
+
+		slot->slow = module_is_slow(slot->answer->module);
+		gather->any_slow = gather->any_slow || slot->slow;
+		if (skips && module_hangs_now(slot->answer->module))
+			slot_leave_out(slot);
+		else if (!slot_can_wait(slot))
+			slot_ask(slot, question->type, question->msg);
+	}
+	/* What need not be waited for ends it from the loop, too. */
+	if (!gather->any_slow)
+		gather->stage = GATHER_ASKED;
+	patience_wait(gather, gather->any_slow ? 0 : SG_SLOW_MS);
+}
+
+/* ---- usual questions ---- */
+
+const struct sg_msg_error *sg_answers_first_error(
+    const struct sg_module_answer *answers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (answers[i].error.code != 0)
+			return &answers[i].error;
+	}
+	return NULL;
+}
+
+const struct sg_msg_error *sg_answers_failed(const struct sg_module_answer *answers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (answers[i].error.code == 0 || answers[i].remembered.token_count > 0)
+			return NULL;
+	}
+	return sg_answers_first_error(answers, count);
+}
+
+static int enough_always(void *arg, const struct sg_module_answer *answers, size_t count)
+{
+	return 1;
+}
+
+static int enough_any(void *arg, const struct sg_module_answer *answers, size_t count)
+{
+	return sg_answers_failed(answers, count) == NULL;
+}
+
+static int concerned_always(void *arg, const struct sg_msg_tokens *remembered)
+{
+	return 1;
+}
+
+/* What is remembered is as good as what is asked. */
+static int concerned_never(void *arg, const struct sg_msg_tokens *remembered)
+{
+	return 0;
+}
+
+void sg_ask_tokens(struct sg_tokens *tokens, int impatient, sg_all_fn *fn, void *arg)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+	const struct sg_question question = {
+		.type = SG_MSG_TOKEN_LIST,
+		.msg = &nothing,
+		.enough = impatient ? enough_always : enough_any,
+		.concerns = concerned_never,
+		.fn = fn,
+		.arg = arg,
+	};
+
+	sg_ask_all(tokens, &question);
+}
+
+void sg_ask_objects(
+    struct sg_tokens *tokens, const struct sg_msg_object_list *msg, sg_all_fn *fn, void *arg)
+{
+	const struct sg_question question = {
+		.type = SG_MSG_OBJECT_LIST,
+		.msg = msg,
+		.enough = enough_any,
+		.concerns = concerned_always,
+		.fn = fn,
+		.arg = arg,
+	};
+
+	sg_ask_all(tokens, &question);
+}

@@ -1,0 +1,72 @@
+/*
+ * A question to every module, that no module which hangs holds up.
+ *
+ * What a module's tokens were when it was last asked is remembered. A module that works on something for
+ * longer than SG_SLOW_MS already, or does not answer within that time, is slow: when it is known what tokens it
+ * has, it is not waited for where that will do.
+ */
+#ifndef SG_BROKER_ASK_ALL_H
+#define SG_BROKER_ASK_ALL_H
+
+#include "tokens.h"
+
+#define SG_SLOW_MS	    250
+#define SG_PATIENCE_SECONDS 5  /* for modules that are not needed, and that nothing is known of */
+#define SG_HANGING_SECONDS  60 /* in which a module that hangs is not asked again */
+
+/* One module's answer: error.code 0 and the answer, or an error. */
+struct sg_module_answer {
+	struct sg_module *module;
+	struct sg_msg_error error;
+	union {
+		struct sg_msg_tokens tokens;
+		struct sg_msg_objects objects;
+	} u;
+	/* It was not waited for, error says why, and these are the tokens it had when it last answered. */
+	struct sg_msg_tokens remembered;
+};
+
+/* The answers are freed after the call; what they own may be taken over by zeroing it. */
+typedef void sg_all_fn(void *arg, struct sg_module_answer *answers, size_t count);
+
+struct sg_question {
+	uint16_t type; /* SG_MSG_TOKEN_LIST, SG_MSG_OBJECT_LIST */
+	const void *msg;
+	/* Whether it may end with the answers that are there. */
+	int (*enough)(void *arg, const struct sg_module_answer *answers, size_t count);
+	/* Whether a module with these tokens may have to be waited for. */
+	int (*concerns)(void *arg, const struct sg_msg_tokens *remembered);
+	sg_all_fn *fn; /* called from the loop */
+	void *arg;
+};
+
+/*
+ * Asks every module. It ends when all have answered; or when those are left that are slow, whose remembered
+ * tokens the question does not concern, and there is enough; or after SG_PATIENCE_SECONDS as soon as there
+ * is enough. Those left out have the error SG_ERR_TIMEOUT, without harm to their workers. A module whose
+ * process did not even answer its first question by then is not asked again for SG_HANGING_SECONDS, unless
+ * there is no other.
+ */
+void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question);
+
+/*
+ * The tokens of all, of slow ones as they are remembered. With impatient it ends after SG_PATIENCE_SECONDS,
+ * else as soon as one module has given a good answer then.
+ */
+void sg_ask_tokens(struct sg_tokens *tokens, int impatient, sg_all_fn *fn, void *arg);
+
+/* The objects of all, with as much patience as it takes for one good answer. */
+void sg_ask_objects(
+    struct sg_tokens *tokens, const struct sg_msg_object_list *msg, sg_all_fn *fn, void *arg);
+
+/*
+ * The error to show for answers of which none is good, nor any remembered; NULL when one is. With several,
+ * the first.
+ */
+const struct sg_msg_error *sg_answers_failed(const struct sg_module_answer *answers, size_t count);
+
+/* The first module's error, for when nothing was found: what is looked for may be there. */
+const struct sg_msg_error *sg_answers_first_error(
+    const struct sg_module_answer *answers, size_t count);
+
+#endif
