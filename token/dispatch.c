@@ -10,18 +10,22 @@
 #include "list.h"
 #include "log.h"
 #include "login.h"
+#include "pin_set.h"
 #include "probe.h"
 #include "store.h"
 #include "tls.h"
+#include "touch.h"
+#include "watch.h"
 
 int sg_dispatch_waits(uint16_t type)
 {
-	return type == SG_MSG_TOKEN_LOGIN;
+	return type == SG_MSG_TOKEN_LOGIN || type == SG_MSG_PIN_SET;
 }
 
-/* One line for each request that uses a key or a PIN: who asked, and what for. */
+/* One line for each request that uses a key or a PIN: who asked, and what for. A touch is wanted for them. */
 static void note(const char *what, const struct sg_caller *caller, const char *name)
 {
+	sg_touch_caller(caller);
 	sg_log(SG_LOG_DEBUG, "%s '%s' for uid %u, pid %u, %s, %s", what, name != NULL ? name : "",
 	    caller->uid, caller->pid, caller->exe != NULL ? caller->exe : "?",
 	    caller->purpose != NULL ? caller->purpose : "?");
@@ -32,7 +36,9 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 {
 	const void *msg = frame->msg;
 	const struct sg_msg_token_login *login = msg;
-	const struct sg_msg_token_ref *logout = msg;
+	const struct sg_msg_token_ref *ref = msg;
+	const struct sg_msg_pin_set *pin_set = msg;
+	const struct sg_msg_token_watch *watch = msg;
 	const struct sg_msg_key_generate *generate = msg;
 	const struct sg_msg_cert_store *store = msg;
 	const struct sg_msg_csr_make *csr = msg;
@@ -51,8 +57,16 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 		note("login", &login->caller, login->token);
 		return sg_login(module, login, frame->fd, error);
 	case SG_MSG_TOKEN_LOGOUT:
-		note("logout", &logout->caller, logout->token);
-		return sg_logout(module, logout, error);
+		note("logout", &ref->caller, ref->token);
+		return sg_logout(module, ref, error);
+	case SG_MSG_TOKEN_RELEASE:
+		note("release", &ref->caller, ref->token);
+		return sg_release(module, ref, error);
+	case SG_MSG_PIN_SET:
+		note("new PIN", &pin_set->caller, pin_set->token);
+		return sg_pin_set(module, pin_set, frame->fd, error);
+	case SG_MSG_TOKEN_WATCH:
+		return sg_watch_set(module, watch->on != 0, error);
 	case SG_MSG_OBJECT_LIST:
 		*type = SG_MSG_OBJECTS;
 		return sg_object_list(module, msg, &answer->objects, error);
@@ -109,6 +123,7 @@ uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
 		return SG_MSG_ERROR;
 	}
 	err = answer_to(module, frame, answer, &type, &error);
+	sg_touch_caller(NULL);
 	if (err == 0) {
 		sg_layout_clear(&sg_layout_error, &error);
 		return type;

@@ -1,18 +1,19 @@
 /*
  * Login and logout. A PIN is tried once, only on the token it was given for.
+ *
+ * A PIN that the token took is held while the token is unlocked (held.h): for keys that want it for
+ * each signature, and for logins that are lost without anybody's wish.
  */
 #ifndef SG_TOKEN_LOGIN_H
 #define SG_TOKEN_LOGIN_H
 
 #include "token.h"
 
-#define SG_PIN_READ_MS 10000 /* for a PIN's descriptor to reach its end */
-
 /*
  * Logs in with the PIN from the descriptor (not closed; -1: none was given, SG_ERR_PIN_NEEDED).
- * A token that is unlocked already is 0, and nothing is read. SG_ERR_PIN_WRONG with the tries
- * that are left, SG_ERR_PIN_LOCKED, SG_ERR_PIN_CANCELLED; SG_ERR_DENIED when it would be the
- * last try and no person is there to decide on it.
+ * A token that is unlocked already, or that takes the PIN that is held, is 0, and nothing is read.
+ * What sg_pin_get() and sg_ledger_try() say, SG_ERR_PIN_WRONG with the tries that are left,
+ * SG_ERR_PIN_LOCKED, SG_ERR_DENIED when it may be the last try and no person is there to decide.
  */
 SG_MUST_USE int sg_login(struct sg_module *module, const struct sg_msg_token_login *request, int fd,
     struct sg_msg_error *error);
@@ -21,11 +22,19 @@ SG_MUST_USE int sg_login(struct sg_module *module, const struct sg_msg_token_log
 SG_MUST_USE int sg_logout(
     struct sg_module *module, const struct sg_msg_token_ref *request, struct sg_msg_error *error);
 
-/* Whether the PIN is held, so that sg_login_again() can help. */
-int sg_login_is_held(struct sg_token *token);
+/* Closes the sessions of the token, or of all when none is named; those that are at work, when they
+ * are done. A PIN that is held stays, and makes the next call log in again. */
+SG_MUST_USE int sg_release(
+    struct sg_module *module, const struct sg_msg_token_ref *request, struct sg_msg_error *error);
 
-/* After sessions were lost: logs in with the PIN that is held, if any, at most once. */
-void sg_login_again(struct sg_token *token);
+/* Logs out, and wipes the PIN. */
+CK_RV sg_login_end(struct sg_token *token);
+
+/*
+ * On a token that is locked: logs in with the PIN that is held, if any. Gives whether it was tried.
+ * A PIN that is refused, or could lock the token, is wiped; nothing else costs it.
+ */
+int sg_login_again(struct sg_token *token);
 
 /*
  * Logs in for the one operation that is prepared in the session (CKA_ALWAYS_AUTHENTICATE).
@@ -36,5 +45,9 @@ CK_RV sg_login_context(struct sg_token *token, CK_SESSION_HANDLE session);
 /* Before an operation is prepared: CKR_OK, CKR_FUNCTION_CANCELED when there is no PIN to try or
  * only one try left, or another reason. secret_lock is held. */
 CK_RV sg_login_context_check(struct sg_token *token);
+
+/* C_Login as it should have been declared: it does not change the PIN. NULL: by a PIN pad. */
+CK_RV sg_login_call(struct sg_token *token, CK_SESSION_HANDLE session, CK_USER_TYPE user,
+    const struct sg_secret *pin);
 
 #endif

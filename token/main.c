@@ -14,7 +14,8 @@ static int usage(void)
 {
 	fprintf(stderr,
 	    "usage: signet-token --role agent|authority --module system|PATH [--module-dirs "
-	    "DIR:DIR]\n"
+	    "DIR:DIR] "
+	    "[--init TEXT]\n"
 	    "It is started by signetd and signet-authority, with its channel on descriptor %d.\n",
 	    SG_WORKER_FD);
 	return 2;
@@ -26,6 +27,7 @@ int main(int argc, char **argv)
 		{ "role", required_argument, NULL, 'r' },
 		{ "module", required_argument, NULL, 'm' },
 		{ "module-dirs", required_argument, NULL, 'd' },
+		{ "init", required_argument, NULL, 'i' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct sg_worker_options options = { .module_dirs = SG_MODULE_DIRS };
@@ -42,6 +44,9 @@ int main(int argc, char **argv)
 			break;
 		case 'd':
 			options.module_dirs = optarg;
+			break;
+		case 'i':
+			options.init = optarg;
 			break;
 		default:
 			return usage();

@@ -10,6 +10,7 @@
 
 #include "ckr.h"
 #include "find.h"
+#include "held.h"
 #include "log.h"
 #include "token.h"
 
@@ -86,9 +87,30 @@ static int load_proxy(struct sg_module *module, struct sg_msg_error *error)
 	return 0;
 }
 
+/*
+ * p11-kit gives a module what its own configuration says alone. NSS puts a field of its own before
+ * pReserved, where all others have that, and wants what follows to be NULL.
+ */
+static CK_RV initialize_with(CK_FUNCTION_LIST *f, const char *init)
+{
+	struct {
+		CK_C_INITIALIZE_ARGS args;
+		void *nss_reserved;
+	} args = { .args = { .flags = CKF_OS_LOCKING_OK } };
+	char *copy = strdup(init);
+	CK_RV rv;
+
+	if (copy == NULL)
+		return CKR_HOST_MEMORY;
+	args.args.pReserved = copy;
+	rv = f->C_Initialize(&args);
+	free(copy);
+	return rv;
+}
+
 /* p11-kit initialises every module with CKF_OS_LOCKING_OK: SoftHSM crashes under threads without it. */
-static int load_path(
-    struct sg_module *module, const char *path, const char *dirs, struct sg_msg_error *error)
+static int load_path(struct sg_module *module, const char *path, const char *dirs, const char *init,
+    struct sg_msg_error *error)
 {
 	char *real = NULL;
 	CK_RV rv;
@@ -98,13 +120,14 @@ static int load_path(
 	if (err != 0)
 		goto out;
 	err = SG_ERR_MODULE;
-	module->f = p11_kit_module_load(real, 0);
+	module->is_own = init != NULL;
+	module->f = p11_kit_module_load(real, module->is_own ? P11_KIT_MODULE_UNMANAGED : 0);
 	if (module->f == NULL) {
 		sg_msg_error_set(error, err, path, "%s cannot be loaded: %s", real,
 		    p11_kit_message() != NULL ? p11_kit_message() : "no reason given");
 		goto out;
 	}
-	rv = p11_kit_module_initialize(module->f);
+	rv = init != NULL ? initialize_with(module->f, init) : p11_kit_module_initialize(module->f);
 	if (rv != CKR_OK) {
 		sg_msg_error_set(error, err, path, "%s cannot be initialised: %s (%s)", real,
 		    p11_kit_strerror(rv), sg_ckr_name(rv));
@@ -118,8 +141,8 @@ out:
 	return err;
 }
 
-int sg_module_open(
-    const char *name, const char *dirs, struct sg_module **module, struct sg_msg_error *error)
+int sg_module_open(const char *name, const char *dirs, const char *init, struct sg_module **module,
+    struct sg_msg_error *error)
 {
 	struct sg_module *m = calloc(1, sizeof(*m));
 	int err;
@@ -131,7 +154,7 @@ int sg_module_open(
 	if (strcmp(name, "system") == 0)
 		err = load_proxy(m, error);
 	else
-		err = load_path(m, name, dirs, error);
+		err = load_path(m, name, dirs, init, error);
 	if (err != 0) {
 		free(m);
 		return err;
@@ -149,10 +172,8 @@ void sg_module_wipe(struct sg_module *module)
 {
 	size_t i;
 
-	pthread_mutex_lock(&module->lock);
 	for (i = 0; i < module->token_count; i++)
-		sg_token_wipe(module->tokens[i]);
-	pthread_mutex_unlock(&module->lock);
+		sg_held_wipe(module->tokens[i]);
 }
 
 void sg_module_close(struct sg_module *module)
@@ -167,7 +188,10 @@ void sg_module_close(struct sg_module *module)
 	if (module->is_proxy) {
 		module->f->C_Finalize(NULL);
 	} else {
-		p11_kit_module_finalize(module->f);
+		if (module->is_own)
+			module->f->C_Finalize(NULL);
+		else
+			p11_kit_module_finalize(module->f);
 		p11_kit_module_release(module->f);
 	}
 	pthread_mutex_destroy(&module->lock);

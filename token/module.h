@@ -9,7 +9,9 @@
 #define SG_TOKEN_MODULE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <p11-kit/pkcs11.h>
 
@@ -22,6 +24,16 @@
 struct sg_token;
 struct sg_key;
 
+/* The way to the broker for what is no answer. Any thread may call these. */
+struct sg_host {
+	void *arg;
+	/* Our own request, which is answered with SG_MSG_OK; sg_upcall_ask() tells how it fails. */
+	int (*ask)(void *arg, uint16_t type, const void *msg);
+	void (*tell)(void *arg, uint16_t type, const void *msg);
+};
+
+struct sg_watch;
+
 struct sg_key_slot {
 	char *selector;
 	struct sg_key *key; /* a reference */
@@ -29,21 +41,23 @@ struct sg_key_slot {
 
 /*
  * Locks are taken in this order: a token's login_lock, its secret_lock, the module's lock, a
- * token's lock. objects and cache_lock are innermost: no other lock is taken while they are
- * held. Only sg_module_wipe() takes a secret_lock under the module's lock, when the process is about
- * to end by an alarm, should a thread hold it.
+ * token's lock. objects, cache_lock and a token's held_lock are innermost: no other lock is taken
+ * while they are held.
  */
 struct sg_module {
 	CK_FUNCTION_LIST *f;
 	/* C_GetInfo, for URIs that name the module's library; zero when it says nothing. */
 	CK_INFO library;
-	int is_proxy;  /* p11-kit's proxy for the system's configuration */
-	int authority; /* --role authority */
+	int is_proxy;		    /* p11-kit's proxy for the system's configuration */
+	int is_own;		    /* initialised here, and not by p11-kit */
+	int authority;		    /* --role authority */
+	const struct sg_host *host; /* NULL: there is nobody to talk to */
+	struct sg_watch *watch;	    /* NULL: nobody looks at the slots by himself */
+	atomic_int watch_on;	    /* the broker wants to know of tokens that come and go */
 
-	pthread_mutex_t
-	    lock; /* protects tokens and token_count, and lets one thread at a time scan */
+	pthread_mutex_t lock; /* for adding tokens, and lets one thread at a time scan */
 	struct sg_token *tokens[SG_TOKENS_MAX]; /* never freed before the module is */
-	size_t token_count;
+	atomic_size_t token_count;		/* so many may be read without the lock */
 
 	pthread_rwlock_t
 	    objects; /* searches share it; creating and destroying objects excludes them */
@@ -56,12 +70,14 @@ struct sg_module {
 /*
  * Loads and initialises "system" or the module at a path. A path is allowed only when the real
  * file lies in one of the folders (colon-separated), and neither the file nor its folder can be
- * written by anybody but root and us. SG_ERR_MODULE with the error filled, SG_ERR_NOMEM.
+ * written by anybody but root and us. init is NULL, or what a module at a path is given as it starts
+ * (C_Initialize's pReserved: NSS wants to be told its database). SG_ERR_MODULE with the error filled,
+ * SG_ERR_NOMEM.
  */
-SG_MUST_USE int sg_module_open(
-    const char *name, const char *dirs, struct sg_module **module, struct sg_msg_error *error);
+SG_MUST_USE int sg_module_open(const char *name, const char *dirs, const char *init,
+    struct sg_module **module, struct sg_msg_error *error);
 
-/* Wipes the secrets of all tokens. Other threads may still be in the module. */
+/* Wipes the PINs of all tokens, and waits for nobody. Other threads may still be in the module. */
 void sg_module_wipe(struct sg_module *module);
 
 /* Finalises the module and frees everything. No other thread uses it any more. */

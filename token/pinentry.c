@@ -10,6 +10,10 @@
 
 #include "buf.h"
 
+struct sg_pinentry {
+	assuan_context_t ctx;
+};
+
 /*
  * libassuan reads lines, and so the PIN, into its context. What it allocates is locked memory of its
  * own that is left out of dumps and wiped when freed.
@@ -103,25 +107,6 @@ static gpg_error_t take_pin(void *arg, const void *data, size_t len)
 	return sg_secret_append(pin, data, len) != 0 ? gpg_error(GPG_ERR_TOO_LARGE) : 0;
 }
 
-static int set_up(
-    assuan_context_t ctx, const char *description, char *const *options, uint32_t option_count)
-{
-	uint32_t i;
-	int err;
-
-	for (i = 0; i < option_count; i++) {
-		err = command(ctx, "OPTION ", options[i]);
-		if (err != 0 && err != SG_ERR_PIN_NEEDED)
-			return err;
-	}
-	err = command(ctx, "SETTITLE ", "signet");
-	if (err == 0)
-		err = command(ctx, "SETDESC ", description);
-	if (err == 0)
-		err = command(ctx, "SETPROMPT ", "PIN:");
-	return err;
-}
-
 static int get_pin(assuan_context_t ctx, struct sg_secret *pin)
 {
 	gpg_err_code_t rc;
@@ -156,37 +141,80 @@ static int options_check(char *const *options, uint32_t count)
 	return 0;
 }
 
-int sg_pinentry_ask(int fd, const char *description, char *const *options, uint32_t option_count,
-    struct sg_secret *pin, struct sg_msg_error *error)
+static int fail(int err, struct sg_msg_error *error)
+{
+	sg_msg_error_set(error, err, NULL, "no PIN came from the pinentry: %s", sg_err_text(err));
+	return err;
+}
+
+static int connect_to(struct sg_pinentry *pinentry, int fd)
 {
 	static struct assuan_malloc_hooks hooks = { block_new, block_resize, block_free };
-	assuan_context_t ctx = NULL;
-	int err, sock = -1;
+	int sock = dup(fd);
 
-	err = options_check(options, option_count);
-	if (err != 0)
-		goto out;
-	err = SG_ERR_PIN_NEEDED;
-	sock = dup(fd);
-	if (sock < 0 || assuan_new_ext(&ctx, GPG_ERR_SOURCE_DEFAULT, &hooks, NULL, NULL) != 0)
-		goto out;
-	assuan_set_flag(ctx, ASSUAN_NO_LOGGING, 1);
-	if (assuan_socket_connect_fd(ctx, sock, 0) != 0)
-		goto out;
-	sock = -1; /* the context's now */
-	err = set_up(ctx, description, options, option_count);
-	if (err == 0)
-		err = get_pin(ctx, pin);
-	assuan_transact(ctx, "BYE", NULL, NULL, NULL, NULL, NULL, NULL);
-out:
-	if (ctx != NULL)
-		assuan_release(ctx);
-	if (sock >= 0)
+	if (sock < 0)
+		return SG_ERR_PIN_NEEDED;
+	if (assuan_new_ext(&pinentry->ctx, GPG_ERR_SOURCE_DEFAULT, &hooks, NULL, NULL) != 0) {
 		close(sock);
+		return SG_ERR_NOMEM;
+	}
+	assuan_set_flag(pinentry->ctx, ASSUAN_NO_LOGGING, 1);
+	if (assuan_socket_connect_fd(pinentry->ctx, sock, 0) != 0) {
+		close(sock);
+		return SG_ERR_PIN_NEEDED;
+	}
+	return 0; /* the socket is the context's now */
+}
+
+int sg_pinentry_new(struct sg_pinentry **pinentry, int fd, char *const *options,
+    uint32_t option_count, struct sg_msg_error *error)
+{
+	struct sg_pinentry *made = calloc(1, sizeof(*made));
+	uint32_t i;
+	int err;
+
+	*pinentry = NULL;
+	if (made == NULL)
+		return SG_ERR_NOMEM;
+	err = options_check(options, option_count);
+	if (err == 0)
+		err = connect_to(made, fd);
+	for (i = 0; i < option_count && err == 0; i++) {
+		err = command(made->ctx, "OPTION ", options[i]);
+		if (err == SG_ERR_PIN_NEEDED) /* not known to this one */
+			err = 0;
+	}
+	if (err == 0)
+		err = command(made->ctx, "SETTITLE ", "signet");
+	if (err != 0) {
+		sg_pinentry_free(made);
+		return fail(err, error);
+	}
+	*pinentry = made;
+	return 0;
+}
+
+int sg_pinentry_ask(struct sg_pinentry *pinentry, const char *description, const char *prompt,
+    struct sg_secret *pin, struct sg_msg_error *error)
+{
+	int err = command(pinentry->ctx, "SETDESC ", description);
+
+	if (err == 0)
+		err = command(pinentry->ctx, "SETPROMPT ", prompt);
+	if (err == 0)
+		err = get_pin(pinentry->ctx, pin);
 	if (err != 0) {
 		sg_secret_clear(pin);
-		sg_msg_error_set(
-		    error, err, NULL, "no PIN came from the pinentry: %s", sg_err_text(err));
+		return fail(err, error);
 	}
-	return err;
+	return 0;
+}
+
+void sg_pinentry_free(struct sg_pinentry *pinentry)
+{
+	if (pinentry == NULL)
+		return;
+	if (pinentry->ctx != NULL)
+		assuan_release(pinentry->ctx); /* says BYE */
+	free(pinentry);
 }

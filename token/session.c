@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "ckr.h"
+#include "held.h"
 #include "log.h"
 #include "login.h"
 
@@ -64,13 +65,17 @@ static void session_put(struct sg_token *token, struct session *session, CK_RV l
 	session->handle = CK_INVALID_HANDLE;
 }
 
-int sg_session_login_stands(struct sg_token *token)
+int sg_session_is_user(struct sg_token *token, CK_SESSION_HANDLE session)
 {
 	CK_SESSION_INFO info;
 
-	return token->unlocked &&
-	    token->module->f->C_GetSessionInfo(token->anchor, &info) == CKR_OK &&
+	return token->module->f->C_GetSessionInfo(session, &info) == CKR_OK &&
 	    (info.state == CKS_RW_USER_FUNCTIONS || info.state == CKS_RO_USER_FUNCTIONS);
+}
+
+int sg_session_login_stands(struct sg_token *token)
+{
+	return token->unlocked && sg_session_is_user(token, token->anchor);
 }
 
 /* Whether nothing is lost by starting over: no login of ours stands, or it is gone already. */
@@ -84,9 +89,10 @@ static int login_is_lost(struct sg_token *token)
 	return lost;
 }
 
-/* Gives CKR_OK when a second try makes sense, else what to report. */
-static CK_RV cure(struct sg_token *token, unsigned epoch, int was_open, CK_RV rv)
+/* Gives CKR_OK when a second try makes sense, else what to report. tried: a login was made already. */
+static CK_RV cure(struct sg_token *token, unsigned epoch, int tried, CK_RV rv)
 {
+	int was_open = sg_token_is_open(token);
 	enum sg_ckr_cure kind = sg_ckr_cure(rv);
 	struct sg_token **tokens = NULL;
 	struct sg_msg_error error = { 0 };
@@ -97,14 +103,15 @@ static CK_RV cure(struct sg_token *token, unsigned epoch, int was_open, CK_RV rv
 	sg_log(SG_LOG_INFO, "token '%s': %s, trying once more", token->label, sg_ckr_name(rv));
 	/* ykcs11 says DEVICE_ERROR alone after the key was pulled, and recovers only from scratch. */
 	if (kind == SG_CURE_OBJECT ||
-	    (kind == SG_CURE_SESSION && !(rv == CKR_DEVICE_ERROR && sg_login_is_held(token)) &&
+	    (kind == SG_CURE_SESSION && !(rv == CKR_DEVICE_ERROR && sg_held_is(token)) &&
 		!login_is_lost(token)))
 		return CKR_OK;
 	sg_token_drop(token, epoch);
 	if (sg_token_scan(token->module, &tokens, &count, &error) != 0)
 		sg_layout_clear(&sg_layout_error, &error);
 	free(tokens);
-	sg_login_again(token);
+	if (!tried)
+		sg_login_again(token);
 	if (was_open && !sg_token_is_open(token))
 		return CKR_USER_NOT_LOGGED_IN;
 	return CKR_OK;
@@ -128,21 +135,21 @@ static CK_RV run_once(
 
 CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg)
 {
-	int was_open = sg_token_is_open(token);
+	int tried = sg_login_again(token);
 	unsigned epoch;
 	CK_RV rv;
 
 	rv = run_once(token, fn, arg, 0, &epoch);
 	if (rv == CKR_OK)
 		return rv;
-	rv = cure(token, epoch, was_open, rv);
+	rv = cure(token, epoch, tried, rv);
 	if (rv != CKR_OK)
 		return rv;
 	rv = run_once(token, fn, arg, 1, &epoch);
 	if (rv == CKR_DEVICE_ERROR || sg_ckr_cure(rv) == SG_CURE_TOKEN) {
 		/* The next request starts from scratch, and says so when a PIN is needed again. */
 		sg_token_drop(token, epoch);
-		sg_token_wipe(token);
+		sg_token_lost(token);
 	}
 	return rv;
 }

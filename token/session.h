@@ -11,6 +11,9 @@
 /* Opens a session past the pool; read-only on a write-protected token. The token's lock is held. */
 CK_RV sg_session_open(struct sg_token *token, CK_SESSION_HANDLE *handle);
 
+/* Whether somebody is logged in, as the module says of this session. */
+int sg_session_is_user(struct sg_token *token, CK_SESSION_HANDLE session);
+
 /* Whether our own login stands still, as the module says. The token's lock is held. */
 int sg_session_login_stands(struct sg_token *token);
 
@@ -20,9 +23,9 @@ typedef CK_RV sg_session_fn(
 
 /*
  * Runs fn in a session of the token. When it fails in a way that a new session, a new search, or
- * a token that came back may cure (see sg_ckr_cure()), sessions are opened again, the login is
- * made once more if the PIN is still held for this very token, and fn runs a second and last
- * time.
+ * a token that came back may cure (see sg_ckr_cure()), sessions are opened again, and fn runs a second
+ * and last time. A login that is missing is made with the PIN that is held for this very token, if any,
+ * at most once.
  */
 CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg);
 

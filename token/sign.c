@@ -10,6 +10,7 @@
 #include "login.h"
 #include "object.h"
 #include "session.h"
+#include "touch.h"
 
 #define VALUE_MAX 2048 /* bytes of a signature: RSA of 16,384 bits */
 #define ANY_HASH  (-1)
@@ -164,9 +165,12 @@ static CK_RV sign_call(
 	if (rv == CKR_OK && (job->key->info.abilities & SG_KEY_ALWAYS_AUTH))
 		rv = sg_login_context(token, session);
 	job->value_len = sizeof(job->value);
-	if (rv == CKR_OK)
-		rv = f->C_Sign(
-		    session, prepared->input.arg, prepared->input_len, job->value, &job->value_len);
+	if (rv != CKR_OK)
+		return rv;
+	sg_touch_begin(token);
+	rv = f->C_Sign(
+	    session, prepared->input.arg, prepared->input_len, job->value, &job->value_len);
+	sg_touch_end();
 	return rv;
 }
 

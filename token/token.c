@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "ckr.h"
+#include "event.h"
+#include "held.h"
+#include "ledger.h"
 #include "log.h"
 
 #define SLOTS_MAX 1024
@@ -14,14 +17,19 @@ static int same_field(const unsigned char *a, const unsigned char *b, size_t len
 	return memcmp(a, b, len) == 0;
 }
 
+static int is_same(const CK_TOKEN_INFO *a, const CK_TOKEN_INFO *b)
+{
+	return same_field(a->serialNumber, b->serialNumber, sizeof(a->serialNumber)) &&
+	    same_field(a->label, b->label, sizeof(a->label)) &&
+	    same_field(a->manufacturerID, b->manufacturerID, sizeof(a->manufacturerID)) &&
+	    same_field(a->model, b->model, sizeof(a->model));
+}
+
 static int is_same_token(const struct sg_token *token, CK_SLOT_ID slot, const CK_TOKEN_INFO *info)
 {
 	const CK_TOKEN_INFO *own = &token->identity;
 
-	if (!same_field(own->label, info->label, sizeof(own->label)) ||
-	    !same_field(own->serialNumber, info->serialNumber, sizeof(own->serialNumber)) ||
-	    !same_field(own->manufacturerID, info->manufacturerID, sizeof(own->manufacturerID)) ||
-	    !same_field(own->model, info->model, sizeof(own->model)))
+	if (!is_same(own, info))
 		return 0;
 	/* Without a serial number (blank tokens have none), the slot tells them apart. */
 	return info->serialNumber[0] > ' ' || token->slot == slot;
@@ -40,14 +48,17 @@ static struct sg_token *token_new(
 	token->epoch = 1;
 	token->uri = sg_uri_token(info);
 	token->label = sg_text_padded(info->label, sizeof(info->label));
-	if (token->uri == NULL || token->label == NULL) {
+	token->serial = sg_text_padded(info->serialNumber, sizeof(info->serialNumber));
+	if (token->uri == NULL || token->label == NULL || token->serial == NULL) {
 		free(token->uri);
 		free(token->label);
+		free(token->serial);
 		free(token);
 		return NULL;
 	}
 	pthread_mutex_init(&token->login_lock, NULL);
 	pthread_mutex_init(&token->secret_lock, NULL);
+	pthread_mutex_init(&token->held_lock, NULL);
 	pthread_mutex_init(&token->lock, NULL);
 	pthread_cond_init(&token->session_back, NULL);
 	return token;
@@ -57,13 +68,15 @@ void sg_token_free(struct sg_token *token)
 {
 	if (token == NULL)
 		return;
-	sg_secret_free(token->secret);
+	sg_held_clear(&token->held);
 	pthread_mutex_destroy(&token->login_lock);
 	pthread_mutex_destroy(&token->secret_lock);
+	pthread_mutex_destroy(&token->held_lock);
 	pthread_mutex_destroy(&token->lock);
 	pthread_cond_destroy(&token->session_back);
 	free(token->uri);
 	free(token->label);
+	free(token->serial);
 	free(token);
 }
 
@@ -118,16 +131,26 @@ void sg_token_drop(struct sg_token *token, unsigned epoch)
 	pthread_mutex_unlock(&token->lock);
 }
 
-void sg_token_wipe(struct sg_token *token)
+void sg_token_lost(struct sg_token *token)
 {
-	pthread_mutex_lock(&token->secret_lock);
-	sg_secret_free(token->secret);
-	token->secret = NULL;
-	pthread_mutex_unlock(&token->secret_lock);
+	if (sg_held_returns(token))
+		return;
+	sg_held_wipe(token);
+	sg_event_tell(token, SG_EVENT_TOKEN_LOCKED, NULL);
 }
 
+/* What a scan finds changed. */
+struct changes {
+	struct sg_token *gone[SG_TOKENS_MAX];
+	int was_unlocked[SG_TOKENS_MAX]; /* of those */
+	size_t gone_count;
+	struct sg_token *came[SG_TOKENS_MAX];
+	size_t came_count;
+};
+
 /* Finds or adds the token that is in the slot now. The module's lock is held. */
-static int scan_slot(struct sg_module *module, CK_SLOT_ID slot, struct sg_token **found)
+static int scan_slot(
+    struct sg_module *module, CK_SLOT_ID slot, struct sg_token **found, struct changes *changes)
 {
 	CK_FUNCTION_LIST *f = module->f;
 	struct sg_token *token = NULL;
@@ -149,13 +172,16 @@ static int scan_slot(struct sg_module *module, CK_SLOT_ID slot, struct sg_token 
 		token = token_new(module, slot, &info);
 		if (token == NULL)
 			return SG_ERR_NOMEM;
-		module->tokens[module->token_count++] = token;
+		module->tokens[module->token_count] = token;
+		module->token_count++; /* after it can be read */
 	}
 	pthread_mutex_lock(&token->lock);
 	if (token->present && token->slot != slot)
 		drop_locked(token);
 	if (!token->present || token->slot != slot)
 		token->abilities = abilities_of(module, slot);
+	if (!token->present)
+		changes->came[changes->came_count++] = token;
 	token->slot = slot;
 	token->slot_info = slot_info;
 	token->info = info;
@@ -166,7 +192,7 @@ static int scan_slot(struct sg_module *module, CK_SLOT_ID slot, struct sg_token 
 }
 
 /* Lists the slots with a token; the number may grow between the two calls. */
-static CK_RV slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *count)
+CK_RV sg_slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *count)
 {
 	CK_RV rv;
 	int i;
@@ -200,11 +226,11 @@ static int is_in(struct sg_token *const *tokens, size_t count, const struct sg_t
 	return 0;
 }
 
-/* Marks those that are no longer there, and gives them in gone. The module's lock is held. */
-static size_t mark_gone(
-    struct sg_module *module, struct sg_token *const *tokens, size_t count, struct sg_token **gone)
+/* Marks those that are no longer there. The module's lock is held. */
+static void mark_gone(
+    struct sg_module *module, struct sg_token *const *tokens, size_t count, struct changes *changes)
 {
-	size_t i, gone_count = 0;
+	size_t i;
 
 	for (i = 0; i < module->token_count; i++) {
 		struct sg_token *token = module->tokens[i];
@@ -214,19 +240,37 @@ static size_t mark_gone(
 		pthread_mutex_lock(&token->lock);
 		if (token->present) {
 			token->present = 0;
+			changes->was_unlocked[changes->gone_count] = token->unlocked;
+			changes->gone[changes->gone_count++] = token;
 			drop_locked(token);
-			gone[gone_count++] = token;
 		}
 		pthread_mutex_unlock(&token->lock);
 	}
-	return gone_count;
+}
+
+/* No lock is held: events are sent. */
+static void changes_tell(const struct sg_module *module, const struct changes *changes)
+{
+	size_t i;
+
+	for (i = 0; i < changes->gone_count; i++) {
+		struct sg_token *token = changes->gone[i];
+
+		if (module->watch_on)
+			sg_event_tell(token, SG_EVENT_TOKEN_OUT, NULL);
+		if (changes->was_unlocked[i] || sg_held_is(token))
+			sg_token_lost(token);
+	}
+	for (i = 0; module->watch_on && i < changes->came_count; i++)
+		sg_event_tell(changes->came[i], SG_EVENT_TOKEN_IN, NULL);
 }
 
 int sg_token_scan(
     struct sg_module *module, struct sg_token ***tokens, size_t *count, struct sg_msg_error *error)
 {
-	struct sg_token *gone[SG_TOKENS_MAX], **list = NULL;
-	size_t n = 0, gone_count = 0, i;
+	struct changes changes;
+	struct sg_token **list = NULL;
+	size_t n = 0, i;
 	CK_SLOT_ID *slots = NULL;
 	CK_ULONG slot_count = 0;
 	int err = 0;
@@ -234,8 +278,9 @@ int sg_token_scan(
 
 	*tokens = NULL;
 	*count = 0;
+	changes.gone_count = changes.came_count = 0;
 	pthread_mutex_lock(&module->lock);
-	rv = slots_list(module, &slots, &slot_count);
+	rv = sg_slots_list(module, &slots, &slot_count);
 	if (rv != CKR_OK) {
 		err = sg_ckr_fail(error, rv, "C_GetSlotList", NULL);
 		goto out;
@@ -246,17 +291,15 @@ int sg_token_scan(
 		goto out;
 	}
 	for (i = 0; i < slot_count && err == 0; i++) {
-		err = scan_slot(module, slots[i], &list[n]);
+		err = scan_slot(module, slots[i], &list[n], &changes);
 		if (list[n] != NULL && !is_in(list, n, list[n]))
 			n++;
 	}
 	if (err == 0)
-		gone_count = mark_gone(module, list, n, gone);
+		mark_gone(module, list, n, &changes);
 out:
 	pthread_mutex_unlock(&module->lock);
-	/* Outside: whoever signs with the PIN holds its lock, and may wait for this scan. */
-	for (i = 0; i < gone_count; i++)
-		sg_token_wipe(gone[i]);
+	changes_tell(module, &changes);
 	free(slots);
 	if (err != 0) {
 		free(list);
@@ -276,6 +319,23 @@ static int is_token(struct sg_token *token, const struct sg_selector *selector)
 	    selector, &token->module->library, token->slot, &token->slot_info, &token->info);
 	pthread_mutex_unlock(&token->lock);
 	return found;
+}
+
+void sg_token_known_wipe(struct sg_module *module, const char *text)
+{
+	struct sg_msg_error error = { 0 };
+	struct sg_selector *selector = NULL;
+	size_t i;
+
+	if (sg_selector_parse(text, &selector, &error) != 0) {
+		sg_layout_clear(&sg_layout_error, &error);
+		return; /* whoever looks for the token says why */
+	}
+	for (i = 0; i < module->token_count; i++) {
+		if (is_token(module->tokens[i], selector))
+			sg_held_wipe(module->tokens[i]);
+	}
+	sg_selector_free(selector);
 }
 
 int sg_token_match(struct sg_token *token, const struct sg_selector *selector)
@@ -303,8 +363,7 @@ static int ambiguous(
 		error->candidates[i] = (struct sg_candidate){
 			.uri = strdup(tokens[i]->uri),
 			.label = strdup(tokens[i]->label),
-			.serial =
-			    sg_text_padded(serial, sizeof(tokens[i]->identity.serialNumber)),
+			.serial = sg_text_padded(serial, sizeof(tokens[i]->identity.serialNumber)),
 		};
 		error->candidate_count++;
 	}
@@ -374,7 +433,8 @@ uint32_t sg_token_abilities(struct sg_token *token)
 	return abilities;
 }
 
-static uint32_t flags_of(const struct sg_token *token)
+/* The lock is held. */
+static uint32_t flags_of(const struct sg_token *token, uint32_t by)
 {
 	static const struct {
 		CK_FLAGS flag;
@@ -390,13 +450,50 @@ static uint32_t flags_of(const struct sg_token *token)
 		{ CKF_PROTECTED_AUTHENTICATION_PATH, SG_TOKEN_PINPAD },
 	};
 	uint32_t flags = token->unlocked ? SG_TOKEN_UNLOCKED : 0;
+	CK_FLAGS seen = sg_ledger_flags(token->info.flags, by);
 	size_t i;
 
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		if (token->info.flags & table[i].flag)
+		if (seen & table[i].flag)
 			flags |= table[i].ours;
 	}
 	return flags;
+}
+
+uint32_t sg_token_flags(struct sg_token *token, uint32_t by)
+{
+	uint32_t flags;
+
+	pthread_mutex_lock(&token->lock);
+	flags = flags_of(token, by);
+	pthread_mutex_unlock(&token->lock);
+	return flags;
+}
+
+CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info)
+{
+	CK_RV rv = CKR_TOKEN_NOT_PRESENT;
+
+	pthread_mutex_lock(&token->lock);
+	if (token->present)
+		rv = token->module->f->C_GetTokenInfo(token->slot, info);
+	if (rv == CKR_OK && !is_same(info, &token->identity))
+		rv = CKR_TOKEN_NOT_PRESENT;
+	if (rv == CKR_OK)
+		token->info = *info;
+	pthread_mutex_unlock(&token->lock);
+	return rv;
+}
+
+int sg_token_wants_watch(struct sg_token *token)
+{
+	int removable, unlocked;
+
+	pthread_mutex_lock(&token->lock);
+	removable = token->present && (token->slot_info.flags & CKF_REMOVABLE_DEVICE);
+	unlocked = token->unlocked;
+	pthread_mutex_unlock(&token->lock);
+	return removable && (unlocked || sg_held_is(token));
 }
 
 static int describe_library(const CK_INFO *library, struct sg_token_info *info)
@@ -425,7 +522,7 @@ int sg_token_describe(struct sg_token *token, struct sg_token_info *info)
 	info->model = sg_text_padded(token->info.model, sizeof(token->info.model));
 	info->slot = sg_text_padded(
 	    token->slot_info.slotDescription, sizeof(token->slot_info.slotDescription));
-	info->flags = flags_of(token);
+	info->flags = flags_of(token, SG_PIN_USER);
 	info->slot_manufacturer = sg_text_padded(
 	    token->slot_info.manufacturerID, sizeof(token->slot_info.manufacturerID));
 	if (asprintf(&info->slot_id, "%lu", token->slot) < 0)

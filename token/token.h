@@ -18,6 +18,20 @@
 
 #define SG_SESSIONS_IDLE_MAX 8 /* kept open for each token */
 
+/* What a PIN is known again by (ledger.h); empty where no book is kept. */
+struct sg_pin_mark {
+	unsigned char hash[SG_PIN_HASH_SIZE];
+	size_t len;
+};
+
+/* A PIN that the token took. */
+struct sg_held {
+	struct sg_secret *pin; /* NULL: none is held */
+	struct sg_pin_mark mark;
+	uint32_t tries, tries_max; /* see struct sg_pin_ledger */
+	int returns;		   /* held while the token is away, too */
+};
+
 /* C_Sign may wait for a touch, and a login for a person at a pinentry or a PIN pad: of the locks
  * below, only login_lock and secret_lock are held in such a call, and they stop nobody but who
  * needs this very token's PIN. */
@@ -28,11 +42,16 @@ struct sg_token {
 	CK_TOKEN_INFO identity; /* as first seen; its flags and counters are of that time */
 	char *uri;
 	char *label;
+	char *serial;
 
 	pthread_mutex_t login_lock;  /* one login at a time; held while a person types */
-	pthread_mutex_t secret_lock; /* protects secret; held while it is used */
-	struct sg_secret
-	    *secret; /* the PIN, while unlocked, if a key wants it for each signature */
+	pthread_mutex_t secret_lock; /* held while the PIN that is held is at work */
+
+	pthread_mutex_t
+	    held_lock; /* innermost; protects what follows (held.h), and is never held long */
+	struct sg_held held;
+	int held_out; /* it is at work, and was not to be wiped since */
+	int held_out_returns;
 
 	pthread_mutex_t lock; /* protects all below; never held in a call that waits for a person */
 	pthread_cond_t session_back;
@@ -51,7 +70,7 @@ struct sg_token {
 };
 
 /* Tokens that are there now, in a new array (to be freed; the tokens belong to the module).
- * Those that have gone lose login and PIN. SG_ERR_LIMIT over SG_TOKENS_MAX in the life of the
+ * Those that have gone lose login and PIN, if that is not to be held until they return. SG_ERR_LIMIT over SG_TOKENS_MAX in the life of the
  * process or for too many slots, what the module says, SG_ERR_NOMEM. */
 SG_MUST_USE int sg_token_scan(
     struct sg_module *module, struct sg_token ***tokens, size_t *count, struct sg_msg_error *error);
@@ -69,6 +88,16 @@ int sg_token_is_open(struct sg_token *token);
 unsigned sg_token_epoch(struct sg_token *token);
 uint32_t sg_token_abilities(struct sg_token *token);
 
+/* enum sg_token_flag, as last seen; those of the PIN are of the one that by names. */
+uint32_t sg_token_flags(struct sg_token *token, uint32_t by);
+
+/* Reads the token's flags afresh; CKR_TOKEN_NOT_PRESENT when another token is in the slot now. */
+CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info);
+
+/* Whether it is in its slot, on a reader that tokens are taken out of, and has a login to lose: whether
+ * somebody must look at the slots. */
+int sg_token_wants_watch(struct sg_token *token);
+
 /* Fills a message's token, all but the mechanisms. SG_ERR_NOMEM leaves what has to be cleared. */
 SG_MUST_USE int sg_token_describe(struct sg_token *token, struct sg_token_info *info);
 
@@ -76,8 +105,15 @@ SG_MUST_USE int sg_token_describe(struct sg_token *token, struct sg_token_info *
  * does it. */
 void sg_token_drop(struct sg_token *token, unsigned epoch);
 
-/* Wipes the held PIN. */
-void sg_token_wipe(struct sg_token *token);
+/* The login was lost, not by request: the PIN is wiped unless it waits for the token's return, and
+ * the broker is told. */
+void sg_token_lost(struct sg_token *token);
+
+/* Wipes the PINs of all tokens that the text may mean, as last seen: the module is not asked. */
+void sg_token_known_wipe(struct sg_module *module, const char *text);
+
+/* The slots with a token; to be freed. */
+CK_RV sg_slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *count);
 void sg_token_free(struct sg_token *token);
 
 #endif

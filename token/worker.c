@@ -2,17 +2,24 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "channel.h"
+#include "cond.h"
 #include "dispatch.h"
 #include "log.h"
 #include "module.h"
+#include "touch.h"
+#include "upcall.h"
+#include "watch.h"
 
 struct worker;
+
+#define QUEUE_ROOM (SG_WORKER_QUEUE_MAX + SG_WORKER_QUEUE_SPARE)
 
 _Static_assert(SG_WORKER_THREADS <= SG_WORKER_LOGIN_THREADS, "one array for both pools");
 
@@ -21,7 +28,7 @@ struct pool {
 	struct worker *worker;
 	pthread_mutex_t lock; /* protects all below */
 	pthread_cond_t more, less;
-	struct sg_frame frames[SG_WORKER_QUEUE_MAX];
+	struct sg_frame frames[QUEUE_ROOM];
 	size_t first, count;
 	pthread_t threads[SG_WORKER_LOGIN_THREADS];
 	size_t thread_count;
@@ -36,6 +43,9 @@ struct worker {
 	struct sg_channel *in;
 	pthread_mutex_t out_lock; /* protects out */
 	struct sg_channel *out;	  /* the same socket: reading and writing share nothing */
+	struct sg_host host;
+	struct sg_upcalls upcalls;
+	atomic_int asking; /* threads that wait for an answer of the broker */
 	struct pool work, logins;
 };
 
@@ -61,6 +71,43 @@ static void answer_send(struct worker *worker, const struct sg_frame *frame, uin
 	sg_layout_clear(&sg_layout_error, &error);
 }
 
+/* ---- what goes to the broker unasked ---- */
+
+static int frame_send(void *arg, uint32_t id, uint16_t type, const void *msg)
+{
+	struct worker *worker = arg;
+	int err;
+
+	pthread_mutex_lock(&worker->out_lock);
+	err = sg_channel_send(worker->out, id, type, msg, -1);
+	pthread_mutex_unlock(&worker->out_lock);
+	return err;
+}
+
+static void host_tell(void *arg, uint16_t type, const void *msg)
+{
+	int err = frame_send(arg, 0, type, msg);
+
+	if (err != 0)
+		sg_log(SG_LOG_WARN, "the broker cannot be told: %s", sg_err_text(err));
+}
+
+static int host_ask(void *arg, uint16_t type, const void *msg)
+{
+	struct worker *worker = arg;
+	int err;
+
+	worker->asking++;
+	pthread_mutex_lock(&worker->work.lock);
+	pthread_cond_broadcast(&worker->work.less);
+	pthread_mutex_unlock(&worker->work.lock);
+	err = sg_upcall_ask(&worker->upcalls, frame_send, worker, type, msg, SG_UPCALL_TIMEOUT_MS);
+	worker->asking--;
+	return err;
+}
+
+/* ---- requests ---- */
+
 static int pool_take(struct pool *pool, struct sg_frame *frame)
 {
 	int taken = 0;
@@ -70,7 +117,7 @@ static int pool_take(struct pool *pool, struct sg_frame *frame)
 		pthread_cond_wait(&pool->more, &pool->lock);
 	if (!pool->stop) {
 		*frame = pool->frames[pool->first];
-		pool->first = (pool->first + 1) % SG_WORKER_QUEUE_MAX;
+		pool->first = (pool->first + 1) % QUEUE_ROOM;
 		pool->count--;
 		pool->busy++;
 		pthread_cond_signal(&pool->less);
@@ -120,35 +167,33 @@ static int pool_offer(struct pool *pool, const struct sg_frame *frame)
 	pthread_mutex_lock(&pool->lock);
 	taken = pool->busy + pool->count < pool->thread_count;
 	if (taken) {
-		pool->frames[(pool->first + pool->count++) % SG_WORKER_QUEUE_MAX] = *frame;
+		pool->frames[(pool->first + pool->count++) % QUEUE_ROOM] = *frame;
 		pthread_cond_signal(&pool->more);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return taken;
 }
 
-/* Waits for room: a broker that asks faster than tokens answer is held back by its own socket. */
+/*
+ * Waits for room: a broker that asks faster than tokens answer is held back by its own socket. There is
+ * more while a thread waits for an answer that stands behind this frame.
+ */
 static void pool_give(struct pool *pool, const struct sg_frame *frame)
 {
 	pthread_mutex_lock(&pool->lock);
-	while (pool->count == SG_WORKER_QUEUE_MAX)
+	while (pool->count >= (pool->worker->asking ? QUEUE_ROOM : SG_WORKER_QUEUE_MAX))
 		pthread_cond_wait(&pool->less, &pool->lock);
-	pool->frames[(pool->first + pool->count++) % SG_WORKER_QUEUE_MAX] = *frame;
+	pool->frames[(pool->first + pool->count++) % QUEUE_ROOM] = *frame;
 	pthread_cond_signal(&pool->more);
 	pthread_mutex_unlock(&pool->lock);
 }
 
 static int pool_start(struct pool *pool, struct worker *worker, size_t threads)
 {
-	pthread_condattr_t clock;
-
 	pool->worker = worker;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->more, NULL);
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&pool->less, &clock);
-	pthread_condattr_destroy(&clock);
+	sg_cond_init(&pool->less);
 	pool->running = threads;
 	for (; pool->thread_count < threads; pool->thread_count++) {
 		if (pthread_create(&pool->threads[pool->thread_count], NULL, pool_thread, pool) !=
@@ -173,7 +218,7 @@ static int pool_stop(struct pool *pool, const struct timespec *deadline)
 	ended = pool->running == 0;
 	for (; ended && pool->count > 0; pool->count--) {
 		sg_frame_clear(&pool->frames[pool->first]);
-		pool->first = (pool->first + 1) % SG_WORKER_QUEUE_MAX;
+		pool->first = (pool->first + 1) % QUEUE_ROOM;
 	}
 	pthread_mutex_unlock(&pool->lock);
 	/* Wholly gone, with what libraries keep for each thread, before anything is torn down. */
@@ -206,10 +251,14 @@ static int read_all(struct worker *worker)
 		got = sg_channel_recv(worker->in, &frame);
 		if (got <= 0)
 			break;
-		if (sg_dispatch_waits(frame.type))
+		if (frame.id >= SG_UPCALL_FIRST_ID) {
+			sg_upcall_answer(&worker->upcalls, &frame);
+			sg_frame_clear(&frame);
+		} else if (sg_dispatch_waits(frame.type)) {
 			login_give(worker, &frame);
-		else
+		} else {
 			pool_give(&worker->work, &frame);
+		}
 	}
 	if (got < 0)
 		sg_log(SG_LOG_ERROR, "the channel broke: %s", sg_err_text(got));
@@ -228,21 +277,22 @@ static void give_up(int signal_number)
  */
 static void finish(struct worker *worker)
 {
-	struct timespec deadline;
+	struct timespec deadline = sg_cond_deadline(SG_WORKER_STOP_S * 1000);
 	int ended;
 
 	signal(SIGALRM, give_up);
 	alarm(2 * SG_WORKER_STOP_S);
-	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	deadline.tv_sec += SG_WORKER_STOP_S;
+	sg_upcalls_stop(&worker->upcalls);
 	ended = pool_stop(&worker->work, &deadline);
 	ended &= pool_stop(&worker->logins, &deadline);
+	ended &= worker->module == NULL || sg_watch_stop(worker->module, &deadline);
 	if (!ended) {
 		sg_log(SG_LOG_WARN, "a request is still in the module: ending without it");
 		if (worker->module != NULL)
 			sg_module_wipe(worker->module);
 		_exit(0);
 	}
+	sg_touch_stop();
 	sg_module_close(worker->module);
 	sg_layout_clear(&sg_layout_error, &worker->why);
 	sg_channel_free(worker->in);
@@ -264,6 +314,19 @@ static int channels_open(struct worker *worker, int sock)
 	return sg_channel_new(&worker->out, other);
 }
 
+/* An authority has a broker that speaks first and last, and is told nothing unasked. */
+static int watchers_start(struct worker *worker)
+{
+	int err;
+
+	if (worker->module == NULL || worker->module->authority)
+		return 0;
+	worker->host = (struct sg_host){ worker, host_ask, host_tell };
+	worker->module->host = &worker->host;
+	err = sg_touch_start();
+	return err == 0 ? sg_watch_start(worker->module) : err;
+}
+
 int sg_worker_run(const struct sg_worker_options *options, int sock)
 {
 	static struct worker worker;
@@ -275,13 +338,16 @@ int sg_worker_run(const struct sg_worker_options *options, int sock)
 		return 1;
 	}
 	pthread_mutex_init(&worker.out_lock, NULL);
-	err = sg_module_open(options->module, options->module_dirs, &worker.module, &worker.why);
+	sg_upcalls_init(&worker.upcalls);
+	err = sg_module_open(
+	    options->module, options->module_dirs, options->init, &worker.module, &worker.why);
 	if (err != 0)
 		sg_log(SG_LOG_ERROR, "%s",
 		    worker.why.message != NULL ? worker.why.message : sg_err_text(err));
 	else
 		worker.module->authority = options->authority;
-	if (pool_start(&worker.work, &worker, SG_WORKER_THREADS) != 0 ||
+	if (watchers_start(&worker) != 0 ||
+	    pool_start(&worker.work, &worker, SG_WORKER_THREADS) != 0 ||
 	    pool_start(&worker.logins, &worker, SG_WORKER_LOGIN_THREADS) != 0) {
 		sg_log(SG_LOG_ERROR, "no threads");
 		return 1;

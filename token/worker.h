@@ -9,12 +9,15 @@
 #define SG_WORKER_THREADS	4  /* that sign, search, generate */
 #define SG_WORKER_LOGIN_THREADS 16 /* logins at a time: each may wait for a person */
 #define SG_WORKER_QUEUE_MAX	64 /* requests read and not begun; then reading stops */
-#define SG_WORKER_STOP_S	2 /* for requests in the module to end, when the channel has closed */
+#define SG_WORKER_QUEUE_SPARE                                                                      \
+	64		   /* more of them, while a thread waits for an answer of the broker */
+#define SG_WORKER_STOP_S 2 /* for requests in the module to end, when the channel has closed */
 
 struct sg_worker_options {
 	int authority;
 	const char *module; /* "system" or a path */
 	const char *module_dirs;
+	const char *init; /* NULL, or what C_Initialize() gets in pReserved */
 };
 
 /*

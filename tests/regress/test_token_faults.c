@@ -324,7 +324,8 @@ static void test_one_failure_is_cured(void **state)
 			fail_msg("0x%lx: %s", curable[i], error.message);
 		assert_int_equal(faults.signs, 2);
 	}
-	assert_int_equal(faults.logins, 1);
+	/* DEVICE_ERROR is all that some say after they were pulled out: it costs a login. */
+	assert_int_equal(faults.logins, 2);
 }
 
 static void test_two_failures_are_reported(void **state)
@@ -340,7 +341,7 @@ static void test_two_failures_are_reported(void **state)
 	/* Then from scratch: locked, and nobody logs in behind the person's back. */
 	faults.sign_faults = 0;
 	assert_int_equal(try_csr(key), SG_ERR_PIN_NEEDED);
-	assert_int_equal(faults.logins, 1);
+	assert_int_equal(faults.logins, 2);
 	unlock();
 	assert_int_equal(try_csr(key), 0);
 }
@@ -356,16 +357,39 @@ static void test_other_failures_are_not_tried_again(void **state)
 	assert_int_equal(try_csr(key), 0);
 }
 
-static void test_lost_login_needs_the_pin(void **state)
+/* Somebody logs us out: the PIN that is held serves once, and is not tried again when it is refused. */
+static void test_lost_login_is_made_again(void **state)
 {
 	char *key = key_of(TEXT("cured"), TEXT("p256"));
 
 	faults.sign_fault = CKR_USER_NOT_LOGGED_IN;
 	faults.sign_faults = 1;
+	assert_int_equal(try_csr(key), 0);
+	assert_int_equal(faults.logins, 2);
+	faults.sign_faults = 1;
+	faults.login_fault = CKR_PIN_INCORRECT;
 	assert_int_equal(try_csr(key), SG_ERR_PIN_NEEDED);
-	assert_int_equal(faults.logins, 1);
+	assert_int_equal(faults.logins, 3);
+	faults.login_fault = 0;
+	assert_int_equal(try_csr(key), SG_ERR_PIN_NEEDED);
+	assert_int_equal(faults.logins, 3);
 	unlock();
 	assert_int_equal(try_csr(key), 0);
+}
+
+/* Without a person, the last try is not made. */
+static void test_lost_login_spares_the_last_try(void **state)
+{
+	char *key = key_of(TEXT("cured"), TEXT("p256"));
+
+	faults.flags = CKF_USER_PIN_FINAL_TRY;
+	faults.sign_fault = CKR_USER_NOT_LOGGED_IN;
+	faults.sign_faults = 1;
+	assert_int_equal(try_csr(key), SG_ERR_PIN_NEEDED);
+	assert_int_equal(faults.logins, 1);
+	faults.flags = 0;
+	assert_int_equal(try_csr(key), SG_ERR_PIN_NEEDED);
+	assert_int_equal(faults.logins, 1);
 }
 
 static void test_lost_login_is_made_again_with_a_held_pin(void **state)
@@ -567,7 +591,8 @@ int main(void)
 		TEST(test_one_failure_is_cured),
 		TEST(test_two_failures_are_reported),
 		TEST(test_other_failures_are_not_tried_again),
-		TEST(test_lost_login_needs_the_pin),
+		TEST(test_lost_login_is_made_again),
+		TEST(test_lost_login_spares_the_last_try),
 		TEST(test_lost_login_is_made_again_with_a_held_pin),
 		TEST(test_token_pulled_and_back),
 		TEST(test_wrong_signature_is_not_given_out),

@@ -1,0 +1,46 @@
+/*
+ * PINs known again without being known: the hash that stands for one, and the count of tries.
+ *
+ * The book itself is the broker's (struct sg_pin_ledger comes with each request). Without a key in
+ * it there is no book: nothing is hashed, nobody is asked, and the token's flags alone decide.
+ */
+#ifndef SG_TOKEN_LEDGER_H
+#define SG_TOKEN_LEDGER_H
+
+#include "error.h"
+#include "msg.h"
+#include "secret.h"
+#include "token.h"
+
+#define SG_LEDGER_KEY_MIN 16 /* bytes of the key and of the salt */
+#define SG_LEDGER_KEY_MAX 64
+
+/* Fills what the PIN is known by; empty without a book. SG_ERR_ARG for a book that is none,
+ * SG_ERR_NOMEM. */
+SG_MUST_USE int sg_ledger_mark(const struct sg_pin_ledger *ledger, const struct sg_secret *pin,
+    struct sg_pin_mark *mark, struct sg_msg_error *error);
+
+/* Whether the token refused this PIN before. */
+int sg_ledger_is_wrong(const struct sg_pin_ledger *ledger, const struct sg_pin_mark *mark);
+
+/* The token's flags with those of this PIN in the place of the user's. */
+CK_FLAGS sg_ledger_flags(CK_FLAGS flags, uint32_t by);
+
+/* Whether the next try may lock the token: by its flags (sg_ledger_flags()), or as counted. */
+int sg_ledger_is_last(CK_FLAGS flags, uint32_t tries, uint32_t tries_max);
+
+/* Tries left, or SG_TRIES_UNKNOWN. */
+uint32_t sg_ledger_left(CK_FLAGS flags, uint32_t tries, uint32_t tries_max);
+
+/*
+ * Has the try written down before it is made. On any failure nothing may be tried: what the broker
+ * says, SG_ERR_TIMEOUT when it says nothing; the error is filled.
+ */
+SG_MUST_USE int sg_ledger_try(struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark,
+    struct sg_msg_error *error);
+
+/* Tells how the try ended, if it says something of the PIN. */
+void sg_ledger_outcome(
+    struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark, CK_RV rv);
+
+#endif
