@@ -4,6 +4,7 @@
 #   make deps       install the Debian packages that building and testing need (root or sudo)
 #   make demo       the whole main job on real parts, step by step (sets everything up itself)
 #   make check      all tests (sets everything up itself)
+#   make check-token  one suite on every kind of token that Debian has (sets everything up itself)
 #   make playground the same world in the foreground; RUN='command' runs a command in it and stops
 #   make fault      every PKCS#11 call of the token's work failed once, and what tokens do wrong (sets itself up)
 #   make fault-mainjob   the same for the whole main job, which takes long
@@ -35,6 +36,8 @@ PACKAGES_BUILD  := gcc libc6-dev make pkg-config libp11-kit-dev libssl-dev libst
                    libsystemd-dev
 PACKAGES_WORLD  := softhsm2 opensc openssl prosody prosody-modules lua-sec python3
 PACKAGES_TEST   := libcmocka-dev python3-pytest python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock
+PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
+                   libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon python3-cryptography
 PACKAGES_LINT   := clang clang-format clang-tidy cppcheck shellcheck mandoc lua-check pyflakes3 libclang-rt-14-dev
 
 ifeq ($(V),1)
@@ -171,9 +174,11 @@ install: all
 	install -m 644 authority/prosody/*.lua $(DESTDIR)$(PREFIX)/share/signet/prosody
 
 # -------------------------------------------------------------------------------------- packages
-.PHONY: deps deps-lint
+.PHONY: deps deps-lint deps-token
 deps:
 	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_WORLD) $(PACKAGES_TEST)
+deps-token:
+	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_WORLD) $(PACKAGES_TEST) $(PACKAGES_TOKEN)
 deps-lint:
 	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_LINT)
 
@@ -184,7 +189,7 @@ JOBS   ?= $(shell nproc)
 override RUN := $(value RUN)
 export BUILD RUN
 
-.PHONY: demo playground check idle
+.PHONY: demo playground check check-token idle
 demo: deps
 	@$(SUBMAKE) -j$(JOBS) all
 	@$(PYTHON) tests/world/demo.py
@@ -194,6 +199,9 @@ playground: deps
 check: deps
 	@$(SUBMAKE) -j$(JOBS) all tests-built
 	@$(SUBMAKE) unit regress
+check-token: deps-token
+	@$(SUBMAKE) -j$(JOBS) all
+	@PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider --durations=10 tests/kinds
 idle: deps
 	@$(SUBMAKE) -j$(JOBS) all
 	@$(PYTHON) tests/world/idle.py
