@@ -75,10 +75,11 @@ SRC_token := $(call in,token, \
     object pin pin_set pinentry probe pubkey session sign store tls token touch upcall uri watch \
     worker)
 SRC_broker := $(call in,agent/broker, \
-    accounts agent ask_all call call_key config conn events failure find json key_cache \
-    key_find key_pin ledger logind login main online pinentry queue reaper remember server signings \
-    store store_rows store_tokens stored_keys tokens touch unlocked uri varlink \
-    verbs_account verbs_cert verbs_enrol verbs_key verbs_pubkey verbs_sign verbs_token worker)
+    accounts agent ask_all call call_key config conn doctor doctor_system events failure \
+    find json key_cache key_find key_pin ledger login logind main online pinentry queue \
+    reaper remember server signings store store_rows store_tokens stored_keys tokens \
+    touch unlocked uri varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
+    verbs_key verbs_monitor verbs_pin verbs_pubkey verbs_sign verbs_token worker)
 SRC_xmpp := $(call in,agent/xmpp, \
     filter iq main memory reason remotekey requests scram stream tls worker)
 SRC_cli := $(call in,agent/cli, \
@@ -220,8 +221,8 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest \
     test_token_tls test_token_uri test_verdict test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
-    test_token_faults test_token_keys test_token_limits test_token_login test_token_sign \
-    test_token_ways test_token_worker test_xmpp_pins)
+    test_token_faults test_token_held test_token_keys test_token_limits test_token_login test_token_sign \
+    test_token_ledger test_token_ways test_token_worker test_xmpp_pins)
 FAULT_TESTS := $(addprefix $(BUILD)/tests/fault/, test_calls)
 part_of = $(foreach p,$(PARTS),$(if $(filter test_$(p)_%,$(notdir $(1))),$(call archives,$(p))))
 

@@ -5,6 +5,8 @@
 
 #include <openssl/crypto.h>
 
+#include <openssl/crypto.h>
+
 #include "ckr.h"
 #include "ledger.h"
 #include "log.h"

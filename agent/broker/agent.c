@@ -11,10 +11,14 @@
 #include <unistd.h>
 
 #include "accounts.h"
+#include "events.h"
 #include "key_cache.h"
+#include "ledger.h"
 #include "log.h"
+#include "logind.h"
 #include "login.h"
 #include "reaper.h"
+#include "remember.h"
 #include "server.h"
 #include "signings.h"
 #include "store.h"
@@ -27,6 +31,11 @@ static void on_stop(evutil_socket_t signal_number, short what, void *arg)
 
 	sg_log(SG_LOG_INFO, "stopping");
 	event_base_loopbreak(agent->base);
+}
+
+static void on_hangup(evutil_socket_t signal_number, short what, void *arg)
+{
+	sg_remember_forget_all(arg, "SIGHUP", NULL, NULL);
 }
 
 /* Tells the service manager, if there is one, that clients may come (sd_notify(3)). */
@@ -55,10 +64,12 @@ static void notify_ready(void)
 	unsetenv("NOTIFY_SOCKET");
 }
 
-static int open_store(struct sg_agent *agent)
+/* What has to be there again after a restart. */
+static int open_state(struct sg_agent *agent)
 {
 	char *folder = sg_config_user_path("XDG_STATE_HOME", ".local/state", "signet");
 	char *file = NULL;
+	char *key = NULL;
 	int err = SG_ERR_NOMEM;
 
 	if (folder == NULL)
@@ -68,8 +79,15 @@ static int open_store(struct sg_agent *agent)
 		file = NULL;
 		err = SG_ERR_NOMEM;
 	}
+	if (err == 0 && asprintf(&key, "%s/pin-ledger.key", folder) < 0) {
+		key = NULL;
+		err = SG_ERR_NOMEM;
+	}
 	if (err == 0)
 		err = sg_store_open(file, &agent->store);
+	if (err == 0)
+		err = sg_ledgers_new(key, &agent->ledgers);
+	free(key);
 	free(file);
 	free(folder);
 	return err;
@@ -102,10 +120,14 @@ static void agent_clear(struct sg_agent *agent)
 	sg_server_free(agent->server);
 	stop_workers(agent);
 	sg_accounts_free(agent->accounts);
+	sg_logind_free(agent->logind);
+	sg_events_free(agent->events);
 	sg_logins_free(agent->logins);
+	sg_remember_free(agent->remember);
 	sg_key_cache_free(agent->key_cache);
 	sg_signings_free(agent->signings);
 	sg_tokens_free(agent->tokens);
+	sg_ledgers_free(agent->ledgers);
 	sg_store_close(agent->store);
 	sg_reaper_free(agent->reaper);
 	sg_config_clear(&agent->config);
@@ -117,11 +139,17 @@ static int agent_init(struct sg_agent *agent, const char *config_path, const cha
 
 	if (err != 0)
 		return err;
-	err = open_store(agent);
+	err = open_state(agent);
 	if (err == 0)
 		err = sg_reaper_new(agent->base, &agent->reaper);
 	if (err == 0)
 		err = sg_logins_new(&agent->logins);
+	if (err == 0)
+		err = sg_remember_new(agent, &agent->remember);
+	if (err == 0)
+		err = sg_events_new(agent, &agent->events);
+	if (err == 0)
+		err = sg_logind_new(agent, &agent->logind);
 	if (err == 0)
 		err = sg_key_cache_new(&agent->key_cache);
 	if (err == 0)
@@ -137,27 +165,30 @@ static int agent_init(struct sg_agent *agent, const char *config_path, const cha
 
 int sg_agent_run(const char *config_path, const char *socket_path)
 {
-	static const int stops[] = { SIGTERM, SIGINT };
+	static const struct {
+		int number;
+		event_callback_fn fn;
+	} signals[] = { { SIGTERM, on_stop }, { SIGINT, on_stop }, { SIGHUP, on_hangup } };
+	const size_t count = sizeof(signals) / sizeof(signals[0]);
 	struct sg_agent agent = { .base = event_base_new() };
-	struct event *events[2] = { NULL, NULL };
+	struct event *events[3] = { NULL, NULL, NULL };
 	int err = SG_ERR_NOMEM;
 
 	if (agent.base == NULL)
 		return SG_ERR_NOMEM;
-	for (size_t i = 0; i < 2; i++) {
-		events[i] = evsignal_new(agent.base, stops[i], on_stop, &agent);
-		if (events[i] == NULL || evsignal_add(events[i], NULL) != 0)
-			goto out;
-	}
 	err = agent_init(&agent, config_path, socket_path);
+	for (size_t i = 0; err == 0 && i < count; i++) {
+		events[i] = evsignal_new(agent.base, signals[i].number, signals[i].fn, &agent);
+		if (events[i] == NULL || evsignal_add(events[i], NULL) != 0)
+			err = SG_ERR_NOMEM;
+	}
 	if (err == 0) {
 		notify_ready();
 		if (event_base_dispatch(agent.base) < 0)
 			err = SG_ERR_INTERNAL;
 	}
 	agent_clear(&agent);
-out:
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (events[i] != NULL)
 			event_free(events[i]);
 	}

@@ -10,9 +10,13 @@
 #include "error.h"
 
 struct sg_accounts;
+struct sg_events;
 struct sg_key_cache;
+struct sg_ledgers;
+struct sg_logind;
 struct sg_logins;
 struct sg_reaper;
+struct sg_memory;
 struct sg_server;
 struct sg_signings;
 struct sg_store;
@@ -23,10 +27,14 @@ struct sg_agent {
 	struct sg_config config;
 	struct sg_reaper *reaper;
 	struct sg_store *store;
+	struct sg_ledgers *ledgers;
 	struct sg_tokens *tokens;
 	struct sg_key_cache *key_cache;
 	struct sg_signings *signings;
 	struct sg_logins *logins;
+	struct sg_memory *remember;
+	struct sg_events *events;
+	struct sg_logind *logind;
 	struct sg_accounts *accounts;
 	struct sg_server *server;
 	int stopping; /* no worker is started any more */

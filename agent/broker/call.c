@@ -45,6 +45,8 @@ void sg_call_abandon(struct sg_call *call)
 {
 	if (!call->pin.abandoned)
 		sg_login_abandon(call->agent, &call->pin);
+	if (call->gone != NULL)
+		call->gone(call);
 }
 
 const char *sg_call_string(const struct sg_call *call, const char *name)

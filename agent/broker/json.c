@@ -122,7 +122,7 @@ json_t *sg_json_token(
 	int unlocked = (token->flags & SG_TOKEN_UNLOCKED) != 0 ||
 	    (token->flags & SG_TOKEN_LOGIN_REQUIRED) == 0;
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:s, s:b, s:o, s:s}", "uri",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:s, s:b, s:o, s:s, s:n}", "uri",
 	    sg_json_text_or_empty(token->uri), "label", sg_json_text_or_empty(token->label),
 	    "serial", sg_json_text_or_empty(token->serial), "manufacturer",
 	    sg_json_text_or_empty(token->manufacturer), "model",
@@ -130,7 +130,23 @@ json_t *sg_json_token(
 	    "module", module, "unlocked", unlocked, "pin", pin_state(token->flags), "read_only",
 	    (token->flags & SG_TOKEN_READ_ONLY) != 0, "tries_left",
 	    left != SG_TRIES_UNKNOWN ? json_integer(left) : json_null(), "remember",
-	    remember_names[policy.remember]);
+	    remember_names[policy.remember], "problem");
+}
+
+static void add_tokens(json_t *array, const struct sg_agent *agent,
+    const struct sg_msg_tokens *tokens, const struct sg_module_answer *answer)
+{
+	for (uint32_t i = 0; i < tokens->token_count; i++) {
+		json_t *token;
+
+		if ((tokens->tokens[i].flags & SG_TOKEN_INITIALIZED) == 0)
+			continue;
+		token = sg_json_token(agent, &tokens->tokens[i], answer->module->name);
+		if (token != NULL && answer->error.code != 0)
+			json_object_set_new(
+			    token, "problem", sg_json_text_or_empty(answer->error.message));
+		json_array_append_new(array, token);
+	}
 }
 
 json_t *sg_json_tokens(
@@ -139,15 +155,10 @@ json_t *sg_json_tokens(
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < count; i++) {
-		const struct sg_msg_tokens *tokens = &answers[i].u.tokens;
-
-		for (uint32_t k = 0; answers[i].error.code == 0 && k < tokens->token_count; k++) {
-			const struct sg_token_info *token = &tokens->tokens[k];
-
-			if ((token->flags & SG_TOKEN_INITIALIZED) != 0)
-				json_array_append_new(
-				    array, sg_json_token(agent, token, answers[i].module->name));
-		}
+		if (answers[i].error.code == 0)
+			add_tokens(array, agent, &answers[i].u.tokens, &answers[i]);
+		else
+			add_tokens(array, agent, &answers[i].remembered, &answers[i]);
 	}
 	return array;
 }

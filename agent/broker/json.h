@@ -11,16 +11,19 @@
 #include "msg.h"
 
 struct sg_account;
+struct sg_agent;
 struct sg_verdict_index;
 struct sg_worker;
 
 /* advice: in place of the general one of the error's code, or NULL. */
 json_t *sg_json_error(const struct sg_msg_error *error, const char *advice);
-json_t *sg_json_token(const struct sg_token_info *token, const char *module);
+json_t *sg_json_token(
+    const struct sg_agent *agent, const struct sg_token_info *token, const char *module);
 
 /* All tokens of the modules that have answered, but for what is not initialised. */
 struct sg_module_answer;
-json_t *sg_json_tokens(const struct sg_module_answer *answers, size_t count);
+json_t *sg_json_tokens(
+    const struct sg_agent *agent, const struct sg_module_answer *answers, size_t count);
 
 /* certs: the certificates among which its own are. */
 json_t *sg_json_key(const struct sg_key_info *key, const struct sg_msg_objects *certs);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ledger.h"
 #include "log.h"
 #include "pinentry.h"
 #include "reaper.h"
@@ -37,10 +38,14 @@ struct login {
 	struct sg_module *module;
 	char *token_uri;
 	char *serial;
-	pid_t pinentry;	   /* 0: none */
-	int pinentry_sock; /* what the worker has of it too, to end their talk; or -1 */
-	int from_config;   /* the PIN came from the configuration's pin-source */
-	int made;	   /* the token was locked, and took the PIN */
+	pid_t pinentry;		    /* 0: none */
+	int pinentry_sock;	    /* what the worker has of it too, to end their talk; or -1 */
+	int from_config;	    /* the PIN came from the configuration's pin-source */
+	int made;		    /* the token was locked, and took the PIN */
+	int forgotten;		    /* all PINs were forgotten meanwhile: it is locked again */
+	int asked;		    /* it has begun; before, it waits for sg_login_resume() */
+	uint32_t tries;		    /* in the ledger, when it was sent */
+	struct sg_msg_tokens token; /* as it was before, once it is known */
 	TAILQ_HEAD(waiter_list, waiter) waiters;
 };
 
@@ -50,14 +55,22 @@ struct hand_lock {
 	char *serial;
 };
 
+/* A token that is being locked, or gets a new PIN. */
+struct pause {
+	TAILQ_ENTRY(pause) entry;
+	const struct sg_module *module;
+	char *token_uri;
+};
+
 struct sg_logins {
+	TAILQ_HEAD(pause_list, pause) paused;
 	TAILQ_HEAD(login_list, login) running;
 	TAILQ_HEAD(hand_lock_list, hand_lock) locked;
 };
 
 void sg_pin_init(struct sg_pin *pin)
 {
-	*pin = (struct sg_pin){ .fd = -1 };
+	*pin = (struct sg_pin){ .fd = -1, .changing_sock = -1 };
 }
 
 void sg_pin_clear(struct sg_pin *pin)
@@ -67,6 +80,7 @@ void sg_pin_clear(struct sg_pin *pin)
 	for (uint32_t i = 0; i < pin->option_count; i++)
 		free(pin->options[i]);
 	free(pin->display);
+	sg_remember_let_go(&pin->held);
 	sg_pin_init(pin);
 }
 
@@ -77,6 +91,7 @@ int sg_logins_new(struct sg_logins **logins)
 		return SG_ERR_NOMEM;
 	TAILQ_INIT(&(*logins)->running);
 	TAILQ_INIT(&(*logins)->locked);
+	TAILQ_INIT(&(*logins)->paused);
 	return 0;
 }
 
@@ -92,6 +107,7 @@ static void login_free(struct login *login)
 	}
 	free(login->token_uri);
 	free(login->serial);
+	sg_msg_clear(SG_MSG_TOKENS, &login->token);
 	free(login);
 }
 
@@ -100,6 +116,13 @@ static void hand_lock_remove(struct sg_logins *logins, struct hand_lock *lock)
 	TAILQ_REMOVE(&logins->locked, lock, entry);
 	free(lock->serial);
 	free(lock);
+}
+
+static void pause_remove(struct sg_logins *logins, struct pause *pause)
+{
+	TAILQ_REMOVE(&logins->paused, pause, entry);
+	free(pause->token_uri);
+	free(pause);
 }
 
 void sg_logins_free(struct sg_logins *logins)
@@ -112,6 +135,9 @@ void sg_logins_free(struct sg_logins *logins)
 		/* The analyzer does not see that TAILQ_REMOVE gives the list another first. */
 		hand_lock_remove(/* NOLINT(clang-analyzer-unix.Malloc) */
 		    logins, TAILQ_FIRST(&logins->locked));
+	while (!TAILQ_EMPTY(&logins->paused))
+		pause_remove(/* NOLINT(clang-analyzer-unix.Malloc) */
+		    logins, TAILQ_FIRST(&logins->paused));
 	while ((login = TAILQ_FIRST(&logins->running)) != NULL) {
 		TAILQ_REMOVE(&logins->running, login, entry);
 		login_free(login);
@@ -188,6 +214,23 @@ static int wants_own_login(
 	    (has_pin(waiter) || waiter->by_hand || first_has_gone);
 }
 
+/* The token is unlocked. */
+static void login_good(struct login *login)
+{
+	struct sg_agent *agent = login->agent;
+	const struct waiter *waiter;
+
+	hand_lock_end(login);
+	if (login->made)
+		sg_remember_unlocked(agent, login->module, &login->token.tokens[0],
+		    TAILQ_FIRST(&login->waiters)->caller);
+	TAILQ_FOREACH(waiter, &login->waiters, entry) {
+		sg_remember_use(agent, login->module, login->token_uri, &waiter->pin->held);
+	}
+	if (!sg_remember_counts(agent, login->module, login->token_uri))
+		sg_unlocked_note(login->module, login->token_uri);
+}
+
 static void login_finish(struct login *login, const struct sg_msg_error *error)
 {
 	struct sg_agent *agent = login->agent;
@@ -196,10 +239,8 @@ static void login_finish(struct login *login, const struct sg_msg_error *error)
 	int first = 1;
 
 	TAILQ_REMOVE(&agent->logins->running, login, entry);
-	if (error == NULL) {
-		hand_lock_end(login);
-		sg_unlocked_note(login->module, login->token_uri);
-	}
+	if (error == NULL)
+		login_good(login);
 	if (login->pinentry > 0)
 		sg_reaper_add(agent->reaper, login->pinentry, PINENTRY_GRACE_MS);
 	if (login->pinentry_sock >= 0)
@@ -207,9 +248,6 @@ static void login_finish(struct login *login, const struct sg_msg_error *error)
 	login->pinentry_sock = -1;
 	while ((waiter = TAILQ_FIRST(&login->waiters)) != NULL) {
 		TAILQ_REMOVE(&login->waiters, waiter, entry);
-		if (login->made && waiter->by_hand &&
-		    sg_store_pin_clear(agent->store, login->serial) != 0)
-			sg_log(SG_LOG_WARN, "the state of a pin-source could not be stored");
 		if (!first && wants_own_login(waiter, first_has_gone, error))
 			sg_login_unlock(agent, waiter->caller, login->module, login->token_uri,
 			    waiter->pin, waiter->by_hand, waiter->fn, waiter->arg);
@@ -240,16 +278,17 @@ static int is_locked_by_hand(const struct login *login)
 	    !TAILQ_FIRST(&login->waiters)->by_hand;
 }
 
-static int open_pin_file(const char *path, struct stat *st)
+static int open_pin_file(const char *path)
 {
+	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	const char *why;
 
-	if (fd < 0 || fstat(fd, st) != 0)
+	if (fd < 0 || fstat(fd, &st) != 0)
 		sg_log(SG_LOG_WARN, "pin-source %s cannot be opened: %s", path, strerror(errno));
 	else if (sg_secret_file_check(fd, &why) != 0)
 		sg_log(SG_LOG_WARN, "pin-source %s %s", path, why);
-	else if (!S_ISREG(st->st_mode)) /* it could not be told from one that failed before */
+	else if (!S_ISREG(st.st_mode))
 		sg_log(SG_LOG_WARN, "pin-source %s is not a regular file", path);
 	else
 		return fd;
@@ -258,29 +297,11 @@ static int open_pin_file(const char *path, struct stat *st)
 	return -1;
 }
 
-/*
- * Whether the file may be tried on this token; it is noted as tried in the same breath, before it is:
- * whatever happens then, it is not tried a second time. The note goes when the login succeeds.
- */
-static int may_try_pin_file(struct login *login, const char *path, const struct stat *st)
-{
-	const struct sg_pin_note note = {
-		.path = path,
-		.inode = (int64_t)st->st_ino,
-		.mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
-	};
-	int tried;
-
-	if (sg_store_pin_tried(login->agent->store, login->serial, &note, &tried) != 0)
-		return 0;
-	return !tried && sg_store_pin_put(login->agent->store, login->serial, &note) == 0;
-}
-
 /* Gives a descriptor, or -1 when the login has failed with the reason. */
-static int pin_from_config(struct login *login, const struct sg_token_info *token)
+static int pin_from_config(struct login *login, const struct sg_pin_ledger *ledger)
 {
+	const struct sg_token_info *token = &login->token.tokens[0];
 	const char *path = sg_config_pin_file(&login->agent->config, token->label, token->serial);
-	struct stat st;
 	int fd;
 
 	if (path == NULL) {
@@ -301,20 +322,18 @@ static int pin_from_config(struct login *login, const struct sg_token_info *toke
 		    path);
 		return -1;
 	}
-	fd = open_pin_file(path, &st);
-	if (fd < 0) {
-		login_fail(
-		    login, SG_ERR_PIN_NEEDED, "the configured pin-source cannot be used: ", path);
-		return -1;
-	}
-	if (!may_try_pin_file(login, path, &st)) {
-		close(fd);
+	if (ledger->tries_max > 0 && ledger->tries + 1 >= ledger->tries_max) {
 		login_fail(login, SG_ERR_PIN_NEEDED,
-		    "the configured pin-source failed before and is not tried again until it "
-		    "changes or the token is unlocked by hand: ",
+		    "the next wrong PIN may lock the token, as counted, so a person must unlock "
+		    "it; "
+		    "not tried: pin-source ",
 		    path);
 		return -1;
 	}
+	fd = open_pin_file(path);
+	if (fd < 0)
+		login_fail(
+		    login, SG_ERR_PIN_NEEDED, "the configured pin-source cannot be used: ", path);
 	return fd;
 }
 
@@ -328,10 +347,10 @@ static void on_locked_again(void *arg, const struct sg_msg_error *error, void *a
 	if (error != NULL)
 		login_finish(login, error);
 	else
-		login_fail(login, SG_ERR_PIN_NEEDED, "the token was locked by hand meanwhile", "");
+		login_fail(login, SG_ERR_PIN_NEEDED, "the token was locked meanwhile", "");
 }
 
-/* It came while a login with the PIN file ran, and may have been done before that. */
+/* The word came while the login ran, and may have been done before that. */
 static void lock_again(struct login *login)
 {
 	const struct sg_msg_token_ref msg = {
@@ -343,20 +362,37 @@ static void lock_again(struct login *login)
 	    on_locked_again, login);
 }
 
+/* signet-token knew the PIN of the file to be wrong: nothing was tried. */
+static int was_known_wrong(const struct login *login, const struct sg_msg_error *error)
+{
+	struct sg_ledger_row row = { .tries = 0 };
+	int known;
+
+	if (!login->from_config || error == NULL || sg_msg_error_code(error) != SG_ERR_PIN_WRONG)
+		return 0;
+	known = sg_store_ledger_get(login->agent->store, login->serial, SG_PIN_USER, &row) == 0 &&
+	    row.tries == login->tries;
+	sg_ledger_row_clear(&row);
+	return known;
+}
+
 static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct login *login = arg;
 
 	login->made = error == NULL;
-	/* A token that was gone did not see the PIN. */
-	if (login->from_config &&
-	    (login->made || sg_msg_error_code(error) == SG_ERR_TOKEN_ABSENT) &&
-	    sg_store_pin_clear(login->agent->store, login->serial) != 0)
-		sg_log(SG_LOG_WARN, "the state of a pin-source could not be stored");
+	if (was_known_wrong(login, error)) {
+		login_fail(login, SG_ERR_PIN_NEEDED,
+		    "the PIN in the configured pin-source failed before and is not tried again "
+		    "until the file changes: ",
+		    sg_config_pin_file(
+			&login->agent->config, login->token.tokens[0].label, login->serial));
+		return;
+	}
 	if (error != NULL)
 		sg_log(SG_LOG_INFO, "login to %s failed: %s", login->token_uri,
 		    sg_err_name(sg_msg_error_code(error)));
-	if (login->made && login->from_config && is_locked_by_hand(login))
+	if (login->made && (login->forgotten || (login->from_config && is_locked_by_hand(login))))
 		lock_again(login);
 	else
 		login_finish(login, error);
@@ -374,56 +410,72 @@ static void login_fail_spent(struct login *login, const struct sg_pin *pin)
 		    "the token was locked during the call, after its PIN had been read", "");
 }
 
-static void login_send(struct login *login, const struct sg_token_info *token)
+/* Gives the descriptor for the request, or -1 when the login has failed with the reason. */
+static int login_pin(struct login *login, struct sg_msg_token_login *msg)
 {
-	const struct waiter *first = TAILQ_FIRST(&login->waiters);
-	struct sg_pin *pin = first->pin;
-	struct sg_msg_token_login msg = { .caller = *first->caller, .token = login->token_uri };
-	int seconds = SG_TOKEN_SECONDS;
-	int fd = pin->fd;
-	int own_fd = -1;
-	char *options[SG_PIN_OPTIONS_MAX];
+	struct sg_pin *pin = TAILQ_FIRST(&login->waiters)->pin;
+	int err;
 
 	if (pin->pinentry && pin->abandoned) {
 		login_fail(login, SG_ERR_PIN_NEEDED, caller_gone, "");
-		return;
+		return -1;
 	}
 	if (pin->pinentry) {
-		int err = sg_pinentry_start(login->agent->config.pinentry, pin->display,
+		err = sg_pinentry_start(login->agent->config.pinentry, pin->display,
 		    &login->pinentry, &login->pinentry_sock);
-
-		if (err != 0) {
+		if (err != 0)
 			login_fail(login, err,
 			    "no pinentry could be started: ", login->agent->config.pinentry);
-			return;
-		}
-		fd = login->pinentry_sock;
-		memcpy(options, pin->options, sizeof(options));
-		msg.source = SG_PIN_PINENTRY;
-		msg.options = options;
-		msg.option_count = pin->option_count;
-		seconds = SG_PINENTRY_SECONDS;
-	} else if (pin->fd >= 0 && pin->spent) {
-		login_fail_spent(login, pin);
-		return;
-	} else if (pin->fd < 0) {
-		own_fd = pin_from_config(login, token);
-		if (own_fd < 0)
-			return;
-		fd = own_fd;
-		login->from_config = 1;
+		msg->source = SG_PIN_PINENTRY;
+		msg->options = pin->options;
+		msg->option_count = pin->option_count;
+		return login->pinentry_sock;
 	}
-	sg_worker_request(
-	    login->module->worker, SG_MSG_TOKEN_LOGIN, &msg, fd, seconds, on_login, login);
+	if (pin->fd >= 0 && pin->spent) {
+		login_fail_spent(login, pin);
+		return -1;
+	}
+	if (pin->fd >= 0)
+		return pin->fd;
+	login->from_config = 1;
+	return pin_from_config(login, &msg->ledger);
+}
+
+static void login_send(struct login *login)
+{
+	const struct sg_token_info *token = &login->token.tokens[0];
+	struct sg_agent *agent = login->agent;
+	const struct waiter *first = TAILQ_FIRST(&login->waiters);
+	struct sg_pin *pin = first->pin;
+	struct sg_msg_token_login msg = { .caller = *first->caller, .token = login->token_uri };
+	int err = sg_ledger_get(agent, token, SG_PIN_USER, &msg.ledger);
+	int fd = -1;
+
+	if (err != 0) {
+		login_fail(login, err, "no PIN is tried without the record of tries: ",
+		    sg_store_failure(agent->store, err));
+		return;
+	}
+	msg.returns = sg_config_pin_policy(&agent->config, token->label, token->serial).remember ==
+	    SG_REMEMBER_LOCK;
+	login->tries = msg.ledger.tries;
+	fd = login_pin(login, &msg);
+	if (fd < 0)
+		goto out;
+	sg_worker_request(login->module->worker, SG_MSG_TOKEN_LOGIN, &msg, fd,
+	    msg.source == SG_PIN_PINENTRY ? SG_PINENTRY_SECONDS : SG_TOKEN_SECONDS, on_login,
+	    login);
 	if (fd == pin->fd) {
 		pin->spent = 1;
 		pin->spent_on = sg_worker_starts(login->module->worker);
 	}
-	if (own_fd >= 0)
-		close(own_fd);
+	if (login->from_config)
+		close(fd);
+out:
+	sg_ledger_clear(&msg.ledger);
 }
 
-static const struct sg_token_info *token_by_uri(const struct sg_msg_tokens *tokens, const char *uri)
+static struct sg_token_info *token_by_uri(const struct sg_msg_tokens *tokens, const char *uri)
 {
 	for (uint32_t i = 0; i < tokens->token_count; i++) {
 		if (tokens->tokens[i].uri != NULL && strcmp(tokens->tokens[i].uri, uri) == 0)
@@ -435,7 +487,7 @@ static const struct sg_token_info *token_by_uri(const struct sg_msg_tokens *toke
 static void on_tokens(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct login *login = arg;
-	const struct sg_token_info *token;
+	struct sg_token_info *token;
 
 	if (error != NULL) {
 		login_finish(login, error);
@@ -447,13 +499,20 @@ static void on_tokens(void *arg, const struct sg_msg_error *error, void *answer)
 		return;
 	}
 	login->serial = strdup(token->serial != NULL ? token->serial : "");
-	if (login->serial == NULL)
+	login->token.tokens = malloc(sizeof(*token));
+	if (login->serial == NULL || login->token.tokens == NULL) {
 		login_fail(login, SG_ERR_NOMEM, sg_err_text(SG_ERR_NOMEM), "");
-	else if ((token->flags & SG_TOKEN_UNLOCKED) != 0 ||
+		return;
+	}
+	login->token.tokens[0] = *token;
+	login->token.token_count = 1;
+	memset(token, 0, sizeof(*token));
+	token = &login->token.tokens[0];
+	if ((token->flags & SG_TOKEN_UNLOCKED) != 0 ||
 	    (token->flags & SG_TOKEN_LOGIN_REQUIRED) == 0)
 		login_finish(login, NULL);
 	else
-		login_send(login, token);
+		login_send(login);
 }
 
 static struct login *login_running(
@@ -468,11 +527,31 @@ static struct login *login_running(
 	return NULL;
 }
 
+static struct pause *pause_find(
+    const struct sg_logins *logins, const struct sg_module *module, const char *token_uri)
+{
+	struct pause *pause;
+
+	TAILQ_FOREACH(pause, &logins->paused, entry) {
+		if (pause->module == module && strcmp(pause->token_uri, token_uri) == 0)
+			return pause;
+	}
+	return NULL;
+}
+
+static void login_ask(struct login *login)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+
+	login->asked = 1;
+	sg_worker_request(login->module->worker, SG_MSG_TOKEN_LIST, &nothing, -1, SG_TOKEN_SECONDS,
+	    on_tokens, login);
+}
+
 void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
     struct sg_module *module, const char *token_uri, struct sg_pin *pin, int by_hand,
     sg_done_fn *fn, void *arg)
 {
-	static const struct sg_msg_empty nothing = { 0 };
 	struct login *login = login_running(agent->logins, module, token_uri);
 	struct waiter *waiter = calloc(1, sizeof(*waiter));
 	int joins = login != NULL;
@@ -493,9 +572,49 @@ void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
 		TAILQ_INSERT_TAIL(&agent->logins->running, login, entry);
 	}
 	TAILQ_INSERT_TAIL(&login->waiters, waiter, entry);
-	if (!joins)
-		sg_worker_request(module->worker, SG_MSG_TOKEN_LIST, &nothing, -1, SG_TOKEN_SECONDS,
-		    on_tokens, login);
+	if (!joins && pause_find(agent->logins, module, token_uri) == NULL)
+		login_ask(login);
+}
+
+/* ---- tokens that are being locked, or get a new PIN ---- */
+
+void sg_login_pause(struct sg_agent *agent, struct sg_module *module, const char *token_uri)
+{
+	struct pause *pause = calloc(1, sizeof(*pause));
+
+	if (pause == NULL || (pause->token_uri = strdup(token_uri)) == NULL)
+		abort(); /* a login would meet what it must not */
+	pause->module = module;
+	TAILQ_INSERT_TAIL(&agent->logins->paused, pause, entry);
+}
+
+void sg_login_resume(struct sg_agent *agent, struct sg_module *module, const char *token_uri)
+{
+	struct pause *pause = pause_find(agent->logins, module, token_uri);
+	struct login *login;
+
+	if (pause == NULL)
+		return;
+	pause_remove(agent->logins, pause);
+	login = login_running(agent->logins, module, token_uri);
+	if (login != NULL && !login->asked && pause_find(agent->logins, module, token_uri) == NULL)
+		login_ask(login);
+}
+
+int sg_login_is_busy(
+    const struct sg_agent *agent, const struct sg_module *module, const char *token_uri)
+{
+	return login_running(agent->logins, module, token_uri) != NULL ||
+	    pause_find(agent->logins, module, token_uri) != NULL;
+}
+
+void sg_logins_forget(struct sg_agent *agent)
+{
+	struct login *login;
+
+	TAILQ_FOREACH(login, &agent->logins->running, entry) {
+		login->forgotten = login->asked;
+	}
 }
 
 /* ---- callers that go away ---- */
@@ -526,6 +645,11 @@ void sg_login_abandon(struct sg_agent *agent, struct sg_pin *pin)
 	struct login *login;
 
 	pin->abandoned = 1;
+	if (pin->changing > 0) {
+		sg_log(SG_LOG_INFO, "a pinentry is ended: %s", caller_gone);
+		shutdown(pin->changing_sock, SHUT_RDWR);
+		kill(pin->changing, SIGTERM);
+	}
 	TAILQ_FOREACH(login, &agent->logins->running, entry) {
 		if (login->pinentry > 0 && !is_waited_for(login))
 			pinentry_end(login);

@@ -120,6 +120,17 @@ void sg_reaper_add(struct sg_reaper *reaper, pid_t pid, int grace_ms)
 		kill(pid, SIGKILL);
 }
 
+int sg_reaper_has(const struct sg_reaper *reaper, pid_t pid)
+{
+	const struct child *child;
+
+	TAILQ_FOREACH(child, &reaper->children, entry) {
+		if (child->pid == pid)
+			return 1;
+	}
+	return 0;
+}
+
 void sg_reaper_drain(struct sg_reaper *reaper)
 {
 	while (!TAILQ_EMPTY(&reaper->children)) {

@@ -22,6 +22,9 @@ void sg_reaper_free(struct sg_reaper *reaper);
  */
 void sg_reaper_add(struct sg_reaper *reaper, pid_t pid, int grace_ms);
 
+/* Whether a child that was taken over has not ended yet. */
+int sg_reaper_has(const struct sg_reaper *reaper, pid_t pid);
+
 /* Runs the loop until every child taken over has ended. */
 void sg_reaper_drain(struct sg_reaper *reaper);
 

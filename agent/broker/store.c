@@ -34,7 +34,10 @@ static const char schema_1[] =
     " data BLOB NOT NULL, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,"
     " PRIMARY KEY (name, jid, source)) STRICT;";
 
-/* What each version added to the one before; a new file goes through all of them. */
+/*
+ * What each version changed in the one before; a new file goes through all of them. A pin-source that was
+ * tried without success counts as one try: whether its PIN was wrong is not known.
+ */
 static const char schema_2[] =
     "CREATE TABLE pin_ledgers ("
     " serial TEXT NOT NULL, whose INTEGER NOT NULL, salt BLOB NOT NULL, tries INTEGER NOT NULL,"
@@ -44,7 +47,9 @@ static const char schema_2[] =
     " UNIQUE (serial, whose, hash)) STRICT;"
     "CREATE TABLE key_uses ("
     " uri TEXT PRIMARY KEY, spki_sha256 TEXT NOT NULL, abilities INTEGER NOT NULL,"
-    " adopted INTEGER NOT NULL) STRICT;";
+    " adopted INTEGER NOT NULL) STRICT;"
+    "INSERT INTO pin_ledgers SELECT serial, 0, randomblob(32), 1, 0 FROM pin_sources;"
+    "DROP TABLE pin_sources;";
 
 static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2 };
 
@@ -76,12 +81,6 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[SG_STMT_SIGNATURE_LIST] = "SELECT issuer, issuer_jid, method, value FROM signatures"
 				   " WHERE jid = ?1 AND subject = ?2 ORDER BY issuer, method",
-	[SG_STMT_PIN_TRIED] =
-	    "SELECT 1 FROM pin_sources WHERE serial = ?1 AND path = ?2 AND inode = ?3"
-	    " AND mtime_ns = ?4",
-	[SG_STMT_PIN_PUT] = "INSERT OR REPLACE INTO pin_sources (serial, path, inode, mtime_ns)"
-			    " VALUES (?1, ?2, ?3, ?4)",
-	[SG_STMT_PIN_CLEAR] = "DELETE FROM pin_sources WHERE serial = ?1",
 	[SG_STMT_KEYRING_SEEN] =
 	    "INSERT INTO keyring (name, jid, source, kind, data, first_seen, last_seen)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)"
@@ -96,6 +95,7 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    "SELECT salt, tries, told FROM pin_ledgers WHERE serial = ?1 AND whose = ?2",
 	[SG_STMT_LEDGER_TRY] = "UPDATE pin_ledgers SET tries = tries + 1, told = max(told, ?3)"
 			       " WHERE serial = ?1 AND whose = ?2",
+	[SG_STMT_LEDGER_TOLD] = "UPDATE pin_ledgers SET told = 1 WHERE serial = ?1 AND whose = ?2",
 	[SG_STMT_LEDGER_GOOD] = "UPDATE pin_ledgers SET tries = 0 WHERE serial = ?1 AND whose = ?2",
 	[SG_STMT_WRONG_LIST] = "SELECT hash FROM pin_wrong WHERE serial = ?1 AND whose = ?2"
 			       " ORDER BY number DESC",
@@ -104,6 +104,8 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_WRONG_TRIM] = "DELETE FROM pin_wrong WHERE number IN (SELECT number FROM pin_wrong"
 			       " WHERE serial = ?1 AND whose = ?2 ORDER BY number DESC"
 			       " LIMIT -1 OFFSET ?3)",
+	[SG_STMT_WRONG_REMOVE] =
+	    "DELETE FROM pin_wrong WHERE serial = ?1 AND whose = ?2 AND hash = ?3",
 	[SG_STMT_WRONG_CLEAR] = "DELETE FROM pin_wrong WHERE serial = ?1 AND whose = ?2",
 	[SG_STMT_KEY_USE_GET] =
 	    "SELECT uri, spki_sha256, abilities, adopted FROM key_uses WHERE uri = ?1",

@@ -104,21 +104,6 @@ SG_MUST_USE int sg_store_signatures_put(struct sg_store *store, const char *jid,
 SG_MUST_USE int sg_store_signatures_get(struct sg_store *store, const char *jid,
     const char *subject, struct sg_msg_signatures *signatures);
 
-/* ---- pin-sources that were tried ---- */
-
-struct sg_pin_note {
-	const char *path;
-	int64_t inode;
-	int64_t mtime_ns;
-};
-
-/* Whether just this file was tried on the token and no success was noted since. */
-SG_MUST_USE int sg_store_pin_tried(
-    struct sg_store *store, const char *serial, const struct sg_pin_note *note, int *tried);
-SG_MUST_USE int sg_store_pin_put(
-    struct sg_store *store, const char *serial, const struct sg_pin_note *note);
-SG_MUST_USE int sg_store_pin_clear(struct sg_store *store, const char *serial);
-
 /* ---- tries of PINs ---- */
 
 #define SG_LEDGER_WRONG_MAX 16 /* the newest wrong PINs that are kept of a token */
@@ -145,8 +130,12 @@ SG_MUST_USE int sg_store_ledger_get(
 SG_MUST_USE int sg_store_ledger_try(
     struct sg_store *store, const char *serial, uint32_t by, uint32_t told);
 
-/* The PIN was good: no tries. What was wrong stays wrong. */
-SG_MUST_USE int sg_store_ledger_good(struct sg_store *store, const char *serial, uint32_t by);
+/* The flags told of failures. */
+SG_MUST_USE int sg_store_ledger_told(struct sg_store *store, const char *serial, uint32_t by);
+
+/* The PIN of this hash was good: no tries. What else was wrong stays wrong. */
+SG_MUST_USE int sg_store_ledger_good(
+    struct sg_store *store, const char *serial, uint32_t by, const struct sg_blob *hash);
 
 /* The PIN of this hash was refused. */
 SG_MUST_USE int sg_store_ledger_wrong(

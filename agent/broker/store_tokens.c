@@ -81,11 +81,26 @@ int sg_store_ledger_try(struct sg_store *store, const char *serial, uint32_t by,
 	return err;
 }
 
-int sg_store_ledger_good(struct sg_store *store, const char *serial, uint32_t by)
+int sg_store_ledger_told(struct sg_store *store, const char *serial, uint32_t by)
 {
 	const struct sg_value values[] = { SG_TEXT(serial), SG_INT(by), SG_END };
 
-	return sg_store_run(store, SG_STMT_LEDGER_GOOD, values);
+	return sg_store_run(store, SG_STMT_LEDGER_TOLD, values);
+}
+
+int sg_store_ledger_good(
+    struct sg_store *store, const char *serial, uint32_t by, const struct sg_blob *hash)
+{
+	const struct sg_value values[] = { SG_TEXT(serial), SG_INT(by), SG_BLOB(hash), SG_END };
+	const struct sg_value whose[] = { SG_TEXT(serial), SG_INT(by), SG_END };
+	int err = sg_store_begin(store);
+
+	if (err != 0)
+		return err;
+	err = sg_store_run(store, SG_STMT_WRONG_REMOVE, values);
+	if (err == 0)
+		err = sg_store_run(store, SG_STMT_LEDGER_GOOD, whose);
+	return sg_store_finish(store, err);
 }
 
 int sg_store_ledger_wrong(
@@ -115,35 +130,6 @@ int sg_store_ledger_clear(struct sg_store *store, const char *serial, uint32_t b
 	if (err == 0)
 		err = sg_store_run(store, SG_STMT_LEDGER_GOOD, values);
 	return sg_store_finish(store, err);
-}
-
-/* ---- pin-sources ---- */
-
-int sg_store_pin_tried(
-    struct sg_store *store, const char *serial, const struct sg_pin_note *note, int *tried)
-{
-	const struct sg_value values[] = { SG_TEXT(serial), SG_TEXT(note->path),
-		SG_INT(note->inode), SG_INT(note->mtime_ns), SG_END };
-	sqlite3_stmt *statement;
-	int rc = sg_store_step(store, SG_STMT_PIN_TRIED, values, &statement);
-
-	*tried = rc == SQLITE_ROW;
-	return sg_store_done(store, statement, rc, 0);
-}
-
-int sg_store_pin_put(struct sg_store *store, const char *serial, const struct sg_pin_note *note)
-{
-	const struct sg_value values[] = { SG_TEXT(serial), SG_TEXT(note->path),
-		SG_INT(note->inode), SG_INT(note->mtime_ns), SG_END };
-
-	return sg_store_run(store, SG_STMT_PIN_PUT, values);
-}
-
-int sg_store_pin_clear(struct sg_store *store, const char *serial)
-{
-	const struct sg_value values[] = { SG_TEXT(serial), SG_END };
-
-	return sg_store_run(store, SG_STMT_PIN_CLEAR, values);
 }
 
 /* ---- keys that were used ---- */

@@ -12,6 +12,17 @@ void sg_verb_list_tokens(struct sg_call *call);
 void sg_verb_show_token(struct sg_call *call);
 void sg_verb_unlock(struct sg_call *call);
 void sg_verb_lock(struct sg_call *call);
+void sg_verb_release_token(struct sg_call *call);
+
+/* verbs_pin.c */
+void sg_verb_change_pin(struct sg_call *call);
+void sg_verb_unblock_pin(struct sg_call *call);
+
+/* verbs_monitor.c */
+void sg_verb_monitor(struct sg_call *call);
+
+/* verbs_doctor.c */
+void sg_verb_doctor(struct sg_call *call);
 
 /* verbs_key.c */
 void sg_verb_new_key(struct sg_call *call);

@@ -276,33 +276,7 @@ static void a_removed_account_leaves_nothing(void **state)
 	free(sha256);
 }
 
-/* ---- pin-sources, keyring ---- */
-
-static void pin_sources(void **state)
-{
-	struct world *world = *state;
-	struct sg_pin_note note = { "/pin", 1234567890123, 1600000000123456789 };
-	int tried;
-
-	assert_int_equal(sg_store_pin_tried(world->store, "s", &note, &tried), 0);
-	assert_false(tried);
-	assert_int_equal(sg_store_pin_put(world->store, "s", &note), 0);
-	reopen(world);
-	assert_int_equal(sg_store_pin_tried(world->store, "s", &note, &tried), 0);
-	assert_true(tried);
-	assert_int_equal(sg_store_pin_tried(world->store, "t", &note, &tried), 0);
-	assert_false(tried);
-	note.mtime_ns++;
-	assert_int_equal(sg_store_pin_tried(world->store, "s", &note, &tried), 0);
-	assert_false(tried);
-	assert_int_equal(sg_store_pin_put(world->store, "s", &note), 0);
-	assert_int_equal(sg_store_pin_clear(world->store, "t"), 0);
-	assert_int_equal(sg_store_pin_tried(world->store, "s", &note, &tried), 0);
-	assert_true(tried);
-	assert_int_equal(sg_store_pin_clear(world->store, "s"), 0);
-	assert_int_equal(sg_store_pin_tried(world->store, "s", &note, &tried), 0);
-	assert_false(tried);
-}
+/* ---- ledgers, used keys, keyring ---- */
 
 static void is_ledger(
     struct world *world, const char *serial, uint32_t tries, uint32_t told, uint32_t wrong_count)
@@ -338,7 +312,7 @@ static void ledgers(void **state)
 	reopen(world);
 	store = world->store;
 	is_ledger(world, "s", 3, 1, 1);
-	assert_int_equal(sg_store_ledger_good(store, "s", SG_PIN_USER), 0);
+	assert_int_equal(sg_store_ledger_good(store, "s", SG_PIN_USER, &der_two), 0);
 	is_ledger(world, "s", 0, 1, 1);
 	assert_int_equal(sg_store_ledger_get(store, "s", SG_PIN_SO, &row), 0);
 	assert_int_equal(row.tries, 0);
@@ -347,6 +321,11 @@ static void ledgers(void **state)
 	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, 0), 0);
 	assert_int_equal(sg_store_ledger_clear(store, "s", SG_PIN_USER), 0);
 	is_ledger(world, "s", 0, 1, 0);
+	/* A PIN that was wrong and is right now. */
+	assert_int_equal(sg_store_ledger_wrong(store, "s", SG_PIN_USER, &der_one), 0);
+	assert_int_equal(sg_store_ledger_wrong(store, "s", SG_PIN_USER, &der_two), 0);
+	assert_int_equal(sg_store_ledger_good(store, "s", SG_PIN_USER, &der_two), 0);
+	is_ledger(world, "s", 0, 1, 1);
 }
 
 static void wrong_pins_are_the_newest(void **state)
@@ -492,6 +471,13 @@ static void an_older_store_is_upgraded(void **state)
 	assert_string_equal(seen.rows[0].jid, juliet);
 	sg_account_row_clear(&seen.rows[0]);
 	assert_int_equal(sg_store_key_use_get(world->store, "u", &use), SG_ERR_KEY_ABSENT);
+	assert_int_equal(one_number(world->path,
+			     "SELECT count(*) FROM pin_ledgers WHERE serial = 's' AND tries = 1"
+			     " AND whose = 0 AND length(salt) = 32"),
+	    1);
+	assert_int_equal(
+	    one_number(world->path, "SELECT count(*) FROM sqlite_master WHERE name = 'pin_sources'"),
+	    0);
 	reopen(world);
 }
 
@@ -547,7 +533,6 @@ int main(void)
 		STORE_TEST(account_and_certificate_in_one),
 		STORE_TEST(signatures),
 		STORE_TEST(a_removed_account_leaves_nothing),
-		STORE_TEST(pin_sources),
 		STORE_TEST(ledgers),
 		STORE_TEST(wrong_pins_are_the_newest),
 		STORE_TEST(key_uses),

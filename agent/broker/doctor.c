@@ -1,0 +1,224 @@
+#include "doctor.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/sha.h>
+
+#include "accounts.h"
+#include "api_json.h"
+#include "ledger.h"
+#include "store.h"
+#include "text.h"
+
+void sg_doctor_add(json_t *findings, enum sg_finding level, const char *subject, const char *advice,
+    const char *format, ...)
+{
+	static const char *const names[] = {
+		[SG_FINDING_GOOD] = "good",
+		[SG_FINDING_NOTE] = "note",
+		[SG_FINDING_PROBLEM] = "problem",
+	};
+	char message[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	json_array_append_new(findings,
+	    json_pack("{s:s, s:o, s:o, s:o}", "level", names[level], "subject",
+		sg_json_text_or_empty(subject), "message", sg_json_text_or_empty(message), "advice",
+		sg_json_text(advice)));
+}
+
+/* ---- tokens ---- */
+
+size_t sg_doctor_count(const struct sg_module_answer *answers, size_t count)
+{
+	size_t tokens = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct sg_msg_tokens *list = &answers[i].u.tokens;
+
+		for (uint32_t k = 0; answers[i].error.code == 0 && k < list->token_count; k++)
+			tokens += (list->tokens[k].flags & SG_TOKEN_INITIALIZED) != 0;
+	}
+	return tokens;
+}
+
+static int has_mechanism(const struct sg_token_info *token, const char *name)
+{
+	for (uint32_t i = 0; i < token->mechanism_count; i++) {
+		if (strcmp(token->mechanisms[i], name) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* Gives 1 when something of it is a problem. */
+static int look_at_pin(const struct sg_agent *agent, const struct sg_token_info *token,
+    const char *name, json_t *findings)
+{
+	uint32_t left = sg_ledger_tries_left(agent, token);
+	struct sg_ledger_row row = { .tries = 0 };
+	int problem = 1;
+
+	if (sg_store_ledger_get(agent->store, token->serial, SG_PIN_USER, &row) == SG_ERR_IO)
+		return 0;
+	if ((token->flags & SG_TOKEN_PIN_SET) == 0) {
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
+		    "Set one with the token's own tool, or with `signet token pin unblock`.",
+		    "The token \"%s\" has no PIN yet.", name);
+	} else if ((token->flags & SG_TOKEN_PIN_LOCKED) != 0) {
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
+		    "Set a new one with the PUK or SO PIN: `signet token pin unblock`.",
+		    "The PIN of the token \"%s\" is locked after too many wrong ones.", name);
+	} else if (left <= 1) {
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
+		    "Unlock it with a pinentry, and with the right PIN: `signet token unlock`.",
+		    "The next wrong PIN %s the token \"%s\"; nothing tries one but a person at a "
+		    "pinentry.",
+		    (token->flags & SG_TOKEN_PIN_FINAL) != 0 ? "locks" : "may lock", name);
+	} else if ((token->flags & SG_TOKEN_PIN_LOW) != 0 || row.tries > 0) {
+		problem = 0;
+		sg_doctor_add(findings, SG_FINDING_NOTE, name,
+		    "A right PIN sets the count back: `signet token unlock`.",
+		    "The last PIN that the token \"%s\" was given was wrong or never judged.",
+		    name);
+	} else {
+		problem = 0;
+	}
+	sg_ledger_row_clear(&row);
+	return problem;
+}
+
+static int look_at_mechanisms(const struct sg_token_info *token, const char *name, json_t *findings)
+{
+	int rsa = has_mechanism(token, "CKM_RSA_PKCS");
+	int ecdsa = has_mechanism(token, "CKM_ECDSA") || has_mechanism(token, "CKM_ECDSA_SHA256");
+
+	if (!rsa && !ecdsa) {
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, name, "Use another token.",
+		    "The token \"%s\" signs neither with CKM_RSA_PKCS nor with CKM_ECDSA.", name);
+		return 1;
+	}
+	if (rsa && !has_mechanism(token, "CKM_RSA_PKCS_PSS") &&
+	    !has_mechanism(token, "CKM_SHA256_RSA_PKCS_PSS"))
+		sg_doctor_add(findings, SG_FINDING_NOTE, name,
+		    ecdsa ? "Make an EC key (`signet key new --algorithm p256`), or let the server "
+			    "offer TLS 1.2."
+			  : "Let the server offer TLS 1.2, or use another token.",
+		    "The token \"%s\" has no RSA-PSS: with its RSA keys no login by TLS 1.3 works.",
+		    name);
+	return 0;
+}
+
+static void look_at_token(const struct sg_agent *agent, const struct sg_token_info *token,
+    const char *module, json_t *findings)
+{
+	const char *name =
+	    token->label != NULL && token->label[0] != '\0' ? token->label : token->uri;
+	int problems = 0;
+
+	if ((token->flags & SG_TOKEN_LOGIN_REQUIRED) != 0)
+		problems += look_at_pin(agent, token, name, findings);
+	problems += look_at_mechanisms(token, name, findings);
+	if ((token->flags & SG_TOKEN_READ_ONLY) != 0)
+		sg_doctor_add(findings, SG_FINDING_NOTE, name,
+		    "Take the protection off with the token's own tool if it is to get keys.",
+		    "The token \"%s\" is write-protected: no key or certificate can be stored.",
+		    name);
+	if (problems == 0)
+		sg_doctor_add(findings, SG_FINDING_GOOD, name, NULL,
+		    "The token \"%s\" (serial number %s, module %s) is there%s.", name,
+		    token->serial != NULL ? token->serial : "", module,
+		    (token->flags & SG_TOKEN_UNLOCKED) != 0 ? " and unlocked" : "");
+}
+
+void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answer *answers,
+    size_t count, json_t *findings)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct sg_module_answer *answer = &answers[i];
+		const struct sg_msg_tokens *list = &answer->u.tokens;
+		int code = sg_msg_error_code(&answer->error);
+
+		if (answer->error.code != 0)
+			sg_doctor_add(findings, SG_FINDING_PROBLEM, answer->module->name,
+			    sg_err_advice(code), "The module %s cannot be used: %s.",
+			    answer->module->name,
+			    answer->error.message != NULL ? answer->error.message
+							  : sg_err_text(code));
+		else if (sg_worker_deaths(answer->module->worker) > 0)
+			sg_doctor_add(findings, SG_FINDING_NOTE, answer->module->name,
+			    "The log of signetd says when. If it happens again, update the module, "
+			    "or report it to its vendor.",
+			    "The process of the module %s died or hung %u times since signetd was "
+			    "started.",
+			    answer->module->name, sg_worker_deaths(answer->module->worker));
+		for (uint32_t k = 0; answer->error.code == 0 && k < list->token_count; k++) {
+			if ((list->tokens[k].flags & SG_TOKEN_INITIALIZED) != 0)
+				look_at_token(
+				    agent, &list->tokens[k], answer->module->name, findings);
+		}
+	}
+	if (sg_doctor_count(answers, count) == 0)
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, "tokens",
+		    "Put one in; name its PKCS#11 module in signet.conf(5) if p11-kit does not "
+		    "know it; for a software token, make one.",
+		    "There is no token at all.");
+}
+
+/* ---- keys ---- */
+
+static void look_at_key(
+    const struct sg_agent *agent, const struct sg_key_info *key, json_t *findings)
+{
+	unsigned char hash[SHA256_DIGEST_LENGTH];
+	struct sg_key_use use;
+	char *hex;
+
+	if (key->uri == NULL || key->spki.len == 0 ||
+	    sg_store_key_use_get(agent->store, key->uri, &use) != 0)
+		return;
+	SHA256(key->spki.data, key->spki.len, hash);
+	hex = sg_hex_encode(hash, sizeof(hash));
+	if (hex != NULL && strcmp(hex, use.spki_sha256) != 0)
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, key->uri,
+		    sg_err_advice(SG_ERR_KEY_CHANGED),
+		    "The key \"%s\" is not the one that it was at its first use.",
+		    key->label != NULL ? key->label : key->uri);
+	free(hex);
+	sg_key_use_clear(&use);
+}
+
+void sg_doctor_keys(const struct sg_agent *agent, const struct sg_module_answer *answers,
+    size_t count, json_t *findings)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct sg_msg_objects *objects = &answers[i].u.objects;
+
+		for (uint32_t k = 0; answers[i].error.code == 0 && k < objects->key_count; k++)
+			look_at_key(agent, &objects->keys[k], findings);
+	}
+}
+
+/* ---- accounts ---- */
+
+void sg_doctor_accounts(const struct sg_agent *agent, json_t *findings)
+{
+	for (struct sg_account *account = sg_accounts_first(agent->accounts); account != NULL;
+	     account = sg_accounts_next(account)) {
+		const char *jid = account->row.jid;
+
+		if (account->last_error != NULL)
+			sg_doctor_add(findings, SG_FINDING_NOTE, jid,
+			    "`signet account connect` tries it again.",
+			    "The last connection of %s failed: %s.", jid, account->last_error);
+		else if (account->state == SG_ACCOUNT_ONLINE)
+			sg_doctor_add(
+			    findings, SG_FINDING_GOOD, jid, NULL, "The account %s is online.", jid);
+	}
+}

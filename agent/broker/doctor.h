@@ -1,0 +1,34 @@
+/*
+ * Looking for what keeps tokens from being used, and saying it: what is wrong, of what, and what to do. What
+ * the system is like, what the configuration says, what modules and tokens answer, how accounts fared.
+ */
+#ifndef SG_BROKER_DOCTOR_H
+#define SG_BROKER_DOCTOR_H
+
+#include <jansson.h>
+
+#include "ask_all.h"
+
+enum sg_finding {
+	SG_FINDING_GOOD,
+	SG_FINDING_NOTE,
+	SG_FINDING_PROBLEM,
+};
+
+/* Adds a finding to the array; advice may be NULL. */
+void sg_doctor_add(json_t *findings, enum sg_finding level, const char *subject, const char *advice,
+    const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Each adds what it finds to the array. */
+void sg_doctor_system(const struct sg_agent *agent, int has_tokens, json_t *findings);
+void sg_doctor_config(const struct sg_agent *agent, json_t *findings);
+void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answer *answers,
+    size_t count, json_t *findings);
+void sg_doctor_keys(const struct sg_agent *agent, const struct sg_module_answer *answers,
+    size_t count, json_t *findings);
+void sg_doctor_accounts(const struct sg_agent *agent, json_t *findings);
+
+/* How many tokens there are. */
+size_t sg_doctor_count(const struct sg_module_answer *answers, size_t count);
+
+#endif

@@ -1,0 +1,203 @@
+#include "doctor.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "secret_file.h"
+
+#define PCSCD_SOCKET "/run/pcscd/pcscd.comm"
+#define PCSCD	     "/usr/sbin/pcscd"
+#define LOCKED_MIN   (64 * 1024) /* bytes: some PINs, a page each, with room to spare */
+
+/* ---- pcscd ---- */
+
+/* What connecting to it gives: 0, or errno. */
+static int pcscd_connect(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int sock, err = 0;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return ENAMETOOLONG;
+	memcpy(address.sun_path, path, strlen(path));
+	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (sock < 0)
+		return errno;
+	if (connect(sock, (struct sockaddr *)&address, sizeof(address)) != 0)
+		err = errno;
+	close(sock);
+	return err;
+}
+
+/* Without it no card reader is seen; where tokens are found it may not be needed. */
+static void look_at_pcscd(int has_tokens, json_t *findings)
+{
+	enum sg_finding level = has_tokens ? SG_FINDING_NOTE : SG_FINDING_PROBLEM;
+	const char *path = getenv("PCSCLITE_CSOCK_NAME");
+	int err;
+
+	if (path == NULL || path[0] == '\0')
+		path = PCSCD_SOCKET;
+	err = pcscd_connect(path);
+	switch (err) {
+	case 0:
+	case EAGAIN: /* it is busy, but there */
+		sg_doctor_add(findings, SG_FINDING_GOOD, "pcscd", NULL,
+		    "pcscd, which serves card readers, runs.");
+		break;
+	case ENOENT:
+	case ECONNREFUSED:
+		if (access(PCSCD, X_OK) == 0)
+			sg_doctor_add(findings, level, "pcscd",
+			    "Start it: `systemctl enable --now pcscd.socket`, as root.",
+			    "pcscd is not running (%s: %s): no card reader is seen.", path,
+			    strerror(err));
+		else
+			sg_doctor_add(findings, level, "pcscd",
+			    "For a smartcard or a USB token, install the package pcscd.",
+			    "pcscd is not installed: no card reader is seen.");
+		break;
+	case EACCES:
+	case EPERM:
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, "pcscd",
+		    "Let the user into the group that owns the socket, or allow "
+		    "org.debian.pcsc-lite.access_pcsc in polkit.",
+		    "pcscd may not be asked by this user (%s: %s).", path, strerror(err));
+		break;
+	default:
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, "pcscd", "Look at its log.",
+		    "pcscd cannot be asked (%s: %s).", path, strerror(err));
+	}
+}
+
+/* ---- gpg's scdaemon ---- */
+
+static int is_scdaemon(const char *pid)
+{
+	char path[64], name[32];
+	struct stat st;
+	ssize_t got = -1;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%.20s", pid);
+	if (stat(path, &st) != 0 || st.st_uid != geteuid())
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		got = read(fd, name, sizeof(name));
+		close(fd);
+	}
+	return got == 9 && memcmp(name, "scdaemon\n", 9) == 0;
+}
+
+static void look_for_scdaemon(int has_tokens, json_t *findings)
+{
+	DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		if (isdigit((unsigned char)entry->d_name[0]) && is_scdaemon(entry->d_name))
+			sg_doctor_add(findings, has_tokens ? SG_FINDING_NOTE : SG_FINDING_PROBLEM,
+			    "scdaemon",
+			    "`gpgconf --kill scdaemon` ends it. With \"disable-ccid\" and "
+			    "\"pcsc-shared\" in ~/.gnupg/scdaemon.conf it shares the card.",
+			    "gpg's scdaemon runs (process %s): it may hold a card for itself.",
+			    entry->d_name);
+	}
+	closedir(dir);
+}
+
+/* ---- memory ---- */
+
+static void look_at_memory(json_t *findings)
+{
+	struct rlimit limit;
+
+	if (geteuid() == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
+	    limit.rlim_cur >= LOCKED_MIN)
+		return;
+	sg_doctor_add(findings, SG_FINDING_PROBLEM, "memory",
+	    "Raise it: `ulimit -l`, or LimitMEMLOCK= of the service.",
+	    "Only %lu bytes of memory may be locked: PINs may find no room.",
+	    (unsigned long)limit.rlim_cur);
+}
+
+void sg_doctor_system(const struct sg_agent *agent, int has_tokens, json_t *findings)
+{
+	look_at_pcscd(has_tokens, findings);
+	look_for_scdaemon(has_tokens, findings);
+	look_at_memory(findings);
+}
+
+/* ---- the configuration ---- */
+
+static void look_at_pin_file(
+    const struct sg_config_token *token, const char *name, json_t *findings)
+{
+	const char *path = token->pin_file;
+	const char *why = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
+		    "Make it, with mode 0600 and the PIN on its only line.",
+		    "The pin-source %s of the token \"%s\" cannot be opened: %s.", path, name,
+		    strerror(errno));
+	else if (sg_secret_file_check(fd, &why) != 0)
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
+		    "Make it your own file: `chown`, and `chmod 600`.",
+		    "The pin-source %s of the token \"%s\" %s: it is not used.", path, name, why);
+	else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, name, "Name a file.",
+		    "The pin-source %s of the token \"%s\" is not a regular file.", path, name);
+	if (fd >= 0)
+		close(fd);
+}
+
+void sg_doctor_config(const struct sg_agent *agent, json_t *findings)
+{
+	const struct sg_config *config = &agent->config;
+
+	for (size_t i = 0; i < config->module_count; i++) {
+		const struct sg_config_module *module = &config->modules[i];
+
+		if (module->path != NULL && access(module->path, R_OK) != 0)
+			sg_doctor_add(findings, SG_FINDING_PROBLEM, module->name,
+			    "Install the package it is in, or put the path right in "
+			    "signet.conf(5).",
+			    "The file of the module %s, %s, cannot be read: %s.", module->name,
+			    module->path, strerror(errno));
+	}
+	for (size_t i = 0; i < config->token_count; i++) {
+		const struct sg_config_token *token = &config->tokens[i];
+
+		if (token->pin_file != NULL)
+			look_at_pin_file(
+			    token, token->label != NULL ? token->label : token->serial, findings);
+	}
+	if (access(config->pinentry, X_OK) != 0)
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, "pinentry",
+		    "Install a pinentry, or name it in signet.conf(5).",
+		    "The program that asks for PINs, %s, cannot be run: %s.", config->pinentry,
+		    strerror(errno));
+	if (config->touch_command != NULL && access(config->touch_command, X_OK) != 0)
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, "touch-command",
+		    "Put its path right in signet.conf(5).",
+		    "The touch-command %s cannot be run: %s.", config->touch_command,
+		    strerror(errno));
+}

@@ -1,0 +1,321 @@
+#include "events.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "call.h"
+#include "json.h"
+#include "ledger.h"
+#include "log.h"
+#include "remember.h"
+#include "store.h"
+#include "text.h"
+#include "touch.h"
+#include "unlocked.h"
+
+#define WATCH_AGAIN_SECONDS 2  /* after a worker's end, doubled with each in a row, ... */
+#define WATCH_AGAIN_MAX	    64 /* ... up to this */
+
+struct monitor {
+	TAILQ_ENTRY(monitor) entry;
+	struct sg_events *events;
+	struct sg_call *call;
+	struct event *end; /* the client has gone: ends the call from the loop */
+};
+
+/* A module whose worker is to look for tokens that come and go. */
+struct watch {
+	struct sg_events *events;
+	struct sg_module *module;
+	struct event *again; /* its worker ended, and is to be told anew */
+	int delay;
+};
+
+struct sg_events {
+	struct sg_agent *agent;
+	TAILQ_HEAD(monitor_list, monitor) monitors;
+	struct watch *watches; /* one for each module, from the first Monitor on */
+	size_t watch_count;
+	struct sg_touches *touches;
+};
+
+int sg_events_new(struct sg_agent *agent, struct sg_events **events)
+{
+	struct sg_events *made = calloc(1, sizeof(*made));
+
+	*events = NULL;
+	if (made == NULL)
+		return SG_ERR_NOMEM;
+	made->agent = agent;
+	TAILQ_INIT(&made->monitors);
+	if (sg_touches_new(agent, &made->touches) != 0) {
+		free(made);
+		return SG_ERR_NOMEM;
+	}
+	*events = made;
+	return 0;
+}
+
+void sg_events_free(struct sg_events *events)
+{
+	struct monitor *monitor;
+
+	if (events == NULL)
+		return;
+	/* Their calls are not ended: the agent ends. */
+	while ((monitor = TAILQ_FIRST(&events->monitors)) != NULL)
+		sg_call_free(monitor->call);
+	for (size_t i = 0; i < events->watch_count; i++)
+		event_free(events->watches[i].again);
+	free(events->watches);
+	sg_touches_free(events->touches);
+	free(events);
+}
+
+/* ---- telling ---- */
+
+static const char *const news_names[] = {
+	[SG_NEWS_TOKEN_IN] = "token_in",
+	[SG_NEWS_TOKEN_OUT] = "token_out",
+	[SG_NEWS_TOUCH_WANTED] = "touch_wanted",
+	[SG_NEWS_TOUCH_OVER] = "touch_over",
+	[SG_NEWS_UNLOCKED] = "unlocked",
+	[SG_NEWS_LOCKED] = "locked",
+	[SG_NEWS_KEY_CHANGED] = "key_changed",
+};
+
+static json_t *now(void)
+{
+	time_t seconds = time(NULL);
+	struct tm tm;
+	char text[32];
+
+	if (gmtime_r(&seconds, &tm) == NULL ||
+	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return NULL;
+	return json_string(text);
+}
+
+void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token, const char *label,
+    const struct sg_caller *caller, const char *text)
+{
+	struct sg_events *events = agent->events;
+	struct monitor *monitor, *next;
+	json_t *event;
+
+	if (TAILQ_EMPTY(&events->monitors))
+		return;
+	event = json_pack("{s:{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}}", "event", "kind",
+	    news_names[news], "time", now(), "token", sg_json_text(token), "label",
+	    sg_json_text(label), "pid",
+	    caller != NULL && caller->pid > 0 ? json_integer(caller->pid) : json_null(), "exe",
+	    sg_json_text(caller != NULL ? caller->exe : NULL), "purpose",
+	    sg_json_text(caller != NULL ? caller->purpose : NULL), "text", sg_json_text(text));
+	for (monitor = TAILQ_FIRST(&events->monitors); event != NULL && monitor != NULL;
+	     monitor = next) {
+		next = TAILQ_NEXT(monitor, entry);
+		sg_call_progress(monitor->call, json_incref(event));
+	}
+	json_decref(event);
+}
+
+/* ---- watching for tokens ---- */
+
+static void on_watching(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct watch *watch = arg;
+
+	if (error == NULL)
+		watch->delay = WATCH_AGAIN_SECONDS;
+	else
+		sg_log(SG_LOG_DEBUG, "the tokens of %s are not watched: %s", watch->module->name,
+		    sg_err_name(sg_msg_error_code(error)));
+}
+
+static void watch_set(struct watch *watch, uint32_t on)
+{
+	const struct sg_msg_token_watch msg = { on };
+
+	/* A worker that does not run watches nothing. */
+	if (!watch->events->agent->stopping && (on || sg_worker_pid(watch->module->worker) > 0))
+		sg_worker_request(watch->module->worker, SG_MSG_TOKEN_WATCH, &msg, -1,
+		    SG_TOKEN_SECONDS, on_watching, watch);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct watch *watch = arg;
+
+	if (!TAILQ_EMPTY(&watch->events->monitors))
+		watch_set(watch, 1);
+}
+
+static int watches_make(struct sg_events *events)
+{
+	struct sg_tokens *tokens = events->agent->tokens;
+	size_t count = sg_tokens_module_count(tokens);
+
+	if (events->watches != NULL)
+		return 0;
+	events->watches = calloc(count, sizeof(*events->watches));
+	if (events->watches == NULL)
+		return SG_ERR_NOMEM;
+	for (; events->watch_count < count; events->watch_count++) {
+		struct watch *watch = &events->watches[events->watch_count];
+
+		watch->events = events;
+		watch->module = sg_tokens_module(tokens, events->watch_count);
+		watch->delay = WATCH_AGAIN_SECONDS;
+		watch->again = evtimer_new(events->agent->base, on_again, watch);
+		if (watch->again == NULL)
+			return SG_ERR_NOMEM;
+	}
+	return 0;
+}
+
+static void watch_all(struct sg_events *events, uint32_t on)
+{
+	for (size_t i = 0; i < events->watch_count; i++)
+		watch_set(&events->watches[i], on);
+}
+
+/* ---- those who monitor ---- */
+
+static void monitor_free(void *arg)
+{
+	struct monitor *monitor = arg;
+	struct sg_events *events = monitor->events;
+
+	TAILQ_REMOVE(&events->monitors, monitor, entry);
+	if (TAILQ_EMPTY(&events->monitors))
+		watch_all(events, 0);
+	event_free(monitor->end);
+	free(monitor);
+}
+
+static void on_end(evutil_socket_t fd, short what, void *arg)
+{
+	const struct monitor *monitor = arg;
+
+	sg_call_reply(monitor->call, json_object()); /* nobody reads it */
+}
+
+/* A connection is going through its calls: this one cannot be ended now. */
+static void on_gone(struct sg_call *call)
+{
+	struct monitor *monitor = call->state;
+
+	event_active(monitor->end, EV_TIMEOUT, 0);
+}
+
+void sg_events_monitor(struct sg_call *call)
+{
+	struct sg_events *events = call->agent->events;
+	struct monitor *monitor = calloc(1, sizeof(*monitor));
+	int first = TAILQ_EMPTY(&events->monitors);
+
+	if (monitor == NULL || watches_make(events) != 0 ||
+	    (monitor->end = evtimer_new(call->agent->base, on_end, monitor)) == NULL) {
+		free(monitor);
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
+		return;
+	}
+	monitor->events = events;
+	monitor->call = call;
+	TAILQ_INSERT_TAIL(&events->monitors, monitor, entry);
+	call->state = monitor;
+	call->state_free = monitor_free;
+	call->gone = on_gone;
+	sg_log(SG_LOG_INFO, "process %u monitors", call->caller.pid);
+	if (first)
+		watch_all(events, 1);
+	if (call->pin.abandoned) /* it went before it was heard */
+		on_gone(call);
+}
+
+/* ---- what workers say ---- */
+
+static void on_pin_try(
+    struct sg_module *module, const struct sg_frame *frame, const struct sg_msg_pin_try *try)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+	struct sg_agent *agent = module->agent;
+	struct sg_msg_error error = { 0 };
+	int err = sg_ledger_try(agent, try);
+
+	if (err == 0) {
+		sg_worker_answer(module->worker, frame->id, SG_MSG_OK, &nothing);
+		return;
+	}
+	sg_msg_error_set(&error, err, try->token,
+	    "no PIN is tried, for it could not be written "
+	    "down: %s",
+	    sg_store_failure(agent->store, err));
+	sg_worker_answer(module->worker, frame->id, SG_MSG_ERROR, &error);
+	sg_failure_clear(&error);
+}
+
+static void on_token_event(struct sg_module *module, const struct sg_msg_token_event *event)
+{
+	struct sg_agent *agent = module->agent;
+	const char *uri = event->token != NULL ? event->token : "";
+
+	switch (event->kind) {
+	case SG_EVENT_TOKEN_IN:
+		sg_events_tell(agent, SG_NEWS_TOKEN_IN, uri, event->label, NULL, NULL);
+		break;
+	case SG_EVENT_TOKEN_OUT:
+		sg_events_tell(agent, SG_NEWS_TOKEN_OUT, uri, event->label, NULL, NULL);
+		sg_remember_removed(agent, module, uri);
+		break;
+	case SG_EVENT_TOUCH_WANTED:
+		sg_touch_wanted(agent->events->touches, event);
+		sg_events_tell(
+		    agent, SG_NEWS_TOUCH_WANTED, uri, event->label, &event->caller, NULL);
+		break;
+	case SG_EVENT_TOUCH_OVER:
+		sg_events_tell(agent, SG_NEWS_TOUCH_OVER, uri, event->label, &event->caller, NULL);
+		break;
+	case SG_EVENT_TOKEN_LOCKED:
+		sg_unlocked_forget(agent, module, uri);
+		sg_remember_locked(agent, module, uri, "its login is gone");
+		break;
+	default:
+		break;
+	}
+}
+
+void sg_events_frame(void *arg, const struct sg_frame *frame)
+{
+	struct sg_module *module = arg;
+
+	if (frame->type == SG_MSG_PIN_TRY && frame->id != 0)
+		on_pin_try(module, frame, frame->msg);
+	else if (frame->type == SG_MSG_PIN_OUTCOME)
+		sg_ledger_outcome(module->agent, frame->msg);
+	else if (frame->type == SG_MSG_TOKEN_EVENT)
+		on_token_event(module, frame->msg);
+	else
+		sg_log(SG_LOG_WARN, "signet-token for %s said something unknown", module->name);
+}
+
+void sg_events_ended(void *arg)
+{
+	struct sg_module *module = arg;
+	struct sg_events *events = module->agent->events;
+
+	sg_remember_locked(module->agent, module, NULL, "its process ended");
+	for (size_t i = 0; i < events->watch_count; i++) {
+		struct watch *watch = &events->watches[i];
+		const struct timeval delay = { watch->delay, 0 };
+
+		if (watch->module != module || TAILQ_EMPTY(&events->monitors) ||
+		    module->agent->stopping)
+			continue;
+		evtimer_add(watch->again, &delay);
+		if (watch->delay < WATCH_AGAIN_MAX)
+			watch->delay *= 2;
+	}
+}

@@ -1,0 +1,41 @@
+/*
+ * What programs that monitor the agent are told (Monitor), and the command that tells a person to touch a
+ * token. Tokens that come and go are looked for only while somebody monitors.
+ */
+#ifndef SG_BROKER_EVENTS_H
+#define SG_BROKER_EVENTS_H
+
+#include "agent.h"
+#include "channel.h"
+#include "msg.h"
+
+struct sg_call;
+struct sg_events;
+struct sg_module;
+
+enum sg_news {
+	SG_NEWS_TOKEN_IN,
+	SG_NEWS_TOKEN_OUT,
+	SG_NEWS_TOUCH_WANTED,
+	SG_NEWS_TOUCH_OVER,
+	SG_NEWS_UNLOCKED,
+	SG_NEWS_LOCKED,
+	SG_NEWS_KEY_CHANGED,
+};
+
+SG_MUST_USE int sg_events_new(struct sg_agent *agent, struct sg_events **events);
+void sg_events_free(struct sg_events *events);
+
+/* Tells everybody who monitors; all but the kind may be NULL. text is a sentence for people. */
+void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token, const char *label,
+    const struct sg_caller *caller, const char *text);
+
+/* The call is told from now on, until its client goes. */
+void sg_events_monitor(struct sg_call *call);
+
+/* What a worker of tokens says unasked, and that its process ended: for struct sg_worker_spec, the argument is
+ * the struct sg_module. */
+void sg_events_frame(void *module, const struct sg_frame *frame);
+void sg_events_ended(void *module);
+
+#endif

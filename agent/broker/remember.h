@@ -1,0 +1,52 @@
+/*
+ * For how long a token stays unlocked (signet.conf(5), "remember"), and everything that ends it: time, no call
+ * that needs it, removal, a screen that is locked, a machine that goes to sleep, SIGHUP. The PIN itself is
+ * with signet-token, which wipes it when it is told to lock the token.
+ */
+#ifndef SG_BROKER_REMEMBER_H
+#define SG_BROKER_REMEMBER_H
+
+#include "tokens.h"
+
+#define SG_HELD_MAX 4 /* tokens that one call needs */
+
+struct sg_memory;
+struct sg_remembered; /* a token that is unlocked */
+
+/* The tokens that a call uses: with "always" and "idle" it counts until when. */
+struct sg_held {
+	struct sg_remembered *tokens[SG_HELD_MAX];
+	size_t count;
+};
+
+SG_MUST_USE int sg_remember_new(struct sg_agent *agent, struct sg_memory **remember);
+void sg_remember_free(struct sg_memory *remember);
+
+/* The token was locked and took a PIN. */
+void sg_remember_unlocked(struct sg_agent *agent, struct sg_module *module,
+    const struct sg_token_info *token, const struct sg_caller *caller);
+
+/* A call uses this unlocked token from now on, until sg_remember_let_go(). */
+void sg_remember_use(
+    struct sg_agent *agent, struct sg_module *module, const char *token_uri, struct sg_held *held);
+void sg_remember_let_go(struct sg_held *held);
+
+/* Whether each call that uses the token has to say so: then it may not take for granted that it is unlocked. */
+int sg_remember_counts(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
+
+/* It is locked, or gone (token_uri NULL: all of the module); reason is for people, "by hand". */
+void sg_remember_locked(
+    struct sg_agent *agent, struct sg_module *module, const char *token_uri, const char *reason);
+
+/* The token was taken out. With "lock" its PIN waits for it. */
+void sg_remember_removed(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
+
+/*
+ * Forgets all PINs at once, also those that are on their way; the reason is static. done, which may be NULL,
+ * is called when nothing is remembered any more, maybe before this returns.
+ */
+typedef void sg_forgotten_fn(void *arg);
+void sg_remember_forget_all(
+    struct sg_agent *agent, const char *reason, sg_forgotten_fn *done, void *arg);
+
+#endif
