@@ -148,6 +148,30 @@ struct changes {
 	size_t came_count;
 };
 
+static void pad(CK_UTF8CHAR *field, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < size; i++) {
+		if (field[i] == '\0')
+			field[i] = ' ';
+	}
+}
+
+/* Fields are padded by blanks; tpm2-pkcs11 has NULs, which no URI and no comparison can do with. */
+static CK_RV token_info_get(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+	CK_RV rv = f->C_GetTokenInfo(slot, info);
+
+	if (rv == CKR_OK) {
+		pad(info->label, sizeof(info->label));
+		pad(info->manufacturerID, sizeof(info->manufacturerID));
+		pad(info->model, sizeof(info->model));
+		pad(info->serialNumber, sizeof(info->serialNumber));
+	}
+	return rv;
+}
+
 /* Finds or adds the token that is in the slot now. The module's lock is held. */
 static int scan_slot(
     struct sg_module *module, CK_SLOT_ID slot, struct sg_token **found, struct changes *changes)
@@ -160,7 +184,7 @@ static int scan_slot(
 
 	*found = NULL;
 	if (f->C_GetSlotInfo(slot, &slot_info) != CKR_OK ||
-	    f->C_GetTokenInfo(slot, &info) != CKR_OK)
+	    token_info_get(f, slot, &info) != CKR_OK)
 		return 0; /* pulled out just now */
 	for (i = 0; i < module->token_count && token == NULL; i++) {
 		if (is_same_token(module->tokens[i], slot, &info))
@@ -476,7 +500,7 @@ CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info)
 
 	pthread_mutex_lock(&token->lock);
 	if (token->present)
-		rv = token->module->f->C_GetTokenInfo(token->slot, info);
+		rv = token_info_get(token->module->f, token->slot, info);
 	if (rv == CKR_OK && !is_same(info, &token->identity))
 		rv = CKR_TOKEN_NOT_PRESENT;
 	if (rv == CKR_OK)
