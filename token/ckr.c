@@ -16,6 +16,10 @@
 #define NOT_THERE "the key is not there any more: look with `signet key list`"
 #define PIN_FORM  "it takes no PIN of this length or with these characters"
 
+#define NO_READERS                                                                                 \
+	"the module cannot list its tokens: if they are cards, see that pcscd runs and that you "  \
+	"may use it; `signet doctor` looks"
+
 #define ROW(rv, code, cure, text)                                                                  \
 	{                                                                                          \
 		rv, #rv, code, SG_CURE_##cure, text                                                \
@@ -183,10 +187,14 @@ enum sg_ckr_cure sg_ckr_cure(CK_RV rv)
 int sg_ckr_fail(struct sg_msg_error *error, CK_RV rv, const char *call, const char *label)
 {
 	const struct row *row = row_of(rv);
+	const char *text = row->text;
 	int err = row->code;
 
 	if (err == 0)
 		err = SG_ERR_INTERNAL; /* CKR_OK is no failure to report */
+	/* Without a token to blame: modules for cards say so when pcscd is not there. */
+	if (label == NULL && row->code == SG_ERR_TOKEN_FAILED)
+		text = NO_READERS;
 	sg_log(SG_LOG_WARN, "%s on token '%s': %s (0x%lx)", call, label != NULL ? label : "",
 	    row->name, rv);
 	if (label != NULL)
@@ -194,6 +202,6 @@ int sg_ckr_fail(struct sg_msg_error *error, CK_RV rv, const char *call, const ch
 		    row->text, call, row->name, rv);
 	else
 		sg_msg_error_set(
-		    error, err, NULL, "%s (%s gave %s, 0x%lx)", row->text, call, row->name, rv);
+		    error, err, NULL, "%s (%s gave %s, 0x%lx)", text, call, row->name, rv);
 	return err;
 }

@@ -110,10 +110,12 @@ static void private_template(struct template *template, struct job *job, int nar
 		put_bool(template, denied[i], &no);
 }
 
+/* tpm2-pkcs11 says no more than CKR_GENERAL_ERROR to what a TPM's key is not for anyway. */
 static int is_refusal(CK_RV rv)
 {
 	return rv == CKR_TEMPLATE_INCONSISTENT || rv == CKR_ATTRIBUTE_TYPE_INVALID ||
-	    rv == CKR_ATTRIBUTE_VALUE_INVALID || rv == CKR_ATTRIBUTE_READ_ONLY;
+	    rv == CKR_ATTRIBUTE_VALUE_INVALID || rv == CKR_ATTRIBUTE_READ_ONLY ||
+	    rv == CKR_GENERAL_ERROR;
 }
 
 static CK_RV generate(struct sg_token *token, CK_SESSION_HANDLE session, struct job *job)
@@ -308,11 +310,34 @@ static int request_check(
 	return sg_blob_set(&job->id, random, sizeof(random));
 }
 
-static int token_check(
-    struct sg_token *token, const struct algorithm *algorithm, struct sg_msg_error *error)
+/* PIV tokens make keys with their management key alone, which ykcs11 takes as the SO PIN. */
+static int no_user_keygen(struct sg_token *token, CK_RV rv, struct sg_msg_error *error)
+{
+	sg_msg_error_set(error, SG_ERR_UNSUPPORTED, token->uri,
+	    "token '%s' does not make keys for its user (%s): make the key with the "
+	    "token's own tool (a YubiKey's are ykman and yubico-piv-tool), and adopt it with "
+	    "`signet key use`",
+	    token->label, sg_ckr_name(rv));
+	return SG_ERR_UNSUPPORTED;
+}
+
+static CK_RV has_mechanism(struct sg_token *token, CK_MECHANISM_TYPE mechanism)
 {
 	CK_MECHANISM_INFO info;
 	CK_SLOT_ID slot;
+	CK_RV rv;
+
+	pthread_mutex_lock(&token->lock);
+	slot = token->slot;
+	pthread_mutex_unlock(&token->lock);
+	rv = token->module->f->C_GetMechanismInfo(slot, mechanism, &info);
+	return rv == CKR_OK && !(info.flags & CKF_GENERATE_KEY_PAIR) ? CKR_MECHANISM_INVALID : rv;
+}
+
+static int token_check(
+    struct sg_token *token, const struct algorithm *algorithm, struct sg_msg_error *error)
+{
+	CK_RV rv;
 
 	sg_login_again(token);
 	if (!sg_token_is_open(token)) {
@@ -320,16 +345,18 @@ static int token_check(
 		    error, SG_ERR_PIN_NEEDED, token->uri, "token '%s' is locked", token->label);
 		return SG_ERR_PIN_NEEDED;
 	}
-	pthread_mutex_lock(&token->lock);
-	slot = token->slot;
-	pthread_mutex_unlock(&token->lock);
-	if (token->module->f->C_GetMechanismInfo(slot, algorithm->mechanism, &info) != CKR_OK ||
-	    !(info.flags & CKF_GENERATE_KEY_PAIR)) {
-		sg_msg_error_set(error, SG_ERR_MECHANISM, token->uri, "token '%s' has no %s",
-		    token->label, algorithm->mechanism_name);
-		return SG_ERR_MECHANISM;
-	}
-	return 0;
+	rv = has_mechanism(token, algorithm->mechanism);
+	if (rv == CKR_OK)
+		return 0;
+	/* OpenSC says so of all cards that are made with their own tools. */
+	if (rv == CKR_MECHANISM_INVALID && has_mechanism(token, CKM_RSA_PKCS_KEY_PAIR_GEN) == rv &&
+	    has_mechanism(token, CKM_EC_KEY_PAIR_GEN) == rv)
+		return no_user_keygen(token, rv, error);
+	if (rv != CKR_MECHANISM_INVALID)
+		return sg_ckr_fail(error, rv, "C_GetMechanismInfo", token->label);
+	sg_msg_error_set(error, SG_ERR_MECHANISM, token->uri, "token '%s' has no %s", token->label,
+	    algorithm->mechanism_name);
+	return SG_ERR_MECHANISM;
 }
 
 static int answer_fill(struct sg_module *module, const char *uri, struct sg_msg_objects *answer,
@@ -350,18 +377,6 @@ static int answer_fill(struct sg_module *module, const char *uri, struct sg_msg_
 	}
 	sg_key_unref(key);
 	return err;
-}
-
-/* PIV tokens make keys with their management key alone, which ykcs11 takes as the SO PIN. */
-static int no_user_keygen(struct sg_token *token, CK_RV rv, struct sg_msg_error *error)
-{
-	sg_msg_error_set(error, SG_ERR_UNSUPPORTED, token->uri,
-	    "token '%s' does not make keys for its user (C_GenerateKeyPair gave %s): make the key "
-	    "with the token's own tool (a YubiKey's are ykman and yubico-piv-tool), and adopt it "
-	    "with "
-	    "`signet key use`",
-	    token->label, sg_ckr_name(rv));
-	return SG_ERR_UNSUPPORTED;
 }
 
 static int generate_on(struct sg_token *token, struct job *job, struct sg_msg_error *error)

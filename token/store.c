@@ -294,6 +294,17 @@ static int belongs(X509 *cert, const struct sg_key *key, struct sg_msg_error *er
 	return err;
 }
 
+/* PIV modules store nothing: ykcs11 wants the management key for it (as CKU_SO), OpenSC has no call at all. */
+static int no_user_objects(struct sg_token *token, CK_RV rv, struct sg_msg_error *error)
+{
+	sg_msg_error_set(error, SG_ERR_UNSUPPORTED, token->uri,
+	    "token '%s' takes no certificate from its user (C_CreateObject gave %s): if the token "
+	    "is to "
+	    "hold it, put it there with the token's own tool",
+	    token->label, sg_ckr_name(rv));
+	return SG_ERR_UNSUPPORTED;
+}
+
 static int store_new(struct sg_token *token, struct storing *storing, struct sg_msg_objects *answer,
     struct sg_msg_error *error)
 {
@@ -301,6 +312,8 @@ static int store_new(struct sg_token *token, struct storing *storing, struct sg_
 	CK_RV rv;
 
 	rv = sg_token_run(token, store_in_session, storing);
+	if (rv == CKR_USER_TYPE_INVALID || rv == CKR_FUNCTION_NOT_SUPPORTED)
+		return no_user_objects(token, rv, error);
 	if (rv != CKR_OK)
 		return sg_ckr_fail(error, rv, "C_CreateObject", token->label);
 	found = find_stored(token, storing->der, answer, error);

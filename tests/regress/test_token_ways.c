@@ -38,7 +38,8 @@ static struct {
 	CK_RV sign_fault;				/* of the next C_Sign */
 	CK_RV create_fault, generate_fault, read_fault; /* after it was done */
 	int lose_sessions;				/* with them */
-	CK_RV no_keygen; /* of all C_GenerateKeyPair, which do nothing */
+	CK_RV no_keygen;  /* of all C_GenerateKeyPair, which do nothing */
+	CK_RV no_objects; /* of all C_CreateObject */
 	size_t signs;
 } faults;
 
@@ -143,6 +144,8 @@ static CK_RV after(CK_RV rv, CK_RV *fault)
 static CK_RV fake_create(
     CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *object)
 {
+	if (faults.no_objects != CKR_OK)
+		return faults.no_objects;
 	return after(real->C_CreateObject(session, template, count, object), &faults.create_fault);
 }
 
@@ -889,6 +892,31 @@ static void test_keys_that_the_user_cannot_make(void **state)
 		assert_non_null(strstr(error.message, "signet key use"));
 		assert_non_null(strstr(error.message, "'alpha'"));
 	}
+	/* OpenSC names no mechanism for it. */
+	faults.no_keygen = CKR_OK;
+	faults.missing[0] = CKM_EC_KEY_PAIR_GEN;
+	assert_int_equal(try_generate(TEXT("w-user"), TEXT("p256"), NULL), SG_ERR_MECHANISM);
+	assert_non_null(strstr(error.message, "CKM_EC_KEY_PAIR_GEN"));
+	faults.missing[1] = CKM_RSA_PKCS_KEY_PAIR_GEN;
+	assert_int_equal(try_generate(TEXT("w-user"), TEXT("p256"), NULL), SG_ERR_UNSUPPORTED);
+	assert_non_null(strstr(error.message, "signet key use"));
+}
+
+static void test_certificates_that_the_user_cannot_store(void **state)
+{
+	static const CK_RV values[] = { CKR_USER_TYPE_INVALID, CKR_FUNCTION_NOT_SUPPORTED };
+	struct sg_msg_cert_store msg = { .key = key_of(TEXT("w-ec"), TEXT("p256")) };
+	struct sg_msg_objects objects = { 0 };
+	size_t i;
+
+	msg.der = self_cert(msg.key);
+	for (i = 0; i < 2; i++) {
+		sg_layout_clear(&sg_layout_error, &error);
+		faults.no_objects = values[i];
+		assert_int_equal(sg_cert_store(module, &msg, &objects, &error), SG_ERR_UNSUPPORTED);
+		assert_non_null(strstr(error.message, "takes no certificate from its user"));
+	}
+	sg_blob_clear(&msg.der);
 }
 
 int main(void)
@@ -915,6 +943,7 @@ int main(void)
 		TEST(test_key_generation_leaves_nothing),
 		TEST(test_certificate_storing_leaves_nothing),
 		TEST(test_keys_that_the_user_cannot_make),
+		TEST(test_certificates_that_the_user_cannot_store),
 	};
 
 	return cmocka_run_group_tests_name("token ways", tests, world_start, world_stop);
