@@ -10,7 +10,7 @@
 
 /* Arguments of a worker, with their NULL; the strings belong to the configuration or are static. */
 struct argv {
-	char *words[8];
+	char *words[10];
 };
 
 struct sg_tokens {
@@ -37,10 +37,15 @@ static struct argv module_argv(
 {
 	struct argv argv = { { text("signet-token"), text("--role"), text("agent"),
 	    text("--module"), module->path != NULL ? module->path : text("system") } };
+	size_t count = 5;
 
 	if (config->module_dirs != NULL) {
-		argv.words[5] = text("--module-dirs");
-		argv.words[6] = config->module_dirs;
+		argv.words[count++] = text("--module-dirs");
+		argv.words[count++] = config->module_dirs;
+	}
+	if (module->init != NULL) {
+		argv.words[count++] = text("--init");
+		argv.words[count++] = module->init;
 	}
 	return argv;
 }
@@ -66,6 +71,7 @@ int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens)
 			.subject = config->modules[i].name,
 			.argv = made->argvs[i].words,
 			.window = TOKEN_WINDOW,
+			.seconds = config->modules[i].timeout,
 			.resends = 1,
 			.event = sg_events_frame,
 			.ended = sg_events_ended,

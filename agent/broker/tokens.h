@@ -9,8 +9,9 @@
 #include "msg.h"
 #include "worker.h"
 
-#define SG_TOKEN_SECONDS    60
-#define SG_GENERATE_SECONDS 180
+/* For sg_worker_request(): the module's timeout, and what key generation may take. */
+#define SG_TOKEN_SECONDS    (-1)
+#define SG_GENERATE_SECONDS (-3)
 
 struct sg_tokens;
 

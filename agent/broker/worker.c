@@ -582,9 +582,11 @@ void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg,
 	if (request == NULL)
 		abort(); /* see fail_at_once() */
 	sg_worker_look(worker);
-	*request = (struct request){
-		.worker = worker, .type = type, .seconds = seconds, .fn = fn, .arg = arg
-	};
+	*request = (struct request){ .worker = worker,
+		.type = type,
+		.seconds = seconds < 0 ? -seconds * worker->spec.seconds : seconds,
+		.fn = fn,
+		.arg = arg };
 	if (!is_bounded(worker, type) ||
 	    (worker->queue.count == 0 && outstanding(worker, &running) < worker->spec.window)) {
 		request_start(worker, request, msg, fd);

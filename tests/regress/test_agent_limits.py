@@ -343,7 +343,7 @@ def test_replies_that_are_not_fetched(agent, healthy):
 
 def test_slow_readers_and_hung_workers():
     """Both in one test, for each takes its time: a client that fetches nothing is dropped after 30 s, a
-    worker that answers nothing is killed after 60 s; a status is there in 5 s all the while."""
+    worker that answers nothing is killed after 60 s; a status is there at once all the while."""
     with Agent() as agent, agent.client() as hung, agent.client() as slow, agent.client() as healthy:
         agent.call("ListTokens")
         pid = agent.worker()["pid"]
@@ -353,11 +353,12 @@ def test_slow_readers_and_hung_workers():
                 slow.send(SERVICE + "GetInterfaceDescription", {"interface": "org.signet.Agent"})
         os.kill(pid, signal.SIGSTOP)
         begin = time.monotonic()
-        hung.send("ListTokens")
+        hung.send("ListKeys")
         hung.send("ListAccounts")
         status = healthy.call("Status")
-        assert 4 < time.monotonic() - begin < 50
-        assert status["tokens"] == [] and status["workers"][0]["pid"] == pid
+        assert time.monotonic() - begin < 2
+        assert status["workers"][0]["pid"] == pid
+        assert [t["label"] for t in status["tokens"]] == ["one"] and "softhsm" in status["tokens"][0]["problem"]
         assert "softhsm" in status["workers"][0]["problem"]
         agent.wait_line("does not fetch its replies: dropped")
         assert time.monotonic() - begin > 25
