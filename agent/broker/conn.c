@@ -25,7 +25,8 @@ struct sg_conn {
 	struct sg_caller peer;
 	struct event *read_event;
 	struct event *write_event;
-	struct event *end_event; /* made active to end the connection from the loop */
+	struct event *flush_event; /* made active to write, once, what this turn of the loop has */
+	struct event *end_event;   /* made active to end the connection from the loop */
 	/* While nothing is read: tells that the client goes. It has a descriptor of its own, since
 	 * libevent takes edge-triggered events and others on one descriptor not together. */
 	struct event *gone_event;
@@ -39,7 +40,6 @@ struct sg_conn {
 	size_t fd_count;
 	struct call_list calls;
 	unsigned call_count;
-	int processing;	   /* in process(): replies do not resume reading by themselves */
 	int no_more_input; /* end of file, or input that is not understood */
 	int over;	   /* to be freed by the end event */
 	sg_conn_ended_fn *ended;
@@ -57,6 +57,7 @@ static void conn_over(struct sg_conn *conn)
 	conn->over = 1;
 	event_del(conn->read_event);
 	event_del(conn->write_event);
+	event_del(conn->flush_event);
 	event_active(conn->end_event, EV_TIMEOUT, 0);
 }
 
@@ -123,6 +124,8 @@ void sg_conn_free(struct sg_conn *conn)
 
 	if (conn == NULL)
 		return;
+	if (!conn->over && conn->out.len > 0) /* the last turn of the loop: what the socket takes */
+		(void)!send(conn->sock, conn->out.data, conn->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while ((call = TAILQ_FIRST(&conn->calls)) != NULL) {
 		TAILQ_REMOVE(&conn->calls, call, entry);
 		call->conn = NULL;
@@ -135,6 +138,8 @@ void sg_conn_free(struct sg_conn *conn)
 		event_free(conn->read_event);
 	if (conn->write_event != NULL)
 		event_free(conn->write_event);
+	if (conn->flush_event != NULL)
+		event_free(conn->flush_event);
 	if (conn->end_event != NULL)
 		event_free(conn->end_event);
 	watch_end(conn);
@@ -203,6 +208,15 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		process(conn);
 }
 
+static void on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct sg_conn *conn = arg;
+
+	conn_write(conn);
+	if (!conn->over)
+		process(conn);
+}
+
 /* Moves the output of the first call, and of those behind it while the first is done. */
 static void take_turns(struct sg_conn *conn)
 {
@@ -227,7 +241,7 @@ static void take_turns(struct sg_conn *conn)
 		conn_over(conn);
 		return;
 	}
-	conn_write(conn);
+	event_active(conn->flush_event, EV_TIMEOUT, 0);
 }
 
 void sg_conn_call_progress(struct sg_conn *conn, struct sg_call *call)
@@ -243,11 +257,8 @@ void sg_conn_call_done(struct sg_conn *conn, struct sg_call *call)
 		conn->call_count--;
 		sg_call_free(call);
 	}
-	if (conn->over)
-		return;
-	take_turns(conn);
-	if (!conn->processing && !conn->over)
-		process(conn);
+	if (!conn->over)
+		take_turns(conn);
 }
 
 /* ---- input ---- */
@@ -359,7 +370,6 @@ static void process(struct sg_conn *conn)
 	size_t pos = 0;
 	const char *end = NULL;
 
-	conn->processing = 1;
 	while (may_take_more(conn) && conn->in.len > pos) {
 		const char *start = (const char *)conn->in.data + pos;
 		size_t skip = pos == 0 ? conn->seen : 0;
@@ -371,7 +381,6 @@ static void process(struct sg_conn *conn)
 		pos += (size_t)(end - start) + 1;
 		take_message(conn, start, (size_t)(end - start));
 	}
-	conn->processing = 0;
 	if (conn->over)
 		return;
 	if (conn->no_more_input && conn->in.len == 0)
@@ -489,9 +498,10 @@ int sg_conn_new(struct sg_agent *agent, int sock, const struct sg_caller *peer,
 	TAILQ_INIT(&made->calls);
 	made->read_event = event_new(agent->base, sock, EV_READ | EV_PERSIST, on_readable, made);
 	made->write_event = event_new(agent->base, sock, EV_WRITE, on_writable, made);
+	made->flush_event = event_new(agent->base, -1, 0, on_flush, made);
 	made->end_event = event_new(agent->base, -1, 0, on_end, made);
-	if (made->read_event == NULL || made->write_event == NULL || made->end_event == NULL ||
-	    event_add(made->read_event, NULL) != 0) {
+	if (made->read_event == NULL || made->write_event == NULL || made->flush_event == NULL ||
+	    made->end_event == NULL || event_add(made->read_event, NULL) != 0) {
 		sg_conn_free(made);
 		return SG_ERR_NOMEM;
 	}

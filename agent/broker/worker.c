@@ -448,6 +448,12 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	worker_flush(arg);
 }
 
+/* One write for all that this turn of the loop has for the process. */
+static void worker_flush_soon(struct sg_worker *worker)
+{
+	event_active(worker->write_event, EV_WRITE, 0);
+}
+
 /* ---- requests ---- */
 
 static void on_failed_at_once(evutil_socket_t fd, short what, void *arg)
@@ -529,7 +535,7 @@ static int request_send(struct sg_worker *worker, struct request *request, const
 	if (err == 0)
 		err = sg_channel_put(worker->channel, request->id, request->type, msg, fd);
 	if (err == 0)
-		worker_flush(worker);
+		worker_flush_soon(worker);
 	return err;
 }
 
