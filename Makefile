@@ -221,7 +221,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest \
     test_token_tls test_token_uri test_verdict test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
-    test_token_faults test_token_held test_token_keys test_token_limits test_token_login test_token_sign \
+    test_token_broker test_token_faults test_token_held test_token_keys test_token_limits test_token_login test_token_sign \
     test_token_ledger test_token_ways test_token_worker test_xmpp_pins)
 FAULT_TESTS := $(addprefix $(BUILD)/tests/fault/, test_calls)
 part_of = $(foreach p,$(PARTS),$(if $(filter test_$(p)_%,$(notdir $(1))),$(call archives,$(p))))

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "pinentry.h"
+#include "token_memory.h"
 #include "worker.h"
 
 /* ---- PINs; the spy between the worker and SoftHSM writes every call down ---- */
@@ -109,50 +110,13 @@ static void test_pin_sources(void **state)
 	close(fd);
 }
 
-/* How often the PIN stands in the worker's memory; -1 when it cannot be read, which is right too. */
-static int pin_copies(pid_t pid)
-{
-	char name[64], line[512], *room;
-	FILE *maps;
-	int mem, copies = 0;
-
-	snprintf(name, sizeof(name), "/proc/%d/mem", pid);
-	mem = open(name, O_RDONLY);
-	if (mem < 0)
-		return -1;
-	snprintf(name, sizeof(name), "/proc/%d/maps", pid);
-	maps = fopen(name, "r");
-	assert_non_null(maps);
-	while (fgets(line, sizeof(line), maps) != NULL) {
-		unsigned long from, to;
-		ssize_t len;
-
-		if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || strstr(line, " rw") == NULL ||
-		    to - from > (1ul << 30)) /* a sanitizer's shadow */
-			continue;
-		room = malloc(to - from);
-		assert_non_null(room);
-		len = pread(mem, room, to - from, (off_t)from);
-		for (char *at = room; len > 0 && at != NULL; copies += at != NULL) {
-			at = memmem(at, (size_t)(room + len - at), WORLD_PIN, strlen(WORLD_PIN));
-			if (at == NULL)
-				break;
-			at++;
-		}
-		free(room);
-	}
-	fclose(maps);
-	close(mem);
-	return copies;
-}
-
 static void test_pin_leaves_no_trace(void **state)
 {
 	int copies;
 
 	login(&worker, TEXT("alpha"));
 	logout(&worker, TEXT("alpha"));
-	copies = pin_copies(worker.pid);
+	copies = memory_copies(worker.pid, WORLD_PIN);
 	if (geteuid() == 0)
 		assert_int_equal(copies, 0);
 	else
@@ -257,7 +221,7 @@ static void test_pinentry(void **state)
 	assert_non_null(strstr(seen, "Enrol"));
 	logout(&worker, TEXT("alpha"));
 	if (geteuid() == 0)
-		assert_int_equal(pin_copies(worker.pid), 0);
+		assert_int_equal(memory_copies(worker.pid, WORLD_PIN), 0);
 }
 
 static void test_pinentry_cancelled(void **state)
@@ -431,10 +395,10 @@ static void test_always_authenticate(void **state)
 	    RUN("openssl", "req", "-inform", "DER", "-in", path_of("csr"), "-verify", "-noout"), 0);
 	/* It is held for such a key, once, and this shows that the search finds what there is. */
 	if (geteuid() == 0)
-		assert_int_equal(pin_copies(worker.pid), 1);
+		assert_int_equal(memory_copies(worker.pid, WORLD_PIN), 1);
 	logout(&worker, TEXT("alpha"));
 	if (geteuid() == 0)
-		assert_int_equal(pin_copies(worker.pid), 0);
+		assert_int_equal(memory_copies(worker.pid, WORLD_PIN), 0);
 	error = ask_error(&worker, SG_MSG_CSR_MAKE, &msg, -1, SG_ERR_PIN_NEEDED);
 	assert_non_null(strstr(error->subject, "token=alpha"));
 }
