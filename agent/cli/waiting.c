@@ -21,6 +21,8 @@
 #define HINT_AFTER_MS	1000
 #define SILENT_AFTER_MS 10000
 #define AGAIN_MS	1000 /* as long as a pinentry has the terminal */
+#define GIVE_BACK_MS	2000 /* for a pinentry to leave the terminal, ... */
+#define GIVE_BACK_STEP	20   /* ... which nobody is told of */
 
 enum { HINT_TOLD = 1, SILENCE_TOLD = 2 };
 
@@ -193,6 +195,18 @@ static int next_timeout(const struct sg_waiting *waiting)
 	return left > 0 ? (int)left : 0;
 }
 
+/* The agent ends its pinentry when the connection is closed. What is written before that is lost with
+ * the pinentry's screen, and a shell's prompt, too. */
+static void leave_terminal(struct sg_waiting *waiting)
+{
+	if (!terminal_is_taken())
+		return;
+	sg_client_free(waiting->cli->client);
+	waiting->cli->client = NULL;
+	for (int ms = 0; ms < GIVE_BACK_MS && terminal_is_taken(); ms += GIVE_BACK_STEP)
+		(void)poll(NULL, 0, GIVE_BACK_STEP);
+}
+
 static int end_by_signal(struct sg_waiting *waiting)
 {
 	struct signalfd_siginfo info;
@@ -200,6 +214,7 @@ static int end_by_signal(struct sg_waiting *waiting)
 	if (read(waiting->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return 0;
 	waiting->cli->signal = (int)info.ssi_signo;
+	leave_terminal(waiting);
 	return sg_cli_fail(waiting->cli, SG_ERR_TIMEOUT,
 	    "The call was given up. What the agent has begun by then it may still end: `signet "
 	    "status` shows what goes on.",
