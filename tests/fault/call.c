@@ -22,7 +22,8 @@ static void *library;
 static int log_fd = -1;
 static int is_prepared; /* log, state and script are there */
 static atomic_int is_initialized;
-static _Atomic(struct sg_fault_script *) script;
+static struct sg_fault_script none; /* where none was read */
+static _Atomic(struct sg_fault_script *) script = &none;
 static atomic_ulong epoch, login_epoch; /* that the wrapped module is brought up to */
 
 /* Calls share it; closing what was lost, starting and stopping exclude them. */
@@ -121,12 +122,12 @@ static int prepare(void)
 	return err;
 }
 
-/* Also when the library is unloaded without having been finalised. */
+/* After C_Finalize, and when the library is unloaded without one. */
 static void __attribute__((destructor)) release(void)
 {
 	struct sg_fault_script *old, *next;
 
-	for (old = atomic_exchange(&script, NULL); old != NULL; old = next) {
+	for (old = atomic_exchange(&script, &none); old != &none; old = next) {
 		next = old->older;
 		free(old);
 	}
@@ -325,6 +326,15 @@ static int has_session(enum sg_fault_fn fn)
 	    fn != SG_FN_C_CloseAllSessions && fn != SG_FN_C_WaitForSlotEvent;
 }
 
+/* A call that fails ends its operation, in every module. */
+static int ends_operation(enum sg_fault_fn fn)
+{
+	return fn == SG_FN_C_Sign || fn == SG_FN_C_SignFinal || fn == SG_FN_C_SignRecover ||
+	    fn == SG_FN_C_Verify || fn == SG_FN_C_VerifyFinal || fn == SG_FN_C_VerifyRecover ||
+	    fn == SG_FN_C_Encrypt || fn == SG_FN_C_EncryptFinal || fn == SG_FN_C_Decrypt ||
+	    fn == SG_FN_C_DecryptFinal || fn == SG_FN_C_Digest || fn == SG_FN_C_DigestFinal;
+}
+
 static int enter(struct sg_fault_call *call)
 {
 	unsigned long before;
@@ -356,7 +366,8 @@ int sg_fault_call_enter(struct sg_fault_call *call, enum sg_fault_fn fn)
 	if (call->rv != CKR_OK)
 		return 0;
 	go_on = enter(call);
-	if (!go_on || fn == SG_FN_C_WaitForSlotEvent)
+	call->is_abandoned = !go_on && ends_operation(fn);
+	if ((!go_on && !call->is_abandoned) || fn == SG_FN_C_WaitForSlotEvent)
 		return go_on;
 	if (fn == SG_FN_C_Initialize || fn == SG_FN_C_Finalize)
 		pthread_rwlock_wrlock(&calls);
@@ -366,13 +377,15 @@ int sg_fault_call_enter(struct sg_fault_call *call, enum sg_fault_fn fn)
 	/* Somebody may have finalised the module meanwhile. */
 	if (fn != SG_FN_C_Initialize && !sg_fault_is_initialized()) {
 		call->rv = CKR_CRYPTOKI_NOT_INITIALIZED;
-		go_on = 0;
+		go_on = call->is_abandoned = 0;
 	}
 	return go_on;
 }
 
 CK_RV sg_fault_call_leave(struct sg_fault_call *call)
 {
+	const int is_over =
+	    call->fn == SG_FN_C_Finalize && call->is_locked && !sg_fault_is_initialized();
 	char text[24];
 
 	if (call->is_locked)
@@ -382,5 +395,7 @@ CK_RV sg_fault_call_leave(struct sg_fault_call *call)
 		sg_fault_sync();
 	}
 	say(call, sg_fault_rv_name(call->rv, text), 0);
+	if (is_over)
+		release();
 	return call->rv;
 }

@@ -14,6 +14,7 @@ struct sg_fault_call {
 	unsigned long number; /* among all calls since the script was read */
 	CK_RV rv;
 	int is_locked;
+	int is_abandoned; /* it is failed, and made all the same so that its operation ends */
 };
 
 /* 1: the call is to be made, and its result put into rv; 0: rv is what it gives. */

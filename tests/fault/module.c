@@ -70,6 +70,8 @@ SG_FAULT_FUNCTIONS(NOTHING, PASS, OBJECT, INIT)
                                                                                                    \
 		if (sg_fault_call_enter(&call, SG_FN_##name))                                      \
 			call.rv = sg_fault_##name args;                                            \
+		else if (call.is_abandoned)                                                        \
+			(void)sg_fault_##name args;                                                \
 		return sg_fault_call_leave(&call);                                                 \
 	}
 

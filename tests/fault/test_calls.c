@@ -19,7 +19,7 @@
 static const char *const results[] = { "CKR_DEVICE_ERROR", "CKR_GENERAL_ERROR",
 	"CKR_SESSION_HANDLE_INVALID" };
 static unsigned complaints;
-static char fault_module[PATH_MAX], fault_dir[PATH_MAX];
+static char fault_module[256], fault_dir[256];
 
 /* Of the run at hand. */
 static struct {
@@ -423,14 +423,19 @@ static void test_every_call_fails_once(void **state)
 static int fault_start(void **state)
 {
 	const char *build = getenv("BUILD");
-	char path[PATH_MAX];
+	char path[256], whole[PATH_MAX];
 
-	if (world_start(state) != 0)
+	if (world_start(state) != 0 ||
+	    RUN("softhsm-fixtures/softhsm.sh", path_of("hsm"), "alpha") != 0)
 		return -1;
 	snprintf(path, sizeof(path), "%s/lib/libsignet-fault.so", build != NULL ? build : "build");
-	assert_non_null(realpath(path, fault_module));
-	snprintf(fault_dir, sizeof(fault_dir), "%s", fault_module);
+	assert_non_null(realpath(path, whole));
+	assert_true(strlen(whole) < sizeof(fault_module));
+	memcpy(fault_module, whole, strlen(whole) + 1);
+	memcpy(fault_dir, whole, strlen(whole) + 1);
 	*strrchr(fault_dir, '/') = 0;
+	/* It says of each call what it makes of it; SIGNET_FAULT_VERBOSE shows the errors. */
+	setenv("SIGNET_LOG", "error", 0);
 	setenv("SIGNET_FAULT_MODULE", world_module, 1);
 	setenv("SIGNET_FAULT_SCRIPT", path_of("script"), 1);
 	setenv("SIGNET_FAULT_LOG", path_of("log"), 1);

@@ -65,10 +65,11 @@ CK_RV sg_fault_C_WaitForSlotEvent(CK_FLAGS flags, CK_SLOT_ID *slot, void *reserv
 	if (!sg_fault_script_now()->events)
 		return real->C_WaitForSlotEvent(flags, slot, reserved);
 	for (;;) {
-		int is_removed = sg_fault_state_is_removed();
+		int is_removed;
 
 		if (!sg_fault_is_initialized())
 			return CKR_CRYPTOKI_NOT_INITIALIZED;
+		is_removed = sg_fault_state_is_removed();
 		if (is_removed != was_removed) {
 			was_removed = is_removed;
 			return first_slot(slot);

@@ -1,0 +1,6 @@
+"""The tests here use what those of tests/regress use."""
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TOP / "tests/world"), str(TOP / "tests/regress"), str(TOP / "tests/fault")]
