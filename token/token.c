@@ -99,9 +99,11 @@ static uint32_t abilities_of(struct sg_module *module, CK_SLOT_ID slot)
 
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		CK_MECHANISM_INFO info;
+		CK_RV rv;
 
-		if (module->f->C_GetMechanismInfo(slot, table[i].mechanism, &info) == CKR_OK &&
-		    (info.flags & CKF_SIGN))
+		rv = module->f->C_GetMechanismInfo(slot, table[i].mechanism, &info);
+		/* A call that failed says nothing: what is missing will be refused when it is used. */
+		if (rv == CKR_OK ? (info.flags & CKF_SIGN) != 0 : rv != CKR_MECHANISM_INVALID)
 			abilities |= table[i].ability;
 	}
 	return abilities;

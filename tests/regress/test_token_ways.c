@@ -39,6 +39,7 @@ static struct {
 	CK_RV create_fault, generate_fault, read_fault; /* after it was done */
 	int lose_sessions;				/* with them */
 	CK_RV no_keygen;  /* of all C_GenerateKeyPair, which do nothing */
+	CK_RV info_fault; /* of all C_GetMechanismInfo */
 	CK_RV no_objects; /* of all C_CreateObject */
 	size_t signs;
 } faults;
@@ -58,6 +59,8 @@ static CK_RV fake_mechanism(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANIS
 {
 	if (is_in(faults.missing, type))
 		return CKR_MECHANISM_INVALID;
+	if (faults.info_fault != CKR_OK)
+		return faults.info_fault;
 	/* SoftHSM has no ECDSA that hashes: it is said to, and its C_SignInit made to. */
 	if (type == CKM_ECDSA_SHA256)
 		type = CKM_ECDSA;
@@ -351,6 +354,19 @@ static void test_missing_mechanisms_are_not_tried(void **state)
 			fail_msg("%s", error.message);
 		expect_tried(1, ladder[i].second, 0);
 	}
+}
+
+/* What the token does not say is found out by signing. */
+static void test_list_of_mechanisms_that_fails(void **state)
+{
+	char *key = key_of(TEXT("w-ec"), TEXT("p256"));
+
+	faults.info_fault = CKR_DEVICE_ERROR;
+	rescan();
+	unlock(TEXT("alpha"));
+	faults.refused_init[0] = CKM_ECDSA;
+	assert_int_equal(try_sign(key, SG_SIGN_ECDSA, SG_HASH_SHA256), 0);
+	expect_tried(2, CKM_ECDSA, CKM_ECDSA_SHA256);
 }
 
 static void test_nothing_left_names_what_is_missing(void **state)
@@ -925,6 +941,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_refused_mechanisms_lead_to_the_next),
 		TEST(test_missing_mechanisms_are_not_tried),
+		TEST(test_list_of_mechanisms_that_fails),
 		TEST(test_nothing_left_names_what_is_missing),
 		TEST(test_a_failure_is_no_refusal),
 		TEST(test_key_that_may_not_sign),
