@@ -124,7 +124,7 @@ class Kind:
         """A key to sign with, the token being unlocked: one that is there, or a new one; gives its URI."""
         for place in self.can["keys"]:
             name, kind = place.split(":")
-            if kind == algorithm and name not in ("9c", "9e"):
+            if kind == algorithm and name not in ("9c", *self.can["derive-only"]):
                 return self.key_in(name)["uri"]
         return self.call("NewKey", token=self.token, label=label, algorithm=algorithm)["key"]["uri"]
 
