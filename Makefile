@@ -9,6 +9,7 @@
 #   make fault      every PKCS#11 call of the token's work failed once, and what tokens do wrong (sets itself up)
 #   make fault-mainjob   the same for the whole main job, which takes long
 #   make idle       counts the system calls of an idle agent over 30 s
+#   make bench      signatures a second, latency and memory, beside C_Sign, p11-kit and ssh-agent (quiet machine)
 #   make lint       formatting, static analysis, direction of dependencies, documents against code
 #   make fuzz       every decoder under libFuzzer (FUZZ_SECONDS each)
 #   make unit, make regress   the two halves of 'make check', without its set-up
@@ -38,6 +39,7 @@ PACKAGES_WORLD  := softhsm2 opensc openssl prosody prosody-modules lua-sec pytho
 PACKAGES_TEST   := libcmocka-dev python3-pytest python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock
 PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
                    libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon python3-cryptography
+PACKAGES_BENCH  := p11-kit p11-kit-modules openssh-client
 PACKAGES_LINT   := clang clang-format clang-tidy cppcheck shellcheck mandoc lua-check pyflakes3 libclang-rt-14-dev
 
 ifeq ($(V),1)
@@ -206,6 +208,17 @@ check-token: deps-token
 idle: deps
 	@$(SUBMAKE) -j$(JOBS) all
 	@$(PYTHON) tests/world/idle.py
+
+.PHONY: bench bench-built
+bench: deps
+	@sh tests/deps.sh $(PACKAGES_BENCH)
+	@$(SUBMAKE) -j$(JOBS) OPT=-O2 all bench-built
+	@$(PYTHON) tests/bench/bench.py
+bench-built: $(BUILD)/bench/load $(BUILD)/bench/direct
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread
 
 # ------------------------------------------------------------------------------------------- tests
 # A test of a part is named test_PART_*.c and links that part; any other links proto alone.

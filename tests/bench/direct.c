@@ -134,7 +134,8 @@ static CK_OBJECT_HANDLE find_key(CK_SESSION_HANDLE session, char *label, CK_KEY_
 
 static void sign_once(const struct runner *runner, unsigned long turn)
 {
-	static const CK_BYTE sha1[15] = "\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14";
+	static const CK_BYTE sha1[15] =
+	    "\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14";
 	static const CK_BYTE sha256[19] =
 	    "\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
 	CK_MECHANISM mechanism = { runner->type == CKK_RSA ? CKM_RSA_PKCS : CKM_ECDSA, NULL, 0 };
@@ -218,8 +219,8 @@ static void sign(char **argv)
 		rate += (double)runners[i].count / runners[i].took;
 	}
 	qsort(runners[0].samples, runners[0].sample_count, sizeof(uint32_t), compare);
-	printf("{\"count\": %lu, \"rate\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", count, rate,
-	    runners[0].samples[runners[0].sample_count / 2] / 1000.0,
+	printf("{\"count\": %lu, \"rate\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", count,
+	    rate, runners[0].samples[runners[0].sample_count / 2] / 1000.0,
 	    runners[0].samples[runners[0].sample_count * 99 / 100] / 1000.0);
 }
 

@@ -33,7 +33,7 @@ struct client {
 	int sock;
 	char *in;
 	size_t len;
-	size_t unsent; /* bytes of requests that the socket did not take */
+	size_t unsent;		 /* bytes of requests that the socket did not take */
 	int64_t sent[DEPTH_MAX]; /* when those under way were sent, a ring */
 	unsigned first, count;
 };
@@ -273,8 +273,9 @@ int main(int argc, char **argv)
 	double took;
 
 	if (argc != 7 && argc != 10) {
-		fprintf(stderr, "load: SOCKET varlink|ssh FILE CLIENTS DEPTH SECONDS "
-				"[IDLE TRICKLE DEAF]\n");
+		fprintf(stderr,
+		    "load: SOCKET varlink|ssh FILE CLIENTS DEPTH SECONDS "
+		    "[IDLE TRICKLE DEAF]\n");
 		return 2;
 	}
 	load.is_ssh = strcmp(argv[2], "ssh") == 0;
@@ -307,7 +308,8 @@ int main(int argc, char **argv)
 	took = run(&load, clients, count, atof(argv[6]), slow, extra[1]);
 	qsort(load.samples, load.sample_count, sizeof(*load.samples), compare);
 	getrusage(RUSAGE_SELF, &use);
-	printf("{\"count\": %lu, \"errors\": %lu, \"seconds\": %.4f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
+	printf("{\"count\": %lu, \"errors\": %lu, \"seconds\": %.4f, \"p50_us\": %.1f, \"p99_us\": "
+	       "%.1f, "
 	       "\"cpu\": %.3f}\n",
 	    load.replies, load.errors, took, percentile(&load, 0.5), percentile(&load, 0.99),
 	    (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
