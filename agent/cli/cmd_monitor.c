@@ -31,29 +31,28 @@ static const char *kind_text(const char *kind)
 	return kind;
 }
 
-/* The agent's own sentence, or one made of the event's parts. */
 static void print_event(const json_t *event)
 {
-	const char *text = sg_member(event, "text", NULL);
 	const json_t *pid = json_object_get(event, "pid");
 	const char *exe = sg_member(event, "exe", NULL);
+	const char *purpose = sg_member(event, "purpose", NULL);
+	const char *text = sg_member(event, "text", NULL);
 
 	sg_print_text(stdout, sg_member(event, "time", "-"));
-	fputs("  ", stdout);
-	if (text != NULL) {
-		sg_print_text(stdout, text);
-	} else {
-		fputs("token '", stdout);
-		sg_print_text(stdout, sg_member(event, "label", ""));
-		fputs("' ", stdout);
-		sg_print_text(stdout, kind_text(sg_member(event, "kind", "-")));
-	}
-	if (text == NULL && json_is_integer(pid)) {
+	fputs("  token '", stdout);
+	sg_print_text(stdout, sg_member(event, "label", ""));
+	fputs("' ", stdout);
+	sg_print_text(stdout, kind_text(sg_member(event, "kind", "-")));
+	if (json_is_integer(pid)) {
+		fputs(" for ", stdout);
+		sg_print_text(stdout, exe != NULL ? exe : "a program");
 		printf(" (process %lld", (long long)json_integer_value(pid));
-		fputs(exe != NULL ? ", " : "", stdout);
-		sg_print_text(stdout, exe != NULL ? exe : "");
+		fputs(purpose != NULL ? ", " : "", stdout);
+		sg_print_text(stdout, purpose != NULL ? purpose : "");
 		putchar(')');
 	}
+	fputs(text != NULL ? ": " : "", stdout);
+	sg_print_text(stdout, text != NULL ? text : "");
 	putchar('\n');
 }
 

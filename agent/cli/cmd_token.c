@@ -77,6 +77,17 @@ void sg_token_release_show(const struct sg_cli *cli, const json_t *result)
 					  : "Released: the agent does not hold this token.");
 }
 
+/* What is left to be done. */
+static void print_note(const json_t *result)
+{
+	const char *note = sg_member(result, "note", NULL);
+
+	if (note == NULL)
+		return;
+	sg_print_text(stdout, note);
+	putchar('\n');
+}
+
 int sg_token_pin_change(struct sg_cli *cli, json_t **result)
 {
 	return sg_agent_call_named(
@@ -87,6 +98,7 @@ void sg_token_pin_change_show(const struct sg_cli *cli, const json_t *result)
 {
 	print_token(json_object_get(result, "token"));
 	puts(" has its new PIN.");
+	print_note(result);
 }
 
 int sg_token_pin_unblock(struct sg_cli *cli, json_t **result)
@@ -99,4 +111,5 @@ void sg_token_pin_unblock_show(const struct sg_cli *cli, const json_t *result)
 {
 	print_token(json_object_get(result, "token"));
 	puts(" is unblocked and has its new PIN.");
+	print_note(result);
 }

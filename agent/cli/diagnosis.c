@@ -50,14 +50,14 @@ static void check_runtime_folder(json_t *findings)
 		add(findings, "note", "XDG_RUNTIME_DIR",
 		    "A login session sets it; under su, sudo or cron, set SIGNET_SOCK or "
 		    "XDG_RUNTIME_DIR yourself.",
-		    "it is not set, and /run/user/%u is taken for it", (unsigned)getuid());
+		    "It is not set, and /run/user/%u is taken for it.", (unsigned)getuid());
 	else if (runtime[0] != '/')
 		add(findings, "problem", "XDG_RUNTIME_DIR", "Set it to a whole path, or unset it.",
-		    "'%s' is no whole path, and is ignored", runtime);
+		    "'%s' is no whole path, and is ignored.", runtime);
 	else if (stat(runtime, &st) == 0 && st.st_uid != getuid())
 		add(findings, "problem", "XDG_RUNTIME_DIR",
 		    "Under su or sudo, log in anew or set it to a folder of your own (mode 0700).",
-		    "%s belongs to uid %u, and you are uid %u", runtime, (unsigned)st.st_uid,
+		    "%s belongs to uid %u, and you are uid %u.", runtime, (unsigned)st.st_uid,
 		    (unsigned)getuid());
 }
 
@@ -66,13 +66,14 @@ static void check_origin(json_t *findings, const char *path, const char *given)
 	const char *own = getenv("SIGNET_SOCK");
 
 	if (given != NULL) {
-		add(findings, "note", "socket", NULL, "looked for at %s, as --socket says", path);
+		add(findings, "note", "socket", NULL, "It is looked for at %s, as --socket says.",
+		    path);
 	} else if (own != NULL && own[0] != '\0') {
-		add(findings, "note", "socket", NULL, "looked for at %s, as SIGNET_SOCK says",
-		    path);
+		add(findings, "note", "socket", NULL,
+		    "It is looked for at %s, as SIGNET_SOCK says.", path);
 	} else {
-		add(findings, "note", "socket", NULL, "looked for at %s, where it is by default",
-		    path);
+		add(findings, "note", "socket", NULL,
+		    "It is looked for at %s, where it is by default.", path);
 		check_runtime_folder(findings);
 	}
 }
@@ -88,7 +89,7 @@ static void check_usual_place(json_t *findings, const char *path)
 	if (usual != NULL && strcmp(usual, path) != 0 && sg_client_connect(usual, &client) == 0)
 		add(findings, "note", "socket",
 		    "Leave --socket and SIGNET_SOCK away if that is the one you mean.",
-		    "an agent listens at %s, the place by default", usual);
+		    "An agent listens at %s, the place by default.", usual);
 	sg_client_free(client);
 	free(usual);
 }
@@ -126,19 +127,19 @@ static void tell_folder(json_t *findings, const char *path, const char *folder, 
 		    "Log in by a session of its own (not su or sudo), or set SIGNET_SOCK to a path "
 		    "in "
 		    "a folder of yours, for signetd and for signet.",
-		    "there is no folder %s, as a login session has", folder);
+		    "There is no folder %s, as a login session has.", folder);
 	else if (error == ENOENT && strchr(path + strlen(folder) + 1, '/') != NULL)
 		add(findings, "problem", "agent",
 		    "Check the path (--socket, SIGNET_SOCK, XDG_RUNTIME_DIR), or make the folder.",
-		    "there is no folder %s", folder);
+		    "There is no folder %s.", folder);
 	else if (error == ENOENT)
 		add(findings, "problem", "agent", START_AN_AGENT,
-		    "there is no folder %s: signetd, which makes it, does not run", folder);
+		    "There is no folder %s: signetd, which makes it, does not run.", folder);
 	else
 		add(findings, "problem", "agent",
 		    error == EACCES ? "Make it yours, with mode 0700, or use another place."
 				    : "Check the path (--socket, SIGNET_SOCK, XDG_RUNTIME_DIR).",
-		    "%s cannot be entered: %s", folder, strerror(error));
+		    "%s cannot be entered: %s.", folder, strerror(error));
 }
 
 static void tell_socket(json_t *findings, const char *path, int err)
@@ -148,27 +149,28 @@ static void tell_socket(json_t *findings, const char *path, int err)
 
 	if (absent && errno == ENOENT)
 		add(findings, "problem", "agent", START_AN_AGENT,
-		    "there is no socket %s: signetd does not run", path);
+		    "There is no socket %s: signetd does not run.", path);
 	else if (absent)
-		add(findings, "problem", "agent", "Check the path.", "%s cannot be looked at: %s",
+		add(findings, "problem", "agent", "Check the path.", "%s cannot be looked at: %s.",
 		    path, strerror(errno));
 	else if (!S_ISSOCK(st.st_mode))
 		add(findings, "problem", "agent",
-		    "Name the socket of signetd (--socket, SIGNET_SOCK).", "%s is no socket", path);
+		    "Name the socket of signetd (--socket, SIGNET_SOCK).", "%s is no socket.",
+		    path);
 	else if (st.st_uid != getuid())
 		add(findings, "problem", "agent",
 		    "Use the socket of your own agent; another user's is refused.",
-		    "%s belongs to uid %u, and you are uid %u", path, (unsigned)st.st_uid,
+		    "%s belongs to uid %u, and you are uid %u.", path, (unsigned)st.st_uid,
 		    (unsigned)getuid());
 	else if (err == SG_ERR_AGENT_ABSENT)
 		add(findings, "problem", "agent", START_AN_AGENT,
-		    "nobody listens on %s any more: signetd has ended", path);
+		    "Nobody listens on %s any more: signetd has ended.", path);
 	else if (err == SG_ERR_DENIED)
 		add(findings, "problem", "agent",
 		    "Make the socket your own (mode 0600), or start your own signetd.",
-		    "%s may not be used, or another user listens there", path);
+		    "%s may not be used, or another user listens there.", path);
 	else
-		add(findings, "problem", "agent", "See the log of signetd.", "%s cannot be used",
+		add(findings, "problem", "agent", "See the log of signetd.", "%s cannot be used.",
 		    path);
 }
 
@@ -179,10 +181,10 @@ static void check_path(json_t *findings, const char *path, int err)
 
 	if (path[0] != '/')
 		add(findings, "note", "socket", "Give a whole path.",
-		    "%s is looked for in the folder where signet was started", path);
+		    "%s is looked for in the folder where signet was started.", path);
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		add(findings, "problem", "agent", "Use a shorter path.",
-		    "the path is longer than the path of a socket can be");
+		    "The path is longer than the path of a socket can be.");
 	else if (find_closed_folder(path, folder, sizeof(folder), &error))
 		tell_folder(findings, path, folder, error);
 	else
@@ -203,17 +205,17 @@ static void check_pcscd(json_t *findings)
 		error = errno;
 	close(fd);
 	if (error == 0)
-		add(findings, "good", "pcscd", NULL, "it listens on %s", PCSCD_SOCKET);
+		add(findings, "good", "pcscd", NULL, "It listens on %s.", PCSCD_SOCKET);
 	else if (error == EACCES || error == EPERM)
 		add(findings, "note", "pcscd",
 		    "Smartcards and USB tokens are out of reach: ask who runs this machine for "
 		    "access.",
-		    "%s may not be used: %s", PCSCD_SOCKET, strerror(error));
+		    "%s may not be used: %s.", PCSCD_SOCKET, strerror(error));
 	else
 		add(findings, "note", "pcscd",
 		    "Only smartcards and USB tokens need it: `apt install pcscd`, `systemctl start "
 		    "pcscd.socket`.",
-		    "nobody listens on %s: %s", PCSCD_SOCKET, strerror(error));
+		    "Nobody listens on %s: %s.", PCSCD_SOCKET, strerror(error));
 }
 
 /* Without it all is well: it needs not be there. */
@@ -231,7 +233,7 @@ static void check_configuration(json_t *findings)
 	if (access(path, R_OK) != 0 && errno != ENOENT)
 		add(findings, "problem", "signet.conf",
 		    "signetd does not start without it: let yourself read it.",
-		    "%s cannot be read: %s", path, strerror(errno));
+		    "%s cannot be read: %s.", path, strerror(errno));
 }
 
 static void check_locked_memory(json_t *findings)
@@ -240,7 +242,7 @@ static void check_locked_memory(json_t *findings)
 
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < MEMLOCK_ENOUGH)
 		add(findings, "problem", "locked memory", "Raise it (ulimit -l, LimitMEMLOCK).",
-		    "the limit is %llu bytes, too few to hold a PIN",
+		    "The limit is %llu bytes, too few to hold a PIN.",
 		    (unsigned long long)limit.rlim_cur);
 }
 

@@ -92,13 +92,13 @@ TOKEN = {"label": "t\x1b[2J", "uri": "pkcs11:token=t", "serial": "1", "unlocked"
 
 
 @pytest.mark.parametrize("command, method, says", [
-    (("token", "pin", "change"), "ChangePin", "Token 't\\x1b[2J' has its new PIN.\n"),
-    (("token", "pin", "unblock"), "UnblockPin", "Token 't\\x1b[2J' is unblocked and has its new PIN.\n"),
+    (("token", "pin", "change"), "ChangePin", "Token 't\\x1b[2J' has its new PIN.\nAlso\\x1b tell it.\n"),
+    (("token", "pin", "unblock"), "UnblockPin", "Token 't\\x1b[2J' is unblocked and has its new PIN.\nAlso\\x1b tell it.\n"),
     (("key", "use"), "UseKey", "abilities:    rsa-pkcs1, rsa-pss\n")])
 def test_commands_that_bring_a_pin(tmp_path, command, method, says):
     """Both PINs are lines of one descriptor, which goes to the agent unread."""
     member = "key" if command[0] == "key" else "token"
-    reply = {"parameters": {"token": TOKEN} if member == "token" else {
+    reply = {"parameters": {"token": TOKEN, "note": "Also\x1b tell it."} if member == "token" else {
         "key": {"label": "k", "abilities": ["rsa-pkcs1", "rsa-pss"]}}}
     pins = tmp_path / "pins"
     pins.write_text("1234\n5678\n")

@@ -60,27 +60,27 @@ def test_where_it_is_looked_for(tmp_path):
     assert f"{path}, as --socket says" in findings({"SIGNET_SOCK": "/other"}, "--socket", path)[0]["message"]
     found = findings({"XDG_RUNTIME_DIR": str(tmp_path)})
     assert f"{tmp_path}/signet/agent.sock, where it is by default" in found[0]["message"]
-    assert problem(found) == f"there is no folder {tmp_path}/signet: signetd, which makes it, does not run"
+    assert problem(found) == f"There is no folder {tmp_path}/signet: signetd, which makes it, does not run."
     found = findings({})
     assert (found[1]["level"], found[1]["subject"]) == ("note", "XDG_RUNTIME_DIR")
     found = findings({"XDG_RUNTIME_DIR": "relative"})
-    assert (found[1]["level"], found[1]["message"]) == ("problem", "'relative' is no whole path, and is ignored")
+    assert (found[1]["level"], found[1]["message"]) == ("problem", "'relative' is no whole path, and is ignored.")
 
 
 def test_why_there_is_none(tmp_path):
     def of(path):
         return problem(findings({"SIGNET_SOCK": str(path)}))
-    assert of(tmp_path / "a") == f"there is no socket {tmp_path}/a: signetd does not run"
-    assert of(tmp_path / "a/b/c") == f"there is no folder {tmp_path}/a"
+    assert of(tmp_path / "a") == f"There is no socket {tmp_path}/a: signetd does not run."
+    assert of(tmp_path / "a/b/c") == f"There is no folder {tmp_path}/a."
     (tmp_path / "file").write_text("")
-    assert of(tmp_path / "file") == f"{tmp_path}/file is no socket"
-    assert of(tmp_path / "file/a") == f"{tmp_path}/file cannot be entered: Not a directory"
+    assert of(tmp_path / "file") == f"{tmp_path}/file is no socket."
+    assert of(tmp_path / "file/a") == f"{tmp_path}/file cannot be entered: Not a directory."
     assert "longer than" in of("/" + "x" * 200)
     ended = socket.socket(socket.AF_UNIX)
     ended.bind(str(tmp_path / "ended"))
     ended.close()
-    assert of(tmp_path / "ended") == f"nobody listens on {tmp_path}/ended any more: signetd has ended"
-    assert "there is no socket" in of(os.fsencode(tmp_path / "\x1b[2J").decode())
+    assert of(tmp_path / "ended") == f"Nobody listens on {tmp_path}/ended any more: signetd has ended."
+    assert "There is no socket" in of(os.fsencode(tmp_path / "\x1b[2J").decode())
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can make another user's files")
@@ -89,7 +89,7 @@ def test_what_belongs_to_somebody_else_is_named(tmp_path):
     other = socket.socket(socket.AF_UNIX)
     other.bind(str(path))
     os.chown(path, 65534, 65534)
-    assert problem(findings({"SIGNET_SOCK": str(path)})) == f"{path} belongs to uid 65534, and you are uid 0"
+    assert problem(findings({"SIGNET_SOCK": str(path)})) == f"{path} belongs to uid 65534, and you are uid 0."
     other.close()
     os.chown(tmp_path, 65534, 65534)
     found = findings({"XDG_RUNTIME_DIR": str(tmp_path)})
@@ -101,7 +101,7 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path):
     assert not any(f["subject"] == "signet.conf" for f in findings({"XDG_CONFIG_HOME": f"{tmp_path}/none"}))
     for env in ({"XDG_CONFIG_HOME": str(tmp_path)}, {"HOME": str(tmp_path / "signet")}):
         (found,) = [f for f in findings(env) if f["subject"] == "signet.conf"]
-        assert found["level"] == "problem" and found["message"].endswith("signet/signet.conf cannot be read: Not a directory")
+        assert found["level"] == "problem" and found["message"].endswith("signet/signet.conf cannot be read: Not a directory.")
 
 
 def test_an_agent_at_the_usual_place_is_found(tmp_path):
@@ -110,5 +110,5 @@ def test_an_agent_at_the_usual_place_is_found(tmp_path):
     listener.bind(str(tmp_path / "signet/agent.sock"))
     listener.listen()
     found = findings({"SIGNET_SOCK": str(tmp_path / "a"), "XDG_RUNTIME_DIR": str(tmp_path)})
-    assert any(f["message"] == f"an agent listens at {tmp_path}/signet/agent.sock, the place by default" for f in found)
+    assert any(f["message"] == f"An agent listens at {tmp_path}/signet/agent.sock, the place by default." for f in found)
     listener.close()

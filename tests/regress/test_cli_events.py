@@ -43,10 +43,10 @@ class Monitor:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_events_are_there_when_they_happen(tmp_path, number):
     monitor = Monitor(tmp_path)
-    send(monitor.conn, event("token_in", text="the token 't\x1b[2J' is there"))
-    assert monitor.popen.stdout.readline() == f"{TIME}  the token 't\\x1b[2J' is there\n"
+    send(monitor.conn, event("locked", text="no use\x1b[2J"))
+    assert monitor.popen.stdout.readline() == f"{TIME}  token 't' is locked: no use\\x1b[2J\n"
     send(monitor.conn, event("touch_wanted", label="a\u202eb", pid=7))
-    assert monitor.popen.stdout.readline() == f"{TIME}  token 'a\\u202eb' waits to be touched (process 7)\n"
+    assert monitor.popen.stdout.readline() == f"{TIME}  token 'a\\u202eb' waits to be touched for a program (process 7)\n"
     monitor.popen.send_signal(number)
     assert monitor.end() == (0, "", "")
     monitor.agent.wait(None)
@@ -117,10 +117,12 @@ class Signing:
     def _answer(self, conn, call):
         if call["method"].endswith(".Monitor"):
             self.conn = conn
+            conn.settimeout(PATIENCE)
             self.ready.set()
             self.go.wait(PATIENCE)
         else:
             self.signed = conn
+            conn.settimeout(PATIENCE)
             self.go.wait(PATIENCE)
             send(conn, {"parameters": {"key": {"name": "n"}}})
 
