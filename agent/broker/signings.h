@@ -36,7 +36,7 @@ const char *sg_signing_fingerprint(const struct sg_signing *signing);
  * those of a deterministic method are compared with it, and of the others one call in SG_SIGNING_SAMPLE is
  * verified; else each is. SG_ERR_TOKEN_FAILED when one is not good.
  */
-#define SG_SIGNING_SAMPLE 64
+#define SG_SIGNING_SAMPLE 256
 SG_MUST_USE int sg_signing_check(struct sg_signing *signing, const struct sg_msg_signatures *fresh);
 
 /* Whether a good one of the same issuer and method is kept for each; else they are to be stored. */

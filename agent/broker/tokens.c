@@ -6,7 +6,7 @@
 #include "events.h"
 #include "unlocked.h"
 
-#define TOKEN_WINDOW 4 /* as many as signet-token has threads for */
+#define TOKEN_WINDOW 8 /* twice as many as signet-token has threads: none waits for its next */
 
 /* Arguments of a worker, with their NULL; the strings belong to the configuration or are static. */
 struct argv {

@@ -74,7 +74,8 @@ struct sg_worker {
 	uint32_t next_id;
 	unsigned starts;
 	unsigned deaths;
-	unsigned in_callback; /* a callback may free the worker: it is then freed after it */
+	struct timeval looked; /* in which turn of the loop the process was last looked at */
+	unsigned in_callback;  /* a callback may free the worker: it is then freed after it */
 	int freed;
 };
 
@@ -342,10 +343,17 @@ static void worker_lost(struct sg_worker *worker)
 void sg_worker_look(struct sg_worker *worker)
 {
 	struct pollfd pfd;
+	struct timeval turn;
 
 	/* While requests run, the loop is to read their answers first; it sends again what must be. */
 	if (worker->channel == NULL || (worker->spec.resends && !TAILQ_EMPTY(&worker->requests)))
 		return;
+	/* The loop has one time for all of a turn. */
+	if (event_base_gettimeofday_cached(worker->agent->base, &turn) == 0) {
+		if (evutil_timercmp(&turn, &worker->looked, ==))
+			return;
+		worker->looked = turn;
+	}
 	pfd = (struct pollfd){ .fd = sg_channel_fd(worker->channel), .events = POLLRDHUP };
 	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0)
 		worker_lost(worker);
