@@ -250,7 +250,7 @@ $(BUILD)/obj/tests/%.o: CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/xmpp -Iag
 tests-built: $(UNIT_TESTS) $(REGRESS_TESTS)
 unit: $(UNIT_TESTS)
 	@NO_SKIPS=$(if $(SANITIZE),,1) sh tests/cmocka.sh $^
-regress: all $(REGRESS_TESTS)
+regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)
 	@PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider tests/regress
 

@@ -185,13 +185,11 @@ static void on_module_answer(void *arg, const struct sg_msg_error *error, void *
 		memcpy(&slot->answer->u, msg, size);
 		memset(msg, 0, size);
 	}
-	if (gather->ended) {
-		if (gather->waiting == 0)
-			gather_free(gather);
+	if (!gather->ended) {
+		if (gather->waiting == 0 || gather->any_slow)
+			gather_end_early(gather);
 	} else if (gather->waiting == 0) {
-		gather_finish(gather);
-	} else if (gather->any_slow) {
-		gather_end_early(gather);
+		gather_free(gather);
 	}
 }
 

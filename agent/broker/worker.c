@@ -54,6 +54,7 @@ struct request {
 	struct sg_waiting waiting; /* its place in the queue */
 	struct event *timer; /* the deadline; or, for a request that failed at once, its answer */
 	int64_t sent_ms;     /* when it was handed over, by the monotonic clock; 0: not yet */
+	int64_t last_ms;     /* by when it must be answered, whatever else is */
 	int code;	     /* of a request that failed at once */
 	sg_answer_fn *fn;
 	void *arg;
@@ -72,6 +73,7 @@ struct sg_worker {
 	struct request_list requests; /* handed over, and failed at once */
 	struct sg_queue queue;	      /* for when the worker has answered some */
 	uint32_t next_id;
+	int64_t answered_ms; /* when it last answered anything */
 	unsigned starts;
 	unsigned deaths;
 	struct timeval looked; /* in which turn of the loop the process was last looked at */
@@ -269,12 +271,29 @@ static void worker_died(struct sg_worker *worker, const char *why)
 	worker_end(worker, SG_ERR_WORKER, 0, 0, 1);
 }
 
+/* Whether others that the worker had to answer before may be why it took so long: it goes on answering. */
+static int gets_more_time(struct request *request)
+{
+	int64_t now = sg_clock_ms();
+	int64_t until = request->worker->answered_ms + (int64_t)request->seconds * 1000;
+	struct timeval more;
+
+	if (until > request->last_ms)
+		until = request->last_ms;
+	if (until <= now + DUE_SLACK_MS)
+		return 0;
+	more = (struct timeval){ (until - now) / 1000, (until - now) % 1000 * 1000 };
+	return evtimer_add(request->timer, &more) == 0;
+}
+
 /* It hangs: the next one may too, so nothing is kept waiting for that. */
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	const struct request *request = arg;
+	struct request *request = arg;
 	struct sg_worker *worker = request->worker;
 
+	if (gets_more_time(request))
+		return;
 	sg_log(SG_LOG_WARN, "%s for %s (process %d) gave no answer in time: killed",
 	    worker->spec.program, worker->subject, (int)worker->pid);
 	worker->deaths++;
@@ -381,6 +400,7 @@ static int take_answer(struct sg_worker *worker, struct sg_frame *frame)
 	    (frame->type != SG_MSG_ERROR && frame->type != answer_types[request->type]))
 		return 0;
 	TAILQ_REMOVE(&worker->requests, request, entry);
+	worker->answered_ms = sg_clock_ms();
 	if (frame->type == SG_MSG_ERROR)
 		request->fn(request->arg, frame->msg, NULL);
 	else
@@ -521,13 +541,13 @@ static int deadline_set(struct sg_worker *worker, struct request *request)
 	int before;
 
 	(void)outstanding(worker, &before);
-	if (is_bounded(worker, request->type))
-		deadline.tv_sec += before;
 	if (request->timer == NULL)
 		request->timer = evtimer_new(worker->agent->base, on_deadline, request);
 	if (request->timer == NULL || evtimer_add(request->timer, &deadline) != 0)
 		return SG_ERR_NOMEM;
 	request->sent_ms = sg_clock_ms();
+	request->last_ms = request->sent_ms +
+	    (int64_t)(request->seconds + (is_bounded(worker, request->type) ? before : 0)) * 1000;
 	return 0;
 }
 

@@ -48,9 +48,9 @@ void sg_worker_free(struct sg_worker *worker);
  * Asks, and starts the process if it does not run. fd is -1 or a descriptor that is duplicated.
  * What goes beyond the worker's window waits here, and the processes that ask are served in turn;
  * SG_ERR_LIMIT when SG_QUEUE_MAX wait. The seconds (below zero: so many times those of the spec) count from
- * when the worker is given the request, with those of the requests within the window that it has to answer
- * before. When the answer is not there then, the process is killed: what has had its seconds fails with
- * SG_ERR_TIMEOUT, all else with SG_ERR_WORKER. When the process ends by itself, what waits goes to the next one.
+ * when the worker is given the request; while it answers others that it had before, it has theirs, too. When
+ * the answer is not there then, the process is killed: what has had its seconds fails with SG_ERR_TIMEOUT, all
+ * else with SG_ERR_WORKER. When the process ends by itself, what waits goes to the next one.
  */
 void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg, int fd,
     int seconds, sg_answer_fn *fn, void *arg);

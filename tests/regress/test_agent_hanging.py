@@ -1,0 +1,192 @@
+"""Modules that hang, crash, are slow or lose their token, by libsignet-fault.so (signet-fault(7)): who asked for just
+that gets a typed error, everybody else notices nothing, and the next call works."""
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+import agent_fixture
+from agent_fixture import MODULE, PIN, Agent
+from varlink_client import secret
+from world import BUILD
+
+JULIET = "juliet@example.test"
+FAULT = (BUILD / "lib/libsignet-fault.so").resolve()
+TIMEOUT = 3
+
+WRAPPER = """#!/bin/sh
+case "$*" in *fault*) export SOFTHSM2_CONF={conf} ;; esac
+exec {program} "$@"
+"""
+
+
+@contextlib.contextmanager
+def faulty(monkeypatch, tmp_path, conf="", timeout=TIMEOUT):
+    """An agent with the token "bad" on a module that fails by a script, and "good" on a sound one."""
+    if not FAULT.exists():
+        pytest.skip(f"{FAULT} is not built")
+    for program in ("signetd", "signet-xmpp"):
+        shutil.copy(agent_fixture.BIN / program, tmp_path)
+    shutil.copy(agent_fixture.BIN / "signet-token", tmp_path / "signet-token.real")
+    monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
+    agent = Agent(labels=("good",))
+    wrapper = tmp_path / "signet-token"
+    wrapper.write_text(WRAPPER.format(conf=agent.make_tokens("faulty", "bad"), program=tmp_path / "signet-token.real"))
+    wrapper.chmod(0o755)
+    agent.script, agent.calls = agent.dir / "script", agent.dir / "calls"
+    agent.script.write_text("")
+    agent.env.update(SIGNET_FAULT_MODULE=str(MODULE), SIGNET_FAULT_SCRIPT=str(agent.script),
+                     SIGNET_FAULT_STATE=str(agent.dir / "fault-state"), SIGNET_FAULT_LOG=str(agent.calls))
+    agent.conf.write_text(f"[agent]\nmodule-dirs = {FAULT.parent}:{os.path.dirname(MODULE)}:"
+                          f"{os.path.dirname(os.path.realpath(MODULE))}\n"
+                          f"[module fault]\npath = {FAULT}\ntimeout = {timeout}\n"
+                          f"[module softhsm]\npath = {MODULE}\n{conf}")
+    with agent:
+        yield agent
+
+
+@pytest.fixture
+def agent(monkeypatch, tmp_path):
+    with faulty(monkeypatch, tmp_path) as agent:
+        for token in ("bad", "good"):
+            agent.unlock(token)
+            agent.call("NewKey", {"token": token, "label": f"{token} key", "algorithm": "p256"})
+        yield agent
+
+
+def script(agent, *lines):
+    agent.script.write_text("".join(line + "\n" for line in lines))
+
+
+def uri(agent, key):
+    return agent.call("ShowKey", {"key": key})["key"]["uri"]
+
+
+def csr(client, key, **more):
+    return client.call("MakeCsr", {"key": key, "jid": JULIET, **more})["csr"]
+
+
+def fault_worker(agent):
+    return next(w for w in agent.call("Status")["workers"] if w["subject"] == "fault")
+
+
+def p99(client, method, parameters=None, count=200):
+    """The time within which all calls but the slowest hundredth are answered, in milliseconds."""
+    took = []
+    for _ in range(count):
+        begin = time.monotonic()
+        client.call(method, parameters or {})
+        took.append((time.monotonic() - begin) * 1000)
+    return sorted(took)[count - 1 - count // 100]
+
+
+@pytest.mark.parametrize("where", ["C_Sign", "any"])
+def test_a_module_that_hangs_holds_up_nobody_else(agent, where):
+    """Where only C_Sign hangs, the module still tells of its token; else it is shown as it was."""
+    bad, good = uri(agent, "bad key"), uri(agent, "good key")
+    csr(agent, bad), csr(agent, good)
+    before = fault_worker(agent)
+    with agent.client() as hung, agent.client() as healthy:
+        script(agent, f"on {where} hang")
+        begin = time.monotonic()
+        hung.send("MakeCsr", {"key": bad, "jid": JULIET})
+        for method, parameters in (("ListAccounts", {}), ("Status", {}), ("ListTokens", {}),
+                                   ("ShowToken", {"token": "good"}), ("MakeCsr", {"key": good, "jid": JULIET})):
+            assert p99(healthy, method, parameters) < 50, method
+        assert time.monotonic() - begin < TIMEOUT, "the hang was over before it was measured"
+        tokens = {t["label"]: t for t in healthy.call("ListTokens")["tokens"]}
+        assert set(tokens) == {"bad", "good"}, (tokens, agent.lines, time.monotonic() - begin)
+        assert tokens["good"]["problem"] is None
+        if where == "any":
+            assert "fault" in tokens["bad"]["problem"] and "fault" in fault_worker(agent)["problem"]
+        error = hung.error_of_next()
+        assert (error.name, error.parameters["subject"]) == ("TimedOut", "fault")
+        assert TIMEOUT - 1 < time.monotonic() - begin < TIMEOUT + 3
+        script(agent)
+        assert healthy.error("MakeCsr", {"key": bad, "jid": JULIET}).name == "PinNeeded"
+        agent.unlock("bad")
+        csr(healthy, bad)
+    after = fault_worker(agent)
+    assert after["pid"] != before["pid"] and after["restarts"] == before["restarts"] + 1
+    assert all(t["problem"] is None for t in agent.call("ListTokens")["tokens"])
+
+
+def test_calls_that_wait_for_a_hanging_module_all_get_an_error(agent):
+    bad = uri(agent, "bad key")
+    script(agent, "on C_Sign hang")
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(agent.client()) for _ in range(12)]
+        for client in clients:
+            client.send("MakeCsr", {"key": bad, "jid": JULIET})
+        begin = time.monotonic()
+        names = {client.error_of_next().name for client in clients}
+        assert names <= {"TimedOut", "WorkerDied"} and "TimedOut" in names
+        assert time.monotonic() - begin < TIMEOUT + 3
+
+
+@pytest.mark.parametrize("call", ["C_Sign", "C_SignInit"])
+def test_a_module_that_crashes(agent, call):
+    bad = uri(agent, "bad key")
+    csr(agent, bad)
+    script(agent, f"on {call} crash")
+    assert agent.error("MakeCsr", {"key": bad, "jid": JULIET}).name == "WorkerDied"
+    script(agent)
+    assert agent.error("MakeCsr", {"key": bad, "jid": JULIET}).name == "PinNeeded"
+    with secret(PIN) as fd, agent.client() as client:
+        client.call("MakeCsr", {"key": bad, "jid": JULIET, "pin": {"fd": 0}}, [fd])
+
+
+def test_a_pin_source_is_read_again_after_a_crash(monkeypatch, tmp_path):
+    pin_file = tmp_path / "pin"
+    pin_file.write_text(PIN)
+    pin_file.chmod(0o600)
+    with faulty(monkeypatch, tmp_path, f"[token bad]\npin-source = file:{pin_file}\n") as agent:
+        agent.call("NewKey", {"token": "bad", "label": "k", "algorithm": "p256"})
+        csr(agent, "k")
+        for how in ("crash", "hang"):
+            script(agent, f"on C_Sign {how}")
+            assert agent.error("MakeCsr", {"key": "k", "jid": JULIET}).name in ("WorkerDied", "TimedOut")
+            script(agent)
+            csr(agent, "k")
+
+
+def test_sessions_that_were_lost_are_made_again_at_once(monkeypatch, tmp_path):
+    """The broker takes for granted that the token is unlocked; the call notices nothing of it."""
+    pin_file = tmp_path / "pin"
+    pin_file.write_text(PIN)
+    pin_file.chmod(0o600)
+    with faulty(monkeypatch, tmp_path, f"[token bad]\npin-source = file:{pin_file}\n") as agent:
+        agent.call("NewKey", {"token": "bad", "label": "k", "algorithm": "p256"})
+        csr(agent, "k")
+        script(agent, "now lose sessions")
+        csr(agent, "k")
+
+
+def test_a_token_that_is_pulled_and_comes_back(agent):
+    bad = uri(agent, "bad key")
+    csr(agent, bad)
+    script(agent, "removable", "now remove")
+    error = agent.error("MakeCsr", {"key": bad, "jid": JULIET})
+    assert error.name in ("TokenAbsent", "KeyAbsent"), error
+    script(agent, "removable", "now insert")
+    assert agent.error("MakeCsr", {"key": bad, "jid": JULIET}).name == "PinNeeded"  # remember = removal
+    agent.unlock("bad")
+    csr(agent, bad)
+
+
+def test_a_token_that_is_made_while_the_agent_runs(agent):
+    """SoftHSM lists its slots once: its worker is loaded anew, but not when a PIN would be lost by that."""
+    make = ["softhsm2-util", "--init-token", "--free", "--label", "new", "--pin", PIN, "--so-pin", "12345678"]
+    subprocess.run(make, check=True, capture_output=True, env=agent.env)
+    assert agent.error("ShowToken", {"token": "new"}).name == "TokenAbsent"
+    assert agent.call("ShowToken", {"token": "good"})["token"]["unlocked"]
+    agent.call("Lock", {"token": "good"})
+    assert agent.call("ShowToken", {"token": "new"})["token"]["label"] == "new"
+    worker = next(w for w in agent.call("Status")["workers"] if w["subject"] == "softhsm")
+    assert worker["restarts"] == 0
+    for _ in range(20):  # what is not there is not looked for by processes without end
+        assert agent.error("ShowToken", {"token": "never"}).name == "TokenAbsent"
+    assert agent.count("is loaded anew") <= 4
