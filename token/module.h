@@ -40,8 +40,8 @@ struct sg_key_slot {
 };
 
 /*
- * Locks are taken in this order: a token's login_lock, its secret_lock, the module's lock, a
- * token's lock. objects, cache_lock and a token's held_lock are innermost: no other lock is taken
+ * Locks are taken in this order: a token's login_lock, its secret_lock, its signing, the module's
+ * lock, a token's lock. objects, cache_lock and a token's held_lock are innermost: no other lock is taken
  * while they are held.
  */
 struct sg_module {

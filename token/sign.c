@@ -154,7 +154,7 @@ static CK_RV prepare(struct job *job, const struct way *way, struct prepared *pr
 	return CKR_OK;
 }
 
-static CK_RV sign_call(
+static CK_RV sign_operation(
     struct job *job, struct prepared *prepared, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
 {
 	struct sg_token *token = job->key->token;
@@ -171,6 +171,27 @@ static CK_RV sign_call(
 	rv = f->C_Sign(
 	    session, prepared->input.arg, prepared->input_len, job->value, &job->value_len);
 	sg_touch_end();
+	return rv;
+}
+
+/*
+ * tpm2-pkcs11 gives CKR_OPERATION_ACTIVE, in sessions of their own, to threads that sign at once. A token
+ * that was seen to say so makes one signature at a time from then on, the second try of this one among them.
+ */
+static CK_RV sign_call(
+    struct job *job, struct prepared *prepared, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
+{
+	struct sg_token *token = job->key->token;
+	CK_RV rv;
+
+	if (atomic_load(&token->alone))
+		pthread_rwlock_wrlock(&token->signing);
+	else
+		pthread_rwlock_rdlock(&token->signing);
+	rv = sign_operation(job, prepared, session, handle);
+	pthread_rwlock_unlock(&token->signing);
+	if (rv == CKR_OPERATION_ACTIVE)
+		atomic_store(&token->alone, 1);
 	return rv;
 }
 

@@ -58,6 +58,7 @@ static struct sg_token *token_new(
 	}
 	pthread_mutex_init(&token->login_lock, NULL);
 	pthread_mutex_init(&token->secret_lock, NULL);
+	pthread_rwlock_init(&token->signing, NULL);
 	pthread_mutex_init(&token->held_lock, NULL);
 	pthread_mutex_init(&token->lock, NULL);
 	pthread_cond_init(&token->session_back, NULL);
@@ -71,6 +72,7 @@ void sg_token_free(struct sg_token *token)
 	sg_held_clear(&token->held);
 	pthread_mutex_destroy(&token->login_lock);
 	pthread_mutex_destroy(&token->secret_lock);
+	pthread_rwlock_destroy(&token->signing);
 	pthread_mutex_destroy(&token->held_lock);
 	pthread_mutex_destroy(&token->lock);
 	pthread_cond_destroy(&token->session_back);

@@ -6,6 +6,7 @@
 #define SG_TOKEN_TOKEN_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include <p11-kit/pkcs11.h>
@@ -33,8 +34,8 @@ struct sg_held {
 };
 
 /* C_Sign may wait for a touch, and a login for a person at a pinentry or a PIN pad: of the locks
- * below, only login_lock and secret_lock are held in such a call, and they stop nobody but who
- * needs this very token's PIN. */
+ * below, only login_lock, secret_lock and signing are held in such a call, and they stop nobody but who
+ * needs this very token's PIN, or a signature of a token that makes one at a time. */
 struct sg_token {
 	struct sg_module *module;
 
@@ -46,6 +47,9 @@ struct sg_token {
 
 	pthread_mutex_t login_lock;  /* one login at a time; held while a person types */
 	pthread_mutex_t secret_lock; /* held while the PIN that is held is at work */
+
+	pthread_rwlock_t signing; /* shared by signatures; held alone by each where alone is set */
+	atomic_int alone;	  /* the module cannot make two at once: see sign.c */
 
 	pthread_mutex_t
 	    held_lock; /* innermost; protects what follows (held.h), and is never held long */

@@ -4,6 +4,8 @@
  */
 #include "token_module.h"
 
+#include <pthread.h>
+
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
@@ -38,9 +40,11 @@ static struct {
 	CK_RV sign_fault;				/* of the next C_Sign */
 	CK_RV create_fault, generate_fault, read_fault; /* after it was done */
 	int lose_sessions;				/* with them */
-	CK_RV no_keygen;  /* of all C_GenerateKeyPair, which do nothing */
-	CK_RV info_fault; /* of all C_GetMechanismInfo */
-	CK_RV no_objects; /* of all C_CreateObject */
+	CK_RV no_keygen;   /* of all C_GenerateKeyPair, which do nothing */
+	CK_RV info_fault;  /* of all C_GetMechanismInfo */
+	CK_RV no_objects;  /* of all C_CreateObject */
+	int one_at_a_time; /* a second operation at once is refused */
+	atomic_int working, refused_busy;
 	size_t signs;
 } faults;
 
@@ -72,6 +76,13 @@ static CK_RV fake_sign_init(
 {
 	CK_MECHANISM raw = { CKM_ECDSA, NULL, 0 };
 
+	if (faults.one_at_a_time) {
+		if (atomic_exchange(&faults.working, 1)) {
+			faults.refused_busy++;
+			return CKR_OPERATION_ACTIVE;
+		}
+		return real->C_SignInit(session, mechanism, key);
+	}
 	assert_true(faults.tried_count < 16);
 	faults.tried[faults.tried_count++] = mechanism->mechanism;
 	faults.current = mechanism->mechanism;
@@ -89,8 +100,13 @@ static CK_RV fake_sign(
 	unsigned char digest[32];
 	CK_RV rv;
 
-	faults.signs++;
 	nanosleep(&nap, NULL);
+	if (faults.one_at_a_time) {
+		rv = real->C_Sign(session, data, len, value, value_len);
+		faults.working = 0;
+		return rv;
+	}
+	faults.signs++;
 	if (faults.current == CKM_ECDSA_SHA256) {
 		assert_int_equal(EVP_Q_digest(NULL, "SHA256", NULL, data, len, digest, NULL), 1);
 		data = digest;
@@ -403,6 +419,43 @@ static void test_a_failure_is_no_refusal(void **state)
 	expect_tried(1, CKM_RSA_PKCS, 0);
 	assert_int_equal(try_sign(key, SG_SIGN_RSA_PKCS1, SG_HASH_SHA256), 0);
 	expect_tried(1, CKM_RSA_PKCS, 0);
+}
+
+static void *sign_often(void *arg)
+{
+	intptr_t failed = 0;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		struct sg_msg_csr_make msg = { .key = arg, .jid = TEXT(JID) };
+		struct sg_msg_error own = { 0 };
+		struct sg_blob der = { 0 };
+
+		failed += sg_csr_make(module, &msg, &der, &own) != 0;
+		sg_blob_clear(&der);
+		sg_layout_clear(&sg_layout_error, &own);
+	}
+	return (void *)failed;
+}
+
+/* As tpm2-pkcs11 does: nobody is told of it, and it happens at the start alone. */
+static void test_module_that_signs_one_at_a_time(void **state)
+{
+	char *key = key_of(TEXT("w-ec"), TEXT("p256"));
+	pthread_t threads[8];
+	void *failed;
+	size_t i;
+
+	faults.one_at_a_time = 1;
+	faults.slow_ms = 1;
+	for (i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, sign_often, key), 0);
+	for (i = 0; i < 8; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	assert_true(faults.refused_busy > 0);
+	assert_true(faults.refused_busy <= 8);
 }
 
 static void test_key_that_may_not_sign(void **state)
@@ -944,6 +997,7 @@ int main(void)
 		TEST(test_list_of_mechanisms_that_fails),
 		TEST(test_nothing_left_names_what_is_missing),
 		TEST(test_a_failure_is_no_refusal),
+		TEST(test_module_that_signs_one_at_a_time),
 		TEST(test_key_that_may_not_sign),
 		TEST(test_always_authenticate_on_the_second_way),
 		TEST(test_pinned_keys),
