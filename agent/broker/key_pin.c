@@ -5,6 +5,7 @@
 
 #include <openssl/sha.h>
 
+#include "events.h"
 #include "failure.h"
 #include "key_cache.h"
 #include "log.h"
@@ -63,6 +64,8 @@ void sg_key_pin_set_changed(
 	const struct sg_key_info *info = sg_key_ref_info(key);
 
 	sg_log(SG_LOG_WARN, "the key %s is not the one that it was: not used", info->uri);
+	sg_events_tell(agent, SG_NEWS_KEY_CHANGED, info->token_uri, info->label, NULL,
+	    "another key than before stands under this name; it is not used");
 	sg_msg_error_set(error, SG_ERR_KEY_CHANGED, info->uri,
 	    "the key \"%s\" is not the one that it was at its first use: its public key is "
 	    "another, and nothing was done with it",

@@ -10,10 +10,12 @@ import pytest
 
 import agent_fixture
 from agent_fixture import MODULE, PIN, Agent
-from varlink_client import secret
-from world import BUILD
+from processes import until
+from varlink_client import AgentError, secret
+from world import BUILD, DOMAIN, PASSWORD, World
 
 JULIET = "juliet@example.test"
+ROMEO = f"romeo@{DOMAIN}"
 FAULT = (BUILD / "lib/libsignet-fault.so").resolve()
 TIMEOUT = 3
 
@@ -190,3 +192,69 @@ def test_a_token_that_is_made_while_the_agent_runs(agent):
     for _ in range(20):  # what is not there is not looked for by processes without end
         assert agent.error("ShowToken", {"token": "never"}).name == "TokenAbsent"
     assert agent.count("is loaded anew") <= 4
+
+
+# ---- a token that is pulled in the middle of things ----
+
+PULLED = {"TokenAbsent", "KeyAbsent", "TokenFailed", "PinNeeded", "WorkerDied"}
+
+
+@pytest.fixture(scope="module")
+def world():
+    with World() as world:
+        world.up()
+        yield world
+
+
+@pytest.fixture
+def enrolling(agent, world):
+    agent.call("AddAccount", {"jid": ROMEO, "host": "127.0.0.1", "port": world.c2s_port, "cafile": str(world.cafile)})
+    script(agent, "removable")
+    return agent
+
+
+def back(agent):
+    script(agent, "removable", "now insert")
+    until(lambda: "bad" in [t["label"] for t in agent.call("ListTokens")["tokens"]], "the token never came back")
+    agent.unlock("bad")
+
+
+def enrol(agent):
+    with secret(PASSWORD) as fd, agent.client() as client:
+        return client.call("Enrol", {"jid": ROMEO, "key": "bad key", "password": {"fd": 0}}, [fd])
+
+
+def certificates_of(agent, key):
+    return agent.call("ShowKey", {"key": key})["certificates"]
+
+
+@pytest.mark.parametrize("where", ["C_SignInit", "C_Sign", "C_CreateObject", "C_Sign 2", "C_Sign 3"])
+def test_an_enrolment_whose_token_is_pulled(enrolling, where):
+    """Before the certificate is stored nothing has changed; after it, the account has its former one, which is none.
+    The next enrolment works."""
+    agent = enrolling
+    script(agent, "removable", f"on {where} remove")
+    try:
+        enrol(agent)
+    except AgentError as error:
+        assert error.name in PULLED, error
+        account = agent.call("ShowAccount", {"jid": ROMEO})["account"]
+        assert account["key"] is None and account["certificate"] is None and account["state"] == "offline", account
+    else:
+        assert where == "C_Sign 3"  # there is no third signature when the first login is good
+    back(agent)
+    done = enrol(agent)
+    assert done["account"]["mechanism"] == "EXTERNAL"
+    assert done["certificate"]["sha256"] in [c["sha256"] for c in certificates_of(agent, "bad key")]
+
+
+def test_a_login_whose_token_is_pulled(enrolling):
+    agent = enrolling
+    enrol(agent)
+    for where in ("C_SignInit", "C_Sign"):
+        agent.call("Disconnect", {"jid": ROMEO})
+        script(agent, "removable", f"on {where} remove")
+        assert agent.error("Connect", {"jid": ROMEO}).name in PULLED | {"TlsFailed"}
+        assert agent.call("ShowAccount", {"jid": ROMEO})["account"]["state"] == "offline"
+        back(agent)
+        assert agent.call("Connect", {"jid": ROMEO})["account"]["state"] == "online"
