@@ -467,11 +467,21 @@ static CK_RV search_in_session(
 static CK_RV search_run(struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
 {
 	struct search *search = arg;
+	int is_unlocked;
+	CK_RV rv;
 
 	sg_keys_free(search->keys, search->count);
 	search->keys = NULL;
 	search->count = search->room = 0;
-	return search_in_session(token, session, !sg_token_is_open(token), search);
+	rv = search_in_session(token, session, !sg_token_is_open(token), search);
+	/* A token that lost our login hides the private keys, and gives no error that says so. */
+	pthread_mutex_lock(&token->lock);
+	is_unlocked = token->unlocked;
+	pthread_mutex_unlock(&token->lock);
+	if (rv == CKR_OK && search->count == 0 && is_unlocked &&
+	    !sg_session_is_user(token, session))
+		return CKR_USER_NOT_LOGGED_IN;
+	return rv;
 }
 
 CK_RV sg_keys_of_token(struct sg_token *token, const struct sg_selector *selector,
