@@ -5,8 +5,6 @@
 
 #include <openssl/crypto.h>
 
-#include <openssl/crypto.h>
-
 #include "ckr.h"
 #include "ledger.h"
 #include "log.h"
@@ -45,21 +43,83 @@ static int is_of_form(CK_RV rv)
 	return rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_INVALID || rv == CKR_PIN_TOO_WEAK;
 }
 
-/* C_SetPIN in a session in which nobody is logged in is about the user's PIN. */
+/*
+ * The old PIN is proven by a login: C_SetPIN of tpm2-pkcs11 says that all went well when it was wrong, and
+ * NSS wants its user logged in. On a PIN pad, C_SetPIN asks for it. Without a login it is about the user's PIN.
+ */
 static int set_by_pin(struct change *change, CK_SESSION_HANDLE session, struct sg_msg_error *error)
 {
 	struct sg_token *token = change->wish->token;
+	CK_FUNCTION_LIST *f = token->module->f;
 	int err = sg_ledger_try(token, SG_PIN_USER, &change->mark, error);
 
 	if (err != 0)
 		return err;
+	if (change->pin != NULL) {
+		change->call = "C_Login";
+		change->rv = sg_login_call(token, session, CKU_USER, change->pin);
+		sg_ledger_outcome(token, SG_PIN_USER, &change->mark, change->rv);
+		if (change->rv != CKR_OK && change->rv != CKR_PIN_EXPIRED)
+			return 0;
+	}
 	change->call = "C_SetPIN";
-	change->rv = token->module->f->C_SetPIN(session, text_of(change->pin), len_of(change->pin),
+	change->rv = f->C_SetPIN(session, text_of(change->pin), len_of(change->pin),
 	    text_of(change->fresh), len_of(change->fresh));
 	change->is_of_fresh = is_of_form(change->rv);
-	if (!change->is_of_fresh)
+	if (change->pin == NULL && !change->is_of_fresh)
 		sg_ledger_outcome(token, SG_PIN_USER, &change->mark, change->rv);
+	f->C_Logout(session);
 	return 0;
+}
+
+/* Both in the form that ykcs11 wants them in for the PUK. */
+static int tagged(const struct change *change, struct sg_secret **puk, struct sg_secret **fresh)
+{
+	int err = sg_secret_new(puk);
+
+	if (err == 0)
+		err = sg_secret_append(*puk, "puk:", 4);
+	if (err == 0)
+		err = sg_secret_append(*puk, sg_secret_data(change->pin), len_of(change->pin));
+	if (err == 0)
+		err = sg_secret_new(fresh);
+	if (err == 0)
+		err = sg_secret_append(*fresh, "pin:", 4);
+	if (err == 0)
+		err =
+		    sg_secret_append(*fresh, sg_secret_data(change->fresh), len_of(change->fresh));
+	return err;
+}
+
+/* With ykcs11, a C_Login as SO with the PUK would cost a try of the user's PIN. */
+static int set_by_puk(struct change *change, CK_SESSION_HANDLE session, struct sg_msg_error *error)
+{
+	struct sg_token *token = change->wish->token;
+	struct sg_secret *puk = NULL, *fresh = NULL;
+	int err = tagged(change, &puk, &fresh);
+
+	if (err != 0)
+		sg_msg_error_set(error, err, token->uri, "these PINs cannot be held");
+	else
+		err = sg_ledger_try(token, SG_PIN_SO, &change->mark, error);
+	if (err == 0) {
+		change->call = "C_SetPIN";
+		change->rv = token->module->f->C_SetPIN(
+		    session, text_of(puk), len_of(puk), text_of(fresh), len_of(fresh));
+		change->is_of_fresh = is_of_form(change->rv);
+		if (!change->is_of_fresh)
+			sg_ledger_outcome(token, SG_PIN_SO, &change->mark, change->rv);
+	}
+	sg_secret_free(puk);
+	sg_secret_free(fresh);
+	return err;
+}
+
+static int is_of_ykcs11(const struct sg_token *token)
+{
+	static const char maker[] = "Yubico (www.yubico.com)";
+
+	return memcmp(token->identity.manufacturerID, maker, sizeof(maker) - 1) == 0;
 }
 
 static int set_by_so(struct change *change, CK_SESSION_HANDLE session, struct sg_msg_error *error)
@@ -94,7 +154,9 @@ static int set_in_session(struct change *change, struct sg_msg_error *error)
 	change->call = "C_OpenSession";
 	if (change->rv != CKR_OK)
 		return 0;
-	if (change->wish->by == SG_PIN_SO)
+	if (change->wish->by == SG_PIN_SO && is_of_ykcs11(token) && change->pin != NULL)
+		err = set_by_puk(change, session, error);
+	else if (change->wish->by == SG_PIN_SO)
 		err = set_by_so(change, session, error);
 	else
 		err = set_by_pin(change, session, error);
