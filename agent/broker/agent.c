@@ -176,12 +176,15 @@ int sg_agent_run(const char *config_path, const char *socket_path)
 
 	if (agent.base == NULL)
 		return SG_ERR_NOMEM;
-	err = agent_init(&agent, config_path, socket_path);
+	/* Before anybody can see that it listens, and stop it. */
+	err = 0;
 	for (size_t i = 0; err == 0 && i < count; i++) {
 		events[i] = evsignal_new(agent.base, signals[i].number, signals[i].fn, &agent);
 		if (events[i] == NULL || evsignal_add(events[i], NULL) != 0)
 			err = SG_ERR_NOMEM;
 	}
+	if (err == 0)
+		err = agent_init(&agent, config_path, socket_path);
 	if (err == 0) {
 		notify_ready();
 		if (event_base_dispatch(agent.base) < 0)
