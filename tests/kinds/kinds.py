@@ -161,7 +161,7 @@ class SoftHsm(Kind):
 class Card(Kind):
     """The virtual PIV card behind the real pcscd."""
 
-    pin, puk = "123456", "12345678"
+    pin, so_pin = "123456", "12345678"  # of the second, the PUK stands in the place
     settings = "timeout = 3\n"
     places = {}
 

@@ -134,11 +134,15 @@ def test_a_change_of_pin(kind):
 
 
 def test_an_unblocked_pin(kind):
-    """By the SO PIN where the kind lets that set a new one."""
+    """By the SO PIN or the PUK, where the kind lets that set a new one; it costs no try of the user's PIN."""
     kind.unlock_error("11111111")
+    if kind.can["removal"]:
+        kind.pins()
     if kind.can["unblock"]:
         assert pin_error(kind, "UnblockPin", "00000000", "24682468").name in ("PinWrong", "PinLocked")
         pin_call(kind, "UnblockPin", kind.so_pin, "24682468")
+        if kind.can["removal"]:
+            assert kind.pins() == []
         assert kind.unlock("24682468")["unlocked"]
     else:
         error = pin_error(kind, "UnblockPin", kind.so_pin, "24682468")
