@@ -359,23 +359,35 @@ static int token_check(
 	return SG_ERR_MECHANISM;
 }
 
-static int answer_fill(struct sg_module *module, const char *uri, struct sg_msg_objects *answer,
+/* The key as anybody finds it by its URI. Only its own token is searched: whatever the others do, a key that
+ * was made is answered for. */
+static int answer_fill(struct sg_token *token, const char *uri, struct sg_msg_objects *answer,
     struct sg_msg_error *error)
 {
-	struct sg_key *key;
+	struct sg_selector *selector = NULL;
+	struct sg_key **keys = NULL;
+	size_t count = 0;
+	CK_RV rv;
 	int err;
 
-	err = sg_key_find(module, uri, NULL, &key, error);
+	err = sg_selector_parse(uri, &selector, error);
 	if (err != 0)
 		return err;
-	answer->keys = calloc(1, sizeof(*answer->keys));
-	if (answer->keys != NULL) {
-		answer->key_count = 1;
-		err = sg_key_info_copy(&key->info, &answer->keys[0]);
+	rv = sg_keys_of_token(token, selector, &keys, &count);
+	if (rv != CKR_OK) {
+		err = sg_ckr_fail(error, rv, "searching the new key", token->label);
+	} else if (count != 1 || keys[0]->handle == CK_INVALID_HANDLE) {
+		err = SG_ERR_TOKEN_FAILED;
+		sg_msg_error_set(error, err, token->uri,
+		    "token '%s' made the key but does not show it", token->label);
 	} else {
-		err = SG_ERR_NOMEM;
+		answer->keys = calloc(1, sizeof(*answer->keys));
+		answer->key_count = answer->keys != NULL;
+		err = answer->keys != NULL ? sg_key_info_copy(&keys[0]->info, &answer->keys[0])
+					   : SG_ERR_NOMEM;
 	}
-	sg_key_unref(key);
+	sg_keys_free(keys, count);
+	sg_selector_free(selector);
 	return err;
 }
 
@@ -420,7 +432,7 @@ int sg_key_generate(struct sg_module *module, const struct sg_msg_key_generate *
 	sg_key_cache_flush(module);
 	if (err == 0) {
 		job.uri = sg_uri_object(&token->identity, CKO_PRIVATE_KEY, &job.id, &job.label);
-		err = job.uri != NULL ? answer_fill(module, job.uri, answer, error) : SG_ERR_NOMEM;
+		err = job.uri != NULL ? answer_fill(token, job.uri, answer, error) : SG_ERR_NOMEM;
 	}
 	if (err != 0)
 		undo(token, &job);
