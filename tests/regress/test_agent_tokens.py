@@ -312,13 +312,13 @@ def test_a_wrong_pin_source_is_tried_once_ever():
         assert agent.count("failed: PinWrong") == 1
 
 
-def test_unlocked_by_hand_a_pin_source_gets_another_chance():
+def test_unlocked_by_hand_a_wrong_pin_source_stays_wrong():
     with agent_with_pin_file("0000") as agent:
         assert agent.error("NewKey", {"token": "one", "label": "x"}).name == "PinWrong"
         agent.unlock("one")
         kill_worker(agent)
-        assert agent.error("NewKey", {"token": "one", "label": "x"}).name == "PinWrong"
         assert agent.error("NewKey", {"token": "one", "label": "x"}).name == "PinNeeded"
+        assert agent.count("failed: PinWrong") == 1
 
 
 def test_a_pin_source_that_was_being_tried_when_all_died_is_not_tried_again():

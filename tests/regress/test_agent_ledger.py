@@ -1,0 +1,225 @@
+"""The ledger of PINs: a wrong one is never tried again by itself, and nobody but a person makes a last try."""
+import os
+import signal
+import sqlite3
+import stat
+
+import pytest
+
+from agent_fixture import PIN, Agent, start_fails
+from processes import wait_gone
+from varlink_client import secret
+
+WRONG = "0000"
+SO_PIN = "12345678"  # of softhsm-fixtures
+
+
+@pytest.fixture
+def agent():
+    with Agent() as agent:
+        yield agent
+
+
+def pin_file(agent, pin):
+    path = agent.dir / "pin"
+    path.write_text(pin)
+    path.chmod(0o600)
+    agent.conf.write_text(agent.conf.read_text() + f"[token one]\npin-source = file:{path}\n")
+    return path
+
+
+def try_pin(agent, pin=WRONG):
+    with secret(pin) as fd:
+        return agent.error("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd])
+
+
+def ledger(agent):
+    """Tries since the last success, whether the token's flags told, and the number of PINs known to be wrong."""
+    with sqlite3.connect(f"file:{agent.dir}/state/signet/agent.db?mode=ro", uri=True) as db:
+        rows = db.execute("SELECT tries, told FROM pin_ledgers WHERE whose = 0").fetchall()
+        wrong = db.execute("SELECT count(*) FROM pin_wrong WHERE whose = 0").fetchone()[0]
+    assert len(rows) <= 1
+    return (*rows[0], wrong) if rows else None
+
+
+def tries_by_softhsm(agent):
+    """How many PINs the worker says the token has refused."""
+    return agent.count("refused a PIN")
+
+
+# ---- wrong PINs ----
+
+def test_a_wrong_pin_is_known_again(agent):
+    """Not by another client, nor after the worker's or the agent's end, is it tried a second time."""
+    assert try_pin(agent).name == "PinWrong"
+    assert ledger(agent) == (1, 1, 1)  # SoftHSM's flags tell
+    for end in ("nothing", "worker", "agent", "agent, killed"):
+        if end == "worker":
+            pid = agent.worker()["pid"]
+            os.kill(pid, signal.SIGKILL)
+            wait_gone(pid)
+        elif end != "nothing":
+            agent.stop(signal.SIGKILL if "killed" in end else signal.SIGTERM)
+            agent.start()
+        error = try_pin(agent)
+        assert error.name == "PinWrong" and "before" in error.parameters["message"], end
+        assert ledger(agent) == (1, 1, 1)
+        assert tries_by_softhsm(agent) == 1
+    assert try_pin(agent, "1111").name == "PinWrong"
+    assert ledger(agent) == (2, 1, 2)
+    assert agent.unlock("one")["unlocked"]
+    assert ledger(agent) == (0, 1, 2)  # what was wrong stays wrong
+    agent.call("Lock", {"token": "one"})
+    assert "before" in try_pin(agent).parameters["message"]
+    assert tries_by_softhsm(agent) == 2
+
+
+def test_the_pin_is_nowhere_in_the_state(agent):
+    secrets = ["a-wrong-PIN-of-mine", PIN + "-and-more-of-it"]
+    for pin in secrets:
+        assert try_pin(agent, pin).name == "PinWrong"
+    state = agent.dir / "state/signet"
+    key = state / "pin-ledger.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600 and key.stat().st_size == 32
+    for path in state.iterdir():
+        content = path.read_bytes()
+        assert not any(pin.encode() in content for pin in secrets), path
+    assert not any(pin in line for pin in secrets for line in agent.lines)
+
+
+def test_two_salts_for_two_tokens():
+    with Agent(labels=("one", "two")) as agent:
+        for label in ("one", "two"):
+            with secret(WRONG) as fd:
+                assert agent.error("Unlock", {"token": label, "pin": {"fd": 0}}, [fd]).name == "PinWrong"
+        with sqlite3.connect(f"file:{agent.dir}/state/signet/agent.db?mode=ro", uri=True) as db:
+            hashes = db.execute("SELECT DISTINCT hash FROM pin_wrong").fetchall()
+            salts = db.execute("SELECT DISTINCT salt FROM pin_ledgers").fetchall()
+        assert len(hashes) == 2 and len(salts) == 2
+
+
+def test_a_wrong_pin_source_is_known_by_its_pin(agent):
+    path = pin_file(agent, WRONG)
+    agent.stop()
+    agent.start()
+    new_key = {"token": "one", "label": "x"}
+    assert agent.error("NewKey", new_key).name == "PinWrong"
+    for _ in range(2):
+        error = agent.error("NewKey", new_key)
+        assert error.name == "PinNeeded" and "not tried again" in error.parameters["message"]
+        assert str(path) in error.parameters["message"]
+    path.unlink()
+    path.write_text(WRONG + "\n")  # another file, the same PIN
+    path.chmod(0o600)
+    assert agent.error("NewKey", new_key).name == "PinNeeded"
+    assert tries_by_softhsm(agent) == 1
+    path.write_text(PIN)
+    agent.call("NewKey", new_key)
+
+
+@pytest.mark.parametrize("damage", ["short", "long", "open", "folder"])
+def test_a_key_that_is_damaged_is_refused(damage):
+    agent = Agent()
+    try:
+        key = agent.dir / "state/signet/pin-ledger.key"
+        key.parent.mkdir(parents=True, mode=0o700)
+        if damage == "folder":
+            key.mkdir()
+        else:
+            key.write_bytes(bytes({"short": 31, "long": 33, "open": 32}[damage]))
+            key.chmod(0o644 if damage == "open" else 0o600)
+        _, said = start_fails(agent)
+        assert "pin-ledger.key" in said
+    finally:
+        agent.close()
+
+
+def test_no_ledger_no_try(agent):
+    """When a try cannot be written down, it is not made."""
+    agent.call("ListTokens")
+    other = sqlite3.connect(agent.dir / "state/signet/agent.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    error = try_pin(agent, PIN)
+    assert error.name == "StorageFailed", error
+    other.execute("ROLLBACK")
+    other.close()
+    assert agent.unlock("one")["unlocked"]
+
+
+# ---- tries left ----
+
+def token(agent):
+    return agent.call("ShowToken", {"token": "one"})["token"]
+
+
+def test_tries_left(agent):
+    assert token(agent)["tries_left"] == 3  # as counted: nobody knows better
+    assert try_pin(agent).name == "PinWrong"
+    assert token(agent)["pin"] == "low" and token(agent)["tries_left"] is None  # the token tells: not the last
+    agent.unlock("one")
+    assert token(agent)["tries_left"] is None
+
+
+# ---- new PINs ----
+
+def set_pin(agent, method, lines, label="one"):
+    with secret(lines) as fd:
+        return agent.call(method, {"token": label, "pin": {"fd": 0}}, [fd])
+
+
+def set_pin_fails(agent, method, lines):
+    with secret(lines) as fd:
+        return agent.error(method, {"token": "one", "pin": {"fd": 0}}, [fd])
+
+
+def test_change_pin(agent):
+    agent.unlock("one")
+    changed = set_pin(agent, "ChangePin", f"{PIN}\n5678\n")
+    assert not changed["token"]["unlocked"] and changed["note"] is None
+    assert ledger(agent)[0] == 0 and ledger(agent)[2] == 1  # the old one is wrong now
+    assert "before" in try_pin(agent, PIN).parameters["message"]
+    assert tries_by_softhsm(agent) == 0
+    assert agent.unlock("one", "5678")["unlocked"]
+
+
+def test_change_pin_by_a_wrong_one(agent):
+    assert set_pin_fails(agent, "ChangePin", f"{WRONG}\n5678\n").name == "PinWrong"
+    error = set_pin_fails(agent, "ChangePin", f"{WRONG}\n5678\n")
+    assert error.name == "PinWrong" and "before" in error.parameters["message"]
+    assert try_pin(agent).name == "PinWrong"  # it is the same PIN, and the same ledger
+    assert tries_by_softhsm(agent) == 1
+    assert set_pin_fails(agent, "ChangePin", f"{PIN}\n{PIN}\n").name == "ArgumentWrong"
+    assert agent.error("ChangePin", {"token": "one"}).name == "PinNeeded"
+    assert agent.unlock("one")["unlocked"]
+
+
+def test_unblock_pin(agent):
+    assert try_pin(agent).name == "PinWrong"
+    assert set_pin_fails(agent, "UnblockPin", "99999999\n5678\n").name == "PinWrong"
+    assert not set_pin(agent, "UnblockPin", f"{SO_PIN}\n{WRONG}\n")["token"]["unlocked"]
+    assert ledger(agent)[0] == 0 and ledger(agent)[2] == 0
+    assert agent.unlock("one", WRONG)["unlocked"]  # it was wrong, and is right now
+
+
+def test_a_changed_pin_and_its_pin_source(agent):
+    path = pin_file(agent, PIN)
+    agent.stop()
+    agent.start()
+    changed = set_pin(agent, "ChangePin", f"{PIN}\n5678\n")
+    assert "pin-source" in changed["note"]
+    error = agent.error("NewKey", {"token": "one", "label": "x"})
+    assert error.name == "PinNeeded" and str(path) in error.parameters["message"]
+    assert tries_by_softhsm(agent) == 0  # the old PIN is known to be wrong
+    path.write_text("5678")
+    agent.call("NewKey", {"token": "one", "label": "x"})
+
+
+def test_release(agent):
+    agent.call("ReleaseToken", {})
+    agent.unlock("one")
+    agent.call("NewKey", {"token": "one", "label": "x"})
+    agent.call("ReleaseToken", {"token": "one"})
+    agent.call("MakeCsr", {"key": "x", "jid": "a@b.test"})  # the PIN is remembered
+    agent.call("ReleaseToken", {})
+    agent.call("MakeCsr", {"key": "x", "jid": "a@b.test"})
+    assert agent.error("ReleaseToken", {"token": "two"}).name == "TokenAbsent"

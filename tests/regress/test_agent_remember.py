@@ -1,0 +1,325 @@
+"""For how long PINs are remembered, what ends it, and that nothing is left of them in any process."""
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from agent_fixture import PIN, Agent, wait_open
+from processes import until
+from varlink_client import secret
+
+LONG = "a-PIN-that-is-nowhere-else-71"  # found in a memory by chance never
+
+
+@contextlib.contextmanager
+def agent_that_remembers(how, more="", **kwargs):
+    with Agent(conf=f"[token one]\nremember = {how}\n{more}", **kwargs) as agent:
+        yield agent
+
+
+def unlocked(agent):
+    return agent.call("ShowToken", {"token": "one"})["token"]["unlocked"]
+
+
+def csr(agent, fd=None):
+    pin = {} if fd is None else {"pin": {"fd": 0}}
+    return agent.call("MakeCsr", {"key": "x", "jid": "a@b.test", **pin}, [] if fd is None else [fd])["csr"]
+
+
+def new_key(agent):
+    with secret(PIN) as fd:
+        agent.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256", "pin": {"fd": 0}}, [fd])
+
+
+# ---- the policies ----
+
+def test_always():
+    with agent_that_remembers("always") as agent:
+        assert agent.call("ShowToken", {"token": "one"})["token"]["remember"] == "always"
+        new_key(agent)
+        until(lambda: not unlocked(agent), "the token was never locked")
+        assert agent.error("MakeCsr", {"key": "x", "jid": "a@b.test"}).name == "PinNeeded"
+        for _ in range(3):  # one right after the other: each asks, and none fails for the other's end
+            with secret(PIN) as fd:
+                assert csr(agent, fd)
+        until(lambda: not unlocked(agent), "the token was never locked")
+
+
+def test_always_shared_by_calls_at_the_same_time():
+    with agent_that_remembers("always") as agent, agent.client() as first, agent.client() as second:
+        new_key(agent)
+        until(lambda: not unlocked(agent), "the token was never locked")
+        for _ in range(5):
+            with secret(PIN) as one, secret(PIN) as two:
+                for client, fd in ((first, one), (second, two)):
+                    client.send("MakeCsr", {"key": "x", "jid": "a@b.test", "pin": {"fd": 0}}, [fd])
+                assert first.receive()["csr"] and second.receive()["csr"]
+        assert agent.count("refused a PIN") == 0
+
+
+def test_always_with_a_pin_source():
+    with agent_that_remembers("always") as agent:
+        agent.stop()
+        pin = agent.dir / "pin"
+        pin.write_text(PIN)
+        pin.chmod(0o600)
+        agent.conf.write_text(agent.conf.read_text() + f"pin-source = file:{pin}\n")
+        agent.start()
+        agent.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256"})
+        for _ in range(5):
+            assert csr(agent)
+
+
+def test_hangup_forgets():
+    with agent_that_remembers("lock") as agent:
+        new_key(agent)
+        assert unlocked(agent)
+        agent.popen.send_signal(signal.SIGHUP)
+        until(lambda: agent.count("is locked: SIGHUP"), "the token was never locked")
+        assert not unlocked(agent)
+        agent.popen.send_signal(signal.SIGHUP)  # nothing to forget
+        assert agent.unlock("one")["unlocked"]
+        assert csr(agent)
+
+
+def test_hangup_during_a_login():
+    """The PIN that was on its way is forgotten, too."""
+    with agent_that_remembers("removal") as agent, agent.client() as client:
+        read, write = os.pipe()
+        client.send("Unlock", {"token": "one", "pin": {"fd": 0}}, [read])
+        wait_open(agent.worker()["pid"], read)
+        agent.popen.send_signal(signal.SIGHUP)
+        agent.wait_line("all PINs are forgotten")
+        os.write(write, PIN.encode())
+        os.close(write)
+        os.close(read)
+        error = client.error_of_next()
+        assert error.name == "PinNeeded" and "locked meanwhile" in error.parameters["message"]
+        assert not unlocked(agent)
+
+
+# ---- logind, on a bus of our own ----
+
+@pytest.fixture
+def logind():
+    """A private bus with a mock of systemd-logind; gives its address and the mock."""
+    daemon = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address"], stdout=subprocess.PIPE,
+                              text=True)
+    mock = None
+    try:
+        address = daemon.stdout.readline().strip()
+        env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=address, DBUS_SESSION_BUS_ADDRESS=address)
+        mock = subprocess.Popen(["/usr/bin/python3", "-m", "dbusmock", "--system", "--template", "logind"], env=env,
+                                stdout=subprocess.DEVNULL)
+
+        logind = Logind(address)
+        until(logind.is_there, "logind's mock never came")
+        yield address, logind
+    finally:
+        for process in (mock, daemon):
+            if process is not None:
+                process.terminate()
+                process.wait()
+
+
+class Logind:
+    """What the mock is told, through a process with python3-dbus of its own."""
+
+    def __init__(self, address):
+        self.env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=address)
+
+    def run(self, code):
+        done = subprocess.run(["/usr/bin/python3", "-c", "import dbus\nbus = dbus.SystemBus()\n"
+                               "def mock(path):\n    return bus.get_object('org.freedesktop.login1', path)\n"
+                               "MOCK = 'org.freedesktop.DBus.Mock'\nPROPS = 'org.freedesktop.DBus.Properties'\n"
+                               "MANAGER = 'org.freedesktop.login1.Manager'\nSESSION = 'org.freedesktop.login1.Session'\n"
+                               "root = mock('/org/freedesktop/login1')\n" + code], env=self.env, check=True,
+                              capture_output=True, text=True)
+        return done.stdout
+
+    def is_there(self):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            return self.run("print(bus.name_has_owner('org.freedesktop.login1'))").strip() == "True"
+        return False
+
+    def session(self, name, uid):
+        self.run(f"root.AddSession('{name}', 'seat0', dbus.UInt32({uid}), 'user', True, dbus_interface=MOCK)")
+
+    def sleep(self, begins):
+        self.run(f"root.EmitSignal(MANAGER, 'PrepareForSleep', 'b', [{begins}], dbus_interface=MOCK)")
+
+    def lock(self, name):
+        self.run(f"mock('/org/freedesktop/login1/session/{name}').EmitSignal(SESSION, 'Lock', '', [],"
+                 " dbus_interface=MOCK)")
+
+    def hint(self, name, locked):
+        self.run(f"mock('/org/freedesktop/login1/session/{name}').EmitSignal(PROPS, 'PropertiesChanged', 'sa{{sv}}as',"
+                 f" [SESSION, {{'LockedHint': dbus.Boolean({locked}, variant_level=1)}}, dbus.Array([], signature='s')],"
+                 " dbus_interface=MOCK)")
+
+
+def test_sleep_and_locked_screens(logind):
+    address, mock = logind
+    mock.session("own", os.getuid())
+    mock.session("other", os.getuid() + 1)
+    with Agent() as agent:
+        agent.stop()
+        agent.start(env={"DBUS_SYSTEM_BUS_ADDRESS": address})
+        forgets = {
+            "the machine goes to sleep": lambda: mock.sleep(True),
+            "the screen was locked": lambda: mock.lock("own"),
+        }
+        for _ in range(2):
+            for reason, act in forgets.items():
+                agent.unlock("one")
+                agent.call("ListTokens")
+                before = agent.count("is locked:")
+                time.sleep(0.3)  # the matches are made without anybody being told
+                act()
+                until(lambda: agent.count("is locked:") > before, f"the token was not locked: {reason}")
+                assert reason in "".join(agent.lines)
+                assert not unlocked(agent)
+        agent.unlock("one")
+        mock.sleep(False)
+        mock.lock("other")
+        mock.hint("other", True)
+        mock.hint("own", False)
+        assert unlocked(agent)
+        before = agent.count("is locked: the screen")
+        mock.hint("own", True)
+        until(lambda: agent.count("is locked: the screen") > before, "LockedHint did not lock")
+        assert not unlocked(agent)
+
+
+def test_without_a_bus():
+    with Agent() as agent:
+        agent.stop()
+        agent.start(env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"})
+        assert agent.unlock("one")["unlocked"]
+        agent.call("Lock", {"token": "one"})
+        assert agent.unlock("one")["unlocked"]
+        assert not any("bus" in line for line in agent.lines)
+
+
+def test_a_bus_that_ends(logind):
+    address, _ = logind
+    with Agent() as agent:
+        agent.stop()
+        agent.start(env={"DBUS_SYSTEM_BUS_ADDRESS": address})
+        agent.unlock("one")
+        bus = re.search(r"path=([^,]+)", address)
+        assert bus
+        subprocess.run(["fuser", "-k", "-TERM", bus[1]], check=False, capture_output=True)
+        agent.call("Lock", {"token": "one"})
+        assert agent.unlock("one")["unlocked"]
+
+
+# ---- memory ----
+
+def children(pid):
+    found = [pid]
+    for child in open(f"/proc/{pid}/task/{pid}/children").read().split():
+        found += children(int(child))
+    return found
+
+
+def memory_holds(pid, needle):
+    """Whether the bytes are anywhere in the process's memory that can be read."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in maps:
+            area, rights = line.split()[:2]
+            if "r" not in rights or "[v" in line:
+                continue
+            begin, end = (int(x, 16) for x in area.split("-"))
+            with contextlib.suppress(OSError, ValueError, OverflowError):
+                memory.seek(begin)
+                if needle in memory.read(end - begin):
+                    return True
+    return False
+
+
+def holders(agent, pin=LONG):
+    if os.geteuid() != 0:
+        pytest.skip("only root reads the memory of the agent's processes")
+    found = []
+    for pid in children(agent.popen.pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if memory_holds(pid, pin.encode()):
+                found.append(pid)
+    return found
+
+
+PINENTRY = """#!{python}
+import os, sys
+print("OK ready", flush=True)
+for line in sys.stdin:
+    if line.startswith("GETPIN"):
+        print("D " + open({path!r}).read().strip(), flush=True)
+    print("OK", flush=True)
+    if line.startswith("BYE"):
+        break
+"""
+
+
+@contextlib.contextmanager
+def agent_with_long_pin(how):
+    with agent_that_remembers(how) as agent:
+        with secret(f"{PIN}\n{LONG}\n") as fd:
+            agent.call("ChangePin", {"token": "one", "pin": {"fd": 0}}, [fd])
+        agent.stop()
+        path = agent.dir / "pin-of-the-person"
+        path.write_text(LONG)
+        pinentry = agent.dir / "pinentry"
+        pinentry.write_text(PINENTRY.format(python=sys.executable, path=str(path)))
+        pinentry.chmod(0o700)
+        agent.conf.write_text(agent.conf.read_text() + f"[agent]\npinentry = {pinentry}\n")
+        agent.start()
+        yield agent
+
+
+def unlock_by(agent, way):
+    if way == "fd":
+        agent.unlock("one", LONG)
+    else:
+        agent.call("Unlock", {"token": "one", "pin": {"pinentry": {}}})
+
+
+@pytest.mark.parametrize("way", ["fd", "pinentry"])
+@pytest.mark.parametrize("end", ["lock", "hangup", "always"])
+def test_nothing_is_left_of_a_pin(way, end):
+    with agent_with_long_pin("always" if end == "always" else "lock") as agent:
+        unlock_by(agent, way)
+        if end == "always":
+            until(lambda: agent.count("is locked:"), "the token was never locked")
+        else:
+            worker = agent.worker()["pid"]
+            until(lambda: holders(agent) == [worker], "the worker alone is to hold the PIN")
+            if end == "lock":
+                agent.call("Lock", {"token": "one"})
+            else:
+                agent.popen.send_signal(signal.SIGHUP)
+                until(lambda: agent.count("is locked:"), "the token was never locked")
+        until(lambda: holders(agent) == [], "the PIN is in the memory of a process", patience=5)
+        assert not unlocked(agent)
+
+
+@pytest.mark.parametrize("how", ["minutes 1", "idle 1"])
+def test_time(how):
+    """Locked by its timer, once, and not before; that of "idle" begins anew with each use."""
+    with agent_with_long_pin(how) as agent:
+        agent.unlock("one", LONG)
+        agent.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256"})
+        began = time.monotonic()
+        time.sleep(20)  # a minute is the shortest there is
+        assert unlocked(agent) and csr(agent)
+        used = time.monotonic()
+        until(lambda: agent.count("is locked:"), "the token was never locked", patience=75)
+        took = time.monotonic() - (began if how == "minutes 1" else used)
+        assert 58 < took < 68
+        assert not unlocked(agent) and holders(agent) == []
+        assert agent.error("MakeCsr", {"key": "x", "jid": "a@b.test"}).name == "PinNeeded"
