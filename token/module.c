@@ -109,6 +109,11 @@ static CK_RV initialize_with(CK_FUNCTION_LIST *f, const char *init)
 }
 
 /* p11-kit initialises every module with CKF_OS_LOCKING_OK: SoftHSM crashes under threads without it. */
+static CK_RV initialize(CK_FUNCTION_LIST *f, const char *init)
+{
+	return init != NULL ? initialize_with(f, init) : p11_kit_module_initialize(f);
+}
+
 static int load_path(struct sg_module *module, const char *path, const char *dirs, const char *init,
     struct sg_msg_error *error)
 {
@@ -127,7 +132,10 @@ static int load_path(struct sg_module *module, const char *path, const char *dir
 		    p11_kit_message() != NULL ? p11_kit_message() : "no reason given");
 		goto out;
 	}
-	rv = init != NULL ? initialize_with(module->f, init) : p11_kit_module_initialize(module->f);
+	rv = initialize(module->f, init);
+	/* For a moment, it may be: nobody would ask for this module again. */
+	if (sg_ckr_cure(rv) != SG_CURE_NONE)
+		rv = initialize(module->f, init);
 	if (rv != CKR_OK) {
 		sg_msg_error_set(error, err, path, "%s cannot be initialised: %s (%s)", real,
 		    p11_kit_strerror(rv), sg_ckr_name(rv));
