@@ -434,7 +434,7 @@ static int fault_start(void **state)
 	memcpy(fault_module, whole, strlen(whole) + 1);
 	memcpy(fault_dir, whole, strlen(whole) + 1);
 	*strrchr(fault_dir, '/') = 0;
-	/* It says of each call what it makes of it; SIGNET_FAULT_VERBOSE shows the errors. */
+	/* It says of each call what it makes of it; SIGNET_FAULT_VERBOSE shows what came of it. */
 	setenv("SIGNET_LOG", "error", 0);
 	setenv("SIGNET_FAULT_MODULE", world_module, 1);
 	setenv("SIGNET_FAULT_SCRIPT", path_of("script"), 1);
