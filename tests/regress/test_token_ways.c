@@ -307,8 +307,9 @@ static const struct {
 
 static char *ladder_key(size_t i)
 {
-	return ladder[i].kind == SG_SIGN_ECDSA ? key_of(TEXT("w-ec"), TEXT("p256"))
-					       : key_of(TEXT("w-rsa"), TEXT("rsa2048"));
+	static char rsa[] = "w-rsa", ec[] = "w-ec", rsa2048[] = "rsa2048", p256[] = "p256";
+
+	return ladder[i].kind == SG_SIGN_ECDSA ? key_of(ec, p256) : key_of(rsa, rsa2048);
 }
 
 static void expect_tried(size_t count, CK_MECHANISM_TYPE first, CK_MECHANISM_TYPE second)
@@ -502,6 +503,12 @@ static void test_always_authenticate_on_the_second_way(void **state)
 
 /* ---- pins ---- */
 
+static struct sg_msg_error *fresh_error(void)
+{
+	sg_layout_clear(&sg_layout_error, &error);
+	return &error;
+}
+
 static struct sg_blob hash_of(char *name, unsigned char room[32])
 {
 	struct sg_key *key = NULL;
@@ -531,38 +538,40 @@ static void test_pinned_keys(void **state)
 
 	memset(tbs, 0x20, 64);
 	memcpy(tbs + 64, "TLS 1.3, client CertificateVerify", 34);
-	assert_int_equal(sg_self_cert_make(module, &self, &store.der, &error), 0);
+	assert_int_equal(sg_self_cert_make(module, &self, &store.der, fresh_error()), 0);
 	for (cached = 0; cached < 2; cached++) {
 		cross.spki_sha256 = csr.spki_sha256 = self.spki_sha256 = tls.spki_sha256 =
 		    store.spki_sha256 = bad;
 		if (!cached)
 			sg_key_cache_flush(module);
-		assert_int_equal(sg_csr_make(module, &csr, &der, &error), SG_ERR_KEY_CHANGED);
+		assert_int_equal(
+		    sg_csr_make(module, &csr, &der, fresh_error()), SG_ERR_KEY_CHANGED);
 		assert_non_null(strstr(error.message, "pkcs11:"));
 		assert_int_equal(
-		    sg_self_cert_make(module, &self, &der, &error), SG_ERR_KEY_CHANGED);
+		    sg_self_cert_make(module, &self, &der, fresh_error()), SG_ERR_KEY_CHANGED);
 		assert_int_equal(
-		    sg_cross_sign(module, &cross, &signatures, &error), SG_ERR_KEY_CHANGED);
-		assert_int_equal(sg_tls_sign(module, &tls, &der, &error), SG_ERR_KEY_CHANGED);
+		    sg_cross_sign(module, &cross, &signatures, fresh_error()), SG_ERR_KEY_CHANGED);
 		assert_int_equal(
-		    sg_cert_store(module, &store, &objects, &error), SG_ERR_KEY_CHANGED);
+		    sg_tls_sign(module, &tls, &der, fresh_error()), SG_ERR_KEY_CHANGED);
+		assert_int_equal(
+		    sg_cert_store(module, &store, &objects, fresh_error()), SG_ERR_KEY_CHANGED);
 		cross.spki_sha256 = csr.spki_sha256 = self.spki_sha256 = tls.spki_sha256 =
 		    store.spki_sha256 = good;
-		sg_layout_clear(&sg_layout_error, &error);
-		assert_int_equal(sg_csr_make(module, &csr, &der, &error), 0);
+
+		assert_int_equal(sg_csr_make(module, &csr, &der, fresh_error()), 0);
 		sg_blob_clear(&der);
-		assert_int_equal(sg_self_cert_make(module, &self, &der, &error), 0);
+		assert_int_equal(sg_self_cert_make(module, &self, &der, fresh_error()), 0);
 		sg_blob_clear(&der);
-		assert_int_equal(sg_cross_sign(module, &cross, &signatures, &error), 0);
+		assert_int_equal(sg_cross_sign(module, &cross, &signatures, fresh_error()), 0);
 		sg_msg_clear(SG_MSG_SIGNATURES, &signatures);
-		assert_int_equal(sg_tls_sign(module, &tls, &der, &error), 0);
+		assert_int_equal(sg_tls_sign(module, &tls, &der, fresh_error()), 0);
 		sg_blob_clear(&der);
-		assert_int_equal(sg_cert_store(module, &store, &objects, &error), 0);
+		assert_int_equal(sg_cert_store(module, &store, &objects, fresh_error()), 0);
 		sg_msg_clear(SG_MSG_OBJECTS, &objects);
 	}
 	bad.len = 31;
 	csr.spki_sha256 = bad;
-	assert_int_equal(sg_csr_make(module, &csr, &der, &error), SG_ERR_KEY_CHANGED);
+	assert_int_equal(sg_csr_make(module, &csr, &der, fresh_error()), SG_ERR_KEY_CHANGED);
 	sg_blob_clear(&store.der);
 }
 
@@ -593,15 +602,15 @@ static void test_rotated_key(void **state)
 	replace_key("w-rotated", "77");
 	unlock(TEXT("alpha"));
 	pin = hash_of(TEXT("w-rotated"), room);
-	assert_int_equal(sg_key_find(module, "w-rotated", &pin, &key, &error), 0);
+	assert_int_equal(sg_key_find(module, "w-rotated", &pin, &key, fresh_error()), 0);
 	replace_key("w-rotated", "77");
-	assert_int_equal(sg_sign(key, &how, &data, &value, &error), SG_ERR_KEY_CHANGED);
+	assert_int_equal(sg_sign(key, &how, &data, &value, fresh_error()), SG_ERR_KEY_CHANGED);
 	assert_non_null(strstr(error.message, key->info.uri));
 	assert_int_equal(
-	    sg_key_find(module, "w-rotated", &pin, &other, &error), SG_ERR_KEY_CHANGED);
+	    sg_key_find(module, "w-rotated", &pin, &other, fresh_error()), SG_ERR_KEY_CHANGED);
 	assert_null(other);
-	assert_int_equal(sg_key_find(module, "w-rotated", NULL, &other, &error), 0);
-	assert_int_equal(sg_sign(other, &how, &data, &value, &error), 0);
+	assert_int_equal(sg_key_find(module, "w-rotated", NULL, &other, fresh_error()), 0);
+	assert_int_equal(sg_sign(other, &how, &data, &value, fresh_error()), 0);
 	sg_blob_clear(&value);
 	sg_key_unref(key);
 	sg_key_unref(other);

@@ -58,6 +58,7 @@ static void test_values_of_vendors(void **state)
 	assert_int_equal(
 	    sg_ckr_fail(&error, CKR_VENDOR_DEFINED + 7, "C_Sign", NULL), SG_ERR_TOKEN_FAILED);
 	assert_non_null(strstr(error.message, "0x80000007"));
+	sg_layout_clear(&sg_layout_error, &error);
 	assert_int_equal(
 	    sg_ckr_fail(&error, CKR_DEVICE_ERROR, "C_GetSlotList", NULL), SG_ERR_TOKEN_FAILED);
 	assert_non_null(strstr(error.message, "pcscd"));
