@@ -1,47 +1,22 @@
 """Other programs use the same token while the agent idles."""
-import ctypes
+import contextlib
+import os
 import shutil
 import subprocess
-
-import pytest
+import sys
 
 from kinds import JID
 from processes import PATIENCE, until
 from test_sign import judged
+from world import TOP
 
-SCARD_SCOPE_SYSTEM, SCARD_SHARE_EXCLUSIVE, SCARD_PROTOCOL_T1, SCARD_LEAVE_CARD = 2, 1, 2, 0
-
-
-class Exclusive:
-    """Another program that has the card for itself, as gpg's scdaemon has."""
-
-    def __init__(self, kind, monkeypatch):
-        monkeypatch.setenv("PCSCLITE_CSOCK_NAME", kind.env["PCSCLITE_CSOCK_NAME"])
-        self.pcsc = ctypes.CDLL("libpcsclite.so.1")
-        self.context, self.card = ctypes.c_long(), ctypes.c_long()
-        assert self.pcsc.SCardEstablishContext(SCARD_SCOPE_SYSTEM, None, None, ctypes.byref(self.context)) == 0
-
-    def connect(self):
-        """Whether it got the card."""
-        protocol = ctypes.c_ulong()
-        return self.pcsc.SCardConnect(self.context, b"Yubico YubiKey OTP+FIDO+CCID 00 00", SCARD_SHARE_EXCLUSIVE,
-                                      SCARD_PROTOCOL_T1, ctypes.byref(self.card), ctypes.byref(protocol)) == 0
-
-    def close(self):
-        self.pcsc.SCardDisconnect(self.card, SCARD_LEAVE_CARD)
-        self.pcsc.SCardReleaseContext(self.context)
-
-
-def signs(kind, key):
-    """A signature without a PIN, or with the one that the other program's use has cost."""
-    error = None
-    try:
-        judged(kind, key)
-    except AssertionError:
-        raise
-    except Exception as why:  # noqa: BLE001 - told below
-        error = why
-    return error
+@contextlib.contextmanager
+def exclusive(kind):
+    """Another program wants the card for itself; gives whether it got it."""
+    argv = [sys.executable, TOP / "tests/card/exclusive.py"]
+    with subprocess.Popen(argv, env=dict(os.environ, **kind.env), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as other:
+        yield other.stdout.readline() == "held\n"
 
 
 def test_another_program_while_unlocked_and_idle(kind):
@@ -78,38 +53,32 @@ def test_gpg_while_unlocked_and_idle(kind):
     judged(kind, key)
 
 
-def test_a_card_that_another_has_for_itself(kind, monkeypatch):
+def test_a_card_that_another_has_for_itself(kind):
     """Said so, in time; afterwards all goes on."""
     if not kind.can["removal"]:
         assert kind.unlock()["unlocked"]
         return
-    other = Exclusive(kind, monkeypatch)
-    assert other.connect()
-    try:
-        error = kind.error("Unlock", token=f"pkcs11:manufacturer={'piv_II' if kind.name == 'opensc' else 'x'}")
-        print(error)
-        assert error.name in ("TokenAbsent", "TokenFailed", "Busy", "PinNeeded") and error.parameters["advice"]
-    finally:
-        other.close()
+    token = kind.tokens()[0]["uri"]
+    kind.call("ReleaseToken")
+    with exclusive(kind) as held:
+        print(f"{kind.name}: after a release the card can be had exclusively: {held}")
+        if held:
+            error = kind.unlock_error(token=token)
+            print(error)
+            assert error.name in ("TokenAbsent", "TokenFailed", "Busy") and error.parameters["advice"]
     until(kind.tokens, "the token does not come back")
     assert kind.unlock()["unlocked"]
     judged(kind, kind.any_key())
 
 
-def test_release(kind, monkeypatch):
+def test_release(kind):
     """All sessions are closed at once; the next call opens its own."""
     kind.unlock()
     key = kind.any_key()
     judged(kind, key)
     kind.call("ReleaseToken", token=kind.token)
-    if kind.can["removal"]:
-        other = Exclusive(kind, monkeypatch)
-        got = other.connect()
-        other.close()
-        print(f"{kind.name}: after a release the card can be had exclusively: {got}")
+    judged(kind, key)
     kind.call("ReleaseToken")
     judged(kind, key)
     kind.call("Lock", token=kind.token)
     assert kind.error("MakeCsr", key=key, jid=JID).name == "PinNeeded"
-    with pytest.raises(AssertionError):
-        kind.error("ReleaseToken", token=kind.token)
