@@ -1,0 +1,247 @@
+"""Monitor: what happens to tokens is told, to everybody who listens; and the command that asks for a touch."""
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from agent_fixture import PIN, Agent
+from fault_agent import FaultAgent
+from processes import PATIENCE, until, wait_gone
+from test_agent_remember import holders
+from varlink_client import secret
+
+KEY = {"token": "one", "label": "x", "algorithm": "p256"}
+CSR = {"key": "x", "jid": "a@b.test"}
+
+
+def monitor(agent):
+    """A connection that monitors."""
+    client = agent.client()
+    before = agent.count("monitors")
+    client.send("Monitor", {}, more=True)
+    until(lambda: agent.count("monitors") > before, "nobody monitors")
+    return client
+
+
+def next_event(client, *kinds):
+    """The next event of these kinds; the others are passed over."""
+    while True:
+        event = client.receive()["event"]
+        if event["kind"] in kinds:
+            return event
+
+
+def no_event(client, seconds=0.3):
+    client.sock.settimeout(seconds)
+    with pytest.raises(socket.timeout):
+        client.receive()
+    client.sock.settimeout(PATIENCE)
+
+
+@pytest.fixture
+def agent():
+    with Agent() as agent:
+        yield agent
+
+
+# ---- unlocked and locked ----
+
+def test_unlocked_and_locked(agent):
+    with monitor(agent) as one, monitor(agent) as two:
+        token = agent.unlock("one")
+        for client in (one, two):
+            event = next_event(client, "unlocked")
+            assert (event["token"], event["label"], event["pid"]) == (token["uri"], "one", os.getpid())
+            assert event["purpose"] == "Unlock" and event["exe"] and event["time"].endswith("Z")
+        agent.call("Lock", {"token": "one"})
+        agent.unlock("one")
+        pid = agent.worker()["pid"]
+        os.kill(pid, signal.SIGKILL)
+        wait_gone(pid)
+        agent.call("ListTokens")
+        for client in (one, two):
+            event = next_event(client, "locked")
+            assert (event["token"], event["text"]) == (token["uri"], "by request")
+            assert next_event(client, "unlocked")["text"] is None
+            assert "process ended" in next_event(client, "locked")["text"]
+
+
+def test_only_with_more(agent):
+    assert agent.error("Monitor", {}).name == "ArgumentWrong"
+
+
+def test_monitors_that_go(agent):
+    """Each way of going ends the call; nothing is kept of it."""
+    agent.call("ListTokens")
+    before = agent.open_files()
+    for way in ("close", "shutdown", "reset"):
+        client = monitor(agent)
+        if way == "shutdown":
+            client.sock.shutdown(socket.SHUT_RDWR)
+        elif way == "reset":
+            agent.unlock("one")  # bytes that nobody reads
+            agent.call("Lock", {"token": "one"})
+        client.sock.close()
+        until(lambda: agent.open_files() <= before, f"a monitor that went by {way} is still there")
+    assert agent.unlock("one")["unlocked"]
+
+
+def test_a_monitor_that_does_not_read_holds_up_nobody(agent):
+    client = monitor(agent)
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with monitor(agent) as reader, agent.client() as caller:
+        agent.unlock("one")
+        for _ in range(3):
+            caller.call("Lock", {"token": "one"})
+            agent.unlock("one")
+            assert next_event(reader, "locked") and next_event(reader, "unlocked")
+    client.sock.close()
+
+
+# ---- tokens that come and go ----
+
+def test_tokens_that_come_and_go():
+    with FaultAgent("removable\n") as agent, monitor(agent) as client:
+        token = agent.unlock("one")
+        assert next_event(client, "unlocked")["token"] == token["uri"]
+        agent.script("removable\nnow remove\n")
+        event = next_event(client, "token_out")
+        assert (event["token"], event["label"]) == (token["uri"], "one")
+        agent.script("removable\nnow insert\n")
+        assert next_event(client, "token_in")["token"] == token["uri"]
+        assert not agent.call("ShowToken", {"token": "one"})["token"]["unlocked"]
+        assert agent.error("NewKey", KEY).name == "PinNeeded"
+
+
+def test_removal_wipes_the_pin():
+    """Also when nobody calls and nobody monitors."""
+    with FaultAgent("removable\n") as agent:
+        pin = "a-PIN-that-goes-with-its-token-71"
+        with secret(f"{PIN}\n{pin}\n") as fd:
+            agent.call("ChangePin", {"token": "one", "pin": {"fd": 0}}, [fd])
+        agent.stop()
+        agent.start()
+        agent.unlock("one", pin)
+        assert holders(agent, pin) == [agent.worker()["pid"]]
+        agent.script("removable\nnow remove\n")
+        until(lambda: agent.count("is locked:"), "the removal was not noticed")
+        until(lambda: holders(agent, pin) == [], "the PIN is in the memory of a process", patience=5)
+        agent.script("removable\nnow insert\n")
+        until(lambda: agent.call("ListTokens")["tokens"], "the token never came back")
+        assert agent.error("NewKey", KEY).name == "PinNeeded"
+
+
+def test_remembered_until_lock():
+    """The same token back: no PIN is asked for. Another one in its place never gets it."""
+    with FaultAgent("removable\n", conf="[token one]\nremember = lock\n") as agent:
+        agent.unlock("one")
+        agent.call("NewKey", KEY)
+        for _ in range(2):
+            agent.script("removable\nnow remove\n")
+            until(lambda: not agent.call("ListTokens")["tokens"], "the removal was not noticed")
+            agent.script("removable\nnow insert\n")
+            until(lambda: agent.call("ListTokens")["tokens"], "the token never came back")
+            assert agent.call("MakeCsr", CSR)["csr"]
+        agent.script("removable\nnow insert 4711\n")
+        until(lambda: [t["serial"] for t in agent.call("ListTokens")["tokens"]] == ["4711"], "the token was not replaced")
+        assert agent.error("MakeCsr", CSR).name == "PinNeeded"
+        agent.script("removable\nnow insert\n")
+        until(lambda: [t["serial"] for t in agent.call("ListTokens")["tokens"]] != ["4711"], "the token was not replaced")
+        agent.call("Lock", {"token": "one"})
+        assert agent.error("MakeCsr", CSR).name == "PinNeeded"
+
+
+def test_the_last_try_is_a_persons():
+    """A token that never tells: as counted here, its last try is not made by a descriptor or a file."""
+    with FaultAgent("pin 3 silent\n") as agent:
+        for pin in ("0000", "1111"):
+            with secret(pin) as fd:
+                assert agent.error("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd]).name == "PinWrong"
+        token = agent.call("ShowToken", {"token": "one"})["token"]
+        assert (token["pin"], token["tries_left"]) == ("ok", 1)
+        for restart in (False, True):
+            if restart:
+                agent.stop()
+                agent.start()
+            with secret(PIN) as fd:
+                error = agent.error("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd])
+            assert error.name == "Denied" and "as counted" in error.parameters["message"]
+        findings = agent.call("Doctor")["findings"]
+        assert any(f["level"] == "problem" and "may lock" in f["message"] for f in findings)
+
+
+# ---- touches ----
+
+def touch_agent(tmp_path, script="on C_Sign slow 1000\n"):
+    """An agent with a touch-command that writes its arguments down, and a key "x" on a token that is unlocked."""
+    command = tmp_path / "touch-command"
+    command.write_text(f'#!/bin/sh\nprintf "%s|" "$#" "$@" >>{tmp_path}/touched\necho >>{tmp_path}/touched\n'
+                       f'[ ! -e {tmp_path}/linger ] || exec sleep 60\n')
+    command.chmod(0o755)
+    agent = FaultAgent(conf=f"[agent]\ntouch-command = {command}\n")
+    agent.touched = lambda: (tmp_path / "touched").read_text().splitlines() if (tmp_path / "touched").exists() else []
+    agent.slow = script
+    return agent
+
+
+def test_touch(tmp_path):
+    with touch_agent(tmp_path) as agent, monitor(agent) as client, agent.client() as caller:
+        agent.unlock("one")
+        agent.call("NewKey", KEY)
+        assert agent.call("MakeCsr", CSR)["csr"]
+        next_event(client, "unlocked")
+        no_event(client)  # a quick one wants no touch
+        assert agent.touched() == []
+        agent.script(agent.slow)
+        began = time.monotonic()
+        caller.send("MakeCsr", CSR)
+        event = next_event(client, "touch_wanted")
+        assert time.monotonic() - began < 0.9
+        assert (event["label"], event["pid"], event["purpose"]) == ("one", os.getpid(), "MakeCsr")
+        assert agent.call("ListAccounts") == {"accounts": []}  # nobody else is held up
+        assert next_event(client, "touch_over")["pid"] == os.getpid()
+        assert caller.receive()["csr"]
+        until(lambda: agent.touched() == ["2|one|MakeCsr|"], "the touch-command was not run as it should")
+
+
+def test_one_touch_command_at_a_time(tmp_path):
+    (tmp_path / "linger").write_text("")
+    with touch_agent(tmp_path) as agent, monitor(agent) as client:
+        agent.unlock("one")
+        agent.call("NewKey", KEY)
+        agent.script("on C_Sign slow 500\n")
+        for _ in range(2):
+            assert agent.call("MakeCsr", CSR)["csr"]
+            next_event(client, "touch_wanted")
+        assert len(agent.touched()) == 1
+
+
+def test_a_touch_command_that_is_missing(tmp_path):
+    with FaultAgent("on C_Sign slow 500\n", conf="[agent]\ntouch-command = /nonexistent\n") as agent:
+        agent.unlock("one")
+        agent.call("NewKey", KEY)
+        assert agent.call("MakeCsr", CSR)["csr"]
+        assert any(f["subject"] == "touch-command" for f in agent.call("Doctor")["findings"])
+
+
+# ---- keys ----
+
+def test_a_changed_key():
+    with FaultAgent() as agent, monitor(agent) as client:
+        agent.unlock("one")
+        uri = agent.call("NewKey", KEY)["key"]["uri"]
+        agent.call("NewKey", {**KEY, "label": "y"})
+        for label in ("x", "y"):
+            agent.call("MakeCsr", {"key": label, "jid": "a@b.test"})
+        agent.script("swap x y\n")
+        pid = agent.worker()["pid"]
+        os.kill(pid, signal.SIGKILL)
+        wait_gone(pid)
+        agent.unlock("one")
+        assert agent.error("MakeCsr", {"key": uri, "jid": "a@b.test"}).name == "KeyChanged"
+        event = next_event(client, "key_changed")
+        assert event["text"]
+        findings = agent.call("Doctor")["findings"]
+        assert any(f["level"] == "problem" and "not the one" in f["message"] for f in findings)
