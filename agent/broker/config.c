@@ -61,9 +61,8 @@ static struct sg_config_module *module_get(struct sg_config *config, const char 
 		return NULL;
 	config->modules = modules;
 	modules += config->module_count;
-	*modules = (struct sg_config_module){
-		.name = strdup(name), .timeout = SG_CONFIG_TIMEOUT_DEFAULT, .processes = 1
-	};
+	*modules =
+	    (struct sg_config_module){ .name = strdup(name), .timeout = SG_CONFIG_TIMEOUT_DEFAULT };
 	if (modules->name == NULL)
 		return NULL;
 	config->module_count++;
@@ -136,7 +135,6 @@ static int module_setting(
     struct sg_config *config, const char *module_name, const char *name, const char *value)
 {
 	struct sg_config_module *module;
-	int processes;
 
 	if (module_name[0] == '\0' || (module = module_get(config, module_name)) == NULL)
 		return 0;
@@ -146,11 +144,6 @@ static int module_setting(
 		return value[0] != '\0' && set_string(&module->init, value);
 	if (strcmp(name, "timeout") == 0)
 		return read_number(value, 1, SG_CONFIG_TIMEOUT_MAX, &module->timeout);
-	if (strcmp(name, "processes") == 0 &&
-	    read_number(value, 1, SG_CONFIG_PROCESSES_MAX, &processes)) {
-		module->processes = (size_t)processes;
-		return 1;
-	}
 	return 0;
 }
 

@@ -13,17 +13,15 @@
 
 #define SG_CONFIG_TIMEOUT_DEFAULT   60 /* seconds */
 #define SG_CONFIG_TIMEOUT_MAX	    3600
-#define SG_CONFIG_PROCESSES_MAX	    4
 #define SG_CONFIG_REMEMBER_MAX	    10080 /* minutes: a week */
 #define SG_CONFIG_PIN_TRIES_DEFAULT 3
 #define SG_CONFIG_PIN_TRIES_MAX	    255
 
 struct sg_config_module {
 	char *name;
-	char *path;	  /* of the PKCS#11 module; NULL: those that p11-kit is configured for */
-	char *init;	  /* what its C_Initialize wants to be told, or NULL */
-	int timeout;	  /* seconds that it has for a request */
-	size_t processes; /* that serve it */
+	char *path;  /* of the PKCS#11 module; NULL: those that p11-kit is configured for */
+	char *init;  /* what its C_Initialize wants to be told, or NULL */
+	int timeout; /* seconds that it has for a request */
 };
 
 /* For how long a token stays unlocked. */

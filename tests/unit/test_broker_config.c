@@ -141,16 +141,14 @@ static void modules(void **state)
 	assert_int_equal(read_text(world,
 			     "[agent]\ntouch-command = /usr/bin/tell\n"
 			     "[module nss]\npath = /usr/lib/nss.so\ninit = configdir='sql:/x y'\n"
-			     "timeout = 3600\nprocesses = 4\n[module plain]\ntimeout = 1\n"),
+			     "timeout = 3600\n[module plain]\ntimeout = 1\n"),
 	    0);
 	assert_string_equal(config->touch_command, "/usr/bin/tell");
 	assert_string_equal(config->modules[0].init, "configdir='sql:/x y'");
 	assert_int_equal(config->modules[0].timeout, SG_CONFIG_TIMEOUT_MAX);
-	assert_int_equal(config->modules[0].processes, SG_CONFIG_PROCESSES_MAX);
 	assert_null(config->modules[1].path);
 	assert_null(config->modules[1].init);
 	assert_int_equal(config->modules[1].timeout, 1);
-	assert_int_equal(config->modules[1].processes, 1);
 	assert_int_equal(read_text(world, ""), 0);
 	assert_null(config->touch_command);
 	assert_int_equal(config->modules[0].timeout, 60);
@@ -214,8 +212,6 @@ static void what_is_refused(void **state)
 		"[module card]\ntimeout = 3601\n",
 		"[module card]\ntimeout = 1s\n",
 		"[module card]\ntimeout = 99999999999999999999\n",
-		"[module card]\nprocesses = 0\n",
-		"[module card]\nprocesses = 5\n",
 		"[module card]\ninit =\n",
 		"[token home]\nremember = for ever\n",
 		"[token home]\nremember = minutes\n",
