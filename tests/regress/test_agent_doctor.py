@@ -1,0 +1,184 @@
+"""Doctor: each thing that keeps a token from being used is found, and said with what to do about it."""
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from agent_fixture import MODULE, PIN, Agent
+from fault_agent import FaultAgent
+from processes import until, wait_gone
+from varlink_client import secret
+
+
+def findings(agent, level=None, subject=None):
+    return [f for f in agent.call("Doctor")["findings"]
+            if (level is None or f["level"] == level) and (subject is None or f["subject"] == subject)]
+
+
+def problem(agent, subject, *words):
+    """The one problem with the subject; it has these words, and advice."""
+    found = [f for f in findings(agent, "problem", subject) if all(word in f["message"] for word in words)]
+    assert len(found) == 1, findings(agent)
+    assert found[0]["advice"] and found[0]["message"].endswith(".")
+    return found[0]
+
+
+@contextlib.contextmanager
+def pcscd(tmp_path, monkeypatch, kind="listening"):
+    """A socket in the place of pcscd's."""
+    path = tmp_path / "pcscd.comm"
+    monkeypatch.setenv("PCSCLITE_CSOCK_NAME", str(path))
+    sock = socket.socket(socket.AF_UNIX)
+    if kind != "absent":
+        sock.bind(str(path))
+    if kind == "listening":
+        sock.listen()
+    yield path
+    sock.close()
+
+
+def test_all_is_well(tmp_path, monkeypatch):
+    with pcscd(tmp_path, monkeypatch), Agent() as agent:
+        found = findings(agent)
+        assert [f for f in found if f["level"] == "problem" and f["subject"] != "pinentry"] == []
+        assert any(f["level"] == "good" and f["subject"] == "one" and "serial number" in f["message"] for f in found)
+        assert any(f["level"] == "good" and f["subject"] == "pcscd" for f in found)
+        agent.unlock("one")
+        assert any("unlocked" in f["message"] for f in findings(agent, "good", "one"))
+
+
+@pytest.mark.parametrize("kind", ["absent", "stale"])
+def test_no_pcscd_and_no_token(tmp_path, monkeypatch, kind):
+    """Without a token it is a problem; with one, no more than a note."""
+    with pcscd(tmp_path, monkeypatch, kind):
+        with FaultAgent("removable\nnow remove\n") as agent:
+            found = problem(agent, "pcscd", "no card reader is seen")
+            assert "nstall" in found["advice"] or "systemctl" in found["advice"]
+            problem(agent, "tokens", "no token at all")
+        with Agent() as agent:
+            assert findings(agent, "note", "pcscd") and not findings(agent, "problem", "pcscd")
+
+
+def test_pcscd_that_may_not_be_asked(tmp_path, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    with pcscd(tmp_path, monkeypatch) as path:
+        agent = Agent(prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        try:
+            path.chmod(0o600)
+            for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
+                folder.chmod(folder.stat().st_mode | 0o011)
+            subprocess.run(["chown", "-R", "65534:65534", agent.dir], check=True)
+            agent.start()
+            # the API serves the agent's own user alone
+            done = subprocess.run(
+                ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c",
+                 "import json, socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
+                 "s.sendall(json.dumps({'method': 'org.signet.Agent.Doctor'}).encode() + b'\\0')\n"
+                 "text = b''\nwhile not text.endswith(b'\\0'):\n    text += s.recv(65536)\nprint(text[:-1].decode())",
+                 str(agent.sock)], check=True, capture_output=True, text=True)
+            assert "pcscd may not be asked by this user" in done.stdout and "polkit" in done.stdout
+            agent.stop()
+        finally:
+            agent.close()
+
+
+def test_scdaemon(tmp_path, monkeypatch):
+    """gpg's, which may hold the card; found by its name, and only when it is this user's."""
+    daemon = tmp_path / "scdaemon"
+    shutil.copy("/bin/sleep", daemon)
+    process = subprocess.Popen([daemon, "600"])
+    try:
+        with pcscd(tmp_path, monkeypatch), Agent() as agent:
+            until(lambda: open(f"/proc/{process.pid}/comm").read() == "scdaemon\n", "it never ran")
+            found, = [f for f in findings(agent, "note", "scdaemon") if f"process {process.pid}" in f["message"]]
+            assert "gpgconf --kill scdaemon" in found["advice"]
+    finally:
+        process.kill()
+        process.wait()
+    with Agent() as agent:
+        assert not any(f"process {process.pid})" in f["message"] for f in findings(agent))
+
+
+# ---- modules ----
+
+def test_modules_that_cannot_be_used(tmp_path):
+    folder = tmp_path / "dir"
+    folder.mkdir()
+    shutil.copy(MODULE, tmp_path / "elsewhere.so")
+    with Agent(conf=f"[module missing]\npath = {MODULE}.not\n"
+               f"[module refused]\npath = {tmp_path}/elsewhere.so\n") as agent:
+        found = findings(agent, "problem", "missing")
+        assert any("cannot be read" in f["message"] for f in found), found
+        assert any("cannot be used" in f["message"] for f in findings(agent, "problem", "refused"))
+        assert findings(agent, "good", "one")
+
+
+def test_a_module_that_crashes():
+    with FaultAgent() as agent:
+        agent.call("ListTokens")
+        pid = agent.worker()["pid"]
+        os.kill(pid, signal.SIGSEGV)
+        wait_gone(pid)
+        agent.call("ListTokens")
+        found, = [f for f in findings(agent, "note", "fault")]
+        assert "died or hung 1 times" in found["message"]
+
+
+def test_a_module_that_hangs():
+    with FaultAgent("on C_GetSlotList hang\n", conf="[module fault]\ntimeout = 2\n") as agent:
+        found = problem(agent, "fault", "cannot be used")
+        assert found["advice"]
+        agent.script("")
+
+
+# ---- tokens ----
+
+def test_pins():
+    with FaultAgent("pin 3\n") as agent:
+        for i, (words, level) in enumerate([("wrong or never judged", "note"), ("next wrong PIN locks", "problem"),
+                                            ("is locked", "problem")]):
+            with secret(f"000{i}") as fd:
+                if i < 2:
+                    agent.error("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd])
+            if i == 2:
+                agent.script("pin 2\n")  # as if it had taken the last one, too
+            assert any(words in f["message"] for f in findings(agent, level, "one")), (words, findings(agent))
+
+
+def test_tokens_that_lack_something():
+    with FaultAgent("read-only\nrefuse CKM_RSA_PKCS_PSS\nrefuse CKM_SHA256_RSA_PKCS_PSS\n") as agent:
+        notes = " ".join(f["message"] for f in findings(agent, "note", "one"))
+        assert "write-protected" in notes and "TLS 1.3" in notes
+        agent.script("refuse CKM_RSA_PKCS\nrefuse CKM_ECDSA\nrefuse CKM_ECDSA_SHA256\n")
+        until(lambda: any("neither" in f["message"] for f in findings(agent, "problem", "one")), "nothing was said")
+
+
+# ---- the configuration ----
+
+def test_pin_sources_and_pinentry(tmp_path):
+    loose = tmp_path / "loose"
+    loose.write_text(PIN)
+    loose.chmod(0o644)
+    conf = (f"[agent]\npinentry = /nonexistent/pinentry\n[token one]\npin-source = file:{loose}\n"
+            f"[token serial:77]\npin-source = file:{tmp_path}/missing\n[token dir]\npin-source = file:{tmp_path}\n")
+    with Agent(conf=conf) as agent:
+        problem(agent, "one", str(loose), "not used")
+        problem(agent, "77", "cannot be opened")
+        assert findings(agent, "problem", "dir")
+        problem(agent, "pinentry", "/nonexistent/pinentry")
+        loose.chmod(0o600)
+        assert findings(agent, "problem", "one") == []
+
+
+def test_accounts():
+    with Agent() as agent:
+        agent.call("AddAccount", {"jid": "juliet@example.test", "host": "127.0.0.1", "port": 1})
+        with secret("password") as fd:
+            agent.error("Connect", {"jid": "juliet@example.test", "password": {"fd": 0}}, [fd])
+        found, = findings(agent, "note", "juliet@example.test")
+        assert "connection" in found["message"] and found["advice"]
