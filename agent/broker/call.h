@@ -53,7 +53,9 @@ struct sg_call {
 	sg_verb_fn *key_step; /* for which step, ... */
 	int key_asked_again;  /* and whether that step was taken twice */
 	int key_any;	      /* whatever public key stood there before */
-	const char *feature;  /* of the server, that is being looked for */
+	/* Whether the call goes on by itself although the key's worker answered with an error, or NULL. */
+	int (*key_failed)(struct sg_call *call, const struct sg_msg_error *error);
+	const char *feature; /* of the server, that is being looked for */
 	void *state;
 	void (*state_free)(void *state);
 	int advice_code;    /* an error of this code ... */

@@ -112,7 +112,8 @@ static void on_answer(void *arg, const struct sg_msg_error *error, void *answer)
 		sg_unlocked_forget(
 		    call->agent, call->key.module, sg_key_ref_info(&call->key)->token_uri);
 	if (!is_outdated(code) || call->key_asked_again) {
-		sg_call_fail(call, error);
+		if (call->key_failed == NULL || !call->key_failed(call, error))
+			sg_call_fail(call, error);
 	} else {
 		call->key_asked_again = 1;
 		find_unlocked(call);

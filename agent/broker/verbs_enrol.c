@@ -256,12 +256,32 @@ static void enrol_stored(struct sg_call *call, void *answer)
 	struct enrol *enrol = call->state;
 	struct sg_msg_objects *stored = answer;
 
+	call->key_failed = NULL;
 	sg_key_cache_flush(call->agent->key_cache, call->key.module);
 	if (stored->cert_count == 1) {
 		enrol->cert_uri = stored->certs[0].uri;
 		stored->certs[0].uri = NULL;
 	}
 	enrol_go(call, ENROL_RECORD);
+}
+
+/*
+ * A PIV card takes certificates from who has its management key alone, and a token may be full: the agent
+ * keeps the certificate in any case, and logs in with that.
+ */
+static int enrol_not_stored(struct sg_call *call, const struct sg_msg_error *error)
+{
+	int code = sg_msg_error_code(error);
+
+	if (code != SG_ERR_UNSUPPORTED && code != SG_ERR_TOKEN_READ_ONLY &&
+	    code != SG_ERR_TOKEN_FULL)
+		return 0;
+	call->key_failed = NULL;
+	sg_log(SG_LOG_INFO, "%s: the agent alone keeps the certificate: %s", call->account->row.jid,
+	    error->message);
+	enrol_tell(call, "store", error->message);
+	enrol_go(call, ENROL_RECORD);
+	return 1;
 }
 
 static void enrol_store_unlocked(struct sg_call *call)
@@ -275,6 +295,7 @@ static void enrol_store_unlocked(struct sg_call *call)
 		.spki_sha256 = sg_call_key_pin(call),
 	};
 
+	call->key_failed = enrol_not_stored;
 	sg_call_ask_key(call, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS, enrol_stored);
 }
 
