@@ -75,7 +75,7 @@ SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
     ca ckr cond cross digest dispatch event find held issue key keygen ledger list login main module \
     object pin pin_set pinentry probe pubkey session sign store tls token touch upcall uri watch \
-    worker)
+    wipe worker)
 SRC_broker := $(call in,agent/broker, \
     accounts agent ask_all call call_key config conn doctor doctor_system events failure \
     find json key_cache key_find key_pin ledger login logind main online pinentry queue \
@@ -225,7 +225,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_bounds test_authority_config test_authority_delegation \
     test_authority_ledger test_authority_logins test_authority_profile \
-    test_authority_service test_broker_config test_broker_ledger test_broker_queue test_broker_store test_broker_uri \
+    test_authority_service test_broker_config test_broker_key_cache test_broker_ledger test_broker_queue test_broker_store test_broker_uri \
     test_buf test_ccm2 test_channel \
     test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_pep \
@@ -235,7 +235,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_token_tls test_token_uri test_verdict test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
     test_token_broker test_token_faults test_token_held test_token_keys test_token_limits test_token_login test_token_sign \
-    test_token_ledger test_token_ways test_token_worker test_xmpp_pins)
+    test_token_ledger test_token_objects test_token_ways test_token_worker test_xmpp_pins)
 FAULT_TESTS := $(addprefix $(BUILD)/tests/fault/, test_calls)
 part_of = $(foreach p,$(PARTS),$(if $(filter test_$(p)_%,$(notdir $(1))),$(call archives,$(p))))
 

@@ -9,6 +9,7 @@
 #include "ask_all.h"
 #include "clock.h"
 #include "log.h"
+#include "remember.h"
 #include "text.h"
 #include "uri.h"
 #include "x509.h"
@@ -117,23 +118,15 @@ static void token_add_candidate(struct sg_msg_error *error, const struct sg_toke
 
 /* ---- tokens that came while a worker ran: some modules list their slots only once ---- */
 
-static int any_unlocked(const struct sg_msg_tokens *tokens)
-{
-	for (uint32_t i = 0; i < tokens->token_count; i++) {
-		if ((tokens->tokens[i].flags & SG_TOKEN_UNLOCKED) != 0)
-			return 1;
-	}
-	return 0;
-}
-
 /* Whether another process may see more, and nobody would miss this one. */
-static int may_restart(const struct sg_module_answer *answer, unsigned process)
+static int may_restart(
+    struct sg_agent *agent, const struct sg_module_answer *answer, unsigned process)
 {
 	const struct sg_module *module = answer->module;
 
 	return answer->error.code == 0 && process != 0 &&
 	    sg_worker_starts(module->worker) == process && sg_worker_pid(module->worker) != 0 &&
-	    sg_worker_is_idle(module->worker) && !any_unlocked(&answer->u.tokens) &&
+	    sg_worker_is_idle(module->worker) && !sg_remember_any(agent, module) &&
 	    (module->restarted == 0 || sg_clock_ms() - module->restarted >= RESTART_MS);
 }
 
@@ -145,7 +138,8 @@ static int restart_for(struct search *search, struct sg_module_answer *answers, 
 	if (search->again)
 		return 0;
 	for (size_t i = 0; i < count; i++) {
-		if (!may_restart(&answers[i], search->processes[i]))
+		if (!may_restart(
+			sg_tokens_agent(search->tokens), &answers[i], search->processes[i]))
 			continue;
 		sg_log(SG_LOG_INFO, "the module %s is loaded anew, to look for a token",
 		    answers[i].module->name);

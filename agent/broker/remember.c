@@ -261,6 +261,17 @@ static int is_counted(const struct sg_remembered *token)
 	    token->policy.remember == SG_REMEMBER_IDLE;
 }
 
+int sg_remember_any(struct sg_agent *agent, const struct sg_module *module)
+{
+	const struct sg_remembered *token;
+
+	TAILQ_FOREACH(token, &agent->remember->tokens, entry) {
+		if (token->module == module)
+			return 1;
+	}
+	return 0;
+}
+
 int sg_remember_counts(struct sg_agent *agent, struct sg_module *module, const char *token_uri)
 {
 	const struct sg_remembered *token = token_find(agent->remember, module, token_uri);

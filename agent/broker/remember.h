@@ -34,6 +34,9 @@ void sg_remember_let_go(struct sg_held *held);
 /* Whether each call that uses the token has to say so: then it may not take for granted that it is unlocked. */
 int sg_remember_counts(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
 
+/* Whether a token of the module is unlocked, or away while its PIN waits for it. */
+int sg_remember_any(struct sg_agent *agent, const struct sg_module *module);
+
 /* It is locked, or gone (token_uri NULL: all of the module); reason is for people, "by hand". */
 void sg_remember_locked(
     struct sg_agent *agent, struct sg_module *module, const char *token_uri, const char *reason);
