@@ -11,6 +11,7 @@
 #include "pin.h"
 #include "session.h"
 #include "watch.h"
+#include "wipe.h"
 
 CK_RV sg_login_call(struct sg_token *token, CK_SESSION_HANDLE session, CK_USER_TYPE user,
     const struct sg_secret *pin)
@@ -20,8 +21,12 @@ CK_RV sg_login_call(struct sg_token *token, CK_SESSION_HANDLE session, CK_USER_T
 		CK_UTF8CHAR *arg;
 	} text = { .pin = pin != NULL ? sg_secret_data(pin) : NULL };
 
-	return token->module->f->C_Login(
+	CK_RV rv;
+
+	rv = token->module->f->C_Login(
 	    session, user, text.arg, pin != NULL ? sg_secret_len(pin) : 0);
+	sg_wipe_stack();
+	return rv;
 }
 
 /* ---- one try ---- */

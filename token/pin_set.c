@@ -11,6 +11,7 @@
 #include "login.h"
 #include "pin.h"
 #include "session.h"
+#include "wipe.h"
 
 /* The two PINs of one change; both NULL for a PIN pad. */
 struct change {
@@ -161,6 +162,7 @@ static int set_in_session(struct change *change, struct sg_msg_error *error)
 	else
 		err = set_by_pin(change, session, error);
 	token->module->f->C_CloseSession(session);
+	sg_wipe_stack();
 	return err;
 }
 
@@ -194,6 +196,14 @@ static const char *tool_for(const struct sg_token *token, uint32_t by)
 	return "the token's own tool";
 }
 
+/* OpenSC asks a PIV card for an SO PIN that it does not have, and says GENERAL_ERROR. */
+static int is_beyond_module(const struct change *change)
+{
+	return change->rv == CKR_FUNCTION_NOT_SUPPORTED || change->rv == CKR_USER_TYPE_INVALID ||
+	    (change->rv == CKR_GENERAL_ERROR && change->wish->by == SG_PIN_SO &&
+		strcmp(change->call, "C_Login") == 0);
+}
+
 static int change_fail(const struct change *change, struct sg_msg_error *error)
 {
 	const struct sg_pin_wish *wish = change->wish;
@@ -209,7 +219,7 @@ static int change_fail(const struct change *change, struct sg_msg_error *error)
 	}
 	if (err == SG_ERR_PIN_WRONG)
 		return sg_pin_wrong(wish, change->rv, error);
-	if (change->rv == CKR_FUNCTION_NOT_SUPPORTED || change->rv == CKR_USER_TYPE_INVALID) {
+	if (is_beyond_module(change)) {
 		sg_log(SG_LOG_WARN, "%s on token '%s': %s", change->call, token->label,
 		    sg_ckr_name(change->rv));
 		sg_msg_error_set(error, SG_ERR_UNSUPPORTED, token->uri,

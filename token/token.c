@@ -135,6 +135,14 @@ void sg_token_drop(struct sg_token *token, unsigned epoch)
 	pthread_mutex_unlock(&token->lock);
 }
 
+void sg_token_unsure(struct sg_token *token)
+{
+	pthread_mutex_lock(&token->lock);
+	token->present = 0;
+	drop_locked(token);
+	pthread_mutex_unlock(&token->lock);
+}
+
 void sg_token_lost(struct sg_token *token)
 {
 	if (sg_held_returns(token))
@@ -167,6 +175,8 @@ static CK_RV token_info_get(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, CK_TOKEN_INFO 
 {
 	CK_RV rv = f->C_GetTokenInfo(slot, info);
 
+	if (sg_ckr_cure(rv) == SG_CURE_SESSION)
+		rv = f->C_GetTokenInfo(slot, info);
 	if (rv == CKR_OK) {
 		pad(info->label, sizeof(info->label));
 		pad(info->manufacturerID, sizeof(info->manufacturerID));
@@ -174,6 +184,17 @@ static CK_RV token_info_get(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, CK_TOKEN_INFO 
 		pad(info->serialNumber, sizeof(info->serialNumber));
 	}
 	return rv;
+}
+
+/*
+ * Of these three calls, one that failed for a moment is made once more: a token that seems to have gone
+ * loses its login and its PIN.
+ */
+static CK_RV slot_info_get(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, CK_SLOT_INFO *info)
+{
+	CK_RV rv = f->C_GetSlotInfo(slot, info);
+
+	return sg_ckr_cure(rv) == SG_CURE_SESSION ? f->C_GetSlotInfo(slot, info) : rv;
 }
 
 /* Finds or adds the token that is in the slot now. The module's lock is held. */
@@ -187,7 +208,7 @@ static int scan_slot(
 	size_t i;
 
 	*found = NULL;
-	if (f->C_GetSlotInfo(slot, &slot_info) != CKR_OK ||
+	if (slot_info_get(f, slot, &slot_info) != CKR_OK ||
 	    token_info_get(f, slot, &info) != CKR_OK)
 		return 0; /* pulled out just now */
 	for (i = 0; i < module->token_count && token == NULL; i++) {
@@ -219,6 +240,17 @@ static int scan_slot(
 	return 0;
 }
 
+static CK_RV slots_get(CK_FUNCTION_LIST *f, CK_SLOT_ID *slots, CK_ULONG *count)
+{
+	CK_ULONG room = *count;
+	CK_RV rv = f->C_GetSlotList(CK_TRUE, slots, count);
+
+	if (sg_ckr_cure(rv) != SG_CURE_SESSION)
+		return rv;
+	*count = room;
+	return f->C_GetSlotList(CK_TRUE, slots, count);
+}
+
 /* Lists the slots with a token; the number may grow between the two calls. */
 CK_RV sg_slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *count)
 {
@@ -227,7 +259,7 @@ CK_RV sg_slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *coun
 
 	*slots = NULL;
 	for (i = 0; i < 4; i++) {
-		rv = module->f->C_GetSlotList(CK_TRUE, NULL, count);
+		rv = slots_get(module->f, NULL, count);
 		if (rv != CKR_OK)
 			return rv;
 		if (*count > SLOTS_MAX)
@@ -236,7 +268,7 @@ CK_RV sg_slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *coun
 		*slots = calloc(*count + 1, sizeof(**slots));
 		if (*slots == NULL)
 			return CKR_HOST_MEMORY;
-		rv = module->f->C_GetSlotList(CK_TRUE, *slots, count);
+		rv = slots_get(module->f, *slots, count);
 		if (rv != CKR_BUFFER_TOO_SMALL)
 			break;
 	}
@@ -266,7 +298,7 @@ static void mark_gone(
 		if (is_in(tokens, count, token))
 			continue;
 		pthread_mutex_lock(&token->lock);
-		if (token->present) {
+		if (token->present || (sg_held_is(token) && !sg_held_returns(token))) {
 			token->present = 0;
 			changes->was_unlocked[changes->gone_count] = token->unlocked;
 			changes->gone[changes->gone_count++] = token;
@@ -515,13 +547,15 @@ CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info)
 
 int sg_token_wants_watch(struct sg_token *token)
 {
-	int removable, unlocked;
+	int removable, present, unlocked;
 
 	pthread_mutex_lock(&token->lock);
-	removable = token->present && (token->slot_info.flags & CKF_REMOVABLE_DEVICE);
+	removable = (token->slot_info.flags & CKF_REMOVABLE_DEVICE) != 0;
+	present = token->present;
 	unlocked = token->unlocked;
 	pthread_mutex_unlock(&token->lock);
-	return removable && (unlocked || sg_held_is(token));
+	return removable &&
+	    ((present && unlocked) || (sg_held_is(token) && (present || !sg_held_returns(token))));
 }
 
 static int describe_library(const CK_INFO *library, struct sg_token_info *info)

@@ -109,6 +109,9 @@ SG_MUST_USE int sg_token_describe(struct sg_token *token, struct sg_token_info *
  * does it. */
 void sg_token_drop(struct sg_token *token, unsigned epoch);
 
+/* The slots cannot be listed: it is not there until they can. */
+void sg_token_unsure(struct sg_token *token);
+
 /* The login was lost, not by request: the PIN is wiped unless it waits for the token's return, and
  * the broker is told. */
 void sg_token_lost(struct sg_token *token);

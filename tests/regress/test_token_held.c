@@ -13,6 +13,7 @@
 #include "keygen.h"
 #include "login.h"
 #include "token_host.h"
+#include "token_memory.h"
 #include "touch.h"
 #include "watch.h"
 
@@ -344,6 +345,37 @@ static void test_nothing_is_tried_again_that_cannot_be_written_down(void **state
 	assert_int_equal(faults.logins, 2);
 }
 
+/* Without pcscd no slot can be listed: no PIN is tried on nothing, and none is lost by it. */
+static CK_RV no_slots(CK_BBOOL present, CK_SLOT_ID *slots, CK_ULONG *count)
+{
+	return CKR_DEVICE_ERROR;
+}
+
+static void test_slots_that_cannot_be_listed(void **state)
+{
+	struct sg_token *token;
+
+	alpha_key(0);
+	token = alpha();
+	fake.C_GetSlotList = no_slots;
+	faults.sign_fault = CKR_DEVICE_ERROR;
+	assert_int_equal(try_csr(KEY), SG_ERR_PIN_NEEDED);
+	assert_int_not_equal(try_csr(KEY), 0);
+	assert_int_equal(faults.logins, 1);
+	assert_true(sg_held_is(token));
+	fake.C_GetSlotList = fake_slots;
+	assert_int_equal(try_csr(KEY), 0);
+	assert_int_equal(faults.logins, 2);
+	/* When they can be listed, and it is not there, it was pulled out meanwhile. */
+	fake.C_GetSlotList = no_slots;
+	faults.sign_fault = CKR_DEVICE_ERROR;
+	assert_int_not_equal(try_csr(KEY), 0);
+	faults.gone = 1;
+	fake.C_GetSlotList = fake_slots;
+	assert_true(comes(&host.events[SG_EVENT_TOKEN_LOCKED], 1));
+	assert_false(sg_held_is(token));
+}
+
 /* ---- release ---- */
 
 static void test_release(void **state)
@@ -360,6 +392,63 @@ static void test_release(void **state)
 	assert_int_equal(faults.sessions, 0);
 	assert_int_equal(sg_logout(module, &one, &error), 0);
 	assert_int_equal(try_csr(KEY), SG_ERR_PIN_NEEDED);
+}
+
+/* ---- what a module leaves behind ---- */
+
+static char *left_behind; /* freed */
+
+static CK_RV careless_login(
+    CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG len)
+{
+	CK_UTF8CHAR on_stack[256];
+	char *on_heap = malloc(len + 1), *grown;
+
+	assert_non_null(on_heap);
+	memcpy(on_heap, pin, len + 1);
+	memcpy(on_stack, pin, len);
+	grown = realloc(on_heap, 4000);
+	assert_non_null(grown);
+	left_behind = grown;
+	free(grown);
+	return real->C_Login(session, user, on_stack, len);
+}
+
+/* A copy of this process, for the PIN to be looked for in; the copy has none of the secrets. */
+static int copies_here(void)
+{
+	int copies, status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		for (;;)
+			pause();
+	}
+	copies = memory_copies(pid, WORLD_PIN);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return copies;
+}
+
+#ifdef __SANITIZE_ADDRESS__
+#define HEAP_IS_OURS 0
+#else
+#define HEAP_IS_OURS 1
+#endif
+
+static void test_a_careless_module(void **state)
+{
+	struct sg_msg_token_ref ref = { .token = TEXT("alpha") };
+
+	if (!HEAP_IS_OURS || geteuid() != 0)
+		skip();
+	assert_int_equal(copies_here(), 0);
+	fake.C_Login = careless_login;
+	assert_int_equal(login_as(TEXT("alpha"), 0), 0);
+	assert_non_null(left_behind);
+	assert_int_equal(copies_here(), 0);
+	assert_int_equal(sg_logout(module, &ref, &error), 0);
 }
 
 /* ---- the thread that looks ---- */
@@ -494,7 +583,9 @@ int main(void)
 		TEST(test_a_pin_that_is_refused_on_return),
 		TEST(test_a_device_that_is_not_ready_on_return),
 		TEST(test_nothing_is_tried_again_that_cannot_be_written_down),
+		TEST(test_slots_that_cannot_be_listed),
 		TEST(test_release),
+		TEST(test_a_careless_module),
 		TEST(test_nobody_looks_without_need),
 		TEST(test_a_look_costs_the_card_nothing),
 		TEST(test_tokens_that_come_and_go),
