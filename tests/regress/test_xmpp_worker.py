@@ -53,6 +53,14 @@ def test_token_without_pss_stays_at_pkcs1(server, pki, workers):
     assert [scheme & 0xff for scheme, _ in worker.signed] == [1]
 
 
+def test_token_that_hashes_for_pss_itself(server, pki, workers):
+    worker = workers()
+    values, worker.sign = certified(server, pki, "rsa", key_abilities=f.RSA_PKCS1 | f.RSA_PSS_HASHED)
+    got = online(worker.connect(values))
+    assert (got["tls_version"], got["mechanism"]) == ("TLSv1.3", "EXTERNAL")
+    assert [scheme >> 8 for scheme, _ in worker.signed] == [8]
+
+
 def test_system_roots_or_the_cafile_alone(server, pki, workers):
     trusted, other = str(pki.dir / "ca.pem"), str(pki.dir / "other-ca.pem")
     worker = workers(SSL_CERT_FILE=trusted)
