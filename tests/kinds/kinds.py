@@ -192,14 +192,14 @@ class Card(Kind):
 
 
 class Ykcs11(Card):
-    name, module = "ykcs11", LIBRARIES / "libykcs11.so"
+    name, module, maker = "ykcs11", LIBRARIES / "libykcs11.so", "Yubico%20%28www.yubico.com%29"
     places = {"9a": "Private key for PIV Authentication", "9c": "Private key for Digital Signature",
               "9d": "Private key for Key Management", "9e": "Private key for Card Authentication",
               "82": "Private key for Retired Key 1"}
 
 
 class OpenSc(Card):
-    name, module = "opensc", LIBRARIES / "pkcs11/opensc-pkcs11.so"
+    name, module, maker = "opensc", LIBRARIES / "pkcs11/opensc-pkcs11.so", "piv_II"
     places = {"9a": "PIV AUTH key", "9c": "SIGN key", "9d": "KEY MAN key", "9e": "CARD AUTH key",
               "82": "Retired KEY MAN 1"}
 

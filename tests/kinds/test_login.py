@@ -38,8 +38,11 @@ def test_enrol_and_log_in(kind, jid, algorithm):
                                        [fd])
         assert error.name == "MechanismMissing"
         return
-    done = enrol(kind, jid, kind.any_key(algorithm))
+    key = kind.any_key(algorithm)
+    done = enrol(kind, jid, key)
     assert done["certificate"]["jids"] == [jid]
+    beside = [c["sha256"] for c in kind.call("ShowKey", key=key)["certificates"]]
+    assert (done["certificate"]["sha256"] in beside) == bool(kind.can["store-certificates"])
     kind.call("Disconnect", jid=jid)
     account = kind.call("Connect", jid=jid)["account"]
     assert (account["state"], account["mechanism"]) == ("online", "EXTERNAL")

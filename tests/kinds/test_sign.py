@@ -42,6 +42,10 @@ def test_request(kind, name):
         return
     for _ in range(2):  # an always-authenticate key asks for the PIN each time
         judged(kind, key)
+    if name in kind.labels():
+        tried = kind.pins()
+        assert all(status == "9000" for _, _, status in tried)
+        assert len(tried) == (3 if name == "9c" else 1)
     kind.call("Lock", token=kind.token)
     assert kind.error("MakeCsr", key=key, jid=JID).name == "PinNeeded"
 
