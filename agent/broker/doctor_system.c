@@ -18,7 +18,7 @@
 
 #define PCSCD_SOCKET "/run/pcscd/pcscd.comm"
 #define PCSCD	     "/usr/sbin/pcscd"
-#define LOCKED_MIN   (64 * 1024) /* bytes: some PINs, a page each, with room to spare */
+#define LOCKED_MIN   (64ul * 1024) /* bytes: some PINs, a page each, with room to spare */
 
 /* ---- pcscd ---- */
 

@@ -180,8 +180,8 @@ static void on_status_tokens(void *arg, struct sg_module_answer *answers, size_t
 
 	sg_call_reply(call,
 	    json_pack("{s:s, s:i, s:o, s:o, s:o}", "version", SG_VERSION, "pid", (int)getpid(),
-		"tokens", sg_json_tokens(call->agent, answers, count), "accounts", all_accounts(call), "workers",
-		all_workers(call, answers, count)));
+		"tokens", sg_json_tokens(call->agent, answers, count), "accounts",
+		all_accounts(call), "workers", all_workers(call, answers, count)));
 }
 
 void sg_verb_status(struct sg_call *call)

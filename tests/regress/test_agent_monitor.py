@@ -245,3 +245,23 @@ def test_a_changed_key():
         assert event["text"]
         findings = agent.call("Doctor")["findings"]
         assert any(f["level"] == "problem" and "not the one" in f["message"] for f in findings)
+
+
+def test_forgotten_while_the_token_is_away():
+    """A PIN that waits for its token is wiped like any other."""
+    pin = "a-PIN-that-waits-for-its-token-71"
+    with FaultAgent("removable\n", conf="[token one]\nremember = lock\n") as agent:
+        with secret(f"{PIN}\n{pin}\n") as fd:
+            agent.call("ChangePin", {"token": "one", "pin": {"fd": 0}}, [fd])
+        agent.stop()
+        agent.start()
+        agent.unlock("one", pin)
+        agent.call("NewKey", KEY)
+        agent.script("removable\nnow remove\n")
+        until(lambda: not agent.call("ListTokens")["tokens"], "the removal was not noticed")
+        assert holders(agent, pin) == [agent.worker()["pid"]]
+        agent.popen.send_signal(signal.SIGHUP)
+        until(lambda: holders(agent, pin) == [], "the PIN is in the memory of a process", patience=5)
+        agent.script("removable\nnow insert\n")
+        until(lambda: agent.call("ListTokens")["tokens"], "the token never came back")
+        assert agent.error("MakeCsr", CSR).name == "PinNeeded"

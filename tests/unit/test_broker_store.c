@@ -475,8 +475,8 @@ static void an_older_store_is_upgraded(void **state)
 			     "SELECT count(*) FROM pin_ledgers WHERE serial = 's' AND tries = 1"
 			     " AND whose = 0 AND length(salt) = 32"),
 	    1);
-	assert_int_equal(
-	    one_number(world->path, "SELECT count(*) FROM sqlite_master WHERE name = 'pin_sources'"),
+	assert_int_equal(one_number(world->path,
+			     "SELECT count(*) FROM sqlite_master WHERE name = 'pin_sources'"),
 	    0);
 	reopen(world);
 }
