@@ -1,0 +1,109 @@
+"""One certificate signed again and again: each call has its own signature made, and the disk is written once."""
+import base64
+import hashlib
+import json
+import sqlite3
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+
+from mainjob import MainJob, enrol, keys
+from world import World
+
+# As the agent's user: it talks to nobody else.
+PIPELINED = """
+import socket, sys
+sock = socket.socket(socket.AF_UNIX)
+sock.connect(sys.argv[1])
+sock.sendall((sys.argv[2] + chr(0)).encode() * 40)
+data = b""
+while data.count(0) < 40:
+    data += sock.recv(65536)
+print(data.decode(), end="")
+"""
+HASHES = {"RSA-SHA1": hashes.SHA1, "RSA-SHA256": hashes.SHA256, "ECDSA-SHA256": hashes.SHA256}
+
+
+@pytest.fixture(scope="module", params=["p256", "rsa2048"])
+def job(request):
+    """An account that has been enrolled."""
+    with World() as world:
+        world.up()
+        job = MainJob(world, request.param)
+        job.start()
+        keys(job)
+        enrol(job)
+        job.signet(job.juliet_env, "account", "disconnect", job.juliet)
+        yield job
+
+
+def sign(job):
+    """method -> value of the signatures in the reply, each verified."""
+    key = job.signet(job.juliet_env, "sign", job.juliet)["key"]
+    assert [s["verdict"] for s in key["signatures"]] == ["good"] * len(key["signatures"])
+    assert key["grade"] == "sha256" and not key["expired"] and key["jids"] == [job.juliet]
+    keyinfo = ET.fromstring(key["keyinfo"])
+    subject = next(base64.b64decode(e.text) for e in keyinfo.iter() if e.tag.endswith("}x509cert"))
+    issuer = x509.load_der_x509_certificate(base64.b64decode(job.user_certificate["der"])).public_key()
+    made = {e.get("method"): base64.b64decode(e.text) for e in keyinfo.iter() if e.tag.endswith("}value")}
+    for method, value in made.items():
+        if method.startswith("RSA"):
+            issuer.verify(value, subject, padding.PKCS1v15(), HASHES[method]())
+        else:
+            issuer.verify(value, subject, ec.ECDSA(HASHES[method]()))
+    assert hashlib.sha1(subject).hexdigest() == key["name"]
+    assert len(made) == len(key["signatures"]) == (2 if job.algorithm == "rsa2048" else 1)
+    return made
+
+
+def store(job):
+    """The store's file."""
+    return next((job.world.dir / "agent-juliet/state").rglob("*.db"))
+
+
+def kept(job):
+    """method -> value of what the store holds."""
+    with sqlite3.connect(f"file:{store(job)}?mode=ro", uri=True) as db:
+        return dict(db.execute("SELECT method, value FROM signatures"))
+
+
+def written(job):
+    """What changes whenever the store is written."""
+    return [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(store(job).parent.glob("*.db*"))
+            if not p.name.endswith("-shm")]
+
+
+def test_each_call_signs_and_the_first_is_kept(job):
+    first = sign(job)
+    assert kept(job) == first
+    before = written(job)
+    again = [sign(job) for _ in range(3)]
+    assert written(job) == before
+    assert kept(job) == first
+    for made in again:
+        assert (made == first) == (job.algorithm == "rsa2048"), "ECDSA never gives one value twice"
+
+
+def test_what_is_kept_and_bad_is_replaced(job):
+    first = sign(job)
+    job.world.agents["juliet"].stop()
+    with sqlite3.connect(store(job)) as db:
+        db.execute("UPDATE signatures SET value = ?", (bytes(len(next(iter(first.values())))),))
+    job.world.start_agent("juliet", job.juliet_env)
+    made = sign(job)
+    assert kept(job) == made
+
+
+def test_pipelined_calls_have_each_their_own_reply(job):
+    call = json.dumps({"method": "org.signet.Agent.Sign", "parameters": {"account": job.juliet}})
+    out = job.world.run(sys.executable, "-c", PIPELINED, job.juliet_env["SIGNET_SOCK"], call)
+    replies = [json.loads(reply) for reply in out.split("\0")[:-1]]
+    assert len(replies) == 40
+    values = [e.text for r in replies for e in ET.fromstring(r["parameters"]["key"]["keyinfo"]).iter()
+              if e.tag.endswith("}value")]
+    assert len(values) == 40 * (2 if job.algorithm == "rsa2048" else 1)
+    assert len(set(values)) == (2 if job.algorithm == "rsa2048" else 40)
