@@ -149,7 +149,21 @@ void sg_show_tokens(const json_t *tokens)
 		{ "MODEL", "model", cell_text },
 	};
 
+	const json_t *token;
+	size_t i;
+
 	SHOW_TABLE(tokens, columns, "There is no token.");
+	json_array_foreach(tokens, i, token) {
+		const char *problem = sg_member(token, "problem", NULL);
+
+		if (problem == NULL)
+			continue;
+		printf("Token '");
+		sg_print_text(stdout, sg_member(token, "label", ""));
+		printf("' is shown as it was before: ");
+		sg_print_text(stdout, problem);
+		putchar('\n');
+	}
 }
 
 void sg_show_keys(const json_t *keys)
@@ -220,6 +234,7 @@ void sg_show_token(const json_t *token)
 	sg_print_field("tries left", cell_number(token, "tries_left", tries));
 	sg_print_field("remembered", remember_text(token));
 	sg_print_field("read only", yes_no(token, "read_only"));
+	sg_print_member("problem", token, "problem");
 }
 
 static void show_list(const char *name, const json_t *object, const char *member)

@@ -130,11 +130,13 @@ def test_release(tmp_path, args, sent, says):
 
 
 def test_tries_and_how_long_a_pin_is_kept(tmp_path):
-    tokens = [TOKEN | {"tries_left": 2, "remember": "lock", "pin": "low"}, TOKEN | {"tries_left": None, "remember": "always"}]
+    tokens = [TOKEN | {"tries_left": 2, "remember": "lock", "pin": "low"}, TOKEN | {
+        "tries_left": None, "remember": "always", "problem": "it hangs\x1b"}]
     done = Rogue(tmp_path, {"parameters": {"tokens": tokens}}).signet("token", "list")
     rows = [re.split("  +", line) for line in done.stdout.splitlines()]
     assert rows[0][3:5] == ["TRIES", "REMEMBERED"]
-    assert [row[2:5] for row in rows[1:]] == [["a wrong one was tried", "2", "until lock"], ["fine", "-", "no, ask always"]]
+    assert [row[2:5] for row in rows[1:3]] == [["a wrong one was tried", "2", "until lock"], ["fine", "-", "no, ask always"]]
+    assert done.stdout.splitlines()[3:] == ["Token 't\\x1b[2J' is shown as it was before: it hangs\\x1b"]
     (tmp_path / "rogue.sock").unlink()
     done = Rogue(tmp_path, {"parameters": {"token": tokens[0], "mechanisms": []}}).signet("token", "show", "t")
     assert "tries left:   2\nremembered:   until lock\n" in done.stdout
