@@ -156,6 +156,23 @@ static void test_system_modules(void **state)
 	assert_int_equal(worker_stop(&own), 0);
 }
 
+/* SoftHSM refuses to be told anything as it starts, and so shows that it was. */
+static void test_init_text(void **state)
+{
+	char *argv[] = { TEXT("signet-token"), TEXT("--role"), TEXT("agent"), TEXT("--module"),
+		world_module, TEXT("--init"), TEXT("configdir='/nowhere'"), NULL };
+	const struct sg_msg_empty msg = { 0 };
+	const struct sg_msg_error *error;
+	struct worker own = { 0 };
+	int sock;
+
+	assert_int_equal(sg_spawn_worker(program(), argv, &own.pid, &sock), 0);
+	assert_int_equal(sg_channel_new(&own.channel, sock), 0);
+	error = ask_error(&own, SG_MSG_TOKEN_LIST, &msg, -1, SG_ERR_MODULE);
+	assert_non_null(strstr(error->message, "CKR_ARGUMENTS_BAD"));
+	assert_int_equal(worker_stop(&own), 0);
+}
+
 static void test_malformed_frame(void **state)
 {
 	static const unsigned char junk[] = { 0, 0, 0, 9, 0, 0, 0, 1, 0, SG_MSG_CSR_MAKE, 0, 0xff,
@@ -185,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_module_refusals),
 		cmocka_unit_test(test_module_from_another_folder),
 		cmocka_unit_test(test_system_modules),
+		cmocka_unit_test(test_init_text),
 		cmocka_unit_test(test_malformed_frame),
 		cmocka_unit_test_setup_teardown(test_unknown_request, start, stop),
 	};
