@@ -6,7 +6,6 @@ runs each side once, and what is written is the median of the rounds' ratios. In
 table for a person.
 """
 import argparse
-import contextlib
 import json
 import os
 import re
@@ -17,9 +16,9 @@ from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "world"))
-from processes import WorldError, until, wait_idle  # noqa: E402
-from sides import Agent, Direct, P11Kit, SshAgent, measure  # noqa: E402
-from world import BUILD, DOMAIN, Failed, World, interruptible, say  # noqa: E402
+from processes import WorldError, wait_idle  # noqa: E402
+from sides import Agent, Direct, P11Kit, SshAgent  # noqa: E402
+from world import BUILD, Failed, World, interruptible, say  # noqa: E402
 
 ALGORITHMS = ("rsa2048", "p256")
 CLIENTS = (1, 2, 16)
@@ -29,11 +28,11 @@ KEY_PAIRS = 10000
 
 
 def rates(sides, algorithm, clients, options):
-    """Signatures a second, by round and side."""
+    """What each side did, by round and side."""
     rounds = []
     for number in range(options.rounds):
         order = sides if number % 2 == 0 else sides[::-1]
-        rounds.append({side.name: side.run(algorithm, clients, options.seconds)["rate"] for side in order})
+        rounds.append({side.name: side.run(algorithm, clients, options.seconds) for side in order})
     return rounds
 
 
@@ -44,10 +43,12 @@ def compare(sides, options, out):
             rounds = rates(sides, algorithm, clients, options)
             row = {"algorithm": algorithm, "clients": clients}
             for name in rounds[0]:
-                row[name] = round(median(r[name] for r in rounds))
+                row[name] = round(median(r[name]["rate"] for r in rounds))
+                if "cpu_us" in rounds[0][name]:
+                    row[f"{name}_cpu_us"] = round(median(r[name]["cpu_us"] for r in rounds), 1)
                 if name == "direct":
                     continue
-                row[f"{name}_ratio"] = round(median(r[name] / r["direct"] for r in rounds), 3)
+                row[f"{name}_ratio"] = round(median(r[name]["rate"] / r["direct"]["rate"] for r in rounds), 3)
                 prefix = "" if name == "signet" else f"{name}_"
                 out[f"{prefix}{algorithm}_c{clients}_ratio"] = row[f"{name}_ratio"]
             out["rows"].append(row)
@@ -123,18 +124,29 @@ def machine():
 
 def table(out):
     """The rates as a person reads them."""
+    print("\nSignatures a second, their ratio to C_Sign's, and processor time for one (us, all processes)")
     names = [k for k in out["rows"][0] if f"{k}_ratio" in out["rows"][0]]
-    print(f"\n{'':10}{'clients':>8}{'C_Sign/s':>10}" + "".join(f"{n + '/s':>11}{'ratio':>7}" for n in names))
+    print(f"{'':10}{'clients':>8}{'C_Sign/s':>10}{'us':>7}{'signet us':>11}" + "".join(f"{n + '/s':>11}{'ratio':>7}" for n in names))
     for row in out["rows"]:
-        print(f"{row['algorithm']:10}{row['clients']:8}{row['direct']:10}" +
+        print(f"{row['algorithm']:10}{row['clients']:8}{row['direct']:10}{row['direct_cpu_us']:7.0f}"
+              f"{row['signet_cpu_us']:11.0f}" +
               "".join(f"{row[n]:11}{row[n + '_ratio']:7.2f}" for n in names))
 
 
 def bench(world, options):
-    """All measurements, in an order in which none disturbs the next."""
+    """All measurements."""
     out = {"machine": machine(), "rounds": options.rounds, "seconds": options.seconds, "rows": []}
     world.up()
     agent = Agent(world)
+    try:
+        measure_all(world, agent, options, out)
+    finally:
+        agent.stop()
+    return out
+
+
+def measure_all(world, agent, options, out):
+    """The parts that were asked for, in an order in which none disturbs the next."""
     direct = Direct(world, agent)
     parts = options.only or ("rates", "latency", "memory", "crowd", "large")
     for algorithm in ALGORITHMS:  # each key is used once before anything is timed
@@ -152,7 +164,6 @@ def bench(world, options):
         crowd(agent, options, out)
     if "large" in parts:
         large_token(world, agent, direct, options, out)
-    return out
 
 
 def main():

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <p11-kit/pkcs11.h>
@@ -34,7 +35,7 @@ struct runner {
 	uint32_t *samples; /* ns */
 	size_t sample_count;
 	double took;
-	unsigned long count;
+	unsigned long count, all; /* signatures: those that count, and with those of the warm-up */
 };
 
 static void die(const char *what, CK_RV rv)
@@ -55,6 +56,15 @@ static int64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &at);
 	return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
+}
+
+static double cpu_seconds(void)
+{
+	struct rusage use;
+
+	getrusage(RUSAGE_SELF, &use);
+	return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+	    (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
 static void load(const char *path)
@@ -163,6 +173,7 @@ static void *run(void *arg)
 	for (unsigned long turn = 0; at < end; turn++) {
 		before = at;
 		sign_once(runner, turn);
+		runner->all++;
 		at = now_ns();
 		if (before < begin)
 			continue;
@@ -188,8 +199,8 @@ static void sign(char **argv)
 	static struct runner runners[THREADS_MAX];
 	int threads = atoi(argv[6]);
 	CK_SLOT_ID slot = find_token(argv[3]);
-	unsigned long count = 0;
-	double rate = 0;
+	unsigned long count = 0, all = 0;
+	double rate = 0, cpu;
 
 	if (threads < 1 || threads > THREADS_MAX)
 		die("THREADS", CKR_ARGUMENTS_BAD);
@@ -209,6 +220,7 @@ static void sign(char **argv)
 	fflush(stdout);
 	if (getchar() != '\n')
 		exit(1);
+	cpu = cpu_seconds();
 	for (int i = 0; i < threads; i++) {
 		if (pthread_create(&runners[i].thread, NULL, run, &runners[i]) != 0)
 			die("thread", CKR_HOST_MEMORY);
@@ -216,11 +228,14 @@ static void sign(char **argv)
 	for (int i = 0; i < threads; i++) {
 		pthread_join(runners[i].thread, NULL);
 		count += runners[i].count;
+		all += runners[i].all;
 		rate += (double)runners[i].count / runners[i].took;
 	}
+	cpu = (cpu_seconds() - cpu) / (double)all * 1e6;
 	qsort(runners[0].samples, runners[0].sample_count, sizeof(uint32_t), compare);
-	printf("{\"count\": %lu, \"rate\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", count,
-	    rate, runners[0].samples[runners[0].sample_count / 2] / 1000.0,
+	printf("{\"count\": %lu, \"rate\": %.1f, \"cpu_us\": %.1f, \"p50_us\": %.1f, \"p99_us\": "
+	       "%.1f}\n",
+	    count, rate, cpu, runners[0].samples[runners[0].sample_count / 2] / 1000.0,
 	    runners[0].samples[runners[0].sample_count * 99 / 100] / 1000.0);
 }
 

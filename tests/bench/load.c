@@ -47,6 +47,7 @@ struct load {
 	uint32_t *samples; /* ns */
 	size_t sample_count;
 	unsigned long replies, errors;
+	unsigned long all; /* replies, with those of the warm-up */
 	int counting;
 	const char *keep_path;
 };
@@ -170,6 +171,7 @@ static void take(struct load *load, struct client *client, int keeps)
 		} else if (keeps && load->errors == 0 && load->replies == 0) {
 			keep(load, client->in + pos, size);
 		}
+		load->all++;
 		if (load->counting) {
 			load->replies++;
 			if (load->sample_count < SAMPLES_MAX)
@@ -308,10 +310,12 @@ int main(int argc, char **argv)
 	took = run(&load, clients, count, atof(argv[6]), slow, extra[1]);
 	qsort(load.samples, load.sample_count, sizeof(*load.samples), compare);
 	getrusage(RUSAGE_SELF, &use);
-	printf("{\"count\": %lu, \"errors\": %lu, \"seconds\": %.4f, \"p50_us\": %.1f, \"p99_us\": "
+	printf("{\"count\": %lu, \"all\": %lu, \"errors\": %lu, \"seconds\": %.4f, \"p50_us\": "
+	       "%.1f, \"p99_us\": "
 	       "%.1f, "
 	       "\"cpu\": %.3f}\n",
-	    load.replies, load.errors, took, percentile(&load, 0.5), percentile(&load, 0.99),
+	    load.replies, load.all, load.errors, took, percentile(&load, 0.5),
+	    percentile(&load, 0.99),
 	    (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
 		(double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6);
 	return 0;
