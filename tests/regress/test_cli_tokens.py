@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from agent_fixture import PIN, Agent
-from cli_fixture import SIGNET
+from cli_fixture import SIGNET, Terminal
+from fault_agent import FaultAgent
 from processes import PATIENCE
 
 SO_PIN = "12345678"
@@ -101,3 +102,22 @@ def test_doctor_with_an_agent_and_without(agent):
     done = signet(agent, "doctor")
     assert done.returncode == 5 and f"There is no socket {agent.sock}: signetd does not run." in done.stdout
     agent.start()
+
+
+def test_a_touch_is_asked_for_and_can_be_given_up():
+    touch = 'Touch token "one" now: it waits for you (for `signet csr`)'
+    with FaultAgent() as agent:
+        assert by_pin(agent, "key", "new", "--token", "one", "--label", "k").returncode == 0
+        command = ["csr", "k", "a@b", "--socket", str(agent.sock)]
+        status, text = Terminal(*command).end()
+        assert status == 0 and "Touch" not in text
+        agent.script("on C_Sign slow 2000\n")
+        status, text = Terminal(*command).end()
+        assert status == 0 and text.count(touch) == 1 and "waiting for" not in text and "BEGIN CERTIFICATE REQUEST" in text
+        shown = Terminal(*command)
+        shown.wait(touch)
+        shown.type("\x03")
+        status, text = shown.end()
+        assert status == -signal.SIGINT and "interrupted while waiting for the token" in text and "BEGIN" not in text
+        agent.script("")
+        assert signet(agent, "csr", "k", "a@b").returncode == 0
