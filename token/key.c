@@ -189,6 +189,7 @@ static CK_RV key_read(struct sg_token *token, CK_SESSION_HANDLE session, unsigne
 		goto out;
 	atomic_init(&key->refs, 1);
 	atomic_init(&key->refused, 0);
+	atomic_init(&key->verified_ms, 0);
 	key->token = token;
 	key->epoch = epoch;
 	key->handle = is_private ? handle : CK_INVALID_HANDLE;

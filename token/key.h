@@ -18,8 +18,9 @@
 /* Does not change once it was found, but for what is atomic, and may be shared between threads. */
 struct sg_key {
 	atomic_uint refs;
-	atomic_uint refused;	 /* ways to sign that the token has refused: see sign.c */
-	atomic_llong checked_ms; /* when the handle was last seen to mean this key: see sign.c */
+	atomic_uint refused;	  /* ways to sign that the token has refused: see sign.c */
+	atomic_llong checked_ms;  /* when the handle was last seen to mean this key: see sign.c */
+	atomic_llong verified_ms; /* when a signature was last verified: see sign.c */
 	struct sg_token *token;
 	unsigned epoch; /* of the token, when it was found: the handle's time */
 	CK_OBJECT_HANDLE

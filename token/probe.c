@@ -4,14 +4,12 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/evp.h>
 #include <openssl/rand.h>
-#include <openssl/rsa.h>
 
-#include "digest.h"
 #include "find.h"
 #include "log.h"
 #include "sign.h"
+#include "verify.h"
 
 /* No certificate, request, fingerprint or TLS content begins so; and it is never signed but hashed. */
 static const char prefix[] = "signet test signature, good for nothing else";
@@ -45,47 +43,6 @@ struct probe {
 	struct sg_msg_error refusal; /* why the last one was not made at all */
 };
 
-/* ---- verifying ---- */
-
-/* By comparing what the signature holds: a system's policy against SHA-1 has no say in it. */
-static int pkcs1_is_good(EVP_PKEY_CTX *ctx, enum sg_hash hash, const unsigned char *digest,
-    const struct sg_blob *signature)
-{
-	unsigned char wanted[SG_DIGESTINFO_MAX], got[2048];
-	size_t wanted_len = sg_digestinfo(hash, digest, wanted), got_len = sizeof(got);
-
-	return EVP_PKEY_verify_recover_init(ctx) == 1 &&
-	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
-	    EVP_PKEY_verify_recover(ctx, got, &got_len, signature->data, signature->len) == 1 &&
-	    got_len == wanted_len && memcmp(got, wanted, wanted_len) == 0;
-}
-
-static int is_good(const struct sg_key *key, const struct sg_sign_how *how,
-    const struct sg_blob *content, const struct sg_blob *signature)
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->public, NULL);
-	unsigned char digest[SG_DIGEST_MAX];
-	int good = 0;
-
-	if (ctx == NULL || sg_hash_data(how->hash, content, digest) != 0)
-		goto out;
-	if (how->kind == SG_SIGN_RSA_PKCS1) {
-		good = pkcs1_is_good(ctx, how->hash, digest, signature);
-		goto out;
-	}
-	good = EVP_PKEY_verify_init(ctx) == 1;
-	if (how->kind == SG_SIGN_RSA_PSS)
-		good = good && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
-		    EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1 &&
-		    EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1;
-	good = good &&
-	    EVP_PKEY_verify(
-		ctx, signature->data, signature->len, digest, sg_hash_size(how->hash)) == 1;
-out:
-	EVP_PKEY_CTX_free(ctx);
-	return good;
-}
-
 /* ---- trying ---- */
 
 static int64_t now_ms(void)
@@ -110,7 +67,7 @@ static int try_one(struct probe *probe, const struct trial *trial, struct sg_msg
 	err = sg_sign_by(probe->key, trial->ability, &trial->how, &content, &signature, error);
 	probe->slow |= now_ms() - start > SG_PROBE_SLOW_MS;
 	if (err == 0) {
-		if (is_good(probe->key, &trial->how, &content, &signature))
+		if (sg_signature_is_good(probe->key, &trial->how, &content, &signature))
 			probe->proven |= trial->ability;
 		else
 			probe->wrong |= trial->ability;

@@ -11,11 +11,13 @@
 #include "object.h"
 #include "session.h"
 #include "touch.h"
+#include "verify.h"
 
 #define VALUE_MAX 2048 /* bytes of a signature: RSA of 16,384 bits */
 #define ANY_HASH  (-1)
 
 #define HANDLE_TRUSTED_MS 1000
+#define VERIFY_EVERY_MS	  1000
 
 enum input {
 	INPUT_DIGESTINFO,
@@ -417,8 +419,36 @@ int sg_sign_by(struct sg_key *key, uint32_t ability, const struct sg_sign_how *h
 	return take_value(&job, how, signature, error);
 }
 
+/*
+ * The key may have been replaced behind a module that remembers it (PIV modules do), or a certificate beside it
+ * may be another's. The first signature of a key is verified, and then one in so often.
+ */
+static int verify(struct sg_key *key, const struct sg_sign_how *how, const struct sg_blob *data,
+    struct sg_blob *signature, struct sg_msg_error *error)
+{
+	int64_t now = sg_clock_ms();
+
+	if (key->public == NULL || now - atomic_load(&key->verified_ms) < VERIFY_EVERY_MS)
+		return 0;
+	if (sg_signature_is_good(key, how, data, signature)) {
+		atomic_store(&key->verified_ms, now);
+		return 0;
+	}
+	sg_blob_clear(signature);
+	atomic_store(&key->verified_ms, 0);
+	sg_key_cache_drop(key);
+	sg_msg_error_set(error, SG_ERR_TOKEN_FAILED, key->info.uri,
+	    "token '%s' made a signature that the public half of key '%s' does not verify: if the "
+	    "key was "
+	    "replaced, lock and unlock the token, and say so with `signet key use`",
+	    key->token->label, key->info.label);
+	return SG_ERR_TOKEN_FAILED;
+}
+
 int sg_sign(struct sg_key *key, const struct sg_sign_how *how, const struct sg_blob *data,
     struct sg_blob *signature, struct sg_msg_error *error)
 {
-	return sg_sign_by(key, UINT32_MAX, how, data, signature, error);
+	int err = sg_sign_by(key, UINT32_MAX, how, data, signature, error);
+
+	return err != 0 ? err : verify(key, how, data, signature, error);
 }

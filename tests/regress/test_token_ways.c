@@ -185,6 +185,32 @@ static void test_module_that_signs_one_at_a_time(void **state)
 	assert_true(faults.refused_busy <= 8);
 }
 
+/* For all that is signed: the first signature is looked at, and again when a second has gone by. */
+static void test_wrong_signature_is_not_given_out(void **state)
+{
+	struct timespec nap = { 1, 50000000 };
+	size_t i;
+
+	for (i = 0; i < LADDER; i++) {
+		char *key = ladder_key(i);
+
+		sg_key_cache_flush(module);
+		faults.flip = 1;
+		assert_int_equal(
+		    try_sign(key, ladder[i].kind, ladder[i].hash), SG_ERR_TOKEN_FAILED);
+		assert_non_null(strstr(error.message, "does not verify"));
+		assert_int_equal(
+		    try_sign(key, ladder[i].kind, ladder[i].hash), SG_ERR_TOKEN_FAILED);
+		faults.flip = 0;
+		assert_int_equal(try_sign(key, ladder[i].kind, ladder[i].hash), 0);
+		faults.tried_count = 0;
+	}
+	faults.flip = 1;
+	nanosleep(&nap, NULL);
+	assert_int_equal(
+	    try_sign(TEXT("w-ec"), SG_SIGN_ECDSA, SG_HASH_SHA256), SG_ERR_TOKEN_FAILED);
+}
+
 static void test_key_that_may_not_sign(void **state)
 {
 	char *key = key_of(TEXT("w-ec"), TEXT("p256"));
@@ -309,6 +335,7 @@ int main(void)
 		TEST(test_nothing_left_names_what_is_missing),
 		TEST(test_a_failure_is_no_refusal),
 		TEST(test_module_that_signs_one_at_a_time),
+		TEST(test_wrong_signature_is_not_given_out),
 		TEST(test_key_that_may_not_sign),
 		TEST(test_always_authenticate_on_the_second_way),
 		TEST(test_probe),
