@@ -160,13 +160,15 @@ $(call objs,$(SRC_broker)): | $(BUILD)/gen/interface.inc
 .PHONY: install
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/signet $(DESTDIR)$(PREFIX)/sbin \
-	    $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
+	    $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
+	    $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man8 \
 	    $(DESTDIR)$(PREFIX)/lib/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/signet/prosody
 	install -m 755 $(BUILD)/bin/signet $(BUILD)/bin/signetd $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BUILD)/bin/signet-authority $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(BUILD)/bin/signet-token $(BUILD)/bin/signet-xmpp $(DESTDIR)$(PREFIX)/libexec/signet
 	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	for unit in agent/systemd/*; do sed 's|@PREFIX@|$(PREFIX)|g' $$unit \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/user/$${unit##*/} || exit 1; done
@@ -203,7 +205,8 @@ check: deps
 	@$(SUBMAKE) -j$(JOBS) all tests-built
 	@$(SUBMAKE) unit regress
 check-token: deps-token
-	@$(SUBMAKE) -j$(JOBS) all
+	@$(SUBMAKE) -j$(JOBS) all fault-built
+	@$(SUBMAKE) fault-run
 	@PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider --durations=10 tests/kinds
 idle: deps
 	@$(SUBMAKE) -j$(JOBS) all
@@ -268,9 +271,12 @@ fault: deps
 	@$(SUBMAKE) -j$(JOBS) all fault-built
 	@$(SUBMAKE) fault-run
 fault-built: $(FAULT_MODULE) $(FAULT_TESTS)
-fault-run: fault-built
-	@SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(FAULT_TESTS)
-	@PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider tests/fault
+# With a sanitizer the module can be loaded into programs that are not ours once its library is there first.
+PRELOAD = $(if $(SANITIZE),LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+    ASAN_OPTIONS=detect_leaks=0)
+fault-run: all fault-built
+	@SIGNET_BIN=$(BUILD)/bin sh tests/fault/calls.sh $(FAULT_TESTS)
+	@PYTEST_ADDOPTS= $(PRELOAD) $(PYTHON) -m pytest -q -p no:cacheprovider tests/fault
 fault-mainjob: deps
 	@$(SUBMAKE) -j$(JOBS) all fault-built
 	@$(PYTHON) tests/fault/mainjob_calls.py
