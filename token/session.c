@@ -102,7 +102,8 @@ static CK_RV cure(struct sg_token *token, unsigned epoch, int tried, CK_RV rv)
 		return rv;
 	sg_log(SG_LOG_INFO, "token '%s': %s, trying once more", token->label, sg_ckr_name(rv));
 	/* ykcs11 says DEVICE_ERROR alone after the key was pulled, and recovers only from scratch. */
-	if (kind == SG_CURE_OBJECT ||
+	/* SoftHSM takes the handles of private keys away with the login. */
+	if ((kind == SG_CURE_OBJECT && !(was_open && login_is_lost(token))) ||
 	    (kind == SG_CURE_SESSION && !(rv == CKR_DEVICE_ERROR && sg_held_is(token)) &&
 		!login_is_lost(token)))
 		return CKR_OK;

@@ -155,7 +155,7 @@ def test_a_pin_source_is_read_again_after_a_crash(monkeypatch, tmp_path):
             csr(agent, "k")
 
 
-def test_sessions_that_were_lost_are_made_again_at_once(monkeypatch, tmp_path):
+def test_sessions_and_logins_that_were_lost_are_made_again_at_once(monkeypatch, tmp_path):
     """The broker takes for granted that the token is unlocked; the call notices nothing of it."""
     pin_file = tmp_path / "pin"
     pin_file.write_text(PIN)
@@ -163,8 +163,9 @@ def test_sessions_that_were_lost_are_made_again_at_once(monkeypatch, tmp_path):
     with faulty(monkeypatch, tmp_path, f"[token bad]\npin-source = file:{pin_file}\n") as agent:
         agent.call("NewKey", {"token": "bad", "label": "k", "algorithm": "p256"})
         csr(agent, "k")
-        script(agent, "now lose sessions")
-        csr(agent, "k")
+        for what in ("sessions", "login"):
+            script(agent, f"now lose {what}")
+            csr(agent, "k")
 
 
 def test_a_token_that_is_pulled_and_comes_back(agent):
