@@ -3,10 +3,10 @@
  *
  *	load SOCKET varlink|ssh FILE CLIENTS DEPTH SECONDS [IDLE TRICKLE DEAF]
  *
- * FILE holds one whole request; each of CLIENTS connections keeps DEPTH of them under way. Beside
+ * With SECONDS 0 it ends at the first reply. FILE holds one whole request; each of CLIENTS connections keeps DEPTH of them under way. Beside
  * them: IDLE connections that say nothing, TRICKLE that send a byte a second, and DEAF that send
  * requests and never read. Prints "ready", begins at a line from its standard input, and prints one
- * JSON object; the last reply of the first connection goes to FILE.reply.
+ * JSON object; the first reply of the first connection goes to FILE.reply.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -168,7 +168,7 @@ static void take(struct load *load, struct client *client, int keeps)
 		if (is_error(load, client->in + pos, size)) {
 			load->errors++;
 			keep(load, client->in + pos, size);
-		} else if (keeps && load->errors == 0 && load->replies == 0) {
+		} else if (keeps && load->errors == 0 && load->all == 0) {
 			keep(load, client->in + pos, size);
 		}
 		load->all++;
@@ -234,7 +234,7 @@ static double run(struct load *load, struct client *clients, unsigned count, dou
     int *slow, unsigned slow_count)
 {
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	int64_t begin = now_ns() + (int64_t)(WARM_UP * 1e9);
+	int64_t begin = now_ns() + (int64_t)(seconds > 0 ? WARM_UP * 1e9 : 0);
 	int64_t end = begin + (int64_t)(seconds * 1e9), at, started = 0;
 	unsigned round = 0;
 
@@ -247,7 +247,7 @@ static double run(struct load *load, struct client *clients, unsigned count, dou
 			ask(load, &clients[i]);
 		push(load, &clients[i]);
 	}
-	while ((at = now_ns()) < end) {
+	while ((at = now_ns()) < end || (seconds <= 0 && load->all == 0)) {
 		struct epoll_event events[64];
 		int got = epoll_wait(epoll, events, 64, 100);
 

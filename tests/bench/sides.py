@@ -189,13 +189,10 @@ class Agent:
         self.process.stop()
         started = time.monotonic()
         self.process = self.world.start_agent("juliet", self.env)
-        popen, = begin(self.world, [self._command(algorithm, 1, 0, 1, ())], self.env)
-        reply = Path(f"{self.request(algorithm)}.reply")
-        with contextlib.suppress(FileNotFoundError):
-            reply.unlink()
-        popen.communicate("\n", timeout=PATIENCE)
-        until(reply.exists, "no reply")
+        found, = measure(self.world, [self._command(algorithm, 1, 0, 1, ())], self.env)
         took = time.monotonic() - started
+        if found["errors"]:
+            raise WorldError(f"the first call failed: {self._reply(algorithm)[:300]}")
         self.verify(algorithm)
         return took
 
