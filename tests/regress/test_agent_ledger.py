@@ -6,8 +6,8 @@ import stat
 
 import pytest
 
-from agent_fixture import PIN, Agent, start_fails
-from processes import wait_gone
+from agent_fixture import PIN, Agent, start_fails, wait_open
+from processes import until, wait_gone
 from varlink_client import secret
 
 WRONG = "0000"
@@ -199,6 +199,69 @@ def test_unblock_pin(agent):
     assert not set_pin(agent, "UnblockPin", f"{SO_PIN}\n{WRONG}\n")["token"]["unlocked"]
     assert ledger(agent)[0] == 0 and ledger(agent)[2] == 0
     assert agent.unlock("one", WRONG)["unlocked"]  # it was wrong, and is right now
+
+
+PINENTRY = """#!/usr/bin/python3
+import time
+print("OK ready", flush=True)
+answers = {answers!r}
+for line in __import__("sys").stdin:
+    open({log!r}, "a").write(line)
+    if line.startswith("GETPIN"):
+        if not answers:
+            time.sleep(600)
+        print("D " + answers.pop(0), flush=True)
+    print("OK", flush=True)
+    if line.startswith("BYE"):
+        break
+"""
+
+
+def with_pinentry(agent, *answers):
+    """A person who enters these, one after the other, and then nothing more."""
+    log = agent.dir / "asked"
+    path = agent.dir / "pinentry"
+    path.write_text(PINENTRY.format(answers=list(answers), log=str(log)))
+    path.chmod(0o700)
+    agent.conf.write_text(agent.conf.read_text() + f"[agent]\npinentry = {path}\n")
+    agent.stop()
+    agent.start()
+    return log
+
+
+def test_change_pin_by_a_person(agent):
+    with_pinentry(agent, PIN, "5678", "5678")
+    by_pinentry = {"token": "one", "pin": {"pinentry": {}}}
+    assert not agent.call("ChangePin", by_pinentry)["token"]["unlocked"]
+    assert agent.unlock("one", "5678")["unlocked"]
+    assert ledger(agent)[2] == 1
+
+
+def test_whoever_wants_a_new_pin_goes(agent):
+    """The pinentry goes with its caller, and the token can be unlocked again."""
+    log = with_pinentry(agent)
+    with agent.client() as client:
+        client.send("ChangePin", {"token": "one", "pin": {"pinentry": {}}})
+        until(lambda: log.exists() and "GETPIN" in log.read_text(), "nobody was asked")
+        assert agent.error("ChangePin", {"token": "one", "pin": {"pinentry": {}}}).name == "Busy"
+    agent.wait_line("a pinentry is ended")
+    assert agent.unlock("one")["unlocked"]
+    assert ledger(agent) == (0, 0, 0)
+
+
+def test_a_call_waits_for_the_new_pin(agent):
+    agent.call("ListTokens")
+    read, write = os.pipe()
+    with agent.client() as changing, agent.client() as waiting, secret("5678") as fd:
+        changing.send("ChangePin", {"token": "one", "pin": {"fd": 0}}, [read])
+        wait_open(agent.worker()["pid"], read)
+        waiting.send("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd])
+        agent.call("ListAccounts")
+        os.write(write, f"{PIN}\n5678\n".encode())
+        os.close(write)
+        os.close(read)
+        changing.receive()
+        assert waiting.receive()["token"]["unlocked"]
 
 
 def test_a_changed_pin_and_its_pin_source(agent):
