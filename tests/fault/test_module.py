@@ -47,8 +47,9 @@ def session(module):
 
 def point(folder, number):
     """CKA_EC_POINT of the public key with this identifier, in hex."""
-    listed = folder.tool("-O", "--type", "pubkey", "--id", number)
-    return re.search(r"EC_POINT:\s+([0-9a-f]+)\n(?:.*\n){2,3}?\s+ID:\s+" + number, listed).group(1)
+    listed = folder.tool("-O", "--type", "pubkey").split("Public Key Object")
+    shown, = (text for text in listed if re.search(rf"^ +ID: +{number}$", text, re.M))
+    return re.search(r"^ +EC_POINT: +([0-9a-f]+)$", shown, re.M).group(1)
 
 
 def key(module, session, label=b"one"):
@@ -68,7 +69,7 @@ def test_wraps_a_module(folder):
     text = folder.tool("-O", "--login", "--pin", PIN)
     assert text.count("label:      one") == 2 and text.count("label:      two") == 2
     (folder.dir / "data").write_bytes(b"\1" * 32)
-    folder.tool("--sign", "--mechanism", "ECDSA", "--login", "--pin", PIN, "--label", "one", "-i", folder.dir / "data",
+    folder.tool("--sign", "--mechanism", "ECDSA", "--login", "--pin", PIN, "--id", "01", "-i", folder.dir / "data",
                 "-o", folder.dir / "signature", "--signature-format", "openssl")
     (folder.dir / "key.der").write_bytes(P256 + bytes.fromhex(point(folder, "01")[4:]))
     subprocess.run(["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", folder.dir / "key.der", "-keyform", "DER",
