@@ -151,8 +151,10 @@ CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg)
 	rv = run_once(token, fn, arg, 1, &epoch);
 	if (rv == CKR_DEVICE_ERROR || sg_ckr_cure(rv) == SG_CURE_TOKEN) {
 		/* The next request starts from scratch, and says so when a PIN is needed again. */
+		uint32_t was = sg_token_flags(token, SG_PIN_USER);
+
 		sg_token_drop(token, epoch);
-		sg_token_lost(token);
+		sg_token_lost(token, was & SG_TOKEN_UNLOCKED);
 	}
 	return rv;
 }

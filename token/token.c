@@ -143,12 +143,12 @@ void sg_token_unsure(struct sg_token *token)
 	pthread_mutex_unlock(&token->lock);
 }
 
-void sg_token_lost(struct sg_token *token)
+void sg_token_lost(struct sg_token *token, int was_unlocked)
 {
 	if (sg_held_returns(token))
 		return;
-	sg_held_wipe(token);
-	sg_event_tell(token, SG_EVENT_TOKEN_LOCKED, NULL);
+	if (sg_held_wipe(token) || was_unlocked)
+		sg_event_tell(token, SG_EVENT_TOKEN_LOCKED, NULL);
 }
 
 /* What a scan finds changed. */
@@ -318,8 +318,7 @@ static void changes_tell(const struct sg_module *module, const struct changes *c
 
 		if (module->watch_on)
 			sg_event_tell(token, SG_EVENT_TOKEN_OUT, NULL);
-		if (changes->was_unlocked[i] || sg_held_is(token))
-			sg_token_lost(token);
+		sg_token_lost(token, changes->was_unlocked[i]);
 	}
 	for (i = 0; module->watch_on && i < changes->came_count; i++)
 		sg_event_tell(changes->came[i], SG_EVENT_TOKEN_IN, NULL);

@@ -114,7 +114,7 @@ void sg_token_unsure(struct sg_token *token);
 
 /* The login was lost, not by request: the PIN is wiped unless it waits for the token's return, and
  * the broker is told. */
-void sg_token_lost(struct sg_token *token);
+void sg_token_lost(struct sg_token *token, int was_unlocked);
 
 /* Wipes the PINs of all tokens that the text may mean, as last seen: the module is not asked. */
 void sg_token_known_wipe(struct sg_module *module, const char *text);
