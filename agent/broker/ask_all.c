@@ -123,9 +123,15 @@ static void slot_fail(const struct gather_slot *slot, const char *why)
 static int slot_is_spare(const struct gather_slot *slot)
 {
 	const struct sg_question *question = &slot->gather->question;
+	struct sg_msg_tokens *remembered = &slot->answer->remembered;
 
-	return slot->slow && recall(slot->answer->module, &slot->answer->remembered) &&
-	    !question->concerns(question->arg, &slot->answer->remembered);
+	sg_msg_clear(SG_MSG_TOKENS, remembered);
+	if (!slot->slow || !recall(slot->answer->module, remembered))
+		return 0;
+	if (!question->concerns(question->arg, remembered))
+		return 1;
+	sg_msg_clear(SG_MSG_TOKENS, remembered);
+	return 0;
 }
 
 static void slots_unfail(struct gather *gather)

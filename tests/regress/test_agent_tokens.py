@@ -429,11 +429,11 @@ def test_killed_with_more_calls_than_it_takes_at_a_time(agent):
     pid = agent.worker()["pid"]
     os.kill(pid, signal.SIGSTOP)
     with agent.client() as client:
-        for _ in range(10):
+        for _ in range(14):
             client.send("ListTokens")
         agent.call("ListAccounts")
         os.kill(pid, signal.SIGKILL)
-        for _ in range(4):
+        for _ in range(8):
             assert client.error_of_next().name == "WorkerDied"
         for _ in range(6):
             assert [t["label"] for t in client.receive()["tokens"]] == ["one"]
