@@ -1,4 +1,5 @@
-"""signetd on a token that goes wrong in every way that signet-fault(7) knows: what its callers get, what the token sees."""
+"""signetd on a token that goes wrong in every way that signet-fault(7) knows: what its callers get, and what the
+token sees."""
 import base64
 import contextlib
 import os
@@ -27,7 +28,8 @@ class FaultyAgent(Agent):
                         SIGNET_FAULT_STATE=str(self.dir / "fault.state"))
         self.log_path.write_text("")
         self.script("")
-        self.conf.write_text(f"[agent]\nmodule-dirs = {FAULT.parent}\n[module fault]\npath = {FAULT}\ntimeout = 3\n{conf}")
+        self.conf.write_text(f"[agent]\nmodule-dirs = {FAULT.parent}\n"
+                             f"[module fault]\npath = {FAULT}\ntimeout = 3\n{conf}")
 
     def script(self, text):
         new = self.dir / "script.new"
