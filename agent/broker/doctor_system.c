@@ -85,7 +85,7 @@ static void look_at_pcscd(int has_tokens, json_t *findings)
 
 static int is_scdaemon(const char *pid)
 {
-	char path[64], name[32];
+	char path[64], name[32] = "";
 	struct stat st;
 	ssize_t got = -1;
 	int fd;

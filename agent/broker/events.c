@@ -138,8 +138,9 @@ static void watch_set(struct watch *watch, uint32_t on)
 {
 	const struct sg_msg_token_watch msg = { on };
 
-	/* A worker that does not run watches nothing. */
-	if (!watch->module->agent->stopping && (on || sg_worker_pid(watch->module->worker) > 0))
+	/* A worker that does not run watches nothing. The analyzer does not see that each has its module. */
+	if (!watch->module->agent->stopping && /* NOLINT(clang-analyzer-core.NullDereference) */
+	    (on || sg_worker_pid(watch->module->worker) > 0))
 		sg_worker_request(watch->module->worker, SG_MSG_TOKEN_WATCH, &msg, -1,
 		    SG_TOKEN_SECONDS, on_watching, watch);
 }

@@ -88,15 +88,19 @@ def test_monitors_that_go(agent):
     assert agent.unlock("one")["unlocked"]
 
 
-def test_a_monitor_that_does_not_read_holds_up_nobody(agent):
-    client = monitor(agent)
-    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+def test_a_monitor_that_does_not_read_is_dropped(agent):
+    """By the rule for every client, SG_CONN_SLOW_SECONDS; meanwhile it holds up nobody."""
+    client = agent.client()
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    client.send("Monitor", {}, more=True)
+    until(lambda: agent.count("monitors"), "nobody monitors")
     with monitor(agent) as reader, agent.client() as caller:
-        agent.unlock("one")
-        for _ in range(3):
+        for _ in range(250):  # two events each time: more than the sockets hold
+            with secret(PIN) as fd:
+                caller.call("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd])
             caller.call("Lock", {"token": "one"})
-            agent.unlock("one")
-            assert next_event(reader, "locked") and next_event(reader, "unlocked")
+            assert next_event(reader, "unlocked") and next_event(reader, "locked")
+    until(lambda: agent.count("does not fetch its replies"), "it was not dropped", patience=45)
     client.sock.close()
 
 
