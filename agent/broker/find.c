@@ -170,7 +170,7 @@ static void on_tokens_searched(void *arg, struct sg_module_answer *answers, size
 				token_take(&found, answers[i].module, &tokens->tokens[k]);
 		}
 	}
-	if (error.candidate_count == 0 && restart_for(search, answers, count)) {
+	if (found.tokens.tokens == NULL && restart_for(search, answers, count)) {
 		tokens_ask(search);
 		return;
 	}

@@ -123,6 +123,25 @@ def test_a_twin_is_seen_at_the_next_search(agent):
     assert agent.error("MakeCsr", {"key": "hsm", "jid": JULIET}).name == "KeyAmbiguous"
 
 
+def test_candidates_are_told_apart():
+    """On two tokens, by serial number, identifier, and the subject of a certificate that holds the key."""
+    with Agent(labels=("one", "two")) as agent:
+        keys = {}
+        for token, jid in (("one", JULIET), ("two", "romeo@example.test")):
+            agent.unlock(token)
+            agent.call("AddAccount", {"jid": jid})
+            key = agent.call("NewKey", {"token": token, "label": "same", "algorithm": "p256", "account": jid,
+                                        "user": True})["key"]
+            serial = agent.call("ShowToken", {"token": token})["token"]["serial"]
+            keys[key["uri"]] = (key["id"], serial, f"CN={jid}")
+        for method in ("ShowKey", "MakeCsr"):
+            error = agent.error(method, {"key": "same", **({"jid": JULIET} if method == "MakeCsr" else {})})
+            assert error.name == "KeyAmbiguous"
+            assert {c["uri"]: (c["id"], c["serial"], c["subject"]) for c in error.parameters["candidates"]} == keys
+        for uri in keys:
+            agent.call("MakeCsr", {"key": uri, "jid": JULIET})
+
+
 # ---- another key under the same name ----
 
 def test_a_rotated_key_is_refused_until_a_person_says_so(agent):
