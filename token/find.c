@@ -85,7 +85,7 @@ void sg_key_cache_flush(struct sg_module *module)
 /* ---- finding one ---- */
 
 struct hunt {
-	struct sg_key *keys[CANDIDATES_MAX]; /* the first of them */
+	struct sg_key **keys; /* the first CANDIDATES_MAX of them */
 	size_t count;
 	struct sg_token *locked; /* a locked token that was named and shows no keys at all */
 	struct sg_token *failed;
@@ -287,6 +287,10 @@ static int search(
 	err = sg_selector_parse(text, &selector, error);
 	if (err == 0)
 		err = sg_token_scan(module, &tokens, &count, error);
+	if (err == 0) {
+		hunt.keys = calloc(CANDIDATES_MAX, sizeof(struct sg_key *));
+		err = hunt.keys != NULL ? 0 : SG_ERR_NOMEM;
+	}
 	for (i = 0; i < count && err == 0; i++) {
 		if (sg_token_match(tokens[i], selector))
 			hunt_token(tokens[i], selector, &hunt);
@@ -297,8 +301,7 @@ static int search(
 		cache_put(module, text, hunt.keys[0]);
 		*key = sg_key_ref(hunt.keys[0]);
 	}
-	for (i = 0; i < kept(&hunt); i++)
-		sg_key_unref(hunt.keys[i]);
+	sg_keys_free(hunt.keys, kept(&hunt));
 	free(tokens);
 	sg_selector_free(selector);
 	return err;

@@ -375,7 +375,7 @@ static CK_RV adopt_from_cert(struct sg_token *token, CK_SESSION_HANDLE session,
 		{ CKA_TOKEN, NULL, 0 } };
 	const size_t count = sizeof(at) / sizeof(at[0]);
 	struct sg_blob id, label;
-	EVP_PKEY *public = NULL;
+	EVP_PKEY *key = NULL;
 	const unsigned char *der;
 	X509 *cert = NULL;
 	CK_RV rv;
@@ -389,14 +389,14 @@ static CK_RV adopt_from_cert(struct sg_token *token, CK_SESSION_HANDLE session,
 		cert = d2i_X509(NULL, &der, (long)at[2].ulValueLen);
 	}
 	if (cert != NULL)
-	public = X509_get0_pubkey(cert);
-	if (public != NULL) {
+		key = X509_get0_pubkey(cert);
+	if (key != NULL) {
 		id = blob_of(&at[0]);
 		label = blob_of(&at[1]);
-		type = EVP_PKEY_get_base_id(public);
+		type = EVP_PKEY_get_base_id(key);
 		if (type == EVP_PKEY_RSA || type == EVP_PKEY_EC)
 			adopt_public(
-			    search, type == EVP_PKEY_RSA ? CKK_RSA : CKK_EC, &id, &label, public);
+			    search, type == EVP_PKEY_RSA ? CKK_RSA : CKK_EC, &id, &label, key);
 	}
 	X509_free(cert);
 	sg_attributes_clear(at, count);

@@ -434,7 +434,7 @@ int sg_key_generate(struct sg_module *module, const struct sg_msg_key_generate *
 		job.uri = sg_uri_object(&token->identity, CKO_PRIVATE_KEY, &job.id, &job.label);
 		err = job.uri != NULL ? answer_fill(token, job.uri, answer, error) : SG_ERR_NOMEM;
 	}
-	if (err != 0)
+	if (err != 0 && token != NULL)
 		undo(token, &job);
 	sg_blob_clear(&job.id);
 	sg_blob_clear(&job.label);
