@@ -89,6 +89,20 @@ static int login_is_lost(struct sg_token *token)
 	return lost;
 }
 
+/*
+ * ykcs11 says DEVICE_ERROR alone after the key was pulled, OpenSC GENERAL_ERROR after pcscd was started anew,
+ * and both say that the login stands: they recover only from scratch.
+ */
+static int wants_scratch(struct sg_token *token, CK_RV rv)
+{
+	int removable;
+
+	pthread_mutex_lock(&token->lock);
+	removable = (token->slot_info.flags & CKF_REMOVABLE_DEVICE) != 0;
+	pthread_mutex_unlock(&token->lock);
+	return rv == CKR_DEVICE_ERROR || (rv == CKR_GENERAL_ERROR && removable);
+}
+
 /* Gives CKR_OK when a second try makes sense, else what to report. tried: a login was made already. */
 static CK_RV cure(struct sg_token *token, unsigned epoch, int tried, CK_RV rv)
 {
@@ -101,10 +115,9 @@ static CK_RV cure(struct sg_token *token, unsigned epoch, int tried, CK_RV rv)
 	if (kind == SG_CURE_NONE)
 		return rv;
 	sg_log(SG_LOG_INFO, "token '%s': %s, trying once more", token->label, sg_ckr_name(rv));
-	/* ykcs11 says DEVICE_ERROR alone after the key was pulled, and recovers only from scratch. */
 	/* SoftHSM takes the handles of private keys away with the login. */
 	if ((kind == SG_CURE_OBJECT && !(was_open && login_is_lost(token))) ||
-	    (kind == SG_CURE_SESSION && !(rv == CKR_DEVICE_ERROR && sg_held_is(token)) &&
+	    (kind == SG_CURE_SESSION && !(wants_scratch(token, rv) && sg_held_is(token)) &&
 		!login_is_lost(token)))
 		return CKR_OK;
 	sg_token_drop(token, epoch);

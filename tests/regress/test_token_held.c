@@ -345,6 +345,20 @@ static void test_nothing_is_tried_again_that_cannot_be_written_down(void **state
 	assert_int_equal(faults.logins, 2);
 }
 
+static void test_a_reader_that_starts_over(void **state)
+{
+	alpha_key(0);
+	faults.sign_fault = CKR_GENERAL_ERROR;
+	assert_int_equal(try_csr(KEY), 0);
+	assert_int_equal(faults.logins, 2);
+	/* What is no reader has nothing to start over. */
+	faults.removable = 0;
+	alpha();
+	faults.sign_fault = CKR_GENERAL_ERROR;
+	assert_int_equal(try_csr(KEY), 0);
+	assert_int_equal(faults.logins, 2);
+}
+
 /* Without pcscd no slot can be listed: no PIN is tried on nothing, and none is lost by it. */
 static CK_RV no_slots(CK_BBOOL present, CK_SLOT_ID *slots, CK_ULONG *count)
 {
@@ -586,6 +600,7 @@ int main(void)
 		TEST(test_a_pin_that_is_refused_on_return),
 		TEST(test_a_device_that_is_not_ready_on_return),
 		TEST(test_nothing_is_tried_again_that_cannot_be_written_down),
+		TEST(test_a_reader_that_starts_over),
 		TEST(test_slots_that_cannot_be_listed),
 		TEST(test_release),
 		TEST(test_a_careless_module),
