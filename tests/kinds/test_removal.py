@@ -46,14 +46,20 @@ class Call(threading.Thread):
         return self.error
 
 
-def signs_again(kind, key, pin=True):
-    """After the return: measures until the next call works; with the PIN given once when that was forgotten."""
+def signs_again(kind, key):
+    """After the return: measures until the next call works; with the PIN given once when that was forgotten.
+
+    A removal that nobody saw is noticed by the next call alone.
+    """
     started = time.monotonic()
     until(kind.tokens, "the token does not come back")
     seen = time.monotonic() - started
-    if not kind.tokens()[0]["unlocked"] and pin:
+    try:
+        judged(kind, key)
+    except AgentError as error:
+        assert error.name == "PinNeeded"
         kind.unlock()
-    judged(kind, key)
+        judged(kind, key)
     took = time.monotonic() - started
     print(f"{kind.name}: back after {seen:.2f} s, signed after {took:.2f} s")
     assert took < BACK
