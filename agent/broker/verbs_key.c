@@ -4,30 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "accounts.h"
 #include "call.h"
 #include "call_key.h"
 #include "json.h"
-#include "key_cache.h"
 #include "key_pin.h"
 #include "log.h"
 #include "text.h"
+#include "user_key.h"
 
-#define USER_CERT_DAYS 3650
+/* The reply of NewKey and UseKey. */
+static void key_done(struct sg_call *call)
+{
+	sg_call_reply(call,
+	    json_pack("{s:o, s:o}", "key",
+		sg_json_key(sg_key_ref_info(&call->key), &call->key.objects), "certificate",
+		sg_call_flag(call, "user") ? sg_user_key_certificate(call) : json_null()));
+}
 
 /* ---- NewKey ---- */
-
-struct new_key {
-	struct sg_blob cert_der;
-};
-
-static void new_key_free(void *state)
-{
-	struct new_key *new_key = state;
-
-	sg_blob_clear(&new_key->cert_der);
-	free(new_key);
-}
 
 /* From here on the key is on the token, whatever else fails: the log says where. */
 static void new_key_left(struct sg_call *call, const struct sg_msg_error *error)
@@ -36,67 +30,9 @@ static void new_key_left(struct sg_call *call, const struct sg_msg_error *error)
 	    sg_key_ref_info(&call->key)->uri);
 }
 
-static void new_key_reply(struct sg_call *call, json_t *certificate)
-{
-	sg_call_reply(call,
-	    json_pack("{s:o, s:o}", "key",
-		sg_json_key(sg_key_ref_info(&call->key), &call->key.objects), "certificate",
-		certificate));
-}
-
-static void new_key_cert_stored(struct sg_call *call, void *answer)
-{
-	const struct new_key *new_key = call->state;
-	struct sg_msg_objects *stored = answer;
-	const char *key_uri = sg_key_ref_info(&call->key)->uri;
-	const char *cert_uri;
-	int err;
-
-	sg_key_cache_flush(call->agent->key_cache, call->key.module);
-	if (stored->cert_count != 1) {
-		sg_call_fail_with(call, SG_ERR_INTERNAL, key_uri,
-		    "the token did not say where it stored the certificate");
-		return;
-	}
-	cert_uri = stored->certs[0].uri;
-	err =
-	    sg_account_certify(call->account, SG_CERT_USER, key_uri, &new_key->cert_der, cert_uri);
-	if (err != 0) {
-		sg_call_fail_with(call, err, call->account->row.jid,
-		    "the user key and its certificate are on the token, but the account does not "
-		    "have them: %s",
-		    sg_store_failure(call->agent->store, err));
-		return;
-	}
-	call->key.objects.certs = stored->certs;
-	call->key.objects.cert_count = stored->cert_count;
-	stored->certs = NULL;
-	stored->cert_count = 0;
-	new_key_reply(call, sg_json_certificate(&new_key->cert_der, cert_uri));
-}
-
-static void new_key_cert_made(struct sg_call *call, void *answer)
-{
-	struct new_key *new_key = call->state;
-	struct sg_msg_der *der = answer;
-	struct sg_msg_cert_store msg = {
-		.caller = call->caller,
-		.key = sg_key_ref_info(&call->key)->uri,
-		.label = sg_call_text(call, "label"),
-		.spki_sha256 = sg_call_key_pin(call),
-	};
-
-	new_key->cert_der = der->der;
-	memset(der, 0, sizeof(*der));
-	msg.der = new_key->cert_der;
-	sg_call_ask(call, call->key.module->worker, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS,
-	    new_key_cert_stored);
-}
-
 static void new_key_made(struct sg_call *call, void *answer)
 {
 	struct sg_msg_objects *made = answer;
-	struct sg_msg_self_cert_make msg;
 	int err;
 
 	if (made->key_count != 1 || made->keys[0].uri == NULL) {
@@ -115,20 +51,11 @@ static void new_key_made(struct sg_call *call, void *answer)
 		return;
 	}
 	if (!sg_call_flag(call, "user")) {
-		new_key_reply(call, json_null());
+		key_done(call);
 		return;
 	}
 	call->undo = new_key_left;
-	msg = (struct sg_msg_self_cert_make){
-		.caller = call->caller,
-		.key = sg_key_ref_info(&call->key)->uri,
-		.jid = call->account->row.jid,
-		.profile = SG_PROFILE_USER,
-		.days = USER_CERT_DAYS,
-		.spki_sha256 = sg_call_key_pin(call),
-	};
-	sg_call_ask(call, call->key.module->worker, SG_MSG_SELF_CERT_MAKE, &msg, SG_TOKEN_SECONDS,
-	    new_key_cert_made);
+	sg_user_key_make(call, key_done);
 }
 
 static void new_key_unlocked(struct sg_call *call)
@@ -180,19 +107,8 @@ void sg_verb_new_key(struct sg_call *call)
 		    "\"%s\" is none of rsa2048, rsa3072, rsa4096, p256, p384", algorithm);
 		return;
 	}
-	if (sg_call_flag(call, "user") && sg_call_string(call, "account") == NULL) {
-		sg_call_fail_with(
-		    call, SG_ERR_ARG, "account", "a user key is an account's: name the account");
+	if (!sg_user_key_take(call))
 		return;
-	}
-	if (sg_call_string(call, "account") != NULL && !sg_call_take_account(call, "account"))
-		return;
-	call->state = calloc(1, sizeof(struct new_key));
-	if (call->state == NULL) {
-		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
-		return;
-	}
-	call->state_free = new_key_free;
 	sg_call_find_token(call, sg_call_string(call, "token"), new_key_token);
 }
 
@@ -313,9 +229,10 @@ static void use_key_probed(struct sg_call *call, void *answer)
 	err = sg_key_pin_put(call->agent, &call->key, 1);
 	if (err != 0)
 		sg_call_fail_code(call, err, sg_key_ref_info(&call->key)->uri);
+	else if (sg_call_flag(call, "user"))
+		sg_user_key_make(call, key_done);
 	else
-		sg_call_reply(
-		    call, json_pack("{s:o}", "key", sg_json_key(sg_key_ref_info(&call->key), own)));
+		key_done(call);
 }
 
 static void use_key_unlocked(struct sg_call *call)
@@ -330,5 +247,6 @@ static void use_key_unlocked(struct sg_call *call)
 
 void sg_verb_use_key(struct sg_call *call)
 {
-	sg_call_use_key_anew(call, sg_call_string(call, "key"), use_key_unlocked);
+	if (sg_user_key_take(call))
+		sg_call_use_key_anew(call, sg_call_string(call, "key"), use_key_unlocked);
 }

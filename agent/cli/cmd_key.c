@@ -13,27 +13,35 @@
 
 #define PEM_COLUMNS 64
 
-int sg_key_new(struct sg_cli *cli, json_t **result)
+static int user_check(struct sg_cli *cli)
 {
-	const struct sg_args *args = &cli->args;
-	int user = sg_args_has(args, SG_OPT_USER), err;
-	char *token = NULL;
-
-	if (user != sg_args_has(args, SG_OPT_ACCOUNT))
+	if (sg_args_has(&cli->args, SG_OPT_USER) != sg_args_has(&cli->args, SG_OPT_ACCOUNT))
 		return sg_cli_fail(cli, SG_ERR_ARG,
 		    "Give both for a user key, and none for another key.",
 		    "--user and --account belong together");
-	err = sg_secret_args_name(cli, args->value[SG_OPT_TOKEN], &token);
+	return 0;
+}
+
+int sg_key_new(struct sg_cli *cli, json_t **result)
+{
+	const struct sg_args *args = &cli->args;
+	char *token = NULL;
+	int err = user_check(cli);
+
+	if (err == 0)
+		err = sg_secret_args_name(cli, args->value[SG_OPT_TOKEN], &token);
 	if (err == 0)
 		err = sg_agent_call(cli, "NewKey",
 		    json_pack("{s:s, s:s, s:s*, s:s*, s:o*}", "token", token, "label",
 			args->value[SG_OPT_LABEL], "algorithm", args->value[SG_OPT_ALGORITHM],
-			"account", args->value[SG_OPT_ACCOUNT], "user", user ? json_true() : NULL),
+			"account", args->value[SG_OPT_ACCOUNT], "user",
+			sg_args_has(args, SG_OPT_USER) ? json_true() : NULL),
 		    SG_CALL_PIN, NULL, result);
 	free(token);
 	return err;
 }
 
+/* Of a key and the certificate that was made for it, if one was. */
 void sg_key_new_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *certificate = json_object_get(result, "certificate");
@@ -76,13 +84,25 @@ void sg_key_show_show(const struct sg_cli *cli, const json_t *result)
 
 int sg_key_use(struct sg_cli *cli, json_t **result)
 {
-	return sg_agent_call_named(
-	    cli, "UseKey", "key", cli->args.operands[0], SG_CALL_PIN, result);
+	const struct sg_args *args = &cli->args;
+	char *key = NULL;
+	int err = user_check(cli);
+
+	if (err == 0)
+		err = sg_secret_args_name(cli, args->operands[0], &key);
+	if (err == 0)
+		err = sg_agent_call(cli, "UseKey",
+		    json_pack("{s:s, s:s*, s:o*}", "key", key, "account",
+			args->value[SG_OPT_ACCOUNT], "user",
+			sg_args_has(args, SG_OPT_USER) ? json_true() : NULL),
+		    SG_CALL_PIN, NULL, result);
+	free(key);
+	return err;
 }
 
 void sg_key_use_show(const struct sg_cli *cli, const json_t *result)
 {
-	sg_show_key(json_object_get(result, "key"));
+	sg_key_new_show(cli, result);
 }
 
 /* The request as bytes; SG_ERR_FORMAT, told, when the agent's answer is none. */

@@ -116,12 +116,14 @@ const struct sg_command sg_commands[] = {
 	    .operands = "KEY",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = SG_OPTS_PIN,
+	    .options = OPT(USER) | OPT(ACCOUNT) | SG_OPTS_PIN,
 	    .waits = WAITS_TOKEN,
 	    .summary = "Adopt a key that is on a token already.",
 	    .help =
 		"Finds out by test signatures, which are verified, what the key can do. Also says\n"
-		"that a key which was changed on the token on purpose is to be used from now on." },
+		"that a key which was changed on the token on purpose is to be used from now on.\n"
+		"With --user and --account JID it becomes the account's user key, as by 'key "
+		"new'." },
 
 	{ .name = "csr",
 	    .run = sg_csr,

@@ -1,7 +1,8 @@
 """Keys that are there already are adopted; ambiguity; a key that was exchanged."""
 import pytest
 
-from kinds import JID
+from certificates import cross_signatures
+from kinds import JID, OTHER
 from test_sign import judged
 
 PLACES = ["9a", "9c", "9d", "9e", "82"]
@@ -37,6 +38,26 @@ def test_a_key_of_another_program_is_adopted(kind):
     key, = kind.keys()
     assert kind.call("UseKey", key=key["uri"])["key"]["uri"] == key["uri"]
     judged(kind, key["uri"])
+
+
+@pytest.mark.parametrize("place", ["9a", "9c"])
+def test_a_key_that_is_there_becomes_the_user_key(kind, place):
+    """Its certificate is made on the card, which takes none: the agent keeps it, and the key cross-signs."""
+    kind.unlock()
+    kind.call("AddAccount", jid=JID)
+    other = kind.signetd.unlock(OTHER)["uri"]
+    subject = kind.call("NewKey", token=other, label="former", algorithm="p256", account=JID, user=True)["certificate"]
+    key = kind.key_in(place)["uri"] if place in kind.labels() else kind.any_key("rsa2048", label=place)
+    used = kind.call("UseKey", key=key, account=JID, user=True)
+    certificate = used["certificate"]
+    assert certificate["jids"] == [JID] and bool(certificate["uri"]) == bool(kind.can["store-certificates"])
+    assert kind.call("ShowAccount", jid=JID)["account"]["user_key"] == key
+    for _ in range(2):
+        signed = kind.call("Sign", account=JID, subject=subject["sha256"])["key"]
+        assert set(cross_signatures(signed, certificate)) == {"RSA-SHA1", "RSA-SHA256"}
+    if place in kind.labels():
+        tried = kind.pins()
+        assert all(status == "9000" for _, _, status in tried) and (len(tried) > 5) == (place == "9c")
 
 
 def test_ambiguity(kind):

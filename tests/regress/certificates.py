@@ -1,9 +1,12 @@
 """Keys and certificates in software, with JIDs as the authority writes them, as no program of ours would issue them."""
+import base64
 import datetime
+import hashlib
+from xml.etree import ElementTree
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 XMPP_ADDR = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5")
@@ -45,6 +48,23 @@ def certificate(public_key, signer, *names, subject="somebody", issuer=None, day
 
 def to_der(cert):
     return cert.public_bytes(serialization.Encoding.DER)
+
+
+HASHES = {"RSA-SHA1": hashes.SHA1, "RSA-SHA256": hashes.SHA256, "ECDSA-SHA256": hashes.SHA256}
+
+
+def cross_signatures(key, issuer):
+    """method -> value of the signatures on a key (a PublicKey of the API), each verified by the issuer's certificate
+    (one of the API, too)."""
+    keyinfo = ElementTree.fromstring(key["keyinfo"])
+    subject = next(base64.b64decode(e.text) for e in keyinfo.iter() if e.tag.endswith("}x509cert"))
+    assert hashlib.sha1(subject).hexdigest() == key["name"]
+    public = x509.load_der_x509_certificate(base64.b64decode(issuer["der"])).public_key()
+    made = {e.get("method"): base64.b64decode(e.text) for e in keyinfo.iter() if e.tag.endswith("}value")}
+    for method, value in made.items():
+        how = [padding.PKCS1v15(), HASHES[method]()] if method.startswith("RSA") else [ec.ECDSA(HASHES[method]())]
+        public.verify(value, subject, *how)
+    return made
 
 
 def make_csr(key, *jids, cn=None, names=()):

@@ -8,6 +8,8 @@ import pytest
 from cryptography import x509
 
 from agent_fixture import MODULE, PIN, Agent
+from certificates import cross_signatures
+from fault_agent import FaultAgent
 from processes import wait_gone
 from varlink_client import secret
 
@@ -198,3 +200,67 @@ def test_use_key_by_what_cannot_be_used(agent):
     with secret(PIN) as fd, agent.client() as client:
         key = client.call("UseKey", {"key": f"pkcs11:serial={one};id=%0a%0b", "pin": {"fd": 0}}, [fd])["key"]
     assert key["algorithm"] == "p256"
+
+
+# ---- a key that was there before as a user key ----
+
+def use(agent, key="hsm", **more):
+    return agent.call("UseKey", {"key": key, "account": JULIET, "user": True, **more})
+
+
+@pytest.mark.parametrize("kind", ["EC:prime256v1", "rsa:2048"])
+def test_a_key_of_another_program_becomes_the_user_key(agent, kind):
+    agent.call("AddAccount", {"jid": JULIET})
+    subject = agent.call("NewKey", {"token": "one", "label": "made", "algorithm": "p256", "account": JULIET,
+                                    "user": True})["certificate"]["sha256"]
+    make_by_hand(agent, kind=kind)
+    plain = agent.call("UseKey", {"key": "hsm"})
+    assert plain["certificate"] is None and plain["key"]["certificates"] == []
+    used = use(agent)
+    key, certificate = used["key"], used["certificate"]
+    assert certificate["jids"] == [JULIET] and key["certificates"] == [certificate["uri"]] != [None]
+    shown = agent.call("ShowKey", {"key": "hsm"})
+    assert [c["sha256"] for c in shown["certificates"]] == [certificate["sha256"]]
+    assert shown["key"]["public_key"] == key["public_key"]
+    assert agent.call("ShowAccount", {"jid": JULIET})["account"]["user_key"] == key["uri"]
+    signed = agent.call("Sign", {"account": JULIET, "subject": subject})["key"]
+    made = cross_signatures(signed, certificate)
+    assert set(made) == ({"ECDSA-SHA256"} if kind.startswith("EC") else {"RSA-SHA1", "RSA-SHA256"})
+    again = use(agent)["certificate"]
+    assert again["sha256"] != certificate["sha256"] and again["uri"]
+    assert len(agent.call("ShowKey", {"key": key["uri"]})["certificates"]) == 2
+
+
+def test_the_user_key_of_no_account(agent):
+    make_by_hand(agent)
+    assert agent.error("UseKey", {"key": "hsm", "user": True}).parameters["subject"] == "account"
+    assert agent.error("UseKey", {"key": "hsm", "user": True, "account": JULIET}).name == "AccountAbsent"
+    agent.call("AddAccount", {"jid": JULIET})
+    assert agent.error("UseKey", {"key": "none", "user": True, "account": JULIET}).name == "KeyAbsent"
+    assert agent.call("ShowAccount", {"jid": JULIET})["account"]["user_key"] is None
+
+
+@pytest.mark.parametrize("method", ["UseKey", "NewKey"])
+@pytest.mark.parametrize("given, kept", [("CKR_TOKEN_WRITE_PROTECTED", True), ("CKR_DEVICE_MEMORY", True),
+                                         ("CKR_USER_TYPE_INVALID", True), ("CKR_DEVICE_ERROR", False)])
+def test_a_token_that_takes_no_certificate(method, given, kept):
+    """The agent alone keeps it, and signs; after another failure the account is without."""
+    with FaultAgent() as agent:
+        agent.unlock("one")
+        agent.call("AddAccount", {"jid": JULIET})
+        make = {"token": "one", "label": "hsm", "algorithm": "p256", "account": JULIET, "user": True}
+        subject = agent.call("NewKey", {**make, "label": "former"})
+        if method == "UseKey":
+            make_by_hand(agent)
+            make = {"key": "hsm", "account": JULIET, "user": True}
+        agent.script(f"on C_CreateObject fail {given}\n")
+        if not kept:
+            assert agent.error(method, make).name == "TokenFailed"
+            assert agent.call("ShowAccount", {"jid": JULIET})["account"]["user_key"] == subject["key"]["uri"]
+            return
+        made = agent.call(method, make)
+        certificate = made["certificate"]
+        assert certificate["uri"] is None and made["key"]["certificates"] == []
+        assert agent.call("ShowAccount", {"jid": JULIET})["account"]["user_key"] == made["key"]["uri"]
+        signed = agent.call("Sign", {"account": JULIET, "subject": subject["certificate"]["sha256"]})["key"]
+        assert set(cross_signatures(signed, certificate)) == {"ECDSA-SHA256"}

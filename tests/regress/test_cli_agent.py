@@ -118,6 +118,17 @@ def test_commands_that_bring_a_pin(tmp_path, command, method, says):
     assert json.loads(done.stdout) == reply["parameters"]
 
 
+def test_a_key_is_used_as_a_user_key(tmp_path):
+    rogue = Rogue(tmp_path, {"parameters": {"key": {"label": "k"}, "certificate": {"name": "5ca1", "jids": ["j@x.test"]}}})
+    done = rogue.signet("key", "use", "k", "--user", "--account", "j@x.test")
+    assert done.returncode == 0 and "5ca1" in done.stdout, done.stderr
+    assert rogue.calls == [{"method": "org.signet.Agent.UseKey", "parameters": {"key": "k", "account": "j@x.test",
+                                                                                "user": True}}]
+    for alone in (("--user",), ("--account", "j@x.test")):
+        done = signet("key", "use", "k", *alone)
+        assert done.returncode == 2 and "belong together" in done.stderr
+
+
 @pytest.mark.parametrize("args, sent, says", [
     ((), {}, "Released: no token is held by the agent.\n"),
     (("t",), {"token": "t"}, "Released: the agent does not hold this token.\n"),
