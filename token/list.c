@@ -100,8 +100,12 @@ int sg_token_list(
 	int err;
 
 	err = sg_token_scan(module, &tokens, &count, error);
-	if (err != 0)
+	if (err == 0 && count == 0)
+		err = sg_token_held_check(error);
+	if (err != 0) {
+		free(tokens);
 		return err;
+	}
 	answer->tokens = calloc(count + 1, sizeof(*answer->tokens));
 	if (answer->tokens == NULL)
 		err = SG_ERR_NOMEM;
@@ -205,6 +209,8 @@ int sg_object_list(struct sg_module *module, const struct sg_msg_object_list *re
 	err = sg_selector_parse(request->selector, &selector, error);
 	if (err == 0)
 		err = sg_token_scan(module, &tokens, &count, error);
+	if (err == 0 && count == 0)
+		err = sg_token_held_check(error);
 	for (i = 0; i < count && err == 0; i++) {
 		if (sg_token_match(tokens[i], selector))
 			err = list_token(tokens[i], selector, answer);

@@ -83,6 +83,9 @@ static int login_try(struct sg_token *token, struct attempt *attempt, struct sg_
 	unsigned epoch;
 	int err;
 
+	/* ykcs11 reads a card with the first session: what it read of one that has gone stands no more. */
+	if (!attempt->again)
+		sg_token_drop(token, sg_token_epoch(token));
 	pthread_mutex_lock(&token->lock);
 	epoch = token->epoch;
 	attempt->rv = sg_session_open(token, &anchor);

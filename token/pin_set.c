@@ -177,8 +177,12 @@ static const char *tool_for(const struct sg_token *token, uint32_t by)
 		{ "Yubi",
 		    { "ykman piv access change-pin, or yubico-piv-tool -a change-pin",
 			"ykman piv access unblock-pin, or yubico-piv-tool -a unblock-pin" } },
-		{ "piv", { "pkcs15-tool --change-pin", "pkcs15-tool --unblock-pin" } },
-		{ "PIV", { "pkcs15-tool --change-pin", "pkcs15-tool --unblock-pin" } },
+		{ "piv",
+		    { "pkcs15-tool --change-pin",
+			"pkcs15-tool --unblock-pin, or ykman piv access unblock-pin" } },
+		{ "PIV",
+		    { "pkcs15-tool --change-pin",
+			"pkcs15-tool --unblock-pin, or ykman piv access unblock-pin" } },
 		{ "PKCS#15", { "pkcs15-tool --change-pin", "pkcs15-tool --unblock-pin" } },
 		{ "OpenSC", { "pkcs15-tool --change-pin", "pkcs15-tool --unblock-pin" } },
 		{ "TPM", { "tpm2_ptool changepin --user user", "tpm2_ptool initpin" } },
@@ -196,12 +200,30 @@ static const char *tool_for(const struct sg_token *token, uint32_t by)
 	return "the token's own tool";
 }
 
-/* OpenSC asks a PIV card for an SO PIN that it does not have, and says GENERAL_ERROR. */
+/* OpenSC asks a card for an SO PIN that it does not have, and says GENERAL_ERROR. */
 static int is_beyond_module(const struct change *change)
 {
 	return change->rv == CKR_FUNCTION_NOT_SUPPORTED || change->rv == CKR_USER_TYPE_INVALID ||
 	    (change->rv == CKR_GENERAL_ERROR && change->wish->by == SG_PIN_SO &&
 		strcmp(change->call, "C_Login") == 0);
+}
+
+static int beyond_fail(const struct sg_pin_wish *wish, struct sg_msg_error *error)
+{
+	sg_msg_error_set(error, SG_ERR_UNSUPPORTED, wish->token->uri,
+	    "the module of token '%s' cannot %s: use %s", wish->token->label,
+	    wish->by == SG_PIN_SO ? "unblock a PIN" : "change a PIN",
+	    tool_for(wish->token, wish->by));
+	return SG_ERR_UNSUPPORTED;
+}
+
+/* OpenSC knows no PUK of a PIV card: nobody is asked for what would be tried in vain. */
+static int is_known_beyond(const struct sg_pin_wish *wish)
+{
+	static const char maker[] = "piv_II ";
+
+	return wish->by == SG_PIN_SO &&
+	    memcmp(wish->token->identity.manufacturerID, maker, sizeof(maker) - 1) == 0;
 }
 
 static int change_fail(const struct change *change, struct sg_msg_error *error)
@@ -222,11 +244,7 @@ static int change_fail(const struct change *change, struct sg_msg_error *error)
 	if (is_beyond_module(change)) {
 		sg_log(SG_LOG_WARN, "%s on token '%s': %s", change->call, token->label,
 		    sg_ckr_name(change->rv));
-		sg_msg_error_set(error, SG_ERR_UNSUPPORTED, token->uri,
-		    "the module of token '%s' cannot %s: use %s", token->label,
-		    wish->by == SG_PIN_SO ? "unblock a PIN" : "change a PIN",
-		    tool_for(token, wish->by));
-		return SG_ERR_UNSUPPORTED;
+		return beyond_fail(wish, error);
 	}
 	err = sg_ckr_fail(error, change->rv, change->call, token->label);
 	if (err == SG_ERR_PIN_LOCKED)
@@ -307,7 +325,7 @@ int sg_pin_set(struct sg_module *module, const struct sg_msg_pin_set *request, i
 	if (err != 0)
 		return err;
 	pthread_mutex_lock(&wish.token->login_lock);
-	err = pins_get(&change, &flags, error);
+	err = is_known_beyond(&wish) ? beyond_fail(&wish, error) : pins_get(&change, &flags, error);
 	if (err == 0) {
 		sg_login_end(wish.token);
 		err = set_in_session(&change, error);

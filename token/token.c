@@ -9,6 +9,7 @@
 #include "held.h"
 #include "ledger.h"
 #include "log.h"
+#include "reader.h"
 
 #define SLOTS_MAX 1024
 
@@ -197,6 +198,47 @@ static CK_RV slot_info_get(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, CK_SLOT_INFO *i
 	return sg_ckr_cure(rv) == SG_CURE_SESSION ? f->C_GetSlotInfo(slot, info) : rv;
 }
 
+static int is_present_in(struct sg_token *token, CK_SLOT_ID slot)
+{
+	int is;
+
+	pthread_mutex_lock(&token->lock);
+	is = token->present && token->slot == slot;
+	pthread_mutex_unlock(&token->lock);
+	return is;
+}
+
+/*
+ * ykcs11 shows a key that it could not ask for its serial number, for it was put in just now, as number 0,
+ * and goes on so until the card is reset. Such a key is not the token that it seems to be, and none that is
+ * to be remembered, unless it is 0 afterwards, too: some keys are set up not to tell.
+ */
+static CK_RV serial_find(
+    struct sg_module *module, CK_SLOT_ID slot, const CK_SLOT_INFO *slot_info, CK_TOKEN_INFO *info)
+{
+	static const char maker[] = "Yubico", none[] = "0 ";
+	CK_SLOT_ID *slots = NULL;
+	CK_ULONG count = 0;
+	char *reader;
+	size_t i;
+	CK_RV rv;
+
+	if (memcmp(info->manufacturerID, maker, sizeof(maker) - 1) != 0 ||
+	    memcmp(info->serialNumber, none, sizeof(none) - 1) != 0)
+		return CKR_OK;
+	for (i = 0; i < module->token_count; i++) {
+		if (is_same(&module->tokens[i]->identity, info) &&
+		    is_present_in(module->tokens[i], slot))
+			return CKR_OK;
+	}
+	reader = sg_text_padded(slot_info->slotDescription, sizeof(slot_info->slotDescription));
+	sg_reader_reset(reader);
+	free(reader);
+	rv = sg_slots_list(module, &slots, &count);
+	free(slots);
+	return rv == CKR_OK ? token_info_get(module->f, slot, info) : rv;
+}
+
 /* Finds or adds the token that is in the slot now. The module's lock is held. */
 static int scan_slot(
     struct sg_module *module, CK_SLOT_ID slot, struct sg_token **found, struct changes *changes)
@@ -209,7 +251,8 @@ static int scan_slot(
 
 	*found = NULL;
 	if (slot_info_get(f, slot, &slot_info) != CKR_OK ||
-	    token_info_get(f, slot, &info) != CKR_OK)
+	    token_info_get(f, slot, &info) != CKR_OK ||
+	    serial_find(module, slot, &slot_info, &info) != CKR_OK)
 		return 0; /* pulled out just now */
 	for (i = 0; i < module->token_count && token == NULL; i++) {
 		if (is_same_token(module->tokens[i], slot, &info))
@@ -429,6 +472,21 @@ static int ambiguous(
 	return SG_ERR_TOKEN_AMBIGUOUS;
 }
 
+int sg_token_held_check(struct sg_msg_error *error)
+{
+	char *reader = sg_reader_held();
+
+	if (reader == NULL)
+		return 0;
+	sg_msg_error_set(error, SG_ERR_BUSY, reader,
+	    "another program has the card in the reader '%s' for itself alone, so that its token "
+	    "cannot be seen: close that program (`gpgconf --kill scdaemon` if it is gpg's), then "
+	    "try again",
+	    reader);
+	free(reader);
+	return SG_ERR_BUSY;
+}
+
 int sg_token_find(
     struct sg_module *module, const char *text, struct sg_token **token, struct sg_msg_error *error)
 {
@@ -450,9 +508,12 @@ int sg_token_find(
 	if (n == 1) {
 		*token = tokens[0];
 	} else if (n == 0) {
-		err = SG_ERR_TOKEN_ABSENT;
-		sg_msg_error_set(
-		    error, err, text, "no token '%s' is there", text != NULL ? text : "");
+		err = sg_token_held_check(error);
+		if (err == 0) {
+			err = SG_ERR_TOKEN_ABSENT;
+			sg_msg_error_set(
+			    error, err, text, "no token '%s' is there", text != NULL ? text : "");
+		}
 	} else {
 		err = ambiguous(tokens, n, text != NULL ? text : "", error);
 	}
@@ -542,6 +603,18 @@ CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info)
 		token->info = *info;
 	pthread_mutex_unlock(&token->lock);
 	return rv;
+}
+
+void sg_token_wake(struct sg_token *token)
+{
+	const CK_SLOT_INFO *info = &token->slot_info;
+	char *reader;
+
+	if (!(info->flags & CKF_REMOVABLE_DEVICE))
+		return;
+	reader = sg_text_padded(info->slotDescription, sizeof(info->slotDescription));
+	sg_reader_wake(reader);
+	free(reader);
 }
 
 int sg_token_wants_watch(struct sg_token *token)

@@ -84,6 +84,10 @@ SG_MUST_USE int sg_token_scan(
 SG_MUST_USE int sg_token_find(struct sg_module *module, const char *text, struct sg_token **token,
     struct sg_msg_error *error);
 
+/* For who finds no token: SG_ERR_BUSY when another program has a card for itself alone, in which
+ * case modules show an empty slot or none. */
+SG_MUST_USE int sg_token_held_check(struct sg_msg_error *error);
+
 /* Whether it is initialised, and may hold what the selector means. */
 int sg_token_match(struct sg_token *token, const struct sg_selector *selector);
 
@@ -97,6 +101,10 @@ uint32_t sg_token_flags(struct sg_token *token, uint32_t by);
 
 /* Reads the token's flags afresh; CKR_TOKEN_NOT_PRESENT when another token is in the slot now. */
 CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info);
+
+/* Sees to it that a card answers that was put in just now (sg_reader_wake()), before the first session:
+ * later ones may have seen an empty card. The lock is held. */
+void sg_token_wake(struct sg_token *token);
 
 /* Whether it is in its slot, on a reader that tokens are taken out of, and has a login to lose: whether
  * somebody must look at the slots. */

@@ -147,6 +147,12 @@ def test_an_unblocked_pin(kind):
     else:
         error = pin_error(kind, "UnblockPin", kind.so_pin, "24682468")
         assert error.name in kind.can["refuses-unblock"] and error.parameters["advice"], error
+        if kind.name == "opensc":
+            assert "pkcs15-tool --unblock-pin" in error.parameters["message"]
+            assert "ykman" in error.parameters["message"]
+            assert pin_error(kind, "UnblockPin", "87654321", "24682468").name == "Unsupported"
+            assert {c["command"] for c in kind.card("log")["log"]}.isdisjoint({"CHANGE", "UNBLOCK"})
+            assert kind.card("pin-state") == {"pin_tries": 2, "puk_tries": 3}
         assert kind.unlock()["unlocked"]
 
 

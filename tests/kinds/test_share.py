@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from kinds import JID
+from kinds import JID, OTHER
 from processes import PATIENCE, until
 from test_sign import judged
 from world import TOP
@@ -62,7 +62,10 @@ def test_a_card_that_another_has_for_itself(kind):
         assert held
         error = kind.unlock_error(token=f"pkcs11:manufacturer={kind.maker}")
         print(error)
-        assert error.name in ("TokenAbsent", "TokenFailed", "Busy") and error.parameters["advice"]
+        assert error.name == "Busy" and error.parameters["advice"]
+        assert "another program" in error.parameters["message"]
+        assert "gpgconf --kill scdaemon" in error.parameters["message"]
+        assert [t["label"] for t in kind.call("ListTokens")["tokens"]] == [OTHER]
     until(kind.tokens, "the token does not come back")
     assert kind.unlock()["unlocked"]
     judged(kind, kind.any_key())

@@ -1,0 +1,174 @@
+#include "reader.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAMES_MAX 16384 /* of all readers */
+
+/* As winscard.h of pcsc-lite has them. */
+#define SCOPE_SYSTEM	2
+#define SHARE_SHARED	2
+#define PROTOCOL_ANY	3
+#define SHARE_DIRECT	3
+#define LEAVE_CARD	0
+#define RESET_CARD	1
+#define CARD_PRESENT	0x0004 /* of a card */
+#define STATE_PRESENT	0x0020 /* of a reader */
+#define STATE_EXCLUSIVE 0x0080
+
+struct reader_state {
+	const char *name;
+	void *user;
+	unsigned long current, event;
+	unsigned long atr_len;
+	unsigned char atr[33];
+};
+
+struct pcsc {
+	void *library;
+	long context;
+	long (*establish)(unsigned long, const void *, const void *, long *);
+	long (*release)(long);
+	long (*list)(long, const char *, char *, unsigned long *);
+	long (*status)(long, unsigned long, struct reader_state *, unsigned long);
+	long (*connect)(long, const char *, unsigned long, unsigned long, long *, unsigned long *);
+	long (*card_status)(long, char *, unsigned long *, unsigned long *, unsigned long *,
+	    unsigned char *, unsigned long *);
+	long (*disconnect)(long, unsigned long);
+};
+
+static int symbol(struct pcsc *pcsc, const char *name, void *function)
+{
+	void *found = dlsym(pcsc->library, name);
+
+	memcpy(function, &found, sizeof(found)); /* no cast makes a function of it */
+	return found != NULL;
+}
+
+static void pcsc_close(struct pcsc *pcsc)
+{
+	if (pcsc->library != NULL)
+		dlclose(pcsc->library);
+	pcsc->library = NULL;
+}
+
+/* Whether there is a pcscd, and the module of this process speaks to it. */
+static int pcsc_open(struct pcsc *pcsc)
+{
+	memset(pcsc, 0, sizeof(*pcsc));
+	pcsc->library = dlopen("libpcsclite.so.1", RTLD_NOW | RTLD_NOLOAD);
+	if (pcsc->library == NULL)
+		return 0;
+	if (symbol(pcsc, "SCardEstablishContext", &pcsc->establish) &&
+	    symbol(pcsc, "SCardReleaseContext", &pcsc->release) &&
+	    symbol(pcsc, "SCardListReaders", &pcsc->list) &&
+	    symbol(pcsc, "SCardGetStatusChange", &pcsc->status) &&
+	    symbol(pcsc, "SCardConnect", &pcsc->connect) &&
+	    symbol(pcsc, "SCardStatus", &pcsc->card_status) &&
+	    symbol(pcsc, "SCardDisconnect", &pcsc->disconnect) &&
+	    pcsc->establish(SCOPE_SYSTEM, NULL, NULL, &pcsc->context) == 0)
+		return 1;
+	pcsc_close(pcsc);
+	return 0;
+}
+
+static void pcsc_end(struct pcsc *pcsc)
+{
+	pcsc->release(pcsc->context);
+	pcsc_close(pcsc);
+}
+
+/* One after the other, an empty one at the end; to be freed. */
+static char *readers_list(struct pcsc *pcsc)
+{
+	unsigned long size = NAMES_MAX;
+	char *names = calloc(1, NAMES_MAX + 2);
+
+	if (names != NULL && pcsc->list(pcsc->context, NULL, names, &size) != 0)
+		names[0] = '\0';
+	return names;
+}
+
+static int is_held(struct pcsc *pcsc, const char *name)
+{
+	struct reader_state state = { .name = name };
+
+	return pcsc->status(pcsc->context, 0, &state, 1) == 0 && (state.event & STATE_PRESENT) &&
+	    (state.event & STATE_EXCLUSIVE);
+}
+
+char *sg_reader_held(void)
+{
+	struct pcsc pcsc;
+	char *names, *held = NULL;
+	const char *name;
+
+	if (!pcsc_open(&pcsc))
+		return NULL;
+	names = readers_list(&pcsc);
+	for (name = names; name != NULL && *name && held == NULL; name += strlen(name) + 1) {
+		if (is_held(&pcsc, name))
+			held = strdup(name);
+	}
+	free(names);
+	pcsc_end(&pcsc);
+	return held;
+}
+
+/* Whether no handle to it can work: nothing was agreed on with it. Looked at without waking it. */
+static int is_deaf(struct pcsc *pcsc, const char *name)
+{
+	unsigned long size = NAMES_MAX, state = 0, protocol = 0, atr_len = 33;
+	unsigned char atr[33];
+	char *text = malloc(NAMES_MAX);
+	int deaf = 0;
+	long card;
+
+	if (text != NULL &&
+	    pcsc->connect(pcsc->context, name, SHARE_DIRECT, 0, &card, &protocol) == 0) {
+		deaf =
+		    pcsc->card_status(card, text, &size, &state, &protocol, atr, &atr_len) == 0 &&
+		    (state & CARD_PRESENT) && protocol == 0;
+		pcsc->disconnect(card, LEAVE_CARD);
+	}
+	free(text);
+	return deaf;
+}
+
+static void card_reset(struct pcsc *pcsc, const char *name)
+{
+	unsigned long protocol;
+	long card;
+
+	if (pcsc->connect(pcsc->context, name, SHARE_SHARED, PROTOCOL_ANY, &card, &protocol) == 0)
+		pcsc->disconnect(card, RESET_CARD);
+}
+
+static void reset(const char *reader, int only_deaf)
+{
+	struct pcsc pcsc;
+	const char *name;
+	char *names;
+
+	if (reader == NULL || !*reader || !pcsc_open(&pcsc))
+		return;
+	names = readers_list(&pcsc);
+	for (name = names; name != NULL && *name; name += strlen(name) + 1) {
+		if (strncmp(name, reader, strlen(reader)) == 0 &&
+		    (!only_deaf || is_deaf(&pcsc, name)))
+			card_reset(&pcsc, name);
+	}
+	free(names);
+	pcsc_end(&pcsc);
+}
+
+void sg_reader_wake(const char *name)
+{
+	reset(name, 1);
+}
+
+void sg_reader_reset(const char *name)
+{
+	reset(name, 0);
+}
