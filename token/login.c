@@ -81,11 +81,17 @@ static int login_try(struct sg_token *token, struct attempt *attempt, struct sg_
 	CK_FUNCTION_LIST *f = token->module->f;
 	CK_SESSION_HANDLE anchor = CK_INVALID_HANDLE;
 	unsigned epoch;
-	int err;
+	int woken, err;
 
-	/* ykcs11 reads a card with the first session: what it read of one that has gone stands no more. */
-	if (!attempt->again)
-		sg_token_drop(token, sg_token_epoch(token));
+	/* ykcs11 reads a card with the first session: what it read of one that did not answer is nothing. */
+	if (!attempt->again) {
+		pthread_mutex_lock(&token->lock);
+		epoch = token->epoch;
+		woken = sg_token_wake(token);
+		pthread_mutex_unlock(&token->lock);
+		if (woken)
+			sg_token_drop(token, epoch);
+	}
 	pthread_mutex_lock(&token->lock);
 	epoch = token->epoch;
 	attempt->rv = sg_session_open(token, &anchor);

@@ -16,6 +16,7 @@
 #define CARD_PRESENT	0x0004 /* of a card */
 #define STATE_PRESENT	0x0020 /* of a reader */
 #define STATE_EXCLUSIVE 0x0080
+#define STATE_IN_USE	0x0100
 
 struct reader_state {
 	const char *name;
@@ -90,12 +91,13 @@ static char *readers_list(struct pcsc *pcsc)
 	return names;
 }
 
-static int is_held(struct pcsc *pcsc, const char *name)
+/* Whether there is a card in the reader that somebody has in this way. */
+static int is_used(struct pcsc *pcsc, const char *name, unsigned long how)
 {
 	struct reader_state state = { .name = name };
 
 	return pcsc->status(pcsc->context, 0, &state, 1) == 0 && (state.event & STATE_PRESENT) &&
-	    (state.event & STATE_EXCLUSIVE);
+	    (state.event & how);
 }
 
 char *sg_reader_held(void)
@@ -108,7 +110,7 @@ char *sg_reader_held(void)
 		return NULL;
 	names = readers_list(&pcsc);
 	for (name = names; name != NULL && *name && held == NULL; name += strlen(name) + 1) {
-		if (is_held(&pcsc, name))
+		if (is_used(&pcsc, name, STATE_EXCLUSIVE))
 			held = strdup(name);
 	}
 	free(names);
@@ -116,7 +118,7 @@ char *sg_reader_held(void)
 	return held;
 }
 
-/* Whether no handle to it can work: nothing was agreed on with it. Looked at without waking it. */
+/* Whether there are handles to it and none can work: nothing was agreed on with it. It is not woken. */
 static int is_deaf(struct pcsc *pcsc, const char *name)
 {
 	unsigned long size = NAMES_MAX, state = 0, protocol = 0, atr_len = 33;
@@ -125,7 +127,7 @@ static int is_deaf(struct pcsc *pcsc, const char *name)
 	int deaf = 0;
 	long card;
 
-	if (text != NULL &&
+	if (text != NULL && is_used(pcsc, name, STATE_IN_USE) &&
 	    pcsc->connect(pcsc->context, name, SHARE_DIRECT, 0, &card, &protocol) == 0) {
 		deaf =
 		    pcsc->card_status(card, text, &size, &state, &protocol, atr, &atr_len) == 0 &&
@@ -136,39 +138,42 @@ static int is_deaf(struct pcsc *pcsc, const char *name)
 	return deaf;
 }
 
-static void card_reset(struct pcsc *pcsc, const char *name)
+static int card_reset(struct pcsc *pcsc, const char *name)
 {
 	unsigned long protocol;
 	long card;
 
-	if (pcsc->connect(pcsc->context, name, SHARE_SHARED, PROTOCOL_ANY, &card, &protocol) == 0)
-		pcsc->disconnect(card, RESET_CARD);
+	return pcsc->connect(pcsc->context, name, SHARE_SHARED, PROTOCOL_ANY, &card, &protocol) ==
+	    0 &&
+	    pcsc->disconnect(card, RESET_CARD) == 0;
 }
 
-static void reset(const char *reader, int only_deaf)
+static int reset(const char *reader, int only_deaf)
 {
 	struct pcsc pcsc;
 	const char *name;
+	int done = 0;
 	char *names;
 
 	if (reader == NULL || !*reader || !pcsc_open(&pcsc))
-		return;
+		return 0;
 	names = readers_list(&pcsc);
 	for (name = names; name != NULL && *name; name += strlen(name) + 1) {
 		if (strncmp(name, reader, strlen(reader)) == 0 &&
 		    (!only_deaf || is_deaf(&pcsc, name)))
-			card_reset(&pcsc, name);
+			done |= card_reset(&pcsc, name);
 	}
 	free(names);
 	pcsc_end(&pcsc);
+	return done;
 }
 
-void sg_reader_wake(const char *name)
+int sg_reader_wake(const char *name)
 {
-	reset(name, 1);
+	return reset(name, 1);
 }
 
 void sg_reader_reset(const char *name)
 {
-	reset(name, 0);
+	(void)reset(name, 0);
 }

@@ -16,8 +16,9 @@ char *sg_reader_held(void);
  * its padding). A card that a client connects to before pcscd itself has noticed that it was put in loses
  * its protocol when pcscd does notice: from then on every command over that handle fails, and the module
  * does not know why. Such a card is reset, which tells the module to connect anew; any other is left alone.
+ * Whether it was reset.
  */
-void sg_reader_wake(const char *name);
+int sg_reader_wake(const char *name);
 
 /* Resets the card in it: every program has to begin anew with it, and a module reads it anew. */
 void sg_reader_reset(const char *name);

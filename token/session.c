@@ -18,7 +18,7 @@ CK_RV sg_session_open(struct sg_token *token, CK_SESSION_HANDLE *handle)
 	CK_RV rv;
 
 	if (token->busy_count == 0 && token->idle_count == 0 && token->anchor == CK_INVALID_HANDLE)
-		sg_token_wake(token);
+		(void)sg_token_wake(token);
 	rv = f->C_OpenSession(token->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, handle);
 	if (rv == CKR_TOKEN_WRITE_PROTECTED)
 		rv = f->C_OpenSession(token->slot, CKF_SERIAL_SESSION, NULL, NULL, handle);

@@ -605,16 +605,18 @@ CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info)
 	return rv;
 }
 
-void sg_token_wake(struct sg_token *token)
+int sg_token_wake(struct sg_token *token)
 {
 	const CK_SLOT_INFO *info = &token->slot_info;
 	char *reader;
+	int woken;
 
 	if (!(info->flags & CKF_REMOVABLE_DEVICE))
-		return;
+		return 0;
 	reader = sg_text_padded(info->slotDescription, sizeof(info->slotDescription));
-	sg_reader_wake(reader);
+	woken = sg_reader_wake(reader);
 	free(reader);
+	return woken;
 }
 
 int sg_token_wants_watch(struct sg_token *token)

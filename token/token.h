@@ -103,8 +103,8 @@ uint32_t sg_token_flags(struct sg_token *token, uint32_t by);
 CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info);
 
 /* Sees to it that a card answers that was put in just now (sg_reader_wake()), before the first session:
- * later ones may have seen an empty card. The lock is held. */
-void sg_token_wake(struct sg_token *token);
+ * later ones may have seen an empty card. Whether something was wrong. The lock is held. */
+int sg_token_wake(struct sg_token *token);
 
 /* Whether it is in its slot, on a reader that tokens are taken out of, and has a login to lose: whether
  * somebody must look at the slots. */
