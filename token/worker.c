@@ -19,7 +19,8 @@
 
 struct worker;
 
-#define QUEUE_ROOM (SG_WORKER_QUEUE_MAX + SG_WORKER_QUEUE_SPARE)
+#define STAND_IN_MS 2
+#define QUEUE_ROOM  (SG_WORKER_QUEUE_MAX + SG_WORKER_QUEUE_SPARE)
 
 _Static_assert(SG_WORKER_THREADS <= SG_WORKER_LOGIN_THREADS, "one array for both pools");
 
@@ -27,7 +28,7 @@ _Static_assert(SG_WORKER_THREADS <= SG_WORKER_LOGIN_THREADS, "one array for both
 struct pool {
 	struct worker *worker;
 	pthread_mutex_t lock; /* protects all below */
-	pthread_cond_t more, less;
+	pthread_cond_t more, ended;
 	struct sg_frame frames[QUEUE_ROOM];
 	size_t first, count;
 	pthread_t threads[SG_WORKER_LOGIN_THREADS];
@@ -35,6 +36,24 @@ struct pool {
 	size_t running; /* threads that are not about to end */
 	size_t busy;	/* requests that were taken and have no answer yet */
 	int stop;
+};
+
+/*
+ * The threads that work also read: one that has nothing to do waits at the socket, and does what it read
+ * itself, so that no other thread need be woken for it. No more of them work at a time than there are
+ * processors, for those of one module wait for its locks. The stand-in looks every STAND_IN_MS, while there
+ * is work, whether that has gone on: if not, it lets one more thread work, and reads while nobody does, for
+ * answers to what the threads ask and the end of the channel must not wait for a token.
+ */
+struct reading {
+	/* All are protected by the lock of the pool that works. */
+	int reads;	     /* a thread is at the socket */
+	int over;	     /* 1: the channel has ended, and is not read any more */
+	int status;	     /* then: the exit status */
+	size_t share, limit; /* threads that may work: as a rule, and now */
+	unsigned turns;	     /* frames that were taken from the socket or the queue */
+	int asleep;	     /* the stand-in must be woken when nobody reads */
+	pthread_cond_t wake;
 };
 
 struct worker {
@@ -47,6 +66,7 @@ struct worker {
 	struct sg_upcalls upcalls;
 	atomic_int asking; /* threads that wait for an answer of the broker */
 	struct pool work, logins;
+	struct reading reading;
 };
 
 static void answer_send(struct worker *worker, const struct sg_frame *frame, uint16_t type,
@@ -98,9 +118,6 @@ static int host_ask(void *arg, uint16_t type, const void *msg)
 	int err;
 
 	worker->asking++;
-	pthread_mutex_lock(&worker->work.lock);
-	pthread_cond_broadcast(&worker->work.less);
-	pthread_mutex_unlock(&worker->work.lock);
 	err = sg_upcall_ask(&worker->upcalls, frame_send, worker, type, msg, SG_UPCALL_TIMEOUT_MS);
 	worker->asking--;
 	return err;
@@ -108,51 +125,57 @@ static int host_ask(void *arg, uint16_t type, const void *msg)
 
 /* ---- requests ---- */
 
-static int pool_take(struct pool *pool, struct sg_frame *frame)
+/* The lock is held. */
+static struct sg_frame queue_take(struct pool *pool)
 {
-	int taken = 0;
+	struct sg_frame frame = pool->frames[pool->first];
 
-	pthread_mutex_lock(&pool->lock);
-	while (pool->count == 0 && !pool->stop)
-		pthread_cond_wait(&pool->more, &pool->lock);
-	if (!pool->stop) {
-		*frame = pool->frames[pool->first];
-		pool->first = (pool->first + 1) % QUEUE_ROOM;
-		pool->count--;
-		pool->busy++;
-		pthread_cond_signal(&pool->less);
-		taken = 1;
-	}
-	pthread_mutex_unlock(&pool->lock);
-	return taken;
+	pool->first = (pool->first + 1) % QUEUE_ROOM;
+	pool->count--;
+	pool->busy++;
+	return frame;
 }
 
-static void pool_done(struct pool *pool)
+static void frame_answer(
+    struct worker *worker, struct sg_frame *frame, uint16_t type, union sg_token_answer *answer)
 {
-	pthread_mutex_lock(&pool->lock);
-	pool->busy--;
+	answer_send(worker, frame, type, answer);
+	sg_msg_clear(type, answer);
+	sg_frame_clear(frame);
+}
+
+/* The lock is held, and let go. */
+static void thread_over(struct pool *pool)
+{
+	pool->running--;
+	pthread_cond_broadcast(&pool->ended);
 	pthread_mutex_unlock(&pool->lock);
 }
 
-static void *pool_thread(void *arg)
+static void *login_thread(void *arg)
 {
 	struct pool *pool = arg;
 	union sg_token_answer answer;
 	struct sg_frame frame;
 	uint16_t type;
 
-	while (pool_take(pool, &frame)) {
-		type = sg_dispatch(pool->worker->module, &pool->worker->why, &frame, &answer);
-		/* Before the answer: whoever has it finds room for the next request. */
-		pool_done(pool);
-		answer_send(pool->worker, &frame, type, &answer);
-		sg_msg_clear(type, &answer);
-		sg_frame_clear(&frame);
-	}
 	pthread_mutex_lock(&pool->lock);
-	pool->running--;
-	pthread_cond_broadcast(&pool->less);
-	pthread_mutex_unlock(&pool->lock);
+	while (!pool->stop) {
+		if (pool->count == 0) {
+			pthread_cond_wait(&pool->more, &pool->lock);
+			continue;
+		}
+		frame = queue_take(pool);
+		pthread_mutex_unlock(&pool->lock);
+		type = sg_dispatch(pool->worker->module, &pool->worker->why, &frame, &answer);
+		/* Before the answer: whoever has it finds a thread for the next request. */
+		pthread_mutex_lock(&pool->lock);
+		pool->busy--;
+		pthread_mutex_unlock(&pool->lock);
+		frame_answer(pool->worker, &frame, type, &answer);
+		pthread_mutex_lock(&pool->lock);
+	}
+	thread_over(pool);
 	return NULL;
 }
 
@@ -174,30 +197,16 @@ static int pool_offer(struct pool *pool, const struct sg_frame *frame)
 	return taken;
 }
 
-/*
- * Waits for room: a broker that asks faster than tokens answer is held back by its own socket. There is
- * more while a thread waits for an answer that stands behind this frame.
- */
-static void pool_give(struct pool *pool, const struct sg_frame *frame)
-{
-	pthread_mutex_lock(&pool->lock);
-	while (pool->count >= (pool->worker->asking ? QUEUE_ROOM : SG_WORKER_QUEUE_MAX))
-		pthread_cond_wait(&pool->less, &pool->lock);
-	pool->frames[(pool->first + pool->count++) % QUEUE_ROOM] = *frame;
-	pthread_cond_signal(&pool->more);
-	pthread_mutex_unlock(&pool->lock);
-}
-
-static int pool_start(struct pool *pool, struct worker *worker, size_t threads)
+static int pool_start(
+    struct pool *pool, struct worker *worker, size_t threads, void *(*run)(void *))
 {
 	pool->worker = worker;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->more, NULL);
-	sg_cond_init(&pool->less);
+	sg_cond_init(&pool->ended);
 	pool->running = threads;
 	for (; pool->thread_count < threads; pool->thread_count++) {
-		if (pthread_create(&pool->threads[pool->thread_count], NULL, pool_thread, pool) !=
-		    0)
+		if (pthread_create(&pool->threads[pool->thread_count], NULL, run, pool) != 0)
 			return SG_ERR_INTERNAL;
 	}
 	return 0;
@@ -212,7 +221,7 @@ static int pool_stop(struct pool *pool, const struct timespec *deadline)
 	pool->stop = 1;
 	pthread_cond_broadcast(&pool->more);
 	while (pool->running > 0) {
-		if (pthread_cond_timedwait(&pool->less, &pool->lock, deadline) != 0)
+		if (pthread_cond_timedwait(&pool->ended, &pool->lock, deadline) != 0)
 			break;
 	}
 	ended = pool->running == 0;
@@ -236,33 +245,165 @@ static void login_give(struct worker *worker, struct sg_frame *frame)
 	sg_msg_error_set(&answer.error, SG_ERR_LIMIT, NULL,
 	    "%d logins wait for their PINs already: end one of them first",
 	    SG_WORKER_LOGIN_THREADS);
-	answer_send(worker, frame, SG_MSG_ERROR, &answer);
-	sg_msg_clear(SG_MSG_ERROR, &answer);
-	sg_frame_clear(frame);
+	frame_answer(worker, frame, SG_MSG_ERROR, &answer);
 }
 
-/* Gives the exit status: 0 when the peer closed. */
-static int read_all(struct worker *worker)
-{
-	struct sg_frame frame;
-	int got;
+/* ---- the threads that work ---- */
 
-	for (;;) {
-		got = sg_channel_recv(worker->in, &frame);
-		if (got <= 0)
-			break;
-		if (frame.id >= SG_UPCALL_FIRST_ID) {
-			sg_upcall_answer(&worker->upcalls, &frame);
-			sg_frame_clear(&frame);
-		} else if (sg_dispatch_waits(frame.type)) {
-			login_give(worker, &frame);
-		} else {
-			pool_give(&worker->work, &frame);
-		}
+/* A broker that asks faster than tokens answer is held back by its own socket. There is more room while a
+ * thread waits for an answer that stands behind these frames. The lock is held. */
+static int has_room(struct worker *worker)
+{
+	return worker->work.count < (worker->asking ? QUEUE_ROOM : SG_WORKER_QUEUE_MAX);
+}
+
+/* Hands on a frame that is no work, or puts it into the queue. Gives 0 when there is no room for more. */
+static int frame_give(struct worker *worker, struct sg_frame *frame)
+{
+	struct pool *pool = &worker->work;
+	int is_work = 0, more;
+
+	if (frame->id >= SG_UPCALL_FIRST_ID) {
+		sg_upcall_answer(&worker->upcalls, frame);
+		sg_frame_clear(frame);
+	} else if (sg_dispatch_waits(frame->type)) {
+		login_give(worker, frame);
+	} else {
+		is_work = 1;
 	}
+	pthread_mutex_lock(&pool->lock);
+	if (is_work)
+		pool->frames[(pool->first + pool->count++) % QUEUE_ROOM] = *frame;
+	more = has_room(worker);
+	pthread_mutex_unlock(&pool->lock);
+	return more;
+}
+
+/* Waits at the socket and takes the frames that have come. The lock is held, but for the time of the wait;
+ * nobody else reads, and there is room. */
+static void socket_read(struct worker *worker)
+{
+	struct reading *reading = &worker->reading;
+	struct sg_frame frame;
+	int got, over;
+
+	reading->reads = 1;
+	pthread_mutex_unlock(&worker->work.lock);
+	got = sg_channel_recv(worker->in, &frame);
+	over = got == 0;
+	while (got > 0)
+		got = frame_give(worker, &frame) ? sg_channel_next(worker->in, &frame) : 0;
 	if (got < 0)
 		sg_log(SG_LOG_ERROR, "the channel broke: %s", sg_err_text(got));
-	return got < 0 ? 1 : 0;
+	pthread_mutex_lock(&worker->work.lock);
+	reading->reads = 0;
+	reading->turns++;
+	if (!over && got == 0)
+		return;
+	reading->over = 1;
+	reading->status = got < 0 ? 1 : 0;
+	pthread_cond_signal(&reading->wake);
+}
+
+/* Calls the next thread when there is more work, and the stand-in when nobody reads. The lock is held. */
+static void others_call(struct worker *worker)
+{
+	struct reading *reading = &worker->reading;
+	struct pool *pool = &worker->work;
+
+	if (pool->count > 0 && pool->busy < reading->limit)
+		pthread_cond_signal(&pool->more);
+	if (reading->asleep && !reading->reads) {
+		reading->asleep = 0;
+		pthread_cond_signal(&reading->wake);
+	}
+}
+
+static void *work_thread(void *arg)
+{
+	struct pool *pool = arg;
+	struct worker *worker = pool->worker;
+	struct reading *reading = &worker->reading;
+	union sg_token_answer answer;
+	struct sg_frame frame;
+	uint16_t type;
+
+	pthread_mutex_lock(&pool->lock);
+	while (!pool->stop) {
+		if (pool->count > 0 && pool->busy < reading->limit) {
+			frame = queue_take(pool);
+			reading->turns++;
+			others_call(worker);
+			pthread_mutex_unlock(&pool->lock);
+			type = sg_dispatch(worker->module, &worker->why, &frame, &answer);
+			frame_answer(worker, &frame, type, &answer);
+			pthread_mutex_lock(&pool->lock);
+			if (--pool->busy < reading->share)
+				reading->limit = reading->share;
+		} else if (pool->count == 0 && !reading->reads && !reading->over) {
+			socket_read(worker);
+		} else {
+			pthread_cond_wait(&pool->more, &pool->lock);
+		}
+	}
+	thread_over(pool);
+	return NULL;
+}
+
+/* Nothing has gone on. What waits comes first: at the socket it would not be looked after. The lock is held. */
+static void step_in(struct worker *worker)
+{
+	struct reading *reading = &worker->reading;
+	struct pool *pool = &worker->work;
+
+	if (pool->count > 0 && reading->limit < SG_WORKER_THREADS) {
+		reading->limit++;
+		pthread_cond_signal(&pool->more);
+	} else if (!reading->reads && has_room(worker)) {
+		socket_read(worker);
+		others_call(worker);
+	}
+}
+
+/* Gives the exit status when the channel has ended: 0 when the peer closed. */
+static int stand_in(struct worker *worker)
+{
+	struct reading *reading = &worker->reading;
+	struct pool *pool = &worker->work;
+	struct timespec deadline;
+	unsigned turns;
+
+	pthread_mutex_lock(&pool->lock);
+	while (!reading->over) {
+		if (reading->reads && pool->count == 0) {
+			reading->asleep = 1;
+			while (reading->asleep && !reading->over)
+				pthread_cond_wait(&reading->wake, &pool->lock);
+			continue;
+		}
+		turns = reading->turns;
+		deadline = sg_cond_deadline(STAND_IN_MS);
+		pthread_cond_timedwait(&reading->wake, &pool->lock, &deadline);
+		if (turns == reading->turns && !reading->over)
+			step_in(worker);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return reading->status;
+}
+
+static int threads_start(struct worker *worker)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t share = cpus < 1 ? 1 : (size_t)cpus;
+
+	if (share > SG_WORKER_THREADS)
+		share = SG_WORKER_THREADS;
+	worker->reading.share = worker->reading.limit = share;
+	sg_cond_init(&worker->reading.wake);
+	/* Those that work read, and so may need the others at once. */
+	if (pool_start(&worker->logins, worker, SG_WORKER_LOGIN_THREADS, login_thread) != 0)
+		return SG_ERR_INTERNAL;
+	return pool_start(&worker->work, worker, SG_WORKER_THREADS, work_thread);
 }
 
 /* In C_Finalize of a module that hangs, or with a thread left in one. */
@@ -346,13 +487,11 @@ int sg_worker_run(const struct sg_worker_options *options, int sock)
 		    worker.why.message != NULL ? worker.why.message : sg_err_text(err));
 	else
 		worker.module->authority = options->authority;
-	if (watchers_start(&worker) != 0 ||
-	    pool_start(&worker.work, &worker, SG_WORKER_THREADS) != 0 ||
-	    pool_start(&worker.logins, &worker, SG_WORKER_LOGIN_THREADS) != 0) {
+	if (watchers_start(&worker) != 0 || threads_start(&worker) != 0) {
 		sg_log(SG_LOG_ERROR, "no threads");
 		return 1;
 	}
-	status = read_all(&worker);
+	status = stand_in(&worker);
 	finish(&worker);
 	return status;
 }

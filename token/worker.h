@@ -1,5 +1,5 @@
 /*
- * The process: one thread reads requests, a few answer them.
+ * The process: a few threads, each of which reads a request and answers it.
  */
 #ifndef SG_TOKEN_WORKER_H
 #define SG_TOKEN_WORKER_H
