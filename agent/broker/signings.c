@@ -10,6 +10,7 @@
 #include <openssl/x509.h>
 
 #include "api_json.h"
+#include "clock.h"
 #include "store.h"
 #include "stored_keys.h"
 #include "text.h"
@@ -20,10 +21,13 @@
 #define MARK_SIZE   24 /* bytes that stand for a value while the reply's text is made */
 #define DAY	    86400
 
-/* Where the value of a signature of the issuer stands in the reply. */
-struct slot {
-	const struct sg_signature *kept;
-	size_t begin, end;
+/* A reply, with marks in the places of the values of the issuer's signatures. */
+struct form {
+	char *text;
+	size_t len;
+	struct place {
+		size_t begin, end;
+	} places[METHODS_MAX]; /* in their order in the text */
 };
 
 struct sg_signing {
@@ -36,11 +40,11 @@ struct sg_signing {
 	struct sg_msg_keyinfos keys; /* the subject and the issuer */
 	X509 *issuer;
 	time_t from, until; /* in which the reply says rightly whether the certificate is expired */
-	char *text;	    /* the reply, with marks in the places of the values */
-	size_t text_len;
-	struct slot slots[METHODS_MAX]; /* in their order in the text */
+	const struct sg_signature *slots[METHODS_MAX]; /* the kept ones that have places */
 	size_t slot_count;
-	unsigned turn;
+	struct form checked,
+	    unchecked;	    /* unchecked: when not all that the token made were verified */
+	int64_t checked_ms; /* sg_clock_ms() when all were */
 };
 
 TAILQ_HEAD(signing_list, sg_signing);
@@ -85,7 +89,8 @@ void sg_signing_unref(struct sg_signing *signing)
 		return;
 	sg_msg_clear(SG_MSG_KEYINFOS, &signing->keys);
 	X509_free(signing->issuer);
-	free(signing->text);
+	free(signing->checked.text);
+	free(signing->unchecked.text);
 	free(signing->jid);
 	free(signing->fingerprint);
 	free(signing->user_certificate);
@@ -137,11 +142,11 @@ static int is_deterministic(const char *method)
 	return strncmp(method, "RSA-", 4) == 0;
 }
 
-static const struct slot *slot_of(const struct sg_signing *signing, const char *method)
+static const struct sg_signature *slot_of(const struct sg_signing *signing, const char *method)
 {
 	for (size_t i = 0; i < signing->slot_count; i++) {
-		if (strcmp(method, signing->slots[i].kept->method) == 0)
-			return &signing->slots[i];
+		if (strcmp(method, signing->slots[i]->method) == 0)
+			return signing->slots[i];
 	}
 	return NULL;
 }
@@ -155,22 +160,29 @@ int sg_signing_has_kept(const struct sg_signing *signing, const struct sg_msg_si
 	return 1;
 }
 
-int sg_signing_check(struct sg_signing *signing, const struct sg_msg_signatures *fresh)
+int sg_signing_check(struct sg_signing *signing, const struct sg_msg_signatures *fresh, int *all)
 {
-	int in_sample = signing->turn++ % SG_SIGNING_SAMPLE == 0;
+	int64_t now = sg_clock_ms();
+	int may_skip = signing->checked_ms != 0 && now - signing->checked_ms < SG_SIGNING_CHECK_MS;
 
+	*all = 1;
 	for (uint32_t i = 0; i < fresh->signature_count; i++) {
 		const struct sg_signature *signature = &fresh->signatures[i];
-		const struct slot *slot = slot_of(signing, signature->method);
+		const struct sg_signature *kept = slot_of(signing, signature->method);
 
-		if (slot != NULL && is_deterministic(signature->method)
-			? sg_blob_eq(&signature->value, &slot->kept->value)
-			: slot != NULL && !in_sample)
+		if (kept != NULL && is_deterministic(signature->method) &&
+		    sg_blob_eq(&signature->value, &kept->value))
 			continue;
+		if (kept != NULL && !is_deterministic(signature->method) && may_skip) {
+			*all = 0;
+			continue;
+		}
 		if (sg_verdict_check(X509_get0_pubkey(signing->issuer), signature->method,
 			&sg_signing_subject(signing)->data, &signature->value) != SG_SIG_GOOD)
 			return SG_ERR_TOKEN_FAILED;
 	}
+	if (*all)
+		signing->checked_ms = now;
 	return 0;
 }
 
@@ -186,26 +198,26 @@ static const struct sg_blob *value_of(
 	return &kept->value;
 }
 
-void sg_signing_reply(
-    const struct sg_signing *signing, const struct sg_msg_signatures *fresh, struct sg_buf *text)
+void sg_signing_reply(const struct sg_signing *signing, const struct sg_msg_signatures *fresh,
+    int all, struct sg_buf *text)
 {
+	const struct form *form = all ? &signing->checked : &signing->unchecked;
 	size_t done = 0;
 
 	for (size_t i = 0; i < signing->slot_count; i++) {
-		const struct slot *slot = &signing->slots[i];
-		const struct sg_blob *value = value_of(fresh, slot->kept);
+		const struct sg_blob *value = value_of(fresh, signing->slots[i]);
 		char *base64 = sg_base64_encode(value->data, value->len);
 
 		if (base64 == NULL) {
 			text->err = SG_ERR_NOMEM;
 			return;
 		}
-		sg_buf_put(text, signing->text + done, slot->begin - done);
+		sg_buf_put(text, form->text + done, form->places[i].begin - done);
 		sg_buf_put_str(text, base64);
 		free(base64);
-		done = slot->end;
+		done = form->places[i].end;
 	}
-	sg_buf_put(text, signing->text + done, signing->text_len - done);
+	sg_buf_put(text, form->text + done, form->len - done);
 }
 
 /* ---- out of the store ---- */
@@ -255,7 +267,7 @@ static void load_slots(struct sg_signing *signing, const struct sg_verdict *verd
 		    signature->method != NULL && strcmp(signature->issuer, issuer) == 0 &&
 		    (verdict->signatures[i] == SG_SIG_GOOD ||
 			verdict->signatures[i] == SG_SIG_SELF))
-			signing->slots[signing->slot_count++].kept = signature;
+			signing->slots[signing->slot_count++] = signature;
 	}
 }
 
@@ -274,7 +286,7 @@ static char *marked_text(const struct sg_signing *signing, const struct sg_verdi
 	for (uint32_t i = 0; i < subject->signature_count; i++)
 		marked.signatures[i] = subject->signatures[i];
 	for (size_t i = 0; i < signing->slot_count; i++)
-		marked.signatures[signing->slots[i].kept - subject->signatures].value =
+		marked.signatures[signing->slots[i] - subject->signatures].value =
 		    (struct sg_blob){ marks[i], MARK_SIZE };
 	reply = json_pack("{s:{s:o}}", "parameters", "key", sg_json_public_key(&marked, verdict));
 	if (reply != NULL)
@@ -284,25 +296,26 @@ static char *marked_text(const struct sg_signing *signing, const struct sg_verdi
 	return text;
 }
 
-static int load_text(struct sg_signing *signing, const struct sg_verdict *verdict)
+static int load_form(
+    const struct sg_signing *signing, const struct sg_verdict *verdict, struct form *form)
 {
 	unsigned char marks[METHODS_MAX][MARK_SIZE];
 	const char *from;
 
 	if (RAND_bytes(marks[0], sizeof(marks)) != 1)
 		return SG_ERR_INTERNAL;
-	from = signing->text = marked_text(signing, verdict, marks);
-	if (signing->text == NULL)
+	from = form->text = marked_text(signing, verdict, marks);
+	if (form->text == NULL)
 		return SG_ERR_NOMEM;
-	signing->text_len = strlen(signing->text) + 1; /* the NUL ends the message */
+	form->len = strlen(form->text) + 1; /* the NUL ends the message */
 	for (size_t i = 0; i < signing->slot_count; i++) {
-		struct slot *slot = &signing->slots[i];
+		struct place *place = &form->places[i];
 		char *mark = sg_base64_encode(marks[i], MARK_SIZE);
 		const char *at = mark != NULL ? strstr(from, mark) : NULL;
 
 		if (at != NULL) {
-			slot->begin = (size_t)(at - signing->text);
-			slot->end = slot->begin + strlen(mark);
+			place->begin = (size_t)(at - form->text);
+			place->end = place->begin + strlen(mark);
 			from = at;
 		}
 		free(mark);
@@ -310,6 +323,22 @@ static int load_text(struct sg_signing *signing, const struct sg_verdict *verdic
 			return SG_ERR_INTERNAL;
 	}
 	return 0;
+}
+
+/* The grade stays: it is what the kept signatures are worth. */
+static int load_forms(struct sg_signing *signing, struct sg_verdict *verdict)
+{
+	const struct sg_signature *first = sg_signing_subject(signing)->signatures;
+	int err = load_form(signing, verdict, &signing->checked);
+
+	for (size_t i = 0; i < signing->slot_count; i++) {
+		size_t at = (size_t)(signing->slots[i] - first);
+
+		if (!is_deterministic(signing->slots[i]->method) &&
+		    verdict->signatures[at] == SG_SIG_GOOD)
+			verdict->signatures[at] = SG_SIG_UNCHECKED;
+	}
+	return err == 0 ? load_form(signing, verdict, &signing->unchecked) : err;
 }
 
 static int load(struct sg_signing *signing, const struct sg_account *account)
@@ -334,7 +363,7 @@ static int load(struct sg_signing *signing, const struct sg_account *account)
 		err = sg_verdict_judge(sg_signing_subject(signing), index, now, &verdict);
 	if (err == 0) {
 		load_slots(signing, &verdict);
-		err = load_text(signing, &verdict);
+		err = load_forms(signing, &verdict);
 	}
 	sg_verdict_clear(&verdict);
 	sg_verdict_index_free(index);

@@ -33,18 +33,19 @@ const char *sg_signing_fingerprint(const struct sg_signing *signing);
 
 /*
  * Whether signatures that were just made are good. Beside a kept one of the same method that is good,
- * those of a deterministic method are compared with it, and of the others one call in SG_SIGNING_SAMPLE is
- * verified; else each is. SG_ERR_TOKEN_FAILED when one is not good.
+ * those of a deterministic method are compared with it, and the others are not verified again within
+ * SG_SIGNING_CHECK_MS: *all tells whether each was checked. SG_ERR_TOKEN_FAILED when one is not good.
  */
-#define SG_SIGNING_SAMPLE 256
-SG_MUST_USE int sg_signing_check(struct sg_signing *signing, const struct sg_msg_signatures *fresh);
+#define SG_SIGNING_CHECK_MS 5 /* to verify costs more than a fast token's signature */
+SG_MUST_USE int sg_signing_check(
+    struct sg_signing *signing, const struct sg_msg_signatures *fresh, int *all);
 
 /* Whether a good one of the same issuer and method is kept for each; else they are to be stored. */
 int sg_signing_has_kept(const struct sg_signing *signing, const struct sg_msg_signatures *fresh);
 
 /* Appends the reply's message, with its NUL, that has fresh in place of the kept ones of the same
- * methods. */
-void sg_signing_reply(
-    const struct sg_signing *signing, const struct sg_msg_signatures *fresh, struct sg_buf *text);
+ * methods. all: see sg_signing_check(); without it their verdict is "unchecked". */
+void sg_signing_reply(const struct sg_signing *signing, const struct sg_msg_signatures *fresh,
+    int all, struct sg_buf *text);
 
 #endif

@@ -64,11 +64,11 @@ static int name_issuer(struct sg_msg_signatures *signatures, const struct sg_key
 }
 
 static void sign_reply(struct sg_call *call, const struct sg_signing *signing,
-    const struct sg_msg_signatures *signatures)
+    const struct sg_msg_signatures *signatures, int all_checked)
 {
 	struct sg_buf text = { NULL, 0, 0, 0 };
 
-	sg_signing_reply(signing, signatures, &text);
+	sg_signing_reply(signing, signatures, all_checked, &text);
 	sg_call_reply_text(call, &text);
 	sg_buf_clear(&text);
 }
@@ -85,7 +85,7 @@ static void sign_kept(
 	if (err != 0)
 		sg_call_fail_code(call, err, fingerprint);
 	else
-		sign_reply(call, now, signatures);
+		sign_reply(call, now, signatures, 1);
 	sg_signing_unref(now);
 }
 
@@ -100,15 +100,16 @@ static void sign_signed(struct sg_call *call, void *answer)
 	const char *jid = call->account->row.jid;
 	struct sg_msg_signatures *signatures = answer;
 	int err = check_methods(signatures);
+	int all_checked = 0;
 
-	if (err == 0 && sg_signing_check(signing, signatures) != 0) {
+	if (err == 0 && sg_signing_check(signing, signatures, &all_checked) != 0) {
 		sg_call_fail_with(call, SG_ERR_TOKEN_FAILED, sg_key_ref_info(&call->key)->uri,
 		    "the token gave a signature that its public key does not verify: it was not "
 		    "kept");
 		return;
 	}
 	if (err == 0 && sg_signing_has_kept(signing, signatures)) {
-		sign_reply(call, signing, signatures);
+		sign_reply(call, signing, signatures, all_checked);
 		return;
 	}
 	if (err == 0)
