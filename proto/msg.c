@@ -103,7 +103,7 @@ static const struct sg_layout layout_token_ref = LAYOUT(token_ref_fields);
 #undef MSG
 
 #define MSG sg_pin_hash
-static const struct sg_field pin_hash_fields[] = { BLOB(hash) };
+static const struct sg_field pin_hash_fields[] = { BLOB(hash), U32(unsure) };
 static const struct sg_layout layout_pin_hash = LAYOUT(pin_hash_fields);
 #undef MSG
 

@@ -152,6 +152,7 @@ enum sg_pin_user {
 
 struct sg_pin_hash {
 	struct sg_blob hash;
+	uint32_t unsure; /* 0: it was refused; 1: it was tried, and what came of it nobody knows */
 };
 
 /*
@@ -161,7 +162,7 @@ struct sg_pin_hash {
 struct sg_pin_ledger {
 	struct sg_blob key;
 	struct sg_blob salt;	   /* of this token */
-	struct sg_pin_hash *wrong; /* PINs that the token has refused */
+	struct sg_pin_hash *wrong; /* PINs that the token has refused, or that nobody knows about */
 	uint32_t wrong_count;
 	uint32_t tries;	    /* since the last success, as counted here */
 	uint32_t tries_max; /* after so many it locks; 0: its flags tell, nothing is counted */
@@ -197,8 +198,8 @@ struct sg_msg_pin_set {
 	struct sg_pin_ledger ledger;
 };
 
-/* A PIN is about to be tried: the token waits for it to be written down. How it ended, a PIN_OUTCOME tells
- * before anything else is tried or answered; none comes when the try said nothing of the PIN. */
+/* A PIN is about to be tried: the token waits for it to be written down, its hash as unsure. How it ended, a
+ * PIN_OUTCOME tells before anything else is tried or answered; none comes when the module never answered. */
 struct sg_msg_pin_try {
 	char *token; /* its URI */
 	char *serial;
@@ -211,6 +212,7 @@ enum sg_pin_verdict {
 	SG_PIN_TAKEN = 0,   /* the count of tries starts anew */
 	SG_PIN_REFUSED = 1, /* this PIN is wrong */
 	SG_PIN_BLOCKED = 2, /* the token takes no PIN any more */
+	SG_PIN_UNSAID = 3,  /* the module answered, but said nothing of the PIN: it is not unsure */
 };
 
 /* How the last try on this token ended. */

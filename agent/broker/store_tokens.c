@@ -32,7 +32,7 @@ static int wrong_add(struct sg_ledger_row *row, sqlite3_stmt *statement)
 	if (grown == NULL)
 		return SG_ERR_NOMEM;
 	row->wrong = grown;
-	grown[row->wrong_count] = (struct sg_pin_hash){ { NULL, 0 } };
+	grown[row->wrong_count] = (struct sg_pin_hash){ { NULL, 0 }, 0 };
 	return sg_column_blob(statement, 0, &grown[row->wrong_count++].hash);
 }
 

@@ -219,6 +219,24 @@ static void order_on_the_wire(void **state)
 	sg_buf_clear(&buf);
 }
 
+/* What stands in the book of PINs: one that was refused, and one that nobody knows about. */
+static void hashes_on_the_wire(void **state)
+{
+	static const char wire[] = "\x00\x00\x00\x01k\x00\x00\x00\x01s\x00\x00\x00\x02"
+				   "\x00\x00\x00\x01r\x00\x00\x00\x00"
+				   "\x00\x00\x00\x01u\x00\x00\x00\x01"
+				   "\x00\x00\x00\x02\x00\x00\x00\x03";
+	unsigned char key[] = "k", salt[] = "s", refused[] = "r", unsure[] = "u";
+	struct sg_pin_hash hashes[] = { { { refused, 1 }, 0 }, { { unsure, 1 }, 1 } };
+	struct sg_pin_ledger ledger = { { key, 1 }, { salt, 1 }, hashes, 2, 2, 3 };
+	struct sg_buf buf = { 0 };
+
+	assert_int_equal(sg_layout_encode(&sg_layout_pin_ledger, &ledger, &buf), 0);
+	assert_int_equal(buf.len, sizeof(wire) - 1);
+	assert_memory_equal(buf.data, wire, buf.len);
+	sg_buf_clear(&buf);
+}
+
 /* ---- the document ---- */
 
 static FILE *document_open(void)
@@ -364,6 +382,7 @@ int main(void)
 		cmocka_unit_test(every_member_is_a_field),
 		cmocka_unit_test(every_message_round_trips),
 		cmocka_unit_test(order_on_the_wire),
+		cmocka_unit_test(hashes_on_the_wire),
 		cmocka_unit_test(the_document_says_the_same),
 		cmocka_unit_test(error_messages),
 		cmocka_unit_test(error_messages_quote_safely),
