@@ -23,6 +23,7 @@ struct monitor {
 	struct sg_events *events;
 	struct sg_call *call;
 	struct event *end; /* the client has gone: ends the call from the loop */
+	int own;	   /* wants to know of touches for its own process's calls alone */
 };
 
 /* A module whose worker is to look for tokens that come and go. */
@@ -98,6 +99,15 @@ static json_t *now(void)
 	return json_string(text);
 }
 
+static int concerns(
+    const struct monitor *monitor, enum sg_news news, const struct sg_caller *caller)
+{
+	if (!monitor->own)
+		return 1;
+	return (news == SG_NEWS_TOUCH_WANTED || news == SG_NEWS_TOUCH_OVER) && caller != NULL &&
+	    caller->pid == monitor->call->caller.pid;
+}
+
 void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token, const char *label,
     const struct sg_caller *caller, const char *text)
 {
@@ -116,12 +126,25 @@ void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token
 	for (monitor = TAILQ_FIRST(&events->monitors); event != NULL && monitor != NULL;
 	     monitor = next) {
 		next = TAILQ_NEXT(monitor, entry);
-		sg_call_progress(monitor->call, json_incref(event));
+		if (concerns(monitor, news, caller))
+			sg_call_progress(monitor->call, json_incref(event));
 	}
 	json_decref(event);
 }
 
 /* ---- watching for tokens ---- */
+
+/* Whether somebody wants to know of tokens that come and go. */
+static int is_watching(const struct sg_events *events)
+{
+	const struct monitor *monitor;
+
+	TAILQ_FOREACH(monitor, &events->monitors, entry) {
+		if (!monitor->own)
+			return 1;
+	}
+	return 0;
+}
 
 static void on_watching(void *arg, const struct sg_msg_error *error, void *answer)
 {
@@ -145,11 +168,22 @@ static void watch_set(struct watch *watch, uint32_t on)
 		    SG_TOKEN_SECONDS, on_watching, watch);
 }
 
+/* Whether its tokens were left to other programs, and no call has wanted them since. */
+static int is_released(const struct sg_module *module)
+{
+	return module->released_in != 0 && module->released_in == sg_worker_starts(module->worker);
+}
+
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
+	const struct timeval later = { WATCH_AGAIN_SECONDS, 0 };
 	struct watch *watch = arg;
 
-	if (!TAILQ_EMPTY(&watch->events->monitors))
+	if (!is_watching(watch->events))
+		return;
+	if (is_released(watch->module))
+		evtimer_add(watch->again, &later);
+	else
 		watch_set(watch, 1);
 }
 
@@ -190,7 +224,7 @@ static void monitor_free(void *arg)
 	struct sg_events *events = monitor->events;
 
 	TAILQ_REMOVE(&events->monitors, monitor, entry);
-	if (TAILQ_EMPTY(&events->monitors))
+	if (!monitor->own && !is_watching(events))
 		watch_all(events, 0);
 	event_free(monitor->end);
 	free(monitor);
@@ -215,7 +249,8 @@ void sg_events_monitor(struct sg_call *call)
 {
 	struct sg_events *events = call->agent->events;
 	struct monitor *monitor = calloc(1, sizeof(*monitor));
-	int first = TAILQ_EMPTY(&events->monitors);
+	int own = sg_call_flag(call, "own");
+	int first = !own && !is_watching(events);
 
 	if (monitor == NULL || watches_make(events) != 0 ||
 	    (monitor->end = evtimer_new(call->agent->base, on_end, monitor)) == NULL) {
@@ -225,6 +260,7 @@ void sg_events_monitor(struct sg_call *call)
 	}
 	monitor->events = events;
 	monitor->call = call;
+	monitor->own = own;
 	TAILQ_INSERT_TAIL(&events->monitors, monitor, entry);
 	call->state = monitor;
 	call->state_free = monitor_free;
@@ -269,7 +305,10 @@ static void on_token_event(struct sg_module *module, const struct sg_msg_token_e
 		break;
 	case SG_EVENT_TOKEN_OUT:
 		sg_events_tell(agent, SG_NEWS_TOKEN_OUT, uri, event->label, NULL, NULL);
+		/* Another process would not know that the token is away, and not tell of its return. */
+		module->stays = is_watching(agent->events);
 		sg_remember_removed(agent, module, uri);
+		module->stays = 0;
 		break;
 	case SG_EVENT_TOUCH_WANTED:
 		sg_touch_wanted(agent->events->touches, event);
@@ -306,17 +345,18 @@ void sg_events_ended(void *arg)
 {
 	struct sg_module *module = arg;
 	struct sg_events *events = module->agent->events;
+	int rests = module->rest == SG_REST_BEGUN;
 
+	module->rest = SG_REST_NOT;
 	sg_remember_locked(module->agent, module, NULL, "its process ended");
 	for (size_t i = 0; i < events->watch_count; i++) {
 		struct watch *watch = &events->watches[i];
-		const struct timeval delay = { watch->delay, 0 };
+		const struct timeval delay = { rests ? 0 : watch->delay, 0 };
 
-		if (watch->module != module || TAILQ_EMPTY(&events->monitors) ||
-		    module->agent->stopping)
+		if (watch->module != module || !is_watching(events) || module->agent->stopping)
 			continue;
 		evtimer_add(watch->again, &delay);
-		if (watch->delay < WATCH_AGAIN_MAX)
+		if (!rests && watch->delay < WATCH_AGAIN_MAX)
 			watch->delay *= 2;
 	}
 }

@@ -58,18 +58,29 @@ static json_t *candidates(const struct sg_msg_error *error)
 	return array;
 }
 
+/* With the key that it is about, as a shell takes it. */
+static json_t *advice_text(const struct sg_msg_error *error, const char *advice)
+{
+	const char *uri = error->subject;
+
+	if (advice == NULL && sg_msg_error_code(error) == SG_ERR_KEY_CHANGED && uri != NULL &&
+	    strncmp(uri, "pkcs11:", 7) == 0 && strchr(uri, '\'') == NULL)
+		return json_sprintf("If you replaced it yourself, say so with `signet key use "
+				    "'%s'`; else find out who did.",
+		    uri);
+	if (advice == NULL)
+		advice = sg_err_advice(sg_msg_error_code(error));
+	return advice[0] != '\0' ? json_string(advice) : json_null();
+}
+
 json_t *sg_json_error(const struct sg_msg_error *error, const char *advice)
 {
 	int code = sg_msg_error_code(error);
 	json_t *object = json_object();
 
-	if (advice == NULL)
-		advice = sg_err_advice(code);
-
 	json_object_set_new(object, "message",
 	    sg_json_text(error->message != NULL ? error->message : sg_err_text(code)));
-	json_object_set_new(
-	    object, "advice", advice[0] != '\0' ? json_string(advice) : json_null());
+	json_object_set_new(object, "advice", advice_text(error, advice));
 	/* The fields beyond these two stand in the interface by the error's name. */
 	if (strcmp(sg_err_name(code), "Internal") != 0)
 		json_object_set_new(object, "subject", sg_json_text(error->subject));
@@ -122,15 +133,16 @@ json_t *sg_json_token(
 	int unlocked = (token->flags & SG_TOKEN_UNLOCKED) != 0 ||
 	    (token->flags & SG_TOKEN_LOGIN_REQUIRED) == 0;
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:s, s:b, s:o, s:s, s:n}", "uri",
-	    sg_json_text_or_empty(token->uri), "label", sg_json_text_or_empty(token->label),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:s, s:b, s:o, s:s, s:o, s:n}",
+	    "uri", sg_json_text_or_empty(token->uri), "label", sg_json_text_or_empty(token->label),
 	    "serial", sg_json_text_or_empty(token->serial), "manufacturer",
 	    sg_json_text_or_empty(token->manufacturer), "model",
 	    sg_json_text_or_empty(token->model), "slot", sg_json_text_or_empty(token->slot),
 	    "module", module, "unlocked", unlocked, "pin", pin_state(token->flags), "read_only",
 	    (token->flags & SG_TOKEN_READ_ONLY) != 0, "tries_left",
 	    left != SG_TRIES_UNKNOWN ? json_integer(left) : json_null(), "remember",
-	    remember_names[policy.remember], "problem");
+	    remember_names[policy.remember], "remember_minutes",
+	    policy.minutes > 0 ? json_integer(policy.minutes) : json_null(), "problem");
 }
 
 static void add_tokens(json_t *array, const struct sg_agent *agent,
@@ -173,7 +185,9 @@ static json_t *abilities(uint32_t flags)
 		{ SG_KEY_RSA_PKCS1_SHA1, "rsa-pkcs1-sha1" },
 		{ SG_KEY_RSA_PKCS1_SHA256, "rsa-pkcs1-sha256" },
 		{ SG_KEY_RSA_PSS, "rsa-pss" },
+		{ SG_KEY_RSA_PSS_HASHED, "rsa-pss-hashed" },
 		{ SG_KEY_ECDSA, "ecdsa" },
+		{ SG_KEY_ECDSA_HASHED, "ecdsa-hashed" },
 		{ SG_KEY_LOCAL, "local" },
 	};
 	json_t *array = json_array();

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "pinentry.h"
 #include "reaper.h"
+#include "rest.h"
 #include "secret_file.h"
 #include "store.h"
 #include "unlocked.h"
@@ -344,6 +345,7 @@ static void on_locked_again(void *arg, const struct sg_msg_error *error, void *a
 	struct login *login = arg;
 
 	login->made = 0;
+	sg_rest(login->module);
 	if (error != NULL)
 		login_finish(login, error);
 	else

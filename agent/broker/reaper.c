@@ -14,10 +14,18 @@ struct child {
 	struct event *timer; /* NULL when it was killed at once */
 };
 
+struct waiter {
+	TAILQ_ENTRY(waiter) entry;
+	pid_t pid;
+	sg_reaped_fn *fn;
+	void *arg;
+};
+
 struct sg_reaper {
 	struct event_base *base;
 	struct event *sigchld;
 	TAILQ_HEAD(child_list, child) children;
+	TAILQ_HEAD(waiter_list, waiter) waiters;
 };
 
 /* Whether the child has ended; it is gone from the process table then. */
@@ -43,6 +51,23 @@ static void child_free(struct child *child)
 	free(child);
 }
 
+/* A callback may end others, and wait for them. */
+static void tell_waiters(struct sg_reaper *reaper)
+{
+	struct waiter *waiter = TAILQ_FIRST(&reaper->waiters);
+
+	while (waiter != NULL) {
+		if (sg_reaper_has(reaper, waiter->pid)) {
+			waiter = TAILQ_NEXT(waiter, entry);
+			continue;
+		}
+		TAILQ_REMOVE(&reaper->waiters, waiter, entry);
+		waiter->fn(waiter->arg);
+		free(waiter);
+		waiter = TAILQ_FIRST(&reaper->waiters);
+	}
+}
+
 static void on_sigchld(evutil_socket_t signal_number, short what, void *arg)
 {
 	struct sg_reaper *reaper = arg;
@@ -55,6 +80,7 @@ static void on_sigchld(evutil_socket_t signal_number, short what, void *arg)
 		TAILQ_REMOVE(&reaper->children, child, entry);
 		child_free(child);
 	}
+	tell_waiters(reaper);
 }
 
 static void on_grace_over(evutil_socket_t fd, short what, void *arg)
@@ -73,6 +99,7 @@ int sg_reaper_new(struct event_base *base, struct sg_reaper **reaper)
 		return SG_ERR_NOMEM;
 	made->base = base;
 	TAILQ_INIT(&made->children);
+	TAILQ_INIT(&made->waiters);
 	made->sigchld = evsignal_new(base, SIGCHLD, on_sigchld, made);
 	if (made->sigchld == NULL || evsignal_add(made->sigchld, NULL) != 0) {
 		sg_reaper_free(made);
@@ -84,10 +111,16 @@ int sg_reaper_new(struct event_base *base, struct sg_reaper **reaper)
 
 void sg_reaper_free(struct sg_reaper *reaper)
 {
+	struct waiter *waiter;
 	struct child *next;
 
 	if (reaper == NULL)
 		return;
+	while ((waiter = TAILQ_FIRST(&reaper->waiters)) != NULL) {
+		TAILQ_REMOVE(&reaper->waiters, waiter, entry);
+		/* The analyzer does not see that TAILQ_REMOVE gives the list another first. */
+		free(waiter); /* NOLINT(clang-analyzer-unix.Malloc) */
+	}
 	for (struct child *child = TAILQ_FIRST(&reaper->children); child != NULL; child = next) {
 		next = TAILQ_NEXT(child, entry);
 		child_free(child);
@@ -129,6 +162,20 @@ int sg_reaper_has(const struct sg_reaper *reaper, pid_t pid)
 			return 1;
 	}
 	return 0;
+}
+
+int sg_reaper_wait(struct sg_reaper *reaper, pid_t pid, sg_reaped_fn *fn, void *arg)
+{
+	struct waiter *waiter;
+
+	if (!sg_reaper_has(reaper, pid))
+		return 0;
+	waiter = malloc(sizeof(*waiter));
+	if (waiter == NULL)
+		abort(); /* the caller would wait for ever */
+	*waiter = (struct waiter){ .pid = pid, .fn = fn, .arg = arg };
+	TAILQ_INSERT_TAIL(&reaper->waiters, waiter, entry);
+	return 1;
 }
 
 void sg_reaper_drain(struct sg_reaper *reaper)

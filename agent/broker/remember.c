@@ -9,6 +9,8 @@
 #include "log.h"
 #include "logind.h"
 #include "login.h"
+#include "reaper.h"
+#include "rest.h"
 #include "text.h"
 #include "unlocked.h"
 
@@ -29,6 +31,7 @@ TAILQ_HEAD(remembered_list, sg_remembered);
 
 struct sg_memory {
 	struct remembered_list tokens;
+	unsigned ending;       /* processes that are waited for */
 	sg_forgotten_fn *done; /* of the one that waits for all to be forgotten */
 	void *arg;
 };
@@ -92,10 +95,29 @@ static void tell_forgotten(struct sg_memory *remember)
 {
 	sg_forgotten_fn *done = remember->done;
 
-	if (done == NULL || !TAILQ_EMPTY(&remember->tokens))
+	if (done == NULL || !TAILQ_EMPTY(&remember->tokens) || remember->ending > 0)
 		return;
 	remember->done = NULL;
 	done(remember->arg);
+}
+
+static void on_ended(void *arg)
+{
+	struct sg_memory *remember = arg;
+
+	remember->ending--;
+	tell_forgotten(remember);
+}
+
+/* A module may keep more of a PIN than C_Logout wipes. */
+static void module_rest(struct sg_module *module)
+{
+	struct sg_agent *agent = module->agent;
+	pid_t pid = sg_worker_pid(module->worker);
+
+	sg_rest(module);
+	if (pid > 0 && sg_reaper_wait(agent->reaper, pid, on_ended, agent->remember))
+		agent->remember->ending++;
 }
 
 static void token_is_locked(struct sg_remembered *token, const char *reason)
@@ -112,6 +134,7 @@ static void token_is_locked(struct sg_remembered *token, const char *reason)
 	if (resume && uri != NULL)
 		sg_login_resume(agent, module, uri);
 	free(uri);
+	module_rest(module);
 	tell_forgotten(agent->remember);
 }
 
@@ -267,6 +290,18 @@ int sg_remember_any(struct sg_agent *agent, const struct sg_module *module)
 
 	TAILQ_FOREACH(token, &agent->remember->tokens, entry) {
 		if (token->module == module)
+			return 1;
+	}
+	return 0;
+}
+
+int sg_remember_any_but(
+    struct sg_agent *agent, const struct sg_module *module, const char *token_uri)
+{
+	const struct sg_remembered *token;
+
+	TAILQ_FOREACH(token, &agent->remember->tokens, entry) {
+		if (token->module == module && strcmp(token->uri, token_uri) != 0)
 			return 1;
 	}
 	return 0;

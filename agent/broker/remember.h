@@ -37,6 +37,10 @@ int sg_remember_counts(struct sg_agent *agent, struct sg_module *module, const c
 /* Whether a token of the module is unlocked, or away while its PIN waits for it. */
 int sg_remember_any(struct sg_agent *agent, const struct sg_module *module);
 
+/* The same of another token than this one. */
+int sg_remember_any_but(
+    struct sg_agent *agent, const struct sg_module *module, const char *token_uri);
+
 /* It is locked, or gone (token_uri NULL: all of the module); reason is for people, "by hand". */
 void sg_remember_locked(
     struct sg_agent *agent, struct sg_module *module, const char *token_uri, const char *reason);
@@ -46,7 +50,8 @@ void sg_remember_removed(struct sg_agent *agent, struct sg_module *module, const
 
 /*
  * Forgets all PINs at once, also those that are on their way; the reason is static. done, which may be NULL,
- * is called when nothing is remembered any more, maybe before this returns.
+ * is called when nothing is remembered any more and the processes have ended that could end, maybe before
+ * this returns.
  */
 typedef void sg_forgotten_fn(void *arg);
 void sg_remember_forget_all(

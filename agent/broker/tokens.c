@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "events.h"
+#include "rest.h"
 #include "unlocked.h"
 
 #define TOKEN_WINDOW 8 /* twice as many as signet-token has threads: none waits for its next */
@@ -75,6 +76,7 @@ int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens)
 			.resends = 1,
 			.event = sg_events_frame,
 			.ended = sg_events_ended,
+			.idle = sg_rest_idle,
 			.arg = &made->modules[i],
 		};
 

@@ -15,6 +15,9 @@
 
 struct sg_tokens;
 
+/* rest.h: whether the worker's process is to end when nothing needs it. */
+enum sg_rest_state { SG_REST_NOT = 0, SG_REST_WANTED, SG_REST_BEGUN };
+
 struct sg_module {
 	struct sg_agent *agent;
 	const char *name;
@@ -27,6 +30,9 @@ struct sg_module {
 	char **unlocked;      /* unlocked.h: URIs of tokens, ... */
 	size_t unlocked_count;
 	unsigned unlocked_in; /* in this process of the worker */
+	enum sg_rest_state rest;
+	int stays;	      /* not ended for the token that is just being locked */
+	unsigned released_in; /* rest.h: the process that was ended for other programs; 0: none */
 };
 
 SG_MUST_USE int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens);

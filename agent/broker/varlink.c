@@ -61,7 +61,7 @@ static const struct sg_method agent_methods[] = {
 	{ "ReleaseToken", sg_verb_release_token, { { "token", SELECTOR, 0 } } },
 	{ "ChangePin", sg_verb_change_pin, { { "token", SELECTOR, 1 }, { "pin", PIN, 0 } } },
 	{ "UnblockPin", sg_verb_unblock_pin, { { "token", SELECTOR, 1 }, { "pin", PIN, 0 } } },
-	{ "Monitor", sg_verb_monitor, { { 0 } } },
+	{ "Monitor", sg_verb_monitor, { { "own", FLAG, 0 } } },
 	{ "Doctor", sg_verb_doctor, { { 0 } } },
 	{ "NewKey", sg_verb_new_key,
 	    { { "token", SELECTOR, 1 }, { "label", TEXT, 1 }, { "algorithm", TEXT, 0 },

@@ -12,6 +12,7 @@
 #include "pinentry.h"
 #include "reaper.h"
 #include "remember.h"
+#include "rest.h"
 #include "store.h"
 #include "unlocked.h"
 
@@ -89,11 +90,25 @@ static void changed(struct sg_call *call, void *answer)
 		    change->token_uri, change->pin_file);
 	sg_unlocked_forget(call->agent, change->module, change->token_uri);
 	sg_remember_locked(call->agent, change->module, change->token_uri, "it has a new PIN");
+	sg_rest(change->module);
 	resume(change);
 	sg_call_find_token(call, change->token_uri, looked_at_again);
 }
 
 /* ---- the change ---- */
+
+/* The general advice is about unlocking a token, and about data from elsewhere. */
+static void advise(struct sg_call *call, int code)
+{
+	if (code == SG_ERR_PIN_NEEDED)
+		sg_call_advise(call, code,
+		    "Give both with --pin-file or --pin-fd, one in each of two lines; or leave "
+		    "--batch away, to be asked for them.");
+	else if (code == SG_ERR_FORMAT)
+		sg_call_advise(call, code,
+		    "Put two lines there: the PIN that is there now (to unblock: the PUK or SO "
+		    "PIN), then the new PIN. Nothing was tried.");
+}
 
 /* Gives the descriptor for the request, or -1 when the call has failed. */
 static int change_pin(struct sg_call *call, struct sg_msg_pin_set *msg)
@@ -104,6 +119,7 @@ static int change_pin(struct sg_call *call, struct sg_msg_pin_set *msg)
 	if (pin->fd >= 0)
 		return pin->fd;
 	if (!pin->pinentry || pin->abandoned) {
+		advise(call, SG_ERR_PIN_NEEDED);
 		sg_call_fail_with(call, SG_ERR_PIN_NEEDED, msg->token,
 		    "%s and the new PIN are needed: by a descriptor or a pinentry",
 		    msg->by == SG_PIN_USER ? "the old PIN" : "the PUK or SO PIN");
@@ -126,10 +142,12 @@ static void on_changed(void *arg, const struct sg_msg_error *error, void *answer
 {
 	struct sg_call *call = arg;
 
-	if (error != NULL)
+	if (error != NULL) {
+		advise(call, sg_msg_error_code(error));
 		sg_call_fail(call, error);
-	else
+	} else {
 		changed(call, answer);
+	}
 }
 
 static void change_send(struct sg_call *call)

@@ -6,7 +6,9 @@
 
 #include "call.h"
 #include "json.h"
+#include "reaper.h"
 #include "remember.h"
+#include "rest.h"
 #include "unlocked.h"
 
 /* ---- ListTokens ---- */
@@ -96,12 +98,24 @@ void sg_verb_unlock(struct sg_call *call)
 	sg_call_find_token(call, sg_call_string(call, "token"), unlock_found);
 }
 
+static void on_lock_ended(void *arg)
+{
+	token_looked_at_again(arg);
+}
+
+/* The token is told of as it was seen, but for that: a look would start the process that was just ended. */
 static void locked(struct sg_call *call, void *answer)
 {
-	sg_unlocked_forget(call->agent, call->token.module, sg_token_ref_info(&call->token)->uri);
-	sg_remember_locked(
-	    call->agent, call->token.module, sg_token_ref_info(&call->token)->uri, "by request");
-	look_at_token_again(call);
+	struct sg_module *module = call->token.module;
+	struct sg_token_info *token = &call->token.tokens.tokens[0];
+	pid_t pid = sg_worker_pid(module->worker);
+
+	token->flags &= ~(uint32_t)SG_TOKEN_UNLOCKED;
+	sg_unlocked_forget(call->agent, module, token->uri);
+	sg_remember_locked(call->agent, module, token->uri, "by request");
+	sg_rest(module);
+	if (!sg_reaper_wait(call->agent->reaper, pid, on_lock_ended, call))
+		token_looked_at_again(call);
 }
 
 static void lock_found(struct sg_call *call)
@@ -125,10 +139,17 @@ void sg_verb_lock(struct sg_call *call)
 
 /* ---- ReleaseToken ---- */
 
-/* The modules that are asked, until all have answered. */
+/* The modules that are asked, until all have answered and their processes have ended. */
 struct release {
 	size_t waiting;
 	struct sg_msg_error error; /* the first one */
+	int held;		   /* not all that was to end has ended */
+};
+
+/* Of one of them. */
+struct release_part {
+	struct sg_call *call;
+	struct sg_module *module;
 };
 
 static void release_free(void *arg)
@@ -139,31 +160,58 @@ static void release_free(void *arg)
 	free(release);
 }
 
-static void on_released(void *arg, const struct sg_msg_error *error, void *answer)
+static void release_part_is_over(void *arg)
 {
+	static const char note[] =
+	    "All sessions are closed, but the module stays connected: another of its tokens is "
+	    "unlocked, or a call uses it. Lock that one, or wait, then release again.";
 	struct sg_call *call = arg;
 	struct release *release = call->state;
 
-	if (error != NULL && release->error.code == 0) {
-		sg_failure_copy(&release->error, error);
-		release->error.code = (uint32_t)-sg_msg_error_code(error);
-	}
 	if (--release->waiting > 0)
 		return;
 	if (release->error.code != 0)
 		sg_call_fail(call, &release->error);
 	else
-		sg_call_reply(call, json_object());
+		sg_call_reply(call,
+		    json_pack("{s:o}", "note", release->held ? json_string(note) : json_null()));
 }
 
-static void release_ask(struct sg_call *call, const struct sg_module *module, char *token)
+/* Sessions are closed first: they are, whatever becomes of the process. */
+static void on_released(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	const struct release_part part = *(struct release_part *)arg;
+	struct release *release = part.call->state;
+	pid_t pid = sg_worker_pid(part.module->worker);
+
+	free(arg);
+	if (error != NULL && release->error.code == 0) {
+		sg_failure_copy(&release->error, error);
+		release->error.code = (uint32_t)-sg_msg_error_code(error);
+	}
+	if (error == NULL) {
+		const struct sg_token_ref *token = &part.call->token;
+
+		if (!sg_rest_released(
+			part.module, token->module != NULL ? sg_token_ref_info(token)->uri : NULL))
+			release->held = 1;
+	}
+	if (!sg_reaper_wait(part.call->agent->reaper, pid, release_part_is_over, part.call))
+		release_part_is_over(part.call);
+}
+
+static void release_ask(struct sg_call *call, struct sg_module *module, char *token)
 {
 	struct release *release = call->state;
+	struct release_part *part = malloc(sizeof(*part));
 	const struct sg_msg_token_ref msg = { .caller = call->caller, .token = token };
 
+	if (part == NULL)
+		abort(); /* the caller would wait for ever */
+	*part = (struct release_part){ call, module };
 	release->waiting++;
 	sg_worker_request(
-	    module->worker, SG_MSG_TOKEN_RELEASE, &msg, -1, SG_TOKEN_SECONDS, on_released, call);
+	    module->worker, SG_MSG_TOKEN_RELEASE, &msg, -1, SG_TOKEN_SECONDS, on_released, part);
 }
 
 static void release_found(struct sg_call *call)
@@ -182,13 +230,13 @@ static void release_all(struct sg_call *call)
 	char all[] = "";
 
 	for (size_t i = 0; i < sg_tokens_module_count(tokens); i++) {
-		const struct sg_module *module = sg_tokens_module(tokens, i);
+		struct sg_module *module = sg_tokens_module(tokens, i);
 
 		if (sg_worker_pid(module->worker) > 0)
 			release_ask(call, module, all);
 	}
 	if (release->waiting == 0)
-		sg_call_reply(call, json_object());
+		sg_call_reply(call, json_pack("{s:n}", "note"));
 }
 
 void sg_verb_release_token(struct sg_call *call)

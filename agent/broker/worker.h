@@ -28,6 +28,8 @@ struct sg_worker_spec {
 	/* The process is gone; what ran has been answered, or will be from the loop. May come from
 	 * sg_worker_request() and sg_worker_look(), and may not free the worker then. May be NULL. */
 	void (*ended)(void *arg);
+	/* Its last request was answered. May stop the worker, but not free it. May be NULL. */
+	void (*idle)(void *arg);
 	void *arg;
 };
 

@@ -73,8 +73,16 @@ int sg_token_release(struct sg_cli *cli, json_t **result)
 
 void sg_token_release_show(const struct sg_cli *cli, const json_t *result)
 {
-	puts(cli->args.operand_count == 0 ? "Released: no token is held by the agent."
-					  : "Released: the agent does not hold this token.");
+	const char *note = sg_member(result, "note", NULL);
+
+	if (note != NULL) {
+		sg_print_text(stdout, note);
+		putchar('\n');
+	} else {
+		puts(cli->args.operand_count == 0
+			? "Released: no token is held by the agent."
+			: "Released: the agent does not hold this token.");
+	}
 }
 
 /* What is left to be done. */

@@ -49,8 +49,10 @@ static const char *pin_state(const json_t *token)
 	return TEXT_OF(sg_member(token, "pin", "-"), words);
 }
 
+#define CELL_MAX 24 /* room for a number and some words */
+
 /* How long the PIN is kept. */
-static const char *remember_text(const json_t *token)
+static const char *remember_text(const json_t *token, char room[CELL_MAX])
 {
 	static const struct word words[] = {
 		{ "always", "no, ask always" },
@@ -60,14 +62,20 @@ static const char *remember_text(const json_t *token)
 		{ "lock", "until lock" },
 	};
 	const char *word = sg_member(token, "remember", NULL);
+	const json_t *minutes = json_object_get(token, "remember_minutes");
 
+	if (word != NULL && json_is_integer(minutes)) {
+		(void)snprintf(room, CELL_MAX,
+		    strcmp(word, "idle") == 0 ? "%lld min after use" : "%lld min",
+		    (long long)json_integer_value(minutes));
+		return room;
+	}
 	return word != NULL ? TEXT_OF(word, words) : NULL;
 }
 
 /* ---- lists, as tables ---- */
 
 /* What stands in a cell: a text of its own, or made in the room given. NULL: "-". */
-#define CELL_MAX 24
 typedef const char *cell_fn(const json_t *object, const char *member, char room[CELL_MAX]);
 
 struct column {
@@ -93,7 +101,7 @@ static const char *cell_pin(const json_t *object, const char *member, char room[
 
 static const char *cell_remember(const json_t *object, const char *member, char room[CELL_MAX])
 {
-	return remember_text(object);
+	return remember_text(object, room);
 }
 
 static const char *cell_number(const json_t *object, const char *member, char room[CELL_MAX])
@@ -220,7 +228,7 @@ void sg_show_workers(const json_t *workers)
 
 void sg_show_token(const json_t *token)
 {
-	char tries[CELL_MAX];
+	char tries[CELL_MAX], remembered[CELL_MAX];
 
 	sg_print_member("label", token, "label");
 	sg_print_member("uri", token, "uri");
@@ -232,7 +240,7 @@ void sg_show_token(const json_t *token)
 	sg_print_field("unlocked", yes_no(token, "unlocked"));
 	sg_print_field("PIN", pin_state(token));
 	sg_print_field("tries left", cell_number(token, "tries_left", tries));
-	sg_print_field("remembered", remember_text(token));
+	sg_print_field("remembered", remember_text(token, remembered));
 	sg_print_field("read only", yes_no(token, "read_only"));
 	sg_print_member("problem", token, "problem");
 }
@@ -325,7 +333,7 @@ static const char *verdict_text(const char *verdict)
 	if (strcmp(verdict, "self") == 0)
 		return "its own, counts for nothing";
 	if (strcmp(verdict, "unchecked") == 0)
-		return "not checked, there are too many";
+		return "not checked, there were too many";
 	return verdict;
 }
 

@@ -137,10 +137,14 @@ static void watch_stop(struct sg_waiting *waiting)
 /* An agent that cannot tell of touches is no reason to fail: the call itself goes on. */
 static void watch_start(struct sg_waiting *waiting)
 {
+	json_t *own;
+
 	waiting->watch_at = 0;
 	if (sg_client_connect(waiting->cli->socket_path, &waiting->watch) != 0)
 		return;
-	if (sg_client_call(waiting->watch, "org.signet.Agent.Monitor", NULL, NULL, 0, 1) != 0)
+	own = json_pack("{s:b}", "own", 1);
+	if (own == NULL ||
+	    sg_client_call(waiting->watch, "org.signet.Agent.Monitor", own, NULL, 0, 1) != 0)
 		watch_stop(waiting);
 }
 
@@ -148,7 +152,6 @@ static void watch_event(struct sg_waiting *waiting, const json_t *event)
 {
 	const char *kind = sg_member(event, "kind", "");
 
-	/* Of all the calls of all programs, ours. */
 	if (json_integer_value(json_object_get(event, "pid")) != getpid())
 		return;
 	if (strcmp(kind, "touch_wanted") == 0) {

@@ -7,6 +7,9 @@ import sys
 
 from kinds import JID, OTHER
 from processes import PATIENCE, until
+from test_agent_remember import holders
+from test_pin import pin_call
+from test_removal import signs_again
 from test_sign import judged
 from world import TOP
 
@@ -37,20 +40,36 @@ def test_another_program_while_unlocked_and_idle(kind):
     judged(kind, key)
 
 
+@contextlib.contextmanager
+def gpg(kind, *options):
+    """gpg with a scdaemon of its own, which ends with it; gives what looks at the card, as a person does."""
+    home = kind.dir / "gnupg"
+    home.mkdir(mode=0o700, exist_ok=True)
+    lines = ("disable-ccid", "pcsc-driver libpcsclite.so.1", *options)
+    (home / "scdaemon.conf").write_text("".join(f"{line}\n" for line in lines))
+    env = dict(os.environ, **kind.env, GNUPGHOME=str(home))
+    try:
+        yield lambda: subprocess.run(["gpg", "--batch", "--card-status"], env=env, stdin=subprocess.DEVNULL,
+                                     capture_output=True, text=True, timeout=PATIENCE, check=False).stdout
+    finally:
+        subprocess.run(["gpgconf", "--kill", "all"], env=env, check=True, timeout=PATIENCE)
+
+
 def test_gpg_while_unlocked_and_idle(kind):
-    """gpg's scdaemon looks at the card; then the agent signs."""
+    """gpg's scdaemon shares the card if it is told to, and has it for itself after a release; then the agent signs."""
     kind.unlock()
     key = kind.any_key()
+    judged(kind, key)
     if not kind.can["removal"]:
-        judged(kind, key)
+        assert not hasattr(kind, "card")
         return
-    judged(kind, key)
-    daemon = shutil.which("scdaemon") or "/usr/lib/gnupg/scdaemon"
-    said = subprocess.run([daemon, "--server", "--disable-ccid", "--pcsc-driver", "libpcsclite.so.1"],
-                          input="SERIALNO\nBYE\n", env=dict(kind.env, GNUPGHOME=str(kind.dir)), capture_output=True,
-                          text=True, timeout=PATIENCE).stdout
-    assert "ERR" in said or "SERIALNO" in said
-    judged(kind, key)
+    with gpg(kind, "pcsc-shared") as look:
+        assert "Application type .: OpenPGP" in look()
+    signs_again(kind, key)
+    kind.call("ReleaseToken", token=kind.token)
+    with gpg(kind) as look:
+        until(lambda: "Application type .: OpenPGP" in look(), "gpg does not get the card")
+    signs_again(kind, key)
 
 
 def test_a_card_that_another_has_for_itself(kind):
@@ -72,16 +91,32 @@ def test_a_card_that_another_has_for_itself(kind):
 
 
 def test_release(kind):
-    """All sessions are closed at once; the next call opens its own."""
+    """All sessions are closed at once, and the card is free for another program; the next call asks for the PIN."""
     kind.unlock()
     key = kind.any_key()
     judged(kind, key)
-    kind.call("ReleaseToken", token=kind.token)
-    if kind.can["removal"]:
-        with exclusive(kind) as held:
-            print(f"{kind.name}: after a release another program gets the card for itself: {held}")
-    judged(kind, key)
-    kind.call("ReleaseToken")
-    judged(kind, key)
+    for named in ({"token": kind.token}, {}):
+        assert kind.call("ReleaseToken", **named)["note"] is None
+        if kind.can["removal"]:
+            with exclusive(kind) as held:
+                assert held
+        assert kind.error("MakeCsr", key=key, jid=JID).name == "PinNeeded"
+        kind.unlock()
+        judged(kind, key)
     kind.call("Lock", token=kind.token)
     assert kind.error("MakeCsr", key=key, jid=JID).name == "PinNeeded"
+
+
+def test_nothing_is_left_of_a_pin_that_is_locked(kind):
+    """Not on the heap of the module either, which C_Logout does not wipe."""
+    pin = kind.pin
+    if kind.can["removal"]:
+        pin = "71840395"  # that of all the cards is found in a memory by chance
+        pin_call(kind, "ChangePin", kind.pin, pin)
+        assert holders(kind.signetd, pin) == []
+    kind.unlock(pin)
+    judged(kind, kind.any_key())
+    kind.call("Lock", token=kind.token)
+    if kind.can["removal"]:
+        assert holders(kind.signetd, pin) == []
+    assert kind.error("Unlock", token=kind.token).name == "PinNeeded"

@@ -156,7 +156,7 @@ def test_a_rotated_key_is_refused_until_a_person_says_so(agent):
         for name in ("hsm", uri):
             error = agent.error("MakeCsr", {"key": name, "jid": JULIET})
             assert (error.name, error.parameters["subject"]) == ("KeyChanged", uri)
-            assert "signet key use" in error.parameters["advice"]
+            assert f"signet key use '{uri}'" in error.parameters["advice"]
     used = agent.call("UseKey", {"key": "hsm"})["key"]
     assert used["uri"] == uri and "ecdsa" in str(used["abilities"]).lower()
     assert public(agent) != old

@@ -277,12 +277,26 @@ def test_a_changed_pin_and_its_pin_source(agent):
     agent.call("NewKey", {"token": "one", "label": "x"})
 
 
+def test_what_is_said_of_two_pins(agent):
+    """The advice is about this call: not to unlock the token, and not about data from elsewhere."""
+    for method in ("ChangePin", "UnblockPin"):
+        error = agent.error(method, {"token": "one"})
+        assert error.name == "PinNeeded" and "two lines" in error.parameters["advice"]
+        assert "token unlock" not in error.parameters["advice"]
+        with secret(PIN) as fd:
+            error = agent.error(method, {"token": "one", "pin": {"fd": 0}}, [fd])
+        assert error.name == "Malformed" and "two lines" in error.parameters["advice"]
+        assert "the new PIN" in error.parameters["advice"]
+    assert tries_by_softhsm(agent) == 0
+
+
 def test_release(agent):
     agent.call("ReleaseToken", {})
     agent.unlock("one")
     agent.call("NewKey", {"token": "one", "label": "x"})
-    agent.call("ReleaseToken", {"token": "one"})
-    agent.call("MakeCsr", {"key": "x", "jid": "a@b.test"})  # the PIN is remembered
-    agent.call("ReleaseToken", {})
-    agent.call("MakeCsr", {"key": "x", "jid": "a@b.test"})
+    for named in ({"token": "one"}, {}):
+        agent.call("ReleaseToken", named)
+        assert agent.error("MakeCsr", {"key": "x", "jid": "a@b.test"}).name == "PinNeeded"
+        agent.unlock("one")
+        agent.call("MakeCsr", {"key": "x", "jid": "a@b.test"})
     assert agent.error("ReleaseToken", {"token": "two"}).name == "TokenAbsent"

@@ -2,11 +2,12 @@
 import os
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
-from agent_fixture import PIN, Agent
+from agent_fixture import BIN, PIN, Agent
 from fault_agent import FaultAgent
 from processes import PATIENCE, until, wait_gone
 from test_agent_remember import holders
@@ -208,6 +209,53 @@ def test_touch(tmp_path):
         assert next_event(client, "touch_over")["pid"] == os.getpid()
         assert caller.receive()["csr"]
         until(lambda: agent.touched() == ["2|one|MakeCsr|"], "the touch-command was not run as it should")
+
+
+def own_monitor(agent):
+    client = agent.client()
+    client.send("Monitor", {"own": True}, more=True)
+    until(lambda: agent.count("monitors"), "nobody monitors")
+    return client
+
+
+def test_a_monitor_of_own_touches(tmp_path):
+    """It is told of those alone, and of no other process's."""
+    with touch_agent(tmp_path) as agent, own_monitor(agent) as client:
+        agent.unlock("one")
+        agent.call("NewKey", KEY)
+        agent.script(agent.slow)
+        done = subprocess.run([BIN / "signet", "csr", "x", "a@b.test", "--socket", agent.sock], env=agent.env,
+                              capture_output=True, timeout=PATIENCE)
+        assert done.returncode == 0 and len(agent.touched()) == 1
+        agent.call("MakeCsr", CSR)
+        event = client.receive()["event"]
+        assert (event["kind"], event["pid"]) == ("touch_wanted", os.getpid())
+        assert client.receive()["event"]["kind"] == "touch_over"
+
+
+def test_a_monitor_of_own_touches_starts_nothing(agent):
+    with own_monitor(agent), monitor(agent):
+        until(lambda: agent.count("signet-token for softhsm started"), "a whole monitor did not start the module")
+    with Agent() as agent:
+        with own_monitor(agent) as client:
+            agent.call("ListAccounts")
+            no_event(client)
+        assert agent.call("ListAccounts") and not agent.count("signet-token for softhsm started")
+
+
+def test_a_monitor_goes_on_after_the_process(agent):
+    """Its tokens are watched again at once; after a release not, so that others can have them."""
+    with monitor(agent) as client:
+        agent.unlock("one")
+        agent.call("Lock", {"token": "one"})
+        until(lambda: agent.count("signet-token for softhsm started") == 2, "nothing is watched any more")
+        agent.unlock("one")
+        agent.call("ReleaseToken")
+        assert next_event(client, "locked") and next_event(client, "locked")["text"] == "it was released"
+        no_event(client, seconds=3)
+        assert agent.count("signet-token for softhsm started") == 2
+        agent.call("ListTokens")
+        assert agent.count("signet-token for softhsm started") == 3
 
 
 def test_one_touch_command_at_a_time(tmp_path):

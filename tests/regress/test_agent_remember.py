@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from agent_fixture import PIN, Agent, wait_open
+from agent_fixture import BIN, PIN, Agent, wait_open
 from processes import until
 from varlink_client import secret
 
@@ -322,3 +322,99 @@ def test_time(how):
         assert 58 < took < 68
         assert not unlocked(agent) and holders(agent) == []
         assert agent.error("MakeCsr", {"key": "x", "jid": "a@b.test"}).name == "PinNeeded"
+
+
+# ---- the process, which may hold more of a PIN than the token's logout wipes ----
+
+@contextlib.contextmanager
+def agent_with_two():
+    with Agent(("one", "two")) as agent:
+        yield agent
+
+
+def runs(pid):
+    return os.path.exists(f"/proc/{pid}")
+
+
+def test_lock_ends_the_process():
+    """It is gone when Lock replies; the next call starts another one."""
+    with agent_that_remembers("removal") as agent:
+        new_key(agent)
+        pid = agent.worker()["pid"]
+        token = agent.call("Lock", {"token": "one"})["token"]
+        assert not runs(pid) and not token["unlocked"]
+        assert agent.worker()["restarts"] == 0
+        assert agent.unlock("one")["unlocked"] and csr(agent)
+
+
+@pytest.mark.parametrize("how", ["hangup", "always"])
+def test_the_process_ends_with_the_memory(how):
+    with agent_that_remembers("always" if how == "always" else "lock") as agent:
+        pid = agent.worker()["pid"]
+        new_key(agent)
+        if how == "hangup":
+            agent.popen.send_signal(signal.SIGHUP)
+        until(lambda: not runs(pid), "the process that had the PIN goes on")
+
+
+def test_the_process_goes_on_for_another_token():
+    with agent_with_two() as agent:
+        agent.unlock("one")
+        agent.unlock("two")
+        pid = agent.worker()["pid"]
+        agent.call("Lock", {"token": "one"})
+        assert runs(pid) and agent.worker()["pid"] == pid
+        assert agent.call("ShowToken", {"token": "two"})["token"]["unlocked"]
+        agent.call("Lock", {"token": "two"})
+        assert not runs(pid)
+
+
+def test_the_process_goes_on_for_a_call():
+    """Until it is over, without anybody's asking again."""
+    with agent_with_two() as agent, agent.client() as client:
+        read, write = os.pipe()
+        agent.unlock("one")
+        pid = agent.worker()["pid"]
+        client.send("Unlock", {"token": "two", "pin": {"fd": 0}}, [read])
+        wait_open(pid, read)
+        agent.call("Lock", {"token": "one"})
+        assert runs(pid)
+        os.close(write)
+        os.close(read)
+        assert client.error_of_next().name != "WorkerDied"
+        until(lambda: not runs(pid), "the process goes on without need")
+
+
+def test_release_ends_the_process():
+    """It is gone when ReleaseToken replies, and the PIN with it, whatever the policy is."""
+    for token in ({"token": "one"}, {}):
+        with agent_that_remembers("lock") as agent:
+            new_key(agent)
+            pid = agent.worker()["pid"]
+            assert agent.call("ReleaseToken", token) == {"note": None}
+            assert not runs(pid)
+            assert agent.error("MakeCsr", {"key": "x", "jid": "a@b.test"}).name == "PinNeeded"
+            assert agent.count("is locked: it was released") == 1
+            assert agent.call("ReleaseToken") == {"note": None}
+
+
+def test_release_beside_another_token():
+    with agent_with_two() as agent:
+        agent.unlock("two")
+        new_key(agent)
+        pid = agent.worker()["pid"]
+        note = agent.call("ReleaseToken", {"token": "one"})["note"]
+        assert "another of its tokens is unlocked" in note and runs(pid)
+        assert csr(agent)  # the PIN is kept
+        assert agent.call("ReleaseToken") == {"note": None} and not runs(pid)
+        assert not unlocked(agent)
+
+
+@pytest.mark.parametrize("how, minutes", [("minutes 7", 7), ("idle 9", 9), ("removal", None)])
+def test_the_minutes_are_told(how, minutes):
+    with agent_that_remembers(how) as agent:
+        token = agent.call("ShowToken", {"token": "one"})["token"]
+        assert (token["remember"], token["remember_minutes"]) == (how.split()[0], minutes)
+        shown = subprocess.run([BIN / "signet", "token", "show", "one", "--socket", agent.sock], env=agent.env,
+                               capture_output=True, text=True, check=True).stdout
+        assert minutes is None or f"{minutes} min" in shown

@@ -132,9 +132,10 @@ def test_a_key_is_used_as_a_user_key(tmp_path):
 @pytest.mark.parametrize("args, sent, says", [
     ((), {}, "Released: no token is held by the agent.\n"),
     (("t",), {"token": "t"}, "Released: the agent does not hold this token.\n"),
-    (("t", "--json"), {"token": "t"}, "{}\n")])
+    (("t",), {"token": "t"}, "held\\x1b by another\n"),
+    (("t", "--json"), {"token": "t"}, '{\n  "note": null\n}\n')])
 def test_release(tmp_path, args, sent, says):
-    rogue = Rogue(tmp_path, {"parameters": {}})
+    rogue = Rogue(tmp_path, {"parameters": {"note": "held\x1b by another" if "another" in says else None}})
     done = rogue.signet("token", "release", *args)
     assert done.returncode == 0 and done.stdout == says
     assert rogue.calls == [{"method": "org.signet.Agent.ReleaseToken", "parameters": sent}]

@@ -46,12 +46,13 @@ def test_a_pin_is_changed_and_unblocked(agent):
     assert done.returncode != 0 and PIN not in done.stdout + done.stderr
 
 
-def test_a_released_token_is_used_again_by_itself(agent):
+def test_a_released_token_wants_its_pin_again(agent):
     assert by_pin(agent, "key", "new", "--token", "one", "--label", "k").returncode == 0
     for args in (["one"], [], ["--json"]):
         done = signet(agent, "token", "release", *args)
         assert done.returncode == 0, done.stderr
-        assert signet(agent, "csr", "k", "a@b", "--batch").returncode == 0
+        assert signet(agent, "csr", "k", "a@b", "--batch").returncode == 4
+        assert by_pin(agent, "csr", "k", "a@b").returncode == 0
     assert signet(agent, "token", "release", "none").returncode == 3
 
 
