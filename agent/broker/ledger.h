@@ -1,6 +1,8 @@
 /*
  * What is remembered of the PINs of tokens, across restarts: how often one was tried since the last success,
- * and which are wrong. It is by serial number. The PINs themselves are never here: signet-token tells keyed
+ * and which are wrong. It is by serial number alone: a token keeps its ledger under another label, and through
+ * another module that knows it by the same serial number. Tokens without a serial number of their own (NSS
+ * softoken and tpm2-pkcs11 give zeros) share one. The PINs themselves are never here: signet-token tells keyed
  * hashes of them, with a key from a file beside the store.
  */
 #ifndef SG_BROKER_LEDGER_H

@@ -57,7 +57,8 @@ static void tell_waiters(struct sg_reaper *reaper)
 	struct waiter *waiter = TAILQ_FIRST(&reaper->waiters);
 
 	while (waiter != NULL) {
-		if (sg_reaper_has(reaper, waiter->pid)) {
+		/* The analyzer does not see that TAILQ_REMOVE gives the list another first. */
+		if (sg_reaper_has(reaper, waiter->pid)) { /* NOLINT(clang-analyzer-unix.Malloc) */
 			waiter = TAILQ_NEXT(waiter, entry);
 			continue;
 		}
