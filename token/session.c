@@ -123,6 +123,8 @@ static CK_RV cure(struct sg_token *token, unsigned epoch, int tried, CK_RV rv)
 		!login_is_lost(token)))
 		return CKR_OK;
 	sg_token_drop(token, epoch);
+	if (rv == CKR_DEVICE_ERROR)
+		sg_token_reset(token);
 	if (sg_token_scan(token->module, &tokens, &count, &error) != 0) {
 		sg_layout_clear(&sg_layout_error, &error);
 		sg_token_unsure(token); /* no pcscd, for one: a PIN would be tried on nothing */

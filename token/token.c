@@ -198,6 +198,13 @@ static CK_RV slot_info_get(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, CK_SLOT_INFO *i
 	return sg_ckr_cure(rv) == SG_CURE_SESSION ? f->C_GetSlotInfo(slot, info) : rv;
 }
 
+static int is_of_ykcs11(const CK_TOKEN_INFO *info)
+{
+	static const char maker[] = "Yubico";
+
+	return memcmp(info->manufacturerID, maker, sizeof(maker) - 1) == 0;
+}
+
 static int is_present_in(struct sg_token *token, CK_SLOT_ID slot)
 {
 	int is;
@@ -216,15 +223,14 @@ static int is_present_in(struct sg_token *token, CK_SLOT_ID slot)
 static CK_RV serial_find(
     struct sg_module *module, CK_SLOT_ID slot, const CK_SLOT_INFO *slot_info, CK_TOKEN_INFO *info)
 {
-	static const char maker[] = "Yubico", none[] = "0 ";
+	static const char none[] = "0 ";
 	CK_SLOT_ID *slots = NULL;
 	CK_ULONG count = 0;
 	char *reader;
 	size_t i;
 	CK_RV rv;
 
-	if (memcmp(info->manufacturerID, maker, sizeof(maker) - 1) != 0 ||
-	    memcmp(info->serialNumber, none, sizeof(none) - 1) != 0)
+	if (!is_of_ykcs11(info) || memcmp(info->serialNumber, none, sizeof(none) - 1) != 0)
 		return CKR_OK;
 	for (i = 0; i < module->token_count; i++) {
 		if (is_same(&module->tokens[i]->identity, info) &&
@@ -617,6 +623,19 @@ int sg_token_wake(struct sg_token *token)
 	woken = sg_reader_wake(reader);
 	free(reader);
 	return woken;
+}
+
+void sg_token_reset(struct sg_token *token)
+{
+	char *reader = NULL;
+
+	pthread_mutex_lock(&token->lock);
+	if ((token->slot_info.flags & CKF_REMOVABLE_DEVICE) && is_of_ykcs11(&token->identity))
+		reader = sg_text_padded(
+		    token->slot_info.slotDescription, sizeof(token->slot_info.slotDescription));
+	pthread_mutex_unlock(&token->lock);
+	sg_reader_reset(reader);
+	free(reader);
 }
 
 int sg_token_wants_watch(struct sg_token *token)

@@ -106,6 +106,10 @@ CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info);
  * later ones may have seen an empty card. Whether something was wrong. The lock is held. */
 int sg_token_wake(struct sg_token *token);
 
+/* After CKR_DEVICE_ERROR: ykcs11 goes on speaking to the applet that another program has selected (gpg's, for
+ * one), until the card is reset. Any other token is left alone. No lock is held. */
+void sg_token_reset(struct sg_token *token);
+
 /* Whether it is in its slot, on a reader that tokens are taken out of, and has a login to lose: whether
  * somebody must look at the slots. */
 int sg_token_wants_watch(struct sg_token *token);

@@ -11,7 +11,8 @@ from memory import ATTESTING, TRIES
 
 ATR = bytes.fromhex("3bfd1300008131fe158073c021c057597562694b657940")
 VERSION = bytes([5, 4, 3])
-PIV, MANAGEMENT, OTP = (bytes.fromhex(aid) for aid in ("a000000308", "a000000527471117", "a0000005272001"))
+PIV, MANAGEMENT, OTP, PGP = (bytes.fromhex(aid) for aid in ("a000000308", "a000000527471117", "a0000005272001",
+                                                            "d27600012401"))
 MANAGEMENT_KEY = bytes.fromhex("010203040506070801020304050607080102030405060708")
 MANAGEMENT_SLOT, PIN_SLOT, PUK_SLOT, SIGNATURE_SLOT, OPEN_SLOT, ATTESTING_SLOT = 0x9B, 0x80, 0x81, 0x9C, 0x9E, 0xF9
 GET_RESPONSE, SELECT, LAST_OF_CHAIN = 0xC0, 0xA4, 0x10
@@ -72,6 +73,8 @@ class Card:
             return self._select(command.data)
         if self.applet == OTP and (command.ins, command.p1) == (0x01, 0x10):
             return self._serial(command)
+        if self.applet == PGP and command.ins == 0xCA:
+            return self._openpgp(command.p1 << 8 | command.p2)
         if self.applet != PIV:
             raise Refused(NO_SUCH_COMMAND)
         doer = {0x20: self._verify, 0x24: self._change, 0x2C: self._unblock, 0x47: self._generate, 0x87: self._use,
@@ -83,7 +86,7 @@ class Card:
 
     def _select(self, aid):
         answers = {PIV: bytes.fromhex("61114f0600001000010079074f05a000000308"),
-                   MANAGEMENT: b"5.4.3 - FW version 5.4.3", OTP: VERSION + bytes.fromhex("01070600000000")}
+                   MANAGEMENT: b"5.4.3 - FW version 5.4.3", OTP: VERSION + bytes.fromhex("01070600000000"), PGP: b""}
         for applet, answer in answers.items():
             if aid.startswith(applet):
                 if applet != self.applet:
@@ -91,6 +94,18 @@ class Card:
                 self.applet = applet
                 return answer
         raise Refused(NOT_FOUND)
+
+    def _openpgp(self, tag):
+        """An OpenPGP card without keys, as far as gpg --card-status looks."""
+        aid = PGP + bytes.fromhex("0304") + bytes.fromhex("0006") + bytes.fromhex(str(self.memory.serial)) + bytes(2)
+        rsa = bytes.fromhex("010800001100")
+        lists = {0xC0: bytes.fromhex("7d000bfe080000ff0000"), 0xC1: rsa, 0xC2: rsa, 0xC3: rsa,
+                 0xC4: bytes.fromhex("00404040030003"), 0xC5: bytes(60), 0xC6: bytes(60), 0xCD: bytes(12)}
+        data = b"".join(tlv(name, value) for name, value in lists.items())
+        found = {0x4F: aid, 0x5F52: bytes.fromhex("0073000080059000"), 0xC4: lists[0xC4],
+                 0x6E: tlv(0x4F, aid) + bytes.fromhex("5f52080073000080059000") + tlv(0x73, data),
+                 0x65: bytes.fromhex("5b005f2d005f350130"), 0x7A: bytes.fromhex("9303000000")}
+        return found.get(tag, b"")
 
     def _serial(self, _):
         return struct.pack(">I", self.memory.serial)
