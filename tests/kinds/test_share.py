@@ -1,7 +1,6 @@
 """Other programs use the same token while the agent idles."""
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 
