@@ -65,7 +65,8 @@ static int look_at_pin(const struct sg_agent *agent, const struct sg_token_info 
 	struct sg_ledger_row row = { .tries = 0 };
 	int problem = 1;
 
-	if (sg_store_ledger_get(agent->store, token->serial, SG_PIN_USER, &row) == SG_ERR_IO)
+	if (sg_store_ledger_get(agent->store, sg_ledger_name(token->serial, token->uri),
+		SG_PIN_USER, &row) == SG_ERR_IO)
 		return 0;
 	if ((token->flags & SG_TOKEN_PIN_SET) == 0) {
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,

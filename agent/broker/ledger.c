@@ -15,7 +15,8 @@
 
 struct sg_ledgers {
 	unsigned char key[SG_LEDGER_KEY_SIZE];
-	struct sg_msg_pin_outcome taken; /* the last PIN that a token took: serial, by and hash */
+	struct sg_msg_pin_outcome
+	    taken; /* the last PIN that a token took: by and hash; serial is the token's name here */
 };
 
 /* ---- the key ---- */
@@ -99,9 +100,11 @@ void sg_ledgers_free(struct sg_ledgers *ledgers)
 
 /* ---- ledgers ---- */
 
-static const char *serial_of(const char *serial)
+const char *sg_ledger_name(const char *serial, const char *uri)
 {
-	return serial != NULL ? serial : "";
+	if (serial != NULL && serial[strspn(serial, "0")] != '\0')
+		return serial;
+	return uri != NULL ? uri : "";
 }
 
 static int ledger_make(const struct sg_agent *agent, const char *serial, uint32_t by)
@@ -142,7 +145,7 @@ int sg_ledger_get(const struct sg_agent *agent, const struct sg_token_info *toke
 	int err;
 
 	memset(ledger, 0, sizeof(*ledger));
-	err = ledger_row(agent, serial_of(token->serial), by, &row);
+	err = ledger_row(agent, sg_ledger_name(token->serial, token->uri), by, &row);
 	if (err != 0)
 		return err;
 	ledger->tries = row.tries;
@@ -171,14 +174,14 @@ void sg_ledger_clear(struct sg_pin_ledger *ledger)
 
 int sg_ledger_try(const struct sg_agent *agent, const struct sg_msg_pin_try *try)
 {
-	const char *serial = serial_of(try->serial);
+	const char *name = sg_ledger_name(try->serial, try->token);
 	uint32_t told = try->by == SG_PIN_USER && (try->flags & SG_LEDGER_TELLING) != 0;
-	int err = sg_store_ledger_try(agent->store, serial, try->by, told);
+	int err = sg_store_ledger_try(agent->store, name, try->by, told);
 
 	if (err == SG_ERR_KEY_ABSENT) {
-		err = ledger_make(agent, serial, try->by);
+		err = ledger_make(agent, name, try->by);
 		if (err == 0)
-			err = sg_store_ledger_try(agent->store, serial, try->by, told);
+			err = sg_store_ledger_try(agent->store, name, try->by, told);
 	}
 	return err;
 }
@@ -188,7 +191,7 @@ static void taken_keep(struct sg_ledgers *ledgers, const struct sg_msg_pin_outco
 	struct sg_msg_pin_outcome *taken = &ledgers->taken;
 
 	sg_msg_clear(SG_MSG_PIN_OUTCOME, taken);
-	taken->serial = strdup(serial_of(outcome->serial));
+	taken->serial = strdup(sg_ledger_name(outcome->serial, outcome->token));
 	taken->by = outcome->by;
 	if (taken->serial == NULL ||
 	    sg_blob_set(&taken->hash, outcome->hash.data, outcome->hash.len) != 0)
@@ -197,33 +200,33 @@ static void taken_keep(struct sg_ledgers *ledgers, const struct sg_msg_pin_outco
 
 void sg_ledger_outcome(const struct sg_agent *agent, const struct sg_msg_pin_outcome *outcome)
 {
-	const char *serial = serial_of(outcome->serial);
+	const char *name = sg_ledger_name(outcome->serial, outcome->token);
 	int err = 0;
 
 	if (outcome->verdict == SG_PIN_TAKEN) {
 		taken_keep(agent->ledgers, outcome);
-		err = sg_store_ledger_good(agent->store, serial, outcome->by, &outcome->hash);
+		err = sg_store_ledger_good(agent->store, name, outcome->by, &outcome->hash);
 	} else if (outcome->verdict == SG_PIN_REFUSED) {
-		err = sg_store_ledger_wrong(agent->store, serial, outcome->by, &outcome->hash);
+		err = sg_store_ledger_wrong(agent->store, name, outcome->by, &outcome->hash);
 	}
 	if (err == 0 && outcome->by == SG_PIN_USER && (outcome->flags & SG_LEDGER_TELLING) != 0)
-		err = sg_store_ledger_told(agent->store, serial, outcome->by);
+		err = sg_store_ledger_told(agent->store, name, outcome->by);
 	/* The try was counted before, so that the count is too high at worst. */
 	if (err != 0)
-		sg_log(SG_LOG_WARN, "how the PIN of %s was taken could not be stored", serial);
+		sg_log(SG_LOG_WARN, "how the PIN of %s was taken could not be stored", name);
 }
 
-void sg_ledger_renew(const struct sg_agent *agent, const char *serial, uint32_t by)
+void sg_ledger_renew(const struct sg_agent *agent, const struct sg_token_info *token, uint32_t by)
 {
 	const struct sg_msg_pin_outcome *taken = &agent->ledgers->taken;
-	int err = sg_store_ledger_clear(agent->store, serial_of(serial), SG_PIN_USER);
+	const char *name = sg_ledger_name(token->serial, token->uri);
+	int err = sg_store_ledger_clear(agent->store, name, SG_PIN_USER);
 
 	if (err == 0 && by == SG_PIN_USER && taken->by == by && taken->serial != NULL &&
-	    strcmp(taken->serial, serial_of(serial)) == 0 && taken->hash.len > 0)
-		err = sg_store_ledger_wrong(
-		    agent->store, serial_of(serial), SG_PIN_USER, &taken->hash);
+	    strcmp(taken->serial, name) == 0 && taken->hash.len > 0)
+		err = sg_store_ledger_wrong(agent->store, name, SG_PIN_USER, &taken->hash);
 	if (err != 0)
-		sg_log(SG_LOG_WARN, "that %s has a new PIN could not be stored", serial_of(serial));
+		sg_log(SG_LOG_WARN, "that %s has a new PIN could not be stored", name);
 }
 
 uint32_t sg_ledger_tries_left(const struct sg_agent *agent, const struct sg_token_info *token)
@@ -237,8 +240,8 @@ uint32_t sg_ledger_tries_left(const struct sg_agent *agent, const struct sg_toke
 		return 1;
 	if ((token->flags & SG_TOKEN_PIN_SET) == 0)
 		return SG_TRIES_UNKNOWN;
-	if (sg_store_ledger_get(agent->store, serial_of(token->serial), SG_PIN_USER, &row) ==
-	    SG_ERR_IO)
+	if (sg_store_ledger_get(agent->store, sg_ledger_name(token->serial, token->uri),
+		SG_PIN_USER, &row) == SG_ERR_IO)
 		return SG_TRIES_UNKNOWN;
 	max = tries_max(agent, token, &row);
 	if (max > 0)

@@ -1,8 +1,7 @@
 /*
  * What is remembered of the PINs of tokens, across restarts: how often one was tried since the last success,
  * and which are wrong. It is by serial number alone: a token keeps its ledger under another label, and through
- * another module that knows it by the same serial number. Tokens without a serial number of their own (NSS
- * softoken and tpm2-pkcs11 give zeros) share one. The PINs themselves are never here: signet-token tells keyed
+ * another module that knows it by the same serial number. Where that is none, it is by URI (sg_ledger_name()). The PINs themselves are never here: signet-token tells keyed
  * hashes of them, with a key from a file beside the store.
  */
 #ifndef SG_BROKER_LEDGER_H
@@ -21,6 +20,10 @@ struct sg_ledgers;
 
 /* Reads the key from the file, and makes it (mode 0600) when it is not there. One that is of another size, or
  * open to others, is refused: SG_ERR_IO or SG_ERR_DENIED, logged. */
+/* By what a token is known over time: its serial number, or where that is none (empty, or of zeros alone, as the
+ * modules of TPMs and NSS give it to each token) its URI. */
+const char *sg_ledger_name(const char *serial, const char *uri);
+
 SG_MUST_USE int sg_ledgers_new(const char *key_path, struct sg_ledgers **ledgers);
 void sg_ledgers_free(struct sg_ledgers *ledgers);
 
@@ -39,7 +42,7 @@ SG_MUST_USE int sg_ledger_try(const struct sg_agent *agent, const struct sg_msg_
 void sg_ledger_outcome(const struct sg_agent *agent, const struct sg_msg_pin_outcome *outcome);
 
 /* The token has a new user PIN, by a try of this PIN: if that is the old one, it is wrong from now on. */
-void sg_ledger_renew(const struct sg_agent *agent, const char *serial, uint32_t by);
+void sg_ledger_renew(const struct sg_agent *agent, const struct sg_token_info *token, uint32_t by);
 
 /* How many tries of the user PIN are left: what the token's flags tell, else as counted; SG_TRIES_UNKNOWN. */
 uint32_t sg_ledger_tries_left(const struct sg_agent *agent, const struct sg_token_info *token);

@@ -38,7 +38,7 @@ struct login {
 	struct sg_agent *agent;
 	struct sg_module *module;
 	char *token_uri;
-	char *serial;
+	char *name;
 	pid_t pinentry;		    /* 0: none */
 	int pinentry_sock;	    /* what the worker has of it too, to end their talk; or -1 */
 	int from_config;	    /* the PIN came from the configuration's pin-source */
@@ -50,10 +50,10 @@ struct login {
 	TAILQ_HEAD(waiter_list, waiter) waiters;
 };
 
-/* A token that a person has locked, by its serial number. */
+/* A token that a person has locked, by its name (sg_ledger_name()). */
 struct hand_lock {
 	TAILQ_ENTRY(hand_lock) entry;
-	char *serial;
+	char *name;
 };
 
 /* A token that is being locked, or gets a new PIN. */
@@ -107,7 +107,7 @@ static void login_free(struct login *login)
 		free(waiter);
 	}
 	free(login->token_uri);
-	free(login->serial);
+	free(login->name);
 	sg_msg_clear(SG_MSG_TOKENS, &login->token);
 	free(login);
 }
@@ -115,7 +115,7 @@ static void login_free(struct login *login)
 static void hand_lock_remove(struct sg_logins *logins, struct hand_lock *lock)
 {
 	TAILQ_REMOVE(&logins->locked, lock, entry);
-	free(lock->serial);
+	free(lock->name);
 	free(lock);
 }
 
@@ -148,26 +148,26 @@ void sg_logins_free(struct sg_logins *logins)
 
 /* ---- tokens that a person has locked ---- */
 
-static struct hand_lock *hand_lock_find(const struct sg_logins *logins, const char *serial)
+static struct hand_lock *hand_lock_find(const struct sg_logins *logins, const char *name)
 {
 	struct hand_lock *lock;
 
 	TAILQ_FOREACH(lock, &logins->locked, entry) {
-		if (strcmp(lock->serial, serial) == 0)
+		if (strcmp(lock->name, name) == 0)
 			return lock;
 	}
 	return NULL;
 }
 
-void sg_login_lock(struct sg_agent *agent, const char *serial)
+void sg_login_lock(struct sg_agent *agent, const char *name)
 {
 	struct sg_logins *logins = agent->logins;
 	struct hand_lock *lock;
 
-	if (hand_lock_find(logins, serial) != NULL)
+	if (hand_lock_find(logins, name) != NULL)
 		return;
 	lock = calloc(1, sizeof(*lock));
-	if (lock == NULL || (lock->serial = strdup(serial)) == NULL)
+	if (lock == NULL || (lock->name = strdup(name)) == NULL)
 		abort(); /* the token would be unlocked against a person's word */
 	TAILQ_INSERT_TAIL(&logins->locked, lock, entry);
 }
@@ -175,7 +175,7 @@ void sg_login_lock(struct sg_agent *agent, const char *serial)
 /* The token is unlocked: because a person wants it, or by the PIN file alone. */
 static void hand_lock_end(const struct login *login)
 {
-	struct hand_lock *lock = hand_lock_find(login->agent->logins, login->serial);
+	struct hand_lock *lock = hand_lock_find(login->agent->logins, login->name);
 	int wanted = login->made && !login->from_config;
 	const struct waiter *waiter;
 
@@ -275,7 +275,7 @@ static void login_fail(struct login *login, int code, const char *sentence, cons
 /* Whether a person has locked the token and nobody asked for just this unlocking. */
 static int is_locked_by_hand(const struct login *login)
 {
-	return hand_lock_find(login->agent->logins, login->serial) != NULL &&
+	return hand_lock_find(login->agent->logins, login->name) != NULL &&
 	    !TAILQ_FIRST(&login->waiters)->by_hand;
 }
 
@@ -372,7 +372,7 @@ static int was_known_wrong(const struct login *login, const struct sg_msg_error 
 
 	if (!login->from_config || error == NULL || sg_msg_error_code(error) != SG_ERR_PIN_WRONG)
 		return 0;
-	known = sg_store_ledger_get(login->agent->store, login->serial, SG_PIN_USER, &row) == 0 &&
+	known = sg_store_ledger_get(login->agent->store, login->name, SG_PIN_USER, &row) == 0 &&
 	    row.tries == login->tries;
 	sg_ledger_row_clear(&row);
 	return known;
@@ -387,8 +387,8 @@ static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
 		login_fail(login, SG_ERR_PIN_NEEDED,
 		    "the PIN in the configured pin-source failed before and is not tried again "
 		    "until the file changes: ",
-		    sg_config_pin_file(
-			&login->agent->config, login->token.tokens[0].label, login->serial));
+		    sg_config_pin_file(&login->agent->config, login->token.tokens[0].label,
+			login->token.tokens[0].serial));
 		return;
 	}
 	if (error != NULL)
@@ -500,9 +500,9 @@ static void on_tokens(void *arg, const struct sg_msg_error *error, void *answer)
 		login_fail(login, SG_ERR_TOKEN_ABSENT, "the token is gone: ", login->token_uri);
 		return;
 	}
-	login->serial = strdup(token->serial != NULL ? token->serial : "");
+	login->name = strdup(sg_ledger_name(token->serial, token->uri));
 	login->token.tokens = malloc(sizeof(*token));
-	if (login->serial == NULL || login->token.tokens == NULL) {
+	if (login->name == NULL || login->token.tokens == NULL) {
 		login_fail(login, SG_ERR_NOMEM, sg_err_text(SG_ERR_NOMEM), "");
 		return;
 	}

@@ -56,7 +56,7 @@ void sg_login_abandon(struct sg_agent *agent, struct sg_pin *pin);
  * by a call of sg_login_unlock() that is by_hand, until one of these or a login with a caller's PIN
  * succeeds. Forgotten when the agent ends.
  */
-void sg_login_lock(struct sg_agent *agent, const char *serial);
+void sg_login_lock(struct sg_agent *agent, const char *name);
 
 /* Logins to this token that begin from now on wait. */
 void sg_login_pause(struct sg_agent *agent, struct sg_module *module, const char *token_uri);

@@ -83,7 +83,7 @@ static void changed(struct sg_call *call, void *answer)
 
 	pinentry_end(call);
 	call->undo = NULL;
-	sg_ledger_renew(call->agent, token->serial, change->by);
+	sg_ledger_renew(call->agent, token, change->by);
 	change->pin_file = sg_config_pin_file(&call->agent->config, token->label, token->serial);
 	if (change->pin_file != NULL)
 		sg_log(SG_LOG_WARN, "%s has a new PIN: its pin-source %s is to get it, too",

@@ -6,6 +6,7 @@
 
 #include "call.h"
 #include "json.h"
+#include "ledger.h"
 #include "reaper.h"
 #include "remember.h"
 #include "rest.h"
@@ -120,13 +121,13 @@ static void locked(struct sg_call *call, void *answer)
 
 static void lock_found(struct sg_call *call)
 {
-	const char *serial = sg_token_ref_info(&call->token)->serial;
+	const struct sg_token_info *token = sg_token_ref_info(&call->token);
 	char *uri = found_uri(call);
 	const struct sg_msg_token_ref msg = { .caller = call->caller, .token = uri };
 
 	if (uri == NULL)
 		return;
-	sg_login_lock(call->agent, serial != NULL ? serial : "");
+	sg_login_lock(call->agent, sg_ledger_name(token->serial, token->uri));
 	sg_unlocked_forget(call->agent, call->token.module, uri);
 	sg_call_ask(
 	    call, call->token.module->worker, SG_MSG_TOKEN_LOGOUT, &msg, SG_TOKEN_SECONDS, locked);

@@ -65,7 +65,8 @@ static int tear_down(void **state)
 
 static void try(struct world *world, uint32_t flags)
 {
-	const struct sg_msg_pin_try msg = { .serial = world->serial,
+	const struct sg_msg_pin_try msg = { .token = world->token.uri,
+		.serial = world->serial,
 		.by = SG_PIN_USER,
 		.hash = { (unsigned char *)world->hash, 4 },
 		.flags = flags };
@@ -75,7 +76,8 @@ static void try(struct world *world, uint32_t flags)
 
 static void outcome(struct world *world, uint32_t verdict, uint32_t flags)
 {
-	const struct sg_msg_pin_outcome msg = { .serial = world->serial,
+	const struct sg_msg_pin_outcome msg = { .token = world->token.uri,
+		.serial = world->serial,
 		.by = SG_PIN_USER,
 		.hash = { (unsigned char *)world->hash, 4 },
 		.verdict = verdict,
@@ -138,11 +140,11 @@ static void a_new_pin(void **state)
 
 	try(world, 0);
 	outcome(world, SG_PIN_REFUSED, 0);
-	sg_ledger_renew(&world->agent, world->serial, SG_PIN_SO);
+	sg_ledger_renew(&world->agent, &world->token, SG_PIN_SO);
 	is_ledger(world, 0, 3, 0);
 	try(world, 0);
 	outcome(world, SG_PIN_TAKEN, 0);
-	sg_ledger_renew(&world->agent, world->serial, SG_PIN_USER);
+	sg_ledger_renew(&world->agent, &world->token, SG_PIN_USER);
 	is_ledger(world, 0, 3, 1); /* the old one, that was taken last */
 }
 
@@ -163,6 +165,29 @@ static void the_key_stays(void **state)
 	sg_ledger_clear(&after);
 }
 
+/* TPMs and NSS give each token the same one: what is wrong for one token may be right for another. */
+static void a_serial_of_zeros(void **state)
+{
+	static char one[] = "pkcs11:token=one", two[] = "pkcs11:token=two";
+	struct world *world = *state;
+
+	assert_string_equal(sg_ledger_name("s1", one), "s1");
+	assert_string_equal(sg_ledger_name(NULL, one), one);
+	assert_string_equal(sg_ledger_name("", NULL), "");
+	snprintf(world->serial, sizeof(world->serial), "0000");
+	world->token.uri = one;
+	try(world, 0);
+	outcome(world, SG_PIN_REFUSED, 0);
+	is_ledger(world, 1, 3, 1);
+	world->token.uri = two;
+	is_ledger(world, 0, 3, 0);
+	assert_int_equal(sg_ledger_tries_left(&world->agent, &world->token), 3);
+	world->token.uri = one;
+	assert_int_equal(sg_ledger_tries_left(&world->agent, &world->token), 2);
+	sg_ledger_renew(&world->agent, &world->token, SG_PIN_USER);
+	is_ledger(world, 0, 3, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +195,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(told_by_flags, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_new_pin, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_key_stays, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_serial_of_zeros, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
