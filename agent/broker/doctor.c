@@ -62,12 +62,10 @@ static int look_at_pin(const struct sg_agent *agent, const struct sg_token_info 
     const char *name, json_t *findings)
 {
 	uint32_t left = sg_ledger_tries_left(agent, token);
-	struct sg_ledger_row row = { .tries = 0 };
+	struct sg_ledger_state user;
 	int problem = 1;
 
-	if (sg_store_ledger_get(agent->store, sg_ledger_name(token->serial, token->uri),
-		SG_PIN_USER, &row) == SG_ERR_IO)
-		return 0;
+	sg_ledger_look(agent, token, SG_PIN_USER, &user);
 	if ((token->flags & SG_TOKEN_PIN_SET) == 0) {
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
 		    "Set one with the token's own tool, or with `signet token pin unblock`.",
@@ -76,13 +74,20 @@ static int look_at_pin(const struct sg_agent *agent, const struct sg_token_info 
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
 		    "Set a new one with the PUK or SO PIN: `signet token pin unblock`.",
 		    "The PIN of the token \"%s\" is locked after too many wrong ones.", name);
+	} else if (user.locked) {
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
+		    "A TPM takes PINs again after a while, or after `tpm2_dictionarylockout "
+		    "--clear-lockout`; then unlock it as a person: `signet token unlock`.",
+		    "The token \"%s\" took no PIN at the last try, whatever it was: it is locked "
+		    "after too many wrong ones.",
+		    name);
 	} else if (left <= 1) {
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
 		    "Unlock it with a pinentry, and with the right PIN: `signet token unlock`.",
 		    "The next wrong PIN %s the token \"%s\"; nothing tries one but a person at a "
 		    "pinentry.",
 		    (token->flags & SG_TOKEN_PIN_FINAL) != 0 ? "locks" : "may lock", name);
-	} else if ((token->flags & SG_TOKEN_PIN_LOW) != 0 || row.tries > 0) {
+	} else if ((token->flags & SG_TOKEN_PIN_LOW) != 0 || user.tries > 0) {
 		problem = 0;
 		sg_doctor_add(findings, SG_FINDING_NOTE, name,
 		    "A right PIN sets the count back: `signet token unlock`.",
@@ -91,7 +96,6 @@ static int look_at_pin(const struct sg_agent *agent, const struct sg_token_info 
 	} else {
 		problem = 0;
 	}
-	sg_ledger_row_clear(&row);
 	return problem;
 }
 

@@ -283,6 +283,7 @@ static void on_pin_try(
 	int err = sg_ledger_try(agent, try);
 
 	if (err == 0) {
+		sg_login_announce(agent, module, try->token != NULL ? try->token : "");
 		sg_worker_answer(module->worker, frame->id, SG_MSG_OK, &nothing);
 		return;
 	}
@@ -292,6 +293,14 @@ static void on_pin_try(
 	    sg_store_failure(agent->store, err));
 	sg_worker_answer(module->worker, frame->id, SG_MSG_ERROR, &error);
 	sg_failure_clear(&error);
+}
+
+static void on_pin_outcome(const struct sg_module *module, const struct sg_msg_pin_outcome *outcome)
+{
+	const char *uri = outcome->token != NULL ? outcome->token : "";
+
+	sg_ledger_outcome(
+	    module->agent, outcome, sg_login_is_by_person(module->agent, module, uri));
 }
 
 static void on_token_event(struct sg_module *module, const struct sg_msg_token_event *event)
@@ -334,7 +343,7 @@ void sg_events_frame(void *arg, const struct sg_frame *frame)
 	if (frame->type == SG_MSG_PIN_TRY && frame->id != 0)
 		on_pin_try(module, frame, frame->msg);
 	else if (frame->type == SG_MSG_PIN_OUTCOME)
-		sg_ledger_outcome(module->agent, frame->msg);
+		on_pin_outcome(module, frame->msg);
 	else if (frame->type == SG_MSG_TOKEN_EVENT)
 		on_token_event(module, frame->msg);
 	else

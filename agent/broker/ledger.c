@@ -129,11 +129,12 @@ static int ledger_row(
 	return err == 0 ? sg_store_ledger_get(agent->store, serial, by, row) : err;
 }
 
-/* After how many wrong PINs it locks, or 0 when that is not to be counted. */
+/* After how many wrong PINs it locks, or 0 when that is not to be counted. What the token's flags say here is of
+ * the user PIN alone. */
 static uint32_t tries_max(const struct sg_agent *agent, const struct sg_token_info *token,
-    const struct sg_ledger_row *row)
+    uint32_t by, const struct sg_ledger_row *row)
 {
-	if (row->told != 0 || (token->flags & SG_LEDGER_TELLING) != 0)
+	if (row->told != 0 || (by == SG_PIN_USER && (token->flags & SG_LEDGER_TELLING) != 0))
 		return 0;
 	return sg_config_pin_policy(&agent->config, token->label, token->serial).pin_tries;
 }
@@ -149,7 +150,7 @@ int sg_ledger_get(const struct sg_agent *agent, const struct sg_token_info *toke
 	if (err != 0)
 		return err;
 	ledger->tries = row.tries;
-	ledger->tries_max = tries_max(agent, token, &row);
+	ledger->tries_max = tries_max(agent, token, by, &row);
 	ledger->salt = row.salt;
 	ledger->wrong = row.wrong;
 	ledger->wrong_count = row.wrong_count;
@@ -175,13 +176,13 @@ void sg_ledger_clear(struct sg_pin_ledger *ledger)
 int sg_ledger_try(const struct sg_agent *agent, const struct sg_msg_pin_try *try)
 {
 	const char *name = sg_ledger_name(try->serial, try->token);
-	uint32_t told = try->by == SG_PIN_USER && (try->flags & SG_LEDGER_TELLING) != 0;
-	int err = sg_store_ledger_try(agent->store, name, try->by, told);
+	uint32_t told = (try->flags & SG_LEDGER_TELLING) != 0;
+	int err = sg_store_ledger_try(agent->store, name, try->by, &try->hash, told);
 
 	if (err == SG_ERR_KEY_ABSENT) {
 		err = ledger_make(agent, name, try->by);
 		if (err == 0)
-			err = sg_store_ledger_try(agent->store, name, try->by, told);
+			err = sg_store_ledger_try(agent->store, name, try->by, &try->hash, told);
 	}
 	return err;
 }
@@ -198,20 +199,26 @@ static void taken_keep(struct sg_ledgers *ledgers, const struct sg_msg_pin_outco
 		sg_msg_clear(SG_MSG_PIN_OUTCOME, taken);
 }
 
-void sg_ledger_outcome(const struct sg_agent *agent, const struct sg_msg_pin_outcome *outcome)
+void sg_ledger_outcome(
+    const struct sg_agent *agent, const struct sg_msg_pin_outcome *outcome, int by_person)
 {
 	const char *name = sg_ledger_name(outcome->serial, outcome->token);
+	const struct sg_blob *hash = &outcome->hash;
 	int err = 0;
 
-	if (outcome->verdict == SG_PIN_TAKEN) {
-		taken_keep(agent->ledgers, outcome);
-		err = sg_store_ledger_good(agent->store, name, outcome->by, &outcome->hash);
-	} else if (outcome->verdict == SG_PIN_REFUSED) {
-		err = sg_store_ledger_wrong(agent->store, name, outcome->by, &outcome->hash);
-	}
-	if (err == 0 && outcome->by == SG_PIN_USER && (outcome->flags & SG_LEDGER_TELLING) != 0)
+	if ((outcome->flags & SG_LEDGER_TELLING) != 0)
 		err = sg_store_ledger_told(agent->store, name, outcome->by);
-	/* The try was counted before, so that the count is too high at worst. */
+	if (outcome->verdict == SG_PIN_TAKEN)
+		taken_keep(agent->ledgers, outcome);
+	if (err == 0 && outcome->verdict == SG_PIN_TAKEN)
+		err = sg_store_ledger_good(agent->store, name, outcome->by, hash, by_person);
+	else if (err == 0 && outcome->verdict == SG_PIN_REFUSED)
+		err = sg_store_ledger_wrong(agent->store, name, outcome->by, hash);
+	else if (err == 0 && outcome->verdict == SG_PIN_BLOCKED)
+		err = sg_store_ledger_locked(agent->store, name, outcome->by, hash);
+	else if (err == 0)
+		err = sg_store_ledger_unsaid(agent->store, name, outcome->by, hash);
+	/* The try was counted before, and its PIN is unsure: at worst a person is asked for no need. */
 	if (err != 0)
 		sg_log(SG_LOG_WARN, "how the PIN of %s was taken could not be stored", name);
 }
@@ -229,6 +236,21 @@ void sg_ledger_renew(const struct sg_agent *agent, const struct sg_token_info *t
 		sg_log(SG_LOG_WARN, "that %s has a new PIN could not be stored", name);
 }
 
+void sg_ledger_look(const struct sg_agent *agent, const struct sg_token_info *token, uint32_t by,
+    struct sg_ledger_state *state)
+{
+	struct sg_ledger_row row = { .tries = 0 };
+
+	*state = (struct sg_ledger_state){ .tries = 0 };
+	if (sg_store_ledger_get(
+		agent->store, sg_ledger_name(token->serial, token->uri), by, &row) != 0)
+		return;
+	state->tries = row.tries;
+	state->locked = row.locked != 0;
+	state->told = row.told != 0;
+	sg_ledger_row_clear(&row);
+}
+
 uint32_t sg_ledger_tries_left(const struct sg_agent *agent, const struct sg_token_info *token)
 {
 	struct sg_ledger_row row = { .tries = 0 };
@@ -243,7 +265,7 @@ uint32_t sg_ledger_tries_left(const struct sg_agent *agent, const struct sg_toke
 	if (sg_store_ledger_get(agent->store, sg_ledger_name(token->serial, token->uri),
 		SG_PIN_USER, &row) == SG_ERR_IO)
 		return SG_TRIES_UNKNOWN;
-	max = tries_max(agent, token, &row);
+	max = tries_max(agent, token, SG_PIN_USER, &row);
 	if (max > 0)
 		max = row.tries < max ? max - row.tries : 0;
 	else

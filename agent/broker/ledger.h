@@ -35,14 +35,29 @@ SG_MUST_USE int sg_ledger_get(const struct sg_agent *agent, const struct sg_toke
     uint32_t by, struct sg_pin_ledger *ledger);
 void sg_ledger_clear(struct sg_pin_ledger *ledger);
 
-/* A PIN is about to be tried. When this gives 0 it is on the disk. */
+/* A PIN is about to be tried. When this gives 0 it is on the disk, and the PIN is not tried again by itself unless
+ * an outcome is told. */
 SG_MUST_USE int sg_ledger_try(const struct sg_agent *agent, const struct sg_msg_pin_try *try);
 
-/* How it ended. */
-void sg_ledger_outcome(const struct sg_agent *agent, const struct sg_msg_pin_outcome *outcome);
+/*
+ * How the try ended. by_person: somebody entered it, or asked for just this. Not every token counts anew after a
+ * success (a TPM does not): where its flags never told of a failure, one by a person sets the count back, any other
+ * is only no try.
+ */
+void sg_ledger_outcome(
+    const struct sg_agent *agent, const struct sg_msg_pin_outcome *outcome, int by_person);
 
 /* The token has a new user PIN, by a try of this PIN: if that is the old one, it is wrong from now on. */
 void sg_ledger_renew(const struct sg_agent *agent, const struct sg_token_info *token, uint32_t by);
+
+/* What is known of one PIN of a token; nothing when it cannot be read. */
+struct sg_ledger_state {
+	uint32_t tries;
+	int locked; /* the token said so at the last try */
+	int told;   /* its flags have told of failures */
+};
+void sg_ledger_look(const struct sg_agent *agent, const struct sg_token_info *token, uint32_t by,
+    struct sg_ledger_state *state);
 
 /* How many tries of the user PIN are left: what the token's flags tell, else as counted; SG_TRIES_UNKNOWN. */
 uint32_t sg_ledger_tries_left(const struct sg_agent *agent, const struct sg_token_info *token);

@@ -44,8 +44,9 @@ struct login {
 	int from_config;	    /* the PIN came from the configuration's pin-source */
 	int made;		    /* the token was locked, and took the PIN */
 	int forgotten;		    /* all PINs were forgotten meanwhile: it is locked again */
+	int announced;		    /* a PIN was about to be tried, or was */
+	int by_person;		    /* ... which a person enters, or wants to be tried */
 	int asked;		    /* it has begun; before, it waits for sg_login_resume() */
-	uint32_t tries;		    /* in the ledger, when it was sent */
 	struct sg_msg_tokens token; /* as it was before, once it is known */
 	TAILQ_HEAD(waiter_list, waiter) waiters;
 };
@@ -208,10 +209,10 @@ static int had_no_pin(const struct sg_msg_error *error)
 
 /* A waiter that brought a PIN, or a person's word, is not answered by another's lack of one, nor anybody by
  * another's going away: it makes its own login. */
-static int wants_own_login(
-    const struct waiter *waiter, int first_has_gone, const struct sg_msg_error *error)
+static int wants_own_login(const struct login *login, const struct waiter *waiter,
+    int first_has_gone, const struct sg_msg_error *error)
 {
-	return error != NULL && had_no_pin(error) &&
+	return error != NULL && !login->announced && had_no_pin(error) &&
 	    (has_pin(waiter) || waiter->by_hand || first_has_gone);
 }
 
@@ -249,7 +250,7 @@ static void login_finish(struct login *login, const struct sg_msg_error *error)
 	login->pinentry_sock = -1;
 	while ((waiter = TAILQ_FIRST(&login->waiters)) != NULL) {
 		TAILQ_REMOVE(&login->waiters, waiter, entry);
-		if (!first && wants_own_login(waiter, first_has_gone, error))
+		if (!first && wants_own_login(login, waiter, first_has_gone, error))
 			sg_login_unlock(agent, waiter->caller, login->module, login->token_uri,
 			    waiter->pin, waiter->by_hand, waiter->fn, waiter->arg);
 		else
@@ -367,15 +368,8 @@ static void lock_again(struct login *login)
 /* signet-token knew the PIN of the file to be wrong: nothing was tried. */
 static int was_known_wrong(const struct login *login, const struct sg_msg_error *error)
 {
-	struct sg_ledger_row row = { .tries = 0 };
-	int known;
-
-	if (!login->from_config || error == NULL || sg_msg_error_code(error) != SG_ERR_PIN_WRONG)
-		return 0;
-	known = sg_store_ledger_get(login->agent->store, login->name, SG_PIN_USER, &row) == 0 &&
-	    row.tries == login->tries;
-	sg_ledger_row_clear(&row);
-	return known;
+	return login->from_config && !login->announced && error != NULL &&
+	    sg_msg_error_code(error) == SG_ERR_PIN_WRONG;
 }
 
 static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
@@ -460,7 +454,7 @@ static void login_send(struct login *login)
 	}
 	msg.returns = sg_config_pin_policy(&agent->config, token->label, token->serial).remember ==
 	    SG_REMEMBER_LOCK;
-	login->tries = msg.ledger.tries;
+	login->by_person = first->by_hand || pin->pinentry;
 	fd = login_pin(login, &msg);
 	if (fd < 0)
 		goto out;
@@ -608,6 +602,26 @@ int sg_login_is_busy(
 {
 	return login_running(agent->logins, module, token_uri) != NULL ||
 	    pause_find(agent->logins, module, token_uri) != NULL;
+}
+
+void sg_login_announce(
+    struct sg_agent *agent, const struct sg_module *module, const char *token_uri)
+{
+	struct login *login = login_running(agent->logins, module, token_uri);
+
+	if (login != NULL)
+		login->announced = 1;
+}
+
+int sg_login_is_by_person(
+    const struct sg_agent *agent, const struct sg_module *module, const char *token_uri)
+{
+	const struct login *login = login_running(agent->logins, module, token_uri);
+
+	/* A login that waits for a new PIN tries none. */
+	if (login != NULL && login->announced)
+		return login->by_person;
+	return pause_find(agent->logins, module, token_uri) != NULL;
 }
 
 void sg_logins_forget(struct sg_agent *agent)

@@ -66,6 +66,14 @@ void sg_login_resume(struct sg_agent *agent, struct sg_module *module, const cha
 int sg_login_is_busy(
     const struct sg_agent *agent, const struct sg_module *module, const char *token_uri);
 
+/* A PIN is about to be tried: who waits for that login shares its outcome. */
+void sg_login_announce(
+    struct sg_agent *agent, const struct sg_module *module, const char *token_uri);
+
+/* Whether the PIN that is tried there is one that a person enters, or wants to be tried. */
+int sg_login_is_by_person(
+    const struct sg_agent *agent, const struct sg_module *module, const char *token_uri);
+
 /* The PINs of the logins that run are not remembered: the tokens are locked again. */
 void sg_logins_forget(struct sg_agent *agent);
 

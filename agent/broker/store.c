@@ -40,15 +40,15 @@ static const char schema_1[] =
  */
 static const char schema_2[] =
     "CREATE TABLE pin_ledgers ("
-    " serial TEXT NOT NULL, whose INTEGER NOT NULL, salt BLOB NOT NULL, tries INTEGER NOT NULL,"
-    " told INTEGER NOT NULL, PRIMARY KEY (serial, whose)) STRICT;"
+    " token TEXT NOT NULL, whose INTEGER NOT NULL, salt BLOB NOT NULL, tries INTEGER NOT NULL,"
+    " told INTEGER NOT NULL, locked INTEGER NOT NULL, PRIMARY KEY (token, whose)) STRICT;"
     "CREATE TABLE pin_wrong ("
-    " number INTEGER PRIMARY KEY, serial TEXT NOT NULL, whose INTEGER NOT NULL, hash BLOB NOT NULL,"
-    " UNIQUE (serial, whose, hash)) STRICT;"
+    " number INTEGER PRIMARY KEY, token TEXT NOT NULL, whose INTEGER NOT NULL, hash BLOB NOT NULL,"
+    " unsure INTEGER NOT NULL, UNIQUE (token, whose, hash)) STRICT;"
     "CREATE TABLE key_uses ("
     " uri TEXT PRIMARY KEY, spki_sha256 TEXT NOT NULL, abilities INTEGER NOT NULL,"
     " adopted INTEGER NOT NULL) STRICT;"
-    "INSERT INTO pin_ledgers SELECT serial, 0, randomblob(32), 1, 0 FROM pin_sources;"
+    "INSERT INTO pin_ledgers SELECT serial, 0, randomblob(32), 1, 0, 0 FROM pin_sources;"
     "DROP TABLE pin_sources;";
 
 static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2 };
@@ -89,24 +89,32 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    "SELECT der, 0 AS place FROM certificates WHERE jid = ?1 AND name = ?2 UNION ALL"
 	    " SELECT data, 1 FROM keyring WHERE name = ?2 AND kind = ?3 ORDER BY place LIMIT 1",
 	[SG_STMT_LEDGER_MAKE] =
-	    "INSERT OR IGNORE INTO pin_ledgers (serial, whose, salt, tries, told)"
-	    " VALUES (?1, ?2, ?3, 0, 0)",
+	    "INSERT OR IGNORE INTO pin_ledgers (token, whose, salt, tries, told, locked)"
+	    " VALUES (?1, ?2, ?3, 0, 0, 0)",
 	[SG_STMT_LEDGER_GET] =
-	    "SELECT salt, tries, told FROM pin_ledgers WHERE serial = ?1 AND whose = ?2",
+	    "SELECT salt, tries, told, locked FROM pin_ledgers WHERE token = ?1 AND whose = ?2",
 	[SG_STMT_LEDGER_TRY] = "UPDATE pin_ledgers SET tries = tries + 1, told = max(told, ?3)"
-			       " WHERE serial = ?1 AND whose = ?2",
-	[SG_STMT_LEDGER_TOLD] = "UPDATE pin_ledgers SET told = 1 WHERE serial = ?1 AND whose = ?2",
-	[SG_STMT_LEDGER_GOOD] = "UPDATE pin_ledgers SET tries = 0 WHERE serial = ?1 AND whose = ?2",
-	[SG_STMT_WRONG_LIST] = "SELECT hash FROM pin_wrong WHERE serial = ?1 AND whose = ?2"
+			       " WHERE token = ?1 AND whose = ?2",
+	[SG_STMT_LEDGER_TOLD] = "UPDATE pin_ledgers SET told = 1 WHERE token = ?1 AND whose = ?2",
+	[SG_STMT_LEDGER_GOOD] = "UPDATE pin_ledgers SET locked = 0, tries ="
+				" CASE WHEN ?3 <> 0 OR told <> 0 THEN 0 ELSE max(tries - 1, 0) END"
+				" WHERE token = ?1 AND whose = ?2",
+	[SG_STMT_LEDGER_LOCKED] = "UPDATE pin_ledgers SET locked = 1, tries = max(tries - 1, 0)"
+				  " WHERE token = ?1 AND whose = ?2",
+	[SG_STMT_WRONG_LIST] = "SELECT hash, unsure FROM pin_wrong WHERE token = ?1 AND whose = ?2"
 			       " ORDER BY number DESC",
-	[SG_STMT_WRONG_PUT] =
-	    "INSERT OR REPLACE INTO pin_wrong (serial, whose, hash) VALUES (?1, ?2, ?3)",
+	[SG_STMT_WRONG_PUT] = "INSERT OR REPLACE INTO pin_wrong (token, whose, hash, unsure)"
+			      " VALUES (?1, ?2, ?3, 0)",
+	[SG_STMT_UNSURE_PUT] = "INSERT OR IGNORE INTO pin_wrong (token, whose, hash, unsure)"
+			       " VALUES (?1, ?2, ?3, 1)",
+	[SG_STMT_UNSURE_REMOVE] = "DELETE FROM pin_wrong"
+				  " WHERE token = ?1 AND whose = ?2 AND hash = ?3 AND unsure <> 0",
 	[SG_STMT_WRONG_TRIM] = "DELETE FROM pin_wrong WHERE number IN (SELECT number FROM pin_wrong"
-			       " WHERE serial = ?1 AND whose = ?2 ORDER BY number DESC"
+			       " WHERE token = ?1 AND whose = ?2 ORDER BY number DESC"
 			       " LIMIT -1 OFFSET ?3)",
 	[SG_STMT_WRONG_REMOVE] =
-	    "DELETE FROM pin_wrong WHERE serial = ?1 AND whose = ?2 AND hash = ?3",
-	[SG_STMT_WRONG_CLEAR] = "DELETE FROM pin_wrong WHERE serial = ?1 AND whose = ?2",
+	    "DELETE FROM pin_wrong WHERE token = ?1 AND whose = ?2 AND hash = ?3",
+	[SG_STMT_WRONG_CLEAR] = "DELETE FROM pin_wrong WHERE token = ?1 AND whose = ?2",
 	[SG_STMT_KEY_USE_GET] =
 	    "SELECT uri, spki_sha256, abilities, adopted FROM key_uses WHERE uri = ?1",
 	[SG_STMT_KEY_USE_PUT] =

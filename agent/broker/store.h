@@ -108,41 +108,53 @@ SG_MUST_USE int sg_store_signatures_get(struct sg_store *store, const char *jid,
 
 #define SG_LEDGER_WRONG_MAX 16 /* the newest wrong PINs that are kept of a token */
 
-/* Of one token, by its serial number, and one PIN of it. */
+/* Of one token, by sg_ledger_name(), and one PIN of it. */
 struct sg_ledger_row {
 	struct sg_blob salt;
 	struct sg_pin_hash *wrong; /* the newest first */
 	uint32_t wrong_count;
 	uint32_t tries; /* since the last success */
 	uint32_t told;	/* not 0: the token's flags have told of failures */
+	uint32_t
+	    locked; /* not 0: the token said that it takes no PIN any more, and took none since */
 };
 void sg_ledger_row_clear(struct sg_ledger_row *row);
 
 /* by is an enum sg_pin_user. Makes a ledger with this salt unless there is one. */
 SG_MUST_USE int sg_store_ledger_make(
-    struct sg_store *store, const char *serial, uint32_t by, const struct sg_blob *salt);
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *salt);
 
 /* SG_ERR_KEY_ABSENT when none was made. */
 SG_MUST_USE int sg_store_ledger_get(
-    struct sg_store *store, const char *serial, uint32_t by, struct sg_ledger_row *row);
+    struct sg_store *store, const char *token, uint32_t by, struct sg_ledger_row *row);
 
-/* A PIN is going to be tried: counts it, and keeps that the flags told. SG_ERR_KEY_ABSENT: no ledger. */
-SG_MUST_USE int sg_store_ledger_try(
-    struct sg_store *store, const char *serial, uint32_t by, uint32_t told);
+/* The PIN of this hash is going to be tried: counts it, keeps the hash as unsure unless it is known to be
+ * wrong, and that the flags told. SG_ERR_KEY_ABSENT: no ledger. */
+SG_MUST_USE int sg_store_ledger_try(struct sg_store *store, const char *token, uint32_t by,
+    const struct sg_blob *hash, uint32_t told);
 
 /* The flags told of failures. */
-SG_MUST_USE int sg_store_ledger_told(struct sg_store *store, const char *serial, uint32_t by);
+SG_MUST_USE int sg_store_ledger_told(struct sg_store *store, const char *token, uint32_t by);
 
-/* The PIN of this hash was good: no tries. What else was wrong stays wrong. */
-SG_MUST_USE int sg_store_ledger_good(
-    struct sg_store *store, const char *serial, uint32_t by, const struct sg_blob *hash);
+/* The PIN of this hash was good. No tries, if starts_anew or when the flags told; else this one was none. What
+ * else was wrong stays wrong. */
+SG_MUST_USE int sg_store_ledger_good(struct sg_store *store, const char *token, uint32_t by,
+    const struct sg_blob *hash, int starts_anew);
 
 /* The PIN of this hash was refused. */
 SG_MUST_USE int sg_store_ledger_wrong(
-    struct sg_store *store, const char *serial, uint32_t by, const struct sg_blob *hash);
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash);
+
+/* Nothing was said of the PIN of this hash: it is unsure no more. The try stays counted. */
+SG_MUST_USE int sg_store_ledger_unsaid(
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash);
+
+/* No PIN is taken any more, whatever it is: it was no try. */
+SG_MUST_USE int sg_store_ledger_locked(
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash);
 
 /* There is a new PIN: no tries, and nothing is known to be wrong. */
-SG_MUST_USE int sg_store_ledger_clear(struct sg_store *store, const char *serial, uint32_t by);
+SG_MUST_USE int sg_store_ledger_clear(struct sg_store *store, const char *token, uint32_t by);
 
 /* ---- keys that were used ---- */
 

@@ -9,9 +9,9 @@
 /* ---- ledgers of PIN tries ---- */
 
 int sg_store_ledger_make(
-    struct sg_store *store, const char *serial, uint32_t by, const struct sg_blob *salt)
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *salt)
 {
-	const struct sg_value values[] = { SG_TEXT(serial), SG_INT(by), SG_BLOB(salt), SG_END };
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(salt), SG_END };
 
 	return sg_store_run(store, SG_STMT_LEDGER_MAKE, values);
 }
@@ -32,14 +32,15 @@ static int wrong_add(struct sg_ledger_row *row, sqlite3_stmt *statement)
 	if (grown == NULL)
 		return SG_ERR_NOMEM;
 	row->wrong = grown;
-	grown[row->wrong_count] = (struct sg_pin_hash){ { NULL, 0 }, 0 };
+	grown[row->wrong_count] =
+	    (struct sg_pin_hash){ .unsure = (uint32_t)sqlite3_column_int64(statement, 1) };
 	return sg_column_blob(statement, 0, &grown[row->wrong_count++].hash);
 }
 
 static int wrong_list(
-    struct sg_store *store, const char *serial, uint32_t by, struct sg_ledger_row *row)
+    struct sg_store *store, const char *token, uint32_t by, struct sg_ledger_row *row)
 {
-	const struct sg_value values[] = { SG_TEXT(serial), SG_INT(by), SG_END };
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_END };
 	sqlite3_stmt *statement;
 	int rc = sg_store_step(store, SG_STMT_WRONG_LIST, values, &statement);
 	int err = 0;
@@ -50,9 +51,9 @@ static int wrong_list(
 }
 
 int sg_store_ledger_get(
-    struct sg_store *store, const char *serial, uint32_t by, struct sg_ledger_row *row)
+    struct sg_store *store, const char *token, uint32_t by, struct sg_ledger_row *row)
 {
-	const struct sg_value values[] = { SG_TEXT(serial), SG_INT(by), SG_END };
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_END };
 	sqlite3_stmt *statement;
 	int rc = sg_store_step(store, SG_STMT_LEDGER_GET, values, &statement);
 	int err = SG_ERR_KEY_ABSENT;
@@ -62,73 +63,98 @@ int sg_store_ledger_get(
 		err = sg_column_blob(statement, 0, &row->salt);
 		row->tries = (uint32_t)sqlite3_column_int64(statement, 1);
 		row->told = (uint32_t)sqlite3_column_int64(statement, 2);
+		row->locked = (uint32_t)sqlite3_column_int64(statement, 3);
 	}
 	err = sg_store_done(store, statement, rc, err);
 	if (err == 0)
-		err = wrong_list(store, serial, by, row);
+		err = wrong_list(store, token, by, row);
 	if (err != 0)
 		sg_ledger_row_clear(row);
 	return err;
 }
 
-int sg_store_ledger_try(struct sg_store *store, const char *serial, uint32_t by, uint32_t told)
+/* Two statements in one transaction: of the hash, and (unless it is SG_STMT_COUNT) of the ledger. */
+static int hash_run(struct sg_store *store, enum sg_statement of_hash, enum sg_statement of_ledger,
+    const struct sg_value *hash, const struct sg_value *ledger)
 {
-	const struct sg_value values[] = { SG_TEXT(serial), SG_INT(by), SG_INT(told), SG_END };
-	int err = sg_store_run(store, SG_STMT_LEDGER_TRY, values);
+	const struct sg_value trim[] = { hash[0], hash[1], SG_INT(SG_LEDGER_WRONG_MAX), SG_END };
+	int err = sg_store_begin(store);
 
-	if (err == 0 && sqlite3_changes(store->db) != 1)
+	if (err != 0)
+		return err;
+	if (of_ledger != SG_STMT_COUNT)
+		err = sg_store_run(store, of_ledger, ledger);
+	if (err == 0 && of_ledger != SG_STMT_COUNT && sqlite3_changes(store->db) != 1)
 		err = SG_ERR_KEY_ABSENT;
-	return err;
-}
-
-int sg_store_ledger_told(struct sg_store *store, const char *serial, uint32_t by)
-{
-	const struct sg_value values[] = { SG_TEXT(serial), SG_INT(by), SG_END };
-
-	return sg_store_run(store, SG_STMT_LEDGER_TOLD, values);
-}
-
-int sg_store_ledger_good(
-    struct sg_store *store, const char *serial, uint32_t by, const struct sg_blob *hash)
-{
-	const struct sg_value values[] = { SG_TEXT(serial), SG_INT(by), SG_BLOB(hash), SG_END };
-	const struct sg_value whose[] = { SG_TEXT(serial), SG_INT(by), SG_END };
-	int err = sg_store_begin(store);
-
-	if (err != 0)
-		return err;
-	err = sg_store_run(store, SG_STMT_WRONG_REMOVE, values);
 	if (err == 0)
-		err = sg_store_run(store, SG_STMT_LEDGER_GOOD, whose);
-	return sg_store_finish(store, err);
-}
-
-int sg_store_ledger_wrong(
-    struct sg_store *store, const char *serial, uint32_t by, const struct sg_blob *hash)
-{
-	const struct sg_value put[] = { SG_TEXT(serial), SG_INT(by), SG_BLOB(hash), SG_END };
-	const struct sg_value trim[] = { SG_TEXT(serial), SG_INT(by), SG_INT(SG_LEDGER_WRONG_MAX),
-		SG_END };
-	int err = sg_store_begin(store);
-
-	if (err != 0)
-		return err;
-	err = sg_store_run(store, SG_STMT_WRONG_PUT, put);
+		err = sg_store_run(store, of_hash, hash);
 	if (err == 0)
 		err = sg_store_run(store, SG_STMT_WRONG_TRIM, trim);
 	return sg_store_finish(store, err);
 }
 
-int sg_store_ledger_clear(struct sg_store *store, const char *serial, uint32_t by)
+int sg_store_ledger_try(struct sg_store *store, const char *token, uint32_t by,
+    const struct sg_blob *hash, uint32_t told)
 {
-	const struct sg_value values[] = { SG_TEXT(serial), SG_INT(by), SG_END };
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(hash), SG_END };
+	const struct sg_value ledger[] = { SG_TEXT(token), SG_INT(by), SG_INT(told), SG_END };
+
+	return hash_run(store, SG_STMT_UNSURE_PUT, SG_STMT_LEDGER_TRY, values, ledger);
+}
+
+int sg_store_ledger_told(struct sg_store *store, const char *token, uint32_t by)
+{
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_END };
+
+	return sg_store_run(store, SG_STMT_LEDGER_TOLD, values);
+}
+
+int sg_store_ledger_good(struct sg_store *store, const char *token, uint32_t by,
+    const struct sg_blob *hash, int starts_anew)
+{
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(hash), SG_END };
+	const struct sg_value ledger[] = { SG_TEXT(token), SG_INT(by), SG_INT(starts_anew != 0),
+		SG_END };
+
+	return hash_run(store, SG_STMT_WRONG_REMOVE, SG_STMT_LEDGER_GOOD, values, ledger);
+}
+
+int sg_store_ledger_wrong(
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash)
+{
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(hash), SG_END };
+
+	return hash_run(store, SG_STMT_WRONG_PUT, SG_STMT_COUNT, values, NULL);
+}
+
+int sg_store_ledger_unsaid(
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash)
+{
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(hash), SG_END };
+
+	return sg_store_run(store, SG_STMT_UNSURE_REMOVE, values);
+}
+
+int sg_store_ledger_locked(
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash)
+{
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(hash), SG_END };
+	const struct sg_value ledger[] = { SG_TEXT(token), SG_INT(by), SG_END };
+
+	return hash_run(store, SG_STMT_UNSURE_REMOVE, SG_STMT_LEDGER_LOCKED, values, ledger);
+}
+
+int sg_store_ledger_clear(struct sg_store *store, const char *token, uint32_t by)
+{
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_END };
+	const struct sg_value ledger[] = { SG_TEXT(token), SG_INT(by), SG_INT(1), SG_END };
 	int err = sg_store_begin(store);
 
 	if (err != 0)
 		return err;
 	err = sg_store_run(store, SG_STMT_WRONG_CLEAR, values);
 	if (err == 0)
-		err = sg_store_run(store, SG_STMT_LEDGER_GOOD, values);
+		err = sg_store_run(store, SG_STMT_LEDGER_GOOD, ledger);
 	return sg_store_finish(store, err);
 }
 

@@ -206,11 +206,11 @@ void sg_worker_fail_at_once(struct request *request, int code)
 	}
 }
 
-/* Whether it is one of those of which the worker has only so many at a time: all but logins, which may
- * wait for a person and have threads of their own there. */
+/* Whether it is one of those of which the worker has only so many at a time: all but logins, which may wait for a
+ * person and have threads of their own there, and the end of a login, which waits for nothing. */
 static int is_bounded(const struct sg_worker *worker, uint16_t type)
 {
-	return worker->spec.window > 0 && type != SG_MSG_TOKEN_LOGIN;
+	return worker->spec.window > 0 && type != SG_MSG_TOKEN_LOGIN && type != SG_MSG_TOKEN_LOGOUT;
 }
 
 /* How many bounded requests the worker has; and the time that they may take one after the other. */

@@ -63,27 +63,38 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void try(struct world *world, uint32_t flags)
+static void try_of(struct world *world, uint32_t by, uint32_t flags)
 {
 	const struct sg_msg_pin_try msg = { .token = world->token.uri,
 		.serial = world->serial,
-		.by = SG_PIN_USER,
+		.by = by,
 		.hash = { (unsigned char *)world->hash, 4 },
 		.flags = flags };
 
 	assert_int_equal(sg_ledger_try(&world->agent, &msg), 0);
 }
 
-static void outcome(struct world *world, uint32_t verdict, uint32_t flags)
+static void try(struct world *world, uint32_t flags)
+{
+	try_of(world, SG_PIN_USER, flags);
+}
+
+static void outcome_of(
+    struct world *world, uint32_t by, uint32_t verdict, uint32_t flags, int by_person)
 {
 	const struct sg_msg_pin_outcome msg = { .token = world->token.uri,
 		.serial = world->serial,
-		.by = SG_PIN_USER,
+		.by = by,
 		.hash = { (unsigned char *)world->hash, 4 },
 		.verdict = verdict,
 		.flags = flags };
 
-	sg_ledger_outcome(&world->agent, &msg);
+	sg_ledger_outcome(&world->agent, &msg, by_person);
+}
+
+static void outcome(struct world *world, uint32_t verdict, uint32_t flags)
+{
+	outcome_of(world, SG_PIN_USER, verdict, flags, 0);
 }
 
 static void is_ledger(struct world *world, uint32_t tries, uint32_t tries_max, uint32_t wrong)
@@ -102,22 +113,55 @@ static void is_ledger(struct world *world, uint32_t tries, uint32_t tries_max, u
 static void counted(void **state)
 {
 	struct world *world = *state;
+	struct sg_ledger_state state_now;
 
 	is_ledger(world, 0, 3, 0);
 	assert_int_equal(sg_ledger_tries_left(&world->agent, &world->token), 3);
 	try(world, world->token.flags);
-	is_ledger(world, 1, 3, 0); /* nothing is known of this try: it counts */
+	is_ledger(world, 1, 3, 1); /* nothing is known of this try: it counts, and is unsure */
 	try(world, world->token.flags);
 	outcome(world, SG_PIN_REFUSED, world->token.flags);
 	is_ledger(world, 2, 3, 1);
 	assert_int_equal(sg_ledger_tries_left(&world->agent, &world->token), 1);
 	try(world, 0);
-	outcome(world, SG_PIN_BLOCKED, 0);
-	assert_int_equal(sg_ledger_tries_left(&world->agent, &world->token), 0);
+	outcome(world, SG_PIN_BLOCKED, 0); /* no try */
+	is_ledger(world, 2, 3, 1);
+	sg_ledger_look(&world->agent, &world->token, SG_PIN_USER, &state_now);
+	assert_true(state_now.locked);
 	try(world, 0);
 	outcome(world, SG_PIN_TAKEN, 0);
-	is_ledger(world, 0, 3, 0); /* the same PIN is right now */
+	is_ledger(world, 2, 3, 0); /* the same PIN is right now; the token may count on */
+	sg_ledger_look(&world->agent, &world->token, SG_PIN_USER, &state_now);
+	assert_false(state_now.locked);
+	try(world, 0);
+	outcome_of(world, SG_PIN_USER, SG_PIN_TAKEN, 0, 1);
+	is_ledger(world, 0, 3, 0);
 	assert_int_equal(sg_ledger_tries_left(&world->agent, &world->token), 3);
+	try(world, 0);
+	outcome(world, SG_PIN_UNSAID, 0);
+	is_ledger(world, 1, 3, 0); /* it counts, and the PIN may be tried again */
+}
+
+/* The flags that are listed are the user PIN's: they do not speak for the PUK. */
+static void the_puk_is_counted(void **state)
+{
+	struct world *world = *state;
+	struct sg_pin_ledger ledger;
+
+	world->token.flags |= SG_TOKEN_PIN_LOW | SG_TOKEN_PIN_LOCKED;
+	try_of(world, SG_PIN_SO, 0);
+	outcome_of(world, SG_PIN_SO, SG_PIN_REFUSED, 0, 1);
+	assert_int_equal(sg_ledger_get(&world->agent, &world->token, SG_PIN_SO, &ledger), 0);
+	assert_int_equal(ledger.tries, 1);
+	assert_int_equal(ledger.tries_max, 3);
+	assert_int_equal(ledger.wrong_count, 1);
+	sg_ledger_clear(&ledger);
+	/* Its own flags do. */
+	try_of(world, SG_PIN_SO, SG_TOKEN_PIN_LOW);
+	outcome_of(world, SG_PIN_SO, SG_PIN_REFUSED, SG_TOKEN_PIN_LOW, 1);
+	assert_int_equal(sg_ledger_get(&world->agent, &world->token, SG_PIN_SO, &ledger), 0);
+	assert_int_equal(ledger.tries_max, 0);
+	sg_ledger_clear(&ledger);
 }
 
 static void told_by_flags(void **state)
@@ -192,6 +236,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(counted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_puk_is_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(told_by_flags, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_new_pin, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_key_stays, set_up, tear_down),

@@ -299,12 +299,13 @@ static void ledgers(void **state)
 	struct sg_ledger_row row;
 
 	assert_int_equal(sg_store_ledger_get(store, "s", SG_PIN_USER, &row), SG_ERR_KEY_ABSENT);
-	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, 0), SG_ERR_KEY_ABSENT);
+	assert_int_equal(
+	    sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 0), SG_ERR_KEY_ABSENT);
 	assert_int_equal(sg_store_ledger_make(store, "s", SG_PIN_USER, &der_one), 0);
 	assert_int_equal(sg_store_ledger_make(store, "s", SG_PIN_SO, &der_two), 0);
-	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, 0), 0);
-	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, 1), 0);
-	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, 0), 0);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 0), 0);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 1), 0);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 0), 0);
 	assert_int_equal(sg_store_ledger_wrong(store, "s", SG_PIN_USER, &der_one), 0);
 	assert_int_equal(sg_store_ledger_wrong(store, "s", SG_PIN_USER, &der_one), 0);
 	/* It has one already, which keeps its salt. */
@@ -312,20 +313,63 @@ static void ledgers(void **state)
 	reopen(world);
 	store = world->store;
 	is_ledger(world, "s", 3, 1, 1);
-	assert_int_equal(sg_store_ledger_good(store, "s", SG_PIN_USER, &der_two), 0);
+	assert_int_equal(sg_store_ledger_good(store, "s", SG_PIN_USER, &der_two, 0), 0);
 	is_ledger(world, "s", 0, 1, 1);
 	assert_int_equal(sg_store_ledger_get(store, "s", SG_PIN_SO, &row), 0);
 	assert_int_equal(row.tries, 0);
 	assert_int_equal(row.wrong_count, 0);
 	sg_ledger_row_clear(&row);
-	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, 0), 0);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 0), 0);
 	assert_int_equal(sg_store_ledger_clear(store, "s", SG_PIN_USER), 0);
 	is_ledger(world, "s", 0, 1, 0);
 	/* A PIN that was wrong and is right now. */
 	assert_int_equal(sg_store_ledger_wrong(store, "s", SG_PIN_USER, &der_one), 0);
 	assert_int_equal(sg_store_ledger_wrong(store, "s", SG_PIN_USER, &der_two), 0);
-	assert_int_equal(sg_store_ledger_good(store, "s", SG_PIN_USER, &der_two), 0);
+	assert_int_equal(sg_store_ledger_good(store, "s", SG_PIN_USER, &der_two, 0), 0);
 	is_ledger(world, "s", 0, 1, 1);
+}
+
+/* What is unsure is so until something is said of it, also across restarts; what is wrong stays wrong. */
+static void unsure_pins(void **state)
+{
+	struct world *world = *state;
+	struct sg_ledger_row row;
+
+	assert_int_equal(sg_store_ledger_make(world->store, "s", SG_PIN_SO, &der_one), 0);
+	assert_int_equal(sg_store_ledger_wrong(world->store, "s", SG_PIN_SO, &der_one), 0);
+	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_one, 0), 0);
+	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
+	reopen(world);
+	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_SO, &row), 0);
+	assert_int_equal(row.wrong_count, 2);
+	assert_int_equal(row.wrong[0].unsure, 1);
+	assert_int_equal(row.wrong[1].unsure, 0);
+	sg_ledger_row_clear(&row);
+	assert_int_equal(sg_store_ledger_unsaid(world->store, "s", SG_PIN_SO, &der_one), 0);
+	assert_int_equal(sg_store_ledger_unsaid(world->store, "s", SG_PIN_SO, &der_two), 0);
+	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_SO, &row), 0);
+	assert_int_equal(row.wrong_count, 1);
+	assert_int_equal(row.tries, 2);
+	assert_int_equal(row.locked, 0);
+	sg_ledger_row_clear(&row);
+	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
+	assert_int_equal(sg_store_ledger_locked(world->store, "s", SG_PIN_SO, &der_two), 0);
+	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_SO, &row), 0);
+	assert_int_equal(row.wrong_count, 1);
+	assert_int_equal(row.tries, 2); /* it was none */
+	assert_int_equal(row.locked, 1);
+	sg_ledger_row_clear(&row);
+	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
+	assert_int_equal(sg_store_ledger_good(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
+	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_SO, &row), 0);
+	assert_int_equal(row.tries, 2); /* its flags never told */
+	assert_int_equal(row.locked, 0);
+	sg_ledger_row_clear(&row);
+	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
+	assert_int_equal(sg_store_ledger_good(world->store, "s", SG_PIN_SO, &der_two, 1), 0);
+	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_SO, &row), 0);
+	assert_int_equal(row.tries, 0);
+	sg_ledger_row_clear(&row);
 }
 
 static void wrong_pins_are_the_newest(void **state)
@@ -472,7 +516,7 @@ static void an_older_store_is_upgraded(void **state)
 	sg_account_row_clear(&seen.rows[0]);
 	assert_int_equal(sg_store_key_use_get(world->store, "u", &use), SG_ERR_KEY_ABSENT);
 	assert_int_equal(one_number(world->path,
-			     "SELECT count(*) FROM pin_ledgers WHERE serial = 's' AND tries = 1"
+			     "SELECT count(*) FROM pin_ledgers WHERE token = 's' AND tries = 1"
 			     " AND whose = 0 AND length(salt) = 32"),
 	    1);
 	assert_int_equal(one_number(world->path,
@@ -534,6 +578,7 @@ int main(void)
 		STORE_TEST(signatures),
 		STORE_TEST(a_removed_account_leaves_nothing),
 		STORE_TEST(ledgers),
+		STORE_TEST(unsure_pins),
 		STORE_TEST(wrong_pins_are_the_newest),
 		STORE_TEST(key_uses),
 		STORE_TEST(an_older_store_is_upgraded),
