@@ -23,9 +23,11 @@ CK_RV sg_login_call(struct sg_token *token, CK_SESSION_HANDLE session, CK_USER_T
 
 	CK_RV rv;
 
+	sg_wipe_begin();
 	rv = token->module->f->C_Login(
 	    session, user, text.arg, pin != NULL ? sg_secret_len(pin) : 0);
 	sg_wipe_stack();
+	sg_wipe_end();
 	return rv;
 }
 
@@ -219,12 +221,14 @@ CK_RV sg_login_end(struct sg_token *token)
 	unsigned epoch;
 
 	sg_held_wipe(token);
+	sg_wipe_begin();
 	pthread_mutex_lock(&token->lock);
 	epoch = token->epoch;
 	if (token->unlocked)
 		rv = token->module->f->C_Logout(token->anchor);
 	pthread_mutex_unlock(&token->lock);
 	sg_token_drop(token, epoch);
+	sg_wipe_end();
 	sg_key_cache_flush(token->module);
 	return rv;
 }

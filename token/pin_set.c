@@ -155,6 +155,7 @@ static int set_in_session(struct change *change, struct sg_msg_error *error)
 	change->call = "C_OpenSession";
 	if (change->rv != CKR_OK)
 		return 0;
+	sg_wipe_begin();
 	if (change->wish->by == SG_PIN_SO && is_of_ykcs11(token) && change->pin != NULL)
 		err = set_by_puk(change, session, error);
 	else if (change->wish->by == SG_PIN_SO)
@@ -163,6 +164,7 @@ static int set_in_session(struct change *change, struct sg_msg_error *error)
 		err = set_by_pin(change, session, error);
 	token->module->f->C_CloseSession(session);
 	sg_wipe_stack();
+	sg_wipe_end();
 	return err;
 }
 

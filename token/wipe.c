@@ -2,8 +2,21 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+static atomic_uint pins; /* how many are at work in a module */
+
+void sg_wipe_begin(void)
+{
+	atomic_fetch_add(&pins, 1);
+}
+
+void sg_wipe_end(void)
+{
+	atomic_fetch_sub(&pins, 1);
+}
 
 __attribute__((noinline)) void sg_wipe_stack(void)
 {
@@ -24,7 +37,14 @@ __attribute__((noinline)) void sg_wipe_stack(void)
 
 #ifndef SG_WIPE_HEAP
 
-extern void __libc_free(void *data); /* glibc's, beneath the name that is taken here */
+/* glibc's, beneath the names that are taken here */
+extern void __libc_free(void *data);
+extern void *__libc_realloc(void *data, size_t size);
+
+static int is_wiped(void)
+{
+	return atomic_load_explicit(&pins, memory_order_relaxed) > 0;
+}
 
 void free(void *data)
 {
@@ -32,7 +52,8 @@ void free(void *data)
 
 	if (data == NULL)
 		return;
-	explicit_bzero(data, malloc_usable_size(data));
+	if (is_wiped())
+		explicit_bzero(data, malloc_usable_size(data));
 	__libc_free(data);
 	errno = error;
 }
@@ -40,9 +61,12 @@ void free(void *data)
 /* glibc's would free without us what it moves. */
 void *realloc(void *data, size_t size)
 {
-	size_t room = data != NULL ? malloc_usable_size(data) : 0;
+	size_t room;
 	void *moved;
 
+	if (!is_wiped())
+		return __libc_realloc(data, size);
+	room = data != NULL ? malloc_usable_size(data) : 0;
 	if (data != NULL && size > 0 && size <= room && size >= room / 2)
 		return data;
 	if (data != NULL && size == 0) {
