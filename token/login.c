@@ -285,9 +285,12 @@ static int again_check(struct sg_token *token, const struct sg_held *held)
 	return 0;
 }
 
-static int costs_the_pin(int err)
+/* Whether it is held no more. One that is to wait for the token's return may be tried once more, for that
+ * may not be ready yet; any other was tried in vain, and is asked for again. */
+static int costs_the_pin(const struct attempt *attempt, int err)
 {
-	return err == SG_ERR_DENIED || err == SG_ERR_PIN_WRONG || err == SG_ERR_PIN_LOCKED;
+	return err == SG_ERR_DENIED || err == SG_ERR_PIN_WRONG || err == SG_ERR_PIN_LOCKED ||
+	    (err != 0 && attempt->made && !attempt->held->returns);
 }
 
 int sg_login_again(struct sg_token *token)
@@ -304,12 +307,14 @@ int sg_login_again(struct sg_token *token)
 		err = again_check(token, &held);
 		if (err == 0)
 			err = login_try(token, &attempt, &error);
-		if (costs_the_pin(err)) {
+		if (costs_the_pin(&attempt, err)) {
 			held.returns = 0;
 			sg_held_clear(&held);
 			sg_held_wipe(token);
 			sg_event_tell(token, SG_EVENT_TOKEN_LOCKED, NULL);
 		} else {
+			if (err != 0 && attempt.made)
+				atomic_store(&token->again_epoch, sg_token_epoch(token));
 			sg_held_give(token, &held);
 		}
 	}

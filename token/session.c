@@ -105,14 +105,39 @@ static int wants_scratch(struct sg_token *token, CK_RV rv)
 	return rv == CKR_DEVICE_ERROR || (rv == CKR_GENERAL_ERROR && removable);
 }
 
-/* Gives CKR_OK when a second try makes sense, else what to report. tried: a login was made already. */
+/* From scratch: what it had is given up, and looked for again. Whether it may be there. */
+static int find_again(struct sg_token *token, unsigned epoch, int was_open, CK_RV rv)
+{
+	struct sg_token **tokens = NULL;
+	struct sg_msg_error error = { 0 };
+	size_t count = 0;
+	int gone, unsure, present;
+
+	sg_token_drop(token, epoch);
+	gone = rv == CKR_DEVICE_ERROR && sg_token_reset(token) != 0;
+	unsure = sg_token_scan(token->module, &tokens, &count, &error) != 0;
+	sg_layout_clear(&sg_layout_error, &error);
+	free(tokens);
+	/* No pcscd, for one: a PIN would be tried on nothing. */
+	if (gone || unsure)
+		sg_token_unsure(token);
+	if (gone)
+		sg_token_lost(token, was_open);
+	pthread_mutex_lock(&token->lock);
+	present = token->present;
+	pthread_mutex_unlock(&token->lock);
+	return present || unsure;
+}
+
+/*
+ * Gives CKR_OK when a second try makes sense, else what to report. tried: a login was made already. One does
+ * it for all whose calls failed in the same epoch: each would pull the rug from under the other's login.
+ */
 static CK_RV cure(struct sg_token *token, unsigned epoch, int tried, CK_RV rv)
 {
 	int was_open = sg_token_is_open(token);
 	enum sg_ckr_cure kind = sg_ckr_cure(rv);
-	struct sg_token **tokens = NULL;
-	struct sg_msg_error error = { 0 };
-	size_t count = 0;
+	int there = 1;
 
 	if (kind == SG_CURE_NONE)
 		return rv;
@@ -122,19 +147,15 @@ static CK_RV cure(struct sg_token *token, unsigned epoch, int tried, CK_RV rv)
 	    (kind == SG_CURE_SESSION && !(wants_scratch(token, rv) && sg_held_is(token)) &&
 		!login_is_lost(token)))
 		return CKR_OK;
-	sg_token_drop(token, epoch);
-	if (rv == CKR_DEVICE_ERROR)
-		sg_token_reset(token);
-	if (sg_token_scan(token->module, &tokens, &count, &error) != 0) {
-		sg_layout_clear(&sg_layout_error, &error);
-		sg_token_unsure(token); /* no pcscd, for one: a PIN would be tried on nothing */
-	}
-	free(tokens);
-	if (!tried)
+	pthread_mutex_lock(&token->cure_lock);
+	if (epoch == sg_token_epoch(token))
+		there = find_again(token, epoch, was_open, rv);
+	if (there && !tried && atomic_load(&token->again_epoch) != sg_token_epoch(token))
 		sg_login_again(token);
-	if (was_open && !sg_token_is_open(token))
-		return CKR_USER_NOT_LOGGED_IN;
-	return CKR_OK;
+	pthread_mutex_unlock(&token->cure_lock);
+	if (!there)
+		return CKR_TOKEN_NOT_PRESENT;
+	return was_open && !sg_token_is_open(token) ? CKR_USER_NOT_LOGGED_IN : CKR_OK;
 }
 
 static CK_RV run_once(

@@ -59,6 +59,7 @@ static struct sg_token *token_new(
 	}
 	pthread_mutex_init(&token->login_lock, NULL);
 	pthread_mutex_init(&token->secret_lock, NULL);
+	pthread_mutex_init(&token->cure_lock, NULL);
 	pthread_rwlock_init(&token->signing, NULL);
 	pthread_mutex_init(&token->held_lock, NULL);
 	pthread_mutex_init(&token->lock, NULL);
@@ -73,6 +74,7 @@ void sg_token_free(struct sg_token *token)
 	sg_held_clear(&token->held);
 	pthread_mutex_destroy(&token->login_lock);
 	pthread_mutex_destroy(&token->secret_lock);
+	pthread_mutex_destroy(&token->cure_lock);
 	pthread_rwlock_destroy(&token->signing);
 	pthread_mutex_destroy(&token->held_lock);
 	pthread_mutex_destroy(&token->lock);
@@ -238,7 +240,7 @@ static CK_RV serial_find(
 			return CKR_OK;
 	}
 	reader = sg_text_padded(slot_info->slotDescription, sizeof(slot_info->slotDescription));
-	sg_reader_reset(reader);
+	(void)sg_reader_reset(reader);
 	free(reader);
 	rv = sg_slots_list(module, &slots, &count);
 	free(slots);
@@ -280,9 +282,11 @@ static int scan_slot(
 		token->abilities = abilities_of(module, slot);
 	if (!token->present)
 		changes->came[changes->came_count++] = token;
+	pthread_mutex_lock(&token->held_lock);
 	token->slot = slot;
 	token->slot_info = slot_info;
 	token->info = info;
+	pthread_mutex_unlock(&token->held_lock);
 	token->present = 1;
 	pthread_mutex_unlock(&token->lock);
 	*found = token;
@@ -418,32 +422,37 @@ out:
 	return 0;
 }
 
+/* Whether it is meant, as last seen. Waits for no module. */
 static int is_token(struct sg_token *token, const struct sg_selector *selector)
 {
 	int found;
 
-	pthread_mutex_lock(&token->lock);
+	pthread_mutex_lock(&token->held_lock);
 	found = sg_selector_is_token(
 	    selector, &token->module->library, token->slot, &token->slot_info, &token->info);
-	pthread_mutex_unlock(&token->lock);
+	pthread_mutex_unlock(&token->held_lock);
 	return found;
 }
 
-void sg_token_known_wipe(struct sg_module *module, const char *text)
+int sg_token_known_wipe(struct sg_module *module, const char *text)
 {
 	struct sg_msg_error error = { 0 };
 	struct sg_selector *selector = NULL;
+	int known = 0;
 	size_t i;
 
 	if (sg_selector_parse(text, &selector, &error) != 0) {
 		sg_layout_clear(&sg_layout_error, &error);
-		return; /* whoever looks for the token says why */
+		return 0; /* whoever looks for the token says why */
 	}
 	for (i = 0; i < module->token_count; i++) {
-		if (is_token(module->tokens[i], selector))
+		if (is_token(module->tokens[i], selector)) {
 			sg_held_wipe(module->tokens[i]);
+			known = 1;
+		}
 	}
 	sg_selector_free(selector);
+	return known;
 }
 
 int sg_token_match(struct sg_token *token, const struct sg_selector *selector)
@@ -605,8 +614,11 @@ CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info)
 		rv = token_info_get(token->module->f, token->slot, info);
 	if (rv == CKR_OK && !is_same(info, &token->identity))
 		rv = CKR_TOKEN_NOT_PRESENT;
-	if (rv == CKR_OK)
+	if (rv == CKR_OK) {
+		pthread_mutex_lock(&token->held_lock);
 		token->info = *info;
+		pthread_mutex_unlock(&token->held_lock);
+	}
 	pthread_mutex_unlock(&token->lock);
 	return rv;
 }
@@ -625,17 +637,19 @@ int sg_token_wake(struct sg_token *token)
 	return woken;
 }
 
-void sg_token_reset(struct sg_token *token)
+int sg_token_reset(struct sg_token *token)
 {
 	char *reader = NULL;
+	int err;
 
 	pthread_mutex_lock(&token->lock);
 	if ((token->slot_info.flags & CKF_REMOVABLE_DEVICE) && is_of_ykcs11(&token->identity))
 		reader = sg_text_padded(
 		    token->slot_info.slotDescription, sizeof(token->slot_info.slotDescription));
 	pthread_mutex_unlock(&token->lock);
-	sg_reader_reset(reader);
+	err = sg_reader_reset(reader);
 	free(reader);
+	return err;
 }
 
 int sg_token_wants_watch(struct sg_token *token)

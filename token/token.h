@@ -34,7 +34,7 @@ struct sg_held {
 };
 
 /* C_Sign may wait for a touch, and a login for a person at a pinentry or a PIN pad: of the locks
- * below, only login_lock, secret_lock and signing are held in such a call, and they stop nobody but who
+ * below, only login_lock, secret_lock, cure_lock and signing are held in such a call, and they stop nobody but who
  * needs this very token's PIN, or a signature of a token that makes one at a time. */
 struct sg_token {
 	struct sg_module *module;
@@ -47,6 +47,9 @@ struct sg_token {
 
 	pthread_mutex_t login_lock;  /* one login at a time; held while a person types */
 	pthread_mutex_t secret_lock; /* held while the PIN that is held is at work */
+	atomic_uint again_epoch;     /* in which a login with it was made again in vain */
+	pthread_mutex_t
+	    cure_lock; /* held by who brings the token back to work; before secret_lock */
 
 	pthread_rwlock_t signing; /* shared by signatures; held alone by each where alone is set */
 	atomic_int alone;	  /* the module cannot make two at once: see sign.c */
@@ -59,6 +62,7 @@ struct sg_token {
 
 	pthread_mutex_t lock; /* protects all below; never held in a call that waits for a person */
 	pthread_cond_t session_back;
+	/* These three change under held_lock, too, so that either lock does to read them. */
 	CK_SLOT_ID slot;
 	CK_SLOT_INFO slot_info;
 	CK_TOKEN_INFO info; /* as last seen */
@@ -107,8 +111,9 @@ CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info);
 int sg_token_wake(struct sg_token *token);
 
 /* After CKR_DEVICE_ERROR: ykcs11 goes on speaking to the applet that another program has selected (gpg's, for
- * one), until the card is reset. Any other token is left alone. No lock is held. */
-void sg_token_reset(struct sg_token *token);
+ * one), until the card is reset. Any other token is left alone. SG_ERR_TOKEN_ABSENT when no card is there any
+ * more, which ykcs11 does not say, else 0. No lock is held. */
+int sg_token_reset(struct sg_token *token);
 
 /* Whether it is in its slot, on a reader that tokens are taken out of, and has a login to lose: whether
  * somebody must look at the slots. */
@@ -128,8 +133,9 @@ void sg_token_unsure(struct sg_token *token);
  * the broker is told. */
 void sg_token_lost(struct sg_token *token, int was_unlocked);
 
-/* Wipes the PINs of all tokens that the text may mean, as last seen: the module is not asked. */
-void sg_token_known_wipe(struct sg_module *module, const char *text);
+/* Wipes the PINs of all tokens that the text may mean, as last seen: no module is asked, and no lock is waited
+ * for that a call may hold which does not come back. Whether there are any. */
+int sg_token_known_wipe(struct sg_module *module, const char *text);
 
 /* The slots with a token; to be freed. */
 CK_RV sg_slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *count);

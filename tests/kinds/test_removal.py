@@ -115,6 +115,29 @@ def test_removal_during_a_signature(card):
     signs_again(card, key)
 
 
+def test_removal_during_two_touches(card):
+    """The PIN is not tried on a card that is not there, and goes on being good: a batch finds back."""
+    if card is None:
+        return
+    card.unlock()
+    key = card.key_in("9a")["uri"]
+    judged(card, key)
+    for _ in range(2):
+        card.card("touch", 60)
+        calls = [Call(card, "MakeCsr", {"key": key, "jid": JID}) for _ in range(2)]
+        card.card("held")
+        card.card("remove")
+        for call in calls:
+            assert call.outcome().name in GONE
+        card.card("ok")
+        card.card("insert")
+        until(card.tokens, "the token does not come back")
+        card.pins()
+        card.unlock()  # by descriptor: a try that is counted as the last is refused there
+        judged(card, key)
+        assert {status for _, _, status in card.pins()} <= {"9000"}
+
+
 @pytest.mark.parametrize("moment", [0.0, 0.02, 0.1, 0.3])
 def test_removal_during_a_login(card, moment):
     """At several moments: whatever the login had come to, nothing hangs, and the PIN was tried once."""

@@ -429,7 +429,7 @@ static void test_token_pulled_and_back(void **state)
 	faults.gone = 1;
 	faults.sign_fault = CKR_DEVICE_REMOVED;
 	faults.sign_faults = 100;
-	assert_int_equal(try_csr(key), SG_ERR_PIN_NEEDED);
+	assert_int_equal(try_csr(key), SG_ERR_TOKEN_ABSENT);
 	assert_int_equal(try_csr(key), SG_ERR_KEY_ABSENT);
 	assert_int_equal(try_login(WORLD_PIN, SG_PIN_FD), SG_ERR_TOKEN_ABSENT);
 	assert_int_equal(sg_token_list(module, &tokens, &error), 0);
