@@ -19,15 +19,19 @@ struct sg_fault_call {
 
 /* 1: the call is to be made, and its result put into rv; 0: rv is what it gives. */
 int sg_fault_call_enter(struct sg_fault_call *call, enum sg_fault_fn fn);
+
+/* After either: does what the script says of it afterwards, logs it, and gives the result. */
 CK_RV sg_fault_call_leave(struct sg_fault_call *call);
 
 /* The script that holds now; it stays as it is until C_Finalize. */
 const struct sg_fault_script *sg_fault_script_now(void);
 
-/* Carries out in the wrapped module what happened to the token, also by another process. */
+/* Carries out in the wrapped module what happened to the token, also by another process. Waits for the calls that are
+ * in it: not for who is in one. */
 void sg_fault_sync(void);
 
-/* For a call that waits outside of the wrapped module: gives up the hold on it and takes it back. */
+/* For a call that waits outside of the wrapped module: sleeps a moment, then takes note of a new script and of what
+ * happened to the token. */
 void sg_fault_nap(void);
 int sg_fault_is_initialized(void);
 

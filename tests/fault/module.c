@@ -22,29 +22,21 @@
 
 #define NOTHING(name, params, args)
 
-#define PASS(name, params, args)                                                                   \
+/* translate: what becomes of other arguments than the session. */
+#define HANDED_ON(name, params, args, translate)                                                   \
 	static CK_RV sg_fault_##name params                                                        \
 	{                                                                                          \
 		struct sg_fault_session *session = sg_fault_session_find(s);                       \
                                                                                                    \
 		if (session == NULL)                                                               \
 			return CKR_SESSION_HANDLE_INVALID;                                         \
+		translate;                                                                         \
 		s = session->handle;                                                               \
 		return real->name args;                                                            \
 	}
 
-#define OBJECT(name, params, args)                                                                 \
-	static CK_RV sg_fault_##name params                                                        \
-	{                                                                                          \
-		struct sg_fault_session *session = sg_fault_session_find(s);                       \
-                                                                                                   \
-		if (session == NULL)                                                               \
-			return CKR_SESSION_HANDLE_INVALID;                                         \
-		s = session->handle;                                                               \
-		o = sg_fault_object_in(o);                                                         \
-		return real->name args;                                                            \
-	}
-
+#define PASS(name, params, args)   HANDED_ON(name, params, args, )
+#define OBJECT(name, params, args) HANDED_ON(name, params, args, o = sg_fault_object_in(o))
 #define INIT(name, params, args)                                                                   \
 	static CK_RV sg_fault_##name params                                                        \
 	{                                                                                          \

@@ -6,7 +6,7 @@
 
 #define real sg_fault_real /* the wrapped module */
 
-#define SESSION(session, s)                                                                        \
+#define SESSION_OR_RETURN(session, s)                                                              \
 	struct sg_fault_session *session = sg_fault_session_find(s);                               \
                                                                                                    \
 	if (session == NULL)                                                                       \
@@ -127,7 +127,7 @@ static CK_RV attributes_get(
 CK_RV sg_fault_C_GetAttributeValue(
     CK_SESSION_HANDLE s, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *t, CK_ULONG n)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
 	o = sg_fault_object_in(o);
 	if (sg_fault_script_now()->override_count == 0 || t == NULL || n == 0)
@@ -154,7 +154,7 @@ CK_RV sg_fault_C_FindObjectsInit(CK_SESSION_HANDLE s, CK_ATTRIBUTE *t, CK_ULONG 
 	CK_ATTRIBUTE *plain = NULL, *wanted = NULL;
 	CK_ULONG i, plain_count = 0, wanted_count = 0;
 	CK_RV rv;
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
 	if (sg_fault_script_now()->override_count == 0 || t == NULL || n == 0) {
 		sg_fault_session_want(session, NULL, 0);
@@ -200,7 +200,7 @@ CK_RV sg_fault_C_FindObjects(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE *out, CK_ULON
 {
 	CK_ULONG found, count = 0;
 	CK_RV rv = CKR_OK;
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
 	if (out == NULL || n == NULL)
 		return real->C_FindObjects(session->handle, out, max, n);
@@ -224,7 +224,7 @@ CK_RV sg_fault_C_FindObjects(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE *out, CK_ULON
 
 CK_RV sg_fault_C_FindObjectsFinal(CK_SESSION_HANDLE s)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
 	sg_fault_session_want(session, NULL, 0);
 	return real->C_FindObjectsFinal(session->handle);
@@ -249,7 +249,7 @@ static CK_RV room_for(const CK_ATTRIBUTE *t, CK_ULONG n)
 	return CKR_OK;
 }
 
-#define NEED_ROOM(t, n)                                                                            \
+#define ROOM_OR_RETURN(t, n)                                                                       \
 	do {                                                                                       \
 		CK_RV room_rv = room_for(t, n);                                                    \
                                                                                                    \
@@ -257,7 +257,7 @@ static CK_RV room_for(const CK_ATTRIBUTE *t, CK_ULONG n)
 			return room_rv;                                                            \
 	} while (0)
 
-#define NEED_MECHANISM(m)                                                                          \
+#define MECHANISM_OR_RETURN(m)                                                                     \
 	do {                                                                                       \
 		if ((m) != NULL && sg_fault_is_refused((m)->mechanism, 0))                         \
 			return CKR_MECHANISM_INVALID;                                              \
@@ -273,28 +273,28 @@ static CK_RV made(CK_RV rv, CK_OBJECT_HANDLE *out)
 CK_RV sg_fault_C_CreateObject(
     CK_SESSION_HANDLE s, CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
-	NEED_ROOM(t, n);
+	ROOM_OR_RETURN(t, n);
 	return made(real->C_CreateObject(session->handle, t, n, out), out);
 }
 
 CK_RV sg_fault_C_CopyObject(
     CK_SESSION_HANDLE s, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
-	NEED_ROOM(t, n);
+	ROOM_OR_RETURN(t, n);
 	return made(real->C_CopyObject(session->handle, sg_fault_object_in(o), t, n, out), out);
 }
 
 CK_RV sg_fault_C_GenerateKey(
     CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
-	NEED_MECHANISM(m);
-	NEED_ROOM(t, n);
+	MECHANISM_OR_RETURN(m);
+	ROOM_OR_RETURN(t, n);
 	return made(real->C_GenerateKey(session->handle, m, t, n, out), out);
 }
 
@@ -302,11 +302,11 @@ CK_RV sg_fault_C_GenerateKeyPair(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_ATTRIB
     CK_ATTRIBUTE *t2, CK_ULONG n2, CK_OBJECT_HANDLE *out, CK_OBJECT_HANDLE *out2)
 {
 	CK_RV rv;
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
-	NEED_MECHANISM(m);
-	NEED_ROOM(t, n);
-	NEED_ROOM(t2, n2);
+	MECHANISM_OR_RETURN(m);
+	ROOM_OR_RETURN(t, n);
+	ROOM_OR_RETURN(t2, n2);
 	rv = real->C_GenerateKeyPair(session->handle, m, t, n, t2, n2, out, out2);
 	made(rv, out);
 	return made(rv, out2);
@@ -315,10 +315,10 @@ CK_RV sg_fault_C_GenerateKeyPair(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_ATTRIB
 CK_RV sg_fault_C_UnwrapKey(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE o, CK_BYTE *a,
     CK_ULONG an, CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
-	NEED_MECHANISM(m);
-	NEED_ROOM(t, n);
+	MECHANISM_OR_RETURN(m);
+	ROOM_OR_RETURN(t, n);
 	return made(
 	    real->C_UnwrapKey(session->handle, m, sg_fault_object_in(o), a, an, t, n, out), out);
 }
@@ -326,19 +326,19 @@ CK_RV sg_fault_C_UnwrapKey(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDL
 CK_RV sg_fault_C_DeriveKey(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE o,
     CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
-	NEED_MECHANISM(m);
-	NEED_ROOM(t, n);
+	MECHANISM_OR_RETURN(m);
+	ROOM_OR_RETURN(t, n);
 	return made(real->C_DeriveKey(session->handle, m, sg_fault_object_in(o), t, n, out), out);
 }
 
 CK_RV sg_fault_C_WrapKey(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE o,
     CK_OBJECT_HANDLE o2, CK_BYTE *b, CK_ULONG *bn)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
-	NEED_MECHANISM(m);
+	MECHANISM_OR_RETURN(m);
 	return real->C_WrapKey(
 	    session->handle, m, sg_fault_object_in(o), sg_fault_object_in(o2), b, bn);
 }
@@ -346,7 +346,7 @@ CK_RV sg_fault_C_WrapKey(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE 
 CK_RV sg_fault_C_SetOperationState(
     CK_SESSION_HANDLE s, CK_BYTE *a, CK_ULONG n, CK_OBJECT_HANDLE o, CK_OBJECT_HANDLE o2)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
 	return real->C_SetOperationState(
 	    session->handle, a, n, sg_fault_object_in(o), sg_fault_object_in(o2));
@@ -354,9 +354,9 @@ CK_RV sg_fault_C_SetOperationState(
 
 CK_RV sg_fault_C_DigestInit(CK_SESSION_HANDLE s, CK_MECHANISM *m)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
-	NEED_MECHANISM(m);
+	MECHANISM_OR_RETURN(m);
 	return real->C_DigestInit(session->handle, m);
 }
 
@@ -381,9 +381,9 @@ static int is_always(struct sg_fault_session *session, CK_OBJECT_HANDLE object)
 CK_RV sg_fault_C_SignInit(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE o)
 {
 	CK_RV rv;
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
-	NEED_MECHANISM(m);
+	MECHANISM_OR_RETURN(m);
 	o = sg_fault_object_in(o);
 	rv = real->C_SignInit(session->handle, m, o);
 	session->has_pin = 0;
@@ -407,7 +407,7 @@ static int is_pinless(struct sg_fault_session *session, int ends)
 
 CK_RV sg_fault_C_Sign(CK_SESSION_HANDLE s, CK_BYTE *a, CK_ULONG n, CK_BYTE *b, CK_ULONG *bn)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
 	if (is_pinless(session, b != NULL))
 		return CKR_USER_NOT_LOGGED_IN;
@@ -416,7 +416,7 @@ CK_RV sg_fault_C_Sign(CK_SESSION_HANDLE s, CK_BYTE *a, CK_ULONG n, CK_BYTE *b, C
 
 CK_RV sg_fault_C_SignFinal(CK_SESSION_HANDLE s, CK_BYTE *b, CK_ULONG *bn)
 {
-	SESSION(session, s);
+	SESSION_OR_RETURN(session, s);
 
 	if (is_pinless(session, b != NULL))
 		return CKR_USER_NOT_LOGGED_IN;
