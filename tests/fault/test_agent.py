@@ -2,39 +2,28 @@
 token sees."""
 import base64
 import contextlib
-import os
 import threading
 import time
 
 import pytest
 from cryptography import x509
 
-from agent_fixture import MODULE, PIN, Agent
-from p11 import FAULT
+from agent_fixture import PIN
+from fault_agent import FaultAgent
 from processes import until
 from varlink_client import AgentError, Client
 
 JULIET = "juliet@example.test"
 
 
-class FaultyAgent(Agent):
-    """An agent whose one token, 'one', is behind libsignet-fault.so."""
+class FaultyAgent(FaultAgent):
+    """An agent whose one token, 'one', is behind libsignet-fault.so, which logs what it is asked."""
 
     def __init__(self, conf=""):
-        super().__init__(softhsm=False)
-        self.script_path, self.log_path = self.dir / "script", self.dir / "calls"
-        self.env.update(SOFTHSM2_CONF=self.make_tokens("tokens", "one"), SIGNET_FAULT_MODULE=str(MODULE),
-                        SIGNET_FAULT_SCRIPT=str(self.script_path), SIGNET_FAULT_LOG=str(self.log_path),
-                        SIGNET_FAULT_STATE=str(self.dir / "fault.state"))
+        super().__init__(conf=f"timeout = 3\n{conf}")
+        self.log_path = self.dir / "calls"
         self.log_path.write_text("")
-        self.script("")
-        self.conf.write_text(f"[agent]\nmodule-dirs = {FAULT.parent}\n"
-                             f"[module fault]\npath = {FAULT}\ntimeout = 3\n{conf}")
-
-    def script(self, text):
-        new = self.dir / "script.new"
-        new.write_text(text + "\n")
-        os.rename(new, self.script_path)
+        self.env["SIGNET_FAULT_LOG"] = str(self.log_path)
 
     def calls(self, function, rv=""):
         """How many calls of a function the token has seen, with this result."""
