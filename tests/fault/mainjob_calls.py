@@ -97,17 +97,17 @@ pin-source = file:{world.dir}/pin
 
     # ---- the steps
 
-    def has(self, label):
-        """Whether a key is there, wholly, from a first try."""
+    def made(self, label):
+        """The key that a first try has made, or None."""
         keys = [k for k in self.signet("key", "list")["keys"] if k["label"] == label]
-        return keys[0] if keys else None
+        return keys[0] if keys and self.again else None
 
     def client_key(self):
-        self.client = (self.has("client") if self.again else None) or self.signet(
+        self.client = self.made("client") or self.signet(
             "key", "new", "--token", "juliet", "--label", "client", "--algorithm", "p256")["key"]
 
     def user_key(self):
-        made = self.has("user") if self.again else None
+        made = self.made("user")
         if made is not None and len(made["certificates"]) != 1:
             raise Complaint(f"a user key without a certificate is there: {self.again}")
         if made is None:
