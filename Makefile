@@ -74,7 +74,7 @@ SRC_proto := $(call in,proto, \
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
     ca ckr cond cross digest dispatch event find held issue key keygen ledger list login main module \
-    object pin pin_set pinentry probe pubkey reader session sign store tls token touch upcall uri verify \
+    object pin pin_set pinentry probe pubkey reader session sign store tls token touch tries upcall uri verify \
     watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
     accounts agent ask_all call call_key config conn doctor doctor_system events failure \

@@ -7,6 +7,7 @@
 #include <openssl/hmac.h>
 
 #include "ckr.h"
+#include "tries.h"
 
 /* 16 MB and some 50 ms for each guess of who has the book, its key and much time. */
 #define SCRYPT_N      (1u << 14)
@@ -46,7 +47,8 @@ int sg_ledger_mark(const struct sg_pin_ledger *ledger, const struct sg_secret *p
 	return 0;
 }
 
-int sg_ledger_is_wrong(const struct sg_pin_ledger *ledger, const struct sg_pin_mark *mark)
+enum sg_pin_known sg_ledger_known(
+    const struct sg_pin_ledger *ledger, const struct sg_pin_mark *mark)
 {
 	uint32_t i;
 
@@ -54,9 +56,9 @@ int sg_ledger_is_wrong(const struct sg_pin_ledger *ledger, const struct sg_pin_m
 		const struct sg_blob *hash = &ledger->wrong[i].hash;
 
 		if (hash->len == mark->len && CRYPTO_memcmp(hash->data, mark->hash, mark->len) == 0)
-			return 1;
+			return ledger->wrong[i].unsure ? SG_PIN_IS_UNSURE : SG_PIN_IS_WRONG;
 	}
-	return 0;
+	return SG_PIN_IS_NEW;
 }
 
 CK_FLAGS sg_ledger_flags(CK_FLAGS flags, uint32_t by)
@@ -137,8 +139,8 @@ void sg_ledger_outcome(
 	else if (rv == CKR_PIN_LOCKED)
 		msg.verdict = SG_PIN_BLOCKED;
 	else
-		return;
-	if (sg_token_info_read(token, &info) == CKR_OK)
+		msg.verdict = SG_PIN_UNSAID;
+	if (sg_tries_read(token, &info) == CKR_OK)
 		msg.flags = sg_token_flags(token, by);
 	host->tell(host->arg, SG_MSG_PIN_OUTCOME, &msg);
 }

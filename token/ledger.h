@@ -20,8 +20,15 @@
 SG_MUST_USE int sg_ledger_mark(const struct sg_pin_ledger *ledger, const struct sg_secret *pin,
     struct sg_pin_mark *mark, struct sg_msg_error *error);
 
-/* Whether the token refused this PIN before. */
-int sg_ledger_is_wrong(const struct sg_pin_ledger *ledger, const struct sg_pin_mark *mark);
+enum sg_pin_known {
+	SG_PIN_IS_NEW,	  /* or was right */
+	SG_PIN_IS_WRONG,  /* the token refused it before */
+	SG_PIN_IS_UNSURE, /* it was tried before, and what came of it nobody knows */
+};
+
+/* What the book has on this PIN. */
+enum sg_pin_known sg_ledger_known(
+    const struct sg_pin_ledger *ledger, const struct sg_pin_mark *mark);
 
 /* The token's flags with those of this PIN in the place of the user's. */
 CK_FLAGS sg_ledger_flags(CK_FLAGS flags, uint32_t by);
@@ -39,7 +46,7 @@ uint32_t sg_ledger_left(CK_FLAGS flags, uint32_t tries, uint32_t tries_max);
 SG_MUST_USE int sg_ledger_try(struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark,
     struct sg_msg_error *error);
 
-/* Tells how the try ended, if it says something of the PIN. */
+/* Tells how the try ended, also when that says nothing of the PIN: the module has answered. */
 void sg_ledger_outcome(
     struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark, CK_RV rv);
 

@@ -10,6 +10,7 @@
 #include "ledger.h"
 #include "pin.h"
 #include "session.h"
+#include "tries.h"
 #include "watch.h"
 #include "wipe.h"
 
@@ -237,16 +238,21 @@ int sg_logout(
     struct sg_module *module, const struct sg_msg_token_ref *request, struct sg_msg_error *error)
 {
 	struct sg_token *token;
+	int err, known;
 	CK_RV rv;
-	int err;
 
 	/* Before anything that a module could hang in. */
-	sg_token_known_wipe(module, request->token);
+	known = sg_token_known_wipe(module, request->token);
 	err = sg_token_find(module, request->token, &token, error);
+	/* A token that is away has no login to lose, and its PIN was all that there was of it. */
+	if (err == SG_ERR_TOKEN_ABSENT && known) {
+		sg_layout_clear(&sg_layout_error, error);
+		return 0;
+	}
 	if (err != 0)
 		return err;
 	rv = sg_login_end(token);
-	if (rv != CKR_OK && rv != CKR_USER_NOT_LOGGED_IN)
+	if (rv != CKR_OK && rv != CKR_USER_NOT_LOGGED_IN && sg_ckr_code(rv) != SG_ERR_TOKEN_ABSENT)
 		return sg_ckr_fail(error, rv, "C_Logout", token->label);
 	return 0;
 }
@@ -275,7 +281,7 @@ int sg_release(
 static int again_check(struct sg_token *token, const struct sg_held *held)
 {
 	CK_TOKEN_INFO info;
-	CK_RV rv = sg_token_info_read(token, &info);
+	CK_RV rv = sg_tries_read(token, &info);
 
 	if (rv != CKR_OK)
 		return sg_ckr_code(rv);
@@ -323,26 +329,38 @@ int sg_login_again(struct sg_token *token)
 	return attempt.made;
 }
 
+/* The token is as one that was never unlocked: the next request asks for the PIN. secret_lock is held. */
+static void context_over(struct sg_token *token)
+{
+	sg_login_end(token);
+	sg_event_tell(token, SG_EVENT_TOKEN_LOCKED, NULL);
+}
+
 CK_RV sg_login_context_check(struct sg_token *token)
 {
 	CK_TOKEN_INFO info;
 	CK_RV rv;
 
-	rv = sg_token_info_read(token, &info);
+	rv = sg_tries_read(token, &info);
 	if (rv != CKR_OK)
 		return rv;
-	if (info.flags & CKF_USER_PIN_LOCKED)
+	if (info.flags & CKF_USER_PIN_LOCKED) {
+		context_over(token);
 		return CKR_PIN_LOCKED;
+	}
 	if (info.flags & CKF_PROTECTED_AUTHENTICATION_PATH)
 		return CKR_OK;
-	if (!sg_held_is(token) || (info.flags & CKF_USER_PIN_FINAL_TRY))
+	if (!sg_held_is(token) || (info.flags & CKF_USER_PIN_FINAL_TRY)) {
+		context_over(token);
 		return CKR_FUNCTION_CANCELED;
+	}
 	return CKR_OK;
 }
 
 /*
  * The token took this PIN when it was unlocked, so the try is written down only once it has failed: that
- * it was set anew meanwhile, by another program, is rare, and signatures are many.
+ * it was set anew meanwhile, by another program, is rare, and signatures are many. It is the last one that is
+ * made without a PIN being asked for; a module that never returns from it costs one try that is not counted.
  */
 static void context_refused(struct sg_token *token, const struct sg_held *held, CK_RV rv)
 {
@@ -363,7 +381,7 @@ CK_RV sg_login_context(struct sg_token *token, CK_SESSION_HANDLE session)
 	if (sg_ckr_code(rv) == SG_ERR_PIN_WRONG || rv == CKR_PIN_LOCKED) {
 		context_refused(token, &held, rv);
 		sg_held_clear(&held);
-		sg_held_wipe(token);
+		context_over(token);
 	} else {
 		sg_held_give(token, &held);
 	}

@@ -18,7 +18,8 @@
 SG_MUST_USE int sg_login(struct sg_module *module, const struct sg_msg_token_login *request, int fd,
     struct sg_msg_error *error);
 
-/* Logs out, wipes the PIN, forgets sessions and handles. A locked token is 0. */
+/* Wipes the PIN, logs out, forgets sessions and handles. A locked token is 0, and so is one that was seen before
+ * and is away. */
 SG_MUST_USE int sg_logout(
     struct sg_module *module, const struct sg_msg_token_ref *request, struct sg_msg_error *error);
 
@@ -38,12 +39,12 @@ int sg_login_again(struct sg_token *token);
 
 /*
  * Logs in for the one operation that is prepared in the session (CKA_ALWAYS_AUTHENTICATE).
- * secret_lock is held. A PIN that fails here is wiped.
+ * secret_lock is held. A PIN that fails here is wiped, and the token is locked.
  */
 CK_RV sg_login_context(struct sg_token *token, CK_SESSION_HANDLE session);
 
 /* Before an operation is prepared: CKR_OK, CKR_FUNCTION_CANCELED when there is no PIN to try or
- * only one try left, or another reason. secret_lock is held. */
+ * only one try left, in which cases the token is locked, or another reason. secret_lock is held. */
 CK_RV sg_login_context_check(struct sg_token *token);
 
 /* C_Login as it should have been declared: it does not change the PIN. NULL: by a PIN pad. */

@@ -6,6 +6,7 @@
 #include "ckr.h"
 #include "ledger.h"
 #include "log.h"
+#include "tries.h"
 
 void sg_pin_wish_end(struct sg_pin_wish *wish)
 {
@@ -37,7 +38,7 @@ int sg_pin_check(const struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_
 	CK_RV rv;
 
 	*flags = 0;
-	rv = sg_token_info_read(token, &info);
+	rv = sg_tries_read(token, &info);
 	if (rv != CKR_OK)
 		return sg_ckr_fail(error, rv, "C_GetTokenInfo", token->label);
 	*flags = sg_ledger_flags(info.flags, wish->by);
@@ -141,7 +142,7 @@ static int person_get(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret
 			err = sg_ledger_mark(wish->ledger, pin, mark, error);
 		if (err != 0)
 			return err;
-		if (!sg_ledger_is_wrong(wish->ledger, mark) ||
+		if (sg_ledger_known(wish->ledger, mark) != SG_PIN_IS_WRONG ||
 		    (last.len > 0 && memcmp(last.hash, mark->hash, sizeof(last.hash)) == 0))
 			return 0;
 		last = *mark;
@@ -151,13 +152,32 @@ static int person_get(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret
 
 /* ---- either ---- */
 
-static int known_wrong(const struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_msg_error *error)
+static int known_fail(const struct sg_pin_wish *wish, CK_FLAGS flags, enum sg_pin_known known,
+    struct sg_msg_error *error)
 {
+	if (known == SG_PIN_IS_UNSURE) {
+		sg_msg_error_set(error, SG_ERR_DENIED, wish->token->uri,
+		    "this %s was tried on token '%s' before, and its answer never came: only a "
+		    "person at a pinentry tries it again",
+		    name_of(wish), wish->token->label);
+		error->tries_left =
+		    sg_ledger_left(flags, wish->ledger->tries, wish->ledger->tries_max);
+		return SG_ERR_DENIED;
+	}
 	sg_msg_error_set(error, SG_ERR_PIN_WRONG, wish->token->uri,
 	    "token '%s' refused this %s before: it is not tried again", wish->token->label,
 	    name_of(wish));
 	error->tries_left = sg_ledger_left(flags, wish->ledger->tries, wish->ledger->tries_max);
 	return SG_ERR_PIN_WRONG;
+}
+
+/* Of a PIN that no person has entered just now. */
+static int known_check(const struct sg_pin_wish *wish, CK_FLAGS flags,
+    const struct sg_pin_mark *mark, struct sg_msg_error *error)
+{
+	enum sg_pin_known known = sg_ledger_known(wish->ledger, mark);
+
+	return known == SG_PIN_IS_NEW ? 0 : known_fail(wish, flags, known, error);
 }
 
 static int source_check(const struct sg_pin_wish *wish, struct sg_msg_error *error)
@@ -197,14 +217,13 @@ int sg_pin_get(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret *pin,
 		return err;
 	if (wish->source == SG_PIN_PINENTRY) {
 		err = person_get(wish, flags, pin, mark, error);
-		return err == SG_ERR_PIN_WRONG ? known_wrong(wish, flags, error) : err;
+		return err == SG_ERR_PIN_WRONG ? known_fail(wish, flags, SG_PIN_IS_WRONG, error)
+					       : err;
 	}
 	err = descriptor_read(wish, pin, error);
 	if (err == 0)
 		err = sg_ledger_mark(wish->ledger, pin, mark, error);
-	if (err == 0 && sg_ledger_is_wrong(wish->ledger, mark))
-		err = known_wrong(wish, flags, error);
-	return err;
+	return err == 0 ? known_check(wish, flags, mark, error) : err;
 }
 
 /* ---- two ---- */
@@ -293,9 +312,7 @@ int sg_pin_get_two(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret *p
 		    name_of(wish));
 	if (err == 0)
 		err = sg_ledger_mark(wish->ledger, pin, mark, error);
-	if (err == 0 && sg_ledger_is_wrong(wish->ledger, mark))
-		err = known_wrong(wish, flags, error);
-	return err;
+	return err == 0 ? known_check(wish, flags, mark, error) : err;
 }
 
 int sg_pin_wrong(const struct sg_pin_wish *wish, CK_RV rv, struct sg_msg_error *error)
@@ -307,7 +324,7 @@ int sg_pin_wrong(const struct sg_pin_wish *wish, CK_RV rv, struct sg_msg_error *
 	sg_log(SG_LOG_WARN, "token '%s' refused a PIN: %s", token->label, sg_ckr_name(rv));
 	sg_msg_error_set(error, SG_ERR_PIN_WRONG, token->uri,
 	    "token '%s' does not take this %s (%s)", token->label, name_of(wish), sg_ckr_name(rv));
-	if (sg_token_info_read(token, &info) != CKR_OK)
+	if (sg_tries_read(token, &info) != CKR_OK)
 		info.flags = 0;
 	error->tries_left = sg_ledger_left(
 	    sg_ledger_flags(info.flags, wish->by), ledger->tries + 1, ledger->tries_max);

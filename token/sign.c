@@ -73,7 +73,8 @@ struct job {
 	unsigned char value[VALUE_MAX];
 	CK_ULONG value_len;
 	int found_again;
-	int pin_missing; /* the key wants the PIN each time, and it is not held */
+	CK_RV login;	 /* of the login that the key wants each time */
+	int pin_missing; /* that login cannot be made: the PIN is not held, or has one try left */
 };
 
 int sg_sign_how_sha256(
@@ -165,7 +166,7 @@ static CK_RV sign_operation(
 
 	rv = f->C_SignInit(session, &prepared->mechanism, handle);
 	if (rv == CKR_OK && (job->key->info.abilities & SG_KEY_ALWAYS_AUTH))
-		rv = sg_login_context(token, session);
+		rv = job->login = sg_login_context(token, session);
 	job->value_len = sizeof(job->value);
 	if (rv != CKR_OK)
 		return rv;
@@ -291,6 +292,7 @@ static CK_RV sign_in_session(
 	pthread_mutex_lock(&token->secret_lock);
 	rv = sg_login_context_check(token);
 	job->pin_missing = rv == CKR_FUNCTION_CANCELED;
+	job->login = rv;
 	if (rv == CKR_OK)
 		rv = sign_ways(job, session, handle);
 	pthread_mutex_unlock(&token->secret_lock);
@@ -337,9 +339,9 @@ static int sign_fail(const struct job *job, CK_RV rv, struct sg_msg_error *error
 
 	if (job->pin_missing) {
 		sg_msg_error_set(error, SG_ERR_PIN_NEEDED, key->token->uri,
-		    "the key wants the PIN for each signature, and it is not held: lock and unlock "
-		    "token '%s'",
-		    key->token->label);
+		    "key '%s' wants the PIN for each signature, and it is not held, or has one try "
+		    "left: token '%s' is locked",
+		    key->info.label, key->token->label);
 		return SG_ERR_PIN_NEEDED;
 	}
 	switch (err) {
@@ -359,7 +361,8 @@ static int sign_fail(const struct job *job, CK_RV rv, struct sg_msg_error *error
 	case SG_ERR_MECHANISM:
 		return no_way(job, error);
 	default:
-		return sg_ckr_fail(error, rv, "C_Sign", key->token->label);
+		return sg_ckr_fail(
+		    error, rv, rv == job->login ? "C_Login" : "C_Sign", key->token->label);
 	}
 }
 

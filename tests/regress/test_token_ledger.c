@@ -89,7 +89,14 @@ static void write_down_wrong(void)
 	memcpy(hashes[book.wrong_count], host.hash, SG_PIN_HASH_SIZE);
 	wrong[book.wrong_count].hash =
 	    (struct sg_blob){ hashes[book.wrong_count], SG_PIN_HASH_SIZE };
+	wrong[book.wrong_count].unsure = 0;
 	book.wrong_count++;
+}
+
+static void write_down_unsure(void)
+{
+	write_down_wrong();
+	wrong[book.wrong_count - 1].unsure = 1;
 }
 
 static void test_a_try_is_written_down_first(void **state)
@@ -171,10 +178,25 @@ static void test_a_failing_device_says_nothing_of_the_pin(void **state)
 	faults.login_fault = CKR_DEVICE_REMOVED;
 	assert_int_equal(try_login(WORLD_PIN), SG_ERR_TOKEN_ABSENT);
 	assert_int_equal(host.tries, 1);
-	assert_int_equal(host.outcomes, 0);
+	assert_int_equal(host.outcomes, 1); /* it has answered all the same */
+	assert_int_equal(host.verdict, SG_PIN_UNSAID);
 	faults.login_fault = CKR_PIN_LOCKED;
 	assert_int_equal(try_login(WORLD_PIN), SG_ERR_PIN_LOCKED);
 	assert_int_equal(host.verdict, SG_PIN_BLOCKED);
+}
+
+#define NEW_PIN "another-PIN-0815"
+#define SO_PIN	"12345678" /* softhsm.sh's */
+
+static int set_pin(uint32_t by, const char *lines)
+{
+	struct sg_msg_pin_set msg = { .token = TEXT("alpha"), .by = by, .ledger = book };
+	int fd = pipe_of(lines), err;
+
+	sg_layout_clear(&sg_layout_error, &error);
+	err = sg_pin_set(module, &msg, fd, &error);
+	close(fd);
+	return err;
 }
 
 /* ---- a person ---- */
@@ -216,6 +238,26 @@ static void test_a_person_insists(void **state)
 	assert_int_equal(faults.logins, 4);
 }
 
+/* A try whose answer never came: a person may make it again, and nothing else does. */
+static void test_an_unsure_pin(void **state)
+{
+	assert_int_equal(try_login(WORLD_PIN), 0);
+	lock();
+	write_down_unsure();
+	assert_int_equal(try_login(WORLD_PIN), SG_ERR_DENIED);
+	assert_non_null(strstr(error.message, "its answer never came"));
+	assert_int_equal(set_pin(SG_PIN_USER, WORLD_PIN "\n" NEW_PIN "\n"), SG_ERR_DENIED);
+	assert_int_equal(faults.logins, 1);
+	assert_int_equal(host.tries, 1);
+	/* Others are not meant. */
+	assert_int_equal(try_login("not the PIN"), SG_ERR_PIN_WRONG);
+	assert_int_equal(faults.logins, 2);
+	/* Asked for once. */
+	assert_int_equal(ask_person((const char *[]){ WORLD_PIN, NULL }), 0);
+	assert_int_equal(pinentry.questions, 1);
+	assert_int_equal(faults.logins, 3);
+}
+
 static void test_a_person_decides_on_the_last_try(void **state)
 {
 	book.tries_max = 3;
@@ -230,20 +272,6 @@ static void test_a_person_decides_on_the_last_try(void **state)
 }
 
 /* ---- a new PIN ---- */
-
-#define NEW_PIN "another-PIN-0815"
-#define SO_PIN	"12345678" /* softhsm.sh's */
-
-static int set_pin(uint32_t by, const char *lines)
-{
-	struct sg_msg_pin_set msg = { .token = TEXT("alpha"), .by = by, .ledger = book };
-	int fd = pipe_of(lines), err;
-
-	sg_layout_clear(&sg_layout_error, &error);
-	err = sg_pin_set(module, &msg, fd, &error);
-	close(fd);
-	return err;
-}
 
 static void test_new_pin_by_the_old_one(void **state)
 {
@@ -360,6 +388,7 @@ int main(void)
 		TEST(test_the_last_try_as_counted),
 		TEST(test_a_failing_device_says_nothing_of_the_pin),
 		TEST(test_a_person_insists),
+		TEST(test_an_unsure_pin),
 		TEST(test_a_person_decides_on_the_last_try),
 		TEST(test_new_pin_by_the_old_one),
 		TEST(test_new_pin_by_the_so_pin),
