@@ -199,6 +199,12 @@ static void taken_keep(struct sg_ledgers *ledgers, const struct sg_msg_pin_outco
 		sg_msg_clear(SG_MSG_PIN_OUTCOME, taken);
 }
 
+/* Flags that were read after the try, and tell of none. Of a token that is gone nothing is known. */
+static int shows_no_failure(uint32_t flags)
+{
+	return (flags & SG_TOKEN_PIN_SET) != 0 && (flags & SG_LEDGER_TELLING) == 0;
+}
+
 void sg_ledger_outcome(
     const struct sg_agent *agent, const struct sg_msg_pin_outcome *outcome, int by_person)
 {
@@ -217,7 +223,8 @@ void sg_ledger_outcome(
 	else if (err == 0 && outcome->verdict == SG_PIN_BLOCKED)
 		err = sg_store_ledger_locked(agent->store, name, outcome->by, hash);
 	else if (err == 0)
-		err = sg_store_ledger_unsaid(agent->store, name, outcome->by, hash);
+		err = sg_store_ledger_unsaid(
+		    agent->store, name, outcome->by, hash, shows_no_failure(outcome->flags));
 	/* The try was counted before, and its PIN is unsure: at worst a person is asked for no need. */
 	if (err != 0)
 		sg_log(SG_LOG_WARN, "how the PIN of %s was taken could not be stored", name);

@@ -101,6 +101,8 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 				" WHERE token = ?1 AND whose = ?2",
 	[SG_STMT_LEDGER_LOCKED] = "UPDATE pin_ledgers SET locked = 1, tries = max(tries - 1, 0)"
 				  " WHERE token = ?1 AND whose = ?2",
+	[SG_STMT_LEDGER_BACK] = "UPDATE pin_ledgers SET tries = max(tries - ?3, 0)"
+				" WHERE token = ?1 AND whose = ?2",
 	[SG_STMT_WRONG_LIST] = "SELECT hash, unsure FROM pin_wrong WHERE token = ?1 AND whose = ?2"
 			       " ORDER BY number DESC",
 	[SG_STMT_WRONG_PUT] = "INSERT OR REPLACE INTO pin_wrong (token, whose, hash, unsure)"

@@ -145,9 +145,9 @@ SG_MUST_USE int sg_store_ledger_good(struct sg_store *store, const char *token, 
 SG_MUST_USE int sg_store_ledger_wrong(
     struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash);
 
-/* Nothing was said of the PIN of this hash: it is unsure no more. The try stays counted. */
-SG_MUST_USE int sg_store_ledger_unsaid(
-    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash);
+/* Nothing was said of the PIN of this hash: it is unsure no more. was_none: the token has not counted it. */
+SG_MUST_USE int sg_store_ledger_unsaid(struct sg_store *store, const char *token, uint32_t by,
+    const struct sg_blob *hash, int was_none);
 
 /* No PIN is taken any more, whatever it is: it was no try. */
 SG_MUST_USE int sg_store_ledger_locked(

@@ -127,12 +127,14 @@ int sg_store_ledger_wrong(
 	return hash_run(store, SG_STMT_WRONG_PUT, SG_STMT_COUNT, values, NULL);
 }
 
-int sg_store_ledger_unsaid(
-    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash)
+int sg_store_ledger_unsaid(struct sg_store *store, const char *token, uint32_t by,
+    const struct sg_blob *hash, int was_none)
 {
 	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(hash), SG_END };
+	const struct sg_value ledger[] = { SG_TEXT(token), SG_INT(by), SG_INT(was_none != 0),
+		SG_END };
 
-	return sg_store_run(store, SG_STMT_UNSURE_REMOVE, values);
+	return hash_run(store, SG_STMT_UNSURE_REMOVE, SG_STMT_LEDGER_BACK, values, ledger);
 }
 
 int sg_store_ledger_locked(

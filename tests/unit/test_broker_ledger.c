@@ -140,6 +140,13 @@ static void counted(void **state)
 	try(world, 0);
 	outcome(world, SG_PIN_UNSAID, 0);
 	is_ledger(world, 1, 3, 0); /* it counts, and the PIN may be tried again */
+	try(world, world->token.flags);
+	is_ledger(world, 2, 3, 1);
+	outcome(world, SG_PIN_UNSAID, world->token.flags);
+	is_ledger(world, 1, 3, 0); /* the token is there, and has seen no failure */
+	try(world, world->token.flags);
+	outcome(world, SG_PIN_UNSAID, world->token.flags | SG_TOKEN_PIN_LOW);
+	is_ledger(world, 2, 0, 0);
 }
 
 /* The flags that are listed are the user PIN's: they do not speak for the PUK. */

@@ -345,8 +345,8 @@ static void unsure_pins(void **state)
 	assert_int_equal(row.wrong[0].unsure, 1);
 	assert_int_equal(row.wrong[1].unsure, 0);
 	sg_ledger_row_clear(&row);
-	assert_int_equal(sg_store_ledger_unsaid(world->store, "s", SG_PIN_SO, &der_one), 0);
-	assert_int_equal(sg_store_ledger_unsaid(world->store, "s", SG_PIN_SO, &der_two), 0);
+	assert_int_equal(sg_store_ledger_unsaid(world->store, "s", SG_PIN_SO, &der_one, 0), 0);
+	assert_int_equal(sg_store_ledger_unsaid(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
 	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_SO, &row), 0);
 	assert_int_equal(row.wrong_count, 1);
 	assert_int_equal(row.tries, 2);
