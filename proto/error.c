@@ -73,7 +73,8 @@ static const struct error_row error_rows[] = {
 	    "a token locks itself after a few." },
 	{ SG_ERR_PIN_LOCKED, EXIT_LOGIN, "PinLocked",
 	    "the PIN is locked and the token refuses every try",
-	    "Unblock it with the PUK or the SO PIN, with the token's own tool." },
+	    "Set a new one with the PUK or SO PIN: `signet token pin unblock`. A TPM takes PINs again "
+	    "after a while, or after `tpm2_dictionarylockout --clear-lockout`." },
 	{ SG_ERR_PIN_CANCELLED, EXIT_LOGIN, "PinCancelled", "the PIN entry was cancelled",
 	    "Nothing was tried on the token; ask again when you are ready." },
 	{ SG_ERR_KEY_ABSENT, EXIT_ABSENT, "KeyAbsent", "there is no such key",

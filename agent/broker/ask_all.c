@@ -74,6 +74,18 @@ static int recall(const struct sg_module *module, struct sg_msg_tokens *tokens)
 	return sg_layout_decode(sg_msg_layout(SG_MSG_TOKENS), &cursor, tokens) == 0;
 }
 
+int sg_module_lacks(const struct sg_module *module, const char *token_uri)
+{
+	struct sg_msg_tokens tokens;
+	int lacks = recall(module, &tokens);
+
+	for (uint32_t i = 0; lacks && i < tokens.token_count; i++)
+		lacks =
+		    tokens.tokens[i].uri == NULL || strcmp(tokens.tokens[i].uri, token_uri) != 0;
+	sg_msg_clear(SG_MSG_TOKENS, &tokens);
+	return lacks;
+}
+
 /* ---- modules that hang ---- */
 
 static int module_hangs_now(const struct sg_module *module)

@@ -49,6 +49,9 @@ struct sg_question {
  */
 void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question);
 
+/* Whether the module has told its tokens, and this one was not among them the last time. */
+int sg_module_lacks(const struct sg_module *module, const char *token_uri);
+
 /*
  * The tokens of all, of slow ones as they are remembered. With impatient it ends after SG_PATIENCE_SECONDS,
  * else as soon as one module has given a good answer then.

@@ -12,6 +12,7 @@
 #include "json.h"
 #include "log.h"
 #include "online.h"
+#include "pkcs11_uri.h"
 #include "text.h"
 
 #define API_PREFIX "org.signet.Agent."
@@ -116,6 +117,22 @@ static void finish(struct sg_call *call)
 		sg_call_free(call);
 }
 
+/* In place of the general advice, or NULL. A token is denied for its PIN's sake alone: the next try, or this one, is
+ * for a person to make. */
+static const char *advice_of(const struct sg_call *call, const struct sg_msg_error *error)
+{
+	static const char by_person[] = "Unlock it as a person: `signet token unlock` at a "
+					"terminal, or where a pinentry can be "
+					"shown, without --batch, --pin-file and --pin-fd.";
+	int code = sg_msg_error_code(error);
+
+	if (code == call->advice_code)
+		return call->advice;
+	if (code == SG_ERR_DENIED && error->subject != NULL && sg_uri_is_uri(error->subject))
+		return by_person;
+	return NULL;
+}
+
 /* Makes the error's reply without ending the call. */
 static void fail_quietly(struct sg_call *call, const struct sg_msg_error *error)
 {
@@ -127,8 +144,7 @@ static void fail_quietly(struct sg_call *call, const struct sg_msg_error *error)
 	if (call->oneway)
 		return;
 	snprintf(name, sizeof(name), API_PREFIX "%s", sg_err_name(code));
-	put_error(
-	    call, name, sg_json_error(error, code == call->advice_code ? call->advice : NULL));
+	put_error(call, name, sg_json_error(error, advice_of(call, error)));
 }
 
 void sg_call_reply(struct sg_call *call, json_t *parameters)

@@ -310,6 +310,7 @@ static void on_token_event(struct sg_module *module, const struct sg_msg_token_e
 
 	switch (event->kind) {
 	case SG_EVENT_TOKEN_IN:
+		sg_remember_returned(agent, module, uri);
 		sg_events_tell(agent, SG_NEWS_TOKEN_IN, uri, event->label, NULL, NULL);
 		break;
 	case SG_EVENT_TOKEN_OUT:

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "events.h"
+#include "find.h"
 #include "log.h"
 #include "logind.h"
 #include "login.h"
@@ -13,6 +14,7 @@
 #include "rest.h"
 #include "text.h"
 #include "unlocked.h"
+#include "uri.h"
 
 struct sg_remembered {
 	TAILQ_ENTRY(sg_remembered) entry;
@@ -20,6 +22,8 @@ struct sg_remembered {
 	struct sg_module *module;
 	char *uri;
 	char *label;
+	struct sg_buf info; /* SG_MSG_TOKENS of it alone; empty without memory */
+	int is_away;
 	struct sg_pin_policy policy;
 	struct event *timer; /* of "minutes" and "idle"; or NULL */
 	unsigned holds;	     /* calls that use it, with "always" and "idle" */
@@ -51,6 +55,7 @@ static void token_free(struct sg_remembered *token)
 		event_free(token->timer);
 	free(token->uri);
 	free(token->label);
+	sg_buf_clear(&token->info);
 	free(token);
 }
 
@@ -204,11 +209,21 @@ void sg_remember_locked(
 
 void sg_remember_removed(struct sg_agent *agent, struct sg_module *module, const char *token_uri)
 {
-	const struct sg_remembered *token = token_find(agent->remember, module, token_uri);
+	struct sg_remembered *token = token_find(agent->remember, module, token_uri);
 
 	sg_unlocked_forget(agent, module, token_uri);
 	if (token != NULL && token->policy.remember != SG_REMEMBER_LOCK)
 		sg_remember_locked(agent, module, token_uri, "it was removed");
+	else if (token != NULL)
+		token->is_away = 1;
+}
+
+void sg_remember_returned(struct sg_agent *agent, struct sg_module *module, const char *token_uri)
+{
+	struct sg_remembered *token = token_find(agent->remember, module, token_uri);
+
+	if (token != NULL)
+		token->is_away = 0;
 }
 
 void sg_remember_forget_all(
@@ -248,6 +263,47 @@ static void timer_start(struct sg_remembered *token)
 		abort(); /* the token would stay unlocked */
 }
 
+/* A token that took a PIN has no wrong one to tell of. */
+static void info_keep(struct sg_remembered *token, const struct sg_token_info *info)
+{
+	struct sg_token_info now = *info;
+	const struct sg_msg_tokens tokens = { .tokens = &now, .token_count = 1 };
+
+	now.flags &= ~(uint32_t)(SG_TOKEN_PIN_LOW | SG_TOKEN_PIN_FINAL | SG_TOKEN_PIN_LOCKED);
+	sg_buf_clear(&token->info);
+	if (sg_layout_encode(sg_msg_layout(SG_MSG_TOKENS), &tokens, &token->info) != 0)
+		sg_buf_clear(&token->info);
+}
+
+int sg_remember_find(
+    const struct sg_agent *agent, const char *selector, struct sg_token_ref *found, int *is_away)
+{
+	const struct sg_remembered *token;
+
+	*is_away = 0;
+	*found = (struct sg_token_ref){ .module = NULL };
+	TAILQ_FOREACH(token, &agent->remember->tokens, entry) {
+		struct sg_cursor cursor = { token->info.data, token->info.data + token->info.len };
+		struct sg_msg_tokens one;
+
+		if (token->info.len == 0 ||
+		    sg_layout_decode(sg_msg_layout(SG_MSG_TOKENS), &cursor, &one) != 0)
+			continue;
+		if (!sg_uri_matches_token(selector, &one.tokens[0])) {
+			sg_msg_clear(SG_MSG_TOKENS, &one);
+			continue;
+		}
+		if (found->module != NULL) {
+			sg_msg_clear(SG_MSG_TOKENS, &one);
+			sg_token_ref_clear(found);
+			return 0;
+		}
+		*found = (struct sg_token_ref){ .module = token->module, .tokens = one };
+		*is_away = token->is_away;
+	}
+	return found->module != NULL;
+}
+
 static struct sg_remembered *token_add(
     struct sg_agent *agent, struct sg_module *module, const struct sg_token_info *info)
 {
@@ -271,6 +327,8 @@ void sg_remember_unlocked(struct sg_agent *agent, struct sg_module *module,
 
 	if (token == NULL)
 		token = token_add(agent, module, info);
+	info_keep(token, info);
+	token->is_away = 0;
 	if (token->policy.remember == SG_REMEMBER_MINUTES ||
 	    (token->policy.remember == SG_REMEMBER_IDLE && token->holds == 0))
 		timer_start(token);

@@ -41,12 +41,21 @@ int sg_remember_any(struct sg_agent *agent, const struct sg_module *module);
 int sg_remember_any_but(
     struct sg_agent *agent, const struct sg_module *module, const char *token_uri);
 
+/*
+ * The one token that is unlocked, or whose PIN is held while it is away, and that the selector means: a copy of what
+ * it was when it was unlocked, without asking its module. 0: there is none, or more than one.
+ */
+struct sg_token_ref;
+int sg_remember_find(
+    const struct sg_agent *agent, const char *selector, struct sg_token_ref *found, int *is_away);
+
 /* It is locked, or gone (token_uri NULL: all of the module); reason is for people, "by hand". */
 void sg_remember_locked(
     struct sg_agent *agent, struct sg_module *module, const char *token_uri, const char *reason);
 
-/* The token was taken out. With "lock" its PIN waits for it. */
+/* The token was taken out. With "lock" its PIN waits for it, until it is back. */
 void sg_remember_removed(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
+void sg_remember_returned(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
 
 /*
  * Forgets all PINs at once, also those that are on their way; the reason is static. done, which may be NULL,

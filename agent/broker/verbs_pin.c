@@ -100,10 +100,24 @@ static void changed(struct sg_call *call, void *answer)
 /* The general advice is about unlocking a token, and about data from elsewhere. */
 static void advise(struct sg_call *call, int code)
 {
+	const struct pin_change *change = call->state;
+
 	if (code == SG_ERR_PIN_NEEDED)
 		sg_call_advise(call, code,
 		    "Give both with --pin-file or --pin-fd, one in each of two lines; or leave "
 		    "--batch away, to be asked for them.");
+	else if (code == SG_ERR_PIN_LOCKED && change->by == SG_PIN_SO)
+		sg_call_advise(call, code,
+		    "It is the PUK or SO PIN that is locked: nothing here unlocks it. The token's "
+		    "own "
+		    "tool can reset it, which loses its keys; a TPM takes it again after a while, "
+		    "or "
+		    "after `tpm2_dictionarylockout --clear-lockout`.");
+	else if (code == SG_ERR_DENIED)
+		sg_call_advise(call, code,
+		    "Enter it as a person: the same command at a terminal, or where a pinentry can "
+		    "be "
+		    "shown, without --batch, --pin-file and --pin-fd.");
 	else if (code == SG_ERR_FORMAT)
 		sg_call_advise(call, code,
 		    "Put two lines there: the PIN that is there now (to unblock: the PUK or SO "

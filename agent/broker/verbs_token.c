@@ -7,6 +7,7 @@
 #include "call.h"
 #include "json.h"
 #include "ledger.h"
+#include "log.h"
 #include "reaper.h"
 #include "remember.h"
 #include "rest.h"
@@ -99,24 +100,47 @@ void sg_verb_unlock(struct sg_call *call)
 	sg_call_find_token(call, sg_call_string(call, "token"), unlock_found);
 }
 
+/* What Lock finds on its way. */
+struct lock {
+	int is_away; /* the token, while its PIN waits for it */
+};
+
 static void on_lock_ended(void *arg)
 {
-	token_looked_at_again(arg);
+	static const char away[] =
+	    "the token is not there; its PIN had been waiting for it, and is forgotten now";
+	struct sg_call *call = arg;
+	const struct lock *lock = call->state;
+	json_t *token =
+	    sg_json_token(call->agent, sg_token_ref_info(&call->token), call->token.module->name);
+
+	if (token != NULL && lock->is_away)
+		json_object_set_new(token, "problem", json_string(away));
+	sg_call_reply(call, json_pack("{s:o}", "token", token));
 }
 
-/* The token is told of as it was seen, but for that: a look would start the process that was just ended. */
-static void locked(struct sg_call *call, void *answer)
+/*
+ * The PIN was wiped first, whatever the token then did; one that is not logged out goes with its process. The token is
+ * told of as it was seen, but for that: a look would start the process that was just ended.
+ */
+static void on_logout(void *arg, const struct sg_msg_error *error, void *answer)
 {
+	struct sg_call *call = arg;
 	struct sg_module *module = call->token.module;
 	struct sg_token_info *token = &call->token.tokens.tokens[0];
 	pid_t pid = sg_worker_pid(module->worker);
 
+	if (error != NULL && sg_msg_error_code(error) != SG_ERR_TOKEN_ABSENT && pid > 0) {
+		sg_log(SG_LOG_WARN, "%s could not be locked (%s): its worker is ended", token->uri,
+		    sg_err_name(sg_msg_error_code(error)));
+		sg_worker_stop(module->worker, SG_ERR_WORKER);
+	}
 	token->flags &= ~(uint32_t)SG_TOKEN_UNLOCKED;
 	sg_unlocked_forget(call->agent, module, token->uri);
 	sg_remember_locked(call->agent, module, token->uri, "by request");
 	sg_rest(module);
 	if (!sg_reaper_wait(call->agent->reaper, pid, on_lock_ended, call))
-		token_looked_at_again(call);
+		on_lock_ended(call);
 }
 
 static void lock_found(struct sg_call *call)
@@ -129,13 +153,34 @@ static void lock_found(struct sg_call *call)
 		return;
 	sg_login_lock(call->agent, sg_ledger_name(token->serial, token->uri));
 	sg_unlocked_forget(call->agent, call->token.module, uri);
-	sg_call_ask(
-	    call, call->token.module->worker, SG_MSG_TOKEN_LOGOUT, &msg, SG_TOKEN_SECONDS, locked);
+	sg_worker_request(call->token.module->worker, SG_MSG_TOKEN_LOGOUT, &msg, -1,
+	    SG_TOKEN_SECONDS, on_logout, call);
 }
 
+static void lock_remembered(struct sg_call *call)
+{
+	const struct sg_token_info *token = sg_token_ref_info(&call->token);
+	struct lock *lock = call->state;
+
+	if (token->uri != NULL && sg_module_lacks(call->token.module, token->uri))
+		lock->is_away = 1;
+	lock_found(call);
+}
+
+/* A token that is known to be unlocked is not looked for: its module may hang, and the token may be away. */
 void sg_verb_lock(struct sg_call *call)
 {
-	sg_call_find_token(call, sg_call_string(call, "token"), lock_found);
+	const char *selector = sg_call_string(call, "token");
+	struct lock *lock = calloc(1, sizeof(*lock));
+
+	call->state = lock;
+	call->state_free = free;
+	if (lock == NULL)
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
+	else if (sg_remember_find(call->agent, selector, &call->token, &lock->is_away))
+		lock_remembered(call);
+	else
+		sg_call_find_token(call, selector, lock_found);
 }
 
 /* ---- ReleaseToken ---- */

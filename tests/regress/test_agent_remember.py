@@ -9,6 +9,7 @@ import time
 import pytest
 
 from agent_fixture import BIN, PIN, Agent, wait_open
+from fault_agent import FaultAgent
 from processes import until
 from varlink_client import secret
 
@@ -418,3 +419,42 @@ def test_the_minutes_are_told(how, minutes):
         shown = subprocess.run([BIN / "signet", "token", "show", "one", "--socket", agent.sock], env=agent.env,
                                capture_output=True, text=True, check=True).stdout
         assert minutes is None or f"{minutes} min" in shown
+
+
+# ---- tokens that hang, or are away ----
+
+def test_lock_goes_ahead_of_all_that_hangs():
+    """More signatures hang than the module's process is given at a time: it is locked at once, by hand and by SIGHUP."""
+    for how in ("Lock", "SIGHUP"):
+        agent = FaultAgent()
+        log = agent.dir / "calls"
+        agent.env["SIGNET_FAULT_LOG"] = str(log)
+        with agent, contextlib.ExitStack() as stack:
+            new_key(agent)
+            agent.script("on C_Sign hang\n")
+            for _ in range(12):
+                stack.enter_context(agent.client()).send("MakeCsr", {"key": "x", "jid": "a@b.test"})
+            until(lambda: "!" in log.read_text(), "no signature hangs")
+            agent.call("ListAccounts")
+            begin = time.monotonic()
+            if how == "Lock":
+                assert not agent.call("Lock", {"token": "one"})["token"]["unlocked"]
+            else:
+                agent.popen.send_signal(signal.SIGHUP)
+            until(lambda: agent.count("is locked: "), "the token was never locked")
+            assert time.monotonic() - begin < 30  # of the 60 seconds that the module has
+
+
+def test_lock_of_a_token_that_is_away():
+    """Its PIN waits for it, and does so no more."""
+    with FaultAgent("removable\n", conf="[token one]\nremember = lock\n") as agent:
+        new_key(agent)
+        agent.script("removable\nnow remove\n")
+        until(lambda: agent.call("ListTokens")["tokens"] == [], "the token was never away")
+        token = agent.call("Lock", {"token": "one"})["token"]
+        assert not token["unlocked"] and "not there" in token["problem"], token
+        agent.wait_line("is locked: by request")
+        assert agent.error("Lock", {"token": "one"}).name == "TokenAbsent"  # nothing is known of it any more
+        agent.script("removable\nnow insert\n")
+        until(lambda: agent.call("ListTokens")["tokens"], "the token never came back")
+        assert agent.error("MakeCsr", {"key": "x", "jid": "a@b.test"}).name == "PinNeeded"
