@@ -122,7 +122,9 @@ uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
 		    why->message != NULL ? why->message : sg_err_text(SG_ERR_MODULE));
 		return SG_MSG_ERROR;
 	}
+	sg_touch_request(frame->id);
 	err = answer_to(module, frame, answer, &type, &error);
+	sg_touch_request(0);
 	sg_touch_caller(NULL);
 	if (err == 0) {
 		sg_layout_clear(&sg_layout_error, &error);

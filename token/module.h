@@ -30,6 +30,8 @@ struct sg_host {
 	/* Our own request, which is answered with SG_MSG_OK; sg_upcall_ask() tells how it fails. */
 	int (*ask)(void *arg, uint16_t type, const void *msg);
 	void (*tell)(void *arg, uint16_t type, const void *msg);
+	/* Answers a request in the place of its thread, which must not answer any more. */
+	void (*fail)(void *arg, uint32_t id, const struct sg_msg_error *error);
 };
 
 struct sg_watch;

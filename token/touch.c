@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "cond.h"
 #include "event.h"
+#include "guard.h"
 
 /*
  * One for each thread that signs. The thread writes token and caller while since is 0, and the watcher
@@ -13,8 +14,12 @@
 struct place {
 	atomic_llong since; /* sg_clock_ms() when the call began; 0: none runs */
 	atomic_int told;    /* 1: the broker was told, or is being told */
-	struct sg_token *token;
+	_Atomic(struct sg_token *) token;
 	const struct sg_caller *caller;
+
+	/* For the guard, which compares begun and id before and after it reads the token. */
+	atomic_llong begun; /* when the request's first signature began; 0: it is over */
+	atomic_uint id;	    /* the request's */
 };
 
 static struct {
@@ -31,6 +36,14 @@ static struct {
 
 static _Thread_local int own_place = -1;
 static _Thread_local const struct sg_caller *own_caller;
+static _Thread_local uint32_t own_id;
+
+void sg_touch_request(uint32_t id)
+{
+	own_id = id;
+	if (own_place >= 0 && own_place < SG_TOUCH_THREADS)
+		atomic_store(&touch.places[own_place].begun, 0);
+}
 
 void sg_touch_caller(const struct sg_caller *caller)
 {
@@ -53,8 +66,11 @@ void sg_touch_begin(struct sg_token *token)
 	place = place_get();
 	if (place == NULL)
 		return;
-	place->token = token;
+	atomic_store(&place->token, token);
 	place->caller = own_caller;
+	atomic_store(&place->id, own_id);
+	if (atomic_load(&place->begun) == 0)
+		atomic_store(&place->begun, sg_clock_ms());
 	atomic_store(&place->since, sg_clock_ms());
 	/* Awake, it looks again by itself: under load nobody is woken. */
 	if (atomic_load(&touch.asleep) && atomic_exchange(&touch.asleep, 0)) {
@@ -91,6 +107,35 @@ static void tell(struct place *place, long long since)
 		sg_event_tell(place->token, SG_EVENT_TOUCH_WANTED, place->caller);
 }
 
+size_t sg_touch_waits(struct sg_touch_wait waits[SG_TOUCH_THREADS])
+{
+	int i, used = atomic_load(&touch.used);
+	int64_t now = sg_clock_ms();
+	size_t count = 0;
+
+	for (i = 0; i < used && i < SG_TOUCH_THREADS; i++) {
+		const struct place *place = &touch.places[i];
+		struct sg_touch_wait wait = { .begun = atomic_load(&place->begun) };
+
+		wait.id = atomic_load(&place->id);
+		wait.token = atomic_load(&place->token);
+		if (wait.begun != 0 && now - wait.begun >= SG_TOUCH_MS &&
+		    atomic_load(&place->id) == wait.id && atomic_load(&place->begun) == wait.begun)
+			waits[count++] = wait;
+	}
+	return count;
+}
+
+/* What is left of the time after which something takes long; *next is when to look again. */
+static int64_t left_of(long long since, int64_t now, int64_t *next)
+{
+	int64_t left = since + SG_TOUCH_MS - now, wait = left > 0 ? left : SG_TOUCH_MS;
+
+	if (*next == 0 || wait < *next)
+		*next = wait;
+	return left;
+}
+
 /* Tells of those whose time has come. Gives when to look again, in ms; 0: nothing runs. The lock is held. */
 static int64_t look(void)
 {
@@ -99,17 +144,13 @@ static int64_t look(void)
 
 	for (i = 0; i < used && i < SG_TOUCH_THREADS; i++) {
 		struct place *place = &touch.places[i];
-		long long since = atomic_load(&place->since);
-		int64_t left = since + SG_TOUCH_MS - now;
+		long long since = atomic_load(&place->since), begun = atomic_load(&place->begun);
 
-		if (since == 0)
-			continue;
-		if (left <= 0 && !atomic_load(&place->told))
+		if (since != 0 && left_of(since, now, &next) <= 0 && !atomic_load(&place->told))
 			tell(place, since);
-		if (left <= 0)
-			left = SG_TOUCH_MS;
-		if (next == 0 || left < next)
-			next = left;
+		/* Also one that does not sign any more: it may hang where it opens a session anew. */
+		if (begun != 0 && left_of(begun, now, &next) <= 0)
+			sg_guard_poke();
 	}
 	return next;
 }

@@ -19,11 +19,24 @@ SG_MUST_USE int sg_touch_start(void);
 /* Ends the thread. */
 void sg_touch_stop(void);
 
+/* The id of the request that this thread works on from now on; 0: none. */
+void sg_touch_request(uint32_t id);
+
 /* Whose request this thread works on from now on; NULL: nobody's. Valid until it is set anew. */
 void sg_touch_caller(const struct sg_caller *caller);
 
 /* Around a call that signs. */
 void sg_touch_begin(struct sg_token *token);
 void sg_touch_end(void);
+
+/* A request that takes long since it began to sign. */
+struct sg_touch_wait {
+	struct sg_token *token;
+	uint32_t id; /* of the request */
+	int64_t begun;
+};
+
+/* Gives how many there are. */
+size_t sg_touch_waits(struct sg_touch_wait waits[SG_TOUCH_THREADS]);
 
 #endif

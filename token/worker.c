@@ -11,6 +11,7 @@
 #include "channel.h"
 #include "cond.h"
 #include "dispatch.h"
+#include "guard.h"
 #include "log.h"
 #include "module.h"
 #include "touch.h"
@@ -110,6 +111,12 @@ static void host_tell(void *arg, uint16_t type, const void *msg)
 
 	if (err != 0)
 		sg_log(SG_LOG_WARN, "the broker cannot be told: %s", sg_err_text(err));
+}
+
+static void host_fail(void *arg, uint32_t id, const struct sg_msg_error *error)
+{
+	if (frame_send(arg, id, SG_MSG_ERROR, error) != 0)
+		sg_log(SG_LOG_WARN, "the broker cannot be told");
 }
 
 static int host_ask(void *arg, uint16_t type, const void *msg)
@@ -427,6 +434,7 @@ static void finish(struct worker *worker)
 	ended = pool_stop(&worker->work, &deadline);
 	ended &= pool_stop(&worker->logins, &deadline);
 	ended &= worker->module == NULL || sg_watch_stop(worker->module, &deadline);
+	ended &= sg_guard_stop(&deadline);
 	if (!ended) {
 		sg_log(SG_LOG_WARN, "a request is still in the module: ending without it");
 		if (worker->module != NULL)
@@ -462,9 +470,11 @@ static int watchers_start(struct worker *worker)
 
 	if (worker->module == NULL || worker->module->authority)
 		return 0;
-	worker->host = (struct sg_host){ worker, host_ask, host_tell };
+	worker->host = (struct sg_host){ worker, host_ask, host_tell, host_fail };
 	worker->module->host = &worker->host;
 	err = sg_touch_start();
+	if (err == 0)
+		err = sg_guard_start(worker->module);
 	return err == 0 ? sg_watch_start(worker->module) : err;
 }
 

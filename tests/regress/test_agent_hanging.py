@@ -180,6 +180,26 @@ def test_a_token_that_is_pulled_and_comes_back(agent):
     csr(agent, bad)
 
 
+def test_a_token_that_is_pulled_under_a_signature_that_never_ends(monkeypatch, tmp_path):
+    """OpenSC's module never comes back then: its process ends long before the deadline."""
+    with faulty(monkeypatch, tmp_path, timeout=60) as agent:
+        agent.unlock("bad")
+        agent.call("NewKey", {"token": "bad", "label": "k", "algorithm": "p256"})
+        bad = uri(agent, "k")
+        script(agent, "removable", "now lose sessions")
+        csr(agent, bad)
+        before = fault_worker(agent)
+        script(agent, "removable", "on C_Sign remove", "on C_Sign hang")
+        begin = time.monotonic()
+        error = agent.error("MakeCsr", {"key": bad, "jid": JULIET})
+        assert error.name in ("TokenAbsent", "KeyAbsent"), error
+        assert time.monotonic() - begin < 20
+        back(agent)
+        csr(agent, bad)
+        assert fault_worker(agent)["pid"] != before["pid"]
+        assert time.monotonic() - begin < 40
+
+
 def test_a_token_that_is_made_while_the_agent_runs(agent):
     """SoftHSM lists its slots once: its worker is loaded anew, but not when a PIN would be lost by that."""
     make = ["softhsm2-util", "--init-token", "--free", "--label", "new", "--pin", PIN, "--so-pin", "12345678"]
