@@ -149,10 +149,12 @@ static uint32_t abilities_of(const struct sg_key *key, const CK_ATTRIBUTE *at)
 
 static int fill(struct sg_key *key, const CK_ATTRIBUTE *at)
 {
-	struct sg_blob id = blob_of(&at[AT_ID]), label = blob_of(&at[AT_LABEL]);
+	struct sg_blob id = blob_of(&at[AT_ID]), label = blob_of(&at[AT_LABEL]),
+		       params = blob_of(&at[AT_EC_PARAMS]);
 
 	key->type = sg_attribute_ulong(&at[AT_TYPE], CK_UNAVAILABLE_INFORMATION);
 	key->public = public_of(key->type, at);
+	key->odd_curve = key->type == CKK_EC && params.len > 0 && !sg_pubkey_is_curve(&params);
 	key->may_sign = at[AT_SIGN].ulValueLen == 0 || sg_attribute_bool(&at[AT_SIGN]);
 	key->info.abilities = abilities_of(key, at);
 	key->info.uri = sg_uri_object(&key->token->identity, CKO_PRIVATE_KEY, &id, &label);

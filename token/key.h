@@ -28,6 +28,7 @@ struct sg_key {
 	CK_KEY_TYPE type;
 	EVP_PKEY *public;  /* NULL when the token shows it nowhere, or two that may be it */
 	size_t order_size; /* EC: bytes of the curve's order */
+	int odd_curve;	   /* EC: on one that is not known here */
 	int public_rank;   /* 0: from the key itself, else how sure it is: see key.c */
 	int public_doubt;
 	int may_sign;		       /* CKA_SIGN is not false */

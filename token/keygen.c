@@ -260,18 +260,27 @@ static CK_RV sweep_in_session(
 }
 
 /* After a failure: nothing half-made stays, or a person is told. */
-static void undo(struct sg_token *token, struct job *job)
+static void undo(struct sg_token *token, struct job *job, int err, struct sg_msg_error *error)
 {
 	CK_RV rv;
 
 	if (!job->begun)
 		return;
 	rv = sg_token_run(token, sweep_in_session, job);
-	if (rv != CKR_OK)
-		sg_log(SG_LOG_ERROR,
-		    "token '%s': what was made of key '%s' could not be removed (%s): remove it "
-		    "with the token's own tool",
-		    token->label, job->name, sg_ckr_name(rv));
+	if (rv == CKR_OK)
+		return;
+	sg_log(SG_LOG_ERROR,
+	    "token '%s': what was made of key '%s' could not be removed (%s): remove it "
+	    "with the token's own tool",
+	    token->label, job->name, sg_ckr_name(rv));
+	if (err != SG_ERR_TOKEN_ABSENT)
+		return;
+	sg_layout_clear(&sg_layout_error, error);
+	sg_msg_error_set(error, err, token->uri,
+	    "token '%s' was taken out while it made key '%s': put it back in. The key, or half of "
+	    "it, "
+	    "may be on it: adopt it with `signet key use`, or remove it with the token's own tool",
+	    token->label, job->name);
 }
 
 static int request_check(
@@ -402,7 +411,10 @@ static int generate_on(struct sg_token *token, struct job *job, struct sg_msg_er
 		return sg_ckr_fail(error, rv, "C_GenerateKeyPair", token->label);
 	if (job->taken) {
 		sg_msg_error_set(error, SG_ERR_ARG, job->name,
-		    "a key with this label or identifier is on token '%s' already", token->label);
+		    "a key with this label or identifier is on token '%s' already: adopt it with "
+		    "`signet key use`, remove it with the token's own tool, or choose another "
+		    "label",
+		    token->label);
 		return SG_ERR_ARG;
 	}
 	if (job->weak) {
@@ -435,7 +447,7 @@ int sg_key_generate(struct sg_module *module, const struct sg_msg_key_generate *
 		err = job.uri != NULL ? answer_fill(token, job.uri, answer, error) : SG_ERR_NOMEM;
 	}
 	if (err != 0 && token != NULL)
-		undo(token, &job);
+		undo(token, &job, err, error);
 	sg_blob_clear(&job.id);
 	sg_blob_clear(&job.label);
 	free(job.uri);

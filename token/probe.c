@@ -142,6 +142,14 @@ static int key_check(const struct sg_key *key, struct sg_msg_error *error)
 	static const char *const algorithms[] = { "rsa2048", "rsa3072", "rsa4096", "p256", "p384" };
 	size_t i;
 
+	if (key->odd_curve) {
+		sg_msg_error_set(error, SG_ERR_UNSUPPORTED, key->info.uri,
+		    "key '%s' on token '%s' is on a curve that is not supported: of elliptic "
+		    "curves, "
+		    "p256 and p384 are",
+		    key->info.label, key->token->label);
+		return SG_ERR_UNSUPPORTED;
+	}
 	if (key->public == NULL && (key->type == CKK_RSA || key->type == CKK_EC)) {
 		sg_msg_error_set(error, SG_ERR_UNSUPPORTED, key->info.uri,
 		    "token '%s' does not show the public half of key '%s', or two that may be it: "

@@ -72,6 +72,11 @@ static const struct curve *curve_find(const struct sg_blob *params)
 	return NULL;
 }
 
+int sg_pubkey_is_curve(const struct sg_blob *params)
+{
+	return curve_find(params) != NULL;
+}
+
 /* The raw point: 1 byte 0x04, two coordinates. Its length tells it from a wrapped one. */
 static int point_unwrap(const struct sg_blob *point, size_t raw_len, const unsigned char **raw)
 {

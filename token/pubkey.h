@@ -21,6 +21,9 @@ SG_MUST_USE int sg_pubkey_rsa(
 SG_MUST_USE int sg_pubkey_ec(
     const struct sg_blob *params, const struct sg_blob *point, EVP_PKEY **key);
 
+/* Whether it is one of these curves. */
+int sg_pubkey_is_curve(const struct sg_blob *params);
+
 /* Bytes of the curve's order, the size of one half of an ECDSA signature; 0 when it is no such key. */
 size_t sg_pubkey_order_size(EVP_PKEY *key);
 

@@ -127,6 +127,21 @@ def test_pulled_in_key_generation(agent):
     agent.sign("other")
 
 
+def test_removal_after_a_key_was_made(agent):
+    """What may be on the token, and what to do about it, is said at once and when the label is found taken."""
+    agent.script("removable\nafter C_GenerateKeyPair 1 remove")
+    error = agent.error("NewKey", {"token": "one", "label": "left", "algorithm": "p256"})
+    assert error.name == "TokenAbsent", error
+    assert "'left'" in error.parameters["message"] and "key use" in error.parameters["message"]
+    agent.script("removable\nnow insert")
+    agent.unlock("one")
+    error = agent.error("NewKey", {"token": "one", "label": "left", "algorithm": "p256"})
+    assert error.name == "ArgumentWrong" and "key use" in error.parameters["message"]
+    agent.call("UseKey", {"key": "left"})
+    agent.sign("left")
+    agent.script("")
+
+
 def test_remembered_while_away():
     with ready("[token one]\nremember = lock\n") as agent:
         agent.script("now remove")

@@ -191,6 +191,9 @@ def test_a_rotated_user_key_signs_nothing(agent):
 
 def test_use_key_by_what_cannot_be_used(agent):
     assert agent.error("UseKey", {"key": "none"}).name == "KeyAbsent"
+    make_by_hand(agent, label="bitcoin", key_id="0f0f", kind="EC:secp256k1")
+    error = agent.error("UseKey", {"key": "bitcoin"})
+    assert error.name == "Unsupported" and "curve" in error.parameters["message"]
     make_by_hand(agent)
     make_by_hand(agent, key_id="0c")
     assert agent.error("UseKey", {"key": "hsm"}).name == "KeyAmbiguous"
