@@ -103,7 +103,7 @@ static int action_parse(struct line *line, size_t at, struct sg_fault_rule *rule
 	} actions[] = { { "remove", SG_FAULT_REMOVE, 0, 0 }, { "insert", SG_FAULT_INSERT, 0, 1 },
 		{ "lose", SG_FAULT_LOSE_SESSIONS, 1, 1 }, { "fail", SG_FAULT_FAIL, 1, 1 },
 		{ "slow", SG_FAULT_SLOW, 1, 1 }, { "hang", SG_FAULT_HANG, 0, 0 },
-		{ "crash", SG_FAULT_CRASH, 0, 1 } };
+		{ "crash", SG_FAULT_CRASH, 0, 1 }, { "corrupt", SG_FAULT_CORRUPT, 0, 0 } };
 	const char *name = line->words[at], *word = name != NULL ? line->words[at + 1] : NULL;
 	char *rest;
 	size_t i;
@@ -119,6 +119,9 @@ static int action_parse(struct line *line, size_t at, struct sg_fault_rule *rule
 	rule->action = actions[i].action;
 	if (rule->when == SG_FAULT_NOW && rule->action >= SG_FAULT_FAIL)
 		return wrong(line, "'%s' is nothing that happens now", name);
+	if (rule->action == SG_FAULT_CORRUPT &&
+	    (rule->when != SG_FAULT_ON || rule->fn != SG_FN_C_Sign))
+		return wrong(line, "'%s' is only for 'on C_Sign'", name);
 	switch (rule->action) {
 	case SG_FAULT_INSERT:
 		return word == NULL ? 0 : keep(line, rule->serial, sizeof(rule->serial), word);
@@ -383,11 +386,24 @@ static int line_parse(struct line *line)
 	return wrong(line, "'%s' begins no rule", line->words[0]);
 }
 
+/* As fgets(), which does not tell how much it has read. Gives 0 at the end. */
+static int line_read(FILE *file, char *text, size_t size, size_t *len)
+{
+	int c = 0;
+
+	*len = 0;
+	while (c != '\n' && *len < size - 1 && (c = getc(file)) != EOF)
+		text[(*len)++] = (char)c;
+	text[*len] = 0;
+	return *len > 0;
+}
+
 struct sg_fault_script *sg_fault_script_read(const char *path)
 {
 	struct sg_fault_script *script = calloc(1, sizeof(*script));
 	struct line line = { .script = script };
 	char text[SG_FAULT_LINE_MAX];
+	size_t len = 0;
 	FILE *file;
 
 	if (script == NULL || path == NULL)
@@ -395,9 +411,11 @@ struct sg_fault_script *sg_fault_script_read(const char *path)
 	file = fopen(path, "re");
 	if (file == NULL || fstat(fileno(file), &script->identity) != 0)
 		snprintf(script->error, sizeof(script->error), "%.200s: %s", path, strerror(errno));
-	while (file != NULL && !*script->error && fgets(text, sizeof(text), file) != NULL) {
+	while (file != NULL && !*script->error && line_read(file, text, sizeof(text), &len)) {
 		line.number++;
-		if (strlen(text) == sizeof(text) - 1)
+		if (strlen(text) != len)
+			wrong(&line, "a byte is zero");
+		else if (len == sizeof(text) - 1)
 			wrong(&line, "more than %zu bytes", sizeof(text) - 2);
 		else if (cut(&line, text) == 0 && line.count > 0)
 			line_parse(&line);
