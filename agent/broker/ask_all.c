@@ -13,6 +13,7 @@ struct gather_slot {
 	struct sg_module_answer *answer;
 	unsigned process; /* of its worker, that was asked */
 	int answered;	  /* or was not asked */
+	int is_probe;	  /* it hangs, and is tried again: nobody waits for it who can do without */
 	int slow;
 };
 
@@ -138,6 +139,11 @@ static int slot_is_spare(const struct gather_slot *slot)
 	struct sg_msg_tokens *remembered = &slot->answer->remembered;
 
 	sg_msg_clear(SG_MSG_TOKENS, remembered);
+	if (slot->is_probe) {
+		if (!recall(slot->answer->module, remembered))
+			sg_msg_clear(SG_MSG_TOKENS, remembered);
+		return 1;
+	}
 	if (!slot->slow || !recall(slot->answer->module, remembered))
 		return 0;
 	if (!question->concerns(question->arg, remembered))
@@ -160,7 +166,7 @@ static void slots_unfail(struct gather *gather)
 static void gather_end_early(struct gather *gather)
 {
 	const struct sg_question *question = &gather->question;
-	int all_spare = 1;
+	int all_spare = 1, only_probes = 1;
 
 	for (size_t i = 0; i < gather->count; i++) {
 		const struct gather_slot *slot = &gather->slots[i];
@@ -173,8 +179,9 @@ static void gather_end_early(struct gather *gather)
 		    spare ? "is busy or hangs; its tokens are as they were last seen"
 			  : "has not answered yet");
 		all_spare = all_spare && spare;
+		only_probes = only_probes && slot->is_probe;
 	}
-	if (gather->waiting == 0 ||
+	if (gather->waiting == 0 || (only_probes && gather->stage == GATHER_LATE) ||
 	    ((all_spare || gather->stage == GATHER_LATE) &&
 		question->enough(question->arg, gather->answers, gather->count)))
 		gather_finish(gather);
@@ -190,6 +197,8 @@ static void on_module_answer(void *arg, const struct sg_msg_error *error, void *
 
 	gather->waiting--;
 	slot->answered = 1;
+	if (slot->is_probe)
+		slot->answer->module->is_probed = 0;
 	module_answered(slot, error);
 	if (gather->answer_type == SG_MSG_TOKENS) {
 		slot->answer->module->lists_asked--;
@@ -225,7 +234,7 @@ static void patience_is_over(struct gather *gather)
 		const struct gather_slot *slot = &gather->slots[i];
 		struct sg_module *module = slot->answer->module;
 
-		if (slot->answered)
+		if (slot->answered || slot->is_probe)
 			continue;
 		if (module->answered_by != slot->process && !module_hangs_now(module))
 			module_hangs(module);
@@ -294,7 +303,7 @@ static int skips_hanging(struct sg_tokens *tokens)
 
 static void slot_leave_out(struct gather_slot *slot)
 {
-	slot_fail(slot, "hangs; after a while it will be tried again");
+	slot_fail(slot, "hangs; it will be tried again");
 	if (!recall(slot->answer->module, &slot->answer->remembered))
 		sg_msg_clear(SG_MSG_TOKENS, &slot->answer->remembered);
 	slot->answered = 1;
@@ -303,11 +312,18 @@ static void slot_leave_out(struct gather_slot *slot)
 /* A slow module is not asked the same once more, when it need not be waited for. */
 static int slot_can_wait(struct gather_slot *slot)
 {
-	int spare = slot->slow && slot->gather->answer_type == SG_MSG_TOKENS &&
+	int spare = slot->slow && !slot->is_probe && slot->gather->answer_type == SG_MSG_TOKENS &&
 	    slot->answer->module->lists_asked > 0 && slot_is_spare(slot);
 
 	sg_msg_clear(SG_MSG_TOKENS, &slot->answer->remembered);
 	return spare;
+}
+
+/* Whether to try it again: it may be well by now, and was not asked a short while ago. */
+static int module_wants_probe(const struct sg_module *module)
+{
+	return !module->is_probed &&
+	    (module->probed == 0 || sg_clock_ms() - module->probed >= SG_PROBE_MS);
 }
 
 static void slot_ask(struct gather_slot *slot, uint16_t type, const void *msg)
@@ -321,6 +337,16 @@ static void slot_ask(struct gather_slot *slot, uint16_t type, const void *msg)
 	slot->process = sg_worker_starts(module->worker);
 }
 
+static void slot_probe(struct gather_slot *slot, int skips)
+{
+	struct sg_module *module = slot->answer->module;
+
+	if (!skips || !module_hangs_now(module) || !module_wants_probe(module))
+		return;
+	slot->is_probe = module->is_probed = 1;
+	module->probed = sg_clock_ms();
+}
+
 void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question)
 {
 	struct gather *gather = gather_new(tokens, question);
@@ -331,8 +357,9 @@ void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question)
 		struct gather_slot *slot = &gather->slots[i];
 
 		slot->slow = module_is_slow(slot->answer->module);
-		gather->any_slow = gather->any_slow || slot->slow;
-		if (skips && module_hangs_now(slot->answer->module))
+		slot_probe(slot, skips);
+		gather->any_slow = gather->any_slow || slot->slow || slot->is_probe;
+		if (skips && module_hangs_now(slot->answer->module) && !slot->is_probe)
 			slot_leave_out(slot);
 		else if (!slot_can_wait(slot))
 			slot_ask(slot, question->type, question->msg);

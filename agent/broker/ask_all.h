@@ -11,8 +11,9 @@
 #include "tokens.h"
 
 #define SG_SLOW_MS	    250
-#define SG_PATIENCE_SECONDS 5  /* for modules that are not needed, and that nothing is known of */
-#define SG_HANGING_SECONDS  60 /* in which a module that hangs is not asked again */
+#define SG_PATIENCE_SECONDS 5	 /* for modules that are not needed, and that nothing is known of */
+#define SG_HANGING_SECONDS  60	 /* in which a module that hangs is left out, ... */
+#define SG_PROBE_MS	    2000 /* ... but for trying it again after so long */
 
 /* One module's answer: error.code 0 and the answer, or an error. */
 struct sg_module_answer {
@@ -44,8 +45,9 @@ struct sg_question {
  * Asks every module. It ends when all have answered; or when those are left that are slow, whose remembered
  * tokens the question does not concern, and there is enough; or after SG_PATIENCE_SECONDS as soon as there
  * is enough. Those left out have the error SG_ERR_TIMEOUT, without harm to their workers. A module whose
- * process did not even answer its first question by then is not asked again for SG_HANGING_SECONDS, unless
- * there is no other.
+ * process did not even answer its first question by then hangs for SG_HANGING_SECONDS: it is left out, unless
+ * there is no other, but for one question in SG_PROBE_MS that tries it again. That one waits for it, and no longer
+ * than SG_PATIENCE_SECONDS, where the others' answers are not enough.
  */
 void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question);
 

@@ -24,6 +24,8 @@ struct sg_module {
 	struct sg_worker *worker;
 	unsigned answered_by; /* the last process of the worker that answered; 0: none did */
 	int64_t hangs_until;  /* of sg_clock_ms; 0: it does not hang */
+	int64_t probed;	      /* ask_all.h: when it was tried again, by sg_clock_ms */
+	int is_probed;	      /* ... and that is not answered yet */
 	struct sg_buf tokens; /* ask_all.h: SG_MSG_TOKENS as in a frame; empty: not known */
 	unsigned lists_asked; /* ... and that are not answered yet */
 	int64_t restarted;    /* find.h: when, by sg_clock_ms */

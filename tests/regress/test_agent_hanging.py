@@ -200,6 +200,25 @@ def test_a_token_that_is_pulled_under_a_signature_that_never_ends(monkeypatch, t
         assert time.monotonic() - begin < 40
 
 
+def test_a_module_that_hung_at_its_start_works_as_soon_as_it_is_well(monkeypatch, tmp_path):
+    """It is tried again by calls that do not wait for it, and by one that wants just its token."""
+    with faulty(monkeypatch, tmp_path) as agent:
+        script(agent, "on any hang")
+        begin = time.monotonic()
+        assert agent.error("ShowToken", {"token": "bad"}).name == "TimedOut"
+        assert agent.count("the module fault hangs") == 1
+        for _ in range(3):
+            asked = time.monotonic()
+            assert [t["label"] for t in agent.call("ListTokens")["tokens"]] == ["good"]
+            assert agent.call("ShowToken", {"token": "good"})["token"]["label"] == "good"
+            assert time.monotonic() - asked < 2
+        assert agent.error("ShowToken", {"token": "bad"}).name == "TimedOut"  # it is being tried already
+        script(agent)
+        until(lambda: "bad" in [t["label"] for t in agent.call("ListTokens")["tokens"]], "it never works again")
+        assert agent.call("ShowToken", {"token": "bad"})["token"]["label"] == "bad"
+        assert time.monotonic() - begin < 40
+
+
 def test_a_token_that_is_made_while_the_agent_runs(agent):
     """SoftHSM lists its slots once: its worker is loaded anew, but not when a PIN would be lost by that."""
     make = ["softhsm2-util", "--init-token", "--free", "--label", "new", "--pin", PIN, "--so-pin", "12345678"]
