@@ -50,4 +50,5 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_configure():
+    """No kind finds a pcscd but its own."""
     os.environ.pop("PCSCLITE_CSOCK_NAME", None)

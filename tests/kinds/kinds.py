@@ -14,19 +14,12 @@ from agent_fixture import MODULE as SOFTHSM
 from agent_fixture import Agent
 from processes import LIBC, PATIENCE, PR_SET_PDEATHSIG, Process, WorldError, free_ports
 from varlink_client import secret
-from world import TOP
+from world import TOP, capabilities
 
 FIXTURES = TOP / "softhsm-fixtures"
 LIBRARIES = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu"
 OTHER = "other"  # the label of a SoftHSM token that is always there, too
 JID = "juliet@xmpp.test"
-
-
-def capabilities(kind):
-    """What the kind can do and what it lacks: word -> values; 'none' and 'no' are no values."""
-    lines = (FIXTURES / f"{kind}.capabilities").read_text().splitlines()
-    found = {word: values for word, *values in (line.split() for line in lines if not line.startswith("#"))}
-    return {word: [] if values in (["no"], ["none"]) else values for word, values in found.items()}
 
 
 class Kind:
@@ -36,7 +29,9 @@ class Kind:
     settings = ""  # more lines of [module]
 
     def __init__(self):
-        self.can = capabilities(self.name)
+        # 'none' and 'no' are no values: what it lacks is false.
+        self.can = {word: [] if values in (["no"], ["none"]) else values
+                    for word, values in capabilities(self.name).items()}
         assert self.can["kind"] == [self.name]
         if not Path(self.module).exists():
             raise WorldError(f"{self.module} is missing: run 'make deps-token'")
@@ -63,6 +58,14 @@ class Kind:
         process = Process(name, popen, self.dir / f"{name}.log")
         self.processes.append(process)
         return process
+
+    def run(self, *argv):
+        """A program that ends; gives what it printed."""
+        done = subprocess.run([str(a) for a in argv], env=dict(os.environ, **self.env), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=PATIENCE)
+        if done.returncode != 0:
+            raise WorldError(f"{argv}: {done.stderr}{done.stdout}")
+        return done.stdout
 
     def conf(self):
         """The module's section of signet.conf."""
@@ -130,13 +133,9 @@ class Kind:
 
     # ---- another program
 
-    def tool(self, *args, check=True):
+    def tool(self, *args):
         """pkcs11-tool on the module."""
-        done = subprocess.run(["pkcs11-tool", "--module", self.module, *args], env=dict(os.environ, **self.env),
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
-        if check and done.returncode != 0:
-            raise WorldError(f"pkcs11-tool {args}: {done.stderr}")
-        return done.stdout
+        return self.run("pkcs11-tool", "--module", self.module, *args)
 
     def foreign_key(self, label):
         """A P-256 key that another program makes on the token."""
@@ -169,7 +168,6 @@ class Card(Kind):
         card = self.run_part("card", [sys.executable, TOP / "tests/card/control.py", self.dir / "card"])
         card.wait_line("card: ready")
         self.env = {"PCSCLITE_CSOCK_NAME": str(self.dir / "card/pcscd.comm")}
-        self.first = self.card("insert")["serial"]
 
     def renew(self):
         self.card("ok")
@@ -225,7 +223,10 @@ class Tpm2(Kind):
                                           f"--tcti=swtpm:host=127.0.0.1,port={port}"],
                                 **self.env, G_MESSAGES_DEBUG="all")
         manager.wait_line("on_name_acquired|name acquired|acquired")
-        self.run(["bash", FIXTURES / "tpm2.sh", self.dir / "store", self.label])
+        self._make_token()
+
+    def _make_token(self):
+        self.run("bash", FIXTURES / "tpm2.sh", self.dir / "store", self.label)
 
     def _start_tpm(self):
         """swtpm on a port, its control on the next one."""
@@ -239,33 +240,24 @@ class Tpm2(Kind):
         tpm.wait_port(port + 1)
         return port
 
-    def run(self, argv):
-        done = subprocess.run([str(a) for a in argv], env=dict(os.environ, **self.env), stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=PATIENCE)
-        if done.returncode != 0:
-            raise WorldError(f"{argv}: {done.stderr}{done.stdout}")
-
     def renew(self):
         """A new token on the same TPM, which forgets that PINs were wrong."""
-        self.run(["tpm2_dictionarylockout", "--clear-lockout"])
+        self.run("tpm2_dictionarylockout", "--clear-lockout")
         shutil.rmtree(self.dir / "store")
-        self.run(["bash", FIXTURES / "tpm2.sh", self.dir / "store", self.label])
+        self._make_token()
 
 
 class Nss(Kind):
     name, module, label = "nss", LIBRARIES / "libsoftokn3.so", "NSS Certificate DB"
 
     def renew(self):
-        done = subprocess.run(["bash", FIXTURES / "nss.sh", self.dir / "db"], capture_output=True, text=True,
-                              check=True, timeout=PATIENCE)
-        self.init = done.stdout.strip()
+        self.init = self.run("bash", FIXTURES / "nss.sh", self.dir / "db").strip()
 
     def foreign_key(self, label):
         noise = self.dir / "noise"
         noise.write_bytes(os.urandom(256))
-        subprocess.run(["certutil", "-S", "-x", "-d", f"sql:{self.dir}/db", "-f", self.dir / "db/pin", "-n", label,
-                        "-s", f"CN={label}", "-t", ",,", "-k", "ec", "-q", "nistp256", "-z", noise],
-                       capture_output=True, check=True, timeout=PATIENCE)
+        self.run("certutil", "-S", "-x", "-d", f"sql:{self.dir}/db", "-f", self.dir / "db/pin", "-n", label, "-s",
+                 f"CN={label}", "-t", ",,", "-k", "ec", "-q", "nistp256", "-z", noise)
 
 
 KINDS = {kind.name: kind for kind in (SoftHsm, Ykcs11, OpenSc, Tpm2, Nss)}

@@ -1,4 +1,4 @@
-"""The same by the command line, as a person does it; the openssl program judges the signature."""
+"""The command line on every kind, as a person uses it; the openssl program judges the signature."""
 import base64
 import json
 import subprocess

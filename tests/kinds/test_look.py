@@ -62,7 +62,6 @@ def test_a_new_key(kind, algorithm):
     else:
         before = kind.keys()
         error = kind.error("NewKey", token=kind.token, label="made", algorithm=algorithm)
-        print(error)
-        assert error.name in kind.can["refuses-generate"]
+        assert error.name in kind.can["refuses-generate"], error
         assert error.parameters["advice"]
         assert kind.keys() == before

@@ -4,9 +4,10 @@ import base64
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 
-from kinds import JID
+from certificates import cross_signatures
+from kinds import JID, OTHER
 
 KEYS = ["9a", "9c", "9d", "9e", "82", "rsa2048", "p256", "p384"]
 
@@ -52,7 +53,7 @@ def test_request(kind, name):
 
 @pytest.mark.parametrize("algorithm", ["rsa2048", "p256"])
 def test_cross_signatures(kind, algorithm):
-    """A user key signs another's certificate, where the kind makes and stores what that needs."""
+    """A new user key signs itself and another key's certificate, where the kind makes keys."""
     kind.unlock()
     kind.call("AddAccount", jid=JID)
     if algorithm not in kind.can["generate"]:
@@ -60,12 +61,17 @@ def test_cross_signatures(kind, algorithm):
         assert error.name in kind.can["refuses-generate"]
         assert kind.error("Sign", account=JID).name == "KeyAbsent"
         return
+    other = kind.signetd.unlock(OTHER)["uri"]
+    subject = kind.call("NewKey", token=other, label="former", algorithm="p256", account=JID, user=True)["certificate"]
     made = kind.call("NewKey", token=kind.token, label="user", algorithm=algorithm, account=JID, user=True)
     own = x509.load_der_x509_certificate(base64.b64decode(made["certificate"]["der"]))
     public = own.public_key()
     if isinstance(public, ec.EllipticCurvePublicKey):
         public.verify(own.signature, own.tbs_certificate_bytes, ec.ECDSA(own.signature_hash_algorithm))
     else:
-        own.verify_directly_issued_by(own) if hasattr(own, "verify_directly_issued_by") else None
+        public.verify(own.signature, own.tbs_certificate_bytes, padding.PKCS1v15(), own.signature_hash_algorithm)
     shown = kind.call("ShowKey", key=made["key"]["uri"])["certificates"]
     assert [c["name"] for c in shown] == [made["certificate"]["name"]]
+    signed = kind.call("Sign", account=JID, subject=subject["sha256"])["key"]
+    wanted = {"RSA-SHA1", "RSA-SHA256"} if algorithm == "rsa2048" else {"ECDSA-SHA256"}
+    assert set(cross_signatures(signed, made["certificate"])) == wanted

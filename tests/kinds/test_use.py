@@ -99,3 +99,25 @@ def test_a_rotated_key_is_noticed(kind):
     assert error.name == "KeyChanged" and "signet key use" in error.parameters["advice"]
     kind.call("UseKey", key=key["uri"])
     judged(kind, key["uri"])
+
+
+def test_a_key_in_two_slots(kind):
+    """Each is a key of its own, that signs; once one slot is empty, the other's goes on."""
+    if not kind.can["removal"]:
+        assert not hasattr(kind, "card")
+        return
+    kind.card("insert", "doubled")
+    kind.card("duplicate", "9c", "9a")
+    kind.card("remove")
+    kind.card("insert", "doubled")
+    kind.unlock()
+    one, two = kind.key_in("9a"), kind.key_in("9c")
+    assert one["public_key"] == two["public_key"] and one["uri"] != two["uri"]
+    for key in (one, two):
+        judged(kind, key["uri"])
+    kind.card("forget", "9c")
+    kind.card("remove")
+    kind.card("insert", "doubled")
+    kind.unlock()
+    assert kind.error("MakeCsr", key=two["uri"], jid=JID).name == "KeyAbsent"
+    judged(kind, one["uri"])

@@ -58,9 +58,9 @@ def temporary_folder(uid):
     return str(chosen) if entered and re.fullmatch(r"[\w/.+@~ %-]+", str(chosen)) else "/tmp"
 
 
-def capabilities():
-    """What the kind of token that the tests run on can do and what it lacks: word -> values."""
-    lines = (TOP / "softhsm-fixtures/softhsm.capabilities").read_text().splitlines()
+def capabilities(kind="softhsm"):
+    """What a kind of token can do and what it lacks: word -> values."""
+    lines = (TOP / f"softhsm-fixtures/{kind}.capabilities").read_text().splitlines()
     return {word: values for word, *values in (line.split() for line in lines if not line.startswith("#"))}
 
 
