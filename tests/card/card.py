@@ -28,7 +28,7 @@ class Card:
     """A card in a reader, from its power up to its reset.
 
     memory: what it keeps. log: gets a dict for each command, so that tests see what a module asked for, a PIN too.
-    hold: is called before each use of a key, and returns when the card may go on.
+    hold: is called before a key is made or used, returns when the card may go on, and gives whether the use fails.
     """
 
     def __init__(self, memory, log, hold):

@@ -74,7 +74,8 @@ class Control:
 
     def replace(self, slot, algorithm):
         number = int(slot, 16)
-        self.inserted.put_key(number, keys.make(keys.ALGORITHMS[algorithm]), f"slot {slot} of {self.inserted.path.stem}")
+        key = keys.make(keys.ALGORITHMS[algorithm])
+        self.inserted.put_key(number, key, f"slot {slot} of {self.inserted.path.stem}")
         self.inserted.save()
 
     def duplicate(self, slot, source):

@@ -30,11 +30,11 @@ class Pcscd:
                                              f"LIBPATH {DRIVER}\nCHANNELID 0x{port:X}\n")
 
     @contextlib.contextmanager
-    def notices(self, text, anything=True):
-        """When what is done inside is something that pcscd tells of by this text: waits until it has, if it runs."""
+    def notices(self, text, expected=True):
+        """Waits until pcscd has told by this text of what is done inside; if it runs, and that is expected."""
         mark = self.process.mark() if self.process is not None else 0
         yield
-        if anything and self.process is not None:
+        if expected and self.process is not None:
             self.process.wait_line(text, since=mark)
 
     def start(self, with_card=False):
