@@ -103,7 +103,8 @@ def large_token(world, agent, direct, options, out):
     say(f"bench: {KEY_PAIRS} key pairs made in {time.monotonic() - started:.0f} s")
     first, plain = [], []
     for _ in range(options.rounds):
-        plain.append(json.loads(direct.tool("first", world.module, "juliet", world.dir / "pin", agent.label("p256")))["ms"])
+        said = direct.tool("first", world.module, "juliet", world.dir / "pin", agent.label("p256"))
+        plain.append(json.loads(said)["ms"])
         first.append(agent.start_to_first("p256") * 1000)
     many = [agent.run("p256", 1, options.seconds, depth=1)["p50_us"] for _ in range(options.rounds)]
     out["token10k_named_call_ms"] = round(median(many) / 1000, 3)
@@ -126,7 +127,8 @@ def table(out):
     """The rates as a person reads them."""
     print("\nSignatures a second, their ratio to C_Sign's, and processor time for one (us, all processes)")
     names = [k for k in out["rows"][0] if f"{k}_ratio" in out["rows"][0]]
-    print(f"{'':10}{'clients':>8}{'C_Sign/s':>10}{'us':>7}{'signet us':>11}" + "".join(f"{n + '/s':>11}{'ratio':>7}" for n in names))
+    print(f"{'':10}{'clients':>8}{'C_Sign/s':>10}{'us':>7}{'signet us':>11}" +
+          "".join(f"{n + '/s':>11}{'ratio':>7}" for n in names))
     for row in out["rows"]:
         print(f"{row['algorithm']:10}{row['clients']:8}{row['direct']:10}{row['direct_cpu_us']:7.0f}"
               f"{row['signet_cpu_us']:11.0f}" +

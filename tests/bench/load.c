@@ -3,10 +3,10 @@
  *
  *	load SOCKET varlink|ssh FILE CLIENTS DEPTH SECONDS [IDLE TRICKLE DEAF]
  *
- * With SECONDS 0 it ends at the first reply. FILE holds one whole request; each of CLIENTS connections keeps DEPTH of them under way. Beside
- * them: IDLE connections that say nothing, TRICKLE that send a byte a second, and DEAF that send
- * requests and never read. Prints "ready", begins at a line from its standard input, and prints one
- * JSON object; the first reply of the first connection goes to FILE.reply.
+ * FILE holds one whole request; each of CLIENTS connections keeps DEPTH of them under way for SECONDS, or with 0
+ * until the first reply. Beside them: IDLE connections that say nothing, TRICKLE that send a byte a second, and
+ * DEAF that send requests and never read. Prints "ready", begins at a line from its standard input, and prints one
+ * JSON object; the first reply of the first connection goes to FILE.reply, or an error in its place.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -188,7 +188,7 @@ static void take(struct load *load, struct client *client, int keeps)
 	push(load, client);
 }
 
-/* A connection that is no busy one. */
+/* One more byte of a request on each of these connections. */
 static void trickle(const struct load *load, int *socks, unsigned count, unsigned round)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -198,6 +198,7 @@ static void trickle(const struct load *load, int *socks, unsigned count, unsigne
 	}
 }
 
+/* As many requests on each of these connections as the agent takes; nobody reads its replies. */
 static void deafen(const struct load *load, int *socks, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {

@@ -230,7 +230,7 @@ class P11Kit(Direct):
         super().__init__(world, agent)
         self.module = next((p for p in P11_KIT_CLIENT if os.path.exists(p)), None)
         if self.module is None:
-            raise WorldError("p11-kit-client.so is not installed: run 'make bench-deps'")
+            raise WorldError("p11-kit-client.so is not installed (Debian: p11-kit-modules)")
         folder = world.mkdir("p11kit/p11-kit")
         self.env["XDG_RUNTIME_DIR"] = str(folder.parent)
         self.server = world.start("p11-kit", ["p11-kit", "server", "-f", "-n", folder / "sock", "--provider",
