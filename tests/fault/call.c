@@ -24,6 +24,7 @@ static int is_prepared; /* log, state and script are there */
 static atomic_int is_initialized;
 static struct sg_fault_script none; /* where none was read */
 static _Atomic(struct sg_fault_script *) script = &none;
+static _Thread_local int corrupt; /* the call that this thread is in is to spoil its signature */
 static atomic_ulong epoch, login_epoch; /* that the wrapped module is brought up to */
 
 /* Calls share it; closing what was lost, starting and stopping exclude them. */
@@ -286,7 +287,7 @@ static int is_reached(const struct sg_fault_rule *rule, size_t index, enum sg_fa
 static void act(struct sg_fault_call *call, const struct sg_fault_rule *rule)
 {
 	static const char *const names[] = { "! remove", "! insert", "! lose sessions",
-		"! lose login", "! fail", "! slow", "! hang", "! crash" };
+		"! lose login", "! fail", "! slow", "! hang", "! crash", "! corrupt" };
 
 	say(call, names[rule->action], rule->line);
 	switch (rule->action) {
@@ -301,6 +302,9 @@ static void act(struct sg_fault_call *call, const struct sg_fault_rule *rule)
 		break;
 	case SG_FAULT_CRASH:
 		crash(rule->signal_number);
+		break;
+	case SG_FAULT_CORRUPT:
+		corrupt = 1;
 		break;
 	default:
 		sg_fault_state_event(rule->action, rule->serial);
@@ -354,11 +358,17 @@ static int enter(struct sg_fault_call *call)
 	return call->rv == CKR_OK;
 }
 
+int sg_fault_call_is_corrupt(void)
+{
+	return corrupt;
+}
+
 int sg_fault_call_enter(struct sg_fault_call *call, enum sg_fault_fn fn)
 {
 	int go_on;
 
 	*call = (struct sg_fault_call){ .fn = fn };
+	corrupt = 0;
 	if (fn != SG_FN_C_Initialize && !sg_fault_is_initialized())
 		call->rv = CKR_CRYPTOKI_NOT_INITIALIZED;
 	else if (fn == SG_FN_C_Initialize && prepare() != 0)

@@ -23,6 +23,9 @@ int sg_fault_call_enter(struct sg_fault_call *call, enum sg_fault_fn fn);
 /* After either: does what the script says of it afterwards, logs it, and gives the result. */
 CK_RV sg_fault_call_leave(struct sg_fault_call *call);
 
+/* Whether this thread's call is to spoil the signature that it gives. */
+int sg_fault_call_is_corrupt(void);
+
 /* The script that holds now; it stays as it is until C_Finalize. */
 const struct sg_fault_script *sg_fault_script_now(void);
 

@@ -408,10 +408,14 @@ static int is_pinless(struct sg_fault_session *session, int ends)
 CK_RV sg_fault_C_Sign(CK_SESSION_HANDLE s, CK_BYTE *a, CK_ULONG n, CK_BYTE *b, CK_ULONG *bn)
 {
 	SESSION_OR_RETURN(session, s);
+	CK_RV rv;
 
 	if (is_pinless(session, b != NULL))
 		return CKR_USER_NOT_LOGGED_IN;
-	return real->C_Sign(session->handle, a, n, b, bn);
+	rv = real->C_Sign(session->handle, a, n, b, bn);
+	if (rv == CKR_OK && b != NULL && *bn > 0 && sg_fault_call_is_corrupt())
+		b[*bn - 1] ^= 1;
+	return rv;
 }
 
 CK_RV sg_fault_C_SignFinal(CK_SESSION_HANDLE s, CK_BYTE *b, CK_ULONG *bn)

@@ -6,7 +6,7 @@
  *             | ( "on" | "after" ) FUNCTION [ N | N"+" ] action
  *             | setting
  *   FUNCTION  = C_Sign, ... or "any"
- *   action    = event | "fail" CKR | "slow" MS | "hang" | "crash" [ "abort" | "segv" ]
+ *   action    = event | "fail" CKR | "slow" MS | "hang" | "crash" [ "abort" | "segv" ] | "corrupt"
  *   event     = "remove" | "insert" [ SERIAL ] | "lose" ( "sessions" | "login" )
  *   setting   = "pin" TRIES [ "silent" ] | "refuse" CKM [ "late" ] | "always-authenticate" LABEL
  *             | "attribute" LABEL CKA VALUE | "duplicate" ( "label" | "id" ) LABEL LABEL2
@@ -37,6 +37,7 @@ enum sg_fault_action {
 	SG_FAULT_SLOW,
 	SG_FAULT_HANG,
 	SG_FAULT_CRASH,
+	SG_FAULT_CORRUPT,
 };
 
 struct sg_fault_rule {

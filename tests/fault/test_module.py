@@ -229,6 +229,25 @@ def test_slow_ends_when_the_token_is_pulled(folder, module, session):
     assert results == ["CKR_DEVICE_REMOVED"]
 
 
+def test_corrupt(folder, module, session, tmp_path):
+    """The signature is made, and said to be good."""
+    data, made, public = (tmp_path / name for name in ("data", "signature", "key.der"))
+    data.write_bytes(b"\1" * 32)
+    public.write_bytes(P256 + bytes.fromhex(point(folder, "01")[4:]))
+    good = []
+    for script in ("", "on C_Sign corrupt"):
+        folder.script(script)
+        folder.tool("--sign", "--mechanism", "ECDSA", "--login", "--pin", PIN, "--id", "01", "-i", data, "-o", made,
+                    "--signature-format", "openssl")
+        done = subprocess.run(["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", public, "-keyform", "DER", "-in", data,
+                               "-sigfile", made], check=False, capture_output=True)
+        good.append(done.returncode == 0)
+    assert good == [True, False]
+    folder.script("on C_Sign 2 corrupt")
+    assert {sign(module, session) for _ in range(3)} == {"CKR_OK"}
+    assert any(line.endswith("C_Sign ! corrupt line 1") for line in folder.log())
+
+
 def test_hang(folder, module, session):
     """Until there is another script; other calls go on meanwhile."""
     folder.script("on C_Sign hang")
