@@ -4,7 +4,7 @@
 #   make deps       install the Debian packages that building and testing need (root or sudo)
 #   make demo       the whole main job on real parts, step by step (sets everything up itself)
 #   make check      all tests (sets everything up itself)
-#   make check-token  one suite on every kind of token that Debian has (sets everything up itself)
+#   make check-token  'make fault', then one suite on every kind of token that Debian has (sets everything up itself)
 #   make playground the same world in the foreground; RUN='command' runs a command in it and stops
 #   make fault      every PKCS#11 call of the token's work failed once, and what tokens do wrong (sets itself up)
 #   make fault-mainjob   the same for the whole main job, which takes long

@@ -12,6 +12,7 @@ from test_removal import signs_again
 from test_sign import judged
 from world import TOP
 
+
 @contextlib.contextmanager
 def exclusive(kind):
     """Another program wants the card for itself; gives whether it got it."""
@@ -33,8 +34,7 @@ def test_another_program_while_unlocked_and_idle(kind):
         assert label in kind.tool("--list-token-slots")
         kind.tool("--token-label", label, "--login", "--pin", kind.pin, "--list-objects")
     if kind.can["removal"]:
-        said = subprocess.run(["opensc-tool", "--send-apdu", "00a4040005a000000308"], env=dict(kind.env),
-                              capture_output=True, text=True, timeout=PATIENCE).stdout
+        said = kind.run("opensc-tool", "--send-apdu", "00a4040005a000000308")
         assert "SW1=0x90" in said
     judged(kind, key)
 

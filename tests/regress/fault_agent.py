@@ -8,13 +8,14 @@ FAULT = BUILD / "lib/libsignet-fault.so"
 
 
 class FaultAgent(Agent):
-    """An agent with one token, "one", that can be pulled, made slow, and counts its PINs."""
+    """An agent with one token, "one", that goes wrong by the script; conf goes on in its [module]."""
 
     def __init__(self, script="", conf="", labels=("one",)):
         super().__init__(softhsm=False, conf=f"[agent]\nmodule-dirs = {FAULT.parent}\n"
                          f"[module fault]\npath = {FAULT}\n{conf}")
         self.env.update(SOFTHSM2_CONF=self.make_tokens("tokens", *labels), SIGNET_FAULT_MODULE=str(MODULE),
-                        SIGNET_FAULT_SCRIPT=str(self.dir / "script"), SIGNET_FAULT_STATE=str(self.dir / "state-of-fault"))
+                        SIGNET_FAULT_SCRIPT=str(self.dir / "script"),
+                        SIGNET_FAULT_STATE=str(self.dir / "state-of-fault"))
         self.script(script)
 
     def script(self, text):
