@@ -311,6 +311,19 @@ const char *sg_config_pin_file(
 	return NULL;
 }
 
+void sg_config_pin_note(struct sg_config *config, const char *label, const char *serial, int code,
+    const struct timespec *mtime)
+{
+	const char *path = sg_config_pin_file(config, label, serial);
+
+	for (size_t i = 0; path != NULL && i < config->token_count; i++) {
+		if (config->tokens[i].pin_file != path)
+			continue;
+		config->tokens[i].pin_failed = code;
+		config->tokens[i].pin_mtime = *mtime;
+	}
+}
+
 struct sg_pin_policy sg_config_pin_policy(
     const struct sg_config *config, const char *label, const char *serial)
 {

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "error.h"
 
@@ -39,8 +40,10 @@ struct sg_config_token {
 	char *label;
 	char *serial;
 	char *pin_file;
-	int remember; /* enum sg_remember */
-	int minutes;  /* of SG_REMEMBER_MINUTES and SG_REMEMBER_IDLE */
+	int pin_failed;		   /* what its PIN was worth the last time: an SG_ERR_*, or 0 ... */
+	struct timespec pin_mtime; /* ... of the file as it was then */
+	int remember;		   /* enum sg_remember */
+	int minutes;		   /* of SG_REMEMBER_MINUTES and SG_REMEMBER_IDLE */
 	int pin_tries;
 };
 
@@ -73,6 +76,10 @@ void sg_config_clear(struct sg_config *config);
 /* The file with the PIN of this token, by its serial before its label; NULL when none is set. */
 const char *sg_config_pin_file(
     const struct sg_config *config, const char *label, const char *serial);
+
+/* What that file's PIN was worth at a login: an SG_ERR_*, or 0; and when the file was last written then. */
+void sg_config_pin_note(struct sg_config *config, const char *label, const char *serial, int code,
+    const struct timespec *mtime);
 
 /* What holds for this token: each setting by its serial before its label; defaults where none is set. */
 struct sg_pin_policy sg_config_pin_policy(

@@ -62,10 +62,17 @@ static int look_at_pin(const struct sg_agent *agent, const struct sg_token_info 
     const char *name, json_t *findings)
 {
 	uint32_t left = sg_ledger_tries_left(agent, token);
-	struct sg_ledger_state user;
+	struct sg_ledger_state user, so;
 	int problem = 1;
 
 	sg_ledger_look(agent, token, SG_PIN_USER, &user);
+	sg_ledger_look(agent, token, SG_PIN_SO, &so);
+	if (so.locked)
+		sg_doctor_add(findings, SG_FINDING_NOTE, name,
+		    "Take care of the PIN: when that is locked, too, only a reset by the token's "
+		    "own tool "
+		    "helps, which loses its keys.",
+		    "The PUK or SO PIN of the token \"%s\" was locked at its last try.", name);
 	if ((token->flags & SG_TOKEN_PIN_SET) == 0) {
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
 		    "Set one with the token's own tool, or with `signet token pin unblock`.",
@@ -145,11 +152,14 @@ static void look_at_token(const struct sg_agent *agent, const struct sg_token_in
 void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answer *answers,
     size_t count, json_t *findings)
 {
+	int failed = 0;
+
 	for (size_t i = 0; i < count; i++) {
 		const struct sg_module_answer *answer = &answers[i];
 		const struct sg_msg_tokens *list = &answer->u.tokens;
 		int code = sg_msg_error_code(&answer->error);
 
+		failed = failed || answer->error.code != 0;
 		if (answer->error.code != 0)
 			sg_doctor_add(findings, SG_FINDING_PROBLEM, answer->module->name,
 			    sg_err_advice(code), "The module %s cannot be used: %s.",
@@ -169,7 +179,11 @@ void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answe
 				    agent, &list->tokens[k], answer->module->name, findings);
 		}
 	}
-	if (sg_doctor_count(answers, count) == 0)
+	if (sg_doctor_count(answers, count) == 0 && failed)
+		sg_doctor_add(findings, SG_FINDING_NOTE, "tokens",
+		    "Look at the modules that cannot be used first.",
+		    "No module that answers has a token.");
+	else if (sg_doctor_count(answers, count) == 0)
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, "tokens",
 		    "Put one in; name its PKCS#11 module in signet.conf(5) if p11-kit does not "
 		    "know it; for a software token, make one.",

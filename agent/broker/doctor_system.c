@@ -15,6 +15,7 @@
 
 #include "log.h"
 #include "secret_file.h"
+#include "store.h"
 
 #define PCSCD_SOCKET "/run/pcscd/pcscd.comm"
 #define PCSCD	     "/usr/sbin/pcscd"
@@ -145,6 +146,15 @@ void sg_doctor_system(const struct sg_agent *agent, int has_tokens, json_t *find
 
 /* ---- the configuration ---- */
 
+/* What was in the file at the last login, if it is still the same. */
+static int pin_is_known_bad(const struct sg_config_token *token, const struct stat *st)
+{
+	return (token->pin_failed == SG_ERR_PIN_WRONG || token->pin_failed == SG_ERR_FORMAT ||
+		   token->pin_failed == SG_ERR_LIMIT) &&
+	    token->pin_mtime.tv_sec == st->st_mtim.tv_sec &&
+	    token->pin_mtime.tv_nsec == st->st_mtim.tv_nsec;
+}
+
 static void look_at_pin_file(
     const struct sg_config_token *token, const char *name, json_t *findings)
 {
@@ -165,6 +175,19 @@ static void look_at_pin_file(
 	else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, name, "Name a file.",
 		    "The pin-source %s of the token \"%s\" is not a regular file.", path, name);
+	else if (st.st_size == 0)
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, name, "Put the PIN on its only line.",
+		    "The pin-source %s of the token \"%s\" is empty.", path, name);
+	else if (pin_is_known_bad(token, &st))
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
+		    "Put the right PIN on its only line.",
+		    token->pin_failed == SG_ERR_PIN_WRONG
+			? "The token refused the PIN in its pin-source %s (\"%s\"): it is not "
+			  "tried "
+			  "again."
+			: "No token could take what is in the pin-source %s (\"%s\"): it was not "
+			  "tried.",
+		    path, name);
 	if (fd >= 0)
 		close(fd);
 }
@@ -190,6 +213,11 @@ void sg_doctor_config(const struct sg_agent *agent, json_t *findings)
 			look_at_pin_file(
 			    token, token->label != NULL ? token->label : token->serial, findings);
 	}
+	if (sg_store_is_writable(agent->store) != 0)
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, "store",
+		    "Make room on the disk, and see that no other program holds agent.db.",
+		    "What signetd remembers cannot be written to the disk: no PIN is tried, and "
+		    "nothing is enrolled.");
 	if (access(config->pinentry, X_OK) != 0)
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, "pinentry",
 		    "Install a pinentry, or name it in signet.conf(5).",

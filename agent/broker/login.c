@@ -39,15 +39,16 @@ struct login {
 	struct sg_module *module;
 	char *token_uri;
 	char *name;
-	pid_t pinentry;		    /* 0: none */
-	int pinentry_sock;	    /* what the worker has of it too, to end their talk; or -1 */
-	int from_config;	    /* the PIN came from the configuration's pin-source */
-	int made;		    /* the token was locked, and took the PIN */
-	int forgotten;		    /* all PINs were forgotten meanwhile: it is locked again */
-	int announced;		    /* a PIN was about to be tried, or was */
-	int by_person;		    /* ... which a person enters, or wants to be tried */
-	int asked;		    /* it has begun; before, it waits for sg_login_resume() */
-	struct sg_msg_tokens token; /* as it was before, once it is known */
+	pid_t pinentry;		      /* 0: none */
+	int pinentry_sock;	      /* what the worker has of it too, to end their talk; or -1 */
+	int from_config;	      /* the PIN came from the configuration's pin-source */
+	struct timespec source_mtime; /* ... as it was then */
+	int made;		      /* the token was locked, and took the PIN */
+	int forgotten;		      /* all PINs were forgotten meanwhile: it is locked again */
+	int announced;		      /* a PIN was about to be tried, or was */
+	int by_person;		      /* ... which a person enters, or wants to be tried */
+	int asked;		      /* it has begun; before, it waits for sg_login_resume() */
+	struct sg_msg_tokens token;   /* as it was before, once it is known */
 	TAILQ_HEAD(waiter_list, waiter) waiters;
 };
 
@@ -280,7 +281,7 @@ static int is_locked_by_hand(const struct login *login)
 	    !TAILQ_FIRST(&login->waiters)->by_hand;
 }
 
-static int open_pin_file(const char *path)
+static int open_pin_file(const char *path, struct timespec *mtime)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -292,8 +293,10 @@ static int open_pin_file(const char *path)
 		sg_log(SG_LOG_WARN, "pin-source %s %s", path, why);
 	else if (!S_ISREG(st.st_mode))
 		sg_log(SG_LOG_WARN, "pin-source %s is not a regular file", path);
-	else
+	else {
+		*mtime = st.st_mtim;
 		return fd;
+	}
 	if (fd >= 0)
 		close(fd);
 	return -1;
@@ -332,7 +335,7 @@ static int pin_from_config(struct login *login, const struct sg_pin_ledger *ledg
 		    path);
 		return -1;
 	}
-	fd = open_pin_file(path);
+	fd = open_pin_file(path, &login->source_mtime);
 	if (fd < 0)
 		login_fail(
 		    login, SG_ERR_PIN_NEEDED, "the configured pin-source cannot be used: ", path);
@@ -365,11 +368,29 @@ static void lock_again(struct login *login)
 	    on_locked_again, login);
 }
 
-/* signet-token knew the PIN of the file to be wrong: nothing was tried. */
-static int was_known_wrong(const struct login *login, const struct sg_msg_error *error)
+/* signet-token did not try what the file has. */
+static int was_no_use(const struct login *login, const struct sg_msg_error *error)
 {
-	return login->from_config && !login->announced && error != NULL &&
-	    sg_msg_error_code(error) == SG_ERR_PIN_WRONG;
+	int code = error != NULL ? sg_msg_error_code(error) : 0;
+
+	return login->from_config && !login->announced &&
+	    (code == SG_ERR_PIN_WRONG || code == SG_ERR_DENIED || code == SG_ERR_FORMAT ||
+		code == SG_ERR_LIMIT);
+}
+
+static const char *no_use_text(int code)
+{
+	switch (code) {
+	case SG_ERR_PIN_WRONG:
+		return "the PIN in the configured pin-source failed before and is not tried again "
+		       "until another PIN is there: ";
+	case SG_ERR_DENIED:
+		return "the PIN in the configured pin-source was tried before and its answer never "
+		       "came, or it would be the last try, so a person must unlock the token; "
+		       "not tried: ";
+	default:
+		return "the configured pin-source is empty or has no PIN that a token could take: ";
+	}
 }
 
 static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
@@ -377,10 +398,12 @@ static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
 	struct login *login = arg;
 
 	login->made = error == NULL;
-	if (was_known_wrong(login, error)) {
-		login_fail(login, SG_ERR_PIN_NEEDED,
-		    "the PIN in the configured pin-source failed before and is not tried again "
-		    "until the file changes: ",
+	if (login->from_config)
+		sg_config_pin_note(&login->agent->config, login->token.tokens[0].label,
+		    login->token.tokens[0].serial, error != NULL ? sg_msg_error_code(error) : 0,
+		    &login->source_mtime);
+	if (was_no_use(login, error)) {
+		login_fail(login, SG_ERR_PIN_NEEDED, no_use_text(sg_msg_error_code(error)),
 		    sg_config_pin_file(&login->agent->config, login->token.tokens[0].label,
 			login->token.tokens[0].serial));
 		return;

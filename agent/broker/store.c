@@ -226,6 +226,18 @@ static int make_file(const char *path)
 	return 0;
 }
 
+/* Written to the disk as any change is. */
+int sg_store_is_writable(struct sg_store *store)
+{
+	char text[48];
+	int err = sg_store_begin(store);
+
+	if (err != 0)
+		return err;
+	snprintf(text, sizeof(text), "PRAGMA user_version = %d", SG_STORE_VERSION);
+	return sg_store_finish(store, db_exec(store->db, text));
+}
+
 int sg_store_open(const char *path, struct sg_store **store)
 {
 	struct sg_store *made = calloc(1, sizeof(*made));

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 
 import pytest
@@ -133,6 +134,7 @@ def test_a_module_that_hangs():
     with FaultAgent("on C_GetSlotList hang\n", conf="[module fault]\ntimeout = 2\n") as agent:
         found = problem(agent, "fault", "cannot be used")
         assert found["advice"]
+        assert not any("no token at all" in f["message"] for f in findings(agent))
         agent.script("")
 
 
@@ -173,6 +175,41 @@ def test_pin_sources_and_pinentry(tmp_path):
         problem(agent, "pinentry", "/nonexistent/pinentry")
         loose.chmod(0o600)
         assert findings(agent, "problem", "one") == []
+
+
+def test_what_a_pin_source_is_worth(tmp_path):
+    path = tmp_path / "pin"
+    path.write_text("")
+    path.chmod(0o600)
+    with Agent(conf=f"[token one]\npin-source = file:{path}\n") as agent:
+        problem(agent, "one", str(path), "is empty")
+        path.write_text("0000")
+        assert findings(agent, "problem", "one") == []  # it was not tried yet
+        for _ in range(2):
+            agent.error("NewKey", {"token": "one", "label": "x"})
+            problem(agent, "one", str(path), "refused")
+        path.write_text(PIN)
+        agent.call("NewKey", {"token": "one", "label": "x"})
+        assert findings(agent, "problem", "one") == []
+
+
+def test_a_store_that_cannot_be_written():
+    with Agent() as agent:
+        assert findings(agent, subject="store") == []
+        other = sqlite3.connect(agent.dir / "state/signet/agent.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        problem(agent, "store", "cannot be written")
+        other.execute("ROLLBACK")
+        other.close()
+        assert findings(agent, subject="store") == []
+
+
+def test_a_puk_that_is_locked():
+    with Agent() as agent:
+        agent.unlock("one")
+        with sqlite3.connect(agent.dir / "state/signet/agent.db") as db:
+            db.execute("INSERT INTO pin_ledgers SELECT token, 1, salt, 0, 0, 1 FROM pin_ledgers WHERE whose = 0")
+        assert any("PUK" in f["message"] for f in findings(agent, "note", "one"))
 
 
 def test_accounts():

@@ -7,6 +7,7 @@ import stat
 import pytest
 
 from agent_fixture import PIN, Agent, start_fails, wait_open
+from fault_agent import FaultAgent
 from processes import until, wait_gone
 from varlink_client import secret
 
@@ -300,3 +301,78 @@ def test_release(agent):
         agent.unlock("one")
         agent.call("MakeCsr", {"key": "x", "jid": "a@b.test"})
     assert agent.error("ReleaseToken", {"token": "two"}).name == "TokenAbsent"
+
+
+# ---- tries whose answer never came ----
+
+def test_a_try_that_was_never_answered(agent):
+    """The worker, or the agent, is killed while the module has the PIN: a person enters it the next time."""
+    for who in ("worker", "agent"):
+        with FaultAgent("on C_Login hang\n") as agent, agent.client() as client, secret(PIN) as fd:
+            client.send("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd])
+            until(lambda: (ledger(agent) or (0,))[0] == 1, "no try was written down")
+            pids = [agent.worker()["pid"]] + ([agent.popen.pid] if who == "agent" else [])
+            if who == "worker":
+                os.kill(pids[0], signal.SIGKILL)
+                assert client.error_of_next().name == "WorkerDied"
+            else:
+                agent.stop(signal.SIGKILL)
+            for pid in pids:
+                wait_gone(pid)
+            agent.script("")
+            if who == "agent":
+                agent.start()
+            error = try_pin(agent, PIN)
+            assert error.name == "Denied" and "never came" in error.parameters["message"], error
+            assert "person" in error.parameters["advice"]
+            assert ledger(agent) == (1, 0, 1)
+            with_pinentry(agent, PIN)
+            assert agent.call("Unlock", {"token": "one", "pin": {"pinentry": {}}})["token"]["unlocked"]
+            assert ledger(agent) == (0, 0, 0)
+
+
+def test_a_try_that_said_nothing_of_the_pin():
+    with FaultAgent("on C_Login 1 fail CKR_DEVICE_ERROR\n") as agent:
+        assert try_pin(agent, PIN).name == "TokenFailed"
+        assert ledger(agent)[2] == 0
+        assert agent.unlock("one")["unlocked"]
+
+
+def test_who_waits_for_a_login_that_never_ends():
+    """It shares its end: its own PIN would be a second try that nobody wants."""
+    with FaultAgent("on C_Login hang\n", conf="[module fault]\ntimeout = 3\n") as agent:
+        with agent.client() as first, agent.client() as second, secret(PIN) as one, secret(PIN) as two:
+            first.send("Unlock", {"token": "one", "pin": {"fd": 0}}, [one])
+            until(lambda: (ledger(agent) or (0,))[0] == 1, "no try was written down")
+            second.send("Unlock", {"token": "one", "pin": {"fd": 0}}, [two])
+            assert first.error_of_next().name == "TimedOut"
+            assert second.error_of_next().name == "TimedOut"
+        assert ledger(agent) == (1, 0, 1)
+
+
+def test_a_pin_source_whose_try_was_never_answered(agent):
+    with FaultAgent("on C_Login hang\n", conf="[module fault]\ntimeout = 2\n") as agent:
+        path = pin_file(agent, PIN)
+        agent.stop()
+        agent.start()
+        assert agent.error("NewKey", {"token": "one", "label": "x"}).name == "TimedOut"
+        agent.script("")
+        error = agent.error("NewKey", {"token": "one", "label": "x"})
+        assert error.name == "PinNeeded" and "never came" in error.parameters["message"], error
+        assert str(path) in error.parameters["message"]
+        assert ledger(agent) == (1, 0, 1)
+
+
+def test_a_pin_source_that_is_empty(agent):
+    path = pin_file(agent, "")
+    agent.stop()
+    agent.start()
+    error = agent.error("NewKey", {"token": "one", "label": "x"})
+    assert str(path) in error.parameters["message"], error
+    assert ledger(agent) == (0, 0, 0)
+
+
+def test_what_is_said_of_a_last_try():
+    with FaultAgent("pin 3 silent\n", conf="[token one]\npin-tries = 1\n") as agent:
+        error = try_pin(agent, PIN)
+        assert error.name == "Denied" and "as a person" in error.parameters["advice"], error
