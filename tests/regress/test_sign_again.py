@@ -1,5 +1,7 @@
 """One certificate signed again and again: each call has its own signature made, and the disk is written once."""
 import json
+import os
+import shutil
 import sqlite3
 import sys
 import time
@@ -9,7 +11,7 @@ import pytest
 
 from certificates import cross_signatures
 from mainjob import MainJob, enrol, keys
-from world import World
+from world import BUILD, Failed, World
 
 # As the agent's user: it talks to nobody else.
 PIPELINED = """
@@ -110,3 +112,60 @@ def test_pipelined_calls_have_each_their_own_reply(job):
     assert job.algorithm == "rsa2048" or verdicts.count("good") <= took / CHECK_S + 2
     for reply in replies:
         cross_signatures(reply["parameters"]["key"], job.user_certificate)
+
+
+# ---- a token that signs wrongly ----
+
+class Spoiling:
+    """The agent's module is wrapped by libsignet-fault.so while the block runs."""
+
+    def __init__(self, job):
+        self.job, self.folder = job, job.world.mkdir("spoiling")
+        self.conf = job.world.dir / "agent-juliet/config/signet/signet.conf"
+        self.env = dict(job.juliet_env, SIGNET_FAULT_MODULE=str(job.world.module),
+                        SIGNET_FAULT_SCRIPT=str(self.folder / "script"))
+
+    def __enter__(self):
+        wrapper = self.folder / "libsignet-fault.so"
+        shutil.copy(BUILD / "lib/libsignet-fault.so", wrapper)
+        wrapper.chmod(0o755)
+        self.plain = self.conf.read_text()
+        self.script("")
+        self._start(f"[agent]\nmodule-dirs = {self.folder}\n{self.plain}".replace(str(self.job.world.module), str(wrapper)),
+                    self.env)
+        return self
+
+    def __exit__(self, *_):
+        self._start(self.plain, self.job.juliet_env)
+
+    def _start(self, conf, env):
+        world = self.job.world
+        world.agents["juliet"].stop()
+        world.write(self.conf.relative_to(world.dir), conf, 0o600)
+        world.start_agent("juliet", env)
+
+    def script(self, text):
+        """What the token does from now on."""
+        new = self.job.world.write("spoiling/script.new", text)
+        os.rename(new, self.folder / "script")
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+def test_a_bad_signature_is_an_error_and_not_kept(job, is_first):
+    with Spoiling(job) as token:
+        if is_first:
+            with sqlite3.connect(store(job)) as db:
+                db.execute("DELETE FROM signatures")
+        else:
+            sign(job)
+        before = kept(job)
+        assert is_first == (before == {})
+        token.script("on C_Sign corrupt")
+        with pytest.raises(Failed) as failed:
+            sign(job)
+        error = json.loads(failed.value.out)
+        assert error["error"] == "TokenFailed", error
+        assert kept(job) == before
+        token.script("")
+        made = sign(job)
+        assert kept(job) == (before or made)
