@@ -14,12 +14,22 @@
 #include "probe.h"
 #include "store.h"
 #include "tls.h"
+#include "token.h"
 #include "touch.h"
 #include "watch.h"
 
 int sg_dispatch_waits(uint16_t type)
 {
 	return type == SG_MSG_TOKEN_LOGIN || type == SG_MSG_PIN_SET;
+}
+
+int sg_dispatch_ends(struct sg_module *module, const struct sg_frame *frame)
+{
+	const struct sg_msg_token_ref *ref = frame->msg;
+
+	if (frame->type == SG_MSG_TOKEN_LOGOUT && module != NULL)
+		sg_token_known_wipe(module, ref->token);
+	return frame->type == SG_MSG_TOKEN_LOGOUT || frame->type == SG_MSG_TOKEN_RELEASE;
 }
 
 /* One line for each request that uses a key or a PIN: who asked, and what for. A touch is wanted for them. */

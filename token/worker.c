@@ -73,7 +73,7 @@ struct worker {
 	struct sg_host host;
 	struct sg_upcalls upcalls;
 	atomic_int asking; /* threads that wait for an answer of the broker */
-	struct pool work, logins;
+	struct pool work, logins, ends;
 	struct reading reading;
 };
 
@@ -194,7 +194,8 @@ static void thread_over(struct pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-static void *login_thread(void *arg)
+/* Of the pools that do not read. */
+static void *serve_thread(void *arg)
 {
 	struct pool *pool = arg;
 	union sg_token_answer answer;
@@ -221,16 +222,13 @@ static void *login_thread(void *arg)
 	return NULL;
 }
 
-/*
- * For requests that may wait for a person: 0 when no thread is free for it, for then it could wait behind
- * one for another token.
- */
-static int pool_offer(struct pool *pool, const struct sg_frame *frame)
+/* 0 when there would be more than so many of them. */
+static int pool_offer(struct pool *pool, const struct sg_frame *frame, size_t most)
 {
 	int taken;
 
 	pthread_mutex_lock(&pool->lock);
-	taken = pool->busy + pool->count < pool->thread_count;
+	taken = pool->count < QUEUE_ROOM && pool->busy + pool->count < most;
 	if (taken) {
 		pool->frames[(pool->first + pool->count++) % QUEUE_ROOM] = *frame;
 		pthread_cond_signal(&pool->more);
@@ -282,11 +280,23 @@ static void login_give(struct worker *worker, struct sg_frame *frame)
 {
 	union sg_token_answer answer = { 0 };
 
-	if (pool_offer(&worker->logins, frame))
+	/* Without a free thread it could wait behind a person and another token. */
+	if (pool_offer(&worker->logins, frame, SG_WORKER_LOGIN_THREADS))
 		return;
 	sg_msg_error_set(&answer.error, SG_ERR_LIMIT, NULL,
 	    "%d logins wait for their PINs already: end one of them first",
 	    SG_WORKER_LOGIN_THREADS);
+	frame_answer(worker, frame, SG_MSG_ERROR, &answer);
+}
+
+static void end_give(struct worker *worker, struct sg_frame *frame)
+{
+	union sg_token_answer answer = { 0 };
+
+	if (pool_offer(&worker->ends, frame, QUEUE_ROOM))
+		return;
+	sg_msg_error_set(&answer.error, SG_ERR_LIMIT, NULL,
+	    "%d requests to lock or release tokens wait for their module already", QUEUE_ROOM);
 	frame_answer(worker, frame, SG_MSG_ERROR, &answer);
 }
 
@@ -310,6 +320,8 @@ static int frame_give(struct worker *worker, struct sg_frame *frame)
 		sg_frame_clear(frame);
 	} else if (sg_dispatch_waits(frame->type)) {
 		login_give(worker, frame);
+	} else if (sg_dispatch_ends(worker->module, frame)) {
+		end_give(worker, frame);
 	} else {
 		is_work = 1;
 	}
@@ -480,7 +492,9 @@ static int threads_start(struct worker *worker)
 	worker->reading.share = worker->reading.limit = share;
 	sg_cond_init(&worker->reading.wake);
 	/* Those that work read, and so may need the others at once. */
-	if (pool_start(&worker->logins, worker, SG_WORKER_LOGIN_THREADS, login_thread) != 0)
+	if (pool_start(&worker->logins, worker, SG_WORKER_LOGIN_THREADS, serve_thread) != 0)
+		return SG_ERR_INTERNAL;
+	if (pool_start(&worker->ends, worker, SG_WORKER_END_THREADS, serve_thread) != 0)
 		return SG_ERR_INTERNAL;
 	return pool_start(&worker->work, worker, SG_WORKER_THREADS, work_thread);
 }
@@ -505,6 +519,7 @@ static void finish(struct worker *worker)
 	sg_upcalls_stop(&worker->upcalls);
 	ended = pool_stop(&worker->work, &deadline);
 	ended &= pool_stop(&worker->logins, &deadline);
+	ended &= pool_stop(&worker->ends, &deadline);
 	ended &= worker->module == NULL || sg_watch_stop(worker->module, &deadline);
 	ended &= sg_guard_stop(&deadline);
 	if (!ended) {

@@ -8,6 +8,7 @@
 
 #define SG_WORKER_THREADS	4  /* that sign, search, generate */
 #define SG_WORKER_LOGIN_THREADS 16 /* logins at a time: each may wait for a person */
+#define SG_WORKER_END_THREADS	2  /* that log out and release: they wait behind no other request */
 #define SG_WORKER_QUEUE_MAX	64 /* requests read and not begun; then reading stops */
 #define SG_WORKER_QUEUE_SPARE                                                                      \
 	64		   /* more of them, while a thread waits for an answer of the broker */

@@ -412,8 +412,22 @@ static void test_lost_login_is_made_again_with_a_held_pin(void **state)
 	faults.login_fault = CKR_PIN_INCORRECT;
 	faults.logins = faults.context_logins = 0;
 	assert_int_equal(try_csr(TEXT("careful")), SG_ERR_PIN_WRONG);
+	assert_non_null(strstr(error.message, "C_Login gave CKR_PIN_INCORRECT"));
+	assert_true(faults.logouts > 0); /* locked, for all keys */
 	assert_int_equal(try_csr(TEXT("careful")), SG_ERR_PIN_NEEDED);
+	assert_non_null(strstr(error.message, "is locked"));
 	assert_int_equal(faults.logins + faults.context_logins, 1);
+	faults.login_fault = CKR_OK;
+	unlock();
+	assert_int_equal(try_csr(TEXT("careful")), 0);
+	/* One try is left: it is not made, and the token is locked, too. */
+	faults.flags = CKF_USER_PIN_FINAL_TRY;
+	faults.logins = faults.context_logins = faults.logouts = 0;
+	assert_int_equal(try_csr(TEXT("careful")), SG_ERR_PIN_NEEDED);
+	assert_int_equal(faults.logins + faults.context_logins, 0);
+	assert_int_equal(faults.logouts, 1);
+	faults.flags = 0;
+	assert_int_equal(try_csr(TEXT("careful")), SG_ERR_PIN_NEEDED);
 	assert_int_equal(RUN("pkcs11-tool", "--module", world_module, "--token-label", "alpha",
 			     "--login", "--pin", "env:SIGNET_TEST_PIN", "--delete-object", "--type",
 			     "privkey", "--label", "careful"),

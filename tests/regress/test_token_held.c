@@ -250,6 +250,42 @@ static void test_the_same_token_returns(void **state)
 	assert_int_equal(faults.logins, 3);
 }
 
+/* What is held for a token that is away is wiped when it is locked. */
+static void test_a_token_that_is_away_is_locked(void **state)
+{
+	struct sg_msg_token_ref ref = { .token = TEXT("alpha") }, no = { .token = TEXT("gamma") };
+	struct sg_token *token;
+
+	alpha_key(1);
+	token = alpha();
+	faults.gone = 1;
+	assert_int_not_equal(try_csr(KEY), 0);
+	assert_true(sg_held_is(token));
+	assert_int_equal(sg_logout(module, &ref, &error), 0);
+	assert_false(sg_held_is(token));
+	assert_int_equal(sg_logout(module, &ref, &error), 0);
+	assert_int_equal(sg_logout(module, &no, &error), SG_ERR_TOKEN_ABSENT);
+	faults.gone = 0;
+	assert_int_equal(try_csr(KEY), SG_ERR_PIN_NEEDED);
+	assert_int_equal(faults.logins, 1);
+}
+
+/* Known by a lock that no module holds. */
+static void test_a_wipe_waits_for_no_lock(void **state)
+{
+	struct sg_token *token;
+
+	alpha_key(1);
+	token = alpha();
+	pthread_mutex_lock(&module->lock);
+	pthread_mutex_lock(&token->lock);
+	assert_true(sg_token_known_wipe(module, "pkcs11:token=alpha"));
+	assert_false(sg_token_known_wipe(module, "pkcs11:token=gamma"));
+	pthread_mutex_unlock(&token->lock);
+	pthread_mutex_unlock(&module->lock);
+	assert_false(sg_held_is(token));
+}
+
 static void test_another_token_gets_nothing(void **state)
 {
 	struct sg_token *token;
@@ -331,6 +367,21 @@ static void test_a_device_that_is_not_ready_on_return(void **state)
 	assert_int_equal(try_csr(KEY), SG_ERR_PIN_NEEDED);
 	assert_int_equal(faults.logins, 5);
 	assert_int_equal(host.events[SG_EVENT_TOKEN_LOCKED], 1);
+}
+
+/* A device that fails at the login says nothing of the PIN: it is not tried by each call that follows. */
+static void test_a_login_in_vain_is_the_last(void **state)
+{
+	alpha_key(0);
+	faults.sign_fault = CKR_DEVICE_ERROR;
+	faults.login_fault = CKR_DEVICE_ERROR;
+	assert_int_equal(try_csr(KEY), SG_ERR_PIN_NEEDED);
+	assert_int_equal(faults.logins, 2);
+	assert_false(sg_held_is(alpha()));
+	assert_int_equal(host.events[SG_EVENT_TOKEN_LOCKED], 1);
+	assert_int_equal(try_csr(KEY), SG_ERR_PIN_NEEDED);
+	assert_int_equal(faults.logins, 2);
+	faults.login_fault = CKR_OK;
 }
 
 static void test_nothing_is_tried_again_that_cannot_be_written_down(void **state)
@@ -594,11 +645,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_removal_is_noticed_by_itself),
 		TEST(test_the_same_token_returns),
+		TEST(test_a_token_that_is_away_is_locked),
+		TEST(test_a_wipe_waits_for_no_lock),
 		TEST(test_another_token_gets_nothing),
 		TEST(test_swapped_between_two_looks),
 		TEST(test_without_a_serial_number_nothing_is_kept),
 		TEST(test_a_pin_that_is_refused_on_return),
 		TEST(test_a_device_that_is_not_ready_on_return),
+		TEST(test_a_login_in_vain_is_the_last),
 		TEST(test_nothing_is_tried_again_that_cannot_be_written_down),
 		TEST(test_a_reader_that_starts_over),
 		TEST(test_slots_that_cannot_be_listed),

@@ -3,6 +3,11 @@
  */
 #include "token_world.h"
 
+#include <time.h>
+
+#include "token_memory.h"
+#include "worker.h"
+
 /* ---- tokens ---- */
 
 static void test_token_list(void **state)
@@ -193,6 +198,99 @@ static void test_unknown_request(void **state)
 	ask_error(&worker, SG_MSG_OK, &msg, -1, SG_ERR_UNSUPPORTED);
 }
 
+/* ---- a module that hangs ---- */
+
+/* The fault module around SoftHSM, and its script. */
+static void fault_worker_start(struct worker *own, char dirs[PATH_MAX])
+{
+	const char *bin = getenv("SIGNET_BIN");
+	char name[512], path[PATH_MAX];
+
+	snprintf(name, sizeof(name), "%s/../lib/libsignet-fault.so", bin ? bin : "build/bin");
+	assert_non_null(realpath(name, path));
+	alarm(120); /* a failure is an answer that never comes */
+	file_write("script", "", 0);
+	setenv("SIGNET_FAULT_MODULE", world_module, 1);
+	setenv("SIGNET_FAULT_SCRIPT", path_of("script"), 1);
+	setenv("SIGNET_FAULT_STATE", path_of("fault-state"), 1);
+	snprintf(dirs, PATH_MAX, "%.*s", (int)(strrchr(path, '/') - path), path);
+	worker_start_with(own, "agent", path, dirs);
+}
+
+/* The answer to this request, past all that is told or answered besides. */
+static uint16_t answer_of(struct worker *own, uint32_t id)
+{
+	struct sg_frame frame;
+	uint16_t type;
+
+	do {
+		assert_int_equal(sg_channel_recv(own->channel, &frame), 1);
+		type = frame.id == id ? frame.type : 0;
+		sg_frame_clear(&frame);
+	} while (type == 0);
+	return type;
+}
+
+/* However many requests hang and wait: the PIN is wiped and the token logged out at once. */
+static void test_a_lock_waits_behind_nobody(void **state)
+{
+	static const char hang[] = "on C_Sign hang\n";
+	struct sg_msg_csr_make csr = { .key = TEXT("hangs"), .jid = TEXT("juliet@example.com") };
+	struct sg_msg_token_ref ref = { .token = TEXT("alpha") };
+	struct worker own;
+	char dirs[PATH_MAX];
+	int i;
+
+	fault_worker_start(&own, dirs);
+	login(&own, TEXT("alpha"));
+	generate(&own, TEXT("alpha"), TEXT("hangs"), TEXT("p256"));
+	file_write("script", hang, strlen(hang));
+	for (i = 0; i < 2 * SG_WORKER_THREADS; i++)
+		assert_int_equal(
+		    sg_channel_send(own.channel, ++own.next_id, SG_MSG_CSR_MAKE, &csr, -1), 0);
+	if (geteuid() == 0)
+		assert_int_equal(memory_copies(own.pid, WORLD_PIN), 1);
+	assert_int_equal(
+	    sg_channel_send(own.channel, ++own.next_id, SG_MSG_TOKEN_RELEASE, &ref, -1), 0);
+	assert_int_equal(answer_of(&own, own.next_id), SG_MSG_OK);
+	assert_int_equal(
+	    sg_channel_send(own.channel, ++own.next_id, SG_MSG_TOKEN_LOGOUT, &ref, -1), 0);
+	assert_int_equal(answer_of(&own, own.next_id), SG_MSG_OK);
+	if (geteuid() == 0)
+		assert_int_equal(memory_copies(own.pid, WORLD_PIN), 0);
+	assert_int_equal(worker_stop(&own), 0);
+	alarm(0);
+}
+
+/* The module hangs in all that it is asked: the answer waits for it, and the PIN is gone without it. */
+static void test_a_lock_wipes_before_it_asks_the_module(void **state)
+{
+	static const char hang[] = "on any hang\n";
+	const struct timespec moment = { 0, 10000000 };
+	struct sg_msg_token_ref ref = { .token = TEXT("alpha") };
+	const struct sg_msg_empty empty = { 0 };
+	struct worker own;
+	char dirs[PATH_MAX];
+	int i;
+
+	fault_worker_start(&own, dirs);
+	login(&own, TEXT("alpha"));
+	if (geteuid() == 0)
+		assert_int_equal(memory_copies(own.pid, WORLD_PIN), 1);
+	file_write("script", hang, strlen(hang));
+	for (i = 0; i < 2 * SG_WORKER_THREADS; i++)
+		assert_int_equal(
+		    sg_channel_send(own.channel, ++own.next_id, SG_MSG_TOKEN_LIST, &empty, -1), 0);
+	assert_int_equal(
+	    sg_channel_send(own.channel, ++own.next_id, SG_MSG_TOKEN_LOGOUT, &ref, -1), 0);
+	for (i = 0; i < 1000 && memory_copies(own.pid, WORLD_PIN) > 0; i++)
+		nanosleep(&moment, NULL);
+	if (geteuid() == 0)
+		assert_int_equal(memory_copies(own.pid, WORLD_PIN), 0);
+	assert_int_equal(worker_stop(&own), 0);
+	alarm(0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +302,8 @@ int main(void)
 		cmocka_unit_test(test_system_modules),
 		cmocka_unit_test(test_init_text),
 		cmocka_unit_test(test_malformed_frame),
+		cmocka_unit_test(test_a_lock_waits_behind_nobody),
+		cmocka_unit_test(test_a_lock_wipes_before_it_asks_the_module),
 		cmocka_unit_test_setup_teardown(test_unknown_request, start, stop),
 	};
 

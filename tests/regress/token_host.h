@@ -50,7 +50,7 @@ static void host_tell(void *arg, uint16_t type, const void *msg)
 
 static void host_start(struct sg_module *of)
 {
-	static const struct sg_host self = { NULL, host_ask, host_tell };
+	static const struct sg_host self = { NULL, host_ask, host_tell, NULL };
 
 	memset(&host, 0, sizeof(host));
 	of->host = &self;
