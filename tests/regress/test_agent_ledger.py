@@ -376,3 +376,23 @@ def test_what_is_said_of_a_last_try():
     with FaultAgent("pin 3 silent\n", conf="[token one]\npin-tries = 1\n") as agent:
         error = try_pin(agent, PIN)
         assert error.name == "Denied" and "as a person" in error.parameters["advice"], error
+
+
+def test_a_token_that_may_count_on_after_a_success():
+    """Its flags never tell: a success by itself leaves the count as it was, one that a person wants sets it back."""
+    agent = FaultAgent("pin 3 silent\n", conf="[token one]\nremember = always\n")
+    path = pin_file(agent, PIN)
+    with agent:
+        assert try_pin(agent).name == "PinWrong"
+        assert ledger(agent) == (1, 0, 1)
+        agent.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256"})
+        assert ledger(agent) == (1, 0, 1)
+        assert try_pin(agent, "1111").name == "PinWrong"
+        error = agent.error("MakeCsr", {"key": "x", "jid": "a@b.test"})
+        assert error.name == "PinNeeded" and str(path) in error.parameters["message"], error
+        assert ledger(agent) == (2, 0, 2)
+        agent.stop()
+        with_pinentry(agent, PIN)
+        assert agent.call("Unlock", {"token": "one", "pin": {"pinentry": {}}})["token"]
+        assert ledger(agent) == (0, 0, 2)
+        agent.call("MakeCsr", {"key": "x", "jid": "a@b.test"})
