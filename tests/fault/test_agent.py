@@ -278,7 +278,7 @@ def test_hung_call_holds_up_nobody(agent):
     assert outcome[0] in ("TimedOut", "WorkerDied")
 
 
-@pytest.mark.parametrize("function", ["C_Initialize", "C_GetSlotList", "C_OpenSession", "C_Login", "C_FindObjects"])
+@pytest.mark.parametrize("function", ["C_Initialize", "C_GetSlotList", "C_OpenSession", "C_FindObjects"])
 def test_crash_anywhere(function):
     """The next call of a caller works, with whatever it has to bring again."""
     with FaultyAgent() as agent:
@@ -294,6 +294,18 @@ def test_crash_anywhere(function):
         with contextlib.suppress(AgentError):
             agent.new_key("client")
         agent.sign()
+
+
+def test_crash_in_a_login():
+    """Nobody knows whether the token counted that try: the PIN is not tried again without a person."""
+    with FaultyAgent() as agent:
+        agent.script("on C_Login 1 crash")
+        assert agent.try_pin(PIN) == "WorkerDied"
+        agent.script("")
+        logins = agent.calls("C_Login")
+        for _ in range(2):
+            assert agent.try_pin(PIN) == "Denied"
+        assert agent.calls("C_Login") == logins
 
 
 # ---- what a token lacks ----
