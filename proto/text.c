@@ -253,16 +253,32 @@ int sg_utf8_is_control(uint32_t code)
 	return code < 0x20 || (code >= 0x7f && code < 0xa0);
 }
 
+/* How many of the first bytes are ASCII and not NUL, eight at a time: a JID or a URI mostly is that throughout. */
+static size_t ascii_len(const char *text, size_t len)
+{
+	const uint64_t highs = 0x8080808080808080u, ones = 0x0101010101010101u;
+	size_t done = 0;
+	uint64_t word;
+
+	for (; len - done >= sizeof(word); done += sizeof(word)) {
+		memcpy(&word, text + done, sizeof(word));
+		if (((word | (word - ones)) & highs) != 0)
+			break;
+	}
+	return done;
+}
+
 int sg_utf8_is_valid(const char *text, size_t len)
 {
-	while (len > 0) {
+	size_t at = ascii_len(text, len);
+
+	while (at < len) {
 		uint32_t code;
-		size_t n = sg_utf8_char(text, len, &code);
+		size_t n = sg_utf8_char(text + at, len - at, &code);
 
 		if (n == 0 || code == 0)
 			return 0;
-		text += n;
-		len -= n;
+		at += n;
 	}
 	return 1;
 }

@@ -277,6 +277,17 @@ static void texts(void **state)
 	assert_false(sg_utf8_is_valid("a\0b", 3));
 	assert_false(sg_utf8_is_valid("a\xff", 2));
 	assert_true(sg_utf8_is_valid(NULL, 0));
+	/* Each place of a bad byte among good ones. */
+	for (size_t i = 0; i < 20; i++) {
+		char text[] = "pkcs11:token=juliet!";
+
+		assert_true(sg_utf8_is_valid(text, 20));
+		text[i] = '\0';
+		assert_false(sg_utf8_is_valid(text, 20));
+		assert_true(sg_utf8_is_valid(text, i));
+		text[i] = (char)0x80;
+		assert_false(sg_utf8_is_valid(text, 20));
+	}
 }
 
 static void clean_makes_text(void **state)
