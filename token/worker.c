@@ -24,7 +24,7 @@ struct worker;
 
 /* Answers that are written together: each write wakes the broker, which takes as long as half a signature with
  * P-256. Only while more is to be answered at once, and quickly. */
-#define TOGETHER_MAX 4
+#define TOGETHER_MAX 6
 #define QUICK_US     250
 
 #define QUEUE_ROOM (SG_WORKER_QUEUE_MAX + SG_WORKER_QUEUE_SPARE)
