@@ -13,7 +13,7 @@ char *sg_reader_held(void);
 
 enum sg_reader_state {
 	SG_READER_UNKNOWN, /* there is nobody to ask */
-	SG_READER_NONE,	   /* no such reader: also a card that is its own reader, when it is pulled */
+	SG_READER_NONE, /* no such reader: also a card that is its own reader, when it is pulled */
 	SG_READER_EMPTY,
 	SG_READER_CARD,
 };
