@@ -42,10 +42,19 @@ void sg_call_free(struct sg_call *call)
 	free(call);
 }
 
+/* What changes nothing but makes a signature ends when nobody wants it any more; other calls run to their end. */
+int sg_call_is_dropped(const struct sg_call *call)
+{
+	return call->pin.abandoned && call->account == NULL && call->undo == NULL &&
+	    call->rescue == NULL;
+}
+
 void sg_call_abandon(struct sg_call *call)
 {
 	if (!call->pin.abandoned)
 		sg_login_abandon(call->agent, &call->pin);
+	if (sg_call_is_dropped(call) && call->key_asked != NULL)
+		sg_worker_abandon(call->key.module->worker, call->key_asked);
 	if (call->gone != NULL)
 		call->gone(call);
 }

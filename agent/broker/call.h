@@ -49,10 +49,11 @@ struct sg_call {
 	struct sg_account *account;
 	struct sg_token_ref token;
 	struct sg_key_ref key;
-	char *key_selector;   /* call_key.h: what key was found by, ... */
-	sg_verb_fn *key_step; /* for which step, ... */
-	int key_asked_again;  /* and whether that step was taken twice */
-	int key_any;	      /* whatever public key stood there before */
+	char *key_selector;    /* call_key.h: what key was found by, ... */
+	sg_verb_fn *key_step;  /* for which step, ... */
+	int key_asked_again;   /* and whether that step was taken twice */
+	const void *key_asked; /* what waits for the answer of the key's worker, or NULL */
+	int key_any;	       /* whatever public key stood there before */
 	/* Whether the call goes on by itself although the key's worker answered with an error, or NULL. */
 	int (*key_failed)(struct sg_call *call, const struct sg_msg_error *error);
 	const char *feature; /* of the server, that is being looked for */
@@ -71,8 +72,10 @@ struct sg_call {
 
 void sg_call_free(struct sg_call *call);
 
-/* The client has gone. The call runs to its end all the same, but asks nobody for a PIN any more. */
+/* The client has gone. The call runs to its end all the same, but asks nobody for a PIN any more; what only makes a
+ * signature ends where that has not begun. */
 void sg_call_abandon(struct sg_call *call);
+int sg_call_is_dropped(const struct sg_call *call);
 
 /* Parameters that the method table has checked; NULL or the default when absent. */
 const char *sg_call_string(const struct sg_call *call, const char *name);

@@ -104,6 +104,7 @@ static void on_answer(void *arg, const struct sg_msg_error *error, void *answer)
 	int code = error != NULL ? sg_msg_error_code(error) : 0;
 
 	free(arg);
+	call->key_asked = NULL;
 	if (code == 0) {
 		ask.next(call, answer);
 		return;
@@ -123,12 +124,19 @@ static void on_answer(void *arg, const struct sg_msg_error *error, void *answer)
 void sg_call_ask_key(
     struct sg_call *call, uint16_t type, const void *msg, int seconds, sg_call_answer_fn *next)
 {
-	struct ask *ask = malloc(sizeof(*ask));
+	struct ask *ask;
 
+	if (type != SG_MSG_CERT_STORE && sg_call_is_dropped(call)) {
+		sg_call_fail_with(
+		    call, SG_ERR_PIN_CANCELLED, NULL, "whoever asked for it has gone");
+		return;
+	}
+	ask = malloc(sizeof(*ask));
 	if (ask == NULL) {
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 		return;
 	}
 	*ask = (struct ask){ call, next };
+	call->key_asked = type != SG_MSG_CERT_STORE ? ask : NULL;
 	sg_worker_request(call->key.module->worker, type, msg, -1, seconds, on_answer, ask);
 }

@@ -65,14 +65,19 @@ int sg_queue_put(
 	return 0;
 }
 
+void sg_queue_remove(struct sg_queue *queue, struct sg_waiting *waiting)
+{
+	TAILQ_REMOVE(&queue->list, waiting, entry);
+	queue->count--;
+}
+
 void *sg_queue_drop(struct sg_queue *queue)
 {
 	struct sg_waiting *waiting = TAILQ_FIRST(&queue->list);
 
 	if (waiting == NULL)
 		return NULL;
-	TAILQ_REMOVE(&queue->list, waiting, entry);
-	queue->count--;
+	sg_queue_remove(queue, waiting);
 	queue->turn = waiting->turn;
 	return waiting->owner;
 }

@@ -41,6 +41,9 @@ SG_MUST_USE int sg_queue_put(struct sg_queue *queue, struct sg_waiting *waiting,
  * and freed, or NULL when there is no memory. */
 void *sg_queue_take(struct sg_queue *queue, void **msg);
 
+/* Takes one out that is in it. */
+void sg_queue_remove(struct sg_queue *queue, struct sg_waiting *waiting);
+
 /* Takes the next owner without its message; NULL when there is none. */
 void *sg_queue_drop(struct sg_queue *queue);
 

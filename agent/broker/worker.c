@@ -10,6 +10,7 @@
 #include "log.h"
 
 #define DUE_SLACK_MS	      100 /* deadlines so near to each other are over together */
+#define TOUCH_MS	      300 /* what takes longer may have waited for a touch */
 #define WORKER_FIRST_EVENT_ID (1u << 31)
 
 /* The type of the answer that belongs to a request (msg.h). */
@@ -38,15 +39,36 @@ static const uint16_t answer_types[] = {
 	[SG_MSG_PEP_FETCH] = SG_MSG_KEYINFOS,
 };
 
+static int makes_signature(uint16_t type)
+{
+	return type == SG_MSG_CSR_MAKE || type == SG_MSG_SELF_CERT_MAKE ||
+	    type == SG_MSG_CROSS_SIGN || type == SG_MSG_TLS_SIGN;
+}
+
+/* Touches come one after the other and in no order: all have their time from when one was touched. */
+static void touches_allow(const struct request *request, int64_t *until, int64_t *last)
+{
+	const struct sg_worker *worker = request->worker;
+	int64_t allowed = (int64_t)request->seconds * 1000;
+
+	if (worker->touched_ms < request->sent_ms)
+		return;
+	*until = worker->touched_ms + allowed;
+	if (*last < request->sent_ms + allowed * worker->spec.window)
+		*last = request->sent_ms + allowed * worker->spec.window;
+}
+
 /* Whether others that the worker had to answer before may be why it took so long: it goes on answering. */
 static int gets_more_time(struct request *request)
 {
 	int64_t now = sg_clock_ms();
 	int64_t until = request->worker->answered_ms + (int64_t)request->seconds * 1000;
+	int64_t last = request->last_ms;
 	struct timeval more;
 
-	if (until > request->last_ms)
-		until = request->last_ms;
+	touches_allow(request, &until, &last);
+	if (until > last)
+		until = last;
 	if (until <= now + DUE_SLACK_MS)
 		return 0;
 	more = (struct timeval){ (until - now) / 1000, (until - now) % 1000 * 1000 };
@@ -90,6 +112,8 @@ static int take_answer(struct sg_worker *worker, struct sg_frame *frame)
 		return 0;
 	TAILQ_REMOVE(&worker->requests, request, entry);
 	worker->answered_ms = sg_clock_ms();
+	if (makes_signature(request->type) && worker->answered_ms - request->sent_ms >= TOUCH_MS)
+		worker->touched_ms = worker->answered_ms;
 	if (frame->type == SG_MSG_ERROR)
 		request->fn(request->arg, frame->msg, NULL);
 	else
@@ -327,6 +351,24 @@ void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg,
 		TAILQ_INSERT_TAIL(&worker->requests, request, entry);
 		sg_worker_fail_at_once(request, err);
 	}
+}
+
+void sg_worker_abandon(struct sg_worker *worker, const void *arg)
+{
+	struct sg_waiting *waiting;
+	struct request *request;
+
+	TAILQ_FOREACH(waiting, &worker->queue.list, entry) {
+		request = waiting->owner;
+		if (request->arg == arg)
+			break;
+	}
+	if (waiting == NULL)
+		return;
+	request = waiting->owner;
+	sg_queue_remove(&worker->queue, waiting);
+	TAILQ_INSERT_TAIL(&worker->requests, request, entry);
+	sg_worker_fail_at_once(request, SG_ERR_PIN_CANCELLED);
 }
 
 void sg_worker_answer(struct sg_worker *worker, uint32_t id, uint16_t type, const void *msg)

@@ -50,12 +50,17 @@ void sg_worker_free(struct sg_worker *worker);
  * Asks, and starts the process if it does not run. fd is -1 or a descriptor that is duplicated.
  * What goes beyond the worker's window waits here, and the processes that ask are served in turn;
  * SG_ERR_LIMIT when SG_QUEUE_MAX wait. The seconds (below zero: so many times those of the spec) count from
- * when the worker is given the request; while it answers others that it had before, it has theirs, too. When
+ * when the worker is given the request; while it answers others that it had before, it has theirs, too, and
+ * more while signatures are answered that take as long as touches do. When
  * the answer is not there then, the process is killed: what has had its seconds fails with SG_ERR_TIMEOUT, all
  * else with SG_ERR_WORKER. When the process ends by itself, what waits goes to the next one.
  */
 void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg, int fd,
     int seconds, sg_answer_fn *fn, void *arg);
+
+/* Nobody wants the answer any more for which fn gets this arg: when the request still waits here it fails with
+ * SG_ERR_PIN_CANCELLED, from the loop. What the worker has runs to its end. */
+void sg_worker_abandon(struct sg_worker *worker, const void *arg);
 
 /* Answers a frame that the worker sent unasked. A worker that cannot take it is killed. */
 void sg_worker_answer(struct sg_worker *worker, uint32_t id, uint16_t type, const void *msg);

@@ -41,6 +41,7 @@ struct sg_worker {
 	struct sg_queue queue;	      /* for when the worker has answered some */
 	uint32_t next_id;
 	int64_t answered_ms; /* when it last answered anything */
+	int64_t touched_ms;  /* ... and a signature that took as long as a touch does; 0: never */
 	unsigned starts;
 	unsigned deaths;
 	struct timeval looked; /* in which turn of the loop the process was last looked at */

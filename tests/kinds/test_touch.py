@@ -1,4 +1,5 @@
 """A signature that waits for a finger is told of; nothing else waits."""
+import contextlib
 import time
 
 from kinds import JID, OTHER
@@ -52,6 +53,29 @@ def test_touch_that_never_comes(kind):
     error = Call(kind, "MakeCsr", {"key": key, "jid": JID}).outcome()
     assert error.name in ("TimedOut", "WorkerDied", "Busy")
     kind.card("ok")
+
+
+def test_touches_for_many_callers(kind):
+    """Each has the time-out from when the one before it was touched; whoever leaves before his turn costs none."""
+    if not kind.can["touch"]:
+        assert not hasattr(kind, "card")
+        return
+    kind.unlock()
+    key = kind.key_in("9a")["uri"]
+    judged(kind, key)
+    kind.card("touch", 1)
+    with contextlib.ExitStack() as stack:
+        leaving = [stack.enter_context(Client(kind.signetd.sock)) for _ in range(20)]
+        calls = [Call(kind, "MakeCsr", {"key": key, "jid": JID}) for _ in range(10)]
+        kind.card("held")
+        for client in leaving:
+            client.send("MakeCsr", {"key": key, "jid": JID})
+        kind.call("Status")
+    assert [call.outcome() for call in calls] == [None] * len(calls)
+    kind.card("ok")
+    started = time.monotonic()
+    judged(kind, key)
+    print(f"{kind.name}: the next call took {time.monotonic() - started:.1f} s")
 
 
 def test_removal_and_return_are_told(kind):
