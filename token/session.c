@@ -192,7 +192,7 @@ CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg)
 		uint32_t was = sg_token_flags(token, SG_PIN_USER);
 
 		sg_token_drop(token, epoch);
-		sg_token_lost(token, was & SG_TOKEN_UNLOCKED);
+		sg_token_lost(token, (was & SG_TOKEN_UNLOCKED) != 0);
 	}
 	return rv;
 }
