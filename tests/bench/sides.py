@@ -75,7 +75,10 @@ class Agent:
         """The token lives in memory where it can: SoftHSM writes some 60 times for a key pair. None: it does not."""
         if not os.access("/dev/shm", os.W_OK):
             return None
-        folder = Path(tempfile.mkdtemp(prefix="signet-bench-", dir="/dev/shm"))
+        for left in Path("/dev/shm").glob("signet-bench-*"):  # by a run that was killed
+            if not Path("/proc", left.name.split("-")[2]).exists():
+                shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"signet-bench-{os.getpid()}-", dir="/dev/shm"))
         os.chown(folder, self.world.uid, self.world.gid)
         (self.world.mkdir("agent-juliet") / "token").symlink_to(folder)
         return folder
@@ -159,6 +162,13 @@ class Agent:
     def check(self, algorithm):
         """One call, as a client makes it."""
         self._signet("sign", self.jids[algorithm])
+
+    @contextlib.contextmanager
+    def online(self, algorithm):
+        """While the block runs, so is the account."""
+        self._signet("account", "connect", self.jids[algorithm])
+        yield
+        self._signet("account", "disconnect", self.jids[algorithm])
 
     def pids(self):
         """The processes of the agent."""
