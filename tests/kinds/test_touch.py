@@ -65,8 +65,8 @@ def test_touches_for_many_callers(kind):
     judged(kind, key)
     kind.card("touch", 1)
     with contextlib.ExitStack() as stack:
-        leaving = [stack.enter_context(Client(kind.signetd.sock)) for _ in range(20)]
-        calls = [Call(kind, "MakeCsr", {"key": key, "jid": JID}) for _ in range(10)]
+        leaving = [stack.enter_context(Client(kind.signetd.sock)) for _ in range(10)]
+        calls = [Call(kind, "MakeCsr", {"key": key, "jid": JID}) for _ in range(6)]
         kind.card("held")
         for client in leaving:
             client.send("MakeCsr", {"key": key, "jid": JID})
