@@ -24,7 +24,8 @@ struct worker;
 
 /* Answers that are written together: each write wakes the broker, which takes as long as half a signature with
  * P-256. Only while more is to be answered at once, and quickly. */
-#define TOGETHER_MAX 6
+#define TOGETHER_MAX 4
+#define REFILL_AT    3
 #define QUICK_US     250
 
 #define QUEUE_ROOM (SG_WORKER_QUEUE_MAX + SG_WORKER_QUEUE_SPARE)
@@ -399,7 +400,7 @@ static void work_do(struct worker *worker, struct sg_frame *frame, int is_last)
 	may_wait = clock_us() - begun < QUICK_US;
 	may_wait &= frame_finish(worker, frame, type, &answer) < TOGETHER_MAX;
 	pthread_mutex_lock(&pool->lock);
-	may_wait = may_wait && pool->count > 0;
+	may_wait = may_wait && pool->count >= REFILL_AT; /* the broker sends more meanwhile */
 	if (!may_wait) {
 		pthread_mutex_unlock(&pool->lock);
 		answers_flush(worker);
