@@ -21,14 +21,7 @@
 struct worker;
 
 #define STAND_IN_MS 2
-
-/* Answers that are written together: each write wakes the broker, which takes as long as half a signature with
- * P-256. Only while more is to be answered at once, and quickly. */
-#define TOGETHER_MAX 4
-#define REFILL_AT    3
-#define QUICK_US     250
-
-#define QUEUE_ROOM (SG_WORKER_QUEUE_MAX + SG_WORKER_QUEUE_SPARE)
+#define QUEUE_ROOM  (SG_WORKER_QUEUE_MAX + SG_WORKER_QUEUE_SPARE)
 
 _Static_assert(SG_WORKER_THREADS <= SG_WORKER_LOGIN_THREADS, "one array for both pools");
 
@@ -68,9 +61,8 @@ struct worker {
 	struct sg_module *module; /* NULL when it could not be loaded */
 	struct sg_msg_error why;
 	struct sg_channel *in;
-	pthread_mutex_t out_lock; /* protects out and unsent */
+	pthread_mutex_t out_lock; /* protects out */
 	struct sg_channel *out;	  /* the same socket: reading and writing share nothing */
-	atomic_int unsent; /* answers in it; as long as there are any, so is work in the queue */
 	struct sg_host host;
 	struct sg_upcalls upcalls;
 	atomic_int asking; /* threads that wait for an answer of the broker */
@@ -78,44 +70,26 @@ struct worker {
 	struct reading reading;
 };
 
-/* Puts an answer where answers_flush() sends it from. Gives how many stand there. */
-static int answer_put(struct worker *worker, const struct sg_frame *frame, uint16_t type,
+static void answer_send(struct worker *worker, const struct sg_frame *frame, uint16_t type,
     union sg_token_answer *answer)
 {
 	struct sg_msg_error error = { 0 };
-	int err, unsent;
+	int err;
 
 	pthread_mutex_lock(&worker->out_lock);
-	err = sg_channel_put(worker->out, frame->id, type, answer, -1);
+	err = sg_channel_send(worker->out, frame->id, type, answer, -1);
 	/* Not fit for a frame: too large, or a token's text that is no UTF-8. Nobody waits for it in vain. */
-	if (err != 0) {
+	if (err != 0 && err != SG_ERR_IO) {
 		sg_msg_error_set(&error, err, NULL,
 		    err == SG_ERR_LIMIT ? "the answer is larger than a frame may be"
 					: "the answer cannot be put into a frame");
-		err = sg_channel_put(worker->out, frame->id, SG_MSG_ERROR, &error, -1);
+		err = sg_channel_send(worker->out, frame->id, SG_MSG_ERROR, &error, -1);
 	}
-	unsent = atomic_fetch_add(&worker->unsent, 1) + 1;
-	pthread_mutex_unlock(&worker->out_lock);
-	if (err != 0)
-		sg_log(SG_LOG_WARN, "an answer cannot be sent: %s", sg_err_text(err));
-	sg_layout_clear(&sg_layout_error, &error);
-	return unsent;
-}
-
-static void answers_flush(struct worker *worker)
-{
-	int err;
-
-	if (atomic_load(&worker->unsent) == 0)
-		return;
-	pthread_mutex_lock(&worker->out_lock);
-	atomic_store(&worker->unsent, 0);
-	err = sg_channel_flush(worker->out);
 	pthread_mutex_unlock(&worker->out_lock);
 	/* The reading thread sees the end of the channel by itself. */
 	if (err != 0)
-		sg_log(SG_LOG_WARN, "answers cannot be sent: %s",
-		    sg_err_text(err == 1 ? SG_ERR_TIMEOUT : err));
+		sg_log(SG_LOG_WARN, "an answer cannot be sent: %s", sg_err_text(err));
+	sg_layout_clear(&sg_layout_error, &error);
 }
 
 /* ---- what goes to the broker unasked ---- */
@@ -169,22 +143,12 @@ static struct sg_frame queue_take(struct pool *pool)
 	return frame;
 }
 
-/* Gives how many answers are to be sent. */
-static int frame_finish(
-    struct worker *worker, struct sg_frame *frame, uint16_t type, union sg_token_answer *answer)
-{
-	int unsent = answer_put(worker, frame, type, answer);
-
-	sg_msg_clear(type, answer);
-	sg_frame_clear(frame);
-	return unsent;
-}
-
 static void frame_answer(
     struct worker *worker, struct sg_frame *frame, uint16_t type, union sg_token_answer *answer)
 {
-	(void)frame_finish(worker, frame, type, answer);
-	answers_flush(worker);
+	answer_send(worker, frame, type, answer);
+	sg_msg_clear(type, answer);
+	sg_frame_clear(frame);
 }
 
 /* The lock is held, and let go. */
@@ -374,59 +338,27 @@ static void others_call(struct worker *worker)
 	}
 }
 
-static int64_t clock_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-/*
- * An answer may wait for others while there is more in the queue: whoever takes the last of that sends it before
- * he goes on, and the stand-in when nobody takes anything. Ends with the lock held.
- */
-static void work_do(struct worker *worker, struct sg_frame *frame, int is_last)
-{
-	struct pool *pool = &worker->work;
-	union sg_token_answer answer;
-	int64_t begun = clock_us();
-	uint16_t type;
-	int may_wait;
-
-	if (is_last)
-		answers_flush(worker);
-	type = sg_dispatch(worker->module, &worker->why, frame, &answer);
-	may_wait = clock_us() - begun < QUICK_US;
-	may_wait &= frame_finish(worker, frame, type, &answer) < TOGETHER_MAX;
-	pthread_mutex_lock(&pool->lock);
-	may_wait = may_wait && pool->count >= REFILL_AT; /* the broker sends more meanwhile */
-	if (!may_wait) {
-		pthread_mutex_unlock(&pool->lock);
-		answers_flush(worker);
-		pthread_mutex_lock(&pool->lock);
-	}
-	if (--pool->busy < worker->reading.share)
-		worker->reading.limit = worker->reading.share;
-}
-
 static void *work_thread(void *arg)
 {
 	struct pool *pool = arg;
 	struct worker *worker = pool->worker;
 	struct reading *reading = &worker->reading;
+	union sg_token_answer answer;
 	struct sg_frame frame;
-	int is_last;
+	uint16_t type;
 
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->stop) {
 		if (pool->count > 0 && pool->busy < reading->limit) {
 			frame = queue_take(pool);
-			is_last = pool->count == 0;
 			reading->turns++;
 			others_call(worker);
 			pthread_mutex_unlock(&pool->lock);
-			work_do(worker, &frame, is_last);
+			type = sg_dispatch(worker->module, &worker->why, &frame, &answer);
+			frame_answer(worker, &frame, type, &answer);
+			pthread_mutex_lock(&pool->lock);
+			if (--pool->busy < reading->share)
+				reading->limit = reading->share;
 		} else if (pool->count == 0 && !reading->reads && !reading->over) {
 			socket_read(worker);
 		} else {
@@ -471,11 +403,6 @@ static int stand_in(struct worker *worker)
 		turns = reading->turns;
 		deadline = sg_cond_deadline(STAND_IN_MS);
 		pthread_cond_timedwait(&reading->wake, &pool->lock, &deadline);
-		if (turns == reading->turns && atomic_load(&worker->unsent) > 0) {
-			pthread_mutex_unlock(&pool->lock);
-			answers_flush(worker);
-			pthread_mutex_lock(&pool->lock);
-		}
 		if (turns == reading->turns && !reading->over)
 			step_in(worker);
 	}
@@ -529,7 +456,6 @@ static void finish(struct worker *worker)
 			sg_module_wipe(worker->module);
 		_exit(0);
 	}
-	answers_flush(worker);
 	sg_touch_stop();
 	sg_module_close(worker->module);
 	sg_layout_clear(&sg_layout_error, &worker->why);
