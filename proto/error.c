@@ -73,7 +73,8 @@ static const struct error_row error_rows[] = {
 	    "a token locks itself after a few." },
 	{ SG_ERR_PIN_LOCKED, EXIT_LOGIN, "PinLocked",
 	    "the PIN is locked and the token refuses every try",
-	    "Set a new one with the PUK or SO PIN: `signet token pin unblock`. A TPM takes PINs again "
+	    "Set a new one with the PUK or SO PIN: `signet token pin unblock`. A TPM takes PINs "
+	    "again "
 	    "after a while, or after `tpm2_dictionarylockout --clear-lockout`." },
 	{ SG_ERR_PIN_CANCELLED, EXIT_LOGIN, "PinCancelled", "the PIN entry was cancelled",
 	    "Nothing was tried on the token; ask again when you are ready." },
@@ -89,7 +90,8 @@ static const struct error_row error_rows[] = {
 	    "Nothing was stored; name the key that the certificate was made for." },
 	{ SG_ERR_KEY_CHANGED, EXIT_REFUSED, "KeyChanged",
 	    "the key under this name is not the one that it was",
-	    "If you replaced it yourself, say so with `signet key use URI`; else find out who did." },
+	    "If you replaced it yourself, say so with `signet key use URI`; else find out who "
+	    "did." },
 	{ SG_ERR_TOKEN_READ_ONLY, EXIT_DEVICE, "TokenReadOnly", "the token is write-protected",
 	    "Take the write protection off with the token's own tool, or use another token." },
 	{ SG_ERR_TOKEN_FULL, EXIT_DEVICE, "TokenFull", "the token has no room left",

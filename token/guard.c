@@ -16,10 +16,10 @@
 /* A request that takes long, as the looks at its token found it. */
 struct wait {
 	struct sg_touch_wait call;
-	int known; /* pcscd has told of its reader before */
 	unsigned long changes;
 	int64_t gone_ms; /* when its token was first seen to be gone; 0: it is there */
 	int is_out;	 /* ... and is not back */
+	int known;	 /* pcscd has told of its reader before */
 };
 
 static struct {

@@ -439,7 +439,7 @@ static void give_up(int signal_number)
  */
 static void finish(struct worker *worker)
 {
-	struct timespec deadline = sg_cond_deadline(SG_WORKER_STOP_S * 1000);
+	struct timespec deadline = sg_cond_deadline(SG_WORKER_STOP_S * INT64_C(1000));
 	int ended;
 
 	signal(SIGALRM, give_up);

@@ -255,7 +255,7 @@ void sg_worker_look(struct sg_worker *worker)
 		return;
 	/* The loop has one time for all of a turn. */
 	if (event_base_gettimeofday_cached(worker->agent->base, &turn) == 0) {
-		if (evutil_timercmp(&turn, &worker->looked, ==))
+		if (turn.tv_sec == worker->looked.tv_sec && turn.tv_usec == worker->looked.tv_usec)
 			return;
 		worker->looked = turn;
 	}
