@@ -105,10 +105,12 @@ static int find_closed_folder(const char *path, char *folder, size_t size, int *
 	     slash = strchr(slash + 1, '/')) {
 		(void)snprintf(folder, size, "%.*s", (int)(slash - path), path);
 		*error = 0;
-		if (stat(folder, &st) != 0 || access(folder, X_OK) != 0)
+		if (stat(folder, &st) != 0)
 			*error = errno;
 		else if (!S_ISDIR(st.st_mode))
 			*error = ENOTDIR;
+		else if (access(folder, X_OK) != 0)
+			*error = errno;
 		if (*error != 0)
 			return 1;
 	}
