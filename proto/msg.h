@@ -107,6 +107,7 @@ enum sg_token_flag {
 	SG_TOKEN_READ_ONLY = 64,     /* CKF_WRITE_PROTECTED */
 	SG_TOKEN_PINPAD = 128,	     /* CKF_PROTECTED_AUTHENTICATION_PATH */
 	SG_TOKEN_UNLOCKED = 256,     /* our own session is logged in */
+	SG_TOKEN_PIN_ASKED = 512,    /* of PIN_OUTCOME: the card itself told its tries just now */
 };
 
 struct sg_token_info {

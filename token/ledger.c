@@ -119,28 +119,44 @@ int sg_ledger_try(
 	return err;
 }
 
-void sg_ledger_outcome(
-    struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark, CK_RV rv)
+static uint32_t verdict_of(CK_RV rv)
+{
+	if (rv == CKR_OK)
+		return SG_PIN_TAKEN;
+	if (sg_ckr_code(rv) == SG_ERR_PIN_WRONG)
+		return SG_PIN_REFUSED;
+	return rv == CKR_PIN_LOCKED ? SG_PIN_BLOCKED : SG_PIN_UNSAID;
+}
+
+static void outcome_tell(
+    struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark, CK_RV rv, uint32_t flags)
 {
 	const struct sg_host *host = token->module->host;
 	struct sg_pin_mark copy = *mark;
 	struct sg_msg_pin_outcome msg = { .token = token->uri,
 		.serial = token->serial,
 		.by = by,
-		.hash = { copy.hash, copy.len } };
-	CK_TOKEN_INFO info;
+		.hash = { copy.hash, copy.len },
+		.verdict = verdict_of(rv),
+		.flags = flags };
 
-	if (mark->len == 0 || host == NULL)
-		return;
-	if (rv == CKR_OK)
-		msg.verdict = SG_PIN_TAKEN;
-	else if (sg_ckr_code(rv) == SG_ERR_PIN_WRONG)
-		msg.verdict = SG_PIN_REFUSED;
-	else if (rv == CKR_PIN_LOCKED)
-		msg.verdict = SG_PIN_BLOCKED;
-	else
-		msg.verdict = SG_PIN_UNSAID;
-	if (sg_tries_read(token, &info) == CKR_OK)
-		msg.flags = sg_token_flags(token, by);
-	host->tell(host->arg, SG_MSG_PIN_OUTCOME, &msg);
+	if (mark->len > 0 && host != NULL)
+		host->tell(host->arg, SG_MSG_PIN_OUTCOME, &msg);
+}
+
+void sg_ledger_taken(struct sg_token *token, const struct sg_pin_mark *mark)
+{
+	outcome_tell(token, SG_PIN_USER, mark, CKR_OK, 0);
+}
+
+void sg_ledger_outcome(
+    struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark, CK_RV rv)
+{
+	uint32_t flags = 0;
+	CK_TOKEN_INFO info;
+	int asked = 0;
+
+	if (mark->len > 0 && sg_tries_ask(token, &info, &asked) == CKR_OK)
+		flags = sg_token_flags(token, by) | (asked ? SG_TOKEN_PIN_ASKED : 0);
+	outcome_tell(token, by, mark, rv, flags);
 }

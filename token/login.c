@@ -336,6 +336,19 @@ static void context_over(struct sg_token *token)
 	sg_event_tell(token, SG_EVENT_TOKEN_LOCKED, NULL);
 }
 
+/* Whether the PIN that is held may be the last try: by the token's flags, or as counted once one was in vain. */
+static int context_is_last(struct sg_token *token, CK_FLAGS flags)
+{
+	struct sg_held held;
+	uint32_t tries, tries_max;
+
+	sg_held_take(token, &held);
+	tries = held.tries;
+	tries_max = tries > 0 ? held.tries_max : 0;
+	sg_held_give(token, &held);
+	return sg_ledger_is_last(flags, tries, tries_max);
+}
+
 CK_RV sg_login_context_check(struct sg_token *token)
 {
 	CK_TOKEN_INFO info;
@@ -350,36 +363,34 @@ CK_RV sg_login_context_check(struct sg_token *token)
 	}
 	if (info.flags & CKF_PROTECTED_AUTHENTICATION_PATH)
 		return CKR_OK;
-	if (!sg_held_is(token) || (info.flags & CKF_USER_PIN_FINAL_TRY)) {
+	if (!sg_held_is(token) || context_is_last(token, info.flags)) {
 		context_over(token);
 		return CKR_FUNCTION_CANCELED;
 	}
 	return CKR_OK;
 }
 
-/*
- * The token took this PIN when it was unlocked, so the try is written down only once it has failed: that
- * it was set anew meanwhile, by another program, is rare, and signatures are many. It is the last one that is
- * made without a PIN being asked for; a module that never returns from it costs one try that is not counted.
- */
-static void context_refused(struct sg_token *token, const struct sg_held *held, CK_RV rv)
-{
-	struct sg_msg_error error = { 0 };
-
-	if (sg_ledger_try(token, SG_PIN_USER, &held->mark, &error) == 0)
-		sg_ledger_outcome(token, SG_PIN_USER, &held->mark, rv);
-	sg_layout_clear(&sg_layout_error, &error);
-}
-
-CK_RV sg_login_context(struct sg_token *token, CK_SESSION_HANDLE session)
+CK_RV sg_login_context(
+    struct sg_token *token, CK_SESSION_HANDLE session, struct sg_msg_error *error)
 {
 	struct sg_held held;
 	CK_RV rv;
 
 	sg_held_take(token, &held);
+	if (sg_ledger_try(token, SG_PIN_USER, &held.mark, error) != 0) {
+		sg_held_give(token, &held);
+		return CKR_FUNCTION_CANCELED;
+	}
 	rv = sg_login_call(token, session, CKU_CONTEXT_SPECIFIC, held.pin);
+	if (rv == CKR_OK) {
+		sg_ledger_taken(token, &held.mark);
+		held.tries = 0;
+		sg_held_give(token, &held);
+		return rv;
+	}
+	held.tries++;
+	sg_ledger_outcome(token, SG_PIN_USER, &held.mark, rv);
 	if (sg_ckr_code(rv) == SG_ERR_PIN_WRONG || rv == CKR_PIN_LOCKED) {
-		context_refused(token, &held, rv);
 		sg_held_clear(&held);
 		context_over(token);
 	} else {

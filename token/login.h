@@ -39,9 +39,11 @@ int sg_login_again(struct sg_token *token);
 
 /*
  * Logs in for the one operation that is prepared in the session (CKA_ALWAYS_AUTHENTICATE).
- * secret_lock is held. A PIN that fails here is wiped, and the token is locked.
+ * secret_lock is held. It is a try like any other, and written down first: CKR_FUNCTION_CANCELED and the error
+ * filled when that cannot be done. A PIN that fails here is wiped, and the token is locked.
  */
-CK_RV sg_login_context(struct sg_token *token, CK_SESSION_HANDLE session);
+CK_RV sg_login_context(
+    struct sg_token *token, CK_SESSION_HANDLE session, struct sg_msg_error *error);
 
 /* Before an operation is prepared: CKR_OK, CKR_FUNCTION_CANCELED when there is no PIN to try or
  * only one try left, in which cases the token is locked, or another reason. secret_lock is held. */

@@ -75,6 +75,8 @@ struct job {
 	int found_again;
 	CK_RV login;	 /* of the login that the key wants each time */
 	int pin_missing; /* that login cannot be made: the PIN is not held, or has one try left */
+	struct sg_msg_error
+	    unwritten; /* that login was not made, for it could not be written down */
 };
 
 int sg_sign_how_sha256(
@@ -166,7 +168,7 @@ static CK_RV sign_operation(
 
 	rv = f->C_SignInit(session, &prepared->mechanism, handle);
 	if (rv == CKR_OK && (job->key->info.abilities & SG_KEY_ALWAYS_AUTH))
-		rv = job->login = sg_login_context(token, session);
+		rv = job->login = sg_login_context(token, session, &job->unwritten);
 	job->value_len = sizeof(job->value);
 	if (rv != CKR_OK)
 		return rv;
@@ -332,7 +334,7 @@ static int no_way(const struct job *job, struct sg_msg_error *error)
 	return SG_ERR_MECHANISM;
 }
 
-static int sign_fail(const struct job *job, CK_RV rv, struct sg_msg_error *error)
+static int sign_fail(struct job *job, CK_RV rv, struct sg_msg_error *error)
 {
 	const struct sg_key *key = job->key;
 	int err = sg_ckr_code(rv);
@@ -343,6 +345,12 @@ static int sign_fail(const struct job *job, CK_RV rv, struct sg_msg_error *error
 		    "left: token '%s' is locked",
 		    key->info.label, key->token->label);
 		return SG_ERR_PIN_NEEDED;
+	}
+	if (job->unwritten.code != 0) {
+		sg_layout_clear(&sg_layout_error, error);
+		*error = job->unwritten;
+		memset(&job->unwritten, 0, sizeof(job->unwritten));
+		return -(int)error->code;
 	}
 	switch (err) {
 	case SG_ERR_PIN_NEEDED:

@@ -43,10 +43,18 @@ static CK_FLAGS corrected(CK_FLAGS flags, int tries)
 
 CK_RV sg_tries_read(struct sg_token *token, CK_TOKEN_INFO *info)
 {
+	int asked;
+
+	return sg_tries_ask(token, info, &asked);
+}
+
+CK_RV sg_tries_ask(struct sg_token *token, CK_TOKEN_INFO *info, int *asked)
+{
 	CK_RV rv = sg_token_info_read(token, info);
 	char *reader;
 	int tries, err;
 
+	*asked = 0;
 	if (rv != CKR_OK)
 		return rv;
 	reader = piv_reader(token);
@@ -58,6 +66,7 @@ CK_RV sg_tries_read(struct sg_token *token, CK_TOKEN_INFO *info)
 		return CKR_OK;
 	if (err != 0)
 		return CKR_DEVICE_ERROR;
+	*asked = 1;
 	info->flags = corrected(info->flags, tries);
 	pthread_mutex_lock(&token->lock);
 	pthread_mutex_lock(&token->held_lock);

@@ -16,4 +16,7 @@
  */
 CK_RV sg_tries_read(struct sg_token *token, CK_TOKEN_INFO *info);
 
+/* The same; *asked: it is the card itself that has told of the user's PIN, and no module. */
+CK_RV sg_tries_ask(struct sg_token *token, CK_TOKEN_INFO *info, int *asked);
+
 #endif

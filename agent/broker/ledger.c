@@ -199,10 +199,32 @@ static void taken_keep(struct sg_ledgers *ledgers, const struct sg_msg_pin_outco
 		sg_msg_clear(SG_MSG_PIN_OUTCOME, taken);
 }
 
-/* Flags that were read after the try, and tell of none. Of a token that is gone nothing is known. */
-static int shows_no_failure(uint32_t flags)
+static void state_read(
+    const struct sg_agent *agent, const char *name, uint32_t by, struct sg_ledger_state *state)
 {
-	return (flags & SG_TOKEN_PIN_SET) != 0 && (flags & SG_LEDGER_TELLING) == 0;
+	struct sg_ledger_row row = { .tries = 0 };
+
+	*state = (struct sg_ledger_state){ .tries = 0 };
+	if (sg_store_ledger_get(agent->store, name, by, &row) != 0)
+		return;
+	state->tries = row.tries;
+	state->locked = row.locked != 0;
+	state->told = row.told != 0;
+	sg_ledger_row_clear(&row);
+}
+
+/* Whether the token tells that this was no try: its flags were read afterwards and show no failure, and they are
+ * known to show one, which those of a TPM never do. Of a token that is gone nothing is known. */
+static int tells_no_try(const struct sg_agent *agent, const char *name, uint32_t by, uint32_t flags)
+{
+	struct sg_ledger_state state;
+
+	if ((flags & SG_TOKEN_PIN_SET) == 0 || (flags & SG_LEDGER_TELLING) != 0)
+		return 0;
+	if (by == SG_PIN_USER && (flags & SG_TOKEN_PIN_ASKED) != 0)
+		return 1;
+	state_read(agent, name, by, &state);
+	return state.told;
 }
 
 void sg_ledger_outcome(
@@ -223,8 +245,8 @@ void sg_ledger_outcome(
 	else if (err == 0 && outcome->verdict == SG_PIN_BLOCKED)
 		err = sg_store_ledger_locked(agent->store, name, outcome->by, hash);
 	else if (err == 0)
-		err = sg_store_ledger_unsaid(
-		    agent->store, name, outcome->by, hash, shows_no_failure(outcome->flags));
+		err = sg_store_ledger_unsaid(agent->store, name, outcome->by, hash,
+		    tells_no_try(agent, name, outcome->by, outcome->flags));
 	/* The try was counted before, and its PIN is unsure: at worst a person is asked for no need. */
 	if (err != 0)
 		sg_log(SG_LOG_WARN, "how the PIN of %s was taken could not be stored", name);
@@ -246,16 +268,7 @@ void sg_ledger_renew(const struct sg_agent *agent, const struct sg_token_info *t
 void sg_ledger_look(const struct sg_agent *agent, const struct sg_token_info *token, uint32_t by,
     struct sg_ledger_state *state)
 {
-	struct sg_ledger_row row = { .tries = 0 };
-
-	*state = (struct sg_ledger_state){ .tries = 0 };
-	if (sg_store_ledger_get(
-		agent->store, sg_ledger_name(token->serial, token->uri), by, &row) != 0)
-		return;
-	state->tries = row.tries;
-	state->locked = row.locked != 0;
-	state->told = row.told != 0;
-	sg_ledger_row_clear(&row);
+	state_read(agent, sg_ledger_name(token->serial, token->uri), by, state);
 }
 
 uint32_t sg_ledger_tries_left(const struct sg_agent *agent, const struct sg_token_info *token)

@@ -1,4 +1,5 @@
 """The ledger of PINs: a wrong one is never tried again by itself, and nobody but a person makes a last try."""
+import contextlib
 import os
 import signal
 import sqlite3
@@ -336,6 +337,56 @@ def test_a_try_that_said_nothing_of_the_pin():
         assert try_pin(agent, PIN).name == "TokenFailed"
         assert ledger(agent)[2] == 0
         assert agent.unlock("one")["unlocked"]
+
+
+def test_a_try_that_said_nothing_on_a_silent_token():
+    """Whose flags show nothing in any case: it may have been a failure, and the last one is a person's."""
+    with FaultAgent("pin 3 silent\non C_Login fail CKR_GENERAL_ERROR\n") as agent:
+        for tries in (1, 2):
+            assert try_pin(agent, PIN).name == "TokenFailed"
+            assert ledger(agent) == (tries, 0, 0)
+        agent.script("pin 3 silent\n")
+        error = try_pin(agent, PIN)
+        assert error.name == "Denied" and "as counted" in error.parameters["message"], error
+        assert ledger(agent) == (2, 0, 0)
+
+
+CONTEXT = "always-authenticate careful\n"
+
+
+def careful_agent(conf=""):
+    """Unlocked, with a key that wants the PIN for each signature."""
+    agent = FaultAgent(CONTEXT, conf="timeout = 3\n" + conf)
+    agent.__enter__()
+    agent.unlock("one")
+    agent.call("NewKey", {"token": "one", "label": "careful", "algorithm": "p256"})
+    return contextlib.closing(agent)
+
+
+CSR = {"key": "careful", "jid": "a@b.test"}
+
+
+def test_a_login_for_one_signature_is_counted():
+    """Taken, refused, or never answered, like any other."""
+    with careful_agent() as agent:
+        for _ in range(2):
+            agent.call("MakeCsr", CSR)
+            assert ledger(agent) == (0, 0, 0)
+        agent.script(CONTEXT + "on C_Login 1 fail CKR_PIN_INCORRECT\n")
+        assert agent.error("MakeCsr", CSR).name == "PinWrong"
+        assert ledger(agent)[::2] == (1, 1)
+        assert try_pin(agent, PIN).name == "PinWrong"
+
+
+@pytest.mark.parametrize("how,name", [("hang", "TimedOut"), ("crash", "WorkerDied")])
+def test_a_login_for_one_signature_that_never_ends(how, name):
+    with careful_agent() as agent:
+        agent.script(CONTEXT + f"on C_Login {how}\n")
+        assert agent.error("MakeCsr", CSR).name == name
+        assert ledger(agent)[::2] == (1, 1)
+        agent.script(CONTEXT)
+        error = try_pin(agent, PIN)
+        assert error.name == "Denied" and "never came" in error.parameters["message"], error
 
 
 def test_who_waits_for_a_login_that_never_ends():

@@ -143,10 +143,16 @@ static void counted(void **state)
 	try(world, world->token.flags);
 	is_ledger(world, 2, 3, 1);
 	outcome(world, SG_PIN_UNSAID, world->token.flags);
-	is_ledger(world, 1, 3, 0); /* the token is there, and has seen no failure */
+	is_ledger(world, 2, 3, 0); /* the token is there, but it never tells of a failure */
+	try(world, world->token.flags);
+	outcome(world, SG_PIN_UNSAID, world->token.flags | SG_TOKEN_PIN_ASKED);
+	is_ledger(world, 2, 3, 0); /* the card was asked, and has seen none */
 	try(world, world->token.flags);
 	outcome(world, SG_PIN_UNSAID, world->token.flags | SG_TOKEN_PIN_LOW);
-	is_ledger(world, 2, 0, 0);
+	is_ledger(world, 3, 0, 0);
+	try(world, world->token.flags);
+	outcome(world, SG_PIN_UNSAID, world->token.flags);
+	is_ledger(world, 3, 0, 0); /* it has told before, and tells of none now */
 }
 
 /* The flags that are listed are the user PIN's: they do not speak for the PUK. */
