@@ -193,7 +193,10 @@ void sg_worker_flush(struct sg_worker *worker)
 
 void sg_worker_on_writable(evutil_socket_t fd, short what, void *arg)
 {
-	sg_worker_flush(arg);
+	struct sg_worker *worker = arg;
+
+	worker->looked = 0;
+	sg_worker_flush(worker);
 }
 
 /* One write for all that this turn of the loop has for the process. */

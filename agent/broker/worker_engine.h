@@ -44,8 +44,8 @@ struct sg_worker {
 	int64_t touched_ms;  /* ... and a signature that took as long as a touch does; 0: never */
 	unsigned starts;
 	unsigned deaths;
-	struct timeval looked; /* in which turn of the loop the process was last looked at */
-	unsigned in_callback;  /* a callback may free the worker: it is then freed after it */
+	int looked;	      /* in this turn of the loop the process was looked at */
+	unsigned in_callback; /* a callback may free the worker: it is then freed after it */
 	int freed;
 };
 

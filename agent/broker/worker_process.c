@@ -138,6 +138,7 @@ static struct sg_channel *process_end(struct sg_worker *worker, int grace_ms)
 	event_free(worker->write_event);
 	worker->read_event = worker->write_event = NULL;
 	worker->channel = NULL;
+	worker->looked = 0;
 	sg_reaper_add(worker->agent->reaper, worker->pid, grace_ms);
 	worker->pid = 0;
 	return channel;
@@ -244,22 +245,23 @@ static void worker_lost(struct sg_worker *worker)
 		worker->spec.ended(worker->spec.arg);
 }
 
-/* A process that ended: its end may not have been read yet. */
+/* A process that ended: its end may not have been read yet. Calls of one turn of the loop are taken for having been read
+ * together: one look is enough for them. The turn is known by the event that runs at its end, not by the loop's time,
+ * which is as coarse as the kernel's tick and may be the same for several turns. */
 void sg_worker_look(struct sg_worker *worker)
 {
 	struct pollfd pfd;
-	struct timeval turn;
 
 	/* While requests run, the loop is to read their answers first; it sends again what must be. */
 	if (worker->channel == NULL || (worker->spec.resends && !TAILQ_EMPTY(&worker->requests)))
 		return;
-	/* The loop has one time for all of a turn. */
-	if (event_base_gettimeofday_cached(worker->agent->base, &turn) == 0) {
-		if (turn.tv_sec == worker->looked.tv_sec && turn.tv_usec == worker->looked.tv_usec)
-			return;
-		worker->looked = turn;
-	}
+	if (worker->looked)
+		return;
 	pfd = (struct pollfd){ .fd = sg_channel_fd(worker->channel), .events = POLLRDHUP };
-	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0)
+	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0) {
 		worker_lost(worker);
+	} else {
+		worker->looked = 1;
+		event_active(worker->write_event, EV_WRITE, 0);
+	}
 }
