@@ -74,14 +74,10 @@ static int name_set(X509_NAME *name, const char *cn)
 	    : SG_ERR_INTERNAL;
 }
 
-static int wrong_signature(
-    const struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
+static int wrong_signature(struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
 {
 	sg_blob_clear(der);
-	sg_msg_error_set(error, SG_ERR_TOKEN_FAILED, key->info.uri,
-	    "token '%s' made a signature that its own public key does not verify",
-	    key->token->label);
-	return SG_ERR_TOKEN_FAILED;
+	return sg_sign_unverified(key, error);
 }
 
 /* ---- PKCS#10 ---- */
@@ -109,7 +105,7 @@ out:
 	return err;
 }
 
-static int csr_verify(const struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
+static int csr_verify(struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
 {
 	X509_REQ *csr = NULL;
 	int err;
@@ -291,7 +287,7 @@ out:
 	return err;
 }
 
-static int cert_verify(const struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
+static int cert_verify(struct sg_key *key, struct sg_blob *der, struct sg_msg_error *error)
 {
 	X509 *cert = NULL;
 	int err;

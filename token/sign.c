@@ -334,6 +334,14 @@ static int no_way(const struct job *job, struct sg_msg_error *error)
 	return SG_ERR_MECHANISM;
 }
 
+static int key_changed(const struct sg_key *key, struct sg_msg_error *error)
+{
+	sg_msg_error_set(error, SG_ERR_KEY_CHANGED, key->info.uri,
+	    "another key stands under the name %s on token '%s' than before", key->info.uri,
+	    key->token->label);
+	return SG_ERR_KEY_CHANGED;
+}
+
 static int sign_fail(struct job *job, CK_RV rv, struct sg_msg_error *error)
 {
 	const struct sg_key *key = job->key;
@@ -362,10 +370,7 @@ static int sign_fail(struct job *job, CK_RV rv, struct sg_msg_error *error)
 		    key->token->label);
 		return err;
 	case SG_ERR_KEY_CHANGED:
-		sg_msg_error_set(error, err, key->info.uri,
-		    "another key stands under the name %s on token '%s' than before", key->info.uri,
-		    key->token->label);
-		return err;
+		return key_changed(key, error);
 	case SG_ERR_MECHANISM:
 		return no_way(job, error);
 	default:
@@ -430,6 +435,38 @@ int sg_sign_by(struct sg_key *key, uint32_t ability, const struct sg_sign_how *h
 	return take_value(&job, how, signature, error);
 }
 
+static CK_RV look_in_session(
+    struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+{
+	CK_OBJECT_HANDLE handle;
+
+	return sg_key_handle(arg, session, &handle);
+}
+
+/* ykcs11 reads a card with its first session, so all are given up for this look; OpenSC reads it once in a
+ * process, and goes on showing what was there. */
+static int is_another_now(struct sg_key *key)
+{
+	struct sg_token *token = key->token;
+
+	sg_token_drop(token, sg_token_epoch(token));
+	return sg_token_run(token, look_in_session, key) == CKR_KEY_CHANGED;
+}
+
+int sg_sign_unverified(struct sg_key *key, struct sg_msg_error *error)
+{
+	atomic_store(&key->verified_ms, 0);
+	sg_key_cache_drop(key);
+	if (is_another_now(key))
+		return key_changed(key, error);
+	sg_msg_error_set(error, SG_ERR_TOKEN_FAILED, key->info.uri,
+	    "token '%s' made a signature that the public half of key '%s' does not verify, and its "
+	    "module shows no other: it may show what it read once, so if the key was replaced, "
+	    "lock and unlock the token, and say so with `signet key use`",
+	    key->token->label, key->info.label);
+	return SG_ERR_TOKEN_FAILED;
+}
+
 /*
  * The key may have been replaced behind a module that remembers it (PIV modules do), or a certificate beside it
  * may be another's. The first signature of a key is verified, and then one in so often.
@@ -446,14 +483,7 @@ static int verify(struct sg_key *key, const struct sg_sign_how *how, const struc
 		return 0;
 	}
 	sg_blob_clear(signature);
-	atomic_store(&key->verified_ms, 0);
-	sg_key_cache_drop(key);
-	sg_msg_error_set(error, SG_ERR_TOKEN_FAILED, key->info.uri,
-	    "token '%s' made a signature that the public half of key '%s' does not verify: if the "
-	    "key was "
-	    "replaced, lock and unlock the token, and say so with `signet key use`",
-	    key->token->label, key->info.label);
-	return SG_ERR_TOKEN_FAILED;
+	return sg_sign_unverified(key, error);
 }
 
 int sg_sign(struct sg_key *key, const struct sg_sign_how *how, const struct sg_blob *data,

@@ -29,13 +29,18 @@ SG_MUST_USE int sg_sign_how_sha256(
  * remembered, so that later signatures do not ask again. The caller has judged what the data are:
  * nothing outside this process chooses bytes that get here unseen. SG_ERR_MECHANISM naming the
  * mechanisms that are missing, or saying that the key may not sign; SG_ERR_KEY_CHANGED when another key
- * stands in its place; SG_ERR_TOKEN_FAILED for a signature that the key's public half does not verify (the first
- * of a key is looked at, and one in so often); SG_ERR_PIN_NEEDED, or what the token says; the error is filled.
+ * stands in its place; what sg_sign_unverified() says of a signature that the key's public half does not verify
+ * (the first of a key is looked at, and one in so often); SG_ERR_PIN_NEEDED, or what the token says; the error is filled.
  */
 SG_MUST_USE int sg_sign(struct sg_key *key, const struct sg_sign_how *how,
     const struct sg_blob *data, struct sg_blob *signature, struct sg_msg_error *error);
 
-/* The same with the mechanism of this one ability (SG_KEY_RSA_PKCS1 to SG_KEY_ECDSA_HASHED) alone; nothing is
+/* After a signature that the key's public half does not verify: SG_ERR_KEY_CHANGED when the module, asked in a fresh
+ * session, shows another key in its place, else SG_ERR_TOKEN_FAILED; the error is filled. The token's sessions are
+ * given up for it. */
+SG_MUST_USE int sg_sign_unverified(struct sg_key *key, struct sg_msg_error *error);
+
+/* As sg_sign(), with the mechanism of this one ability (SG_KEY_RSA_PKCS1 to SG_KEY_ECDSA_HASHED) alone; nothing is
  * verified. */
 SG_MUST_USE int sg_sign_by(struct sg_key *key, uint32_t ability, const struct sg_sign_how *how,
     const struct sg_blob *data, struct sg_blob *signature, struct sg_msg_error *error);

@@ -102,6 +102,32 @@ def test_the_last_try_is_a_persons(kind):
         assert kind.card("pin-state")["pin_tries"] == 1
 
 
+def test_tries_are_counted_on(kind):
+    """Where no flag tells, each try that failed is one less, also after a restart; a person's success ends that."""
+    counts = not kind.can["pin-flags"]
+    for left, pin in ((2, "11111111"), (1, "22222222")):
+        error = kind.unlock_error(pin)
+        assert error.name == "PinWrong"
+        again(kind)
+        if counts:
+            assert error.parameters["tries_left"] == kind.tokens()[0]["tries_left"] == left
+    if not counts:
+        return
+    error = kind.unlock_error()
+    assert error.name == "Denied" and "as counted" in error.parameters["message"]
+    assert kind.tokens()[0]["tries_left"] == 1 and "as a person" in error.parameters["advice"]
+    kind.signetd.stop()
+    pinentry = kind.signetd.dir / "pinentry"
+    pinentry.write_text("#!/bin/sh\necho OK\nwhile read -r line; do case $line in GETPIN) echo \"D $PIN\"; "
+                        "echo OK;; BYE) exit;; *) echo OK;; esac; done\n".replace("$PIN", kind.pin))
+    pinentry.chmod(0o755)
+    kind.signetd.conf.write_text(kind.signetd.conf.read_text() + f"[agent]\npinentry = {pinentry}\n")
+    kind.signetd.start()
+    assert kind.call("Unlock", token=kind.token, pin={"pinentry": {}})["token"]["tries_left"] == 3
+    kind.call("Lock", token=kind.token)
+    assert kind.unlock()["unlocked"]
+
+
 def test_a_locked_pin(kind):
     """Locked by another program: said so, and nothing is tried."""
     tries = int(kind.can["pin-lock"][0]) if kind.can["pin-lock"] else 12
@@ -154,6 +180,25 @@ def test_an_unblocked_pin(kind):
             assert {c["command"] for c in kind.card("log")["log"]}.isdisjoint({"CHANGE", "UNBLOCK"})
             assert kind.card("pin-state") == {"pin_tries": 2, "puk_tries": 3}
         assert kind.unlock()["unlocked"]
+
+
+def test_a_locked_pin_is_unblocked(kind):
+    """By the PUK, where the kind has one: no try of the PIN, and nothing of what was counted is left."""
+    if kind.can["unblock"] != ["puk"]:
+        assert kind.can["unblock"] in ([], ["so"])
+        return
+    wrong_by_another(kind, int(kind.can["pin-lock"][0]))
+    assert kind.unlock_error().name == "PinLocked"
+    kind.pins()
+    token = pin_call(kind, "UnblockPin", kind.so_pin, "246824")
+    assert token["pin"] == "ok" and kind.pins() == []
+    assert kind.card("pin-state") == {"pin_tries": 3, "puk_tries": 3}
+    again(kind)
+    assert kind.unlock("246824")["unlocked"]
+    assert pin_error(kind, "UnblockPin", "87654321", "135713").name == "PinWrong"
+    error = pin_error(kind, "UnblockPin", "87654321", "135713")
+    assert error.name == "PinWrong" and "not tried again" in error.parameters["message"]
+    assert kind.card("pin-state")["puk_tries"] == 2
 
 
 def test_a_pin_is_no_other_tokens(kind):

@@ -3,7 +3,9 @@ import pytest
 
 from certificates import cross_signatures
 from kinds import JID, OTHER
+from processes import until
 from test_sign import judged
+from varlink_client import AgentError
 
 PLACES = ["9a", "9c", "9d", "9e", "82"]
 
@@ -99,6 +101,41 @@ def test_a_rotated_key_is_noticed(kind):
     assert error.name == "KeyChanged" and "signet key use" in error.parameters["advice"]
     kind.call("UseKey", key=key["uri"])
     judged(kind, key["uri"])
+
+
+@pytest.mark.parametrize("place", ["9a", "9c"])
+def test_a_key_exchanged_in_a_card_that_stays(kind, place):
+    """By another program: said as it is where the module looks again; one that shows what it read once says so."""
+    if not kind.can["removal"]:
+        assert not hasattr(kind, "card")
+        return
+    kind.card("insert", f"exchanged-{place}")
+    kind.unlock()
+    key = kind.key_in(place)["uri"]
+    kind.call("UseKey", key=key)
+    judged(kind, key)
+    kind.card("replace", place, "rsa2048")
+    errors = []
+
+    def noticed():
+        """One signature in so often is verified."""
+        try:
+            kind.call("MakeCsr", key=key, jid=JID)
+        except AgentError as error:
+            errors.append(error)
+        return errors
+    until(noticed, "the exchange is not noticed")
+    if kind.name == "ykcs11":
+        assert errors[0].name == "KeyChanged", errors
+    else:
+        assert errors[0].name == "TokenFailed" and "lock and unlock" in errors[0].parameters["message"], errors
+        kind.call("Lock", token=kind.token)
+        kind.unlock()
+    error = kind.error("MakeCsr", key=key, jid=JID)
+    assert error.name == "KeyChanged" and "signet key use" in error.parameters["advice"], error
+    kind.call("UseKey", key=key)
+    judged(kind, key)
+    assert {status for _, _, status in kind.pins()} == {"9000"}
 
 
 def test_a_key_in_two_slots(kind):
