@@ -49,6 +49,7 @@ struct load {
 	unsigned long replies, errors;
 	unsigned long all; /* replies, with those of the warm-up */
 	int counting;
+	int kept; /* the first reply of the first connection is in the file */
 	const char *keep_path;
 };
 
@@ -168,8 +169,9 @@ static void take(struct load *load, struct client *client, int keeps)
 		if (is_error(load, client->in + pos, size)) {
 			load->errors++;
 			keep(load, client->in + pos, size);
-		} else if (keeps && load->errors == 0 && load->all == 0) {
+		} else if (keeps && load->errors == 0 && !load->kept) {
 			keep(load, client->in + pos, size);
+			load->kept = 1;
 		}
 		load->all++;
 		if (load->counting) {
