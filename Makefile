@@ -36,7 +36,7 @@ PACKAGES_BUILD  := gcc libc6-dev make pkg-config libp11-kit-dev libssl-dev libst
                    libevent-dev libjansson-dev libsqlite3-dev libassuan-dev libexpat1-dev libinih-dev \
                    libsystemd-dev
 PACKAGES_WORLD  := softhsm2 opensc openssl prosody prosody-modules lua-sec python3
-PACKAGES_TEST   := libcmocka-dev python3-pytest python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock
+PACKAGES_TEST   := libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock
 PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
                    libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon python3-cryptography
 PACKAGES_BENCH  := p11-kit p11-kit-modules openssh-client
@@ -74,7 +74,7 @@ SRC_proto := $(call in,proto, \
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
     ca ckr cond cross digest dispatch event find guard held issue key keygen ledger list login main module \
-    object pin pin_set pinentry probe pubkey reader session sign store tls token touch tries upcall uri verify \
+    object pin pin_set pinentry probe pubkey reader session sign store tls token touch tries turn upcall uri verify \
     watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
     accounts agent ask_all call call_key config conn doctor doctor_system events failure \
@@ -190,6 +190,8 @@ deps-lint:
 # ------------------------------------------------------------- what a person runs; each sets itself up
 SUBMAKE = $(MAKE) --no-print-directory
 JOBS   ?= $(shell nproc)
+# Most tests wait for something most of the time: three run side by side, however few processors there are.
+PYTEST   = PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider -n 3 --dist loadgroup
 # The command is the shell's: make must not expand the '$' in it.
 override RUN := $(value RUN)
 export BUILD RUN
@@ -207,7 +209,7 @@ check: deps
 check-token: deps-token
 	@$(SUBMAKE) -j$(JOBS) all fault-built
 	@$(SUBMAKE) fault-run
-	@PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider --durations=10 tests/kinds
+	@$(PYTEST) --durations=10 tests/kinds
 idle: deps
 	@$(SUBMAKE) -j$(JOBS) all
 	@$(PYTHON) tests/world/idle.py
@@ -255,7 +257,7 @@ unit: $(UNIT_TESTS)
 	@NO_SKIPS=$(if $(SANITIZE),,1) sh tests/cmocka.sh $^
 regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)
-	@PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider tests/regress
+	@$(PYTEST) tests/regress
 
 # A PKCS#11 module that wraps another and makes it fail (signet-fault(7)); code of its own, for other projects too.
 SRC_fault    := $(call in,tests/fault, call module names object script session state token)
@@ -276,7 +278,7 @@ PRELOAD = $(if $(SANITIZE),LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$(
     ASAN_OPTIONS=detect_leaks=0)
 fault-run: all fault-built
 	@SIGNET_BIN=$(BUILD)/bin sh tests/fault/calls.sh $(FAULT_TESTS)
-	@PYTEST_ADDOPTS= $(PRELOAD) $(PYTHON) -m pytest -q -p no:cacheprovider tests/fault
+	@$(PRELOAD) $(PYTEST) tests/fault
 fault-mainjob: deps
 	@$(SUBMAKE) -j$(JOBS) all fault-built
 	@$(PYTHON) tests/fault/mainjob_calls.py
@@ -300,8 +302,8 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(SRC_proto)
 # -------------------------------------------------------------------------------------------- lint
 .PHONY: lint
 lint: deps-lint
-	@$(SUBMAKE) BUILD=build/lint-gcc CC=gcc WERROR=-Werror all
-	@$(SUBMAKE) BUILD=build/lint-clang CC=clang WERROR=-Werror all
+	@$(SUBMAKE) -j$(JOBS) BUILD=build/lint-gcc CC=gcc WERROR=-Werror all
+	@$(SUBMAKE) -j$(JOBS) BUILD=build/lint-clang CC=clang WERROR=-Werror all
 	@sh tests/lint/lint.sh
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

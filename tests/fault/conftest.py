@@ -4,3 +4,9 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests/world"), str(TOP / "tests/regress"), str(TOP / "tests/fault")]
+
+from processes import unignore_signals  # noqa: E402
+
+
+def pytest_configure():
+    unignore_signals()

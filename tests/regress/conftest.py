@@ -8,6 +8,27 @@ import pytest
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests/world"), str(TOP / "tests/regress")]
 
+from processes import unignore_signals  # noqa: E402
+
+
+def pytest_configure(config):
+    unignore_signals()
+    config.addinivalue_line("markers", "long: takes long, so it starts before others that run beside it")
+    config.addinivalue_line("markers", "xdist_group(name): tests that run one after another in one process")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """For tests that run side by side (--dist loadgroup): those that share a fixture of their module stay
+    together; what takes long starts first, so that nothing is waited for at the end."""
+    for item in items:
+        shared = [name for name, found in item._fixtureinfo.name2fixturedefs.items() if found[-1].scope == "module"]
+        if shared:
+            params = item.callspec.params if hasattr(item, "callspec") else {}
+            kinds = [str(params[name]) for name in shared if name in params]
+            item.add_marker(pytest.mark.xdist_group("-".join([item.path.stem, *kinds])))
+    items.sort(key=lambda item: (item.get_closest_marker("long") is None, item.get_closest_marker("xdist_group") is None))
+
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):

@@ -89,6 +89,7 @@ def test_monitors_that_go(agent):
     assert agent.unlock("one")["unlocked"]
 
 
+@pytest.mark.long
 def test_a_monitor_that_does_not_read_is_dropped(agent):
     """By the rule for every client, SG_CONN_SLOW_SECONDS; meanwhile it holds up nobody."""
     client = agent.client()

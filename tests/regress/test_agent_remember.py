@@ -310,6 +310,7 @@ def test_nothing_is_left_of_a_pin(way, end):
         assert not unlocked(agent)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["minutes 1", "idle 1"])
 def test_time(how):
     """Locked by its timer, once, and not before; that of "idle" begins anew with each use."""

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from mainjob import MainJob, enrol, keys, publish, sign
-from processes import PATIENCE, running, state, suspend, until, wakeups
+from processes import PATIENCE, running, state, suspend, until, wait_gone, wakeups
 from world import World
 
 
@@ -76,7 +76,9 @@ def test_the_running_call_says_so_and_the_next_one_works(job, program, args):
 @pytest.mark.parametrize("program", ["signet-token", "signet-xmpp"])
 def test_killed_between_calls_nobody_notices(job, program):
     job.signet(job.juliet_env, "cert", "list", job.juliet)
-    os.kill(pid_of(job, program), signal.SIGKILL)
+    pid = pid_of(job, program)
+    os.kill(pid, signal.SIGKILL)
+    wait_gone(pid)
     listed = job.signet(job.juliet_env, "cert", "list", job.juliet)["certificates"]
     assert [c["own"] for c in listed] == [True]
     job.signet(job.juliet_env, "csr", "client", job.juliet)

@@ -369,6 +369,7 @@ def test_billion_laughs(pki, workers, rogue):
     assert "document type" in refused(connect(worker, server, pki), f.FORMAT)["message"]
 
 
+@pytest.mark.long
 def test_silent_servers(pki, workers, rogue):
     """At every step of the login: silence ends in a timeout, also where libstrophe would wait for ever."""
     def tcp_only(c):

@@ -129,19 +129,33 @@ class Process:
 
 
 def free_ports(count):
-    """Loopback ports that are free now, all different, and of those that nobody gets without asking for them."""
+    """Loopback ports that are free now, all different, and of those that nobody gets without asking for them.
+
+    Tests that run side by side have ports of their own to choose from: nobody takes one before its server does.
+    """
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    low = 10000 if first > 12000 else 1024
+    sides = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % sides
+    share = (max(first, low + 10000) - low) // sides
     socks = []
     while len(socks) < count:
-        low = 10000 if first > 12000 else 1024
         try:
-            socks.append(socket.create_server(("127.0.0.1", random.randrange(low, max(first, low + 10000)))))
+            socks.append(socket.create_server(("127.0.0.1", low + side * share + random.randrange(share))))
         except OSError:
             continue
     ports = [s.getsockname()[1] for s in socks]
     for sock in socks:
         sock.close()
     return ports
+
+
+def unignore_signals():
+    """What a shell's background or nohup has us ignore is the default for the programs that we start; we go on
+    as if we ignored it."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def ordinary_user():
