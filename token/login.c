@@ -166,7 +166,7 @@ static int login_locked(struct sg_token *token, const struct sg_msg_token_login 
 			err = sg_pin_get(&wish, flags, held.pin, &held.mark, error);
 		/* Typing takes its time: look again, right before the try. */
 		if (err == 0)
-			err = sg_pin_check(&wish, &flags, error);
+			err = sg_pin_check_again(&wish, &flags, error);
 	}
 	if (err == 0) {
 		err = login_try(token, &attempt, error);

@@ -6,6 +6,8 @@
 #include "ckr.h"
 #include "ledger.h"
 #include "log.h"
+#include "reader.h"
+#include "session.h"
 #include "tries.h"
 
 void sg_pin_wish_end(struct sg_pin_wish *wish)
@@ -30,18 +32,17 @@ int sg_pin_new(struct sg_secret **pin, struct sg_msg_error *error)
 	return err;
 }
 
-int sg_pin_check(const struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_error *error)
+/* As the token's flags and the ledger say. */
+static int flags_check(const struct sg_pin_wish *wish, CK_RV rv, const CK_TOKEN_INFO *info,
+    CK_FLAGS *flags, struct sg_msg_error *error)
 {
 	const struct sg_pin_ledger *ledger = wish->ledger;
 	struct sg_token *token = wish->token;
-	CK_TOKEN_INFO info;
-	CK_RV rv;
 
 	*flags = 0;
-	rv = sg_tries_read(token, &info);
 	if (rv != CKR_OK)
 		return sg_ckr_fail(error, rv, "C_GetTokenInfo", token->label);
-	*flags = sg_ledger_flags(info.flags, wish->by);
+	*flags = sg_ledger_flags(info->flags, wish->by);
 	if (*flags & CKF_USER_PIN_LOCKED) {
 		sg_msg_error_set(error, SG_ERR_PIN_LOCKED, token->uri,
 		    "the %s of token '%s' is locked", name_of(wish), token->label);
@@ -57,6 +58,60 @@ int sg_pin_check(const struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_
 	    token->label, *flags & CKF_USER_PIN_FINAL_TRY ? "" : ", as counted");
 	error->tries_left = sg_ledger_left(*flags, ledger->tries, ledger->tries_max);
 	return SG_ERR_DENIED;
+}
+
+/* How often cards came and went in its reader; 0 for what is in none, or when nobody can tell. */
+static unsigned long changes_of(struct sg_token *token)
+{
+	const CK_SLOT_INFO *info = &token->slot_info;
+	unsigned long changes = 0;
+	char *reader = NULL;
+
+	pthread_mutex_lock(&token->lock);
+	if (info->flags & CKF_REMOVABLE_DEVICE)
+		reader = sg_text_padded(info->slotDescription, sizeof(info->slotDescription));
+	pthread_mutex_unlock(&token->lock);
+	(void)sg_reader_state(reader, &changes);
+	free(reader);
+	return changes;
+}
+
+int sg_pin_check(struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_error *error)
+{
+	CK_TOKEN_INFO info = { 0 };
+	CK_RV rv;
+
+	wish->changes = changes_of(wish->token);
+	rv = sg_tries_read(wish->token, &info);
+	return flags_check(wish, rv, &info, flags, error);
+}
+
+/*
+ * ykcs11 answers for a card that was pulled, or for the one in its place, as if nothing had happened, or with
+ * DEVICE_ERROR: then it is asked from scratch what there is.
+ */
+int sg_pin_check_again(struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_error *error)
+{
+	struct sg_token *token = wish->token;
+	unsigned long changes = changes_of(token);
+	CK_TOKEN_INFO info = { 0 };
+	CK_RV rv = CKR_DEVICE_ERROR;
+
+	if (changes == wish->changes)
+		rv = sg_tries_read(token, &info);
+	if (rv == CKR_DEVICE_ERROR) {
+		wish->changes = changes;
+		rv = sg_session_from_scratch(token) ? sg_tries_read(token, &info)
+						    : CKR_TOKEN_NOT_PRESENT;
+	}
+	if (sg_ckr_code(rv) != SG_ERR_TOKEN_ABSENT)
+		return flags_check(wish, rv, &info, flags, error);
+	sg_msg_error_set(error, SG_ERR_TOKEN_ABSENT, token->uri,
+	    "token '%s' was taken out while its %s was entered: nothing was tried, on it or on "
+	    "another "
+	    "in its place",
+	    token->label, name_of(wish));
+	return SG_ERR_TOKEN_ABSENT;
 }
 
 /* ---- a person ---- */

@@ -24,6 +24,7 @@ struct sg_pin_wish {
 	uint32_t option_count;
 	const struct sg_pin_ledger *ledger;
 	struct sg_pinentry *pinentry; /* once a person was asked; sg_pin_wish_end() ends it */
+	unsigned long changes;	      /* of the token's reader, at sg_pin_check() */
 };
 
 void sg_pin_wish_end(struct sg_pin_wish *wish);
@@ -33,8 +34,12 @@ void sg_pin_wish_end(struct sg_pin_wish *wish);
  * this PIN in the place of the user's. SG_ERR_PIN_LOCKED; SG_ERR_DENIED when it may be the last try
  * and no person decides.
  */
-SG_MUST_USE int sg_pin_check(
-    const struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_error *error);
+SG_MUST_USE int sg_pin_check(struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_error *error);
+
+/* Once more right before the try, for typing takes its time: SG_ERR_TOKEN_ABSENT, too, when the token was taken out,
+ * or another one is in its place. */
+SG_MUST_USE int sg_pin_check_again(
+    struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_error *error);
 
 /* A new empty secret; SG_ERR_NOMEM with the error filled. */
 SG_MUST_USE int sg_pin_new(struct sg_secret **pin, struct sg_msg_error *error);

@@ -301,7 +301,7 @@ static int pins_get(struct change *change, CK_FLAGS *flags, struct sg_msg_error 
 		err = fresh_check(change, error);
 	/* Typing takes its time. */
 	if (err == 0)
-		err = sg_pin_check(wish, flags, error);
+		err = sg_pin_check_again(wish, flags, error);
 	return err;
 }
 

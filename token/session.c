@@ -129,6 +129,16 @@ static int find_again(struct sg_token *token, unsigned epoch, int was_open, CK_R
 	return present || unsure;
 }
 
+int sg_session_from_scratch(struct sg_token *token)
+{
+	int there;
+
+	pthread_mutex_lock(&token->cure_lock);
+	there = find_again(token, sg_token_epoch(token), sg_token_is_open(token), CKR_DEVICE_ERROR);
+	pthread_mutex_unlock(&token->cure_lock);
+	return there;
+}
+
 /*
  * Gives CKR_OK when a second try makes sense, else what to report. tried: a login was made already. One does
  * it for all whose calls failed in the same epoch: each would pull the rug from under the other's login.

@@ -21,6 +21,9 @@ int sg_session_login_stands(struct sg_token *token);
 typedef CK_RV sg_session_fn(
     struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg);
 
+/* Gives up sessions and login, resets the card of a ykcs11, and lists the slots anew; whether the token may be there. */
+int sg_session_from_scratch(struct sg_token *token);
+
 /*
  * Runs fn in a session of the token. When it fails in a way that a new session, a new search, or
  * a token that came back may cure (see sg_ckr_cure()), sessions are opened again, and fn runs a second

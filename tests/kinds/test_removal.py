@@ -1,4 +1,5 @@
 """Removal and return at any moment, pcscd stopped and started, a card that does not answer."""
+import os
 import threading
 import time
 
@@ -7,7 +8,7 @@ import pytest
 from kinds import JID, OTHER
 from processes import until
 from test_sign import judged
-from varlink_client import AgentError, secret
+from varlink_client import AgentError, Client, secret
 
 GONE = ("TokenAbsent", "TokenFailed", "WorkerDied", "TimedOut", "PinNeeded", "KeyAbsent")
 CALLS = 200
@@ -181,6 +182,55 @@ def test_another_token_never_gets_the_pin(card):
     card.card("remove")
     card.card("insert")
     signs_again(card, key)
+
+
+PINENTRY = """#!/bin/sh
+echo OK
+while read -r line; do
+    case $line in
+    GETPIN) echo asked > {asked}; read -r line < {go}; echo "D {pin}"; echo OK ;;
+    BYE) exit ;;
+    *) echo OK ;;
+    esac
+done
+"""
+
+
+@pytest.mark.parametrize("other", ["second", None])
+def test_a_card_swapped_while_its_pin_is_typed(card, other):
+    """Another one, or none, is there then: said so, and the PIN is tried on none."""
+    if card is None:
+        return
+    token, folder = card.token, card.signetd.dir
+    asked, go, pinentry = folder / "asked", folder / "go", folder / "slow-pinentry"
+    for fifo in (asked, go):
+        os.mkfifo(fifo)
+    pinentry.write_text(PINENTRY.format(asked=asked, go=go, pin=card.pin))
+    pinentry.chmod(0o755)
+    card.signetd.conf.write_text(card.signetd.conf.read_text() + f"[agent]\npinentry = {pinentry}\n")
+    card.signetd.stop()
+    card.signetd.start()
+    card.pins()
+    with Client(card.signetd.sock) as client:
+        client.send("Unlock", {"token": token, "pin": {"pinentry": {}}})
+        assert asked.read_text() == "asked\n"
+        card.card("remove")
+        if other:
+            card.card("insert", other)
+        go.write_text("now\n")
+        error = client.error_of_next()
+    assert error.name == "TokenAbsent" and error.parameters["advice"], error
+    assert "PIN" in error.parameters["message"] or "taken out" in error.parameters["message"], error
+    assert card.pins() == []
+    card.card("remove")
+    card.card("insert")
+    until(card.tokens)
+    with Client(card.signetd.sock) as client:
+        client.send("Unlock", {"token": token, "pin": {"pinentry": {}}})
+        asked.read_text()
+        go.write_text("now\n")
+        assert client.receive()["token"]["unlocked"]
+    assert [tried[1:] for tried in card.pins()] == [(card.pin, "9000")]
 
 
 def test_pcscd_stopped_and_started(card):
