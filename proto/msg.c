@@ -158,6 +158,11 @@ static const struct sg_field token_watch_fields[] = { U32(on) };
 static const struct sg_layout layout_token_watch = LAYOUT(token_watch_fields);
 #undef MSG
 
+#define MSG sg_msg_cancel
+static const struct sg_field cancel_fields[] = { U32(request) };
+static const struct sg_layout layout_cancel = LAYOUT(cancel_fields);
+#undef MSG
+
 #define MSG sg_msg_token_event
 static const struct sg_field token_event_fields[] = {
 	U32(kind),
@@ -429,6 +434,7 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_PIN_SET] = &layout_pin_set,
 	[SG_MSG_KEY_PROBE] = &layout_key_probe,
 	[SG_MSG_TOKEN_WATCH] = &layout_token_watch,
+	[SG_MSG_CANCEL] = &layout_cancel,
 	[SG_MSG_TOKENS] = &sg_layout_tokens,
 	[SG_MSG_OBJECTS] = &sg_layout_objects,
 	[SG_MSG_DER] = &layout_der,

@@ -31,6 +31,7 @@ enum sg_msg_type {
 	SG_MSG_PIN_SET,		/* sg_msg_pin_set + descriptor -> SG_MSG_OK */
 	SG_MSG_KEY_PROBE,	/* sg_msg_key_probe     -> SG_MSG_OBJECTS (one key) */
 	SG_MSG_TOKEN_WATCH,	/* sg_msg_token_watch   -> SG_MSG_OK */
+	SG_MSG_CANCEL,		/* sg_msg_cancel; id 0, no answer of its own */
 
 	SG_MSG_TOKENS = 48,
 	SG_MSG_OBJECTS,
@@ -229,6 +230,12 @@ struct sg_msg_pin_outcome {
 /* While on, tokens that come and go are told by events; it costs a look at the slots each second. */
 struct sg_msg_token_watch {
 	uint32_t on;
+};
+
+/* Nobody wants the answer to that request any more. While it has not begun to sign, it is answered at once, with
+ * SG_ERR_PIN_CANCELLED; one that has been answered, or never was, is no error. */
+struct sg_msg_cancel {
+	uint32_t request; /* its frame's id */
 };
 
 enum sg_token_event {

@@ -11,6 +11,7 @@
 #include "object.h"
 #include "session.h"
 #include "touch.h"
+#include "turn.h"
 #include "verify.h"
 
 #define VALUE_MAX 2048 /* bytes of a signature: RSA of 16,384 bits */
@@ -75,6 +76,7 @@ struct job {
 	int found_again;
 	CK_RV login;	 /* of the login that the key wants each time */
 	int pin_missing; /* that login cannot be made: the PIN is not held, or has one try left */
+	int cancelled;	 /* nobody wants it any more */
 	struct sg_msg_error
 	    unwritten; /* that login was not made, for it could not be written down */
 };
@@ -278,10 +280,9 @@ static CK_RV handle_check(struct sg_key *key, CK_SESSION_HANDLE session)
 	return rv;
 }
 
-static CK_RV sign_in_session(
-    struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+static CK_RV sign_in_turn(
+    struct sg_token *token, CK_SESSION_HANDLE session, int again, struct job *job)
 {
-	struct job *job = arg;
 	CK_OBJECT_HANDLE handle = job->key->handle;
 	CK_RV rv;
 
@@ -298,6 +299,21 @@ static CK_RV sign_in_session(
 	if (rv == CKR_OK)
 		rv = sign_ways(job, session, handle);
 	pthread_mutex_unlock(&token->secret_lock);
+	return rv;
+}
+
+/* The session is none the worse for a request that is called off. */
+static CK_RV sign_in_session(
+    struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
+{
+	struct job *job = arg;
+	CK_RV rv;
+
+	job->cancelled = sg_turn_take(token) != 0;
+	if (job->cancelled)
+		return CKR_OK;
+	rv = sign_in_turn(token, session, again, job);
+	sg_turn_give(token);
 	return rv;
 }
 
@@ -432,6 +448,11 @@ int sg_sign_by(struct sg_key *key, uint32_t ability, const struct sg_sign_how *h
 		sg_key_cache_drop(key);
 	if (rv != CKR_OK)
 		return sign_fail(&job, rv, error);
+	if (job.cancelled) {
+		sg_msg_error_set(
+		    error, SG_ERR_PIN_CANCELLED, key->info.uri, "whoever asked for it has gone");
+		return SG_ERR_PIN_CANCELLED;
+	}
 	return take_value(&job, how, signature, error);
 }
 

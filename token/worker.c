@@ -15,6 +15,7 @@
 #include "log.h"
 #include "module.h"
 #include "touch.h"
+#include "turn.h"
 #include "upcall.h"
 #include "watch.h"
 
@@ -265,6 +266,42 @@ static void end_give(struct worker *worker, struct sg_frame *frame)
 	frame_answer(worker, frame, SG_MSG_ERROR, &answer);
 }
 
+/* Takes the frame with this id out of the queue; 0 when it is not there. The lock is held. */
+static int queue_pull(struct pool *pool, uint32_t id, struct sg_frame *frame)
+{
+	size_t i = 0;
+
+	while (i < pool->count && pool->frames[(pool->first + i) % QUEUE_ROOM].id != id)
+		i++;
+	if (i == pool->count)
+		return 0;
+	*frame = pool->frames[(pool->first + i) % QUEUE_ROOM];
+	for (pool->count--; i < pool->count; i++)
+		pool->frames[(pool->first + i) % QUEUE_ROOM] =
+		    pool->frames[(pool->first + i + 1) % QUEUE_ROOM];
+	return 1;
+}
+
+/* Nobody wants its answer any more. What has begun already ends before its next signature. */
+static void request_cancel(struct worker *worker, const struct sg_msg_cancel *cancel)
+{
+	struct pool *pool = &worker->work;
+	union sg_token_answer answer = { 0 };
+	struct sg_frame frame;
+	int waited;
+
+	pthread_mutex_lock(&pool->lock);
+	waited = queue_pull(pool, cancel->request, &frame);
+	pthread_mutex_unlock(&pool->lock);
+	if (!waited) {
+		sg_turn_cancel(cancel->request);
+		return;
+	}
+	sg_msg_error_set(
+	    &answer.error, SG_ERR_PIN_CANCELLED, NULL, "whoever asked for it has gone");
+	frame_answer(worker, &frame, SG_MSG_ERROR, &answer);
+}
+
 /* ---- the threads that work ---- */
 
 /* A broker that asks faster than tokens answer is held back by its own socket. There is more room while a
@@ -282,6 +319,9 @@ static int frame_give(struct worker *worker, struct sg_frame *frame)
 
 	if (frame->id >= SG_UPCALL_FIRST_ID) {
 		sg_upcall_answer(&worker->upcalls, frame);
+		sg_frame_clear(frame);
+	} else if (frame->type == SG_MSG_CANCEL) {
+		request_cancel(worker, frame->msg);
 		sg_frame_clear(frame);
 	} else if (sg_dispatch_waits(frame->type)) {
 		login_give(worker, frame);
@@ -352,9 +392,11 @@ static void *work_thread(void *arg)
 		if (pool->count > 0 && pool->busy < reading->limit) {
 			frame = queue_take(pool);
 			reading->turns++;
+			sg_turn_begin(frame.id); /* at any time it is here or in the queue */
 			others_call(worker);
 			pthread_mutex_unlock(&pool->lock);
 			type = sg_dispatch(worker->module, &worker->why, &frame, &answer);
+			sg_turn_end();
 			frame_answer(worker, &frame, type, &answer);
 			pthread_mutex_lock(&pool->lock);
 			if (--pool->busy < reading->share)

@@ -112,7 +112,9 @@ static int take_answer(struct sg_worker *worker, struct sg_frame *frame)
 		return 0;
 	TAILQ_REMOVE(&worker->requests, request, entry);
 	worker->answered_ms = sg_clock_ms();
-	if (makes_signature(request->type) && worker->answered_ms - request->sent_ms >= TOUCH_MS)
+	if (makes_signature(request->type) &&
+	    !(request->abandoned && frame->type == SG_MSG_ERROR) &&
+	    worker->answered_ms - request->sent_ms >= TOUCH_MS)
 		worker->touched_ms = worker->answered_ms;
 	if (frame->type == SG_MSG_ERROR)
 		request->fn(request->arg, frame->msg, NULL);
@@ -356,6 +358,25 @@ void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg,
 	}
 }
 
+/* What the worker has and has not begun is dropped there. */
+static void request_cancel(struct sg_worker *worker, const void *arg)
+{
+	struct sg_msg_cancel msg;
+	struct request *request;
+
+	TAILQ_FOREACH(request, &worker->requests, entry) {
+		if (request->arg == arg)
+			break;
+	}
+	if (request == NULL || request->code != 0 || request->abandoned || worker->channel == NULL)
+		return;
+	request->abandoned = 1;
+	msg.request = request->id;
+	/* Without memory it is answered in vain. */
+	if (sg_channel_put(worker->channel, 0, SG_MSG_CANCEL, &msg, -1) == 0)
+		worker_flush_soon(worker);
+}
+
 void sg_worker_abandon(struct sg_worker *worker, const void *arg)
 {
 	struct sg_waiting *waiting;
@@ -366,8 +387,10 @@ void sg_worker_abandon(struct sg_worker *worker, const void *arg)
 		if (request->arg == arg)
 			break;
 	}
-	if (waiting == NULL)
+	if (waiting == NULL) {
+		request_cancel(worker, arg);
 		return;
+	}
 	request = waiting->owner;
 	sg_queue_remove(&worker->queue, waiting);
 	TAILQ_INSERT_TAIL(&worker->requests, request, entry);

@@ -59,7 +59,8 @@ void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg,
     int seconds, sg_answer_fn *fn, void *arg);
 
 /* Nobody wants the answer any more for which fn gets this arg: when the request still waits here it fails with
- * SG_ERR_PIN_CANCELLED, from the loop. What the worker has runs to its end. */
+ * SG_ERR_PIN_CANCELLED, from the loop. A worker that has it (a signet-token) is told, and answers likewise what it has
+ * not begun; what is being signed runs to its end. */
 void sg_worker_abandon(struct sg_worker *worker, const void *arg);
 
 /* Answers a frame that the worker sent unasked. A worker that cannot take it is killed. */

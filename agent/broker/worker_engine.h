@@ -23,6 +23,7 @@ struct request {
 	int64_t sent_ms;     /* when it was handed over, by the monotonic clock; 0: not yet */
 	int64_t last_ms;     /* by when it must be answered, whatever else is */
 	int code;	     /* of a request that failed at once */
+	int abandoned;	     /* the worker was told that nobody wants it any more */
 	sg_answer_fn *fn;
 	void *arg;
 };

@@ -106,7 +106,8 @@ static int legacy_keep(void *arg, uint32_t id)
 	TAILQ_FOREACH(request, legacy->requests, entry) {
 		if (request->id != id)
 			continue;
-		if (request->code != 0 || sg_worker_deadline_set(legacy->worker, request) != 0)
+		if (request->code != 0 || request->abandoned ||
+		    sg_worker_deadline_set(legacy->worker, request) != 0)
 			return 0;
 		TAILQ_REMOVE(legacy->requests, request, entry);
 		TAILQ_INSERT_TAIL(&legacy->worker->requests, request, entry);

@@ -7,7 +7,8 @@ import signal
 import pytest
 
 from agent_fixture import Agent
-from processes import suspend, wait_gone
+from fault_agent import FaultAgent
+from processes import suspend, until, wait_gone
 from varlink_client import secret
 from world import DOMAIN, PASSWORD, World
 
@@ -107,3 +108,42 @@ def test_a_call_after_the_death_of_a_connection_connects_again():
                 killed_before_a_call_is_read(agent, pid, new, "ListCertificates", {"jid": JULIET})
                 assert new.receive()["certificates"]
                 assert running.error_of_next().name == "WorkerDied"
+
+
+# ---- callers who leave ----
+
+THREADS = 4  # of signet-token, that may be in a module at a time
+
+
+@pytest.mark.parametrize(("kind", "begun"), [("removable\n", 1), ("", THREADS)], ids=["reader", "no reader"])
+def test_who_leaves_costs_no_signature(kind, begun):
+    """Of what signet-token was given, it drops at once what it has not begun; a token in a reader begins one at a
+    time, for each may want to be touched."""
+    csr = {"key": "x", "jid": "a@b.test"}
+    agent = FaultAgent(kind)
+    log = agent.dir / "calls"
+    agent.env["SIGNET_FAULT_LOG"] = str(log)
+
+    def signatures(how=""):
+        return log.read_text().count(f" C_Sign {how}")
+    with agent, contextlib.ExitStack() as stack, agent.client() as last:
+        agent.unlock("one")
+        agent.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256"})
+        agent.call("MakeCsr", csr)
+        before = signatures("CKR_OK")
+        first, *leaving = [stack.enter_context(agent.client()) for _ in range(9)]
+        agent.script(f"{kind}on C_Sign hang\n")
+        first.send("MakeCsr", csr)
+        until(lambda: signatures("!") == 1, "the first does not sign")
+        for client in leaving:
+            client.send("MakeCsr", csr)
+            agent.call("ListAccounts")
+        until(lambda: signatures("!") == begun, f"not {begun} sign at a time")
+        last.send("MakeCsr", csr)
+        agent.call("ListAccounts")
+        for client in leaving:
+            client.sock.close()
+        until(lambda: agent.count("MakeCsr: PinCancelled") == len(leaving) + 1 - begun, "what waits is not dropped")
+        agent.script(kind)
+        assert first.receive()["csr"] and last.receive()["csr"]
+        until(lambda: signatures("CKR_OK") == before + begun + 1, "the token signed for those who had left")
