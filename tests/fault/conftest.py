@@ -8,5 +8,6 @@ sys.path[:0] = [str(TOP / "tests/world"), str(TOP / "tests/regress"), str(TOP / 
 from processes import unignore_signals  # noqa: E402
 
 
-def pytest_configure():
+def pytest_configure(config):
     unignore_signals()
+    config.addinivalue_line("markers", "long: as in tests/regress")

@@ -9,7 +9,8 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests" / name) for name in ("world", "regress", "card")]
 pytest.register_assert_rewrite("kinds")
 
-from kinds import KINDS  # noqa: E402
+from kinds import KINDS, Card, Tpm2  # noqa: E402
+from processes import unignore_signals  # noqa: E402
 
 
 @pytest.fixture(scope="session", params=list(KINDS))
@@ -42,13 +43,21 @@ def pytest_runtest_makereport(item, call):
         report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Kind by kind, so that each part is started once."""
-    names = list(KINDS)
-    items.sort(key=lambda item: names.index(item.callspec.params["part"]) if hasattr(item, "callspec") and
-               "part" in item.callspec.params else len(names))
+    """Kind by kind, so that each part is started once; the kinds may run side by side (--dist loadgroup), those
+    that take longest first."""
+    def kind_of(item):
+        return item.callspec.params.get("part", "") if hasattr(item, "callspec") else ""
+    for item in items:
+        if kind_of(item):
+            item.add_marker(pytest.mark.xdist_group(kind_of(item)))
+    names = [*(name for name in KINDS if issubclass(KINDS[name], (Card, Tpm2))), *KINDS, ""]
+    items.sort(key=lambda item: names.index(kind_of(item)))
 
 
-def pytest_configure():
-    """No kind finds a pcscd but its own."""
+def pytest_configure(config):
+    """No kind finds a pcscd but its own; and what the modules of tests/regress, which we use, are marked with."""
+    unignore_signals()
+    config.addinivalue_line("markers", "long: as in tests/regress")
     os.environ.pop("PCSCLITE_CSOCK_NAME", None)

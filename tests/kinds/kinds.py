@@ -1,6 +1,7 @@
 """The kinds of token: how each is made from nothing, what it can do, and signetd on it."""
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -241,8 +242,11 @@ class Tpm2(Kind):
         return port
 
     def renew(self):
-        """A new token on the same TPM, which forgets that PINs were wrong."""
+        """A new token on the same TPM, which forgets that PINs were wrong, and the old token's primary key: it has
+        room for a few dozen."""
         self.run("tpm2_dictionarylockout", "--clear-lockout")
+        for handle in re.findall("0x[0-9A-Fa-f]+", self.run("tpm2_getcap", "handles-persistent")):
+            self.run("tpm2_evictcontrol", "--object-context", handle)
         shutil.rmtree(self.dir / "store")
         self._make_token()
 
