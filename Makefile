@@ -257,7 +257,8 @@ unit: $(UNIT_TESTS)
 	@NO_SKIPS=$(if $(SANITIZE),,1) sh tests/cmocka.sh $^
 regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)
-	@$(PYTEST) tests/regress
+	@$(PYTEST) -m 'not alone' tests/regress
+	@$(PYTEST) -n 0 -m alone tests/regress
 
 # A PKCS#11 module that wraps another and makes it fail (signet-fault(7)); code of its own, for other projects too.
 SRC_fault    := $(call in,tests/fault, call module names object script session state token)

@@ -10,4 +10,5 @@ from processes import unignore_signals  # noqa: E402
 
 def pytest_configure(config):
     unignore_signals()
-    config.addinivalue_line("markers", "long: as in tests/regress")
+    for name in ("long", "alone"):
+        config.addinivalue_line("markers", f"{name}: as in tests/regress")

@@ -59,5 +59,6 @@ def pytest_collection_modifyitems(items):
 def pytest_configure(config):
     """No kind finds a pcscd but its own; and what the modules of tests/regress, which we use, are marked with."""
     unignore_signals()
-    config.addinivalue_line("markers", "long: as in tests/regress")
+    for name in ("long", "alone"):
+        config.addinivalue_line("markers", f"{name}: as in tests/regress")
     os.environ.pop("PCSCLITE_CSOCK_NAME", None)

@@ -14,6 +14,7 @@ from processes import unignore_signals  # noqa: E402
 def pytest_configure(config):
     unignore_signals()
     config.addinivalue_line("markers", "long: takes long, so it starts before others that run beside it")
+    config.addinivalue_line("markers", "alone: measures what a program beside it would spoil, so nothing runs then")
     config.addinivalue_line("markers", "xdist_group(name): tests that run one after another in one process")
 
 

@@ -193,7 +193,8 @@ def touch_agent(tmp_path, script="on C_Sign slow 1000\n"):
 
 
 def test_touch(tmp_path):
-    with touch_agent(tmp_path) as agent, monitor(agent) as client, agent.client() as caller:
+    script = "on C_Sign slow 4000\n"  # a slow machine, too, tells of it before it is over
+    with touch_agent(tmp_path, script) as agent, monitor(agent) as client, agent.client() as caller:
         agent.unlock("one")
         agent.call("NewKey", KEY)
         assert agent.call("MakeCsr", CSR)["csr"]
@@ -204,7 +205,7 @@ def test_touch(tmp_path):
         began = time.monotonic()
         caller.send("MakeCsr", CSR)
         event = next_event(client, "touch_wanted")
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 3.9
         assert (event["label"], event["pid"], event["purpose"]) == ("one", os.getpid(), "MakeCsr")
         assert agent.call("ListAccounts") == {"accounts": []}  # nobody else is held up
         assert next_event(client, "touch_over")["pid"] == os.getpid()
