@@ -27,6 +27,7 @@ struct search {
 	void *arg;
 	struct sg_tokens *tokens;
 	int again;	     /* workers were restarted, and it is looked once more */
+	int died;	     /* one died while it was asked, and the next one was asked the same */
 	unsigned *processes; /* of tokens: those that ran when it was asked */
 };
 
@@ -151,6 +152,23 @@ static int restart_for(struct search *search, struct sg_module_answer *answers, 
 	return restarted;
 }
 
+/* Whether a process died while it was asked: the token may be there all the same, and to ask costs nothing. */
+static int next_process_for(
+    struct search *search, const struct sg_module_answer *answers, size_t count)
+{
+	int died = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (sg_msg_error_code(&answers[i].error) == SG_ERR_WORKER &&
+		    answers[i].module->hangs_until <= sg_clock_ms())
+			died = 1;
+	}
+	if (!died || search->died)
+		return 0;
+	search->died = 1;
+	return 1;
+}
+
 static void tokens_ask(struct search *search);
 
 static void on_tokens_searched(void *arg, struct sg_module_answer *answers, size_t count)
@@ -170,7 +188,8 @@ static void on_tokens_searched(void *arg, struct sg_module_answer *answers, size
 				token_take(&found, answers[i].module, &tokens->tokens[k]);
 		}
 	}
-	if (found.tokens.tokens == NULL && restart_for(search, answers, count)) {
+	if (found.tokens.tokens == NULL &&
+	    (next_process_for(search, answers, count) || restart_for(search, answers, count))) {
 		tokens_ask(search);
 		return;
 	}

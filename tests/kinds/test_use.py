@@ -1,11 +1,14 @@
 """Keys that are there already are adopted; ambiguity; a key that was exchanged."""
+import os
+import signal
+
 import pytest
 
 from certificates import cross_signatures
 from kinds import JID, OTHER
-from processes import until
+from processes import suspend, until
 from test_sign import judged
-from varlink_client import AgentError
+from varlink_client import AgentError, secret
 
 PLACES = ["9a", "9c", "9d", "9e", "82"]
 
@@ -158,3 +161,17 @@ def test_a_key_in_two_slots(kind):
     kind.unlock()
     assert kind.error("MakeCsr", key=two["uri"], jid=JID).name == "KeyAbsent"
     judged(kind, one["uri"])
+
+
+def test_a_key_is_there_although_its_process_has_just_died(kind):
+    """While it was asked which token is meant: the next one is asked, and the PIN is for that one."""
+    kind.signetd.unlock(OTHER)  # that module is not loaded anew, which would have all of them asked again
+    kind.unlock()
+    key = kind.any_key("rsa2048")
+    pid = next(w for w in kind.call("Status")["workers"] if kind.name in w["subject"])["pid"]
+    suspend(pid)
+    with secret(kind.pin) as fd, kind.signetd.client() as client:
+        client.send("MakeCsr", {"key": key, "jid": JID, "pin": {"fd": 0}}, [fd])
+        kind.call("ListAccounts")
+        os.kill(pid, signal.SIGKILL)
+        assert client.receive()["csr"]
