@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "uri.h"
 
 struct gather;
 
@@ -87,6 +88,17 @@ int sg_module_lacks(const struct sg_module *module, const char *token_uri)
 	return lacks;
 }
 
+int sg_module_has_blank(const struct sg_module *module)
+{
+	struct sg_msg_tokens tokens;
+	int known = recall(module, &tokens), has = 0;
+
+	for (uint32_t i = 0; known && i < tokens.token_count && !has; i++)
+		has = (tokens.tokens[i].flags & SG_TOKEN_INITIALIZED) == 0;
+	sg_msg_clear(SG_MSG_TOKENS, &tokens);
+	return has;
+}
+
 /* ---- modules that hang ---- */
 
 static int module_hangs_now(const struct sg_module *module)
@@ -116,11 +128,11 @@ static void module_answered(const struct gather_slot *slot, const struct sg_msg_
 }
 
 /* Whether it has worked on something for so long that it may not answer soon. */
-static int module_is_slow(const struct sg_module *module)
+static int module_is_slow(const struct sg_module *module, int ms)
 {
 	int64_t since = sg_worker_busy_since(module->worker);
 
-	return since != 0 && sg_clock_ms() - since >= SG_SLOW_MS;
+	return since != 0 && sg_clock_ms() - since >= ms;
 }
 
 /* ---- ending without those that do not answer ---- */
@@ -130,6 +142,11 @@ static void slot_fail(const struct gather_slot *slot, const char *why)
 	const char *name = slot->answer->module->name;
 
 	sg_msg_error_set(&slot->answer->error, SG_ERR_TIMEOUT, name, "the module %s %s", name, why);
+}
+
+static int slow_ms(const struct sg_question *question)
+{
+	return question->slow_ms > 0 ? question->slow_ms : SG_SLOW_MS;
 }
 
 /* Whether the question can do without it, for it is slow and nothing that it is known to have matters. */
@@ -144,8 +161,12 @@ static int slot_is_spare(const struct gather_slot *slot)
 			sg_msg_clear(SG_MSG_TOKENS, remembered);
 		return 1;
 	}
-	if (!slot->slow || !recall(slot->answer->module, remembered))
+	if (!slot->slow)
 		return 0;
+	if (!recall(slot->answer->module, remembered)) {
+		sg_msg_clear(SG_MSG_TOKENS, remembered);
+		return question->unknown_is_spare;
+	}
 	if (!question->concerns(question->arg, remembered))
 		return 1;
 	sg_msg_clear(SG_MSG_TOKENS, remembered);
@@ -162,10 +183,18 @@ static void slots_unfail(struct gather *gather)
 	}
 }
 
+static int there_is_enough(const struct gather *gather)
+{
+	const struct sg_question *question = &gather->question;
+
+	if (gather->stage == GATHER_LATE && question->enough_late != NULL)
+		return question->enough_late(question->arg, gather->answers, gather->count);
+	return question->enough(question->arg, gather->answers, gather->count);
+}
+
 /* Ends it without those that have not answered, if the others will do. */
 static void gather_end_early(struct gather *gather)
 {
-	const struct sg_question *question = &gather->question;
 	int all_spare = 1, only_probes = 1;
 
 	for (size_t i = 0; i < gather->count; i++) {
@@ -176,14 +205,14 @@ static void gather_end_early(struct gather *gather)
 			continue;
 		spare = slot_is_spare(slot);
 		slot_fail(slot,
-		    spare ? "is busy or hangs; its tokens are as they were last seen"
-			  : "has not answered yet");
+		    spare && slot->answer->module->tokens.len > 0
+			? "is busy or hangs; its tokens are as they were last seen"
+			: "has not answered yet");
 		all_spare = all_spare && spare;
 		only_probes = only_probes && slot->is_probe;
 	}
 	if (gather->waiting == 0 || (only_probes && gather->stage == GATHER_LATE) ||
-	    ((all_spare || gather->stage == GATHER_LATE) &&
-		question->enough(question->arg, gather->answers, gather->count)))
+	    ((all_spare || gather->stage == GATHER_LATE) && there_is_enough(gather)))
 		gather_finish(gather);
 	else
 		slots_unfail(gather);
@@ -250,10 +279,11 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
 	gather->stage++;
 	switch (gather->stage) {
 	case GATHER_ASKED:
-		patience_wait(gather, SG_SLOW_MS);
+		patience_wait(gather, slow_ms(&gather->question));
 		break;
 	case GATHER_SLOW:
-		patience_wait(gather, (int64_t)SG_PATIENCE_SECONDS * 1000 - SG_SLOW_MS);
+		patience_wait(
+		    gather, (int64_t)SG_PATIENCE_SECONDS * 1000 - slow_ms(&gather->question));
 		gather->any_slow = 1;
 		for (size_t i = 0; i < gather->count; i++)
 			gather->slots[i].slow = 1;
@@ -347,16 +377,40 @@ static void slot_probe(struct gather_slot *slot, int skips)
 	module->probed = sg_clock_ms();
 }
 
+static int is_meant(const struct sg_question *question, const struct sg_module *module)
+{
+	struct sg_msg_tokens remembered;
+	int is = recall(module, &remembered) && question->meant(question->arg, &remembered);
+
+	sg_msg_clear(SG_MSG_TOKENS, &remembered);
+	return is;
+}
+
+/* Those that are not meant have nothing of it, and need not be asked for that. Whether any is meant. */
+static int slots_choose(struct gather *gather)
+{
+	const struct sg_question *question = &gather->question;
+	size_t meant = 0;
+
+	for (size_t i = 0; question->meant != NULL && i < gather->count; i++)
+		meant += is_meant(question, gather->answers[i].module) ? 1 : 0;
+	for (size_t i = 0; meant > 0 && i < gather->count; i++)
+		gather->slots[i].answered = !is_meant(question, gather->answers[i].module);
+	return meant > 0;
+}
+
 void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question)
 {
 	struct gather *gather = gather_new(tokens, question);
-	int skips = skips_hanging(tokens);
+	int skips = !slots_choose(gather) && skips_hanging(tokens);
 
 	/* Answers come from the loop only, so nothing is over before all are asked. */
 	for (size_t i = 0; i < gather->count; i++) {
 		struct gather_slot *slot = &gather->slots[i];
 
-		slot->slow = module_is_slow(slot->answer->module);
+		if (slot->answered)
+			continue;
+		slot->slow = module_is_slow(slot->answer->module, slow_ms(question));
 		slot_probe(slot, skips);
 		gather->any_slow = gather->any_slow || slot->slow || slot->is_probe;
 		if (skips && module_hangs_now(slot->answer->module) && !slot->is_probe)
@@ -367,7 +421,7 @@ void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question)
 	/* What need not be waited for ends it from the loop, too. */
 	if (!gather->any_slow)
 		gather->stage = GATHER_ASKED;
-	patience_wait(gather, gather->any_slow ? 0 : SG_SLOW_MS);
+	patience_wait(gather, gather->any_slow ? 0 : slow_ms(question));
 }
 
 /* ---- usual questions ---- */
@@ -401,25 +455,22 @@ static int enough_any(void *arg, const struct sg_module_answer *answers, size_t 
 	return sg_answers_failed(answers, count) == NULL;
 }
 
-static int concerned_always(void *arg, const struct sg_msg_tokens *remembered)
-{
-	return 1;
-}
-
 /* What is remembered is as good as what is asked. */
 static int concerned_never(void *arg, const struct sg_msg_tokens *remembered)
 {
 	return 0;
 }
 
-void sg_ask_tokens(struct sg_tokens *tokens, int impatient, sg_all_fn *fn, void *arg)
+void sg_ask_tokens(struct sg_tokens *tokens, enum sg_patience patience, sg_all_fn *fn, void *arg)
 {
 	static const struct sg_msg_empty nothing = { 0 };
 	const struct sg_question question = {
 		.type = SG_MSG_TOKEN_LIST,
 		.msg = &nothing,
-		.enough = impatient ? enough_always : enough_any,
+		.enough = patience != SG_PATIENT ? enough_always : enough_any,
 		.concerns = concerned_never,
+		.slow_ms = patience == SG_HASTY ? SG_HASTY_MS : 0,
+		.unknown_is_spare = patience == SG_HASTY,
 		.fn = fn,
 		.arg = arg,
 	};
@@ -427,17 +478,110 @@ void sg_ask_tokens(struct sg_tokens *tokens, int impatient, sg_all_fn *fn, void 
 	sg_ask_all(tokens, &question);
 }
 
+/* ---- objects, of all or of the tokens that are named ---- */
+
+struct objects {
+	struct sg_tokens *tokens;
+	struct sg_caller caller; /* its strings are borrowed */
+	char *selector;
+	int names_token;
+	int among_known; /* only modules that are known to have the token were asked */
+	sg_all_fn *fn;
+	void *arg;
+};
+
+/* Where any token may be meant, each module has to be waited for. */
+static int may_be_in(void *arg, const struct sg_msg_tokens *remembered)
+{
+	const struct objects *objects = arg;
+
+	for (uint32_t i = 0; objects->names_token && i < remembered->token_count; i++) {
+		if (sg_uri_matches_token(objects->selector, &remembered->tokens[i]))
+			return 1;
+	}
+	return !objects->names_token;
+}
+
+static int are_known_in(void *arg, const struct sg_msg_tokens *remembered)
+{
+	const struct objects *objects = arg;
+
+	return objects->names_token && may_be_in(arg, remembered);
+}
+
+static int any_key(void *arg, const struct sg_module_answer *answers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (answers[i].error.code == 0 && answers[i].u.objects.key_count > 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* A URI by the maker, for one, may mean more tokens than those that are known. */
+static int names_one_token(const char *selector)
+{
+	char *label = NULL, *serial = NULL;
+	int names;
+
+	if (!sg_uri_names_token(selector))
+		return 0;
+	label = sg_uri_value(selector, SG_URI_TOKEN);
+	serial = sg_uri_value(selector, SG_URI_SERIAL);
+	names = label != NULL || serial != NULL;
+	free(label);
+	free(serial);
+	return names;
+}
+
+static void objects_ask(struct objects *objects);
+
+static void on_objects(void *arg, struct sg_module_answer *answers, size_t count)
+{
+	struct objects *objects = arg;
+
+	/* It may have moved to another module since. */
+	if (objects->among_known && sg_answers_first_error(answers, count) == NULL &&
+	    !any_key(NULL, answers, count)) {
+		objects->among_known = 0;
+		objects_ask(objects);
+		return;
+	}
+	objects->fn(objects->arg, answers, count);
+	free(objects->selector);
+	free(objects);
+}
+
+static void objects_ask(struct objects *objects)
+{
+	const struct sg_msg_object_list msg = { .caller = objects->caller,
+		.selector = objects->selector };
+	const struct sg_question question = {
+		.type = SG_MSG_OBJECT_LIST,
+		.msg = &msg,
+		.enough = objects->names_token ? any_key : enough_any,
+		.enough_late = enough_any,
+		.concerns = may_be_in,
+		.meant = objects->among_known ? are_known_in : NULL,
+		.unknown_is_spare = objects->names_token,
+		.fn = on_objects,
+		.arg = objects,
+	};
+
+	sg_ask_all(objects->tokens, &question);
+}
+
 void sg_ask_objects(
     struct sg_tokens *tokens, const struct sg_msg_object_list *msg, sg_all_fn *fn, void *arg)
 {
-	const struct sg_question question = {
-		.type = SG_MSG_OBJECT_LIST,
-		.msg = msg,
-		.enough = enough_any,
-		.concerns = concerned_always,
-		.fn = fn,
-		.arg = arg,
-	};
+	struct objects *objects = calloc(1, sizeof(*objects));
 
-	sg_ask_all(tokens, &question);
+	if (objects == NULL || (objects->selector = strdup(msg->selector)) == NULL)
+		abort(); /* the caller would wait for ever */
+	objects->tokens = tokens;
+	objects->caller = msg->caller;
+	objects->names_token = objects->among_known = names_one_token(msg->selector);
+	objects->fn = fn;
+	objects->arg = arg;
+	objects_ask(objects);
 }

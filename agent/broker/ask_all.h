@@ -11,6 +11,7 @@
 #include "tokens.h"
 
 #define SG_SLOW_MS	    250
+#define SG_HASTY_MS	    30	 /* the same for Status */
 #define SG_PATIENCE_SECONDS 5	 /* for modules that are not needed, and that nothing is known of */
 #define SG_HANGING_SECONDS  60	 /* in which a module that hangs is left out, ... */
 #define SG_PROBE_MS	    2000 /* ... but for trying it again after so long */
@@ -35,9 +36,15 @@ struct sg_question {
 	const void *msg;
 	/* Whether it may end with the answers that are there. */
 	int (*enough)(void *arg, const struct sg_module_answer *answers, size_t count);
+	/* The same once SG_PATIENCE_SECONDS are over; NULL: as enough. */
+	int (*enough_late)(void *arg, const struct sg_module_answer *answers, size_t count);
 	/* Whether a module with these tokens may have to be waited for. */
 	int (*concerns)(void *arg, const struct sg_msg_tokens *remembered);
-	sg_all_fn *fn; /* called from the loop */
+	/* NULL, or which tokens are meant: when any module is remembered to have one, only such modules are asked. */
+	int (*meant)(void *arg, const struct sg_msg_tokens *remembered);
+	int slow_ms;	      /* 0: SG_SLOW_MS */
+	int unknown_is_spare; /* a slow module of which nothing is remembered is not waited for, either */
+	sg_all_fn *fn;	      /* called from the loop */
 	void *arg;
 };
 
@@ -54,13 +61,23 @@ void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question);
 /* Whether the module has told its tokens, and this one was not among them the last time. */
 int sg_module_lacks(const struct sg_module *module, const char *token_uri);
 
-/*
- * The tokens of all, of slow ones as they are remembered. With impatient it ends after SG_PATIENCE_SECONDS,
- * else as soon as one module has given a good answer then.
- */
-void sg_ask_tokens(struct sg_tokens *tokens, int impatient, sg_all_fn *fn, void *arg);
+/* Whether it showed a token that is not initialised when it was last asked. */
+int sg_module_has_blank(const struct sg_module *module);
 
-/* The objects of all, with as much patience as it takes for one good answer. */
+enum sg_patience {
+	SG_PATIENT,   /* as long as it takes for one good answer */
+	SG_IMPATIENT, /* ... or SG_PATIENCE_SECONDS, without any */
+	SG_HASTY,     /* or SG_HASTY_MS, for whatever is known then */
+};
+
+/* The tokens of all, of slow ones as they are remembered. */
+void sg_ask_tokens(struct sg_tokens *tokens, enum sg_patience patience, sg_all_fn *fn, void *arg);
+
+/*
+ * The objects of all, with as much patience as it takes for one good answer. Where the selector names a token, the
+ * modules that are known to have it are asked alone, at first; others are waited for only while no key was found on
+ * it, and not when they are slow and known to have other tokens. What msg holds is valid until fn is called.
+ */
 void sg_ask_objects(
     struct sg_tokens *tokens, const struct sg_msg_object_list *msg, sg_all_fn *fn, void *arg);
 

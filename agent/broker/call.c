@@ -191,6 +191,23 @@ void sg_call_reply_text(struct sg_call *call, struct sg_buf *text)
 	finish(call);
 }
 
+void sg_call_note_stored(struct sg_call *call, const struct sg_msg_error *error)
+{
+	struct sg_module *module = call->key.module;
+	const char *uri = NULL;
+
+	if (error != NULL && sg_msg_error_code(error) != SG_ERR_TOKEN_FULL)
+		return;
+	if (module != NULL) {
+		uri = sg_key_ref_info(&call->key)->token_uri;
+	} else if (call->token.module != NULL) {
+		module = call->token.module;
+		uri = sg_token_ref_info(&call->token)->uri;
+	}
+	if (uri != NULL)
+		sg_module_note_room(module, uri, error == NULL);
+}
+
 void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error)
 {
 	json_t *reply = call->rescue != NULL ? call->rescue(call, error) : NULL;
@@ -201,6 +218,7 @@ void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error)
 	}
 	if (call->undo != NULL)
 		call->undo(call, error);
+	sg_call_note_stored(call, error);
 	fail_quietly(call, error);
 	finish(call);
 }

@@ -127,8 +127,22 @@ static int look_at_mechanisms(const struct sg_token_info *token, const char *nam
 	return 0;
 }
 
+static int look_at_room(const struct sg_module *module, const struct sg_token_info *token,
+    const char *name, json_t *findings)
+{
+	if (module->full_token == NULL || token->uri == NULL ||
+	    strcmp(module->full_token, token->uri) != 0)
+		return 0;
+	sg_doctor_add(findings, SG_FINDING_PROBLEM, name,
+	    "Remove objects that nobody needs with the token's own tool; the next key or "
+	    "certificate that it takes ends this finding.",
+	    "The token \"%s\" had no room left when it was last to store a key or a certificate.",
+	    name);
+	return 1;
+}
+
 static void look_at_token(const struct sg_agent *agent, const struct sg_token_info *token,
-    const char *module, json_t *findings)
+    const struct sg_module *module, json_t *findings)
 {
 	const char *name =
 	    token->label != NULL && token->label[0] != '\0' ? token->label : token->uri;
@@ -137,6 +151,7 @@ static void look_at_token(const struct sg_agent *agent, const struct sg_token_in
 	if ((token->flags & SG_TOKEN_LOGIN_REQUIRED) != 0)
 		problems += look_at_pin(agent, token, name, findings);
 	problems += look_at_mechanisms(token, name, findings);
+	problems += look_at_room(module, token, name, findings);
 	if ((token->flags & SG_TOKEN_READ_ONLY) != 0)
 		sg_doctor_add(findings, SG_FINDING_NOTE, name,
 		    "Take the protection off with the token's own tool if it is to get keys.",
@@ -145,7 +160,7 @@ static void look_at_token(const struct sg_agent *agent, const struct sg_token_in
 	if (problems == 0)
 		sg_doctor_add(findings, SG_FINDING_GOOD, name, NULL,
 		    "The token \"%s\" (serial number %s, module %s) is there%s.", name,
-		    token->serial != NULL ? token->serial : "", module,
+		    token->serial != NULL ? token->serial : "", module->name,
 		    (token->flags & SG_TOKEN_UNLOCKED) != 0 ? " and unlocked" : "");
 }
 
@@ -175,8 +190,7 @@ void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answe
 			    answer->module->name, sg_worker_deaths(answer->module->worker));
 		for (uint32_t k = 0; answer->error.code == 0 && k < list->token_count; k++) {
 			if ((list->tokens[k].flags & SG_TOKEN_INITIALIZED) != 0)
-				look_at_token(
-				    agent, &list->tokens[k], answer->module->name, findings);
+				look_at_token(agent, &list->tokens[k], answer->module, findings);
 		}
 	}
 	if (sg_doctor_count(answers, count) == 0 && failed)

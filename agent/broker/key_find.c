@@ -110,7 +110,10 @@ static void on_token(void *arg, const struct sg_msg_error *error, struct sg_toke
 	struct key_search *search = arg;
 	const struct sg_token_info *info = error == NULL ? sg_token_ref_info(token) : NULL;
 
-	if (info == NULL || info->uri == NULL || (info->flags & SG_TOKEN_UNLOCKED) != 0 ||
+	/* It was waited for, and so would it be in the next look. */
+	if (error != NULL && sg_msg_error_code(error) == SG_ERR_TIMEOUT)
+		search_finish(search, error);
+	else if (info == NULL || info->uri == NULL || (info->flags & SG_TOKEN_UNLOCKED) != 0 ||
 	    (info->flags & SG_TOKEN_LOGIN_REQUIRED) == 0)
 		look(search);
 	else

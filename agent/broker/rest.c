@@ -1,7 +1,11 @@
 #include "rest.h"
 
+#include "ask_all.h"
+#include "clock.h"
 #include "log.h"
 #include "remember.h"
+
+#define RELOAD_MS 2000
 
 static void process_end(struct sg_module *module)
 {
@@ -36,6 +40,20 @@ int sg_rest_released(struct sg_module *module, const char *uri)
 		process_end(module);
 	}
 	return 1;
+}
+
+void sg_rest_reload(struct sg_module *module)
+{
+	int64_t now = sg_clock_ms();
+
+	if (sg_worker_pid(module->worker) == 0)
+		module->restarted = now;
+	if ((module->restarted != 0 && now - module->restarted < RELOAD_MS) ||
+	    !sg_worker_is_idle(module->worker) || sg_remember_any(module->agent, module) ||
+	    !sg_module_has_blank(module))
+		return;
+	module->restarted = now;
+	process_end(module);
 }
 
 void sg_rest_idle(void *arg)

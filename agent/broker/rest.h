@@ -22,6 +22,13 @@ void sg_rest(struct sg_module *module);
  */
 SG_MUST_USE int sg_rest_released(struct sg_module *module, const char *uri);
 
+/*
+ * Before a person is told what tokens there are: some modules list their slots once only, and such a one shows a blank
+ * token, of which another program may have made something since. Its process is ended when nobody misses it, not more
+ * often than every 2 s.
+ */
+void sg_rest_reload(struct sg_module *module);
+
 /* For struct sg_worker_spec: nothing is asked of the worker any more. The argument is the struct sg_module. */
 void sg_rest_idle(void *module);
 

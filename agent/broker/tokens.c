@@ -103,10 +103,19 @@ void sg_tokens_free(struct sg_tokens *tokens)
 		sg_worker_free(tokens->modules[i].worker);
 		sg_unlocked_clear(&tokens->modules[i]);
 		sg_buf_clear(&tokens->modules[i].tokens);
+		free(tokens->modules[i].full_token);
 	}
 	free(tokens->modules);
 	free(tokens->argvs);
 	free(tokens);
+}
+
+void sg_module_note_room(struct sg_module *module, const char *token_uri, int had_room)
+{
+	if (had_room && (module->full_token == NULL || strcmp(module->full_token, token_uri) != 0))
+		return;
+	free(module->full_token);
+	module->full_token = had_room ? NULL : strdup(token_uri);
 }
 
 size_t sg_tokens_module_count(const struct sg_tokens *tokens)

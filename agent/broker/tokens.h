@@ -35,10 +35,15 @@ struct sg_module {
 	enum sg_rest_state rest;
 	int stays;	      /* not ended for the token that is just being locked */
 	unsigned released_in; /* rest.h: the process that was ended for other programs; 0: none */
+	char *
+	    full_token; /* URI of the one that had no room left when it last was to store something */
 };
 
 SG_MUST_USE int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens);
 void sg_tokens_free(struct sg_tokens *tokens);
+
+/* A token of the module was to store something, and had the room for it or not. */
+void sg_module_note_room(struct sg_module *module, const char *token_uri, int had_room);
 
 size_t sg_tokens_module_count(const struct sg_tokens *tokens);
 struct sg_module *sg_tokens_module(struct sg_tokens *tokens, size_t i);

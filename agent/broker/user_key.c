@@ -73,6 +73,7 @@ static void stored(struct sg_call *call, void *answer)
 	int err;
 
 	call->key_failed = NULL;
+	sg_call_note_stored(call, NULL);
 	sg_key_cache_flush(call->agent->key_cache, call->key.module);
 	if (told->cert_count != 1 || told->certs[0].uri == NULL) {
 		sg_call_fail_with(call, SG_ERR_INTERNAL, sg_key_ref_info(&call->key)->uri,
@@ -95,6 +96,7 @@ static int not_stored(struct sg_call *call, const struct sg_msg_error *error)
 	    code != SG_ERR_TOKEN_FULL)
 		return 0;
 	call->key_failed = NULL;
+	sg_call_note_stored(call, error);
 	sg_log(SG_LOG_INFO, "%s: the agent alone keeps the user key's certificate: %s",
 	    call->account->row.jid, error->message);
 	record(call);

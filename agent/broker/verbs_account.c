@@ -186,5 +186,5 @@ static void on_status_tokens(void *arg, struct sg_module_answer *answers, size_t
 
 void sg_verb_status(struct sg_call *call)
 {
-	sg_ask_tokens(call->agent->tokens, 1, on_status_tokens, call);
+	sg_ask_tokens(call->agent->tokens, SG_HASTY, on_status_tokens, call);
 }

@@ -47,5 +47,5 @@ void sg_verb_doctor(struct sg_call *call)
 	if (json_object_set_new(call->parameters, "findings", json_array()) != 0)
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 	else
-		sg_ask_tokens(call->agent->tokens, 1, on_tokens, call);
+		sg_ask_tokens(call->agent->tokens, SG_IMPATIENT, on_tokens, call);
 }

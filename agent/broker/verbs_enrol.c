@@ -257,6 +257,7 @@ static void enrol_stored(struct sg_call *call, void *answer)
 	struct sg_msg_objects *stored = answer;
 
 	call->key_failed = NULL;
+	sg_call_note_stored(call, NULL);
 	sg_key_cache_flush(call->agent->key_cache, call->key.module);
 	if (stored->cert_count == 1) {
 		enrol->cert_uri = stored->certs[0].uri;
@@ -277,6 +278,7 @@ static int enrol_not_stored(struct sg_call *call, const struct sg_msg_error *err
 	    code != SG_ERR_TOKEN_FULL)
 		return 0;
 	call->key_failed = NULL;
+	sg_call_note_stored(call, error);
 	sg_log(SG_LOG_INFO, "%s: the agent alone keeps the certificate: %s", call->account->row.jid,
 	    error->message);
 	enrol_tell(call, "store", error->message);

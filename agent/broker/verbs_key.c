@@ -40,6 +40,7 @@ static void new_key_made(struct sg_call *call, void *answer)
 		    call, SG_ERR_INTERNAL, NULL, "the token did not say what it made");
 		return;
 	}
+	sg_call_note_stored(call, NULL);
 	sg_call_advise(call, SG_ERR_ARG, NULL);
 	call->key.module = call->token.module;
 	call->key.objects = *made;

@@ -29,7 +29,11 @@ static void on_tokens(void *arg, struct sg_module_answer *answers, size_t count)
 
 void sg_verb_list_tokens(struct sg_call *call)
 {
-	sg_ask_tokens(call->agent->tokens, 0, on_tokens, call);
+	struct sg_tokens *tokens = call->agent->tokens;
+
+	for (size_t i = 0; i < sg_tokens_module_count(tokens); i++)
+		sg_rest_reload(sg_tokens_module(tokens, i));
+	sg_ask_tokens(tokens, SG_PATIENT, on_tokens, call);
 }
 
 /* ---- ShowToken ---- */

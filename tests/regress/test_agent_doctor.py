@@ -219,3 +219,18 @@ def test_accounts():
             agent.error("Connect", {"jid": "juliet@example.test", "password": {"fd": 0}}, [fd])
         found, = findings(agent, "note", "juliet@example.test")
         assert "connection" in found["message"] and found["advice"]
+
+
+def test_a_token_that_is_full():
+    """Seen when it was to store something; until it has stored something again."""
+    with FaultAgent() as agent:
+        agent.unlock("one")
+        assert [f for f in findings(agent) if "room" in f["message"]] == []
+        agent.script("memory-full\n")
+        new = {"token": "one", "label": "k", "algorithm": "p256"}
+        assert agent.error("NewKey", new).name == "TokenFull"
+        assert "own tool" in problem(agent, "one", "no room left")["advice"]
+        agent.script("")
+        problem(agent, "one", "no room left")  # nobody has tried since
+        agent.call("NewKey", new)
+        assert [f for f in findings(agent) if "room" in f["message"]] == []

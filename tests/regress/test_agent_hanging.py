@@ -85,6 +85,7 @@ def p99(client, method, parameters=None, count=200):
     return sorted(took)[count - 1 - count // 100]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("where", ["C_Sign", "any"])
 def test_a_module_that_hangs_holds_up_nobody_else(agent, where):
     """Where only C_Sign hangs, the module still tells of its token; else it is shown as it was."""
@@ -232,6 +233,63 @@ def test_a_token_that_is_made_while_the_agent_runs(agent):
     for _ in range(20):  # what is not there is not looked for by processes without end
         assert agent.error("ShowToken", {"token": "never"}).name == "TokenAbsent"
     assert agent.count("is loaded anew") <= 4
+
+
+def test_a_token_that_is_made_while_the_agent_runs_is_listed(agent):
+    """Without being named, once no PIN would be lost by that; a process that is young has seen it."""
+    def labels():
+        return [t["label"] for t in agent.call("ListTokens")["tokens"]]
+    make = ["softhsm2-util", "--init-token", "--free", "--label", "new", "--pin", PIN, "--so-pin", "12345678"]
+    assert labels() == ["bad", "good"]
+    subprocess.run(make, check=True, capture_output=True, env=agent.env)
+    assert labels() == ["bad", "good"]
+    agent.call("Lock", {"token": "good"})
+    assert sorted(labels()) == ["bad", "good", "new"]
+    make[make.index("new")] = "newer"
+    subprocess.run(make, check=True, capture_output=True, env=agent.env)
+    until(lambda: "newer" in labels(), "it is never listed")
+    for _ in range(20):
+        labels()
+    assert agent.count("signet-token for softhsm is ended") <= 12  # Lock's, and one in 2 s
+    assert agent.call("ShowToken", {"token": "bad"})["token"]["unlocked"]
+
+
+# ---- modules that are not meant ----
+
+def test_the_keys_of_one_token_wait_for_no_other_module(agent):
+    """Known not to have it, or not known at all."""
+    agent.call("ListTokens")
+    good, bad = uri(agent, "good key"), uri(agent, "bad key")
+    token = agent.call("ShowToken", {"token": "good"})["token"]["uri"]
+    with agent.client() as hung, agent.client() as healthy:
+        script(agent, "on any hang")
+        begin = time.monotonic()
+        hung.send("MakeCsr", {"key": bad, "jid": JULIET})
+        for _ in range(50):
+            keys = healthy.call("ListKeys", {"selector": token})["keys"]
+            assert [k["label"] for k in keys] == ["good key"]
+        assert healthy.call("ListKeys", {"selector": good})["keys"] == keys
+        assert time.monotonic() - begin < TIMEOUT - 1
+        assert hung.error_of_next().name == "TimedOut"
+    agent.stop()
+    script(agent, "on any hang")
+    agent.start()
+    begin = time.monotonic()
+    agent.call("ListKeys", {"selector": token})
+    assert agent.call("Status")["workers"]
+    assert time.monotonic() - begin < TIMEOUT - 1
+
+
+def test_the_deadline_counts_once(agent):
+    """A key that is named by its URI is looked for in a token that hangs, and not once more."""
+    bad = uri(agent, "bad key")
+    agent.call("Lock", {"token": "bad"})
+    script(agent, "on any hang")
+    begin = time.monotonic()
+    with secret(PIN) as fd, agent.client() as client:
+        client.send("MakeCsr", {"key": bad, "jid": JULIET, "pin": {"fd": 0}}, [fd])
+        assert client.error_of_next().name == "TimedOut"
+    assert time.monotonic() - begin < 2 * TIMEOUT - 0.5
 
 
 # ---- a token that is pulled in the middle of things ----
