@@ -138,7 +138,8 @@ $(PROGRAMS):
 	$(say) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# Objects are made anew when the flags change, PREFIX among them.
+# Objects are made anew when the flags change, PREFIX among them. What a target adds to them is private to it: it
+# would else be added here, too, whenever that target comes first, and all be made anew.
 FLAGS = $(subst ',,$(subst ",,$(CC) $(CPPFLAGS) $(CFLAGS)))
 .PHONY: flags
 flags:
@@ -190,8 +191,8 @@ deps-lint:
 # ------------------------------------------------------------- what a person runs; each sets itself up
 SUBMAKE = $(MAKE) --no-print-directory
 JOBS   ?= $(shell nproc)
-# Most tests wait for something most of the time: three run side by side, however few processors there are.
-PYTEST   = PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider -n 3 --dist loadgroup
+# Most tests wait for something most of the time: four run side by side, however few processors there are.
+PYTEST   = PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider -n 4 --dist loadgroup
 # The command is the shell's: make must not expand the '$' in it.
 override RUN := $(value RUN)
 export BUILD RUN
@@ -249,7 +250,7 @@ $(UNIT_TESTS) $(REGRESS_TESTS) $(FAULT_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/te
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread $(call pkg,--libs $(PKG_ALL) cmocka)
-$(BUILD)/obj/tests/%.o: CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/xmpp -Iagent/cli -Iauthority
+$(BUILD)/obj/tests/%.o: private CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/xmpp -Iagent/cli -Iauthority
 
 .PHONY: tests-built unit regress
 tests-built: $(UNIT_TESTS) $(REGRESS_TESTS)
@@ -263,7 +264,7 @@ regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so
 # A PKCS#11 module that wraps another and makes it fail (signet-fault(7)); code of its own, for other projects too.
 SRC_fault    := $(call in,tests/fault, call module names object script session state token)
 FAULT_MODULE := $(BUILD)/lib/libsignet-fault.so
-$(call objs,$(SRC_fault)): CFLAGS += -fPIC -fvisibility=hidden
+$(call objs,$(SRC_fault)): private CFLAGS += -fPIC -fvisibility=hidden
 $(FAULT_MODULE): $(call objs,$(SRC_fault))
 	@mkdir -p $(@D)
 	$(say) LD $@
@@ -292,7 +293,7 @@ fuzz: $(FUZZERS)
 	@for f in $^; do mkdir -p $(BUILD)/corpus/$${f##*/} && \
 	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(BUILD)/corpus/$${f##*/} \
 	    $$(ls -d tests/fuzz/corpus/$${f##*/fuzz_} 2>/dev/null) || exit 1; done
-$(BUILD)/fuzz/fuzz_filter: CPPFLAGS += -Iagent/xmpp
+$(BUILD)/fuzz/fuzz_filter: private CPPFLAGS += -Iagent/xmpp
 $(BUILD)/fuzz/fuzz_filter: agent/xmpp/filter.c agent/xmpp/scram.c $(SRC_strophe)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(SRC_proto)
 	@mkdir -p $(@D)

@@ -21,10 +21,13 @@ def pytest_configure(config):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """For tests that run side by side (--dist loadgroup): those that share a fixture of their module stay
-    together; what takes long starts first, so that nothing is waited for at the end."""
+    together; what takes long starts first, so that nothing is waited for at the end, but not all of it at once,
+    for it is mostly idle."""
+    for number, item in enumerate(item for item in items if item.get_closest_marker("long")):
+        item.add_marker(pytest.mark.xdist_group(f"long-{number % 2}"))
     for item in items:
         shared = [name for name, found in item._fixtureinfo.name2fixturedefs.items() if found[-1].scope == "module"]
-        if shared:
+        if shared and item.get_closest_marker("xdist_group") is None:
             params = item.callspec.params if hasattr(item, "callspec") else {}
             kinds = [str(params[name]) for name in shared if name in params]
             item.add_marker(pytest.mark.xdist_group("-".join([item.path.stem, *kinds])))
