@@ -73,7 +73,7 @@ SRC_proto := $(call in,proto, \
     pkcs11_uri secret secret_file spawn text verdict x509 xml)
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
-    ca ckr cond cross digest dispatch event find guard held issue key keygen ledger list login main module \
+    answers ca ckr cond cross digest dispatch event find guard held issue key keygen ledger list login main module \
     object pin pin_set pinentry probe pubkey reader session sign store tls token touch tries turn upcall uri verify \
     watch wipe worker)
 SRC_broker := $(call in,agent/broker, \

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answers.h"
 #include "channel.h"
 #include "cond.h"
 #include "dispatch.h"
@@ -21,8 +22,11 @@
 
 struct worker;
 
-#define STAND_IN_MS 2
-#define QUEUE_ROOM  (SG_WORKER_QUEUE_MAX + SG_WORKER_QUEUE_SPARE)
+#define STAND_IN_MS  2
+#define TOGETHER_MAX 8	 /* answers that wait for each other, */
+#define QUICK_US     400 /* while each takes no longer, */
+#define REFILL_AT    3	 /* and so many requests wait: the broker sends more when it has answers */
+#define QUEUE_ROOM   (SG_WORKER_QUEUE_MAX + SG_WORKER_QUEUE_SPARE)
 
 _Static_assert(SG_WORKER_THREADS <= SG_WORKER_LOGIN_THREADS, "one array for both pools");
 
@@ -62,8 +66,7 @@ struct worker {
 	struct sg_module *module; /* NULL when it could not be loaded */
 	struct sg_msg_error why;
 	struct sg_channel *in;
-	pthread_mutex_t out_lock; /* protects out */
-	struct sg_channel *out;	  /* the same socket: reading and writing share nothing */
+	struct sg_answers answers; /* by the same socket: reading and writing share nothing */
 	struct sg_host host;
 	struct sg_upcalls upcalls;
 	atomic_int asking; /* threads that wait for an answer of the broker */
@@ -71,39 +74,13 @@ struct worker {
 	struct reading reading;
 };
 
-static void answer_send(struct worker *worker, const struct sg_frame *frame, uint16_t type,
-    union sg_token_answer *answer)
-{
-	struct sg_msg_error error = { 0 };
-	int err;
-
-	pthread_mutex_lock(&worker->out_lock);
-	err = sg_channel_send(worker->out, frame->id, type, answer, -1);
-	/* Not fit for a frame: too large, or a token's text that is no UTF-8. Nobody waits for it in vain. */
-	if (err != 0 && err != SG_ERR_IO) {
-		sg_msg_error_set(&error, err, NULL,
-		    err == SG_ERR_LIMIT ? "the answer is larger than a frame may be"
-					: "the answer cannot be put into a frame");
-		err = sg_channel_send(worker->out, frame->id, SG_MSG_ERROR, &error, -1);
-	}
-	pthread_mutex_unlock(&worker->out_lock);
-	/* The reading thread sees the end of the channel by itself. */
-	if (err != 0)
-		sg_log(SG_LOG_WARN, "an answer cannot be sent: %s", sg_err_text(err));
-	sg_layout_clear(&sg_layout_error, &error);
-}
-
 /* ---- what goes to the broker unasked ---- */
 
 static int frame_send(void *arg, uint32_t id, uint16_t type, const void *msg)
 {
 	struct worker *worker = arg;
-	int err;
 
-	pthread_mutex_lock(&worker->out_lock);
-	err = sg_channel_send(worker->out, id, type, msg, -1);
-	pthread_mutex_unlock(&worker->out_lock);
-	return err;
+	return sg_answers_send(&worker->answers, id, type, msg);
 }
 
 static void host_tell(void *arg, uint16_t type, const void *msg)
@@ -144,12 +121,22 @@ static struct sg_frame queue_take(struct pool *pool)
 	return frame;
 }
 
+/* Gives how many answers wait now. */
+static unsigned answer_put(
+    struct worker *worker, struct sg_frame *frame, uint16_t type, union sg_token_answer *answer)
+{
+	unsigned waiting = sg_answers_put(&worker->answers, frame, type, answer);
+
+	sg_msg_clear(type, answer);
+	sg_frame_clear(frame);
+	return waiting;
+}
+
 static void frame_answer(
     struct worker *worker, struct sg_frame *frame, uint16_t type, union sg_token_answer *answer)
 {
-	answer_send(worker, frame, type, answer);
-	sg_msg_clear(type, answer);
-	sg_frame_clear(frame);
+	(void)answer_put(worker, frame, type, answer);
+	sg_answers_write(&worker->answers);
 }
 
 /* The lock is held, and let go. */
@@ -378,29 +365,58 @@ static void others_call(struct worker *worker)
 	}
 }
 
+static int64_t clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* The answer may wait for others: whoever takes the last request of the queue writes it before, and the stand-in
+ * when none is taken. Ends with the lock held. */
+static void work_do(struct worker *worker, struct sg_frame *frame, int is_last)
+{
+	struct pool *pool = &worker->work;
+	union sg_token_answer answer;
+	int64_t begun = clock_us();
+	uint16_t type;
+	int may_wait;
+
+	if (is_last)
+		sg_answers_write(&worker->answers);
+	type = sg_dispatch(worker->module, &worker->why, frame, &answer);
+	sg_turn_end();
+	may_wait = clock_us() - begun < QUICK_US;
+	may_wait &= answer_put(worker, frame, type, &answer) < TOGETHER_MAX;
+	pthread_mutex_lock(&pool->lock);
+	if (!may_wait || pool->count < REFILL_AT) {
+		pthread_mutex_unlock(&pool->lock);
+		sg_answers_write(&worker->answers);
+		pthread_mutex_lock(&pool->lock);
+	}
+	if (--pool->busy < worker->reading.share)
+		worker->reading.limit = worker->reading.share;
+}
+
 static void *work_thread(void *arg)
 {
 	struct pool *pool = arg;
 	struct worker *worker = pool->worker;
 	struct reading *reading = &worker->reading;
-	union sg_token_answer answer;
 	struct sg_frame frame;
-	uint16_t type;
+	int is_last;
 
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->stop) {
 		if (pool->count > 0 && pool->busy < reading->limit) {
 			frame = queue_take(pool);
+			is_last = pool->count == 0;
 			reading->turns++;
 			sg_turn_begin(frame.id); /* at any time it is here or in the queue */
 			others_call(worker);
 			pthread_mutex_unlock(&pool->lock);
-			type = sg_dispatch(worker->module, &worker->why, &frame, &answer);
-			sg_turn_end();
-			frame_answer(worker, &frame, type, &answer);
-			pthread_mutex_lock(&pool->lock);
-			if (--pool->busy < reading->share)
-				reading->limit = reading->share;
+			work_do(worker, &frame, is_last);
 		} else if (pool->count == 0 && !reading->reads && !reading->over) {
 			socket_read(worker);
 		} else {
@@ -445,6 +461,11 @@ static int stand_in(struct worker *worker)
 		turns = reading->turns;
 		deadline = sg_cond_deadline(STAND_IN_MS);
 		pthread_cond_timedwait(&reading->wake, &pool->lock, &deadline);
+		if (turns == reading->turns) {
+			pthread_mutex_unlock(&pool->lock);
+			sg_answers_write(&worker->answers);
+			pthread_mutex_lock(&pool->lock);
+		}
 		if (turns == reading->turns && !reading->over)
 			step_in(worker);
 	}
@@ -502,7 +523,7 @@ static void finish(struct worker *worker)
 	sg_module_close(worker->module);
 	sg_layout_clear(&sg_layout_error, &worker->why);
 	sg_channel_free(worker->in);
-	sg_channel_free(worker->out);
+	sg_answers_clear(&worker->answers);
 }
 
 static int channels_open(struct worker *worker, int sock)
@@ -517,7 +538,7 @@ static int channels_open(struct worker *worker, int sock)
 	err = sg_channel_new(&worker->in, sock);
 	if (err != 0)
 		return err;
-	return sg_channel_new(&worker->out, other);
+	return sg_answers_init(&worker->answers, other);
 }
 
 /* An authority has a broker that speaks first and last, and is told nothing unasked. */
@@ -545,7 +566,6 @@ int sg_worker_run(const struct sg_worker_options *options, int sock)
 		sg_log(SG_LOG_ERROR, "no channel on descriptor %d: %s", sock, sg_err_text(err));
 		return 1;
 	}
-	pthread_mutex_init(&worker.out_lock, NULL);
 	sg_upcalls_init(&worker.upcalls);
 	err = sg_module_open(
 	    options->module, options->module_dirs, options->init, &worker.module, &worker.why);
