@@ -11,6 +11,8 @@
 
 #define DUE_SLACK_MS	      100 /* deadlines so near to each other are over together */
 #define TOUCH_MS	      300 /* what takes longer may have waited for a touch */
+#define QUICK_MS	      10  /* signatures that come so soon are made by no card */
+#define QUICK_WINDOWS	      4	  /* ... and cost less than to be asked for one by one */
 #define WORKER_FIRST_EVENT_ID (1u << 31)
 
 /* The type of the answer that belongs to a request (msg.h). */
@@ -102,6 +104,15 @@ static struct request *request_find(struct sg_worker *worker, uint32_t id)
 	return NULL;
 }
 
+static void signature_timed(struct sg_worker *worker, const struct request *request, int made)
+{
+	int64_t took_ms = worker->answered_ms - request->sent_ms;
+
+	worker->is_quick = made && took_ms < QUICK_MS;
+	if (took_ms >= TOUCH_MS && (made || !request->abandoned))
+		worker->touched_ms = worker->answered_ms;
+}
+
 /* An answer; gives 0 when it belongs to no request, or is of the wrong type. */
 static int take_answer(struct sg_worker *worker, struct sg_frame *frame)
 {
@@ -112,10 +123,8 @@ static int take_answer(struct sg_worker *worker, struct sg_frame *frame)
 		return 0;
 	TAILQ_REMOVE(&worker->requests, request, entry);
 	worker->answered_ms = sg_clock_ms();
-	if (makes_signature(request->type) &&
-	    !(request->abandoned && frame->type == SG_MSG_ERROR) &&
-	    worker->answered_ms - request->sent_ms >= TOUCH_MS)
-		worker->touched_ms = worker->answered_ms;
+	if (makes_signature(request->type))
+		signature_timed(worker, request, frame->type != SG_MSG_ERROR);
 	if (frame->type == SG_MSG_ERROR)
 		request->fn(request->arg, frame->msg, NULL);
 	else
@@ -323,11 +332,17 @@ static void queue_take(struct sg_worker *worker)
 	}
 }
 
-void sg_worker_serve(struct sg_worker *worker)
+static int has_window(const struct sg_worker *worker)
 {
 	int seconds;
 
-	while (worker->queue.count > 0 && outstanding(worker, &seconds) < worker->spec.window)
+	return outstanding(worker, &seconds) <
+	    worker->spec.window * (worker->is_quick ? QUICK_WINDOWS : 1);
+}
+
+void sg_worker_serve(struct sg_worker *worker)
+{
+	while (worker->queue.count > 0 && has_window(worker))
 		queue_take(worker);
 }
 
@@ -335,7 +350,6 @@ void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg,
     int seconds, sg_answer_fn *fn, void *arg)
 {
 	struct request *request = calloc(1, sizeof(*request));
-	int running;
 	int err;
 
 	if (request == NULL)
@@ -346,8 +360,7 @@ void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg,
 		.seconds = seconds < 0 ? -seconds * worker->spec.seconds : seconds,
 		.fn = fn,
 		.arg = arg };
-	if (!is_bounded(worker, type) ||
-	    (worker->queue.count == 0 && outstanding(worker, &running) < worker->spec.window)) {
+	if (!is_bounded(worker, type) || (worker->queue.count == 0 && has_window(worker))) {
 		request_start(worker, request, msg, fd);
 		return;
 	}

@@ -43,6 +43,7 @@ struct sg_worker {
 	uint32_t next_id;
 	int64_t answered_ms; /* when it last answered anything */
 	int64_t touched_ms;  /* ... and a signature that took as long as a touch does; 0: never */
+	int is_quick;	     /* the last signature took no longer than one in software does */
 	unsigned starts;
 	unsigned deaths;
 	int looked;	      /* in this turn of the loop the process was looked at */
