@@ -39,7 +39,7 @@ def job(request):
         yield job
 
 
-CHECK_S = 0.005  # SG_SIGNING_CHECK_MS
+CHECK_S = 0.02  # SG_SIGNING_CHECK_MS
 
 
 def may_be(job):
