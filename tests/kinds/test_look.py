@@ -2,6 +2,7 @@
 import pytest
 
 from kinds import OTHER
+from processes import until
 
 
 def test_list_and_show(kind):
@@ -14,7 +15,7 @@ def test_list_and_show(kind):
         for mechanism in kind.can["sign"]:
             assert mechanism in shown["mechanisms"]
     assert [t["label"] for t in kind.call("ListTokens")["tokens"]].count(OTHER) == 1
-    assert token in kind.call("Status")["tokens"]
+    until(lambda: token in kind.call("Status")["tokens"], "Status does not show the token")
 
 
 def test_keys_that_are_there(kind):

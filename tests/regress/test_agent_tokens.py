@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 
 from agent_fixture import MODULE, PIN, Agent, wait_open
-from processes import PATIENCE, wait_gone, wait_idle
+from processes import PATIENCE, until, wait_gone, wait_idle
 from varlink_client import AgentError, secret
 
 
@@ -45,7 +45,7 @@ def test_list_and_show(agent):
         shown = agent.call("ShowToken", {"token": name})
         assert shown["token"] == tokens[0]
         assert "CKM_RSA_PKCS" in shown["mechanisms"]
-    assert agent.call("Status")["tokens"] == tokens
+    until(lambda: agent.call("Status")["tokens"] == tokens, "Status waits for no module, but for this one")
     # SoftHSM's slot for the next token, which is in no list
     exact = "pkcs11:model=SoftHSM%20v2;manufacturer=SoftHSM%20project;serial=;token="
     empty = agent.call("ShowToken", {"token": exact})["token"]
@@ -462,10 +462,13 @@ def test_a_module_that_hangs_on_load():
             client.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256"})
             assert client.call("MakeCsr", {"key": "x", "jid": "a@b.test"})["csr"]
             assert [k["label"] for k in client.call("ListKeys")["keys"]] == ["x"]
-            status = client.call("Status")
             assert time.monotonic() - begin < 50
-        problems = {w["subject"]: w["problem"] for w in status["workers"]}
-        assert "hanging" in problems["hanging"] and problems["softhsm"] is None
+
+            def is_told():
+                problems = {w["subject"]: w["problem"] for w in client.call("Status")["workers"]}
+                return "hanging" in problems["hanging"] and problems["softhsm"] is None
+            until(is_told, "Status shows what hangs, and else nothing")
+            status = client.call("Status")
         assert [t["label"] for t in status["tokens"]] == ["one"]
         error = agent.error("ShowToken", {"token": "two"})  # it may be there
         assert error.name == "TimedOut" and error.parameters["subject"] == "hanging"
