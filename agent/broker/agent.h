@@ -16,7 +16,7 @@ struct sg_ledgers;
 struct sg_logind;
 struct sg_logins;
 struct sg_reaper;
-struct sg_memory;
+struct sg_remembering;
 struct sg_server;
 struct sg_signings;
 struct sg_store;
@@ -32,7 +32,7 @@ struct sg_agent {
 	struct sg_key_cache *key_cache;
 	struct sg_signings *signings;
 	struct sg_logins *logins;
-	struct sg_memory *remember;
+	struct sg_remembering *remember;
 	struct sg_events *events;
 	struct sg_logind *logind;
 	struct sg_accounts *accounts;

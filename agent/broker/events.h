@@ -1,6 +1,6 @@
 /*
- * What programs that monitor the agent are told (Monitor), and the command that tells a person to touch a
- * token. Tokens that come and go are looked for only while somebody monitors.
+ * What programs that monitor the agent are told (Monitor). Tokens that come and go are looked for only while
+ * somebody monitors.
  */
 #ifndef SG_BROKER_EVENTS_H
 #define SG_BROKER_EVENTS_H

@@ -83,7 +83,7 @@ void sg_pin_clear(struct sg_pin *pin)
 	for (uint32_t i = 0; i < pin->option_count; i++)
 		free(pin->options[i]);
 	free(pin->display);
-	sg_remember_let_go(&pin->held);
+	sg_remember_let_go(&pin->uses);
 	sg_pin_init(pin);
 }
 
@@ -228,9 +228,9 @@ static void login_good(struct login *login)
 		sg_remember_unlocked(agent, login->module, &login->token.tokens[0],
 		    TAILQ_FIRST(&login->waiters)->caller);
 	TAILQ_FOREACH(waiter, &login->waiters, entry) {
-		sg_remember_use(agent, login->module, login->token_uri, &waiter->pin->held);
+		sg_remember_use(agent, login->module, login->token_uri, &waiter->pin->uses);
 	}
-	if (!sg_remember_counts(agent, login->module, login->token_uri))
+	if (!sg_remember_wants_use(agent, login->module, login->token_uri))
 		sg_unlocked_note(login->module, login->token_uri);
 }
 
@@ -349,7 +349,7 @@ static void on_locked_again(void *arg, const struct sg_msg_error *error, void *a
 	struct login *login = arg;
 
 	login->made = 0;
-	sg_rest(login->module);
+	sg_rest_locked(login->module);
 	if (error != NULL)
 		login_finish(login, error);
 	else

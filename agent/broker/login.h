@@ -21,12 +21,12 @@ struct sg_pin {
 	int abandoned;	     /* whoever brought it has gone: no pinentry is shown to nobody */
 	int spent;	     /* the descriptor was given to a worker, which reads it to its end: */
 	unsigned spent_on;   /* to this process of it (sg_worker_starts()) */
-	struct sg_held held; /* tokens that are kept unlocked for whoever brought it */
+	struct sg_uses uses; /* tokens that are kept unlocked for whoever brought it */
 	pid_t changing;	     /* a pinentry that asks for a new PIN (verbs_pin.c), or 0 ... */
 	int changing_sock;   /* ... and its socket */
 };
 void sg_pin_init(struct sg_pin *pin);
-/* Closes the descriptor, and lets go the tokens that were held. */
+/* Closes the descriptor, and lets go the tokens that it keeps unlocked. */
 void sg_pin_clear(struct sg_pin *pin);
 
 struct sg_logins;
@@ -39,7 +39,8 @@ void sg_logins_free(struct sg_logins *logins);
  * own. A descriptor serves one login only; when a second is needed, the call fails: with SG_ERR_WORKER
  * when the worker that had read the PIN has died, else with SG_ERR_PIN_NEEDED. by_hand: a person asked for
  * just this. While sg_login_pause() holds for the token, it waits. When it succeeds, the token is in use
- * (remember.h) until the pin is cleared. The pin must stay valid until fn is called, which is never before this returns.
+ * (remember.h) until the pin is cleared. The pin must stay valid until fn is called, which is never before
+ * this returns.
  */
 void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
     struct sg_module *module, const char *token_uri, struct sg_pin *pin, int by_hand,

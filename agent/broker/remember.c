@@ -33,14 +33,14 @@ struct sg_remembered {
 
 TAILQ_HEAD(remembered_list, sg_remembered);
 
-struct sg_memory {
+struct sg_remembering {
 	struct remembered_list tokens;
 	unsigned ending;       /* processes that are waited for */
 	sg_forgotten_fn *done; /* of the one that waits for all to be forgotten */
 	void *arg;
 };
 
-int sg_remember_new(struct sg_agent *agent, struct sg_memory **remember)
+int sg_remember_new(struct sg_agent *agent, struct sg_remembering **remember)
 {
 	*remember = calloc(1, sizeof(**remember));
 	if (*remember == NULL)
@@ -60,7 +60,7 @@ static void token_free(struct sg_remembered *token)
 }
 
 /* It is unlocked no more; those who hold it do not notice. */
-static void token_drop(struct sg_memory *remember, struct sg_remembered *token)
+static void token_drop(struct sg_remembering *remember, struct sg_remembered *token)
 {
 	TAILQ_REMOVE(&remember->tokens, token, entry);
 	token->listed = 0;
@@ -70,7 +70,7 @@ static void token_drop(struct sg_memory *remember, struct sg_remembered *token)
 		token_free(token);
 }
 
-void sg_remember_free(struct sg_memory *remember)
+void sg_remember_free(struct sg_remembering *remember)
 {
 	struct sg_remembered *token;
 
@@ -83,7 +83,7 @@ void sg_remember_free(struct sg_memory *remember)
 }
 
 static struct sg_remembered *token_find(
-    const struct sg_memory *remember, const struct sg_module *module, const char *uri)
+    const struct sg_remembering *remember, const struct sg_module *module, const char *uri)
 {
 	struct sg_remembered *token;
 
@@ -96,7 +96,7 @@ static struct sg_remembered *token_find(
 
 /* ---- locking ---- */
 
-static void tell_forgotten(struct sg_memory *remember)
+static void tell_forgotten(struct sg_remembering *remember)
 {
 	sg_forgotten_fn *done = remember->done;
 
@@ -108,7 +108,7 @@ static void tell_forgotten(struct sg_memory *remember)
 
 static void on_ended(void *arg)
 {
-	struct sg_memory *remember = arg;
+	struct sg_remembering *remember = arg;
 
 	remember->ending--;
 	tell_forgotten(remember);
@@ -120,7 +120,7 @@ static void module_rest(struct sg_module *module)
 	struct sg_agent *agent = module->agent;
 	pid_t pid = sg_worker_pid(module->worker);
 
-	sg_rest(module);
+	sg_rest_locked(module);
 	if (pid > 0 && sg_reaper_wait(agent->reaper, pid, on_ended, agent->remember))
 		agent->remember->ending++;
 }
@@ -365,7 +365,7 @@ int sg_remember_any_but(
 	return 0;
 }
 
-int sg_remember_counts(struct sg_agent *agent, struct sg_module *module, const char *token_uri)
+int sg_remember_wants_use(struct sg_agent *agent, struct sg_module *module, const char *token_uri)
 {
 	const struct sg_remembered *token = token_find(agent->remember, module, token_uri);
 
@@ -373,28 +373,28 @@ int sg_remember_counts(struct sg_agent *agent, struct sg_module *module, const c
 }
 
 void sg_remember_use(
-    struct sg_agent *agent, struct sg_module *module, const char *token_uri, struct sg_held *held)
+    struct sg_agent *agent, struct sg_module *module, const char *token_uri, struct sg_uses *uses)
 {
 	struct sg_remembered *token = token_find(agent->remember, module, token_uri);
 
 	if (token == NULL || !is_counted(token))
 		return;
-	for (size_t i = 0; i < held->count; i++) {
-		if (held->tokens[i] == token)
+	for (size_t i = 0; i < uses->count; i++) {
+		if (uses->tokens[i] == token)
 			return;
 	}
-	if (held->count == SG_HELD_MAX)
+	if (uses->count == SG_USES_MAX)
 		return;
-	held->tokens[held->count++] = token;
+	uses->tokens[uses->count++] = token;
 	token->holds++;
 	if (token->timer != NULL)
 		event_del(token->timer);
 }
 
-void sg_remember_let_go(struct sg_held *held)
+void sg_remember_let_go(struct sg_uses *uses)
 {
-	while (held->count > 0) {
-		struct sg_remembered *token = held->tokens[--held->count];
+	while (uses->count > 0) {
+		struct sg_remembered *token = uses->tokens[--uses->count];
 
 		if (--token->holds > 0)
 			continue;

@@ -8,19 +8,20 @@
 
 #include "tokens.h"
 
-#define SG_HELD_MAX 4 /* tokens that one call needs */
+#define SG_USES_MAX 4 /* tokens that one call needs */
 
-struct sg_memory;
+struct sg_remembering;
 struct sg_remembered; /* a token that is unlocked */
 
 /* The tokens that a call uses: with "always" and "idle" it counts until when. */
-struct sg_held {
-	struct sg_remembered *tokens[SG_HELD_MAX];
+struct sg_uses {
+	struct sg_remembered *tokens[SG_USES_MAX];
 	size_t count;
 };
 
-SG_MUST_USE int sg_remember_new(struct sg_agent *agent, struct sg_memory **remember);
-void sg_remember_free(struct sg_memory *remember);
+/* SG_ERR_NOMEM. Freeing locks no token: the processes end with the agent. */
+SG_MUST_USE int sg_remember_new(struct sg_agent *agent, struct sg_remembering **remember);
+void sg_remember_free(struct sg_remembering *remember);
 
 /* The token was locked and took a PIN. */
 void sg_remember_unlocked(struct sg_agent *agent, struct sg_module *module,
@@ -28,11 +29,11 @@ void sg_remember_unlocked(struct sg_agent *agent, struct sg_module *module,
 
 /* A call uses this unlocked token from now on, until sg_remember_let_go(). */
 void sg_remember_use(
-    struct sg_agent *agent, struct sg_module *module, const char *token_uri, struct sg_held *held);
-void sg_remember_let_go(struct sg_held *held);
+    struct sg_agent *agent, struct sg_module *module, const char *token_uri, struct sg_uses *uses);
+void sg_remember_let_go(struct sg_uses *uses);
 
 /* Whether each call that uses the token has to say so: then it may not take for granted that it is unlocked. */
-int sg_remember_counts(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
+int sg_remember_wants_use(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
 
 /* Whether a token of the module is unlocked, or away while its PIN waits for it. */
 int sg_remember_any(struct sg_agent *agent, const struct sg_module *module);

@@ -16,7 +16,7 @@ static void process_end(struct sg_module *module)
 	module->rest = SG_REST_NOT;
 }
 
-void sg_rest(struct sg_module *module)
+void sg_rest_locked(struct sg_module *module)
 {
 	if (module->stays || module->rest == SG_REST_BEGUN || sg_worker_pid(module->worker) == 0)
 		return;
@@ -61,5 +61,5 @@ void sg_rest_idle(void *arg)
 	struct sg_module *module = arg;
 
 	if (module->rest == SG_REST_WANTED)
-		sg_rest(module);
+		sg_rest_locked(module);
 }

@@ -10,10 +10,10 @@
 
 /*
  * A token of the module was locked: ends its process in good order, at once when no other token of it is
- * unlocked and nothing runs there, else as soon as that is so. It stays when a token
- * was removed while somebody monitors, for the return is to be told.
+ * unlocked and nothing runs there, else as soon as that is so. It stays when a token was removed while
+ * somebody monitors, for the return is to be told.
  */
-void sg_rest(struct sg_module *module);
+void sg_rest_locked(struct sg_module *module);
 
 /*
  * The same for a token that is to be free for other programs: at once or not at all, and then what is unlocked

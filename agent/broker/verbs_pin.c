@@ -90,7 +90,7 @@ static void changed(struct sg_call *call, void *answer)
 		    change->token_uri, change->pin_file);
 	sg_unlocked_forget(call->agent, change->module, change->token_uri);
 	sg_remember_locked(call->agent, change->module, change->token_uri, "it has a new PIN");
-	sg_rest(change->module);
+	sg_rest_locked(change->module);
 	resume(change);
 	sg_call_find_token(call, change->token_uri, looked_at_again);
 }

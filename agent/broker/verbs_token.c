@@ -142,7 +142,7 @@ static void on_logout(void *arg, const struct sg_msg_error *error, void *answer)
 	token->flags &= ~(uint32_t)SG_TOKEN_UNLOCKED;
 	sg_unlocked_forget(call->agent, module, token->uri);
 	sg_remember_locked(call->agent, module, token->uri, "by request");
-	sg_rest(module);
+	sg_rest_locked(module);
 	if (!sg_reaper_wait(call->agent->reaper, pid, on_lock_ended, call))
 		on_lock_ended(call);
 }
