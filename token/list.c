@@ -101,7 +101,7 @@ int sg_token_list(
 
 	err = sg_token_scan(module, &tokens, &count, error);
 	if (err == 0 && count == 0)
-		err = sg_token_held_check(error);
+		err = sg_token_taken_check(error);
 	if (err != 0) {
 		free(tokens);
 		return err;
@@ -210,7 +210,7 @@ int sg_object_list(struct sg_module *module, const struct sg_msg_object_list *re
 	if (err == 0)
 		err = sg_token_scan(module, &tokens, &count, error);
 	if (err == 0 && count == 0)
-		err = sg_token_held_check(error);
+		err = sg_token_taken_check(error);
 	for (i = 0; i < count && err == 0; i++) {
 		if (sg_token_match(tokens[i], selector))
 			err = list_token(tokens[i], selector, answer);

@@ -10,7 +10,7 @@
 
 /*
  * The answers start empty and are the caller's to clear, also on failure: what sg_token_scan() and
- * sg_selector_parse() say, and without any token sg_token_held_check(); SG_ERR_NOMEM.
+ * sg_selector_parse() say, and without any token sg_token_taken_check(); SG_ERR_NOMEM.
  */
 
 /* Also tokens that are not initialised, told by their flags. */

@@ -116,7 +116,7 @@ static int is_used(struct pcsc *pcsc, const char *name, unsigned long how)
 	    (state.event & how);
 }
 
-char *sg_reader_held(void)
+char *sg_reader_taken(void)
 {
 	struct pcsc pcsc;
 	char *names, *held = NULL;

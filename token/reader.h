@@ -9,7 +9,7 @@
 
 /* The first reader whose card another program has for itself alone, to be freed; NULL when there is none,
  * or when nobody knows. */
-char *sg_reader_held(void);
+char *sg_reader_taken(void);
 
 enum sg_reader_state {
 	SG_READER_UNKNOWN, /* there is nobody to ask */

@@ -487,9 +487,9 @@ static int ambiguous(
 	return SG_ERR_TOKEN_AMBIGUOUS;
 }
 
-int sg_token_held_check(struct sg_msg_error *error)
+int sg_token_taken_check(struct sg_msg_error *error)
 {
-	char *reader = sg_reader_held();
+	char *reader = sg_reader_taken();
 
 	if (reader == NULL)
 		return 0;
@@ -523,7 +523,7 @@ int sg_token_find(
 	if (n == 1) {
 		*token = tokens[0];
 	} else if (n == 0) {
-		err = sg_token_held_check(error);
+		err = sg_token_taken_check(error);
 		if (err == 0) {
 			err = SG_ERR_TOKEN_ABSENT;
 			sg_msg_error_set(

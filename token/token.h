@@ -91,7 +91,7 @@ SG_MUST_USE int sg_token_find(struct sg_module *module, const char *text, struct
 
 /* For who finds no token: SG_ERR_BUSY when another program has a card for itself alone, in which
  * case modules show an empty slot or none. */
-SG_MUST_USE int sg_token_held_check(struct sg_msg_error *error);
+SG_MUST_USE int sg_token_taken_check(struct sg_msg_error *error);
 
 /* Whether it is initialised, and may hold what the selector means. */
 int sg_token_match(struct sg_token *token, const struct sg_selector *selector);
