@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "key_find.h"
-#include "key_pin.h"
+#include "key_known.h"
 #include "unlocked.h"
 
 static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
@@ -68,18 +68,18 @@ void sg_call_use_key_again(struct sg_call *call, sg_verb_fn *step)
 	sg_call_use_key(call, sg_key_ref_info(&call->key)->uri, step);
 }
 
-struct sg_blob sg_call_key_pin(struct sg_call *call)
+struct sg_blob sg_call_key_spki_sha256(struct sg_call *call)
 {
-	return (struct sg_blob){ call->key.pin, call->key.pin_len };
+	return (struct sg_blob){ call->key.spki_sha256, call->key.spki_sha256_len };
 }
 
 int sg_call_key_fits(struct sg_call *call, const struct sg_blob *certificate)
 {
 	struct sg_msg_error error = { 0 };
 
-	if (sg_key_pin_fits(&call->key, certificate))
+	if (sg_key_known_fits(&call->key, certificate))
 		return 1;
-	sg_key_pin_set_changed(call->agent, &call->key, &error);
+	sg_key_known_set_changed(call->agent, &call->key, &error);
 	sg_call_fail(call, &error);
 	sg_failure_clear(&error);
 	return 0;

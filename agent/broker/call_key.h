@@ -24,7 +24,7 @@ void sg_call_use_key_anew(struct sg_call *call, const char *selector, sg_verb_fn
 void sg_call_use_key_again(struct sg_call *call, sg_verb_fn *step);
 
 /* What call->key is held to in a request; owned by the call. */
-struct sg_blob sg_call_key_pin(struct sg_call *call);
+struct sg_blob sg_call_key_spki_sha256(struct sg_call *call);
 
 /* Whether call->key is the one that this certificate was made for; 0 when the call has failed for it. */
 SG_MUST_USE int sg_call_key_fits(struct sg_call *call, const struct sg_blob *certificate);

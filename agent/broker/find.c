@@ -261,7 +261,7 @@ void sg_key_ref_clear(struct sg_key_ref *key)
 {
 	sg_msg_clear(SG_MSG_OBJECTS, &key->objects);
 	key->module = NULL;
-	key->pin_len = 0;
+	key->spki_sha256_len = 0;
 }
 
 const struct sg_key_info *sg_key_ref_info(const struct sg_key_ref *key)

@@ -1,12 +1,12 @@
 /*
- * Finding the one token or key that a selector means, and the module that has it.
+ * Finding the one token or key that a selector means, and the module that has it, by asking the modules.
  */
 #ifndef SG_BROKER_FIND_H
 #define SG_BROKER_FIND_H
 
 #include "tokens.h"
 
-#define SG_KEY_PIN_SIZE 32
+#define SG_SPKI_SHA256_SIZE 32 /* bytes of a SubjectPublicKeyInfo's hash */
 
 /* A token, and the module that has it. The callee of the callback may take it over by zeroing it. */
 struct sg_token_ref {
@@ -27,9 +27,9 @@ void sg_tokens_find(struct sg_tokens *tokens, const char *selector, sg_token_fn 
 struct sg_key_ref {
 	struct sg_module *module;
 	struct sg_msg_objects objects; /* exactly one key */
-	/* key_pin.h: the SHA-256 of the public key that it must have; none when nobody knows it */
-	unsigned char pin[SG_KEY_PIN_SIZE];
-	size_t pin_len;
+	/* key_known.h: of the public key that it must have; none when nobody knows it */
+	unsigned char spki_sha256[SG_SPKI_SHA256_SIZE];
+	size_t spki_sha256_len;
 };
 typedef void sg_key_fn(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key);
 void sg_key_ref_clear(struct sg_key_ref *key);

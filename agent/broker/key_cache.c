@@ -13,8 +13,8 @@ struct entry {
 	struct sg_module *module;
 	unsigned process;      /* of the module's worker, that found it */
 	struct sg_buf objects; /* SG_MSG_OBJECTS, as in a frame */
-	unsigned char pin[SG_KEY_PIN_SIZE];
-	size_t pin_len;
+	unsigned char spki_sha256[SG_SPKI_SHA256_SIZE];
+	size_t spki_sha256_len;
 };
 
 TAILQ_HEAD(entry_list, entry);
@@ -93,8 +93,8 @@ static void put_one(struct sg_key_cache *cache, const char *selector, const stru
 	entry->selector = strdup(selector);
 	entry->module = key->module;
 	entry->process = sg_worker_starts(key->module->worker);
-	memcpy(entry->pin, key->pin, key->pin_len);
-	entry->pin_len = key->pin_len;
+	memcpy(entry->spki_sha256, key->spki_sha256, key->spki_sha256_len);
+	entry->spki_sha256_len = key->spki_sha256_len;
 	if (entry->selector == NULL ||
 	    sg_layout_encode(sg_msg_layout(SG_MSG_OBJECTS), &key->objects, &entry->objects) != 0) {
 		entry_free(entry);
@@ -137,8 +137,8 @@ int sg_key_cache_get(struct sg_key_cache *cache, const char *selector, struct sg
 		return 0;
 	}
 	key->module = entry->module;
-	memcpy(key->pin, entry->pin, entry->pin_len);
-	key->pin_len = entry->pin_len;
+	memcpy(key->spki_sha256, entry->spki_sha256, entry->spki_sha256_len);
+	key->spki_sha256_len = entry->spki_sha256_len;
 	return 1;
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "key_cache.h"
-#include "key_pin.h"
+#include "key_known.h"
 #include "unlocked.h"
 #include "uri.h"
 
@@ -51,7 +51,7 @@ static void settle(struct key_search *search)
 		search_finish(search, NULL);
 		return;
 	}
-	if (sg_key_pin_check(search->agent, &search->key, &error) == 0) {
+	if (sg_key_known_check(search->agent, &search->key, &error) == 0) {
 		sg_key_cache_put(search->agent->key_cache, search->selector, &search->key);
 		search_finish(search, NULL);
 	} else {

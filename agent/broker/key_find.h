@@ -1,5 +1,6 @@
 /*
- * Finding a key to work with: it may hide on a locked token, and is of use on an unlocked one only.
+ * Finding a key to work with, from memory or by a search (find.h), and unlocking its token: it may hide on a
+ * locked one, and is of use on an unlocked one only.
  */
 #ifndef SG_BROKER_KEY_FIND_H
 #define SG_BROKER_KEY_FIND_H

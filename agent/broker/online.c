@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "key_find.h"
-#include "key_pin.h"
+#include "key_known.h"
 #include "log.h"
 #include "text.h"
 #include "unlocked.h"
@@ -213,7 +213,7 @@ static void connect_fail_changed(struct sg_connect *connect)
 {
 	struct sg_msg_error error = { 0 };
 
-	sg_key_pin_set_changed(connect->account->agent, &connect->key, &error);
+	sg_key_known_set_changed(connect->account->agent, &connect->key, &error);
 	connect_finish(connect, &error);
 	sg_failure_clear(&error);
 }
@@ -248,7 +248,7 @@ static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_re
 	connect->key = *key;
 	connect->unlocked_on = sg_worker_starts(key->module->worker);
 	memset(key, 0, sizeof(*key));
-	if (sg_key_pin_fits(&connect->key, &cert.der))
+	if (sg_key_known_fits(&connect->key, &cert.der))
 		connect_send(connect, &cert.der);
 	else
 		connect_fail_changed(connect);
@@ -502,7 +502,8 @@ static void sign_for_tls(struct sg_account *account, uint32_t id, struct sg_msg_
 	memset(&asked->tbs, 0, sizeof(asked->tbs));
 	/* As a blob of its own: the connection may be over before the signature. */
 	if (signature->token_uri == NULL ||
-	    sg_blob_set(&signature->msg.spki_sha256, connect->key.pin, connect->key.pin_len) != 0)
+	    sg_blob_set(&signature->msg.spki_sha256, connect->key.spki_sha256,
+		connect->key.spki_sha256_len) != 0)
 		abort();
 	if (sg_unlocked_has(signature->module, signature->token_uri))
 		on_signature_unlocked(signature, NULL);

@@ -111,7 +111,7 @@ static void store(struct sg_call *call)
 		.key = sg_key_ref_info(&call->key)->uri,
 		.label = sg_key_ref_info(&call->key)->label,
 		.der = user->cert,
-		.spki_sha256 = sg_call_key_pin(call),
+		.spki_sha256 = sg_call_key_spki_sha256(call),
 	};
 
 	call->key_failed = not_stored;
@@ -136,7 +136,7 @@ static void make(struct sg_call *call)
 		.jid = call->account->row.jid,
 		.profile = SG_PROFILE_USER,
 		.days = USER_CERT_DAYS,
-		.spki_sha256 = sg_call_key_pin(call),
+		.spki_sha256 = sg_call_key_spki_sha256(call),
 	};
 
 	sg_call_ask_key(call, SG_MSG_SELF_CERT_MAKE, &msg, SG_TOKEN_SECONDS, made);

@@ -214,7 +214,7 @@ static void enrol_request_unlocked(struct sg_call *call)
 		.caller = call->caller,
 		.key = sg_key_ref_info(&call->key)->uri,
 		.jid = call->account->row.jid,
-		.spki_sha256 = sg_call_key_pin(call),
+		.spki_sha256 = sg_call_key_spki_sha256(call),
 	};
 
 	sg_call_ask_key(call, SG_MSG_CSR_MAKE, &msg, SG_TOKEN_SECONDS, enrol_csr_made);
@@ -294,7 +294,7 @@ static void enrol_store_unlocked(struct sg_call *call)
 		.key = sg_key_ref_info(&call->key)->uri,
 		.label = sg_key_ref_info(&call->key)->label,
 		.der = enrol->cert,
-		.spki_sha256 = sg_call_key_pin(call),
+		.spki_sha256 = sg_call_key_spki_sha256(call),
 	};
 
 	call->key_failed = enrol_not_stored;

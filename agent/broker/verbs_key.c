@@ -7,7 +7,7 @@
 #include "call.h"
 #include "call_key.h"
 #include "json.h"
-#include "key_pin.h"
+#include "key_known.h"
 #include "log.h"
 #include "text.h"
 #include "user_key.h"
@@ -45,7 +45,7 @@ static void new_key_made(struct sg_call *call, void *answer)
 	call->key.module = call->token.module;
 	call->key.objects = *made;
 	memset(made, 0, sizeof(*made));
-	err = sg_key_pin_put(call->agent, &call->key, 0);
+	err = sg_key_known_put(call->agent, &call->key, 0);
 	if (err != 0) {
 		new_key_left(call, NULL);
 		sg_call_fail_code(call, err, sg_key_ref_info(&call->key)->uri);
@@ -189,7 +189,7 @@ static void csr_key_unlocked(struct sg_call *call)
 		.caller = call->caller,
 		.key = sg_key_ref_info(&call->key)->uri,
 		.jid = call->state,
-		.spki_sha256 = sg_call_key_pin(call),
+		.spki_sha256 = sg_call_key_spki_sha256(call),
 	};
 
 	sg_call_ask_key(call, SG_MSG_CSR_MAKE, &msg, SG_TOKEN_SECONDS, csr_made);
@@ -227,7 +227,7 @@ static void use_key_probed(struct sg_call *call, void *answer)
 	keys = own->keys;
 	own->keys = probed->keys;
 	probed->keys = keys;
-	err = sg_key_pin_put(call->agent, &call->key, 1);
+	err = sg_key_known_put(call->agent, &call->key, 1);
 	if (err != 0)
 		sg_call_fail_code(call, err, sg_key_ref_info(&call->key)->uri);
 	else if (sg_call_flag(call, "user"))

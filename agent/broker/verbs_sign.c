@@ -132,7 +132,7 @@ static void sign_key_unlocked(struct sg_call *call)
 		.key = sg_key_ref_info(&call->key)->uri,
 		.kind = SG_SUBJECT_X509,
 		.subject = sg_signing_subject(signing)->data,
-		.spki_sha256 = sg_call_key_pin(call),
+		.spki_sha256 = sg_call_key_spki_sha256(call),
 	};
 
 	if (sg_call_key_fits(call, &sg_signing_issuer(signing)->data))

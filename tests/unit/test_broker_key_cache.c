@@ -63,8 +63,8 @@ static void put(struct sg_key_cache *cache, struct sg_module *module, const char
 	struct sg_key_info info = { .uri = own, .abilities = abilities };
 	struct sg_key_ref key = { .module = module,
 		.objects = { .keys = &info, .key_count = 1 },
-		.pin = "pin",
-		.pin_len = 3 };
+		.spki_sha256 = "key",
+		.spki_sha256_len = 3 };
 
 	assert_non_null(own);
 	sg_key_cache_put(cache, selector, &key);
@@ -79,8 +79,8 @@ static int has(struct sg_key_cache *cache, const char *selector, const char *uri
 
 	if (got) {
 		assert_string_equal(sg_key_ref_info(&key)->uri, uri);
-		assert_int_equal(key.pin_len, 3);
-		assert_memory_equal(key.pin, "pin", 3);
+		assert_int_equal(key.spki_sha256_len, 3);
+		assert_memory_equal(key.spki_sha256, "key", 3);
 	} else {
 		assert_null(key.objects.keys);
 	}

@@ -1,4 +1,4 @@
-#include "key_pin.h"
+#include "key_known.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,27 +18,28 @@
 	((uint32_t)(SG_KEY_RSA_PKCS1 | SG_KEY_RSA_PKCS1_SHA1 | SG_KEY_RSA_PKCS1_SHA256 |           \
 	    SG_KEY_RSA_PSS | SG_KEY_ECDSA | SG_KEY_RSA_PSS_HASHED | SG_KEY_ECDSA_HASHED))
 
-_Static_assert(SG_KEY_PIN_SIZE == SHA256_DIGEST_LENGTH, "a pin is a SHA-256");
+_Static_assert(SG_SPKI_SHA256_SIZE == SHA256_DIGEST_LENGTH, "it is one");
 
-static void pin_of_spki(struct sg_key_ref *key)
+static void hash_spki(struct sg_key_ref *key)
 {
 	const struct sg_blob *spki = &sg_key_ref_info(key)->spki;
 
-	key->pin_len = 0;
+	key->spki_sha256_len = 0;
 	if (spki->len == 0)
 		return; /* the token does not show it */
-	SHA256(spki->data, spki->len, key->pin);
-	key->pin_len = SG_KEY_PIN_SIZE;
+	SHA256(spki->data, spki->len, key->spki_sha256);
+	key->spki_sha256_len = SG_SPKI_SHA256_SIZE;
 }
 
 /* Gives 0 when a note is no SHA-256. */
-static int pin_of_note(const char *hex, unsigned char pin[SG_KEY_PIN_SIZE])
+static int hash_of_note(const char *hex, unsigned char hash[SG_SPKI_SHA256_SIZE])
 {
 	struct sg_blob bytes = { NULL, 0 };
-	int good = sg_hex_decode(hex, SG_KEY_PIN_SIZE, &bytes) == 0 && bytes.len == SG_KEY_PIN_SIZE;
+	int good = sg_hex_decode(hex, SG_SPKI_SHA256_SIZE, &bytes) == 0 &&
+	    bytes.len == SG_SPKI_SHA256_SIZE;
 
 	if (good)
-		memcpy(pin, bytes.data, SG_KEY_PIN_SIZE);
+		memcpy(hash, bytes.data, SG_SPKI_SHA256_SIZE);
 	sg_blob_clear(&bytes);
 	return good;
 }
@@ -48,7 +49,7 @@ static int note(struct sg_agent *agent, const struct sg_key_ref *key, int adopte
 	const struct sg_key_info *info = sg_key_ref_info(key);
 	struct sg_key_use use = {
 		.uri = info->uri,
-		.spki_sha256 = sg_hex_encode(key->pin, key->pin_len),
+		.spki_sha256 = sg_hex_encode(key->spki_sha256, key->spki_sha256_len),
 		.abilities = info->abilities,
 		.adopted = adopted ? 1 : 0,
 	};
@@ -58,7 +59,7 @@ static int note(struct sg_agent *agent, const struct sg_key_ref *key, int adopte
 	return err;
 }
 
-void sg_key_pin_set_changed(
+void sg_key_known_set_changed(
     struct sg_agent *agent, const struct sg_key_ref *key, struct sg_msg_error *error)
 {
 	const struct sg_key_info *info = sg_key_ref_info(key);
@@ -76,31 +77,31 @@ void sg_key_pin_set_changed(
  * look. */
 static int is_noted(struct sg_key_ref *key, const struct sg_key_use *use)
 {
-	unsigned char noted[SG_KEY_PIN_SIZE];
+	unsigned char noted[SG_SPKI_SHA256_SIZE];
 
-	if (!pin_of_note(use->spki_sha256, noted))
+	if (!hash_of_note(use->spki_sha256, noted))
 		return 0;
-	if (key->pin_len == 0) {
-		memcpy(key->pin, noted, sizeof(noted));
-		key->pin_len = sizeof(noted);
+	if (key->spki_sha256_len == 0) {
+		memcpy(key->spki_sha256, noted, sizeof(noted));
+		key->spki_sha256_len = sizeof(noted);
 	}
-	return memcmp(key->pin, noted, sizeof(noted)) == 0;
+	return memcmp(key->spki_sha256, noted, sizeof(noted)) == 0;
 }
 
-int sg_key_pin_check(struct sg_agent *agent, struct sg_key_ref *key, struct sg_msg_error *error)
+int sg_key_known_check(struct sg_agent *agent, struct sg_key_ref *key, struct sg_msg_error *error)
 {
 	struct sg_key_info *info = &key->objects.keys[0];
 	struct sg_key_use use = { .uri = NULL };
 	int err;
 
-	pin_of_spki(key);
+	hash_spki(key);
 	if (info->uri == NULL)
 		return 0;
 	err = sg_store_key_use_get(agent->store, info->uri, &use);
 	if (err == SG_ERR_KEY_ABSENT) {
-		err = key->pin_len > 0 ? note(agent, key, 0) : 0;
+		err = key->spki_sha256_len > 0 ? note(agent, key, 0) : 0;
 	} else if (err == 0 && !is_noted(key, &use)) {
-		sg_key_pin_set_changed(agent, key, error);
+		sg_key_known_set_changed(agent, key, error);
 		sg_key_use_clear(&use);
 		return SG_ERR_KEY_CHANGED;
 	} else if (err == 0 && use.adopted) {
@@ -112,14 +113,14 @@ int sg_key_pin_check(struct sg_agent *agent, struct sg_key_ref *key, struct sg_m
 	return err;
 }
 
-int sg_key_pin_put(struct sg_agent *agent, struct sg_key_ref *key, int adopted)
+int sg_key_known_put(struct sg_agent *agent, struct sg_key_ref *key, int adopted)
 {
-	pin_of_spki(key);
+	hash_spki(key);
 	sg_key_cache_flush(agent->key_cache, NULL);
-	return key->pin_len > 0 ? note(agent, key, adopted) : 0;
+	return key->spki_sha256_len > 0 ? note(agent, key, adopted) : 0;
 }
 
-int sg_key_pin_fits(const struct sg_key_ref *key, const struct sg_blob *certificate)
+int sg_key_known_fits(const struct sg_key_ref *key, const struct sg_blob *certificate)
 {
 	const struct sg_blob *spki = &sg_key_ref_info(key)->spki;
 	struct sg_blob own = { NULL, 0 };
