@@ -36,10 +36,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A part that is missing is a skip by hand, and a failure in CI."""
+    """A part that is missing is a skip by hand, and a failure in CI; but for what a sanitizer keeps from running,
+    which runs without it."""
     outcome = yield
     report = outcome.get_result()
-    if report.skipped and os.environ.get("CI") == "true":
+    if report.skipped and os.environ.get("CI") == "true" and "Skipped: a sanitizer " not in str(report.longrepr):
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
 
