@@ -442,9 +442,11 @@ static int login_pin(struct login *login, struct sg_msg_token_login *msg)
 	if (pin->pinentry) {
 		err = sg_pinentry_start(login->agent->config.pinentry, pin->display,
 		    &login->pinentry, &login->pinentry_sock);
-		if (err != 0)
+		if (err != 0) {
 			login_fail(login, err,
 			    "no pinentry could be started: ", login->agent->config.pinentry);
+			return -1;
+		}
 		msg->source = SG_PIN_PINENTRY;
 		msg->options = pin->options;
 		msg->option_count = pin->option_count;
