@@ -226,101 +226,68 @@ static int reset(const char *reader, int only_deaf)
 	return done;
 }
 
-int sg_reader_wake(const char *name)
+int sg_reader_wake(const char *reader)
 {
-	return reset(name, 1) == 1;
+	return reset(reader, 1) == 1;
 }
 
-int sg_reader_reset(const char *name)
+int sg_reader_reset(const char *reader)
 {
-	return reset(name, 0) < 0 ? SG_ERR_TOKEN_ABSENT : 0;
+	return reset(reader, 0) < 0 ? SG_ERR_TOKEN_ABSENT : 0;
 }
 
-/* ---- the PIN of a PIV card ---- */
+/* ---- speaking to a card ---- */
 
-#define SW_OK	   0x9000
-#define SW_LEFT	   0x63c0 /* and the number */
-#define SW_BLOCKED 0x6983
+struct sg_card {
+	struct pcsc *pcsc;
+	long handle;
+	unsigned long protocol;
+};
 
-/* Gives the status word, or -1 when the card does not answer. */
-static int status_of(struct pcsc *pcsc, long card, unsigned long protocol,
-    const unsigned char *command, unsigned long len)
+int sg_card_command(const struct sg_card *card, const unsigned char *command, size_t len)
 {
-	const struct io_request request = { protocol, sizeof(request) };
+	const struct io_request request = { card->protocol, sizeof(request) };
 	unsigned char answer[258];
 	unsigned long size = sizeof(answer);
 
-	if (pcsc->transmit(card, &request, command, len, NULL, answer, &size) != 0 || size < 2)
-		return -1;
+	if (card->pcsc->transmit(card->handle, &request, command, len, NULL, answer, &size) != 0 ||
+	    size < 2)
+		return SG_ERR_IO;
 	return answer[size - 2] << 8 | answer[size - 1];
 }
 
-/* SP 800-73-4 part 2, 3.2.1: VERIFY without a PIN asks how many tries are left, and costs none. */
-static int piv_ask(struct pcsc *pcsc, long card, unsigned long protocol, int *tries)
+static int transact(struct pcsc *pcsc, const char *name, sg_card_fn *fn, void *arg)
 {
-	static const unsigned char ask[] = { 0x00, 0x20, 0x00, 0x80 };
-	static const unsigned char select[] = { 0x00, 0xa4, 0x04, 0x00, 0x05, 0xa0, 0x00, 0x00,
-		0x03, 0x08 };
-	int status = status_of(pcsc, card, protocol, ask, sizeof(ask));
-
-	/* Another program has selected another applet: the PIV applet's login is gone already. */
-	if (status >= 0 && status != SW_OK && status != SW_BLOCKED &&
-	    (status & 0xfff0) != SW_LEFT) {
-		status = status_of(pcsc, card, protocol, select, sizeof(select));
-		if (status >= 0)
-			status = status_of(pcsc, card, protocol, ask, sizeof(ask));
-	}
-	if (status < 0)
-		return SG_ERR_IO;
-	if (status == SW_OK)
-		*tries = SG_READER_VERIFIED;
-	else if (status == SW_BLOCKED)
-		*tries = 0;
-	else if ((status & 0xfff0) == SW_LEFT)
-		*tries = status & 0xf;
-	else
-		return SG_ERR_UNSUPPORTED;
-	return 0;
-}
-
-static int piv_tries(struct pcsc *pcsc, const char *name, int *tries)
-{
-	unsigned long protocol = 0;
+	struct sg_card card = { .pcsc = pcsc };
 	int err = SG_ERR_IO;
-	long card;
 
-	if (pcsc->connect(pcsc->context, name, SHARE_SHARED, PROTOCOL_ANY, &card, &protocol) != 0)
+	if (pcsc->connect(
+		pcsc->context, name, SHARE_SHARED, PROTOCOL_ANY, &card.handle, &card.protocol) != 0)
 		return SG_ERR_IO;
-	if (pcsc->begin(card) == 0) {
-		err = piv_ask(pcsc, card, protocol, tries);
-		pcsc->end(card, LEAVE_CARD);
+	if (pcsc->begin(card.handle) == 0) {
+		err = fn(arg, &card);
+		pcsc->end(card.handle, LEAVE_CARD);
 	}
-	pcsc->disconnect(card, LEAVE_CARD);
+	pcsc->disconnect(card.handle, LEAVE_CARD);
 	return err;
 }
 
-int sg_reader_piv_tries(const char *reader, int *tries)
+int sg_reader_transact(const char *reader, sg_card_fn *fn, void *arg)
 {
-	int err = SG_ERR_UNSUPPORTED, one;
+	int err = SG_ERR_IO;
 	struct pcsc pcsc;
 	const char *name;
 	char *names;
 
-	*tries = SG_READER_VERIFIED;
 	if (reader == NULL || !*reader || !pcsc_open(&pcsc))
-		return err;
+		return SG_ERR_UNSUPPORTED;
 	names = readers_list(&pcsc);
-	err = SG_ERR_IO;
 	for (name = names; name != NULL && *name; name += strlen(name) + 1) {
 		if (strncmp(name, reader, strlen(reader)) != 0)
 			continue;
-		/* Its name was cut off, and fits several: the fewest count. */
-		one = SG_READER_VERIFIED;
-		err = piv_tries(&pcsc, name, &one);
+		err = transact(&pcsc, name, fn, arg);
 		if (err != 0)
 			break;
-		if (one < *tries)
-			*tries = one;
 	}
 	free(names);
 	pcsc_end(&pcsc);

@@ -1,14 +1,20 @@
 /*
- * What pcscd knows of a card and no PKCS#11 module tells. Asked only where the module itself speaks to
- * pcscd: by the library that it has loaded, for this program needs none of its own.
+ * Cards by way of pcscd, past the PKCS#11 module: what it knows of them and no module tells, making
+ * one answer again, and speaking to one. Only where the module itself speaks to pcscd: by the
+ * library that it has loaded, for this program needs none of its own.
+ *
+ * Readers are meant by slotDescription: cut off at 64 bytes, without its padding. pcscd is waited
+ * for as long as it takes, and with who waits everybody who needs a lock that he holds.
  */
 #ifndef SG_TOKEN_READER_H
 #define SG_TOKEN_READER_H
 
+#include <stddef.h>
+
 #include "error.h"
 
-/* The first reader whose card another program has for itself alone, to be freed; NULL when there is none,
- * or when nobody knows. */
+/* The first reader whose card another program has for itself alone, to be freed; NULL when there is
+ * none, or when nobody knows. */
 char *sg_reader_taken(void);
 
 enum sg_reader_state {
@@ -18,30 +24,39 @@ enum sg_reader_state {
 	SG_READER_CARD,
 };
 
-/* Of this reader (slotDescription, see below). *changes grows when a card is pulled or put in. */
-enum sg_reader_state sg_reader_state(const char *name, unsigned long *changes);
+/* *changes grows when a card is pulled or put in. */
+enum sg_reader_state sg_reader_state(const char *reader, unsigned long *changes);
 
 /*
- * Sees to it that handles to the card in this reader work (slotDescription: cut off at 64 bytes, without
- * its padding). A card that a client connects to before pcscd itself has noticed that it was put in loses
- * its protocol when pcscd does notice: from then on every command over that handle fails, and the module
- * does not know why. Such a card is reset, which tells the module to connect anew; any other is left alone.
- * Whether it was reset.
+ * Sees to it that handles to the card in this reader work. A card that a client connects to before
+ * pcscd itself has noticed that it was put in loses its protocol when pcscd does notice: from then
+ * on every command over that handle fails, and the module does not know why. Such a card is reset,
+ * which tells the module to connect anew; any other is left alone. Whether it was reset.
  */
-int sg_reader_wake(const char *name);
+int sg_reader_wake(const char *reader);
 
 /* Resets the card in it: every program has to begin anew with it, and a module reads it anew.
- * SG_ERR_TOKEN_ABSENT when it turns out that there is none, whatever the module says; 0 also when nobody
- * knows. */
-int sg_reader_reset(const char *name);
+ * SG_ERR_TOKEN_ABSENT when it turns out that there is none, whatever the module says; else 0, also
+ * when nobody knows. */
+int sg_reader_reset(const char *reader);
 
-#define SG_READER_VERIFIED 16 /* more than a PIV card can tell of */
+/* A card that no other program has meanwhile. */
+struct sg_card;
+
+/* Works with the card: 0 or a negative SG_ERR_*. */
+typedef int sg_card_fn(void *arg, const struct sg_card *card);
 
 /*
- * Asks a PIV card itself for the tries that its PIN has left, for modules tell what they once saw, whatever other
- * programs have done since; SG_READER_VERIFIED: the PIN was right last time. It costs no try, and waits for who
- * has the card just now. SG_ERR_UNSUPPORTED: nobody can tell; SG_ERR_IO: not now.
+ * Calls fn with the card in the reader, and with one after the other where a name that was cut off
+ * fits several, until one fails: gives its error. Waits for who has the card just now, as long as
+ * that takes. SG_ERR_UNSUPPORTED: there is nobody to ask; SG_ERR_IO: there is no such reader, or
+ * its card cannot be had.
  */
-SG_MUST_USE int sg_reader_piv_tries(const char *reader, int *tries);
+SG_MUST_USE int sg_reader_transact(const char *reader, sg_card_fn *fn, void *arg);
+
+/* Sends a command (ISO 7816-4), and gives the status word, or SG_ERR_IO when the card does not
+ * answer. What it answers beside that is dropped. */
+SG_MUST_USE int sg_card_command(
+    const struct sg_card *card, const unsigned char *command, size_t len);
 
 #endif

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reader.h"
+#include "piv.h"
 
 /* A card that answers as SP 800-73 says. */
 static int is_piv(const struct sg_token *token)
@@ -60,7 +60,7 @@ CK_RV sg_tries_ask(struct sg_token *token, CK_TOKEN_INFO *info, int *asked)
 	reader = piv_reader(token);
 	if (reader == NULL)
 		return CKR_OK;
-	err = sg_reader_piv_tries(reader, &tries);
+	err = sg_piv_tries(reader, &tries);
 	free(reader);
 	if (err == SG_ERR_UNSUPPORTED)
 		return CKR_OK;
