@@ -5,8 +5,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "find.h"
 #include "issue.h"
+#include "key_find.h"
 #include "x509.h"
 
 static int is_algorithm(const X509_ALGOR *got, const struct sg_blob *wanted)

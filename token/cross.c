@@ -7,7 +7,7 @@
 
 #include <openssl/x509.h>
 
-#include "find.h"
+#include "key_find.h"
 #include "sign.h"
 #include "x509.h"
 

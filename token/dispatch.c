@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ca.h"
+#include "cert.h"
 #include "cross.h"
 #include "issue.h"
 #include "keygen.h"
@@ -12,9 +13,9 @@
 #include "login.h"
 #include "pin_set.h"
 #include "probe.h"
-#include "store.h"
 #include "tls.h"
 #include "token.h"
+#include "token_find.h"
 #include "touch.h"
 #include "watch.h"
 

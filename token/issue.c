@@ -8,7 +8,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "find.h"
+#include "key_find.h"
 #include "sign.h"
 #include "text.h"
 #include "x509.h"

@@ -6,12 +6,13 @@
 #include <openssl/rand.h>
 
 #include "ckr.h"
-#include "find.h"
+#include "key_find.h"
 #include "log.h"
 #include "login.h"
 #include "object.h"
 #include "session.h"
 #include "text.h"
+#include "token_find.h"
 
 #define TEMPLATE_MAX 16
 

@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cert.h"
 #include "ckr.h"
 #include "key.h"
 #include "log.h"
-#include "store.h"
+#include "token_find.h"
 
 #define MECHANISMS_MAX 1024
 

@@ -5,11 +5,12 @@
 
 #include "ckr.h"
 #include "event.h"
-#include "find.h"
 #include "held.h"
+#include "key_find.h"
 #include "ledger.h"
 #include "pin.h"
 #include "session.h"
+#include "token_find.h"
 #include "tries.h"
 #include "watch.h"
 #include "wipe.h"

@@ -9,8 +9,8 @@
 #include <p11-kit/p11-kit.h>
 
 #include "ckr.h"
-#include "find.h"
 #include "held.h"
+#include "key_find.h"
 #include "log.h"
 #include "token.h"
 

@@ -19,7 +19,7 @@
 #include "msg.h"
 
 #define SG_TOKENS_MAX	 256 /* tokens that a process remembers */
-#define SG_KEY_CACHE_MAX 64  /* selectors whose key is remembered */
+#define SG_KEY_CACHE_MAX 64  /* selectors whose key is remembered: key_find.h */
 
 struct sg_token;
 struct sg_key;

@@ -11,6 +11,7 @@
 #include "login.h"
 #include "pin.h"
 #include "session.h"
+#include "token_find.h"
 #include "wipe.h"
 
 /* The two PINs of one change; both NULL for a PIN pad. */

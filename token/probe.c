@@ -6,7 +6,7 @@
 
 #include <openssl/rand.h>
 
-#include "find.h"
+#include "key_find.h"
 #include "log.h"
 #include "sign.h"
 #include "verify.h"

@@ -5,7 +5,7 @@
 
 #include "ckr.h"
 #include "clock.h"
-#include "find.h"
+#include "key_find.h"
 #include "log.h"
 #include "login.h"
 #include "object.h"

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "find.h"
+#include "key_find.h"
 #include "sign.h"
 
 /* ---- TLS 1.3 ---- */

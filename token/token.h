@@ -84,18 +84,6 @@ struct sg_token {
 SG_MUST_USE int sg_token_scan(
     struct sg_module *module, struct sg_token ***tokens, size_t *count, struct sg_msg_error *error);
 
-/* The one token that a URI or label names; it belongs to the module. SG_ERR_TOKEN_ABSENT,
- * SG_ERR_TOKEN_AMBIGUOUS with the candidates, what sg_selector_parse() and sg_token_scan() say. */
-SG_MUST_USE int sg_token_find(struct sg_module *module, const char *text, struct sg_token **token,
-    struct sg_msg_error *error);
-
-/* For who finds no token: SG_ERR_BUSY when another program has a card for itself alone, in which
- * case modules show an empty slot or none. */
-SG_MUST_USE int sg_token_taken_check(struct sg_msg_error *error);
-
-/* Whether it is initialised, and may hold what the selector means. */
-int sg_token_match(struct sg_token *token, const struct sg_selector *selector);
-
 /* Whether private keys can be used: unlocked, or a token that asks for no login. */
 int sg_token_is_open(struct sg_token *token);
 unsigned sg_token_epoch(struct sg_token *token);
@@ -133,10 +121,6 @@ void sg_token_unsure(struct sg_token *token);
 /* The login was lost, not by request: the PIN is wiped unless it waits for the token's return, and
  * the broker is told. */
 void sg_token_lost(struct sg_token *token, int was_unlocked);
-
-/* Wipes the PINs of all tokens that the text may mean, as last seen: no module is asked, and no lock is waited
- * for that a call may hold which does not come back. Whether there are any. */
-int sg_token_known_wipe(struct sg_module *module, const char *text);
 
 /* The slots with a token; to be freed. */
 CK_RV sg_slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *count);

@@ -8,13 +8,13 @@
 
 #include <openssl/evp.h>
 
+#include "cert.h"
 #include "cross.h"
 #include "issue.h"
-#include "find.h"
+#include "key_find.h"
 #include "keygen.h"
 #include "list.h"
 #include "login.h"
-#include "store.h"
 #include "tls.h"
 #include "token.h"
 #include "x509.h"

@@ -12,6 +12,7 @@
 #include "issue.h"
 #include "keygen.h"
 #include "login.h"
+#include "token_find.h"
 #include "token_host.h"
 #include "token_memory.h"
 #include "touch.h"

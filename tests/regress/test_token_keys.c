@@ -3,8 +3,8 @@
  */
 #include "token_world.h"
 
+#include "cert.h"
 #include "keygen.h"
-#include "store.h"
 
 /* ---- keys ---- */
 

@@ -12,17 +12,18 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
+#include "cert.h"
 #include "cross.h"
-#include "find.h"
 #include "issue.h"
 #include "key.h"
+#include "key_find.h"
 #include "keygen.h"
 #include "list.h"
 #include "login.h"
 #include "probe.h"
 #include "sign.h"
-#include "store.h"
 #include "tls.h"
+#include "token_find.h"
 
 #define JID "juliet@example.com"
 

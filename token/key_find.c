@@ -1,4 +1,4 @@
-#include "find.h"
+#include "key_find.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,10 +6,11 @@
 #include <openssl/bio.h>
 #include <openssl/x509.h>
 
+#include "cert.h"
 #include "ckr.h"
 #include "log.h"
-#include "store.h"
 #include "text.h"
+#include "token_find.h"
 #include "uri.h"
 #include "x509.h"
 

@@ -1,4 +1,4 @@
-#include "store.h"
+#include "cert.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include <openssl/x509.h>
 
 #include "ckr.h"
-#include "find.h"
+#include "key_find.h"
 #include "log.h"
 #include "object.h"
 #include "session.h"

@@ -1,8 +1,8 @@
 /*
  * The one key that a selector means, remembered so that naming it again costs no search.
  */
-#ifndef SG_TOKEN_FIND_H
-#define SG_TOKEN_FIND_H
+#ifndef SG_TOKEN_KEY_FIND_H
+#define SG_TOKEN_KEY_FIND_H
 
 #include "error.h"
 #include "key.h"

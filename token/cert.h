@@ -1,8 +1,8 @@
 /*
  * Certificates on a token.
  */
-#ifndef SG_TOKEN_STORE_H
-#define SG_TOKEN_STORE_H
+#ifndef SG_TOKEN_CERT_H
+#define SG_TOKEN_CERT_H
 
 #include "error.h"
 #include "module.h"
