@@ -96,21 +96,25 @@ static void check_usual_place(json_t *findings, const char *path)
 
 /* ---- what is there ---- */
 
-/* The first folder on the way that cannot be passed, in the room given; *error says why. 1 or 0. */
-static int find_closed_folder(const char *path, char *folder, size_t size, int *error)
+/* Gives 0, or why nothing in the folder can be reached: an errno value. */
+static int why_closed(const char *folder)
 {
 	struct stat st;
 
+	if (stat(folder, &st) != 0)
+		return errno;
+	if (!S_ISDIR(st.st_mode))
+		return ENOTDIR;
+	return access(folder, X_OK) == 0 ? 0 : errno;
+}
+
+/* The first folder on the way that cannot be passed, in the room given; *error says why. 1 or 0. */
+static int find_closed_folder(const char *path, char *folder, size_t size, int *error)
+{
 	for (const char *slash = strchr(path + 1, '/'); slash != NULL;
 	     slash = strchr(slash + 1, '/')) {
 		(void)snprintf(folder, size, "%.*s", (int)(slash - path), path);
-		*error = 0;
-		if (stat(folder, &st) != 0)
-			*error = errno;
-		else if (!S_ISDIR(st.st_mode))
-			*error = ENOTDIR;
-		else if (access(folder, X_OK) != 0)
-			*error = errno;
+		*error = why_closed(folder);
 		if (*error != 0)
 			return 1;
 	}
