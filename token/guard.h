@@ -15,10 +15,10 @@
 #define SG_GUARD_MS	 250  /* between two looks */
 #define SG_GUARD_GONE_MS 1000 /* in which a request may end by itself when its token has gone */
 
-/* The module has a host. SG_ERR_INTERNAL without a thread. */
+/* Once in a process; module->host must be set. SG_ERR_INTERNAL without a thread. */
 SG_MUST_USE int sg_guard_start(struct sg_module *module);
 
-/* A request takes long. Without a thread, nothing happens. */
+/* A request takes long, as touch.c has seen. Nothing happens without sg_guard_start(). */
 void sg_guard_poke(void);
 
 /* Ends the thread: 1 when it has ended before the deadline (sg_cond_deadline()), 0 when it waits for pcscd. */

@@ -25,7 +25,7 @@
 SG_MUST_USE int sg_key_find(struct sg_module *module, const char *text,
     const struct sg_blob *spki_sha256, struct sg_key **key, struct sg_msg_error *error);
 
-/* Forgets what is remembered of this key, or of all. */
+/* Forgets what is remembered of this key, or of all; SG_KEY_CACHE_MAX (module.h) are. */
 void sg_key_cache_drop(struct sg_key *key);
 void sg_key_cache_flush(struct sg_module *module);
 

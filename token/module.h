@@ -42,8 +42,8 @@ struct sg_key_slot {
 };
 
 /*
- * Locks are taken in this order: a token's login_lock, its turn (turn.h), its secret_lock, its signing, the
- * module's lock, a token's lock. objects, cache_lock and a token's held_lock are innermost: no other lock is
+ * Locks are taken in this order: a token's login_lock, its cure_lock, its turn (turn.h), its secret_lock, its
+ * signing, the module's lock, a token's lock. objects, cache_lock and a token's held_lock are innermost: no other lock is
  * taken while they are held.
  */
 struct sg_module {

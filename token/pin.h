@@ -27,6 +27,7 @@ struct sg_pin_wish {
 	unsigned long changes;	      /* of the token's reader, at sg_pin_check() */
 };
 
+/* Ends the pinentry, if there is one; may be called again. */
 void sg_pin_wish_end(struct sg_pin_wish *wish);
 
 /*
@@ -46,18 +47,19 @@ SG_MUST_USE int sg_pin_new(struct sg_secret **pin, struct sg_msg_error *error);
 
 /*
  * Gets the PIN into the empty secret, and its mark. One that the token refused before is not given:
- * SG_ERR_PIN_WRONG, unless a person insists on it. SG_ERR_PIN_NEEDED without a descriptor,
+ * SG_ERR_PIN_WRONG, unless a person insists on it. flags: of sg_pin_check(). SG_ERR_PIN_NEEDED without a descriptor,
  * SG_ERR_PIN_CANCELLED, SG_ERR_ARG, SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_TIMEOUT.
  */
 SG_MUST_USE int sg_pin_get(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret *pin,
     struct sg_pin_mark *mark, struct sg_msg_error *error);
 
 /* The same for two: the PIN that is known, and the new one that the user shall have. From a
- * descriptor they are two lines, of SG_SECRET_MAX bytes together. */
+ * descriptor they are two lines, of SG_SECRET_MAX bytes together. Fails as sg_pin_get(). */
 SG_MUST_USE int sg_pin_get_two(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret *pin,
     struct sg_pin_mark *mark, struct sg_secret *fresh, struct sg_msg_error *error);
 
-/* The token refused the PIN: fills the error, with the tries that are left after this one. */
+/* The token refused the PIN: fills the error, with the tries that are left after this one, and gives its
+ * SG_ERR_PIN_WRONG. */
 int sg_pin_wrong(const struct sg_pin_wish *wish, CK_RV rv, struct sg_msg_error *error);
 
 #endif

@@ -2,13 +2,14 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/rand.h>
 
+#include "clock.h"
 #include "key_find.h"
 #include "log.h"
 #include "sign.h"
+#include "touch.h"
 #include "verify.h"
 
 /* No certificate, request, fingerprint or TLS content begins so; and it is never signed but hashed. */
@@ -45,27 +46,19 @@ struct probe {
 
 /* ---- trying ---- */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Gives 0 also when the way is refused or its signature wrong: another may do. */
 static int try_one(struct probe *probe, const struct trial *trial, struct sg_msg_error *error)
 {
 	unsigned char bytes[CONTENT_SIZE];
 	struct sg_blob content = { bytes, sizeof(bytes) }, signature = { 0 };
-	int64_t start = now_ms();
+	int64_t start = sg_clock_ms();
 	int err;
 
 	memcpy(bytes, prefix, sizeof(prefix));
 	if (RAND_bytes(bytes + sizeof(prefix), NONCE_SIZE) != 1)
 		return SG_ERR_INTERNAL;
 	err = sg_sign_by(probe->key, trial->ability, &trial->how, &content, &signature, error);
-	probe->slow |= now_ms() - start > SG_PROBE_SLOW_MS;
+	probe->slow |= sg_clock_ms() - start > SG_TOUCH_MS;
 	if (err == 0) {
 		if (sg_signature_is_good(probe->key, &trial->how, &content, &signature))
 			probe->proven |= trial->ability;

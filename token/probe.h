@@ -8,13 +8,11 @@
 #include "module.h"
 #include "msg.h"
 
-/* A signature that took longer may have waited for a touch: then no more are made than needed. */
-#define SG_PROBE_SLOW_MS 300
-
 /*
  * Signs a content made here with each mechanism that the token names for this key, and verifies it with the
  * key's public half. The one key in the answer has the abilities of those that were good, as it is on the
- * token now, whatever was remembered. The answer starts empty, and is the caller's to clear, also on failure.
+ * token now, whatever was remembered. Once one took longer than SG_TOUCH_MS, no more are made than needed. The
+ * answer starts empty, and is the caller's to clear, also on failure.
  *
  * SG_ERR_UNSUPPORTED for a key that is neither RSA of 2,048 to 4,096 bits nor P-256 or P-384, or
  * whose public half does not show; SG_ERR_MECHANISM when it may not sign, or all mechanisms are missing

@@ -48,8 +48,7 @@ struct sg_token {
 	pthread_mutex_t login_lock;  /* one login at a time; held while a person types */
 	pthread_mutex_t secret_lock; /* held while the PIN that is held is at work */
 	atomic_uint again_epoch;     /* in which a login with it was made again in vain */
-	pthread_mutex_t
-	    cure_lock; /* held by who brings the token back to work; before secret_lock */
+	pthread_mutex_t cure_lock;   /* held by who brings the token back to work */
 
 	pthread_rwlock_t signing; /* shared by signatures; held alone by each where alone is set */
 	atomic_int alone;	  /* the module cannot make two at once: see sign.c */

@@ -10,10 +10,10 @@
 #include "msg.h"
 #include "token.h"
 
-#define SG_TOUCH_MS	 300
-#define SG_TOUCH_THREADS 64 /* whose signatures are watched */
+#define SG_TOUCH_MS	 300 /* a signature that takes longer may wait for a touch */
+#define SG_TOUCH_THREADS 64  /* whose signatures are watched */
 
-/* SG_ERR_INTERNAL without a thread. */
+/* Once in a process. SG_ERR_INTERNAL without a thread. */
 SG_MUST_USE int sg_touch_start(void);
 
 /* Ends the thread. */
@@ -31,9 +31,9 @@ void sg_touch_end(void);
 
 /* A request that takes long since it began to sign. */
 struct sg_touch_wait {
-	struct sg_token *token;
-	uint32_t id; /* of the request */
-	int64_t begun;
+	struct sg_token *token; /* the module's */
+	uint32_t id;		/* of the request */
+	int64_t begun;		/* when its first signature began, by sg_clock_ms() */
 };
 
 /* Gives how many there are. */

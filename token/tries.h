@@ -1,5 +1,5 @@
 /*
- * How many tries a PIN has left: by the token's flags, and by the card itself where those grow old.
+ * The flags of a token's PINs as they are now: by the module, and by the card itself where those grow old.
  *
  * ykcs11 and OpenSC give flags that were true when they last saw the PIN tried. Another program may have used up
  * all tries but one since: a PIN that is held, or comes from a file, would lock the card with nobody there.

@@ -13,7 +13,7 @@
 
 #define SG_UPCALL_FIRST_ID   (1u << 31) /* of our own requests; the broker's are below */
 #define SG_UPCALL_MAX	     32		/* that wait at a time: more than there are threads */
-#define SG_UPCALL_TIMEOUT_MS 10000
+#define SG_UPCALL_TIMEOUT_MS 10000	/* for who has no reason to wait longer or shorter */
 
 struct sg_upcall {
 	uint32_t id; /* 0: a free place */
@@ -29,9 +29,10 @@ struct sg_upcalls {
 	int stopped;
 };
 
-/* Sends one frame; may be called by any thread. */
+/* Sends one frame: 0 or a negative SG_ERR_*. Any thread may call it. */
 typedef int sg_upcall_send_fn(void *arg, uint32_t id, uint16_t type, const void *msg);
 
+/* They live as long as the process: nothing clears them. */
 void sg_upcalls_init(struct sg_upcalls *calls);
 
 /* Sends a request whose answer is SG_MSG_OK, and waits for it: 0, what the broker's error says,

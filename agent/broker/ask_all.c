@@ -109,9 +109,9 @@ static int module_hangs_now(const struct sg_module *module)
 /* It is not waited for again for a while: each call would pay for it. */
 static void module_hangs(struct sg_module *module)
 {
-	module->hangs_until = sg_clock_ms() + (int64_t)SG_HANGING_SECONDS * 1000;
+	module->hangs_until = sg_clock_ms() + SG_HANGING_MS;
 	sg_log(SG_LOG_WARN, "the module %s hangs: for %d s no call waits for it", module->name,
-	    SG_HANGING_SECONDS);
+	    SG_HANGING_MS / 1000);
 }
 
 static void module_answered(const struct gather_slot *slot, const struct sg_msg_error *error)
@@ -282,8 +282,7 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
 		patience_wait(gather, slow_ms(&gather->question));
 		break;
 	case GATHER_SLOW:
-		patience_wait(
-		    gather, (int64_t)SG_PATIENCE_SECONDS * 1000 - slow_ms(&gather->question));
+		patience_wait(gather, SG_PATIENCE_MS - slow_ms(&gather->question));
 		gather->any_slow = 1;
 		for (size_t i = 0; i < gather->count; i++)
 			gather->slots[i].slow = 1;
@@ -443,6 +442,19 @@ const struct sg_msg_error *sg_answers_failed(const struct sg_module_answer *answ
 			return NULL;
 	}
 	return sg_answers_first_error(answers, count);
+}
+
+size_t sg_answers_token_count(const struct sg_module_answer *answers, size_t count)
+{
+	size_t tokens = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct sg_msg_tokens *list = &answers[i].u.tokens;
+
+		for (uint32_t k = 0; answers[i].error.code == 0 && k < list->token_count; k++)
+			tokens += (list->tokens[k].flags & SG_TOKEN_INITIALIZED) != 0;
+	}
+	return tokens;
 }
 
 static int enough_always(void *arg, const struct sg_module_answer *answers, size_t count)

@@ -10,11 +10,11 @@
 
 #include "tokens.h"
 
-#define SG_SLOW_MS	    250
-#define SG_HASTY_MS	    30	 /* the same for Status */
-#define SG_PATIENCE_SECONDS 5	 /* for modules that are not needed, and that nothing is known of */
-#define SG_HANGING_SECONDS  60	 /* in which a module that hangs is left out, ... */
-#define SG_PROBE_MS	    2000 /* ... but for trying it again after so long */
+#define SG_SLOW_MS     250
+#define SG_HASTY_MS    30    /* the same for Status */
+#define SG_PATIENCE_MS 5000  /* for modules that are not needed, and that nothing is known of */
+#define SG_HANGING_MS  60000 /* in which a module that hangs is left out, ... */
+#define SG_PROBE_MS    2000  /* ... but for trying it again after so long */
 
 /* One module's answer: error.code 0 and the answer, or an error. */
 struct sg_module_answer {
@@ -36,7 +36,7 @@ struct sg_question {
 	const void *msg;
 	/* Whether it may end with the answers that are there. */
 	int (*enough)(void *arg, const struct sg_module_answer *answers, size_t count);
-	/* The same once SG_PATIENCE_SECONDS are over; NULL: as enough. */
+	/* The same once SG_PATIENCE_MS is over; NULL: as enough. */
 	int (*enough_late)(void *arg, const struct sg_module_answer *answers, size_t count);
 	/* Whether a module with these tokens may have to be waited for. */
 	int (*concerns)(void *arg, const struct sg_msg_tokens *remembered);
@@ -50,11 +50,11 @@ struct sg_question {
 
 /*
  * Asks every module. It ends when all have answered; or when those are left that are slow, whose remembered
- * tokens the question does not concern, and there is enough; or after SG_PATIENCE_SECONDS as soon as there
+ * tokens the question does not concern, and there is enough; or after SG_PATIENCE_MS as soon as there
  * is enough. Those left out have the error SG_ERR_TIMEOUT, without harm to their workers. A module whose
- * process did not even answer its first question by then hangs for SG_HANGING_SECONDS: it is left out, unless
+ * process did not even answer its first question by then hangs for SG_HANGING_MS: it is left out, unless
  * there is no other, but for one question in SG_PROBE_MS that tries it again. That one waits for it, and no longer
- * than SG_PATIENCE_SECONDS, where the others' answers are not enough.
+ * than SG_PATIENCE_MS, where the others' answers are not enough.
  */
 void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question);
 
@@ -66,7 +66,7 @@ int sg_module_has_blank(const struct sg_module *module);
 
 enum sg_patience {
 	SG_PATIENT,   /* as long as it takes for one good answer */
-	SG_IMPATIENT, /* ... or SG_PATIENCE_SECONDS, without any */
+	SG_IMPATIENT, /* ... or SG_PATIENCE_MS, without any */
 	SG_HASTY,     /* or SG_HASTY_MS, for whatever is known then */
 };
 
@@ -82,12 +82,15 @@ void sg_ask_objects(
     struct sg_tokens *tokens, const struct sg_msg_object_list *msg, sg_all_fn *fn, void *arg);
 
 /*
- * The error to show for answers of which none is good, nor any remembered; NULL when one is. With several,
- * the first.
+ * The error to show for answers of which none is good, nor any remembered: the first one's, borrowed from
+ * answers; NULL when one is good or remembered.
  */
 const struct sg_msg_error *sg_answers_failed(const struct sg_module_answer *answers, size_t count);
 
-/* The first module's error, for when nothing was found: what is looked for may be there. */
+/* How many tokens there are in those that are good, blank ones left out. */
+size_t sg_answers_token_count(const struct sg_module_answer *answers, size_t count);
+
+/* The first error, borrowed, or NULL; for when nothing was found: what is looked for may be there. */
 const struct sg_msg_error *sg_answers_first_error(
     const struct sg_module_answer *answers, size_t count);
 

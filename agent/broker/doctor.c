@@ -35,19 +35,6 @@ void sg_doctor_add(json_t *findings, enum sg_finding level, const char *subject,
 
 /* ---- tokens ---- */
 
-size_t sg_doctor_count(const struct sg_module_answer *answers, size_t count)
-{
-	size_t tokens = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		const struct sg_msg_tokens *list = &answers[i].u.tokens;
-
-		for (uint32_t k = 0; answers[i].error.code == 0 && k < list->token_count; k++)
-			tokens += (list->tokens[k].flags & SG_TOKEN_INITIALIZED) != 0;
-	}
-	return tokens;
-}
-
 static int has_mechanism(const struct sg_token_info *token, const char *name)
 {
 	for (uint32_t i = 0; i < token->mechanism_count; i++) {
@@ -193,11 +180,11 @@ void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answe
 				look_at_token(agent, &list->tokens[k], answer->module, findings);
 		}
 	}
-	if (sg_doctor_count(answers, count) == 0 && failed)
+	if (sg_answers_token_count(answers, count) == 0 && failed)
 		sg_doctor_add(findings, SG_FINDING_NOTE, "tokens",
 		    "Look at the modules that cannot be used first.",
 		    "No module that answers has a token.");
-	else if (sg_doctor_count(answers, count) == 0)
+	else if (sg_answers_token_count(answers, count) == 0)
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, "tokens",
 		    "Put one in; name its PKCS#11 module in signet.conf(5) if p11-kit does not "
 		    "know it; for a software token, make one.",

@@ -1,6 +1,6 @@
 /*
- * Looking for what keeps tokens from being used, and saying it: what is wrong, of what, and what to do. What
- * the system is like, what the configuration says, what modules and tokens answer, how accounts fared.
+ * Looking for what keeps tokens from being used, and saying it: what is wrong, of what, and what to do. It
+ * looks at what the system is like, what the configuration says, what modules and tokens answer, how accounts fared.
  */
 #ifndef SG_BROKER_DOCTOR_H
 #define SG_BROKER_DOCTOR_H
@@ -27,8 +27,5 @@ void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answe
 void sg_doctor_keys(const struct sg_agent *agent, const struct sg_module_answer *answers,
     size_t count, json_t *findings);
 void sg_doctor_accounts(const struct sg_agent *agent, json_t *findings);
-
-/* How many tokens there are. */
-size_t sg_doctor_count(const struct sg_module_answer *answers, size_t count);
 
 #endif

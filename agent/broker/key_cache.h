@@ -14,6 +14,7 @@
 
 struct sg_key_cache;
 
+/* SG_ERR_NOMEM. */
 SG_MUST_USE int sg_key_cache_new(struct sg_key_cache **cache);
 void sg_key_cache_free(struct sg_key_cache *cache);
 

@@ -9,6 +9,7 @@
 
 struct sg_logind;
 
+/* Connects to nothing yet. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_logind_new(struct sg_agent *agent, struct sg_logind **logind);
 void sg_logind_free(struct sg_logind *logind);
 

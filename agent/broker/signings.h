@@ -9,7 +9,8 @@
 #include "accounts.h"
 #include "msg.h"
 
-#define SG_SIGNINGS_MAX 64 /* remembered; the one that was not used for longest makes room */
+#define SG_SIGNINGS_MAX	    64 /* remembered; the one that was not used for longest makes room */
+#define SG_SIGNING_CHECK_MS 20 /* to verify costs more than a fast token's signature */
 
 struct sg_signings;
 struct sg_signing;
@@ -36,7 +37,6 @@ const char *sg_signing_fingerprint(const struct sg_signing *signing);
  * those of a deterministic method are compared with it, and the others are not verified again within
  * SG_SIGNING_CHECK_MS: *all tells whether each was checked. SG_ERR_TOKEN_FAILED when one is not good.
  */
-#define SG_SIGNING_CHECK_MS 20 /* to verify costs more than a fast token's signature */
 SG_MUST_USE int sg_signing_check(
     struct sg_signing *signing, const struct sg_msg_signatures *fresh, int *all);
 

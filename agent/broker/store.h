@@ -111,7 +111,10 @@ SG_MUST_USE int sg_store_signatures_get(struct sg_store *store, const char *jid,
 
 #define SG_LEDGER_WRONG_MAX 16 /* the newest wrong PINs that are kept of a token */
 
-/* Of one token, by sg_ledger_name(), and one PIN of it. */
+/*
+ * Of one token and one PIN of it; token is sg_ledger_name() everywhere here. A hash is unsure from when its PIN is
+ * going to be tried until the outcome is told: it stands among the wrong ones, marked so.
+ */
 struct sg_ledger_row {
 	struct sg_blob salt;
 	struct sg_pin_hash *wrong; /* the newest first */

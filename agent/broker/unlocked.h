@@ -14,6 +14,7 @@ void sg_unlocked_note(struct sg_module *module, const char *token_uri);
 /* It was locked, or is gone; NULL: all of the module. What was found there is forgotten, too. */
 void sg_unlocked_forget(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
 
+/* Whether the token is known to be unlocked in the process that runs. */
 int sg_unlocked_has(struct sg_module *module, const char *token_uri);
 
 /* Frees the list of a module that goes away. */

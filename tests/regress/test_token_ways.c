@@ -3,6 +3,8 @@
  */
 #include "token_ways.h"
 
+#include "touch.h"
+
 /* ---- ways ---- */
 
 static const struct {
@@ -284,7 +286,7 @@ static void test_probe_of_a_slow_token(void **state)
 	char *rsa = key_of(TEXT("w-rsa"), TEXT("rsa2048"));
 	uint32_t abilities;
 
-	faults.slow_ms = SG_PROBE_SLOW_MS + 20;
+	faults.slow_ms = SG_TOUCH_MS + 20;
 	assert_int_equal(try_probe(rsa, &abilities), 0);
 	assert_int_equal(abilities, SG_KEY_RSA_PKCS1 | SG_KEY_RSA_PSS);
 	assert_int_equal(faults.signs, 2);
