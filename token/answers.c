@@ -27,7 +27,8 @@ unsigned sg_answers_put(struct sg_answers *answers, const struct sg_frame *frame
 
 	pthread_mutex_lock(&answers->lock);
 	err = sg_channel_put(answers->out, frame->id, type, answer, -1);
-	/* Not fit for a frame: too large, or a token's text that is no UTF-8. Nobody waits for it in vain. */
+	/* Not fit for a frame: too large, or a token's text that is no UTF-8. Nobody waits for it
+	 * in vain. */
 	if (err != 0) {
 		sg_msg_error_set(&error, err, NULL,
 		    err == SG_ERR_LIMIT ? "the answer is larger than a frame may be"

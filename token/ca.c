@@ -46,7 +46,8 @@ static const char *cert_fault(
 	return one ? NULL : "it does not hold exactly one xmppAddr";
 }
 
-/* OpenSSL shows a list's outer algorithm alone: the inner one stands after the version (RFC 5280 5.1). */
+/* OpenSSL shows a list's outer algorithm alone: the inner one stands after the version (RFC 5280
+ * 5.1). */
 static int is_crl_algorithm(const struct sg_blob *tbs, const struct sg_blob *algorithm)
 {
 	static const unsigned char version_2[] = { V_ASN1_INTEGER, 1, 1 };

@@ -56,8 +56,8 @@ static CK_RV read_one(struct sg_token *token, CK_SESSION_HANDLE session, CK_OBJE
 	id = (struct sg_blob){ at[0].pValue, at[0].ulValueLen };
 	label = (struct sg_blob){ at[1].pValue, at[1].ulValueLen };
 	der = (struct sg_blob){ at[2].pValue, at[2].ulValueLen };
-	/* Without a value it is a reference by URL, which is nothing to us. What is not on the token is not
-	 * to be found there, whatever some modules show to a search for what is. */
+	/* Without a value it is a reference by URL, which is nothing to us. What is not on the
+	 * token is not to be found there, whatever some modules show to a search for what is. */
 	if (rv == CKR_OK && der.len > 0 && (at[3].ulValueLen == 0 || sg_attribute_bool(&at[3]))) {
 		listing->count++;
 		if (info_fill(token, &id, &label, &der, &listing->certs[listing->count - 1]) != 0)
@@ -88,7 +88,8 @@ static CK_RV list_in_session(
 	CK_OBJECT_CLASS class = CKO_CERTIFICATE;
 	CK_CERTIFICATE_TYPE type = CKC_X_509;
 	CK_BBOOL yes = CK_TRUE;
-	/* On the token: the attestation certificates of ykcs11, which share a key's CKA_ID, are not. */
+	/* On the token: the attestation certificates of ykcs11, which share a key's CKA_ID, are
+	 * not. */
 	CK_ATTRIBUTE wanted[] = { { CKA_CLASS, &class, sizeof(class) },
 		{ CKA_TOKEN, &yes, sizeof(yes) }, { CKA_CERTIFICATE_TYPE, &type, sizeof(type) } };
 	CK_OBJECT_HANDLE *handles = NULL;
@@ -179,7 +180,8 @@ static CK_RV create(struct sg_token *token, CK_SESSION_HANDLE session, struct st
 	CK_OBJECT_CLASS class = CKO_CERTIFICATE;
 	CK_CERTIFICATE_TYPE type = CKC_X_509;
 	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-	/* Subject, issuer and serial number stand in the value, too; NSS takes none without them. */
+	/* Subject, issuer and serial number stand in the value, too; NSS takes none without
+	 * them. */
 	CK_ATTRIBUTE template[] = {
 		{ CKA_CLASS, &class, sizeof(class) },
 		{ CKA_CERTIFICATE_TYPE, &type, sizeof(type) },
@@ -294,7 +296,8 @@ static int belongs(X509 *cert, const struct sg_key *key, struct sg_msg_error *er
 	return err;
 }
 
-/* PIV modules store nothing: ykcs11 wants the management key for it (as CKU_SO), OpenSC has no call at all. */
+/* PIV modules store nothing: ykcs11 wants the management key for it (as CKU_SO), OpenSC has no call
+ * at all. */
 static int no_user_objects(struct sg_token *token, CK_RV rv, struct sg_msg_error *error)
 {
 	sg_msg_error_set(error, SG_ERR_UNSUPPORTED, token->uri,

@@ -26,8 +26,8 @@ SG_MUST_USE int sg_cert_store(struct sg_module *module, const struct sg_msg_cert
 CK_RV sg_certs_of_token(struct sg_token *token, struct sg_cert_info **certs, size_t *count);
 void sg_certs_free(struct sg_cert_info *certs, size_t count);
 
-/* The public key that it holds, by which alone it belongs to a key (label and identifier say nothing); empty
- * when there is none that can be read. To be cleared. */
+/* The public key that it holds, by which alone it belongs to a key (label and identifier say
+ * nothing); empty when there is none that can be read. To be cleared. */
 void sg_cert_spki(const struct sg_cert_info *cert, struct sg_blob *spki);
 
 #endif

@@ -66,7 +66,8 @@ static const struct row {
 	    "it does not work with keys of this size: choose another size"),
 	ROW(CKR_KEY_TYPE_INCONSISTENT, SG_ERR_MECHANISM, NONE, REFUSED),
 	ROW(CKR_KEY_NOT_NEEDED, SG_ERR_TOKEN_FAILED, NONE, ODD),
-	/* No module gives it for a signature: it is how key.c says that another key stands there. */
+	/* No module gives it for a signature: it is how key.c says that another key stands
+	 * there. */
 	ROW(CKR_KEY_CHANGED, SG_ERR_KEY_CHANGED, NONE, "another key stands under this name now"),
 	ROW(CKR_KEY_NEEDED, SG_ERR_TOKEN_FAILED, NONE, ODD),
 	ROW(CKR_KEY_INDIGESTIBLE, SG_ERR_TOKEN_FAILED, NONE, ODD),

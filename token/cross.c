@@ -27,7 +27,8 @@ static const struct method methods[] = {
 	{ "ECDSA-SHA256", CKK_EC, { SG_SIGN_ECDSA, SG_HASH_SHA256 } },
 };
 
-/* Subjects that are certificates: to parse one takes several times as long as a signature with P-256. */
+/* Subjects that are certificates: to parse one takes several times as long as a signature with
+ * P-256. */
 static struct {
 	pthread_mutex_t lock; /* protects all below */
 	struct sg_blob ders[SUBJECTS_MAX];

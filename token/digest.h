@@ -38,7 +38,8 @@ size_t sg_digestinfo(
  * 186-4 6.4). */
 size_t sg_ecdsa_digest_size(size_t digest_size, size_t order_size);
 
-/* r || s, each order_size bytes, to the DER that X.509 and TLS want. SG_ERR_FORMAT, SG_ERR_NOMEM. */
+/* r || s, each order_size bytes, to the DER that X.509 and TLS want. SG_ERR_FORMAT,
+ * SG_ERR_NOMEM. */
 SG_MUST_USE int sg_ecdsa_value(
     const unsigned char *raw, size_t len, size_t order_size, struct sg_blob *der);
 

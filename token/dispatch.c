@@ -33,7 +33,8 @@ int sg_dispatch_ends(struct sg_module *module, const struct sg_frame *frame)
 	return frame->type == SG_MSG_TOKEN_LOGOUT || frame->type == SG_MSG_TOKEN_RELEASE;
 }
 
-/* One line for each request that uses a key or a PIN: who asked, and what for. A touch is wanted for them. */
+/* One line for each request that uses a key or a PIN: who asked, and what for. A touch is wanted
+ * for them. */
 static void note(const char *what, const struct sg_caller *caller, const char *name)
 {
 	sg_touch_caller(caller);

@@ -29,7 +29,8 @@ uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
 /* Whether it may wait for a person, and so must not hold up the others. */
 int sg_dispatch_waits(uint16_t type);
 
-/* Whether it ends what is there, and so must not wait behind others. PINs are wiped by then. module may be NULL. */
+/* Whether it ends what is there, and so must not wait behind others. PINs are wiped by then. module
+ * may be NULL. */
 int sg_dispatch_ends(struct sg_module *module, const struct sg_frame *frame);
 
 #endif

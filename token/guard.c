@@ -34,7 +34,8 @@ static struct {
 	size_t count;
 } guard = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* What the module said last; the lock may be held by the thread that hangs, and then nothing is known. */
+/* What the module said last; the lock may be held by the thread that hangs, and then nothing is
+ * known. */
 static int is_present(struct sg_token *token)
 {
 	int present;

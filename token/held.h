@@ -12,8 +12,8 @@
 /* Holds the PIN, in place of any other; *held is empty then. */
 void sg_held_set(struct sg_token *token, struct sg_held *held);
 
-/* Takes the PIN out for use: 1, or 0 and an empty *held. Who holds secret_lock does it, and gives it
- * back, or frees it (sg_held_clear()) after sg_held_wipe(). */
+/* Takes the PIN out for use: 1, or 0 and an empty *held. Who holds secret_lock does it, and gives
+ * it back, or frees it (sg_held_clear()) after sg_held_wipe(). */
 int sg_held_take(struct sg_token *token, struct sg_held *held);
 
 /* Puts it back, or wipes it when it was to be wiped meanwhile; *held is empty then. */

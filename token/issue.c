@@ -226,8 +226,8 @@ static int jid_set(X509 *cert, const char *jid)
 }
 
 /*
- * The algorithm stands inside the signed part, where OpenSSL writes it only when it signs by itself;
- * it has no setter, so what its getter gives is written to.
+ * The algorithm stands inside the signed part, where OpenSSL writes it only when it signs by
+ * itself; it has no setter, so what its getter gives is written to.
  */
 static int algorithm_set(X509 *cert, const struct sg_key *key)
 {

@@ -180,7 +180,8 @@ static CK_RV key_read(struct sg_token *token, CK_SESSION_HANDLE session, unsigne
 	for (i = 0; i < AT_COUNT; i++)
 		at[i].type = key_types[i];
 	rv = sg_object_read(token->module, session, handle, at, AT_COUNT);
-	/* Some modules show what is not on the token to a search for what is: it was never there. */
+	/* Some modules show what is not on the token to a search for what is: it was never
+	 * there. */
 	if (rv == CKR_OK && at[AT_TOKEN].ulValueLen > 0 && !sg_attribute_bool(&at[AT_TOKEN]))
 		rv = CKR_OBJECT_HANDLE_INVALID;
 	if (rv != CKR_OK)
@@ -325,9 +326,9 @@ static CK_RV search_class(
 }
 
 /*
- * An EC private key does not hold its public half: CKA_ID is all that leads to it, or CKA_ID and the label,
- * which is the better sign. Two that are equally likely and differ leave the key without one. Nothing made
- * with it is given out before a signature has proven it (issue.c, probe.c).
+ * An EC private key does not hold its public half: CKA_ID is all that leads to it, or CKA_ID and
+ * the label, which is the better sign. Two that are equally likely and differ leave the key without
+ * one. Nothing made with it is given out before a signature has proven it (issue.c, probe.c).
  */
 enum { RANK_ID = 1, RANK_ID_AND_LABEL = 2 };
 
@@ -384,7 +385,8 @@ static CK_RV adopt_from_cert(struct sg_token *token, CK_SESSION_HANDLE session,
 	int type;
 
 	rv = sg_object_read(token->module, session, handle, at, count);
-	/* Attestation certificates of ykcs11 share the key's identifier, and are not on the token. */
+	/* Attestation certificates of ykcs11 share the key's identifier, and are not on the
+	 * token. */
 	if (rv == CKR_OK && at[0].ulValueLen > 0 && at[2].ulValueLen > 0 &&
 	    (at[3].ulValueLen == 0 || sg_attribute_bool(&at[3]))) {
 		der = at[2].pValue;
@@ -422,7 +424,8 @@ static size_t count_bare(const struct search *search, struct sg_blob *id)
 	return n;
 }
 
-/* Private EC keys do not hold their public half: it stands in a public key object or a certificate. */
+/* Private EC keys do not hold their public half: it stands in a public key object or a
+ * certificate. */
 static CK_RV find_publics(
     struct sg_token *token, CK_SESSION_HANDLE session, CK_OBJECT_CLASS class, struct search *search)
 {

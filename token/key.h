@@ -47,8 +47,9 @@ CK_RV sg_keys_of_token(struct sg_token *token, const struct sg_selector *selecto
 void sg_keys_free(struct sg_key **keys, size_t count);
 
 /*
- * Searches for the private key of this label, identifier and type anew. CKR_KEY_HANDLE_INVALID when there
- * is none, or one of several is meant; CKR_KEY_CHANGED when what is there has another public key.
+ * Searches for the private key of this label, identifier and type anew. CKR_KEY_HANDLE_INVALID when
+ * there is none, or one of several is meant; CKR_KEY_CHANGED when what is there has another public
+ * key.
  */
 CK_RV sg_key_handle(const struct sg_key *key, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *handle);
 

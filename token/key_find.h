@@ -16,8 +16,8 @@
  * sg_selector_parse() and sg_token_scan() say, SG_ERR_TOKEN_FAILED when a token could not be
  * searched, SG_ERR_NOMEM. *key is NULL then.
  *
- * spki_sha256 (NULL or empty: any key will do) is the hash of the SubjectPublicKeyInfo that the key must
- * have; SG_ERR_KEY_CHANGED when it has another, or shows none any more.
+ * spki_sha256 (NULL or empty: any key will do) is the hash of the SubjectPublicKeyInfo that the key
+ * must have; SG_ERR_KEY_CHANGED when it has another, or shows none any more.
  *
  * Answers from memory as long as the token's sessions stand. A second key that another program
  * gives the same label meanwhile is seen after the next search.

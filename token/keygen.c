@@ -90,8 +90,8 @@ static void public_template(struct template *template, struct job *job)
 }
 
 /*
- * The key signs and does nothing else. narrow: also say what it is not for, which modules allow by default;
- * some refuse to be told.
+ * The key signs and does nothing else. narrow: also say what it is not for, which modules allow by
+ * default; some refuse to be told.
  */
 static void private_template(struct template *template, struct job *job, int narrow)
 {
@@ -184,8 +184,9 @@ static CK_RV read_back(struct sg_token *token, CK_SESSION_HANDLE session, struct
 }
 
 /*
- * Removes what was made, found by its name: handles may be stale, a call that failed may have made one half
- * all the same, and neither label nor identifier was there before. The objects lock is held.
+ * Removes what was made, found by its name: handles may be stale, a call that failed may have made
+ * one half all the same, and neither label nor identifier was there before. The objects lock is
+ * held.
  */
 static CK_RV sweep(struct sg_token *token, CK_SESSION_HANDLE session, struct job *job)
 {
@@ -207,7 +208,8 @@ static CK_RV sweep(struct sg_token *token, CK_SESSION_HANDLE session, struct job
 	return worst;
 }
 
-/* Private objects do not show without a login, and so cannot be swept; that it was lost, the session knows. */
+/* Private objects do not show without a login, and so cannot be swept; that it was lost, the
+ * session knows. */
 static CK_RV login_check(struct sg_token *token, CK_SESSION_HANDLE session)
 {
 	CK_SESSION_INFO info;
@@ -369,8 +371,8 @@ static int token_check(
 	return SG_ERR_MECHANISM;
 }
 
-/* The key as anybody finds it by its URI. Only its own token is searched: whatever the others do, a key that
- * was made is answered for. */
+/* The key as anybody finds it by its URI. Only its own token is searched: whatever the others do, a
+ * key that was made is answered for. */
 static int answer_fill(struct sg_token *token, const char *uri, struct sg_msg_objects *answer,
     struct sg_msg_error *error)
 {

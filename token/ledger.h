@@ -46,8 +46,8 @@ uint32_t sg_ledger_left(CK_FLAGS flags, uint32_t tries, uint32_t tries_max);
 SG_MUST_USE int sg_ledger_try(struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark,
     struct sg_msg_error *error);
 
-/* Tells that the user's PIN was taken, without a look at the token: right before a signature that wants it, nothing
- * else may be asked of a card. */
+/* Tells that the user's PIN was taken, without a look at the token: right before a signature that
+ * wants it, nothing else may be asked of a card. */
 void sg_ledger_taken(struct sg_token *token, const struct sg_pin_mark *mark);
 
 /* Tells how the try ended, also when that says nothing of the PIN: the module has answered. */

@@ -61,7 +61,8 @@ static char *mechanism_name(CK_MECHANISM_TYPE mechanism)
 	return strdup(text);
 }
 
-/* A token that goes away meanwhile has no mechanisms: the rest of the list is still worth having. */
+/* A token that goes away meanwhile has no mechanisms: the rest of the list is still worth
+ * having. */
 static int mechanisms_fill(struct sg_token *token, struct sg_token_info *info)
 {
 	CK_FUNCTION_LIST *f = token->module->f;

@@ -77,8 +77,8 @@ static void attempt_keep(
 }
 
 /*
- * The one C_Login, in the session that keeps the login up. The token's lock is not held in the call: a
- * reader with a PIN pad waits for a person in it.
+ * The one C_Login, in the session that keeps the login up. The token's lock is not held in the
+ * call: a reader with a PIN pad waits for a person in it.
  */
 static int login_try(struct sg_token *token, struct attempt *attempt, struct sg_msg_error *error)
 {
@@ -87,7 +87,8 @@ static int login_try(struct sg_token *token, struct attempt *attempt, struct sg_
 	unsigned epoch;
 	int woken, err;
 
-	/* ykcs11 reads a card with the first session: what it read of one that did not answer is nothing. */
+	/* ykcs11 reads a card with the first session: what it read of one that did not answer is
+	 * nothing. */
 	if (!attempt->again) {
 		pthread_mutex_lock(&token->lock);
 		epoch = token->epoch;
@@ -278,7 +279,8 @@ int sg_release(
 
 /* ---- with the PIN that is held ---- */
 
-/* Whether it may be tried without a person: 0, SG_ERR_DENIED when it may not, or what the token says. */
+/* Whether it may be tried without a person: 0, SG_ERR_DENIED when it may not, or what the token
+ * says. */
 static int again_check(struct sg_token *token, const struct sg_held *held)
 {
 	CK_TOKEN_INFO info;
@@ -292,8 +294,8 @@ static int again_check(struct sg_token *token, const struct sg_held *held)
 	return 0;
 }
 
-/* Whether it is held no more. One that is to wait for the token's return may be tried once more, for that
- * may not be ready yet; any other was tried in vain, and is asked for again. */
+/* Whether it is held no more. One that is to wait for the token's return may be tried once more,
+ * for that may not be ready yet; any other was tried in vain, and is asked for again. */
 static int costs_the_pin(const struct attempt *attempt, int err)
 {
 	return err == SG_ERR_DENIED || err == SG_ERR_PIN_WRONG || err == SG_ERR_PIN_LOCKED ||
@@ -330,14 +332,16 @@ int sg_login_again(struct sg_token *token)
 	return attempt.made;
 }
 
-/* The token is as one that was never unlocked: the next request asks for the PIN. secret_lock is held. */
+/* The token is as one that was never unlocked: the next request asks for the PIN. secret_lock is
+ * held. */
 static void context_over(struct sg_token *token)
 {
 	sg_login_end(token);
 	sg_event_tell(token, SG_EVENT_TOKEN_LOCKED, NULL);
 }
 
-/* Whether the PIN that is held may be the last try: by the token's flags, or as counted once one was in vain. */
+/* Whether the PIN that is held may be the last try: by the token's flags, or as counted once one
+ * was in vain. */
 static int context_is_last(struct sg_token *token, CK_FLAGS flags)
 {
 	struct sg_held held;

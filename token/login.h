@@ -18,8 +18,8 @@
 SG_MUST_USE int sg_login(struct sg_module *module, const struct sg_msg_token_login *request, int fd,
     struct sg_msg_error *error);
 
-/* Wipes the PIN, logs out, forgets sessions and handles. A locked token is 0, and so is one that was seen before
- * and is away. */
+/* Wipes the PIN, logs out, forgets sessions and handles. A locked token is 0, and so is one that
+ * was seen before and is away. */
 SG_MUST_USE int sg_logout(
     struct sg_module *module, const struct sg_msg_token_ref *request, struct sg_msg_error *error);
 
@@ -39,8 +39,9 @@ int sg_login_again(struct sg_token *token);
 
 /*
  * Logs in for the one operation that is prepared in the session (CKA_ALWAYS_AUTHENTICATE).
- * secret_lock is held. It is a try like any other, and written down first: CKR_FUNCTION_CANCELED and the error
- * filled when that cannot be done. A PIN that fails here is wiped, and the token is locked.
+ * secret_lock is held. It is a try like any other, and written down first: CKR_FUNCTION_CANCELED
+ * and the error filled when that cannot be done. A PIN that fails here is wiped, and the token is
+ * locked.
  */
 CK_RV sg_login_context(
     struct sg_token *token, CK_SESSION_HANDLE session, struct sg_msg_error *error);

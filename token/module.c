@@ -108,7 +108,8 @@ static CK_RV initialize_with(CK_FUNCTION_LIST *f, const char *init)
 	return rv;
 }
 
-/* p11-kit initialises every module with CKF_OS_LOCKING_OK: SoftHSM crashes under threads without it. */
+/* p11-kit initialises every module with CKF_OS_LOCKING_OK: SoftHSM crashes under threads without
+ * it. */
 static CK_RV initialize(CK_FUNCTION_LIST *f, const char *init)
 {
 	return init != NULL ? initialize_with(f, init) : p11_kit_module_initialize(f);

@@ -42,9 +42,9 @@ struct sg_key_slot {
 };
 
 /*
- * Locks are taken in this order: a token's login_lock, its cure_lock, its turn (turn.h), its secret_lock, its
- * signing, the module's lock, a token's lock. objects, cache_lock and a token's held_lock are innermost: no other lock is
- * taken while they are held.
+ * Locks are taken in this order: a token's login_lock, its cure_lock, its turn (turn.h), its
+ * secret_lock, its signing, the module's lock, a token's lock. objects, cache_lock and a token's
+ * held_lock are innermost: no other lock is taken while they are held.
  */
 struct sg_module {
 	CK_FUNCTION_LIST *f;
@@ -61,8 +61,8 @@ struct sg_module {
 	struct sg_token *tokens[SG_TOKENS_MAX]; /* never freed before the module is */
 	atomic_size_t token_count;		/* so many may be read without the lock */
 
-	pthread_rwlock_t
-	    objects; /* searches share it; creating and destroying objects excludes them */
+	/* Searches share it; creating and destroying objects excludes them. */
+	pthread_rwlock_t objects;
 
 	pthread_mutex_t cache_lock; /* protects the cache */
 	struct sg_key_slot cache[SG_KEY_CACHE_MAX];
@@ -70,11 +70,11 @@ struct sg_module {
 };
 
 /*
- * Loads and initialises "system" or the module at a path. A path is allowed only when the real
- * file lies in one of the folders (colon-separated), and neither the file nor its folder can be
- * written by anybody but root and us. init is NULL, or what a module at a path is given as it starts
- * (C_Initialize's pReserved: NSS wants to be told its database). SG_ERR_MODULE with the error filled,
- * SG_ERR_NOMEM.
+ * Loads and initialises "system" or the module at a path. A path is allowed only when the real file
+ * lies in one of the folders (colon-separated), and neither the file nor its folder can be written
+ * by anybody but root and us. init is NULL, or what a module at a path is given as it starts
+ * (C_Initialize's pReserved: NSS wants to be told its database). SG_ERR_MODULE with the error
+ * filled, SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_module_open(const char *name, const char *dirs, const char *init,
     struct sg_module **module, struct sg_msg_error *error);

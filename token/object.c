@@ -83,7 +83,8 @@ CK_RV sg_object_read(struct sg_module *module, CK_SESSION_HANDLE session, CK_OBJ
 	if (!is_partial(rv))
 		return rv;
 	for (i = 0; i < count; i++) {
-		/* One that cannot be had says CK_UNAVAILABLE_INFORMATION, which is over the limit. */
+		/* One that cannot be had says CK_UNAVAILABLE_INFORMATION, which is over the
+		 * limit. */
 		if (attributes[i].ulValueLen == 0 || attributes[i].ulValueLen > SG_ATTRIBUTE_MAX) {
 			attributes[i].ulValueLen = 0;
 			continue;

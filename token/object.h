@@ -26,9 +26,9 @@ CK_RV sg_object_find_locked(struct sg_module *module, CK_SESSION_HANDLE session,
     CK_ATTRIBUTE *wanted, CK_ULONG wanted_count, CK_OBJECT_HANDLE **handles, size_t *count);
 
 /*
- * Destroys all objects on the token that have these attributes (their class among them), and a value
- * (CKA_VALUE) of these bytes if any are named. The objects lock is held for writing. What is gone
- * already is no failure.
+ * Destroys all objects on the token that have these attributes (their class among them), and a
+ * value (CKA_VALUE) of these bytes if any are named. The objects lock is held for writing. What is
+ * gone already is no failure.
  */
 CK_RV sg_object_sweep_locked(struct sg_module *module, CK_SESSION_HANDLE session,
     CK_ATTRIBUTE *wanted, CK_ULONG wanted_count, const struct sg_blob *value);

@@ -87,8 +87,8 @@ int sg_pin_check(struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_error 
 }
 
 /*
- * ykcs11 answers for a card that was pulled, or for the one in its place, as if nothing had happened, or with
- * DEVICE_ERROR: then it is asked from scratch what there is.
+ * ykcs11 answers for a card that was pulled, or for the one in its place, as if nothing had
+ * happened, or with DEVICE_ERROR: then it is asked from scratch what there is.
  */
 int sg_pin_check_again(struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_error *error)
 {

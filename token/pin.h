@@ -31,14 +31,14 @@ struct sg_pin_wish {
 void sg_pin_wish_end(struct sg_pin_wish *wish);
 
 /*
- * Whether the PIN may be tried now, as the token and the ledger say; *flags are the token's, those of
- * this PIN in the place of the user's. SG_ERR_PIN_LOCKED; SG_ERR_DENIED when it may be the last try
- * and no person decides.
+ * Whether the PIN may be tried now, as the token and the ledger say; *flags are the token's, those
+ * of this PIN in the place of the user's. SG_ERR_PIN_LOCKED; SG_ERR_DENIED when it may be the last
+ * try and no person decides.
  */
 SG_MUST_USE int sg_pin_check(struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_error *error);
 
-/* Once more right before the try, for typing takes its time: SG_ERR_TOKEN_ABSENT, too, when the token was taken out,
- * or another one is in its place. */
+/* Once more right before the try, for typing takes its time: SG_ERR_TOKEN_ABSENT, too, when the
+ * token was taken out, or another one is in its place. */
 SG_MUST_USE int sg_pin_check_again(
     struct sg_pin_wish *wish, CK_FLAGS *flags, struct sg_msg_error *error);
 
@@ -47,8 +47,9 @@ SG_MUST_USE int sg_pin_new(struct sg_secret **pin, struct sg_msg_error *error);
 
 /*
  * Gets the PIN into the empty secret, and its mark. One that the token refused before is not given:
- * SG_ERR_PIN_WRONG, unless a person insists on it. flags: of sg_pin_check(). SG_ERR_PIN_NEEDED without a descriptor,
- * SG_ERR_PIN_CANCELLED, SG_ERR_ARG, SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_TIMEOUT.
+ * SG_ERR_PIN_WRONG, unless a person insists on it. flags: of sg_pin_check(). SG_ERR_PIN_NEEDED
+ * without a descriptor, SG_ERR_PIN_CANCELLED, SG_ERR_ARG, SG_ERR_FORMAT, SG_ERR_LIMIT,
+ * SG_ERR_TIMEOUT.
  */
 SG_MUST_USE int sg_pin_get(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret *pin,
     struct sg_pin_mark *mark, struct sg_msg_error *error);
@@ -58,8 +59,8 @@ SG_MUST_USE int sg_pin_get(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_s
 SG_MUST_USE int sg_pin_get_two(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret *pin,
     struct sg_pin_mark *mark, struct sg_secret *fresh, struct sg_msg_error *error);
 
-/* The token refused the PIN: fills the error, with the tries that are left after this one, and gives its
- * SG_ERR_PIN_WRONG. */
+/* The token refused the PIN: fills the error, with the tries that are left after this one, and
+ * gives its SG_ERR_PIN_WRONG. */
 int sg_pin_wrong(const struct sg_pin_wish *wish, CK_RV rv, struct sg_msg_error *error);
 
 #endif

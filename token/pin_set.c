@@ -39,15 +39,17 @@ static CK_ULONG len_of(const struct sg_secret *pin)
 	return pin != NULL ? sg_secret_len(pin) : 0;
 }
 
-/* What the token says of a PIN's form is said of the new one: the other one was not given its form here. */
+/* What the token says of a PIN's form is said of the new one: the other one was not given its form
+ * here. */
 static int is_of_form(CK_RV rv)
 {
 	return rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_INVALID || rv == CKR_PIN_TOO_WEAK;
 }
 
 /*
- * The old PIN is proven by a login: C_SetPIN of tpm2-pkcs11 says that all went well when it was wrong, and
- * NSS wants its user logged in. On a PIN pad, C_SetPIN asks for it. Without a login it is about the user's PIN.
+ * The old PIN is proven by a login: C_SetPIN of tpm2-pkcs11 says that all went well when it was
+ * wrong, and NSS wants its user logged in. On a PIN pad, C_SetPIN asks for it. Without a login it
+ * is about the user's PIN.
  */
 static int set_by_pin(struct change *change, CK_SESSION_HANDLE session, struct sg_msg_error *error)
 {

@@ -15,8 +15,8 @@ struct sg_pinentry {
 };
 
 /*
- * libassuan reads lines, and so the PIN, into its context. What it allocates is locked memory of its
- * own that is left out of dumps and wiped when freed.
+ * libassuan reads lines, and so the PIN, into its context. What it allocates is locked memory of
+ * its own that is left out of dumps and wiped when freed.
  */
 struct block {
 	size_t size;	 /* of the whole mapping */

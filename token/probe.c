@@ -12,7 +12,8 @@
 #include "touch.h"
 #include "verify.h"
 
-/* No certificate, request, fingerprint or TLS content begins so; and it is never signed but hashed. */
+/* No certificate, request, fingerprint or TLS content begins so; and it is never signed but
+ * hashed. */
 static const char prefix[] = "signet test signature, good for nothing else";
 
 #define NONCE_SIZE   32

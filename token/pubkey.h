@@ -9,7 +9,8 @@
 #include "buf.h"
 #include "error.h"
 
-/* SG_ERR_FORMAT for numbers that are no RSA key or over 2,048 bytes, SG_ERR_NOMEM. The key is new. */
+/* SG_ERR_FORMAT for numbers that are no RSA key or over 2,048 bytes, SG_ERR_NOMEM. The key is
+ * new. */
 SG_MUST_USE int sg_pubkey_rsa(
     const struct sg_blob *modulus, const struct sg_blob *exponent, EVP_PKEY **key);
 
@@ -24,7 +25,8 @@ SG_MUST_USE int sg_pubkey_ec(
 /* Whether it is one of these curves. */
 int sg_pubkey_is_curve(const struct sg_blob *params);
 
-/* Bytes of the curve's order, the size of one half of an ECDSA signature; 0 when it is no such key. */
+/* Bytes of the curve's order, the size of one half of an ECDSA signature; 0 when it is no such
+ * key. */
 size_t sg_pubkey_order_size(EVP_PKEY *key);
 
 #endif

@@ -160,7 +160,8 @@ enum sg_reader_state sg_reader_state(const char *reader, unsigned long *changes)
 	return found;
 }
 
-/* Whether there are handles to it and none can work: nothing was agreed on with it. It is not woken. */
+/* Whether there are handles to it and none can work: nothing was agreed on with it. It is not
+ * woken. */
 static int is_deaf(struct pcsc *pcsc, const char *name)
 {
 	unsigned long size = NAMES_MAX, state = 0, protocol = 0, atr_len = 33;
@@ -192,7 +193,8 @@ static unsigned long card_touch(struct pcsc *pcsc, const char *name, unsigned lo
 	return (unsigned long)rv & 0xffffffff;
 }
 
-/* Gives 1 when it is there, anew. pcscd may not have noticed yet that it is gone: a reset shows it. */
+/* Gives 1 when it is there, anew. pcscd may not have noticed yet that it is gone: a reset shows
+ * it. */
 static int card_reset(struct pcsc *pcsc, const char *name)
 {
 	unsigned long rv = card_touch(pcsc, name, RESET_CARD);

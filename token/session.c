@@ -25,7 +25,8 @@ CK_RV sg_session_open(struct sg_token *token, CK_SESSION_HANDLE *handle)
 	return rv;
 }
 
-/* Takes an idle session or opens one. Where the token has no more to give, waits for one that is in use. */
+/* Takes an idle session or opens one. Where the token has no more to give, waits for one that is in
+ * use. */
 static CK_RV session_get(struct sg_token *token, struct session *session)
 {
 	CK_RV rv = CKR_OK;
@@ -92,8 +93,8 @@ static int login_is_lost(struct sg_token *token)
 }
 
 /*
- * ykcs11 says DEVICE_ERROR alone after the key was pulled, OpenSC GENERAL_ERROR after pcscd was started anew,
- * and both say that the login stands: they recover only from scratch.
+ * ykcs11 says DEVICE_ERROR alone after the key was pulled, OpenSC GENERAL_ERROR after pcscd was
+ * started anew, and both say that the login stands: they recover only from scratch.
  */
 static int wants_scratch(struct sg_token *token, CK_RV rv)
 {
@@ -140,8 +141,9 @@ int sg_session_from_scratch(struct sg_token *token)
 }
 
 /*
- * Gives CKR_OK when a second try makes sense, else what to report. tried: a login was made already. One does
- * it for all whose calls failed in the same epoch: each would pull the rug from under the other's login.
+ * Gives CKR_OK when a second try makes sense, else what to report. tried: a login was made already.
+ * One does it for all whose calls failed in the same epoch: each would pull the rug from under the
+ * other's login.
  */
 static CK_RV cure(struct sg_token *token, unsigned epoch, int tried, CK_RV rv)
 {

@@ -21,14 +21,15 @@ int sg_session_login_stands(struct sg_token *token);
 typedef CK_RV sg_session_fn(
     struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg);
 
-/* Gives up sessions and login, resets the card of a ykcs11, and lists the slots anew; whether the token may be there. */
+/* Gives up sessions and login, resets the card of a ykcs11, and lists the slots anew; whether the
+ * token may be there. */
 int sg_session_from_scratch(struct sg_token *token);
 
 /*
- * Runs fn in a session of the token. When it fails in a way that a new session, a new search, or
- * a token that came back may cure (see sg_ckr_cure()), sessions are opened again, and fn runs a second
- * and last time. A login that is missing is made with the PIN that is held for this very token, if any,
- * at most once.
+ * Runs fn in a session of the token. When it fails in a way that a new session, a new search, or a
+ * token that came back may cure (see sg_ckr_cure()), sessions are opened again, and fn runs a
+ * second and last time. A login that is missing is made with the PIN that is held for this very
+ * token, if any, at most once.
  */
 CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg);
 

@@ -27,9 +27,9 @@ enum input {
 };
 
 /*
- * The ways to one and the same signature, the best first. Never raw RSA with our own padding: many HSMs
- * have no CKM_RSA_X_509. One ability stands for all hashes of a mechanism that hashes; a hash that the token
- * does not know is refused, and remembered, like anything else.
+ * The ways to one and the same signature, the best first. Never raw RSA with our own padding: many
+ * HSMs have no CKM_RSA_X_509. One ability stands for all hashes of a mechanism that hashes; a hash
+ * that the token does not know is refused, and remembered, like anything else.
  */
 static const struct way {
 	enum sg_sign_kind kind;
@@ -111,7 +111,8 @@ struct prepared {
 	CK_ULONG input_len;
 };
 
-/* The salt is as long as the hash: tpm2-pkcs11 takes no other length, and TLS 1.3 wants this one. */
+/* The salt is as long as the hash: tpm2-pkcs11 takes no other length, and TLS 1.3 wants this
+ * one. */
 static void pss_set(struct prepared *prepared, enum sg_hash hash)
 {
 	static const struct {
@@ -182,8 +183,9 @@ static CK_RV sign_operation(
 }
 
 /*
- * tpm2-pkcs11 gives CKR_OPERATION_ACTIVE, in sessions of their own, to threads that sign at once. A token
- * that was seen to say so makes one signature at a time from then on, the second try of this one among them.
+ * tpm2-pkcs11 gives CKR_OPERATION_ACTIVE, in sessions of their own, to threads that sign at once. A
+ * token that was seen to say so makes one signature at a time from then on, the second try of this
+ * one among them.
  */
 static CK_RV sign_call(
     struct job *job, struct prepared *prepared, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
@@ -256,8 +258,8 @@ static CK_RV sign_ways(struct job *job, CK_SESSION_HANDLE session, CK_OBJECT_HAN
 	return CKR_MECHANISM_INVALID;
 }
 
-/* A handle may have come to mean another object since: cheaper to ask than to sign with a wrong key, but as
- * dear as a third of a signature with P-256, so not more often than need be. */
+/* A handle may have come to mean another object since: cheaper to ask than to sign with a wrong
+ * key, but as dear as a third of a signature with P-256, so not more often than need be. */
 static CK_RV handle_check(struct sg_key *key, CK_SESSION_HANDLE session)
 {
 	unsigned char id[256];
@@ -464,8 +466,8 @@ static CK_RV look_in_session(
 	return sg_key_handle(arg, session, &handle);
 }
 
-/* ykcs11 reads a card with its first session, so all are given up for this look; OpenSC reads it once in a
- * process, and goes on showing what was there. */
+/* ykcs11 reads a card with its first session, so all are given up for this look; OpenSC reads it
+ * once in a process, and goes on showing what was there. */
 static int is_another_now(struct sg_key *key)
 {
 	struct sg_token *token = key->token;
@@ -489,8 +491,9 @@ int sg_sign_unverified(struct sg_key *key, struct sg_msg_error *error)
 }
 
 /*
- * The key may have been replaced behind a module that remembers it (PIV modules do), or a certificate beside it
- * may be another's. The first signature of a key is verified, and then one in so often.
+ * The key may have been replaced behind a module that remembers it (PIV modules do), or a
+ * certificate beside it may be another's. The first signature of a key is verified, and then one in
+ * so often.
  */
 static int verify(struct sg_key *key, const struct sg_sign_how *how, const struct sg_blob *data,
     struct sg_blob *signature, struct sg_msg_error *error)

@@ -107,7 +107,8 @@ static uint32_t abilities_of(struct sg_module *module, CK_SLOT_ID slot)
 		CK_RV rv;
 
 		rv = module->f->C_GetMechanismInfo(slot, table[i].mechanism, &info);
-		/* A call that failed says nothing: what is missing will be refused when it is used. */
+		/* A call that failed says nothing: what is missing will be refused when it is
+		 * used. */
 		if (rv == CKR_OK ? (info.flags & CKF_SIGN) != 0 : rv != CKR_MECHANISM_INVALID)
 			abilities |= table[i].ability;
 	}
@@ -190,8 +191,8 @@ static CK_RV token_info_get(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, CK_TOKEN_INFO 
 }
 
 /*
- * Of these three calls, one that failed for a moment is made once more: a token that seems to have gone
- * loses its login and its PIN.
+ * Of these three calls, one that failed for a moment is made once more: a token that seems to have
+ * gone loses its login and its PIN.
  */
 static CK_RV slot_info_get(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, CK_SLOT_INFO *info)
 {
@@ -218,9 +219,10 @@ static int is_present_in(struct sg_token *token, CK_SLOT_ID slot)
 }
 
 /*
- * ykcs11 shows a key that it could not ask for its serial number, for it was put in just now, as number 0,
- * and goes on so until the card is reset. Such a key is not the token that it seems to be, and none that is
- * to be remembered, unless it is 0 afterwards, too: some keys are set up not to tell.
+ * ykcs11 shows a key that it could not ask for its serial number, for it was put in just now, as
+ * number 0, and goes on so until the card is reset. Such a key is not the token that it seems to
+ * be, and none that is to be remembered, unless it is 0 afterwards, too: some keys are set up not
+ * to tell.
  */
 static CK_RV serial_find(
     struct sg_module *module, CK_SLOT_ID slot, const CK_SLOT_INFO *slot_info, CK_TOKEN_INFO *info)

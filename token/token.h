@@ -34,8 +34,9 @@ struct sg_held {
 };
 
 /* C_Sign may wait for a touch, and a login for a person at a pinentry or a PIN pad: of the locks
- * below, only login_lock, secret_lock, cure_lock and signing are held in such a call, and they stop nobody but who
- * needs this very token's PIN, or a signature of a token that makes one at a time. */
+ * below, only login_lock, secret_lock, cure_lock and signing are held in such a call, and they stop
+ * nobody but who needs this very token's PIN, or a signature of a token that makes one at a
+ * time. */
 struct sg_token {
 	struct sg_module *module;
 
@@ -54,8 +55,8 @@ struct sg_token {
 	atomic_int alone;	  /* the module cannot make two at once: see sign.c */
 	int turn_taken;		  /* somebody signs whose turn it is: see turn.c */
 
-	pthread_mutex_t
-	    held_lock; /* innermost; protects what follows (held.h), and is never held long */
+	/* Innermost; protects what follows (held.h), and is never held long. */
+	pthread_mutex_t held_lock;
 	struct sg_held held;
 	int held_out; /* it is at work, and was not to be wiped since */
 	int held_out_returns;
@@ -77,9 +78,10 @@ struct sg_token {
 	size_t busy_count;
 };
 
-/* Tokens that are there now, in a new array (to be freed; the tokens belong to the module).
- * Those that have gone lose login and PIN, if that is not to be held until they return. SG_ERR_LIMIT over SG_TOKENS_MAX in the life of the
- * process or for too many slots, what the module says, SG_ERR_NOMEM. */
+/* Tokens that are there now, in a new array (to be freed; the tokens belong to the module). Those
+ * that have gone lose login and PIN, if that is not to be held until they return. SG_ERR_LIMIT over
+ * SG_TOKENS_MAX in the life of the process or for too many slots, what the module says,
+ * SG_ERR_NOMEM. */
 SG_MUST_USE int sg_token_scan(
     struct sg_module *module, struct sg_token ***tokens, size_t *count, struct sg_msg_error *error);
 
@@ -94,17 +96,18 @@ uint32_t sg_token_flags(struct sg_token *token, uint32_t by);
 /* Reads the token's flags afresh; CKR_TOKEN_NOT_PRESENT when another token is in the slot now. */
 CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info);
 
-/* Sees to it that a card answers that was put in just now (sg_reader_wake()), before the first session:
- * later ones may have seen an empty card. Whether something was wrong. The lock is held. */
+/* Sees to it that a card answers that was put in just now (sg_reader_wake()), before the first
+ * session: later ones may have seen an empty card. Whether something was wrong. The lock is
+ * held. */
 int sg_token_wake(struct sg_token *token);
 
-/* After CKR_DEVICE_ERROR: ykcs11 goes on speaking to the applet that another program has selected (gpg's, for
- * one), until the card is reset. Any other token is left alone. SG_ERR_TOKEN_ABSENT when no card is there any
- * more, which ykcs11 does not say, else 0. No lock is held. */
+/* After CKR_DEVICE_ERROR: ykcs11 goes on speaking to the applet that another program has selected
+ * (gpg's, for one), until the card is reset. Any other token is left alone. SG_ERR_TOKEN_ABSENT
+ * when no card is there any more, which ykcs11 does not say, else 0. No lock is held. */
 int sg_token_reset(struct sg_token *token);
 
-/* Whether it is in its slot, on a reader that tokens are taken out of, and has a login to lose: whether
- * somebody must look at the slots. */
+/* Whether it is in its slot, on a reader that tokens are taken out of, and has a login to lose:
+ * whether somebody must look at the slots. */
 int sg_token_wants_watch(struct sg_token *token);
 
 /* Fills a message's token, all but the mechanisms. SG_ERR_NOMEM leaves what has to be cleared. */

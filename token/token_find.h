@@ -22,8 +22,8 @@ SG_MUST_USE int sg_token_taken_check(struct sg_msg_error *error);
 /* Whether it is initialised, and may hold what the selector means. */
 int sg_token_match(struct sg_token *token, const struct sg_selector *selector);
 
-/* Wipes the PINs of all tokens that the text may mean, as last seen: no module is asked, and no lock is waited
- * for that a call may hold which does not come back. Whether there are any. */
+/* Wipes the PINs of all tokens that the text may mean, as last seen: no module is asked, and no
+ * lock is waited for that a call may hold which does not come back. Whether there are any. */
 int sg_token_known_wipe(struct sg_module *module, const char *text);
 
 #endif

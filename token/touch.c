@@ -8,8 +8,8 @@
 #include "guard.h"
 
 /*
- * One for each thread that signs. The thread writes token and caller while since is 0, and the watcher
- * reads them only while told is 1: sg_touch_end() waits then.
+ * One for each thread that signs. The thread writes token and caller while since is 0, and the
+ * watcher reads them only while told is 1: sg_touch_end() waits then.
  */
 struct place {
 	atomic_llong since; /* sg_clock_ms() when the call began; 0: none runs */
@@ -136,7 +136,8 @@ static int64_t left_of(long long since, int64_t now, int64_t *next)
 	return left;
 }
 
-/* Tells of those whose time has come. Gives when to look again, in ms; 0: nothing runs. The lock is held. */
+/* Tells of those whose time has come. Gives when to look again, in ms; 0: nothing runs. The lock is
+ * held. */
 static int64_t look(void)
 {
 	int64_t now = sg_clock_ms(), next = 0;
@@ -148,7 +149,8 @@ static int64_t look(void)
 
 		if (since != 0 && left_of(since, now, &next) <= 0 && !atomic_load(&place->told))
 			tell(place, since);
-		/* Also one that does not sign any more: it may hang where it opens a session anew. */
+		/* Also one that does not sign any more: it may hang where it opens a session
+		 * anew. */
 		if (begun != 0 && left_of(begun, now, &next) <= 0)
 			sg_guard_poke();
 	}

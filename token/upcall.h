@@ -40,7 +40,8 @@ void sg_upcalls_init(struct sg_upcalls *calls);
 SG_MUST_USE int sg_upcall_ask(struct sg_upcalls *calls, sg_upcall_send_fn *send, void *arg,
     uint16_t type, const void *msg, int timeout_ms);
 
-/* Gives an answer to who waits for it; one that comes too late is dropped. The frame stays the caller's. */
+/* Gives an answer to who waits for it; one that comes too late is dropped. The frame stays the
+ * caller's. */
 void sg_upcall_answer(struct sg_upcalls *calls, const struct sg_frame *frame);
 
 /* The broker has gone: whoever waits, or will, is told. */

@@ -31,7 +31,8 @@ void sg_selector_free(struct sg_selector *selector);
 int sg_selector_match_token(const struct sg_selector *selector, const CK_INFO *library,
     CK_SLOT_ID slot, const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info);
 
-/* For selectors that name a token: a URI's token attributes, or a label, which is the token's then. */
+/* For selectors that name a token: a URI's token attributes, or a label, which is the token's
+ * then. */
 int sg_selector_is_token(const struct sg_selector *selector, const CK_INFO *library,
     CK_SLOT_ID slot, const CK_SLOT_INFO *slot_info, const CK_TOKEN_INFO *token_info);
 

@@ -7,8 +7,8 @@
 #include "token.h"
 
 /*
- * No lock of ours is held while the thread is in the module: when that hangs, this thread hangs with
- * it, and nobody waits for it.
+ * No lock of ours is held while the thread is in the module: when that hangs, this thread hangs
+ * with it, and nobody waits for it.
  */
 struct sg_watch {
 	struct sg_module *module;

@@ -21,8 +21,8 @@ void sg_watch_poke(struct sg_module *module);
 /* Events for tokens that come and go from now on, or no longer. What sg_token_scan() says. */
 SG_MUST_USE int sg_watch_set(struct sg_module *module, int on, struct sg_msg_error *error);
 
-/* Ends the thread: 1 when it has ended before the deadline (sg_cond_deadline()), 0 when it is in the
- * module still. */
+/* Ends the thread: 1 when it has ended before the deadline (sg_cond_deadline()), 0 when it is in
+ * the module still. */
 int sg_watch_stop(struct sg_module *module, const struct timespec *deadline);
 
 #endif

@@ -1,11 +1,12 @@
 /*
- * PINs that others leave behind: a module copies the PIN that it is given to its heap and its stack, and frees
- * it as it is.
+ * PINs that others leave behind: a module copies the PIN that it is given to its heap and its
+ * stack, and frees it as it is.
  *
- * In a process that links this, all memory that is freed or moved while a module has a PIN, or is told to forget
- * one, is wiped, whichever thread does it. At other times it is not, for signatures free much. So a copy that a
- * module makes in a login, keeps, and frees in some later call is not covered: the end of the process is the end
- * of that one, which the broker brings about once nothing is unlocked there.
+ * In a process that links this, all memory that is freed or moved while a module has a PIN, or is
+ * told to forget one, is wiped, whichever thread does it. At other times it is not, for signatures
+ * free much. So a copy that a module makes in a login, keeps, and frees in some later call is not
+ * covered: the end of the process is the end of that one, which the broker brings about once
+ * nothing is unlocked there.
  */
 #ifndef SG_TOKEN_WIPE_H
 #define SG_TOKEN_WIPE_H

@@ -45,11 +45,12 @@ struct pool {
 };
 
 /*
- * The threads that work also read: one that has nothing to do waits at the socket, and does what it read
- * itself, so that no other thread need be woken for it. No more of them work at a time than there are
- * processors, for those of one module wait for its locks. The stand-in looks every STAND_IN_MS, while there
- * is work, whether that has gone on: if not, it lets one more thread work, and reads while nobody does, for
- * answers to what the threads ask and the end of the channel must not wait for a token.
+ * The threads that work also read: one that has nothing to do waits at the socket, and does what it
+ * read itself, so that no other thread need be woken for it. No more of them work at a time than
+ * there are processors, for those of one module wait for its locks. The stand-in looks every
+ * STAND_IN_MS, while there is work, whether that has gone on: if not, it lets one more thread work,
+ * and reads while nobody does, for answers to what the threads ask and the end of the channel must
+ * not wait for a token.
  */
 struct reading {
 	/* All are protected by the lock of the pool that works. */
@@ -291,14 +292,15 @@ static void request_cancel(struct worker *worker, const struct sg_msg_cancel *ca
 
 /* ---- the threads that work ---- */
 
-/* A broker that asks faster than tokens answer is held back by its own socket. There is more room while a
- * thread waits for an answer that stands behind these frames. The lock is held. */
+/* A broker that asks faster than tokens answer is held back by its own socket. There is more room
+ * while a thread waits for an answer that stands behind these frames. The lock is held. */
 static int has_room(struct worker *worker)
 {
 	return worker->work.count < (worker->asking ? QUEUE_ROOM : SG_WORKER_QUEUE_MAX);
 }
 
-/* Hands on a frame that is no work, or puts it into the queue. Gives 0 when there is no room for more. */
+/* Hands on a frame that is no work, or puts it into the queue. Gives 0 when there is no room for
+ * more. */
 static int frame_give(struct worker *worker, struct sg_frame *frame)
 {
 	struct pool *pool = &worker->work;
@@ -325,8 +327,8 @@ static int frame_give(struct worker *worker, struct sg_frame *frame)
 	return more;
 }
 
-/* Waits at the socket and takes the frames that have come. The lock is held, but for the time of the wait;
- * nobody else reads, and there is room. */
+/* Waits at the socket and takes the frames that have come. The lock is held, but for the time of
+ * the wait; nobody else reads, and there is room. */
 static void socket_read(struct worker *worker)
 {
 	struct reading *reading = &worker->reading;
@@ -351,7 +353,8 @@ static void socket_read(struct worker *worker)
 	pthread_cond_signal(&reading->wake);
 }
 
-/* Calls the next thread when there is more work, and the stand-in when nobody reads. The lock is held. */
+/* Calls the next thread when there is more work, and the stand-in when nobody reads. The lock is
+ * held. */
 static void others_call(struct worker *worker)
 {
 	struct reading *reading = &worker->reading;
@@ -373,8 +376,8 @@ static int64_t clock_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* The answer may wait for others: whoever takes the last request of the queue writes it before, and the stand-in
- * when none is taken. Ends with the lock held. */
+/* The answer may wait for others: whoever takes the last request of the queue writes it before, and
+ * the stand-in when none is taken. Ends with the lock held. */
 static void work_do(struct worker *worker, struct sg_frame *frame, int is_last)
 {
 	struct pool *pool = &worker->work;
@@ -427,7 +430,8 @@ static void *work_thread(void *arg)
 	return NULL;
 }
 
-/* Nothing has gone on. What waits comes first: at the socket it would not be looked after. The lock is held. */
+/* Nothing has gone on. What waits comes first: at the socket it would not be looked after. The lock
+ * is held. */
 static void step_in(struct worker *worker)
 {
 	struct reading *reading = &worker->reading;

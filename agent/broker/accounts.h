@@ -53,7 +53,8 @@ struct sg_account *sg_accounts_next(struct sg_account *account);
 /* The account of a normalised bare JID, or NULL. Not a new reference. */
 struct sg_account *sg_accounts_get(struct sg_accounts *accounts, const char *jid);
 
-/* Stores a new account; the row is taken over, also on failure. SG_ERR_ACCOUNT_EXISTS, SG_ERR_IO. */
+/* Stores a new account; the row is taken over, also on failure. SG_ERR_ACCOUNT_EXISTS,
+ * SG_ERR_IO. */
 SG_MUST_USE int sg_accounts_add(
     struct sg_accounts *accounts, struct sg_account_row *row, struct sg_account **account);
 
@@ -64,13 +65,14 @@ struct sg_account *sg_account_ref(struct sg_account *account);
 void sg_account_unref(struct sg_account *account); /* NULL is fine */
 
 /*
- * Makes a certificate on a key the account's own, client or user one by role, in the store and here.
- * SG_ERR_IO with nothing changed.
+ * Makes a certificate on a key the account's own, client or user one by role, in the store and
+ * here. SG_ERR_IO with nothing changed.
  */
 SG_MUST_USE int sg_account_certify(struct sg_account *account, uint32_t role, const char *key_uri,
     const struct sg_blob *der, const char *cert_uri);
 
-/* Whether the connection that there is was made with this certificate (SHA-256), by SASL EXTERNAL. */
+/* Whether the connection that there is was made with this certificate (SHA-256), by SASL
+ * EXTERNAL. */
 int sg_account_is_logged_in_with(const struct sg_account *account, const char *sha256);
 
 /* Sets the client key and certificate back to what they were (SHA-256, or NULL). SG_ERR_IO. */

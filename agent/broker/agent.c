@@ -108,7 +108,8 @@ static void stop_workers(struct sg_agent *agent)
 	}
 	if (agent->reaper != NULL)
 		sg_reaper_drain(agent->reaper);
-	/* What fails at once because we are stopping is told from the loop, and may ask once more. */
+	/* What fails at once because we are stopping is told from the loop, and may ask once
+	 * more. */
 	if (agent->base != NULL) {
 		for (int i = 0; i < 16; i++)
 			(void)event_base_loop(agent->base, EVLOOP_NONBLOCK);

@@ -41,10 +41,10 @@ struct sg_agent {
 };
 
 /*
- * Out of memory: what can fail its call does so with SG_ERR_NOMEM. Where a callback is owed and the memory
- * is that for remembering it, the agent ends by abort(): its caller would wait for ever. The store is
- * safe against that at any moment, and no token or server is left with anything half done that a kill
- * would not leave it with.
+ * Out of memory: what can fail its call does so with SG_ERR_NOMEM. Where a callback is owed and the
+ * memory is that for remembering it, the agent ends by abort(): its caller would wait for ever. The
+ * store is safe against that at any moment, and no token or server is left with anything half done
+ * that a kill would not leave it with.
  */
 
 /*

@@ -149,7 +149,8 @@ static int slow_ms(const struct sg_question *question)
 	return question->slow_ms > 0 ? question->slow_ms : SG_SLOW_MS;
 }
 
-/* Whether the question can do without it, for it is slow and nothing that it is known to have matters. */
+/* Whether the question can do without it, for it is slow and nothing that it is known to have
+ * matters. */
 static int slot_is_spare(const struct gather_slot *slot)
 {
 	const struct sg_question *question = &slot->gather->question;
@@ -256,7 +257,8 @@ static void patience_wait(struct gather *gather, int64_t ms)
 	evtimer_add(gather->patience, &limit);
 }
 
-/* A module whose process has never answered yet hangs, as far as anybody can tell; others are busy. */
+/* A module whose process has never answered yet hangs, as far as anybody can tell; others are
+ * busy. */
 static void patience_is_over(struct gather *gather)
 {
 	for (size_t i = 0; i < gather->count; i++) {
@@ -385,7 +387,8 @@ static int is_meant(const struct sg_question *question, const struct sg_module *
 	return is;
 }
 
-/* Those that are not meant have nothing of it, and need not be asked for that. Whether any is meant. */
+/* Those that are not meant have nothing of it, and need not be asked for that. Whether any is
+ * meant. */
 static int slots_choose(struct gather *gather)
 {
 	const struct sg_question *question = &gather->question;

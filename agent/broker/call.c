@@ -42,7 +42,8 @@ void sg_call_free(struct sg_call *call)
 	free(call);
 }
 
-/* What changes nothing but makes a signature ends when nobody wants it any more; other calls run to their end. */
+/* What changes nothing but makes a signature ends when nobody wants it any more; other calls run to
+ * their end. */
 int sg_call_is_dropped(const struct sg_call *call)
 {
 	return call->pin.abandoned && call->account == NULL && call->undo == NULL &&
@@ -126,8 +127,8 @@ static void finish(struct sg_call *call)
 		sg_call_free(call);
 }
 
-/* In place of the general advice, or NULL. A token is denied for its PIN's sake alone: the next try, or this one, is
- * for a person to make. */
+/* In place of the general advice, or NULL. A token is denied for its PIN's sake alone: the next
+ * try, or this one, is for a person to make. */
 static const char *advice_of(const struct sg_call *call, const struct sg_msg_error *error)
 {
 	static const char by_person[] = "Unlock it as a person: `signet token unlock` at a "

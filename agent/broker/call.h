@@ -54,7 +54,8 @@ struct sg_call {
 	int key_asked_again;   /* and whether that step was taken twice */
 	const void *key_asked; /* what waits for the answer of the key's worker, or NULL */
 	int key_any;	       /* whatever public key stood there before */
-	/* Whether the call goes on by itself although the key's worker answered with an error, or NULL. */
+	/* Whether the call goes on by itself although the key's worker answered with an error, or
+	 * NULL. */
 	int (*key_failed)(struct sg_call *call, const struct sg_msg_error *error);
 	const char *feature; /* of the server, that is being looked for */
 	void *state;
@@ -72,8 +73,8 @@ struct sg_call {
 
 void sg_call_free(struct sg_call *call);
 
-/* The client has gone. The call runs to its end all the same, but asks nobody for a PIN any more; what only makes a
- * signature ends where that has not begun. */
+/* The client has gone. The call runs to its end all the same, but asks nobody for a PIN any more;
+ * what only makes a signature ends where that has not begun. */
 void sg_call_abandon(struct sg_call *call);
 int sg_call_is_dropped(const struct sg_call *call);
 
@@ -85,16 +86,16 @@ int sg_call_flag(const struct sg_call *call, const char *name);
 json_int_t sg_call_int(const struct sg_call *call, const char *name, json_int_t absent);
 
 /*
- * The ends of a call; it may be freed when they return. parameters is taken over; NULL (no memory, or
- * a text that is not UTF-8) and a reply over SG_API_MESSAGE_MAX become an error.
+ * The ends of a call; it may be freed when they return. parameters is taken over; NULL (no memory,
+ * or a text that is not UTF-8) and a reply over SG_API_MESSAGE_MAX become an error.
  */
 void sg_call_reply(struct sg_call *call, json_t *parameters);
 /* The same by a message that is ready, with its NUL. */
 void sg_call_reply_text(struct sg_call *call, struct sg_buf *text);
 void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error);
 
-/* The call's token, or that of its key, was to store something; error: why it could not, or NULL. The doctor tells of
- * one that is full. */
+/* The call's token, or that of its key, was to store something; error: why it could not, or NULL.
+ * The doctor tells of one that is full. */
 void sg_call_note_stored(struct sg_call *call, const struct sg_msg_error *error);
 void sg_call_fail_with(struct sg_call *call, int code, const char *subject, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -103,8 +104,8 @@ void sg_call_fail_with(struct sg_call *call, int code, const char *subject, cons
 void sg_call_fail_code(struct sg_call *call, int err, const char *subject);
 
 /*
- * From now on an error of this code gets this advice (static text), where the general one of the code
- * would mislead; NULL: no longer.
+ * From now on an error of this code gets this advice (static text), where the general one of the
+ * code would mislead; NULL: no longer.
  */
 void sg_call_advise(struct sg_call *call, int code, const char *advice);
 

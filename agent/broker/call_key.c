@@ -85,7 +85,8 @@ int sg_call_key_fits(struct sg_call *call, const struct sg_blob *certificate)
 	return 0;
 }
 
-/* Whether the key was asked for in vain, for what was remembered of it or of its token stands no more. */
+/* Whether the key was asked for in vain, for what was remembered of it or of its token stands no
+ * more. */
 static int is_outdated(int code)
 {
 	return code == SG_ERR_KEY_ABSENT || code == SG_ERR_PIN_NEEDED ||

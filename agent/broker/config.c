@@ -157,7 +157,8 @@ static int token_pin_source(struct sg_config_token *token, const char *value)
 	return is_absolute(value) && set_string(&token->pin_file, value);
 }
 
-/* "removal", "minutes 10": the name of a policy, and the number of minutes of those that have one. */
+/* "removal", "minutes 10": the name of a policy, and the number of minutes of those that have
+ * one. */
 static int token_remember(struct sg_config_token *token, const char *value)
 {
 	static const struct {

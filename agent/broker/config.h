@@ -34,8 +34,8 @@ enum sg_remember {
 	SG_REMEMBER_LOCK,	 /* until it is locked, also while it is away */
 };
 
-/* A token is named by its label or by its serial number: one of them is NULL. What is not set is NULL or
- * below zero. */
+/* A token is named by its label or by its serial number: one of them is NULL. What is not set is
+ * NULL or below zero. */
 struct sg_config_token {
 	char *label;
 	char *serial;
@@ -61,13 +61,13 @@ struct sg_config {
 	size_t token_count;
 	char *module_dirs; /* colon-separated; NULL: those set when the programs were built */
 	char *pinentry;	   /* absolute path */
-	char *
-	    touch_command; /* absolute path of what tells that a token wants to be touched, or NULL */
+	/* Absolute path of what tells that a token wants to be touched, or NULL. */
+	char *touch_command;
 };
 
 /*
- * Reads the file, or, when path is NULL, $XDG_CONFIG_HOME/signet/signet.conf if there is one.
- * Fills in the defaults. Of a setting that stands there twice, the last counts. *config is to be cleared
+ * Reads the file, or, when path is NULL, $XDG_CONFIG_HOME/signet/signet.conf if there is one. Fills
+ * in the defaults. Of a setting that stands there twice, the last counts. *config is to be cleared
  * also after a failure. SG_ERR_CONFIG, SG_ERR_IO, SG_ERR_NOMEM, each logged.
  */
 SG_MUST_USE int sg_config_read(struct sg_config *config, const char *path);
@@ -77,11 +77,13 @@ void sg_config_clear(struct sg_config *config);
 const char *sg_config_pin_file(
     const struct sg_config *config, const char *label, const char *serial);
 
-/* What that file's PIN was worth at a login: an SG_ERR_*, or 0; and when the file was last written then. */
+/* What that file's PIN was worth at a login: an SG_ERR_*, or 0; and when the file was last written
+ * then. */
 void sg_config_pin_note(struct sg_config *config, const char *label, const char *serial, int code,
     const struct timespec *mtime);
 
-/* What holds for this token: each setting by its serial before its label; defaults where none is set. */
+/* What holds for this token: each setting by its serial before its label; defaults where none is
+ * set. */
 struct sg_pin_policy sg_config_pin_policy(
     const struct sg_config *config, const char *label, const char *serial);
 

@@ -310,8 +310,8 @@ static int claim_fds(struct sg_conn *conn, struct sg_call *call, size_t count)
 	return 1;
 }
 
-/* JSON that is good, but holds a value or a name that no parameter can have: where it ends is clear all
- * the same. Only what descriptors it named is not, so it may have come with none. */
+/* JSON that is good, but holds a value or a name that no parameter can have: where it ends is clear
+ * all the same. Only what descriptors it named is not, so it may have come with none. */
 static int is_foreign_value(const json_error_t *why)
 {
 	enum json_error_code code = json_error_code(why);

@@ -1,6 +1,7 @@
 /*
- * Looking for what keeps tokens from being used, and saying it: what is wrong, of what, and what to do. It
- * looks at what the system is like, what the configuration says, what modules and tokens answer, how accounts fared.
+ * Looking for what keeps tokens from being used, and saying it: what is wrong, of what, and what to
+ * do. It looks at what the system is like, what the configuration says, what modules and tokens
+ * answer, how accounts fared.
  */
 #ifndef SG_BROKER_DOCTOR_H
 #define SG_BROKER_DOCTOR_H

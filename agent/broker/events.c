@@ -161,7 +161,8 @@ static void watch_set(struct watch *watch, uint32_t on)
 {
 	const struct sg_msg_token_watch msg = { on };
 
-	/* A worker that does not run watches nothing. The analyzer does not see that each has its module. */
+	/* A worker that does not run watches nothing. The analyzer does not see that each has its
+	 * module. */
 	if (!watch->module->agent->stopping && /* NOLINT(clang-analyzer-core.NullDereference) */
 	    (on || sg_worker_pid(watch->module->worker) > 0))
 		sg_worker_request(watch->module->worker, SG_MSG_TOKEN_WATCH, &msg, -1,
@@ -315,7 +316,8 @@ static void on_token_event(struct sg_module *module, const struct sg_msg_token_e
 		break;
 	case SG_EVENT_TOKEN_OUT:
 		sg_events_tell(agent, SG_NEWS_TOKEN_OUT, uri, event->label, NULL, NULL);
-		/* Another process would not know that the token is away, and not tell of its return. */
+		/* Another process would not know that the token is away, and not tell of its
+		 * return. */
 		module->stays = is_watching(agent->events);
 		sg_remember_removed(agent, module, uri);
 		module->stays = 0;

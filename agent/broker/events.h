@@ -1,6 +1,6 @@
 /*
- * What programs that monitor the agent are told (Monitor). Tokens that come and go are looked for only while
- * somebody monitors.
+ * What programs that monitor the agent are told (Monitor). Tokens that come and go are looked for
+ * only while somebody monitors.
  */
 #ifndef SG_BROKER_EVENTS_H
 #define SG_BROKER_EVENTS_H
@@ -33,8 +33,8 @@ void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token
 /* The call is told from now on, until its client goes. */
 void sg_events_monitor(struct sg_call *call);
 
-/* What a worker of tokens says unasked, and that its process ended: for struct sg_worker_spec, the argument is
- * the struct sg_module. */
+/* What a worker of tokens says unasked, and that its process ended: for struct sg_worker_spec, the
+ * argument is the struct sg_module. */
 void sg_events_frame(void *module, const struct sg_frame *frame);
 void sg_events_ended(void *module);
 

@@ -152,7 +152,8 @@ static int restart_for(struct search *search, struct sg_module_answer *answers, 
 	return restarted;
 }
 
-/* Whether a process died while it was asked: the token may be there all the same, and to ask costs nothing. */
+/* Whether a process died while it was asked: the token may be there all the same, and to ask costs
+ * nothing. */
 static int next_process_for(
     struct search *search, const struct sg_module_answer *answers, size_t count)
 {

@@ -1,5 +1,6 @@
 /*
- * Finding the one token or key that a selector means, and the module that has it, by asking the modules.
+ * Finding the one token or key that a selector means, and the module that has it, by asking the
+ * modules.
  */
 #ifndef SG_BROKER_FIND_H
 #define SG_BROKER_FIND_H
@@ -8,7 +9,8 @@
 
 #define SG_SPKI_SHA256_SIZE 32 /* bytes of a SubjectPublicKeyInfo's hash */
 
-/* A token, and the module that has it. The callee of the callback may take it over by zeroing it. */
+/* A token, and the module that has it. The callee of the callback may take it over by zeroing
+ * it. */
 struct sg_token_ref {
 	struct sg_module *module;
 	struct sg_msg_tokens tokens; /* exactly one */
@@ -18,12 +20,12 @@ void sg_token_ref_clear(struct sg_token_ref *token);
 const struct sg_token_info *sg_token_ref_info(const struct sg_token_ref *token);
 
 /* Finds the one token that a selector, fit by sg_uri_check(), means. SG_ERR_TOKEN_ABSENT,
- * SG_ERR_TOKEN_AMBIGUOUS with candidates, or a worker's error. Found on one module, it is not waited long
- * for others that do not answer; so with keys. */
+ * SG_ERR_TOKEN_AMBIGUOUS with candidates, or a worker's error. Found on one module, it is not
+ * waited long for others that do not answer; so with keys. */
 void sg_tokens_find(struct sg_tokens *tokens, const char *selector, sg_token_fn *fn, void *arg);
 
-/* A key with the certificates that hold its public key, and the module that has it. The callee of the
- * callback may take it over by zeroing it. */
+/* A key with the certificates that hold its public key, and the module that has it. The callee of
+ * the callback may take it over by zeroing it. */
 struct sg_key_ref {
 	struct sg_module *module;
 	struct sg_msg_objects objects; /* exactly one key */

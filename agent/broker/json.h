@@ -1,6 +1,7 @@
 /*
  * The structs of the messages as the objects of the interface. Each gives a new reference, or NULL
- * without memory. Texts that come from tokens and peers may be anything: what is not UTF-8 is replaced.
+ * without memory. Texts that come from tokens and peers may be anything: what is not UTF-8 is
+ * replaced.
  */
 #ifndef SG_BROKER_JSON_H
 #define SG_BROKER_JSON_H

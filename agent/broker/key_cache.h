@@ -1,7 +1,7 @@
 /*
- * Keys that were found: what they are, by the selector that found them, so that a call which names a key
- * again costs no search of its token. An entry stands as long as the worker process that found it, and until
- * something is known to have changed there.
+ * Keys that were found: what they are, by the selector that found them, so that a call which names
+ * a key again costs no search of its token. An entry stands as long as the worker process that
+ * found it, and until something is known to have changed there.
  *
  * A second key that another program gives the same label is seen after the next search.
  */
@@ -19,8 +19,9 @@ SG_MUST_USE int sg_key_cache_new(struct sg_key_cache **cache);
 void sg_key_cache_free(struct sg_key_cache *cache);
 
 /*
- * Remembers the key by the selector and by its URI. Not when its token was locked and showed the public
- * half alone: there is more to know of it. Without memory nothing is remembered, and it is searched for again.
+ * Remembers the key by the selector and by its URI. Not when its token was locked and showed the
+ * public half alone: there is more to know of it. Without memory nothing is remembered, and it is
+ * searched for again.
  */
 void sg_key_cache_put(
     struct sg_key_cache *cache, const char *selector, const struct sg_key_ref *key);

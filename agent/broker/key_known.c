@@ -73,8 +73,8 @@ void sg_key_known_set_changed(
 	    info->label != NULL ? info->label : info->uri);
 }
 
-/* The key against the note: 1 it is the one. Where the token does not show the public key, its worker is to
- * look. */
+/* The key against the note: 1 it is the one. Where the token does not show the public key, its
+ * worker is to look. */
 static int is_noted(struct sg_key_ref *key, const struct sg_key_use *use)
 {
 	unsigned char noted[SG_SPKI_SHA256_SIZE];

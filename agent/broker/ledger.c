@@ -15,8 +15,8 @@
 
 struct sg_ledgers {
 	unsigned char key[SG_LEDGER_KEY_SIZE];
-	struct sg_msg_pin_outcome
-	    taken; /* the last PIN that a token took: by and hash; serial is the token's name here */
+	/* The last PIN that a token took: by and hash; serial is the token's name here. */
+	struct sg_msg_pin_outcome taken;
 };
 
 /* ---- the key ---- */
@@ -129,8 +129,8 @@ static int ledger_row(
 	return err == 0 ? sg_store_ledger_get(agent->store, serial, by, row) : err;
 }
 
-/* After how many wrong PINs it locks, or 0 when that is not to be counted. What the token's flags say here is of
- * the user PIN alone. */
+/* After how many wrong PINs it locks, or 0 when that is not to be counted. What the token's flags
+ * say here is of the user PIN alone. */
 static uint32_t tries_max(const struct sg_agent *agent, const struct sg_token_info *token,
     uint32_t by, const struct sg_ledger_row *row)
 {
@@ -213,8 +213,9 @@ static void state_read(
 	sg_ledger_row_clear(&row);
 }
 
-/* Whether the token tells that this was no try: its flags were read afterwards and show no failure, and they are
- * known to show one, which those of a TPM never do. Of a token that is gone nothing is known. */
+/* Whether the token tells that this was no try: its flags were read afterwards and show no failure,
+ * and they are known to show one, which those of a TPM never do. Of a token that is gone nothing is
+ * known. */
 static int tells_no_try(const struct sg_agent *agent, const char *name, uint32_t by, uint32_t flags)
 {
 	struct sg_ledger_state state;
@@ -247,7 +248,8 @@ void sg_ledger_outcome(
 	else if (err == 0)
 		err = sg_store_ledger_unsaid(agent->store, name, outcome->by, hash,
 		    tells_no_try(agent, name, outcome->by, outcome->flags));
-	/* The try was counted before, and its PIN is unsure: at worst a person is asked for no need. */
+	/* The try was counted before, and its PIN is unsure: at worst a person is asked for no
+	 * need. */
 	if (err != 0)
 		sg_log(SG_LOG_WARN, "how the PIN of %s was taken could not be stored", name);
 }

@@ -1,9 +1,9 @@
 /*
- * What is remembered of the PINs of tokens, across restarts: how often one was tried since the last success,
- * and which are wrong. It is by serial number: a token keeps its ledger under another label, and through
- * another module that knows it by the same one. Where there is none, it is by URI (sg_ledger_name()). The
- * PINs themselves are never here: signet-token tells keyed hashes of them, with a key from a file beside
- * the store.
+ * What is remembered of the PINs of tokens, across restarts: how often one was tried since the last
+ * success, and which are wrong. It is by serial number: a token keeps its ledger under another
+ * label, and through another module that knows it by the same one. Where there is none, it is by
+ * URI (sg_ledger_name()). The PINs themselves are never here: signet-token tells keyed hashes of
+ * them, with a key from a file beside the store.
  */
 #ifndef SG_BROKER_LEDGER_H
 #define SG_BROKER_LEDGER_H
@@ -19,36 +19,38 @@
 
 struct sg_ledgers;
 
-/* By what a token is known over time: its serial number, or where that is none (empty, or of zeros alone, as
- * the modules of TPMs and NSS give it to each token) its URI. Gives one of the two, borrowed. */
+/* By what a token is known over time: its serial number, or where that is none (empty, or of zeros
+ * alone, as the modules of TPMs and NSS give it to each token) its URI. Gives one of the two,
+ * borrowed. */
 const char *sg_ledger_name(const char *serial, const char *uri);
 
-/* Reads the key from the file, and makes it (mode 0600) when it is not there. One that is of another size, or
- * open to others, is refused: SG_ERR_IO or SG_ERR_DENIED, logged. SG_ERR_NOMEM. */
+/* Reads the key from the file, and makes it (mode 0600) when it is not there. One that is of
+ * another size, or open to others, is refused: SG_ERR_IO or SG_ERR_DENIED, logged. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_ledgers_new(const char *key_path, struct sg_ledgers **ledgers);
 void sg_ledgers_free(struct sg_ledgers *ledgers);
 
 /*
- * The ledger of one PIN of a token (by: enum sg_pin_user), as signet-token wants it. Without one nothing may
- * be tried. SG_ERR_IO, SG_ERR_NOMEM.
+ * The ledger of one PIN of a token (by: enum sg_pin_user), as signet-token wants it. Without one
+ * nothing may be tried. SG_ERR_IO, SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_ledger_get(const struct sg_agent *agent, const struct sg_token_info *token,
     uint32_t by, struct sg_pin_ledger *ledger);
 void sg_ledger_clear(struct sg_pin_ledger *ledger);
 
-/* A PIN is about to be tried. When this gives 0 it is on the disk, and the PIN is not tried again by itself
- * unless an outcome is told. */
+/* A PIN is about to be tried. When this gives 0 it is on the disk, and the PIN is not tried again
+ * by itself unless an outcome is told. */
 SG_MUST_USE int sg_ledger_try(const struct sg_agent *agent, const struct sg_msg_pin_try *try);
 
 /*
- * How the try ended. by_person: somebody entered it, or asked for just this. Not every token counts anew after a
- * success (a TPM does not): where its flags never told of a failure, one by a person sets the count back, any
- * other is only no try.
+ * How the try ended. by_person: somebody entered it, or asked for just this. Not every token counts
+ * anew after a success (a TPM does not): where its flags never told of a failure, one by a person
+ * sets the count back, any other is only no try.
  */
 void sg_ledger_outcome(
     const struct sg_agent *agent, const struct sg_msg_pin_outcome *outcome, int by_person);
 
-/* The token has a new user PIN, by a try of this PIN: if that is the old one, it is wrong from now on. */
+/* The token has a new user PIN, by a try of this PIN: if that is the old one, it is wrong from now
+ * on. */
 void sg_ledger_renew(const struct sg_agent *agent, const struct sg_token_info *token, uint32_t by);
 
 /* What is known of one PIN of a token; nothing when it cannot be read. */
@@ -60,7 +62,8 @@ struct sg_ledger_state {
 void sg_ledger_look(const struct sg_agent *agent, const struct sg_token_info *token, uint32_t by,
     struct sg_ledger_state *state);
 
-/* How many tries of the user PIN are left: what the token's flags tell, else as counted; SG_TRIES_UNKNOWN. */
+/* How many tries of the user PIN are left: what the token's flags tell, else as counted;
+ * SG_TRIES_UNKNOWN. */
 uint32_t sg_ledger_tries_left(const struct sg_agent *agent, const struct sg_token_info *token);
 
 #endif

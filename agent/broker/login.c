@@ -195,7 +195,8 @@ static int has_pin(const struct waiter *waiter)
 	return waiter->pin->fd >= 0 || waiter->pin->pinentry;
 }
 
-/* Whether the login failed before a PIN was there to be tried, for reasons of who was to bring it. */
+/* Whether the login failed before a PIN was there to be tried, for reasons of who was to bring
+ * it. */
 static int had_no_pin(const struct sg_msg_error *error)
 {
 	static const int codes[] = { SG_ERR_PIN_NEEDED, SG_ERR_TIMEOUT, SG_ERR_FORMAT, SG_ERR_LIMIT,
@@ -208,8 +209,8 @@ static int had_no_pin(const struct sg_msg_error *error)
 	return 0;
 }
 
-/* A waiter that brought a PIN, or a person's word, is not answered by another's lack of one, nor anybody by
- * another's going away: it makes its own login. */
+/* A waiter that brought a PIN, or a person's word, is not answered by another's lack of one, nor
+ * anybody by another's going away: it makes its own login. */
 static int wants_own_login(const struct login *login, const struct waiter *waiter,
     int first_has_gone, const struct sg_msg_error *error)
 {

@@ -1,6 +1,6 @@
 /*
- * Unlocking tokens: where the PIN comes from, one login at a time for each token, and never a second
- * automatic try of a PIN that failed. No PIN is ever read here: descriptors are handed on.
+ * Unlocking tokens: where the PIN comes from, one login at a time for each token, and never a
+ * second automatic try of a PIN that failed. No PIN is ever read here: descriptors are handed on.
  */
 #ifndef SG_BROKER_LOGIN_H
 #define SG_BROKER_LOGIN_H
@@ -11,7 +11,8 @@
 #define SG_PIN_OPTIONS_MAX  8
 #define SG_PINENTRY_SECONDS 600
 
-/* Where a PIN may come from: a descriptor, or a pinentry, or (neither) what the configuration says. */
+/* Where a PIN may come from: a descriptor, or a pinentry, or (neither) what the configuration
+ * says. */
 struct sg_pin {
 	int fd;				   /* -1: none */
 	int pinentry;			   /* whether one is to be started */
@@ -34,21 +35,21 @@ SG_MUST_USE int sg_logins_new(struct sg_logins **logins);
 void sg_logins_free(struct sg_logins *logins);
 
 /*
- * Sees to it that the token is unlocked, and logs in only when it is not. A login that runs is waited
- * for and its outcome shared, unless it failed for want of the other's PIN, and this one has means of its
- * own. A descriptor serves one login only; when a second is needed, the call fails: with SG_ERR_WORKER
- * when the worker that had read the PIN has died, else with SG_ERR_PIN_NEEDED. by_hand: a person asked for
- * just this. While sg_login_pause() holds for the token, it waits. When it succeeds, the token is in use
- * (remember.h) until the pin is cleared. The pin must stay valid until fn is called, which is never before
- * this returns.
+ * Sees to it that the token is unlocked, and logs in only when it is not. A login that runs is
+ * waited for and its outcome shared, unless it failed for want of the other's PIN, and this one has
+ * means of its own. A descriptor serves one login only; when a second is needed, the call fails:
+ * with SG_ERR_WORKER when the worker that had read the PIN has died, else with SG_ERR_PIN_NEEDED.
+ * by_hand: a person asked for just this. While sg_login_pause() holds for the token, it waits. When
+ * it succeeds, the token is in use (remember.h) until the pin is cleared. The pin must stay valid
+ * until fn is called, which is never before this returns.
  */
 void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
     struct sg_module *module, const char *token_uri, struct sg_pin *pin, int by_hand,
     sg_done_fn *fn, void *arg);
 
 /*
- * Whoever brought this PIN has gone. A pinentry that it waits at is ended at once, unless somebody else
- * waits for the same login.
+ * Whoever brought this PIN has gone. A pinentry that it waits at is ended at once, unless somebody
+ * else waits for the same login.
  */
 void sg_login_abandon(struct sg_agent *agent, struct sg_pin *pin);
 

@@ -66,8 +66,8 @@ static void waiters_call(struct waiter_list *list, const struct sg_msg_error *er
 	}
 }
 
-/* Whether the login failed for want of what this call brought, or for what another brought, or because
- * that other one has gone, or with the process that only that other one had asked. */
+/* Whether the login failed for want of what this call brought, or for what another brought, or
+ * because that other one has gone, or with the process that only that other one had asked. */
 static int wants_own_login(
     const struct waiter *waiter, int first_has_gone, const struct sg_msg_error *error)
 {
@@ -152,7 +152,8 @@ static int is_own_jid(const struct sg_account *account, const char *bound)
 	return own;
 }
 
-/* Who logs in with a certificate that was revoked has a server that has forgotten it, or taken it back. */
+/* Who logs in with a certificate that was revoked has a server that has forgotten it, or taken it
+ * back. */
 static void note_login(struct sg_account *account)
 {
 	const char *sha256 = account->row.certificate;
@@ -346,7 +347,8 @@ void sg_account_go_offline(struct sg_account *account, sg_done_fn *fn, void *arg
 	if (account->connect != NULL) {
 		struct sg_connect *connect = account->connect;
 
-		/* While it waits for a token it cannot be ended: it ends itself when that answers. */
+		/* While it waits for a token it cannot be ended: it ends itself when that
+		 * answers. */
 		connect->cancelled = 1;
 		if (account->leave == NULL && sg_worker_pid(account->worker) != 0)
 			sg_worker_stop(account->worker, SG_ERR_OFFLINE);
@@ -374,7 +376,8 @@ void sg_account_go_offline(struct sg_account *account, sg_done_fn *fn, void *arg
 
 /* ---- what the worker sends unasked ---- */
 
-/* A signature that the token makes for a handshake. The connection may be over before it is made. */
+/* A signature that the token makes for a handshake. The connection may be over before it is
+ * made. */
 struct tls_signature {
 	struct sg_account *account;
 	unsigned process; /* of the worker that asked: another one did not */
@@ -432,7 +435,8 @@ static void on_signature(void *arg, const struct sg_msg_error *error, void *answ
 	}
 }
 
-/* The key was unlocked when the connection began; if it is not now, the token's worker may have died. */
+/* The key was unlocked when the connection began; if it is not now, the token's worker may have
+ * died. */
 static void on_signature_unlocked(void *arg, const struct sg_msg_error *error)
 {
 	struct tls_signature *signature = arg;
@@ -466,8 +470,8 @@ static void refuse_signature(struct sg_account *account, uint32_t id)
 	sg_failure_clear(&error);
 }
 
-/* Key and caller are those of the connection, whatever the worker may have put there. Takes asked->tbs
- * over. */
+/* Key and caller are those of the connection, whatever the worker may have put there. Takes
+ * asked->tbs over. */
 static void sign_for_tls(struct sg_account *account, uint32_t id, struct sg_msg_tls_sign *asked)
 {
 	struct sg_connect *connect = account->connect;

@@ -9,9 +9,9 @@
 #include "error.h"
 
 /*
- * Starts the program with one end of a socketpair as its standard input and output. Gives its pid and
- * the other end, to be passed on and closed. display may be NULL. SG_ERR_UNSUPPORTED when there is
- * no such program, SG_ERR_IO.
+ * Starts the program with one end of a socketpair as its standard input and output. Gives its pid
+ * and the other end, to be passed on and closed. display may be NULL. SG_ERR_UNSUPPORTED when there
+ * is no such program, SG_ERR_IO.
  */
 SG_MUST_USE int sg_pinentry_start(const char *program, const char *display, pid_t *pid, int *sock);
 

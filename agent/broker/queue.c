@@ -12,8 +12,8 @@ void sg_queue_init(struct sg_queue *queue)
 	queue->turn = 0;
 }
 
-/* For which process a request is made. Those to a token begin with their caller, all but the list of
- * tokens. */
+/* For which process a request is made. Those to a token begin with their caller, all but the list
+ * of tokens. */
 static uint32_t whose(uint16_t type, const void *msg)
 {
 	_Static_assert(offsetof(struct sg_msg_token_ref, caller) == 0 &&
@@ -31,8 +31,8 @@ static uint32_t whose(uint16_t type, const void *msg)
 }
 
 /*
- * After all that have its turn or an earlier one. A process's requests get turns one after the other, from
- * that which is being served now, so each process is served once in a turn.
+ * After all that have its turn or an earlier one. A process's requests get turns one after the
+ * other, from that which is being served now, so each process is served once in a turn.
  */
 int sg_queue_put(
     struct sg_queue *queue, struct sg_waiting *waiting, void *owner, uint16_t type, const void *msg)

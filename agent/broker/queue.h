@@ -1,6 +1,6 @@
 /*
- * Requests that wait for a worker. The processes for which they are made are served in turn, so one that
- * asks much does not hold up the others.
+ * Requests that wait for a worker. The processes for which they are made are served in turn, so one
+ * that asks much does not hold up the others.
  */
 #ifndef SG_BROKER_QUEUE_H
 #define SG_BROKER_QUEUE_H
@@ -32,13 +32,13 @@ struct sg_queue {
 
 void sg_queue_init(struct sg_queue *queue);
 
-/* Puts the owner, of which waiting is a part, with a copy of its message in the queue. SG_ERR_LIMIT when
- * SG_QUEUE_MAX wait, SG_ERR_NOMEM, SG_ERR_FORMAT (text that is not UTF-8). */
+/* Puts the owner, of which waiting is a part, with a copy of its message in the queue. SG_ERR_LIMIT
+ * when SG_QUEUE_MAX wait, SG_ERR_NOMEM, SG_ERR_FORMAT (text that is not UTF-8). */
 SG_MUST_USE int sg_queue_put(struct sg_queue *queue, struct sg_waiting *waiting, void *owner,
     uint16_t type, const void *msg);
 
-/* Takes the owner whose turn it is out of a queue that is not empty; *msg is its message, to be cleared
- * and freed, or NULL when there is no memory. */
+/* Takes the owner whose turn it is out of a queue that is not empty; *msg is its message, to be
+ * cleared and freed, or NULL when there is no memory. */
 void *sg_queue_take(struct sg_queue *queue, void **msg);
 
 /* Takes one out that is in it. */

@@ -26,8 +26,8 @@ void sg_reaper_add(struct sg_reaper *reaper, pid_t pid, int grace_ms);
 int sg_reaper_has(const struct sg_reaper *reaper, pid_t pid);
 
 /*
- * Calls fn from the loop once the child, which was taken over, has ended. Gives 0, and never calls it, when it has
- * ended already.
+ * Calls fn from the loop once the child, which was taken over, has ended. Gives 0, and never calls
+ * it, when it has ended already.
  */
 typedef void sg_reaped_fn(void *arg);
 SG_MUST_USE int sg_reaper_wait(struct sg_reaper *reaper, pid_t pid, sg_reaped_fn *fn, void *arg);

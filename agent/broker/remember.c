@@ -149,7 +149,8 @@ struct locking {
 	char *uri;
 };
 
-/* A PIN is wiped first, whatever the token then does. One that is not logged out goes with its process. */
+/* A PIN is wiped first, whatever the token then does. One that is not logged out goes with its
+ * process. */
 static void on_locked(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct locking *locking = arg;

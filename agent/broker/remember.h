@@ -1,7 +1,7 @@
 /*
- * For how long a token stays unlocked (signet.conf(5), "remember"), and everything that ends it: time, no call
- * that needs it, removal, a screen that is locked, a machine that goes to sleep, SIGHUP. The PIN itself is
- * with signet-token, which wipes it when it is told to lock the token.
+ * For how long a token stays unlocked (signet.conf(5), "remember"), and everything that ends it:
+ * time, no call that needs it, removal, a screen that is locked, a machine that goes to sleep,
+ * SIGHUP. The PIN itself is with signet-token, which wipes it when it is told to lock the token.
  */
 #ifndef SG_BROKER_REMEMBER_H
 #define SG_BROKER_REMEMBER_H
@@ -32,7 +32,8 @@ void sg_remember_use(
     struct sg_agent *agent, struct sg_module *module, const char *token_uri, struct sg_uses *uses);
 void sg_remember_let_go(struct sg_uses *uses);
 
-/* Whether each call that uses the token has to say so: then it may not take for granted that it is unlocked. */
+/* Whether each call that uses the token has to say so: then it may not take for granted that it is
+ * unlocked. */
 int sg_remember_wants_use(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
 
 /* Whether a token of the module is unlocked, or away while its PIN waits for it. */
@@ -43,8 +44,9 @@ int sg_remember_any_but(
     struct sg_agent *agent, const struct sg_module *module, const char *token_uri);
 
 /*
- * The one token that is unlocked, or whose PIN is held while it is away, and that the selector means: a copy of what
- * it was when it was unlocked, without asking its module. 0: there is none, or more than one.
+ * The one token that is unlocked, or whose PIN is held while it is away, and that the selector
+ * means: a copy of what it was when it was unlocked, without asking its module. 0: there is none,
+ * or more than one.
  */
 struct sg_token_ref;
 int sg_remember_find(
@@ -59,9 +61,9 @@ void sg_remember_removed(struct sg_agent *agent, struct sg_module *module, const
 void sg_remember_returned(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
 
 /*
- * Forgets all PINs at once, also those that are on their way; the reason is static. done, which may be NULL,
- * is called when nothing is remembered any more and the processes have ended that could end, maybe before
- * this returns.
+ * Forgets all PINs at once, also those that are on their way; the reason is static. done, which may
+ * be NULL, is called when nothing is remembered any more and the processes have ended that could
+ * end, maybe before this returns.
  */
 typedef void sg_forgotten_fn(void *arg);
 void sg_remember_forget_all(

@@ -1,7 +1,8 @@
 /*
- * The end of a module's process when nothing needs it. A module may keep a copy of the PIN on its heap until
- * C_Finalize (ykcs11 2.2 does), and the card's connection as well (ykcs11 and OpenSC do), so that neither
- * C_Logout nor C_CloseSession is the end of them: the end of signet-token is. The next call starts it anew.
+ * The end of a module's process when nothing needs it. A module may keep a copy of the PIN on its
+ * heap until C_Finalize (ykcs11 2.2 does), and the card's connection as well (ykcs11 and OpenSC
+ * do), so that neither C_Logout nor C_CloseSession is the end of them: the end of signet-token is.
+ * The next call starts it anew.
  */
 #ifndef SG_BROKER_REST_H
 #define SG_BROKER_REST_H
@@ -9,27 +10,28 @@
 #include "tokens.h"
 
 /*
- * A token of the module was locked: ends its process in good order, at once when no other token of it is
- * unlocked and nothing runs there, else as soon as that is so. It stays when a token was removed while
- * somebody monitors, for the return is to be told.
+ * A token of the module was locked: ends its process in good order, at once when no other token of
+ * it is unlocked and nothing runs there, else as soon as that is so. It stays when a token was
+ * removed while somebody monitors, for the return is to be told.
  */
 void sg_rest_locked(struct sg_module *module);
 
 /*
- * The same for a token that is to be free for other programs: at once or not at all, and then what is unlocked
- * (nothing but uri; NULL: whatever there is) is locked. Gives whether the process ends, or none runs; then the
- * module is not watched either until a call starts it.
+ * The same for a token that is to be free for other programs: at once or not at all, and then what
+ * is unlocked (nothing but uri; NULL: whatever there is) is locked. Gives whether the process ends,
+ * or none runs; then the module is not watched either until a call starts it.
  */
 SG_MUST_USE int sg_rest_released(struct sg_module *module, const char *uri);
 
 /*
- * Before a person is told what tokens there are: some modules list their slots once only, and such a one shows a blank
- * token, of which another program may have made something since. Its process is ended when nobody misses it, not more
- * often than every 2 s.
+ * Before a person is told what tokens there are: some modules list their slots once only, and such
+ * a one shows a blank token, of which another program may have made something since. Its process is
+ * ended when nobody misses it, not more often than every 2 s.
  */
 void sg_rest_reload(struct sg_module *module);
 
-/* For struct sg_worker_spec: nothing is asked of the worker any more. The argument is the struct sg_module. */
+/* For struct sg_worker_spec: nothing is asked of the worker any more. The argument is the struct
+ * sg_module. */
 void sg_rest_idle(void *module);
 
 #endif

@@ -190,7 +190,8 @@ static void turn_away(int sock, const char *error, const char *message)
 	close(sock);
 }
 
-/* What a process calls itself, or NULL. It is no proof of anything, but better than nothing to show. */
+/* What a process calls itself, or NULL. It is no proof of anything, but better than nothing to
+ * show. */
 static char *command_of(pid_t pid)
 {
 	char file[32];
@@ -209,7 +210,8 @@ static char *command_of(pid_t pid)
 	return len > 0 ? strndup(name, (size_t)len) : NULL;
 }
 
-/* The program of a process: its file, or, when that is not ours to see (it is not dumpable), its name. */
+/* The program of a process: its file, or, when that is not ours to see (it is not dumpable), its
+ * name. */
 static char *program_of(pid_t pid)
 {
 	char link[32];
@@ -265,7 +267,8 @@ static void admit(struct sg_server *server, int sock)
 	free(peer.exe);
 }
 
-/* No descriptor is left: the spare one makes room to take the client off the queue, and turn it away. */
+/* No descriptor is left: the spare one makes room to take the client off the queue, and turn it
+ * away. */
 static void turn_away_one(struct sg_server *server)
 {
 	int sock;

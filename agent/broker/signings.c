@@ -254,8 +254,8 @@ static int load_times(struct sg_signing *signing, time_t now)
 	return 0;
 }
 
-/* The good signatures of the issuer that are kept. Its own key in another certificate (SELF) counts for
- * nothing, but need not be stored again either. */
+/* The good signatures of the issuer that are kept. Its own key in another certificate (SELF) counts
+ * for nothing, but need not be stored again either. */
 static void load_slots(struct sg_signing *signing, const struct sg_verdict *verdict)
 {
 	const struct sg_keyinfo *subject = sg_signing_subject(signing);

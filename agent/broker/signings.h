@@ -1,7 +1,7 @@
 /*
- * What Sign needs to know of a certificate and of the key that signs it, for as long as nothing of it
- * changes: a client that has one certificate signed again and again costs the token's signatures and
- * little more. Nothing here is a substitute for a signature: each call has its own made.
+ * What Sign needs to know of a certificate and of the key that signs it, for as long as nothing of
+ * it changes: a client that has one certificate signed again and again costs the token's signatures
+ * and little more. Nothing here is a substitute for a signature: each call has its own made.
  */
 #ifndef SG_BROKER_SIGNINGS_H
 #define SG_BROKER_SIGNINGS_H
@@ -19,9 +19,9 @@ SG_MUST_USE int sg_signings_new(struct sg_signings **signings);
 void sg_signings_free(struct sg_signings *signings);
 
 /*
- * A new reference to what is known of the account's certificate with this fingerprint (lower-case hex) and
- * its user certificate, out of the store when that has changed since. SG_ERR_KEY_ABSENT when the account
- * has none such, SG_ERR_IO, SG_ERR_NOMEM.
+ * A new reference to what is known of the account's certificate with this fingerprint (lower-case
+ * hex) and its user certificate, out of the store when that has changed since. SG_ERR_KEY_ABSENT
+ * when the account has none such, SG_ERR_IO, SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_signing_get(struct sg_signings *signings, const struct sg_account *account,
     const char *fingerprint, struct sg_signing **signing);
@@ -33,9 +33,10 @@ const struct sg_keyinfo *sg_signing_issuer(const struct sg_signing *signing);
 const char *sg_signing_fingerprint(const struct sg_signing *signing);
 
 /*
- * Whether signatures that were just made are good. Beside a kept one of the same method that is good,
- * those of a deterministic method are compared with it, and the others are not verified again within
- * SG_SIGNING_CHECK_MS: *all tells whether each was checked. SG_ERR_TOKEN_FAILED when one is not good.
+ * Whether signatures that were just made are good. Beside a kept one of the same method that is
+ * good, those of a deterministic method are compared with it, and the others are not verified again
+ * within SG_SIGNING_CHECK_MS: *all tells whether each was checked. SG_ERR_TOKEN_FAILED when one is
+ * not good.
  */
 SG_MUST_USE int sg_signing_check(
     struct sg_signing *signing, const struct sg_msg_signatures *fresh, int *all);

@@ -35,8 +35,8 @@ static const char schema_1[] =
     " PRIMARY KEY (name, jid, source)) STRICT;";
 
 /*
- * What each version changed in the one before; a new file goes through all of them. A pin-source that was
- * tried without success counts as one try: whether its PIN was wrong is not known.
+ * What each version changed in the one before; a new file goes through all of them. A pin-source
+ * that was tried without success counts as one try: whether its PIN was wrong is not known.
  */
 static const char schema_2[] =
     "CREATE TABLE pin_ledgers ("
@@ -160,7 +160,8 @@ static int db_is_whole(sqlite3 *db)
 	return whole;
 }
 
-/* Makes the tables of this version out of those of an older one; 0: a new file. All of it or nothing. */
+/* Makes the tables of this version out of those of an older one; 0: a new file. All of it or
+ * nothing. */
 static int store_upgrade(sqlite3 *db, int version)
 {
 	char *versions = NULL;
@@ -180,8 +181,8 @@ static int store_upgrade(sqlite3 *db, int version)
 	return err;
 }
 
-/* Whose file it is, before anything in it is changed. Gives what is wrong with it, or NULL; a file without
- * anything is of version 0. */
+/* Whose file it is, before anything in it is changed. Gives what is wrong with it, or NULL; a file
+ * without anything is of version 0. */
 static const char *store_examine(sqlite3 *db, int *version)
 {
 	int application;

@@ -1,7 +1,7 @@
 /*
- * What the agent remembers: accounts, their certificates and signatures, tries of PINs, keys that were used,
- * and public keys that were seen. One SQLite file, WAL, synchronous=FULL: what a function stored is on disk
- * when it returns 0. No secret is ever in it.
+ * What the agent remembers: accounts, their certificates and signatures, tries of PINs, keys that
+ * were used, and public keys that were seen. One SQLite file, WAL, synchronous=FULL: what a
+ * function stored is on disk when it returns 0. No secret is ever in it.
  */
 #ifndef SG_BROKER_STORE_H
 #define SG_BROKER_STORE_H
@@ -17,10 +17,9 @@
 struct sg_store;
 
 /*
- * Opens the file, and makes it (mode 0600) when it is not there. One of an older version is made one of this
- * version, in one transaction. Refuses, with a logged sentence and
- * without touching it, a file that is no database of ours, is damaged, or was written by a newer
- * version: SG_ERR_IO.
+ * Opens the file, and makes it (mode 0600) when it is not there. One of an older version is made
+ * one of this version, in one transaction. Refuses, with a logged sentence and without touching it,
+ * a file that is no database of ours, is damaged, or was written by a newer version: SG_ERR_IO.
  */
 SG_MUST_USE int sg_store_open(const char *path, struct sg_store **store);
 
@@ -56,8 +55,8 @@ SG_MUST_USE int sg_store_account_put(struct sg_store *store, const struct sg_acc
 /* Removes the account, its certificates and their signatures. */
 SG_MUST_USE int sg_store_account_delete(struct sg_store *store, const char *jid);
 
-/* Calls fn for each account in the order of their JIDs; the row is cleared after each, what fn takes
- * over it zeroes. fn's first error ends it and is given. */
+/* Calls fn for each account in the order of their JIDs; the row is cleared after each, what fn
+ * takes over it zeroes. fn's first error ends it and is given. */
 typedef int sg_account_row_fn(void *arg, struct sg_account_row *row);
 SG_MUST_USE int sg_store_accounts(struct sg_store *store, sg_account_row_fn *fn, void *arg);
 
@@ -98,8 +97,8 @@ SG_MUST_USE int sg_store_account_certify(struct sg_store *store, const struct sg
 
 /* ---- signatures ---- */
 
-/* Keeps signatures of one issuer on a subject (keyinfo names); each replaces the one of the same issuer
- * and method. */
+/* Keeps signatures of one issuer on a subject (keyinfo names); each replaces the one of the same
+ * issuer and method. */
 SG_MUST_USE int sg_store_signatures_put(struct sg_store *store, const char *jid,
     const char *subject, const struct sg_msg_signatures *signatures);
 
@@ -112,17 +111,17 @@ SG_MUST_USE int sg_store_signatures_get(struct sg_store *store, const char *jid,
 #define SG_LEDGER_WRONG_MAX 16 /* the newest wrong PINs that are kept of a token */
 
 /*
- * Of one token and one PIN of it; token is sg_ledger_name() everywhere here. A hash is unsure from when its PIN is
- * going to be tried until the outcome is told: it stands among the wrong ones, marked so.
+ * Of one token and one PIN of it; token is sg_ledger_name() everywhere here. A hash is unsure from
+ * when its PIN is going to be tried until the outcome is told: it stands among the wrong ones,
+ * marked so.
  */
 struct sg_ledger_row {
 	struct sg_blob salt;
 	struct sg_pin_hash *wrong; /* the newest first */
 	uint32_t wrong_count;
-	uint32_t tries; /* since the last success */
-	uint32_t told;	/* not 0: the token's flags have told of failures */
-	uint32_t
-	    locked; /* not 0: the token said that it takes no PIN any more, and took none since */
+	uint32_t tries;	 /* since the last success */
+	uint32_t told;	 /* not 0: the token's flags have told of failures */
+	uint32_t locked; /* not 0: the token said that it takes no PIN any more; none since */
 };
 void sg_ledger_row_clear(struct sg_ledger_row *row);
 
@@ -134,16 +133,16 @@ SG_MUST_USE int sg_store_ledger_make(
 SG_MUST_USE int sg_store_ledger_get(
     struct sg_store *store, const char *token, uint32_t by, struct sg_ledger_row *row);
 
-/* The PIN of this hash is going to be tried: counts it, keeps the hash as unsure unless it is known to be
- * wrong, and that the flags told. SG_ERR_KEY_ABSENT: no ledger. */
+/* The PIN of this hash is going to be tried: counts it, keeps the hash as unsure unless it is known
+ * to be wrong, and that the flags told. SG_ERR_KEY_ABSENT: no ledger. */
 SG_MUST_USE int sg_store_ledger_try(struct sg_store *store, const char *token, uint32_t by,
     const struct sg_blob *hash, uint32_t told);
 
 /* The flags told of failures. */
 SG_MUST_USE int sg_store_ledger_told(struct sg_store *store, const char *token, uint32_t by);
 
-/* The PIN of this hash was good. No tries, if starts_anew or when the flags told; else this one was none. What
- * else was wrong stays wrong. */
+/* The PIN of this hash was good. No tries, if starts_anew or when the flags told; else this one was
+ * none. What else was wrong stays wrong. */
 SG_MUST_USE int sg_store_ledger_good(struct sg_store *store, const char *token, uint32_t by,
     const struct sg_blob *hash, int starts_anew);
 
@@ -151,7 +150,8 @@ SG_MUST_USE int sg_store_ledger_good(struct sg_store *store, const char *token, 
 SG_MUST_USE int sg_store_ledger_wrong(
     struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash);
 
-/* Nothing was said of the PIN of this hash: it is unsure no more. was_none: the token has not counted it. */
+/* Nothing was said of the PIN of this hash: it is unsure no more. was_none: the token has not
+ * counted it. */
 SG_MUST_USE int sg_store_ledger_unsaid(struct sg_store *store, const char *token, uint32_t by,
     const struct sg_blob *hash, int was_none);
 

@@ -78,8 +78,8 @@ struct sg_value {
 extern const struct sg_value sg_no_values[];
 
 /*
- * Binds the values, which must stay until the statement is reset, and takes the first step. Gives SQLite's
- * code, for sg_store_done(); a value that cannot be bound is not left out.
+ * Binds the values, which must stay until the statement is reset, and takes the first step. Gives
+ * SQLite's code, for sg_store_done(); a value that cannot be bound is not left out.
  */
 int sg_store_step(struct sg_store *store, enum sg_statement which, const struct sg_value *values,
     sqlite3_stmt **stepped);

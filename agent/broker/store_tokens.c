@@ -73,7 +73,8 @@ int sg_store_ledger_get(
 	return err;
 }
 
-/* Two statements in one transaction: of the hash, and (unless it is SG_STMT_COUNT) of the ledger. */
+/* Two statements in one transaction: of the hash, and (unless it is SG_STMT_COUNT) of the
+ * ledger. */
 static int hash_run(struct sg_store *store, enum sg_statement of_hash, enum sg_statement of_ledger,
     const struct sg_value *hash, const struct sg_value *ledger)
 {

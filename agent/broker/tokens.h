@@ -35,8 +35,8 @@ struct sg_module {
 	enum sg_rest_state rest;
 	int stays;	      /* not ended for the token that is just being locked */
 	unsigned released_in; /* rest.h: the process that was ended for other programs; 0: none */
-	char *
-	    full_token; /* URI of the one that had no room left when it last was to store something */
+	/* URI of the one that had no room left when it last was to store something. */
+	char *full_token;
 };
 
 SG_MUST_USE int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens);

@@ -15,8 +15,8 @@ struct sg_touches;
 SG_MUST_USE int sg_touches_new(struct sg_agent *agent, struct sg_touches **touches);
 void sg_touches_free(struct sg_touches *touches);
 
-/* Runs the command, if there is one, as COMMAND LABEL PURPOSE, without a shell, and does not wait for it. While one
- * runs for this token, no other is started. One that cannot be run is logged. */
+/* Runs the command, if there is one, as COMMAND LABEL PURPOSE, without a shell, and does not wait
+ * for it. While one runs for this token, no other is started. One that cannot be run is logged. */
 void sg_touch_wanted(struct sg_touches *touches, const struct sg_msg_token_event *event);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Which tokens are known to be unlocked in the worker process that runs, so that not each call has to ask.
- * It is a memory and no promise: a login that the token has lost shows as SG_ERR_PIN_NEEDED from the worker,
- * and whoever gets that forgets the token here, logs in and asks once more.
+ * Which tokens are known to be unlocked in the worker process that runs, so that not each call has
+ * to ask. It is a memory and no promise: a login that the token has lost shows as SG_ERR_PIN_NEEDED
+ * from the worker, and whoever gets that forgets the token here, logs in and asks once more.
  */
 #ifndef SG_BROKER_UNLOCKED_H
 #define SG_BROKER_UNLOCKED_H

@@ -16,7 +16,8 @@ static int encoded_eq(const char *text, size_t len, const char *value)
 	return is;
 }
 
-/* Why this is no list of attributes, each with a value, with every '%' before two digits; or NULL. */
+/* Why this is no list of attributes, each with a value, with every '%' before two digits; or
+ * NULL. */
 static const char *path_fault(const char *path)
 {
 	struct sg_uri_attribute attribute;

@@ -70,7 +70,9 @@ void sg_verb_list_certificates(struct sg_call *call)
 		sg_call_go_online(call, list_online);
 }
 
-/* ---- RevokeCertificate: call->state is the fingerprint in hex, a SHA-1 or at last a SHA-256 ---- */
+/* ---- RevokeCertificate ---- */
+
+/* Its call->state is the fingerprint in hex, a SHA-1 or at last a SHA-256. */
 
 static void revoked_and_left(struct sg_call *call)
 {
@@ -89,7 +91,8 @@ static void revoked(struct sg_call *call)
 		revoked_and_left(call);
 		return;
 	}
-	/* The server closes it too (C10), in its own time: who connects next is to learn the truth. */
+	/* The server closes it too (C10), in its own time: who connects next is to learn the
+	 * truth. */
 	call->next = revoked_and_left;
 	sg_account_go_offline(account, sg_call_continue, call);
 }
@@ -106,7 +109,8 @@ static int is_noted_as_revoked(const struct sg_call *call)
 	return is_revoked;
 }
 
-/* Whether the server refused the very certificate: RFC 6120 6.5.10, and no other failure of a login. */
+/* Whether the server refused the very certificate: RFC 6120 6.5.10, and no other failure of a
+ * login. */
 static int is_refusal(const struct sg_msg_error *error)
 {
 	return sg_msg_error_code(error) == SG_ERR_AUTH && error->condition != NULL &&
@@ -119,7 +123,8 @@ static json_t *revoked_meanwhile(const struct sg_call *call, const struct sg_msg
 	return is_noted_as_revoked(call) ? json_object() : NULL;
 }
 
-/* It was revoked before, and the server refuses it still: it, not a password or another certificate. */
+/* It was revoked before, and the server refuses it still: it, not a password or another
+ * certificate. */
 static json_t *revoked_before(const struct sg_call *call, const struct sg_msg_error *error)
 {
 	const char *current = call->account->row.certificate;
@@ -162,7 +167,8 @@ static void try_login(struct sg_call *call)
 	sg_account_go_online(call->account, &call->caller, -1, &call->pin, on_proof, call);
 }
 
-/* Whether the server has ended the connection that was to bring the answer: not if another call did. */
+/* Whether the server has ended the connection that was to bring the answer: not if another call
+ * did. */
 static int is_ended_by_server(const struct sg_account *account, const struct sg_msg_error *error)
 {
 	return sg_msg_error_code(error) == SG_ERR_OFFLINE && account->leave == NULL &&
@@ -170,8 +176,8 @@ static int is_ended_by_server(const struct sg_account *account, const struct sg_
 }
 
 /*
- * The server closes what was logged in with the certificate (C10), and may do so before its answer is
- * read: then whether the certificate still logs in is the answer.
+ * The server closes what was logged in with the certificate (C10), and may do so before its answer
+ * is read: then whether the certificate still logs in is the answer.
  */
 static void on_revoked(void *arg, const struct sg_msg_error *error, void *answer)
 {

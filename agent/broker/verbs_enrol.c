@@ -1,8 +1,9 @@
 /*
  * Enrol: a key gets its certificate by ccm2, and the certificate is proven by a login.
  *
- * Nothing is changed before the certificate has been judged (C4). From then on it is on the token and
- * in the store; when the login with it fails, the account gets back the key and certificate it had.
+ * Nothing is changed before the certificate has been judged (C4). From then on it is on the token
+ * and in the store; when the login with it fails, the account gets back the key and certificate it
+ * had.
  */
 #include "verbs.h"
 
@@ -126,7 +127,8 @@ static void enrol_left(void *arg, const struct sg_msg_error *error)
 	sg_account_unref(arg);
 }
 
-/* Leaves things as they were: the connection, and the account's certificate that no login has proven. */
+/* Leaves things as they were: the connection, and the account's certificate that no login has
+ * proven. */
 static void enrol_undo(struct sg_call *call, const struct sg_msg_error *error)
 {
 	const struct enrol *enrol = call->state;
@@ -267,8 +269,8 @@ static void enrol_stored(struct sg_call *call, void *answer)
 }
 
 /*
- * A PIV card takes certificates from who has its management key alone, and a token may be full: the agent
- * keeps the certificate in any case, and logs in with that.
+ * A PIV card takes certificates from who has its management key alone, and a token may be full: the
+ * agent keeps the certificate in any case, and logs in with that.
  */
 static int enrol_not_stored(struct sg_call *call, const struct sg_msg_error *error)
 {

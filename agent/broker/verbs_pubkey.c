@@ -105,7 +105,8 @@ static void publish_send(struct sg_call *call)
 	sg_call_ask_account(call, SG_MSG_PEP_PUBLISH, &msg, published);
 }
 
-/* Adds one of the account's certificates; one that was revoked is left out, and told by *revoked. */
+/* Adds one of the account's certificates; one that was revoked is left out, and told by
+ * *revoked. */
 static int publish_add(
     struct sg_call *call, struct sg_msg_keyinfos *set, const char *sha256, const char **revoked)
 {
@@ -139,7 +140,8 @@ static void publish_nothing(struct sg_call *call, const char *revoked)
 		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, jid, "%s has no key to publish", jid);
 }
 
-/* The server lists what it has issued and not revoked (C7), by whomever: another key is not published. */
+/* The server lists what it has issued and not revoked (C7), by whomever: another key is not
+ * published. */
 static void publish_listed(struct sg_call *call, void *answer)
 {
 	const struct sg_msg_ccm2_certs *certs = answer;
@@ -246,8 +248,8 @@ static void fetch_free(void *state)
 	free(fetch);
 }
 
-/* Whether the keys alone are longer than the reply may be: then nothing is done with them, since all
- * else of the agent would wait for it. */
+/* Whether the keys alone are longer than the reply may be: then nothing is done with them, since
+ * all else of the agent would wait for it. */
 static int are_too_long(const struct sg_msg_keyinfos *keys)
 {
 	size_t len = 0;

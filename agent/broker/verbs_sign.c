@@ -90,8 +90,8 @@ static void sign_kept(
 }
 
 /*
- * What is kept stays when it is as good: a second signature of the same key by the same method says nothing
- * new to whom it is published to, and the disk would make the token wait.
+ * What is kept stays when it is as good: a second signature of the same key by the same method says
+ * nothing new to whom it is published to, and the disk would make the token wait.
  */
 static void sign_signed(struct sg_call *call, void *answer)
 {

@@ -124,8 +124,9 @@ static void on_lock_ended(void *arg)
 }
 
 /*
- * The PIN was wiped first, whatever the token then did; one that is not logged out goes with its process. The token is
- * told of as it was seen, but for that: a look would start the process that was just ended.
+ * The PIN was wiped first, whatever the token then did; one that is not logged out goes with its
+ * process. The token is told of as it was seen, but for that: a look would start the process that
+ * was just ended.
  */
 static void on_logout(void *arg, const struct sg_msg_error *error, void *answer)
 {
@@ -171,7 +172,8 @@ static void lock_remembered(struct sg_call *call)
 	lock_found(call);
 }
 
-/* A token that is known to be unlocked is not looked for: its module may hang, and the token may be away. */
+/* A token that is known to be unlocked is not looked for: its module may hang, and the token may be
+ * away. */
 void sg_verb_lock(struct sg_call *call)
 {
 	const char *selector = sg_call_string(call, "token");

@@ -47,7 +47,8 @@ static int makes_signature(uint16_t type)
 	    type == SG_MSG_CROSS_SIGN || type == SG_MSG_TLS_SIGN;
 }
 
-/* Touches come one after the other and in no order: all have their time from when one was touched. */
+/* Touches come one after the other and in no order: all have their time from when one was
+ * touched. */
 static void touches_allow(const struct request *request, int64_t *until, int64_t *last)
 {
 	const struct sg_worker *worker = request->worker;
@@ -60,7 +61,8 @@ static void touches_allow(const struct request *request, int64_t *until, int64_t
 		*last = request->sent_ms + allowed * worker->spec.window;
 }
 
-/* Whether others that the worker had to answer before may be why it took so long: it goes on answering. */
+/* Whether others that the worker had to answer before may be why it took so long: it goes on
+ * answering. */
 static int gets_more_time(struct request *request)
 {
 	int64_t now = sg_clock_ms();
@@ -244,8 +246,9 @@ void sg_worker_fail_at_once(struct request *request, int code)
 	}
 }
 
-/* Whether it is one of those of which the worker has only so many at a time: all but logins, which may wait for a
- * person and have threads of their own there, and the end of a login, which waits for nothing. */
+/* Whether it is one of those of which the worker has only so many at a time: all but logins, which
+ * may wait for a person and have threads of their own there, and the end of a login, which waits
+ * for nothing. */
 static int is_bounded(const struct sg_worker *worker, uint16_t type)
 {
 	return worker->spec.window > 0 && type != SG_MSG_TOKEN_LOGIN && type != SG_MSG_TOKEN_LOGOUT;

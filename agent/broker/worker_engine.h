@@ -1,6 +1,6 @@
 /*
- * What the two halves of a worker share: worker.c, which asks, and worker_process.c, which starts the process and
- * sees to its end.
+ * What the two halves of a worker share: worker.c, which asks, and worker_process.c, which starts
+ * the process and sees to its end.
  */
 #ifndef SG_BROKER_WORKER_ENGINE_H
 #define SG_BROKER_WORKER_ENGINE_H
@@ -53,17 +53,17 @@ struct sg_worker {
 
 /* ---- worker_process.c ---- */
 
-/* A callback may free the worker: it is then freed when the last of them is left. Leaving tells whether the worker
- * is still there. */
+/* A callback may free the worker: it is then freed when the last of them is left. Leaving tells
+ * whether the worker is still there. */
 void sg_worker_enter(struct sg_worker *worker);
 int sg_worker_leave(struct sg_worker *worker);
 
 SG_MUST_USE int sg_worker_start(struct sg_worker *worker);
 
 /*
- * Lets the process go and answers what runs: what is over time by then (0: nothing) with SG_ERR_TIMEOUT,
- * the others with code, unless what it has not seen, queued or not, is kept for the next process. A grace
- * of 0 kills at once.
+ * Lets the process go and answers what runs: what is over time by then (0: nothing) with
+ * SG_ERR_TIMEOUT, the others with code, unless what it has not seen, queued or not, is kept for the
+ * next process. A grace of 0 kills at once.
  */
 void sg_worker_end(
     struct sg_worker *worker, int code, int64_t by_ms, int grace_ms, int keep_unseen);

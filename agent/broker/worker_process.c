@@ -116,7 +116,8 @@ static int legacy_keep(void *arg, uint32_t id)
 	return 0;
 }
 
-/* Of what was handed over, that which the dead process cannot have seen is asked of the next one. */
+/* Of what was handed over, that which the dead process cannot have seen is asked of the next
+ * one. */
 static void resend(struct sg_worker *worker, struct sg_channel *from, struct request_list *requests)
 {
 	struct legacy legacy = { worker, requests };
@@ -162,7 +163,8 @@ void sg_worker_end(struct sg_worker *worker, int code, int64_t by_ms, int grace_
 	}
 	sg_channel_free(channel);
 	sg_worker_enter(worker);
-	/* A callback may ask anew, which starts the next process: what follows is of the old one. */
+	/* A callback may ask anew, which starts the next process: what follows is of the old
+	 * one. */
 	while ((request = TAILQ_FIRST(&running)) != NULL) {
 		TAILQ_REMOVE(&running, request, entry);
 		if (worker->freed)
@@ -246,14 +248,16 @@ static void worker_lost(struct sg_worker *worker)
 		worker->spec.ended(worker->spec.arg);
 }
 
-/* A process that ended: its end may not have been read yet. Calls of one turn of the loop are taken for having been read
- * together: one look is enough for them. The turn is known by the event that runs at its end, not by the loop's time,
- * which is as coarse as the kernel's tick and may be the same for several turns. */
+/* A process that ended: its end may not have been read yet. Calls of one turn of the loop are taken
+ * for having been read together: one look is enough for them. The turn is known by the event that
+ * runs at its end, not by the loop's time, which is as coarse as the kernel's tick and may be the
+ * same for several turns. */
 void sg_worker_look(struct sg_worker *worker)
 {
 	struct pollfd pfd;
 
-	/* While requests run, the loop is to read their answers first; it sends again what must be. */
+	/* While requests run, the loop is to read their answers first; it sends again what must
+	 * be. */
 	if (worker->channel == NULL || (worker->spec.resends && !TAILQ_EMPTY(&worker->requests)))
 		return;
 	if (worker->looked)
