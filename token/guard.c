@@ -9,7 +9,6 @@
 #include "event.h"
 #include "log.h"
 #include "reader.h"
-#include "text.h"
 #include "token.h"
 #include "touch.h"
 
@@ -47,26 +46,13 @@ static int is_present(struct sg_token *token)
 	return present;
 }
 
-/* The name of the token's reader, to be freed; NULL for others. */
-static char *reader_of(struct sg_token *token)
-{
-	char *name = NULL;
-
-	pthread_mutex_lock(&token->held_lock);
-	if (token->slot_info.flags & CKF_REMOVABLE_DEVICE)
-		name = sg_text_padded(
-		    token->slot_info.slotDescription, sizeof(token->slot_info.slotDescription));
-	pthread_mutex_unlock(&token->held_lock);
-	return name;
-}
-
 /* One that went and came back meanwhile has gone for the call, too. */
 static void look_at(struct wait *wait)
 {
 	unsigned long changes = 0;
 	enum sg_reader_state state;
 	int is_empty, present = is_present(wait->call.token);
-	char *name = reader_of(wait->call.token);
+	char *name = sg_token_reader(wait->call.token);
 
 	state = sg_reader_state(name, &changes);
 	free(name);

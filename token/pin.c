@@ -63,14 +63,9 @@ static int flags_check(const struct sg_pin_wish *wish, CK_RV rv, const CK_TOKEN_
 /* How often cards came and went in its reader; 0 for what is in none, or when nobody can tell. */
 static unsigned long changes_of(struct sg_token *token)
 {
-	const CK_SLOT_INFO *info = &token->slot_info;
 	unsigned long changes = 0;
-	char *reader = NULL;
+	char *reader = sg_token_reader(token);
 
-	pthread_mutex_lock(&token->lock);
-	if (info->flags & CKF_REMOVABLE_DEVICE)
-		reader = sg_text_padded(info->slotDescription, sizeof(info->slotDescription));
-	pthread_mutex_unlock(&token->lock);
 	(void)sg_reader_state(reader, &changes);
 	free(reader);
 	return changes;

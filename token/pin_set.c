@@ -119,13 +119,6 @@ static int set_by_puk(struct change *change, CK_SESSION_HANDLE session, struct s
 	return err;
 }
 
-static int is_of_ykcs11(const struct sg_token *token)
-{
-	static const char maker[] = "Yubico (www.yubico.com)";
-
-	return memcmp(token->identity.manufacturerID, maker, sizeof(maker) - 1) == 0;
-}
-
 static int set_by_so(struct change *change, CK_SESSION_HANDLE session, struct sg_msg_error *error)
 {
 	struct sg_token *token = change->wish->token;
@@ -159,7 +152,8 @@ static int set_in_session(struct change *change, struct sg_msg_error *error)
 	if (change->rv != CKR_OK)
 		return 0;
 	sg_wipe_begin();
-	if (change->wish->by == SG_PIN_SO && is_of_ykcs11(token) && change->pin != NULL)
+	if (change->wish->by == SG_PIN_SO && sg_token_is_of_ykcs11(&token->identity) &&
+	    change->pin != NULL)
 		err = set_by_puk(change, session, error);
 	else if (change->wish->by == SG_PIN_SO)
 		err = set_by_so(change, session, error);

@@ -98,12 +98,7 @@ static int login_is_lost(struct sg_token *token)
  */
 static int wants_scratch(struct sg_token *token, CK_RV rv)
 {
-	int removable;
-
-	pthread_mutex_lock(&token->lock);
-	removable = (token->slot_info.flags & CKF_REMOVABLE_DEVICE) != 0;
-	pthread_mutex_unlock(&token->lock);
-	return rv == CKR_DEVICE_ERROR || (rv == CKR_GENERAL_ERROR && removable);
+	return rv == CKR_DEVICE_ERROR || (rv == CKR_GENERAL_ERROR && sg_token_is_in_reader(token));
 }
 
 /* From scratch: what it had is given up, and looked for again. Whether it may be there. */

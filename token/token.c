@@ -201,9 +201,9 @@ static CK_RV slot_info_get(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, CK_SLOT_INFO *i
 	return sg_ckr_cure(rv) == SG_CURE_SESSION ? f->C_GetSlotInfo(slot, info) : rv;
 }
 
-static int is_of_ykcs11(const CK_TOKEN_INFO *info)
+int sg_token_is_of_ykcs11(const CK_TOKEN_INFO *info)
 {
-	static const char maker[] = "Yubico";
+	static const char maker[] = "Yubico (www.yubico.com)";
 
 	return memcmp(info->manufacturerID, maker, sizeof(maker) - 1) == 0;
 }
@@ -234,7 +234,7 @@ static CK_RV serial_find(
 	size_t i;
 	CK_RV rv;
 
-	if (!is_of_ykcs11(info) || memcmp(info->serialNumber, none, sizeof(none) - 1) != 0)
+	if (!sg_token_is_of_ykcs11(info) || memcmp(info->serialNumber, none, sizeof(none) - 1) != 0)
 		return CKR_OK;
 	for (i = 0; i < module->token_count; i++) {
 		if (is_same(&module->tokens[i]->identity, info) &&
@@ -509,45 +509,55 @@ CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info)
 	return rv;
 }
 
-int sg_token_wake(struct sg_token *token)
+int sg_token_is_in_reader(struct sg_token *token)
+{
+	int removable;
+
+	pthread_mutex_lock(&token->held_lock);
+	removable = (token->slot_info.flags & CKF_REMOVABLE_DEVICE) != 0;
+	pthread_mutex_unlock(&token->held_lock);
+	return removable;
+}
+
+char *sg_token_reader(struct sg_token *token)
 {
 	const CK_SLOT_INFO *info = &token->slot_info;
-	char *reader;
-	int woken;
+	char *reader = NULL;
 
-	if (!(info->flags & CKF_REMOVABLE_DEVICE))
-		return 0;
-	reader = sg_text_padded(info->slotDescription, sizeof(info->slotDescription));
-	woken = sg_reader_wake(reader);
+	pthread_mutex_lock(&token->held_lock);
+	if (info->flags & CKF_REMOVABLE_DEVICE)
+		reader = sg_text_padded(info->slotDescription, sizeof(info->slotDescription));
+	pthread_mutex_unlock(&token->held_lock);
+	return reader;
+}
+
+int sg_token_wake(struct sg_token *token)
+{
+	char *reader = sg_token_reader(token);
+	int woken = sg_reader_wake(reader);
+
 	free(reader);
 	return woken;
 }
 
 int sg_token_reset(struct sg_token *token)
 {
-	char *reader = NULL;
-	int err;
+	char *reader = sg_token_is_of_ykcs11(&token->identity) ? sg_token_reader(token) : NULL;
+	int err = sg_reader_reset(reader);
 
-	pthread_mutex_lock(&token->lock);
-	if ((token->slot_info.flags & CKF_REMOVABLE_DEVICE) && is_of_ykcs11(&token->identity))
-		reader = sg_text_padded(
-		    token->slot_info.slotDescription, sizeof(token->slot_info.slotDescription));
-	pthread_mutex_unlock(&token->lock);
-	err = sg_reader_reset(reader);
 	free(reader);
 	return err;
 }
 
 int sg_token_wants_watch(struct sg_token *token)
 {
-	int removable, present, unlocked;
+	int present, unlocked;
 
 	pthread_mutex_lock(&token->lock);
-	removable = (token->slot_info.flags & CKF_REMOVABLE_DEVICE) != 0;
 	present = token->present;
 	unlocked = token->unlocked;
 	pthread_mutex_unlock(&token->lock);
-	return removable &&
+	return sg_token_is_in_reader(token) &&
 	    ((present && unlocked) || (sg_held_is(token) && (present || !sg_held_returns(token))));
 }
 

@@ -110,6 +110,14 @@ int sg_token_reset(struct sg_token *token);
  * whether somebody must look at the slots. */
 int sg_token_wants_watch(struct sg_token *token);
 
+/* Whether it is a card as Yubico's module ykcs11 shows it, whose ways differ from all others'. */
+int sg_token_is_of_ykcs11(const CK_TOKEN_INFO *info);
+
+/* Whether its slot is one that tokens are taken out of, and the name of that reader, to be freed
+ * (reader.h); NULL for other tokens, or without memory. */
+int sg_token_is_in_reader(struct sg_token *token);
+char *sg_token_reader(struct sg_token *token);
+
 /* Fills a message's token, all but the mechanisms. SG_ERR_NOMEM leaves what has to be cleared. */
 SG_MUST_USE int sg_token_describe(struct sg_token *token, struct sg_token_info *info);
 

@@ -8,27 +8,10 @@
 /* A card that answers as SP 800-73 says. */
 static int is_piv(const struct sg_token *token)
 {
-	static const char *const makers[] = { "Yubico", "piv_II" };
-	size_t i;
+	static const char maker[] = "piv_II"; /* OpenSC's */
 
-	for (i = 0; i < sizeof(makers) / sizeof(makers[0]); i++) {
-		if (memcmp(token->identity.manufacturerID, makers[i], strlen(makers[i])) == 0)
-			return 1;
-	}
-	return 0;
-}
-
-/* Its reader's name, to be freed; NULL for what is no PIV card. */
-static char *piv_reader(struct sg_token *token)
-{
-	const CK_SLOT_INFO *info = &token->slot_info;
-	char *reader = NULL;
-
-	pthread_mutex_lock(&token->lock);
-	if (token->present && (info->flags & CKF_REMOVABLE_DEVICE) && is_piv(token))
-		reader = sg_text_padded(info->slotDescription, sizeof(info->slotDescription));
-	pthread_mutex_unlock(&token->lock);
-	return reader;
+	return sg_token_is_of_ykcs11(&token->identity) ||
+	    memcmp(token->identity.manufacturerID, maker, sizeof(maker) - 1) == 0;
 }
 
 static CK_FLAGS corrected(CK_FLAGS flags, int tries)
@@ -57,7 +40,7 @@ CK_RV sg_tries_ask(struct sg_token *token, CK_TOKEN_INFO *info, int *asked)
 	*asked = 0;
 	if (rv != CKR_OK)
 		return rv;
-	reader = piv_reader(token);
+	reader = is_piv(token) ? sg_token_reader(token) : NULL;
 	if (reader == NULL)
 		return CKR_OK;
 	err = sg_piv_tries(reader, &tries);

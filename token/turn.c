@@ -83,19 +83,9 @@ static void turn_wait(struct sg_token *token)
 	own.wants = NULL;
 }
 
-static int is_in_reader(struct sg_token *token)
-{
-	int removable;
-
-	pthread_mutex_lock(&token->held_lock);
-	removable = (token->slot_info.flags & CKF_REMOVABLE_DEVICE) != 0;
-	pthread_mutex_unlock(&token->held_lock);
-	return removable;
-}
-
 int sg_turn_take(struct sg_token *token)
 {
-	int in_turn = is_in_reader(token);
+	int in_turn = sg_token_is_in_reader(token);
 	int cancelled;
 
 	pthread_mutex_lock(&turns.lock);

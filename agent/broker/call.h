@@ -93,10 +93,6 @@ void sg_call_reply(struct sg_call *call, json_t *parameters);
 /* The same by a message that is ready, with its NUL. */
 void sg_call_reply_text(struct sg_call *call, struct sg_buf *text);
 void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error);
-
-/* The call's token, or that of its key, was to store something; error: why it could not, or NULL.
- * The doctor tells of one that is full. */
-void sg_call_note_stored(struct sg_call *call, const struct sg_msg_error *error);
 void sg_call_fail_with(struct sg_call *call, int code, const char *subject, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -112,6 +108,10 @@ void sg_call_advise(struct sg_call *call, int code, const char *advice);
 /* An error of org.varlink.service, with its one field. */
 void sg_call_fail_varlink(
     struct sg_call *call, const char *error, const char *field, const char *value);
+
+/* The call's token, or that of its key, was to store something; error: why it could not, or NULL.
+ * The doctor tells of one that is full. */
+void sg_call_note_stored(struct sg_call *call, const struct sg_msg_error *error);
 
 /* A reply before the last one, when the client asked for more; parameters is taken over. */
 void sg_call_progress(struct sg_call *call, json_t *parameters);

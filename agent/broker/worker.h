@@ -18,8 +18,10 @@ struct sg_worker_spec {
 	const char *kind;    /* "token", "xmpp" */
 	const char *subject; /* the module's name, the account; copied */
 	char *const *argv;   /* with its NULL; valid as long as the worker */
-	unsigned window;     /* requests that it is given at a time, beside logins; 0: all */
-	int seconds;	     /* what requests refer to */
+	/* Requests that it is given at a time, beside logins; 0: all. Four times as many while
+	 * signatures come back at once. */
+	unsigned window;
+	int seconds; /* what requests refer to */
 	/* A request means the same to the next process, so that it goes there when a process died
 	 * that cannot have seen it. Otherwise it is bound to what has gone with the process, and
 	 * fails. */
