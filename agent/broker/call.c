@@ -32,7 +32,7 @@ void sg_call_free(struct sg_call *call)
 	sg_pin_clear(&call->pin);
 	sg_token_ref_clear(&call->token);
 	sg_key_ref_clear(&call->key);
-	free(call->key_selector);
+	free(call->key_use.selector);
 	sg_account_unref(call->account);
 	json_decref(call->parameters);
 	sg_buf_clear(&call->out);
@@ -54,8 +54,8 @@ void sg_call_abandon(struct sg_call *call)
 {
 	if (!call->pin.abandoned)
 		sg_login_abandon(call->agent, &call->pin);
-	if (sg_call_is_dropped(call) && call->key_asked != NULL)
-		sg_worker_abandon(call->key.module->worker, call->key_asked);
+	if (sg_call_is_dropped(call) && call->key_use.asked != NULL)
+		sg_worker_abandon(call->key.module->worker, call->key_use.asked);
 	if (call->gone != NULL)
 		call->gone(call);
 }

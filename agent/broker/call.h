@@ -26,6 +26,18 @@ struct sg_method;
 /* A step of a verb; the verb itself is the first. */
 typedef void sg_verb_fn(struct sg_call *call);
 
+/* How a call finds and asks its key: the state of call_key.c, but for failed. */
+struct sg_call_key_use {
+	char *selector;	   /* what the key was found by, ... */
+	sg_verb_fn *step;  /* for which step, ... */
+	int asked_again;   /* and whether that step was taken twice */
+	const void *asked; /* what waits for the answer of the key's worker, or NULL */
+	int any;	   /* whatever public key stood there before */
+	/* Set by a step: whether the call goes on by itself although the key's worker answered with
+	 * an error; or NULL. */
+	int (*failed)(struct sg_call *call, const struct sg_msg_error *error);
+};
+
 struct sg_call {
 	TAILQ_ENTRY(sg_call) entry;
 	struct sg_agent *agent;
@@ -49,14 +61,7 @@ struct sg_call {
 	struct sg_account *account;
 	struct sg_token_ref token;
 	struct sg_key_ref key;
-	char *key_selector;    /* call_key.h: what key was found by, ... */
-	sg_verb_fn *key_step;  /* for which step, ... */
-	int key_asked_again;   /* and whether that step was taken twice */
-	const void *key_asked; /* what waits for the answer of the key's worker, or NULL */
-	int key_any;	       /* whatever public key stood there before */
-	/* Whether the call goes on by itself although the key's worker answered with an error, or
-	 * NULL. */
-	int (*key_failed)(struct sg_call *call, const struct sg_msg_error *error);
+	struct sg_call_key_use key_use;
 	const char *feature; /* of the server, that is being looked for */
 	void *state;
 	void (*state_free)(void *state);

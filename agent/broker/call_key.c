@@ -27,13 +27,13 @@ void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *ne
 
 static void find_unlocked(struct sg_call *call)
 {
-	call->next = call->key_step;
-	if (call->key_any)
+	call->next = call->key_use.step;
+	if (call->key_use.any)
 		sg_key_find_any(
-		    call->agent, &call->caller, call->key_selector, &call->pin, on_key, call);
+		    call->agent, &call->caller, call->key_use.selector, &call->pin, on_key, call);
 	else
 		sg_key_find_unlocked(
-		    call->agent, &call->caller, call->key_selector, &call->pin, on_key, call);
+		    call->agent, &call->caller, call->key_use.selector, &call->pin, on_key, call);
 }
 
 /* The selector may be a text of the key that is found anew. */
@@ -45,11 +45,11 @@ static void use_key(struct sg_call *call, const char *selector, int any, sg_verb
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 		return;
 	}
-	free(call->key_selector);
-	call->key_selector = copy;
-	call->key_step = step;
-	call->key_asked_again = 0;
-	call->key_any = any;
+	free(call->key_use.selector);
+	call->key_use.selector = copy;
+	call->key_use.step = step;
+	call->key_use.asked_again = 0;
+	call->key_use.any = any;
 	find_unlocked(call);
 }
 
@@ -105,7 +105,7 @@ static void on_answer(void *arg, const struct sg_msg_error *error, void *answer)
 	int code = error != NULL ? sg_msg_error_code(error) : 0;
 
 	free(arg);
-	call->key_asked = NULL;
+	call->key_use.asked = NULL;
 	if (code == 0) {
 		ask.next(call, answer);
 		return;
@@ -113,11 +113,11 @@ static void on_answer(void *arg, const struct sg_msg_error *error, void *answer)
 	if (is_outdated(code) || code == SG_ERR_KEY_CHANGED)
 		sg_unlocked_forget(
 		    call->agent, call->key.module, sg_key_ref_info(&call->key)->token_uri);
-	if (!is_outdated(code) || call->key_asked_again) {
-		if (call->key_failed == NULL || !call->key_failed(call, error))
+	if (!is_outdated(code) || call->key_use.asked_again) {
+		if (call->key_use.failed == NULL || !call->key_use.failed(call, error))
 			sg_call_fail(call, error);
 	} else {
-		call->key_asked_again = 1;
+		call->key_use.asked_again = 1;
 		find_unlocked(call);
 	}
 }
@@ -138,6 +138,6 @@ void sg_call_ask_key(
 		return;
 	}
 	*ask = (struct ask){ call, next };
-	call->key_asked = type != SG_MSG_CERT_STORE ? ask : NULL;
+	call->key_use.asked = type != SG_MSG_CERT_STORE ? ask : NULL;
 	sg_worker_request(call->key.module->worker, type, msg, -1, seconds, on_answer, ask);
 }

@@ -72,7 +72,7 @@ static void stored(struct sg_call *call, void *answer)
 	struct sg_msg_objects *told = answer;
 	int err;
 
-	call->key_failed = NULL;
+	call->key_use.failed = NULL;
 	sg_call_note_stored(call, NULL);
 	sg_key_cache_flush(call->agent->key_cache, call->key.module);
 	if (told->cert_count != 1 || told->certs[0].uri == NULL) {
@@ -95,7 +95,7 @@ static int not_stored(struct sg_call *call, const struct sg_msg_error *error)
 	if (code != SG_ERR_UNSUPPORTED && code != SG_ERR_TOKEN_READ_ONLY &&
 	    code != SG_ERR_TOKEN_FULL)
 		return 0;
-	call->key_failed = NULL;
+	call->key_use.failed = NULL;
 	sg_call_note_stored(call, error);
 	sg_log(SG_LOG_INFO, "%s: the agent alone keeps the user key's certificate: %s",
 	    call->account->row.jid, error->message);
@@ -114,7 +114,7 @@ static void store(struct sg_call *call)
 		.spki_sha256 = sg_call_key_spki_sha256(call),
 	};
 
-	call->key_failed = not_stored;
+	call->key_use.failed = not_stored;
 	sg_call_ask_key(call, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS, stored);
 }
 

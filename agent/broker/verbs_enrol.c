@@ -258,7 +258,7 @@ static void enrol_stored(struct sg_call *call, void *answer)
 	struct enrol *enrol = call->state;
 	struct sg_msg_objects *stored = answer;
 
-	call->key_failed = NULL;
+	call->key_use.failed = NULL;
 	sg_call_note_stored(call, NULL);
 	sg_key_cache_flush(call->agent->key_cache, call->key.module);
 	if (stored->cert_count == 1) {
@@ -279,7 +279,7 @@ static int enrol_not_stored(struct sg_call *call, const struct sg_msg_error *err
 	if (code != SG_ERR_UNSUPPORTED && code != SG_ERR_TOKEN_READ_ONLY &&
 	    code != SG_ERR_TOKEN_FULL)
 		return 0;
-	call->key_failed = NULL;
+	call->key_use.failed = NULL;
 	sg_call_note_stored(call, error);
 	sg_log(SG_LOG_INFO, "%s: the agent alone keeps the certificate: %s", call->account->row.jid,
 	    error->message);
@@ -299,7 +299,7 @@ static void enrol_store_unlocked(struct sg_call *call)
 		.spki_sha256 = sg_call_key_spki_sha256(call),
 	};
 
-	call->key_failed = enrol_not_stored;
+	call->key_use.failed = enrol_not_stored;
 	sg_call_ask_key(call, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS, enrol_stored);
 }
 
