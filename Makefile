@@ -78,7 +78,7 @@ SRC_token := $(call in,token, \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
     accounts agent ask_all call call_key config conn doctor doctor_system events failure \
-    find json key_cache key_find key_known ledger login logind main online pinentry queue \
+    find json key_cache key_find key_known ledger login logind main online pin_source pinentry queue \
     reaper remember rest server signings store store_rows store_tokens stored_keys tokens \
     touch unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
     verbs_key verbs_monitor verbs_pin verbs_pubkey verbs_sign verbs_token worker worker_process)

@@ -7,15 +7,14 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ledger.h"
 #include "log.h"
+#include "pin_source.h"
 #include "pinentry.h"
 #include "reaper.h"
 #include "rest.h"
-#include "secret_file.h"
 #include "store.h"
 #include "unlocked.h"
 
@@ -282,32 +281,12 @@ static int is_locked_by_hand(const struct login *login)
 	    !TAILQ_FIRST(&login->waiters)->by_hand;
 }
 
-static int open_pin_file(const char *path, struct timespec *mtime)
-{
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	const char *why;
-
-	if (fd < 0 || fstat(fd, &st) != 0)
-		sg_log(SG_LOG_WARN, "pin-source %s cannot be opened: %s", path, strerror(errno));
-	else if (sg_secret_file_check(fd, &why) != 0)
-		sg_log(SG_LOG_WARN, "pin-source %s %s", path, why);
-	else if (!S_ISREG(st.st_mode))
-		sg_log(SG_LOG_WARN, "pin-source %s is not a regular file", path);
-	else {
-		*mtime = st.st_mtim;
-		return fd;
-	}
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
 /* Gives a descriptor, or -1 when the login has failed with the reason. */
 static int pin_from_config(struct login *login, const struct sg_pin_ledger *ledger)
 {
 	const struct sg_token_info *token = &login->token.tokens[0];
 	const char *path = sg_config_pin_file(&login->agent->config, token->label, token->serial);
+	const char *refusal;
 	int fd;
 
 	if (path == NULL) {
@@ -321,22 +300,12 @@ static int pin_from_config(struct login *login, const struct sg_pin_ledger *ledg
 		    path);
 		return -1;
 	}
-	if ((token->flags & SG_TOKEN_PIN_FINAL) != 0) {
-		login_fail(login, SG_ERR_PIN_NEEDED,
-		    "the next wrong PIN locks the token, so a person must unlock it; "
-		    "not tried: pin-source ",
-		    path);
+	refusal = sg_pin_source_refusal(token, ledger);
+	if (refusal != NULL) {
+		login_fail(login, SG_ERR_PIN_NEEDED, refusal, path);
 		return -1;
 	}
-	if (ledger->tries_max > 0 && ledger->tries + 1 >= ledger->tries_max) {
-		login_fail(login, SG_ERR_PIN_NEEDED,
-		    "the next wrong PIN may lock the token, as counted, so a person must unlock "
-		    "it; "
-		    "not tried: pin-source ",
-		    path);
-		return -1;
-	}
-	fd = open_pin_file(path, &login->source_mtime);
+	fd = sg_pin_source_open(path, &login->source_mtime);
 	if (fd < 0)
 		login_fail(
 		    login, SG_ERR_PIN_NEEDED, "the configured pin-source cannot be used: ", path);
@@ -369,29 +338,12 @@ static void lock_again(struct login *login)
 	    on_locked_again, login);
 }
 
-/* signet-token did not try what the file has. */
-static int was_no_use(const struct login *login, const struct sg_msg_error *error)
+/* What is wrong with the file, when signet-token did not try what it has; else NULL. */
+static const char *no_use(const struct login *login, const struct sg_msg_error *error)
 {
-	int code = error != NULL ? sg_msg_error_code(error) : 0;
-
-	return login->from_config && !login->announced &&
-	    (code == SG_ERR_PIN_WRONG || code == SG_ERR_DENIED || code == SG_ERR_FORMAT ||
-		code == SG_ERR_LIMIT);
-}
-
-static const char *no_use_text(int code)
-{
-	switch (code) {
-	case SG_ERR_PIN_WRONG:
-		return "the PIN in the configured pin-source failed before and is not tried again "
-		       "until another PIN is there: ";
-	case SG_ERR_DENIED:
-		return "the PIN in the configured pin-source was tried before and its answer never "
-		       "came, or it would be the last try, so a person must unlock the token; "
-		       "not tried: ";
-	default:
-		return "the configured pin-source is empty or has no PIN that a token could take: ";
-	}
+	if (error == NULL || !login->from_config || login->announced)
+		return NULL;
+	return sg_pin_source_no_use(sg_msg_error_code(error));
 }
 
 static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
@@ -403,8 +355,8 @@ static void on_login(void *arg, const struct sg_msg_error *error, void *answer)
 		sg_config_pin_note(&login->agent->config, login->token.tokens[0].label,
 		    login->token.tokens[0].serial, error != NULL ? sg_msg_error_code(error) : 0,
 		    &login->source_mtime);
-	if (was_no_use(login, error)) {
-		login_fail(login, SG_ERR_PIN_NEEDED, no_use_text(sg_msg_error_code(error)),
+	if (no_use(login, error) != NULL) {
+		login_fail(login, SG_ERR_PIN_NEEDED, no_use(login, error),
 		    sg_config_pin_file(&login->agent->config, login->token.tokens[0].label,
 			login->token.tokens[0].serial));
 		return;
