@@ -323,13 +323,13 @@ static int request_check(
 }
 
 /* PIV tokens make keys with their management key alone, which ykcs11 takes as the SO PIN. */
-static int no_user_keygen(struct sg_token *token, CK_RV rv, struct sg_msg_error *error)
+static int no_user_keygen(struct sg_token *token, const char *why, struct sg_msg_error *error)
 {
 	sg_msg_error_set(error, SG_ERR_UNSUPPORTED, token->uri,
 	    "token '%s' does not make keys for its user (%s): make the key with the "
 	    "token's own tool (a YubiKey's are ykman and yubico-piv-tool), and adopt it with "
 	    "`signet key use`",
-	    token->label, sg_ckr_name(rv));
+	    token->label, why);
 	return SG_ERR_UNSUPPORTED;
 }
 
@@ -357,13 +357,17 @@ static int token_check(
 		    error, SG_ERR_PIN_NEEDED, token->uri, "token '%s' is locked", token->label);
 		return SG_ERR_PIN_NEEDED;
 	}
+	/* It is never asked: it takes the first byte of any CKA_ID for a slot of the card, and makes
+	 * the new key there in place of the one that the slot has. */
+	if (sg_token_is_of_ykcs11(&token->identity))
+		return no_user_keygen(token, "that needs the card's management key", error);
 	rv = has_mechanism(token, algorithm->mechanism);
 	if (rv == CKR_OK)
 		return 0;
 	/* OpenSC says so of all cards that are made with their own tools. */
 	if (rv == CKR_MECHANISM_INVALID && has_mechanism(token, CKM_RSA_PKCS_KEY_PAIR_GEN) == rv &&
 	    has_mechanism(token, CKM_EC_KEY_PAIR_GEN) == rv)
-		return no_user_keygen(token, rv, error);
+		return no_user_keygen(token, sg_ckr_name(rv), error);
 	if (rv != CKR_MECHANISM_INVALID)
 		return sg_ckr_fail(error, rv, "C_GetMechanismInfo", token->label);
 	sg_msg_error_set(error, SG_ERR_MECHANISM, token->uri, "token '%s' has no %s", token->label,
@@ -409,7 +413,7 @@ static int generate_on(struct sg_token *token, struct job *job, struct sg_msg_er
 
 	rv = sg_token_run(token, generate_in_session, job);
 	if (rv == CKR_ATTRIBUTE_VALUE_INVALID || rv == CKR_FUNCTION_NOT_SUPPORTED)
-		return no_user_keygen(token, rv, error);
+		return no_user_keygen(token, sg_ckr_name(rv), error);
 	if (rv != CKR_OK)
 		return sg_ckr_fail(error, rv, "C_GenerateKeyPair", token->label);
 	if (job->taken) {

@@ -62,7 +62,8 @@ def test_a_new_key(kind, algorithm):
         assert kind.error("NewKey", token=kind.token, label="made", algorithm=algorithm).name == "ArgumentWrong"
     else:
         before = kind.keys()
-        error = kind.error("NewKey", token=kind.token, label="made", algorithm=algorithm)
-        assert error.name in kind.can["refuses-generate"], error
-        assert error.parameters["advice"]
+        for _ in range(40):  # a key's identifier is random, and ykcs11 takes its first byte for a slot of the card
+            error = kind.error("NewKey", token=kind.token, label="made", algorithm=algorithm)
+            assert error.name in kind.can["refuses-generate"], error
+            assert error.parameters["advice"]
         assert kind.keys() == before
