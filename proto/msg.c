@@ -398,9 +398,40 @@ const struct sg_layout sg_layout_keyinfo = LAYOUT(keyinfo_fields);
 #define MSG sg_msg_pep_publish
 static const struct sg_field pep_publish_fields[] = {
 	STR(access_model),
+	STRS(members, member_count),
+	U32(set_members),
 	LIST(keyinfos, keyinfo_count, sg_layout_keyinfo),
 };
 static const struct sg_layout layout_pep_publish = LAYOUT(pep_publish_fields);
+#undef MSG
+
+#define MSG sg_msg_pep_configure
+static const struct sg_field pep_configure_fields[] = {
+	STR(access_model),
+	STRS(members, member_count),
+	U32(set_members),
+};
+static const struct sg_layout layout_pep_configure = LAYOUT(pep_configure_fields);
+#undef MSG
+
+#define MSG sg_msg_pep_retract
+static const struct sg_field pep_retract_fields[] = { STRS(names, name_count) };
+static const struct sg_layout layout_pep_retract = LAYOUT(pep_retract_fields);
+#undef MSG
+
+#define MSG sg_msg_pep_node
+static const struct sg_field pep_node_fields[] = {
+	U32(exists),
+	STR(node),
+	STR(access_model),
+	U32(persist_items),
+	STR(max_items),
+	STR(send_last),
+	STRS(offered, offered_count),
+	STRS(members, member_count),
+	U32(published),
+};
+static const struct sg_layout layout_pep_node = LAYOUT(pep_node_fields);
 #undef MSG
 
 #define MSG sg_msg_pep_fetch
@@ -414,6 +445,50 @@ static const struct sg_field keyinfos_fields[] = {
 	U32(refused),
 };
 static const struct sg_layout layout_keyinfos = LAYOUT(keyinfos_fields);
+#undef MSG
+
+#define MSG sg_msg_keys_ask
+static const struct sg_field keys_ask_fields[] = { STR(to), STR(about), STRS(names, name_count) };
+static const struct sg_layout layout_keys_ask = LAYOUT(keys_ask_fields);
+#undef MSG
+
+#define MSG sg_msg_keys_send
+static const struct sg_field keys_send_fields[] = {
+	STR(to),
+	STR(about),
+	LIST(keyinfos, keyinfo_count, sg_layout_keyinfo),
+};
+static const struct sg_layout layout_keys_send = LAYOUT(keys_send_fields);
+#undef MSG
+
+#define MSG sg_msg_direct_policy
+static const struct sg_field direct_policy_fields[] = {
+	U32(mode),
+	STRS(jids, jid_count),
+	U32(watch),
+};
+static const struct sg_layout layout_direct_policy = LAYOUT(direct_policy_fields);
+#undef MSG
+
+#define MSG sg_msg_keys_seen
+static const struct sg_field keys_seen_fields[] = {
+	STR(from),
+	STR(about),
+	U32(source),
+	LIST(keyinfos, keyinfo_count, sg_layout_keyinfo),
+	U32(refused),
+	STRS(retracted, retracted_count),
+};
+static const struct sg_layout layout_keys_seen = LAYOUT(keys_seen_fields);
+#undef MSG
+
+#define MSG sg_msg_keys_wanted
+static const struct sg_field keys_wanted_fields[] = {
+	STR(from),
+	STR(about),
+	STRS(names, name_count),
+};
+static const struct sg_layout layout_keys_wanted = LAYOUT(keys_wanted_fields);
 #undef MSG
 
 static const struct sg_layout *const layouts[] = {
@@ -450,12 +525,21 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_CCM2_REVOKE] = &layout_ccm2_revoke,
 	[SG_MSG_PEP_PUBLISH] = &layout_pep_publish,
 	[SG_MSG_PEP_FETCH] = &layout_pep_fetch,
+	[SG_MSG_PEP_CONFIGURE] = &layout_pep_configure,
+	[SG_MSG_PEP_SHOW] = &layout_empty,
+	[SG_MSG_PEP_RETRACT] = &layout_pep_retract,
+	[SG_MSG_KEYS_ASK] = &layout_keys_ask,
+	[SG_MSG_KEYS_SEND] = &layout_keys_send,
+	[SG_MSG_DIRECT_POLICY] = &layout_direct_policy,
 	[SG_MSG_XMPP_ONLINE] = &layout_xmpp_online,
 	[SG_MSG_XMPP_FEATURE_SET] = &layout_xmpp_feature_set,
 	[SG_MSG_CCM2_CERTS] = &layout_ccm2_certs,
 	[SG_MSG_KEYINFOS] = &layout_keyinfos,
+	[SG_MSG_PEP_NODE] = &layout_pep_node,
 	[SG_MSG_XMPP_OFFLINE] = &sg_layout_error,
 	[SG_MSG_XMPP_TLS_SIGN] = &layout_tls_sign,
+	[SG_MSG_KEYS_SEEN] = &layout_keys_seen,
+	[SG_MSG_KEYS_WANTED] = &layout_keys_wanted,
 };
 
 const struct sg_layout *sg_msg_layout(uint16_t type)

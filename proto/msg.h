@@ -53,15 +53,24 @@ enum sg_msg_type {
 	SG_MSG_CCM2_REVOKE,	/* sg_msg_ccm2_revoke -> SG_MSG_OK */
 	SG_MSG_PEP_PUBLISH,	/* sg_msg_pep_publish -> SG_MSG_OK */
 	SG_MSG_PEP_FETCH,	/* sg_msg_pep_fetch -> SG_MSG_KEYINFOS */
+	SG_MSG_PEP_CONFIGURE,	/* sg_msg_pep_configure -> SG_MSG_PEP_NODE */
+	SG_MSG_PEP_SHOW,	/* sg_msg_empty     -> SG_MSG_PEP_NODE */
+	SG_MSG_PEP_RETRACT,	/* sg_msg_pep_retract -> SG_MSG_OK */
+	SG_MSG_KEYS_ASK,	/* sg_msg_keys_ask  -> SG_MSG_KEYINFOS */
+	SG_MSG_KEYS_SEND,	/* sg_msg_keys_send -> SG_MSG_OK */
+	SG_MSG_DIRECT_POLICY,	/* sg_msg_direct_policy -> SG_MSG_OK */
 
 	SG_MSG_XMPP_ONLINE = 96,
 	SG_MSG_XMPP_FEATURE_SET,
 	SG_MSG_CCM2_CERTS,
 	SG_MSG_KEYINFOS,
+	SG_MSG_PEP_NODE,
 
 	/* signet-xmpp -> broker, unasked */
 	SG_MSG_XMPP_OFFLINE = 112, /* sg_msg_error: the stream ended, and why; id 0, no answer */
 	SG_MSG_XMPP_TLS_SIGN, /* sg_msg_tls_sign, key and caller empty; ids from 2^31 up -> SG_MSG_DER */
+	SG_MSG_KEYS_SEEN,   /* sg_msg_keys_seen; id 0, no answer */
+	SG_MSG_KEYS_WANTED, /* sg_msg_keys_wanted; ids from 2^31 up -> SG_MSG_KEYINFOS */
 };
 
 struct sg_msg_empty {
@@ -485,11 +494,46 @@ struct sg_keyinfo {
 	char *xml; /* decoded ones: the element as it came, written out again; else NULL */
 };
 
-/* Creates and configures the node (K9), then publishes each keyinfo under its name (K10). */
+/*
+ * Creates and configures the node (K9), then publishes each keyinfo under its name (K10), but none
+ * of them to a node that is more open than asked.
+ */
 struct sg_msg_pep_publish {
 	char *access_model;
+	char *
+	    *members; /* with set_members: bare JIDs, the whole whitelist; else it is left alone */
+	uint32_t member_count;
+	uint32_t set_members;
 	struct sg_keyinfo *keyinfos;
 	uint32_t keyinfo_count;
+};
+
+/* The same without keys. */
+struct sg_msg_pep_configure {
+	char *access_model;
+	char **members;
+	uint32_t member_count;
+	uint32_t set_members;
+};
+
+struct sg_msg_pep_retract {
+	char **names;
+	uint32_t name_count;
+};
+
+/* The own node as the server has it, not as we asked for it. NULL or empty is what it does not tell. */
+struct sg_msg_pep_node {
+	uint32_t exists; /* 0: there is none, and nothing else is set */
+	char *node;
+	char *access_model;
+	uint32_t persist_items;
+	char *max_items; /* a number, or "max" */
+	char *send_last; /* "never", "on_sub", "on_sub_and_presence" */
+	char **offered;	 /* the access models that the server has */
+	uint32_t offered_count;
+	char **members; /* who may read by affiliation, the owner left out: bare JIDs, sorted */
+	uint32_t member_count;
+	uint32_t published; /* of PEP_PUBLISH: how many keyinfos went to the node */
 };
 
 struct sg_msg_pep_fetch {
@@ -503,6 +547,73 @@ struct sg_msg_keyinfos {
 	uint32_t keyinfo_count;
 	uint32_t
 	    refused; /* items that were not a good keyinfo (K1, K2); each has a line in the log */
+};
+
+/* ---- keys that go from client to client (K12, K13, K14) ---- */
+
+/*
+ * to: a full JID, or a bare one: then each resource of which we have a presence is asked, and what
+ * they answer is put together. SG_ERR_KEY_ABSENT when no resource is known.
+ */
+struct sg_msg_keys_ask {
+	char *to;
+	char *about;  /* NULL: the own keys of to (K12); else what to knows of this JID (K13) */
+	char **names; /* none: all */
+	uint32_t name_count;
+};
+
+/* In a message (K14). about NULL: they are the sender's. */
+struct sg_msg_keys_send {
+	char *to;
+	char *about;
+	struct sg_keyinfo *keyinfos;
+	uint32_t keyinfo_count;
+};
+
+/* Who is answered; the own resources always are. */
+enum sg_direct_mode {
+	SG_DIRECT_OWN = 0,
+	SG_DIRECT_CONTACTS = 1, /* and who is subscribed to our presence */
+	SG_DIRECT_LIST = 2,	/* and these JIDs */
+	SG_DIRECT_NOBODY = 3,	/* not even the own resources */
+};
+
+/*
+ * After each login. Before it, nobody is answered, and no presence is sent. watch: presence is sent,
+ * with a negative priority, and events are asked for by it (K11).
+ */
+struct sg_msg_direct_policy {
+	uint32_t mode; /* enum sg_direct_mode */
+	char **jids;   /* SG_DIRECT_LIST: bare JIDs */
+	uint32_t jid_count;
+	uint32_t watch;
+};
+
+enum sg_seen_source {
+	SG_SEEN_EVENT = 0, /* a notification of the node of from (K11) */
+	SG_SEEN_PUSH = 1,  /* a message of from (K14) */
+};
+
+struct sg_msg_keys_seen {
+	char *from;	 /* bare */
+	char *about;	 /* a push about another JID, bare; else NULL */
+	uint32_t source; /* enum sg_seen_source */
+	struct sg_keyinfo *keyinfos;
+	uint32_t keyinfo_count;
+	uint32_t refused; /* as of sg_msg_keyinfos */
+	char **retracted; /* an event: names that are no longer on the node */
+	uint32_t retracted_count;
+};
+
+/*
+ * Somebody who may ask wants keys: the own ones, or (about) what is known openly of another. SG_MSG_ERROR
+ * with SG_ERR_KEY_ABSENT: nothing is known of them; with any other code: as if nobody were there.
+ */
+struct sg_msg_keys_wanted {
+	char *from;   /* full */
+	char *about;  /* bare, or NULL */
+	char **names; /* lower-case hex; none: all */
+	uint32_t name_count;
 };
 
 /* The layout of a type's struct; NULL for an unknown type. */

@@ -39,6 +39,12 @@ static const uint16_t answer_types[] = {
 	[SG_MSG_CCM2_REVOKE] = SG_MSG_OK,
 	[SG_MSG_PEP_PUBLISH] = SG_MSG_OK,
 	[SG_MSG_PEP_FETCH] = SG_MSG_KEYINFOS,
+	[SG_MSG_PEP_CONFIGURE] = SG_MSG_PEP_NODE,
+	[SG_MSG_PEP_SHOW] = SG_MSG_PEP_NODE,
+	[SG_MSG_PEP_RETRACT] = SG_MSG_OK,
+	[SG_MSG_KEYS_ASK] = SG_MSG_KEYINFOS,
+	[SG_MSG_KEYS_SEND] = SG_MSG_OK,
+	[SG_MSG_DIRECT_POLICY] = SG_MSG_OK,
 };
 
 static int makes_signature(uint16_t type)

@@ -10,8 +10,9 @@ from processes import PATIENCE
 
 OK, ERROR, DER = 1, 2, 50
 CONNECT, DISCONNECT, FEATURES, CCM2_ADD, CCM2_LIST, CCM2_REVOKE, PEP_PUBLISH, PEP_FETCH = range(64, 72)
-ONLINE, FEATURE_SET, CCM2_CERTS, KEYINFOS = range(96, 100)
-OFFLINE, TLS_SIGN = 112, 113
+PEP_CONFIGURE, PEP_SHOW, PEP_RETRACT, KEYS_ASK, KEYS_SEND, DIRECT_POLICY = range(72, 78)
+ONLINE, FEATURE_SET, CCM2_CERTS, KEYINFOS, PEP_NODE = range(96, 101)
+OFFLINE, TLS_SIGN, KEYS_SEEN, KEYS_WANTED = range(112, 116)
 
 SIGNATURE = [("issuer", "str"), ("issuer_jid", "str"), ("method", "str"), ("value", "blob")]
 KEYINFO = [("name", "str"), ("kind", "u32"), ("data", "blob"), ("signatures", SIGNATURE), ("xml", "str")]
@@ -24,7 +25,17 @@ LAYOUTS = {
               ("certificate", "blob"), ("key_abilities", "u32")],
     DISCONNECT: [], FEATURES: [], CCM2_LIST: [],
     CCM2_ADD: [("name", "str"), ("csr", "blob")], CCM2_REVOKE: [("sha256", "str")],
-    PEP_PUBLISH: [("access_model", "str"), ("keyinfos", KEYINFO)],
+    PEP_PUBLISH: [("access_model", "str"), ("members", "strs"), ("set_members", "u32"), ("keyinfos", KEYINFO)],
+    PEP_CONFIGURE: [("access_model", "str"), ("members", "strs"), ("set_members", "u32")],
+    PEP_SHOW: [], PEP_RETRACT: [("names", "strs")],
+    PEP_NODE: [("exists", "u32"), ("node", "str"), ("access_model", "str"), ("persist_items", "u32"),
+               ("max_items", "str"), ("send_last", "str"), ("offered", "strs"), ("members", "strs"), ("published", "u32")],
+    KEYS_ASK: [("to", "str"), ("about", "str"), ("names", "strs")],
+    KEYS_SEND: [("to", "str"), ("about", "str"), ("keyinfos", KEYINFO)],
+    DIRECT_POLICY: [("mode", "u32"), ("jids", "strs"), ("watch", "u32")],
+    KEYS_SEEN: [("from", "str"), ("about", "str"), ("source", "u32"), ("keyinfos", KEYINFO), ("refused", "u32"),
+                ("retracted", "strs")],
+    KEYS_WANTED: [("from", "str"), ("about", "str"), ("names", "strs")],
     PEP_FETCH: [("jid", "str"), ("names", "strs")],
     ONLINE: [("jid", "str"), ("mechanism", "str"), ("tls_version", "str"), ("tls_cipher", "str")],
     FEATURE_SET: [("features", "strs")],

@@ -49,12 +49,21 @@ static const struct {
 	{ SG_MSG_CCM2_REVOKE, sizeof(struct sg_msg_ccm2_revoke) },
 	{ SG_MSG_PEP_PUBLISH, sizeof(struct sg_msg_pep_publish) },
 	{ SG_MSG_PEP_FETCH, sizeof(struct sg_msg_pep_fetch) },
+	{ SG_MSG_PEP_CONFIGURE, sizeof(struct sg_msg_pep_configure) },
+	{ SG_MSG_PEP_SHOW, sizeof(struct sg_msg_empty) },
+	{ SG_MSG_PEP_RETRACT, sizeof(struct sg_msg_pep_retract) },
+	{ SG_MSG_KEYS_ASK, sizeof(struct sg_msg_keys_ask) },
+	{ SG_MSG_KEYS_SEND, sizeof(struct sg_msg_keys_send) },
+	{ SG_MSG_DIRECT_POLICY, sizeof(struct sg_msg_direct_policy) },
 	{ SG_MSG_XMPP_ONLINE, sizeof(struct sg_msg_xmpp_online) },
 	{ SG_MSG_XMPP_FEATURE_SET, sizeof(struct sg_msg_xmpp_feature_set) },
 	{ SG_MSG_CCM2_CERTS, sizeof(struct sg_msg_ccm2_certs) },
 	{ SG_MSG_KEYINFOS, sizeof(struct sg_msg_keyinfos) },
+	{ SG_MSG_PEP_NODE, sizeof(struct sg_msg_pep_node) },
 	{ SG_MSG_XMPP_OFFLINE, sizeof(struct sg_msg_error) },
 	{ SG_MSG_XMPP_TLS_SIGN, sizeof(struct sg_msg_tls_sign) },
+	{ SG_MSG_KEYS_SEEN, sizeof(struct sg_msg_keys_seen) },
+	{ SG_MSG_KEYS_WANTED, sizeof(struct sg_msg_keys_wanted) },
 };
 #define TYPE_COUNT (sizeof(types) / sizeof(types[0]))
 
