@@ -34,8 +34,8 @@ VERSION         := 0.1.0
 
 PACKAGES_BUILD  := gcc libc6-dev make pkg-config libp11-kit-dev libssl-dev libstrophe-dev \
                    libevent-dev libjansson-dev libsqlite3-dev libassuan-dev libexpat1-dev libinih-dev \
-                   libsystemd-dev
-PACKAGES_WORLD  := softhsm2 opensc openssl prosody prosody-modules lua-sec python3
+                   libsystemd-dev librnp-dev libgpgme-dev
+PACKAGES_WORLD  := softhsm2 opensc openssl prosody prosody-modules lua-sec ejabberd erlang-base python3
 PACKAGES_TEST   := libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock
 PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
                    libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon python3-cryptography
@@ -69,8 +69,8 @@ endif
 PARTS := proto strophe token broker xmpp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
-    api_json buf ccm2 channel client clock conf disco error harden keyinfo layout log msg output pep \
-    pkcs11_uri secret secret_file spawn text verdict x509 xml)
+    api_json buf ccm2 channel client clock conf disco error harden keyinfo layout log msg output path path_graph pep \
+    pgp pgp_key pkcs11_uri secret secret_file spawn text verdict x509 xml)
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
     answers ca cert ckr cond cross digest dispatch event guard held issue key key_find keygen ledger list \
@@ -234,7 +234,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_service test_broker_config test_broker_key_cache test_broker_ledger test_broker_queue test_broker_store test_broker_uri \
     test_buf test_ccm2 test_channel \
     test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
-    test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_pep \
+    test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep \
     test_pkcs11_uri \
     test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
     test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest \

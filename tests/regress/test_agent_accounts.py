@@ -58,7 +58,7 @@ def account(agent, jid=JULIET):
 def start_server(world):
     """Prosody again, and the authority connected to it."""
     mark = world.authority.mark()
-    world.start_prosody()
+    world.start_server()
     world.authority.wait_line("connected", since=mark)
 
 
@@ -140,7 +140,7 @@ def test_a_certificate_that_no_login_proves_is_not_used(world, agent, before):
             pass
         os.kill(token, signal.SIGSTOP)  # so that storing it waits
         assert client.receive()["step"] == "store"
-        world.prosody.stop()
+        world.server.process.stop()
         os.kill(token, signal.SIGCONT)
         try:
             assert client.receive()["step"] == "prove"
@@ -273,7 +273,7 @@ def test_the_agent_killed(enrolled):
 
 
 def test_the_server_goes_and_comes(world, enrolled):
-    world.prosody.stop()
+    world.server.process.stop()
     try:
         wait_state(enrolled, "offline")
         assert account(enrolled)["last_error"]
@@ -361,11 +361,11 @@ def unread_bytes(port):
 def test_revoked_and_the_connection_closed_before_the_answer(world, enrolled):
     """The server closes what logged in with the certificate: it may do so before it passes the answer on."""
     current = account(enrolled)["certificate"]
-    revoked, mark = world.dir / "authority/revoked.txt", world.prosody.mark()
+    revoked, mark = world.dir / "authority/revoked.txt", world.server.process.mark()
     with enrolled.client() as client:
         with unread_by_the_authority(world, client):
             world.write("authority/revoked.txt", revoked.read_text() + current + "\n")
-            world.prosody.wait_line("Closing .* revoked", since=mark)
+            world.server.process.wait_line("Closing .* revoked", since=mark)
             client.receive()
     assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
 

@@ -27,10 +27,10 @@ class LoginWorld(AuthorityWorld):
         self.write("authority/component.secret", "not used", 0o600)
         self.write("authority/ca.pem", self.client_ca.pem() + self.other_ca.pem())
         self.write("authority/only.pem", self.client_ca.pem())
-        self.make_prosody()
+        self.make_server()
         self.configure_prosody("", pin_ca=False)
         self.list_revoked()
-        self.start_prosody()
+        self.start_server()
 
     def configure_prosody(self, more="", pin_ca=True):
         """Sets or leaves out the one CA whose certificates count."""
@@ -169,12 +169,12 @@ def test_without_a_list_nobody_logs_in_by_certificate(place, key):
     path = place.dir / "authority/revoked.txt"
     cert = good(place, key)
     path.unlink()
-    mark = place.prosody.mark()
+    mark = place.server.process.mark()
     assert not place.logs_in(cert, key)
-    place.prosody.wait_line("No login with certificates: .*No such file", since=mark)
+    place.server.process.wait_line("No login with certificates: .*No such file", since=mark)
     place.write("authority/revoked.txt", "x" * 64 + "\n")
     assert not place.logs_in(cert, key)
-    place.prosody.wait_line("is not a list of fingerprints", since=mark)
+    place.server.process.wait_line("is not a list of fingerprints", since=mark)
     path.unlink()
     path.mkdir()
     assert not place.logs_in(cert, key)
@@ -205,7 +205,7 @@ def test_logins_are_written_and_outlive_a_restart(place, key):
         used, resources = place.logins()[hex_of(cert)]
         assert resources == ["Ü ber"]
         assert before <= used <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    place.restart_prosody()
+    place.restart_server()
     used_again, resources = place.logins()[hex_of(cert)]
     assert resources == [] and used_again >= used
     text = (place.dir / "authority/logins.txt").read_text()
@@ -217,11 +217,11 @@ def test_logins_are_written_and_outlive_a_restart(place, key):
 def seldom(place):
     """A server that looks at the list of the revoked by itself once an hour."""
     place.configure_prosody("signet_ccm2_poll = 3600\n", pin_ca=False)
-    place.restart_prosody()
+    place.restart_server()
     yield place
     place.list_revoked()
     place.configure_prosody(pin_ca=False)
-    place.restart_prosody()
+    place.restart_server()
 
 
 def login(place, jid=JULIET, days=(-1, 30)):
@@ -385,10 +385,10 @@ def test_only_the_configured_cas_certificates_count(place, key):
     trusted = place.other_ca.issue(key, [xmpp_addr(JULIET)])
     assert place.logs_in(trusted, key)  # by a CA that Prosody trusts, while none is configured
     place.configure_prosody()
-    place.restart_prosody()
+    place.restart_server()
     assert not place.logs_in(trusted, key)
     assert place.logs_in(good(place, key), key)
     place.write("authority/only.pem", "no certificate")
-    place.restart_prosody()
-    place.prosody.wait_line("signet_ccm2_ca: not a certificate")
+    place.restart_server()
+    place.server.process.wait_line("signet_ccm2_ca: not a certificate")
     assert not place.logs_in(good(place, key), key)

@@ -76,9 +76,9 @@ def test_a_token_worker_that_hangs_is_killed_and_the_next_request_works(place, c
 
 def test_the_server_goes_and_comes_back(place):
     mark = place.authority.mark()
-    place.prosody.stop()
+    place.server.process.stop()
     place.authority.wait_line("trying again in", since=mark)
-    place.start_prosody()
+    place.start_server()
     place.authority.wait_line("connected to", since=mark)
     with Client(place, "juliet") as juliet:
         answer = juliet.iq("get", f"<query xmlns='{NS_DISCO}'/>", to=DOMAIN)

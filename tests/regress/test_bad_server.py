@@ -18,8 +18,8 @@ def job():
     with World() as world:
         world.make_pki()
         world.make_authority()
-        world.make_prosody()
-        world.start_prosody()
+        world.make_server()
+        world.start_server()
         job = MainJob(world)
         job.start()
         keys(job)

@@ -85,7 +85,7 @@ def test_untrusted_server(server, pki, workers):
 
 @pytest.mark.parametrize("certificate, word", [("stranger", "hostname mismatch"), ("expired", "expired")])
 def test_server_with_another_certificate(xmpp, pki, workers, certificate, word):
-    server = xmpp.start_server(certificate)
+    server = xmpp.new_server(certificate)
     try:
         got = refused(workers().connect(account(server, pki), PASSWORD), f.TLS)
         assert word in got["message"].lower(), got
@@ -225,7 +225,7 @@ def test_requests_at_the_wrong_time(server, pki, workers):
 
 
 def test_server_goes_away(xmpp, pki, workers):
-    server = xmpp.start_server()
+    server = xmpp.new_server()
     worker = workers()
     online(worker.connect(account(server, pki), PASSWORD))
     server.stop()

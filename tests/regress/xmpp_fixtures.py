@@ -18,13 +18,13 @@ def pki(xmpp):
 
 @pytest.fixture(scope="session")
 def server(xmpp):
-    return xmpp.start_server()
+    return xmpp.new_server()
 
 
 @pytest.fixture(scope="session")
 def old_server(xmpp):
     """One that has no TLS 1.3."""
-    return xmpp.start_server(tls='protocol = "tlsv1_2";')
+    return xmpp.new_server(tls='protocol = "tlsv1_2";')
 
 
 @pytest.fixture(params=["TLSv1.3", "TLSv1.2"])

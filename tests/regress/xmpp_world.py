@@ -32,7 +32,7 @@ class XmppWorld(World):
         self.pki.issue("juliet-ec", "client-ca", jid)
         self.pki.issue("juliet-untrusted", "other-ca", jid)
 
-    def start_server(self, certificate="server", tls=""):
+    def new_server(self, certificate="server", tls=""):
         """A running Prosody with that certificate."""
         server = Prosody(self, f"server-{next(self.numbers)}")
         server.configure(f"""\

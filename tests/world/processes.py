@@ -14,6 +14,8 @@ from pathlib import Path
 
 # What is sure to come may take this long (s): a slow machine only makes a test longer, not fail.
 PATIENCE = 120
+# What a server delegates to the authority.
+CCM2 = tuple(f"urn:xmpp:ccm2:{name}:0" for name in ("add-cert", "list-certs", "revoke-cert"))
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LIBC = ctypes.CDLL(None, use_errno=True)
 

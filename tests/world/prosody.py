@@ -1,14 +1,38 @@
 """A private Prosody: its configuration, accounts and rosters, and the process."""
-from processes import free_ports
+from pathlib import Path
+
+from processes import CCM2, free_ports
 
 
 class Prosody:
     """Lives in a folder of the world, as the ordinary user, on free loopback ports."""
 
+    kind = "prosody"
+
     def __init__(self, world, name="server"):
         self.world, self.name, self.process = world, name, None
         self.dir = world.mkdir(name)
         self.port, self.direct_port, self.component_port = free_ports(3)
+
+    def serve(self, domain, authority, secret, max_tls="1.3"):
+        """Writes the configuration for one domain that has its authority as a component.
+
+        authority: the folder with its files. secret: the component's. max_tls: the newest version.
+        """
+        for lua in (Path(__file__).parents[2] / "authority/prosody").glob("*.lua"):
+            self.world.install(lua, f"{self.name}/modules/{lua.name}")
+        delegations = "".join(f'["{ns}"] = {{ jid = "ccm.{domain}" }};\n' for ns in CCM2)
+        self.configure(f"""\
+VirtualHost "{domain}"
+  delegations = {{ {delegations} }}
+Component "ccm.{domain}"
+  component_secret = "{secret}"
+  modules_enabled = {{ "delegation" }}
+""", cafile=authority / "ca.pem", modules=("delegation", "signet_ccm2"), settings=f"""\
+signet_ccm2_revoked = "{authority}/revoked.txt"
+signet_ccm2_logins = "{authority}/logins.txt"
+signet_ccm2_ca = "{authority}/ca.pem"
+""", tls='protocol = "tlsv1_2";' if max_tls == "1.2" else "")
 
     def configure(self, hosts, certificate="server", cafile="", modules=(), settings="", tls=""):
         """Writes the configuration.

@@ -15,6 +15,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from ejabberd import Ejabberd
 from pki import Pki
 from processes import (LIBC, PATIENCE, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Process, WorldError, ordinary_user,
                        running)
@@ -30,6 +31,7 @@ PROGRAMS = ("signet", "signetd", "signet-token", "signet-xmpp", "signet-authorit
 SOFTHSM_MODULES = ("/usr/lib/softhsm/libsofthsm2.so",
                    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
                    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so")
+SERVERS = {kind.kind: kind for kind in (Prosody, Ejabberd)}
 SANITIZER = re.compile(r"(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -69,10 +71,13 @@ class World:
 
     alone: whatever else this process has started, directly or not, ends with the world too.
     programs: those of ours that are needed.
+    server: which one of SERVERS.
     """
 
-    def __init__(self, pin="1234", accounts=ACCOUNTS, max_tls="1.3", alone=False, certificates=20, programs=PROGRAMS):
+    def __init__(self, pin="1234", accounts=ACCOUNTS, max_tls="1.3", alone=False, certificates=20, programs=PROGRAMS,
+                 server="prosody"):
         self.pin = pin
+        self.kind = server
         self.programs = programs
         self.max_tls = max_tls
         self.accounts = accounts
@@ -103,7 +108,7 @@ class World:
             self.mkdir(name)
         for name in self.programs:
             self.install(BUILD / "bin" / name, f"bin/{name}", 0o755)
-        self.pki, self.server = Pki(self), Prosody(self)
+        self.pki, self.server = Pki(self), SERVERS[self.kind](self)
         self.c2s_port, self.direct_port = self.server.port, self.server.direct_port
         self.component_port = self.server.component_port
         self.write("pin", self.pin, 0o600)
@@ -245,32 +250,13 @@ logins = {folder}/logins.txt
                                     self.authority_env)
         self.authority.wait_line("connected")
 
-    def make_prosody(self):
+    def make_server(self):
         """The server's configuration, accounts and rosters; needs the authority's CA certificate."""
-        for lua in (TOP / "authority/prosody").glob("*.lua"):
-            self.install(lua, f"server/modules/{lua.name}")
-        secret = (self.dir / "authority/component.secret").read_text()
-        delegations = "".join(f'["urn:xmpp:ccm2:{name}:0"] = {{ jid = "ccm.{DOMAIN}" }};\n'
-                              for name in ("add-cert", "list-certs", "revoke-cert"))
-        self.server.configure(f"""\
-VirtualHost "{DOMAIN}"
-  delegations = {{ {delegations} }}
-Component "ccm.{DOMAIN}"
-  component_secret = "{secret}"
-  modules_enabled = {{ "delegation" }}
-""", cafile=self.dir / "authority/ca.pem", modules=("delegation", "signet_ccm2"), settings=f"""\
-signet_ccm2_revoked = "{self.dir}/authority/revoked.txt"
-signet_ccm2_logins = "{self.dir}/authority/logins.txt"
-signet_ccm2_ca = "{self.dir}/authority/ca.pem"
-""", tls='protocol = "tlsv1_2";' if self.max_tls == "1.2" else "")
+        folder = self.dir / "authority"
+        self.server.serve(DOMAIN, folder, (folder / "component.secret").read_text(), self.max_tls)
         self.server.add_accounts(DOMAIN, self.accounts, PASSWORD, FRIENDS)
 
-    @property
-    def prosody(self):
-        """The server's process."""
-        return self.server.process
-
-    def start_prosody(self):
+    def start_server(self):
         """Starts the server and waits until it listens for clients and for the component."""
         self.server.start()
 
@@ -302,8 +288,8 @@ signet_ccm2_ca = "{self.dir}/authority/ca.pem"
         """Server and authority, in the order that they need each other's files."""
         self.make_pki()
         self.make_authority()
-        self.make_prosody()
-        self.start_prosody()
+        self.make_server()
+        self.start_server()
         self.start_authority()
 
     def signet(self, env, *args, **kwargs):
