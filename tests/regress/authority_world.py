@@ -1,10 +1,10 @@
-"""A real Prosody, signet-authority and SoftHSM, and accounts as they are needed."""
+"""A real server, signet-authority and SoftHSM, and accounts as they are needed."""
 import os
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from world import PASSWORD, World
+from world import DOMAIN, PASSWORD, World
 
 LIMIT = 4
 
@@ -12,9 +12,9 @@ LIMIT = 4
 class AuthorityWorld(World):
     """A server and an authority with few certificates per account; accounts are made as they are needed."""
 
-    def __init__(self):
+    def __init__(self, server="prosody"):
         super().__init__(accounts=("juliet", "romeo"), certificates=LIMIT,
-                         programs=("signet-authority", "signet-token"))
+                         programs=("signet-authority", "signet-token"), server=server)
         self.numbers = 0
 
     def configure(self, old, new):
@@ -24,11 +24,10 @@ class AuthorityWorld(World):
         self.write("authority/authority.conf", text.replace(old, new))
 
     def account(self):
-        """A new account's name; Prosody hashes its password at the first login."""
+        """A new account's name."""
         self.numbers += 1
         name = f"user{self.numbers}"
-        self.mkdir("server/data/xmpp%2etest/accounts")
-        self.write(f"server/data/xmpp%2etest/accounts/{name}.dat", f'return {{ ["password"] = "{PASSWORD}" }};\n')
+        self.server.add_accounts(DOMAIN, [name], PASSWORD)
         return name
 
     def restart_authority(self, sig=None):

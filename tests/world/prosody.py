@@ -65,16 +65,18 @@ ssl = {{
 """, 0o600)
 
     def add_accounts(self, domain, names, password, friends=()):
-        """Makes accounts; friends are pairs of names that have each other in their rosters."""
+        """Makes accounts, also while it runs; friends are pairs of these that have each other in their rosters.
+        It hashes a password at the first login."""
         for name in names:
-            self.world.run("prosodyctl", "--config", self.conf, "register", name, domain, password)
-        rosters = f"{self.name}/data/{domain.replace('.', '%2e')}/roster"
-        self.world.mkdir(rosters)
-        for name in names:
+            self._store(domain, "accounts", name, f'["password"] = "{password}"')
             others = [b if a == name else a for a, b in friends if name in (a, b)]
             items = "".join(f'["{other}@{domain}"] = {{ subscription = "both"; groups = {{}} }};' for other in others)
-            self.world.write(f"{rosters}/{name}.dat",
-                             f"return {{ [false] = {{ version = 1; pending = {{}} }}; {items} }};\n")
+            self._store(domain, "roster", name, f"[false] = {{ version = 1; pending = {{}} }}; {items}")
+
+    def _store(self, domain, kind, name, text):
+        folder = f"{self.name}/data/{domain.replace('.', '%2e')}/{kind}"
+        self.world.mkdir(folder)
+        self.world.write(f"{folder}/{name}.dat", f"return {{ {text} }};\n")
 
     def start(self):
         """Starts it and waits until it listens for clients, and for the component that hosts tell of."""
