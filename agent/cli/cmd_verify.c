@@ -7,6 +7,8 @@
 #include "api_json.h"
 #include "files.h"
 #include "keyset.h"
+#include "path.h"
+#include "path_json.h"
 #include "print.h"
 #include "show.h"
 #include "verdict.h"
@@ -125,6 +127,60 @@ static int judge_all(
 	return err;
 }
 
+/* ---- why ---- */
+
+/* The keys of the set, as ones that the person trusts when they were given. */
+static int graph_add(struct sg_path_graph *graph, const struct sg_keyset *set, unsigned flags)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < set->count; i++) {
+		const struct sg_path_key key = { .keyinfo = &set->keys[i], .flags = flags };
+
+		err = sg_path_graph_add(graph, &key);
+	}
+	return err;
+}
+
+/* Adds to each key of the outcome the path to it. */
+static int explain_all(struct bench *bench, struct sg_path_graph *graph)
+{
+	json_t *key;
+	size_t i;
+
+	json_array_foreach(bench->keys, i, key) {
+		const char *name = sg_member(key, "name", "");
+		struct sg_path path;
+		int err = sg_path_judge(graph, name, &path);
+
+		if (err != 0)
+			return err;
+		if (json_object_set_new(key, "path", sg_json_path(graph, name, &path)) != 0)
+			return SG_ERR_NOMEM;
+	}
+	return 0;
+}
+
+static int explain(struct sg_cli *cli, struct bench *bench, const struct sg_keyset *file,
+    const struct sg_keyset *given)
+{
+	struct sg_path_graph *graph = NULL;
+	int err = sg_path_graph_new(&graph, bench->at, CHECKS_MAX);
+
+	if (err == 0)
+		err = graph_add(graph, given, SG_PATH_TRUSTED);
+	if (err == 0)
+		err = graph_add(graph, file, 0);
+	if (err == SG_ERR_LIMIT)
+		err = sg_cli_fail(cli, err, "Judge its keys in several files.",
+		    "'%s' holds more keys or signatures than --why looks at",
+		    cli->args.operands[0]);
+	if (err == 0)
+		err = explain_all(bench, graph);
+	sg_path_graph_free(graph);
+	return err;
+}
+
 /* The sentence of a file that does not verify; 0 when it does. */
 static int conclude(struct sg_cli *cli, const struct sg_keyset *file, const struct tally *tally)
 {
@@ -228,6 +284,8 @@ int sg_verify(struct sg_cli *cli, json_t **result)
 		err = read_file(cli, cli->args.operands[0], 0, &file);
 	if (err == 0)
 		err = judge_all(&bench, &file, &given);
+	if (err == 0 && sg_args_has(&cli->args, SG_OPT_WHY))
+		err = explain(cli, &bench, &file, &given);
 	if (err == 0) {
 		*result = json_pack("{s:O, s:o, s:b, s:b}", "keys", bench.keys, "refused",
 		    refused_json(&file), "sha1_only",

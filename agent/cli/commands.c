@@ -155,14 +155,15 @@ const struct sg_command sg_commands[] = {
 	    .operands = "FILE",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = OPT(ISSUER) | OPT(AT),
+	    .options = OPT(ISSUER) | OPT(AT) | OPT(WHY),
 	    .offline = 1,
 	    .summary = "Judge the keyinfos in a file.",
 	    .help =
 		"FILE is XML ('-': standard input): a keyinfo, or anything with keyinfos in it. "
 		"An\n"
 		"issuer's key is looked for among those given and in FILE itself. Succeeds when\n"
-		"every keyinfo is well-formed, no signature is bad, and at least one is good." },
+		"every keyinfo is well-formed, no signature is bad, and at least one is good.\n"
+		"--why shows for each key the way to it from the keys given with --issuer." },
 
 	{ .name = "account add",
 	    .run = sg_account_add,

@@ -42,6 +42,12 @@ static const struct sg_opt_info opt_infos[SG_OPT_COUNT] = {
 	    0 },
 	[SG_OPT_ACCESS] = { "access", "MODEL", "presence (the default), open or whitelist", 0 },
 	[SG_OPT_YES] = { "yes", NULL, "do not ask", 0 },
+	[SG_OPT_WHY] = { "why", NULL, "show the way by which a key is trusted, or what breaks it",
+	    0 },
+	[SG_OPT_OUTPUT] = { "output", "FILE", "write to this file: .dot (Graphviz) or .svg", 0 },
+	[SG_OPT_FINGERPRINT] = { "fingerprint", NULL,
+	    "print the fingerprints in groups, to be read aloud", 0 },
+	[SG_OPT_QR] = { "qr", NULL, "draw a QR code with the fingerprint", 0 },
 };
 
 const struct sg_opt_info *sg_opt_info(enum sg_opt option)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "print.h"
+#include "show_path.h"
 
 static const char *yes_no(const json_t *object, const char *member)
 {
@@ -384,5 +385,7 @@ void sg_show_public_keys(const json_t *keys)
 		sg_print_field("grade", grade_text(key));
 		if (json_is_true(json_object_get(key, "expired")))
 			sg_print_field("expired", "yes, or not valid yet");
+		if (json_is_object(json_object_get(key, "path")))
+			sg_show_path(json_object_get(key, "path"));
 	}
 }

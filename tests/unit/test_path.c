@@ -1,0 +1,1013 @@
+#include "proto/path.h"
+
+#include "codecs.h"
+
+#include "proto/keyinfo.h"
+
+#define JULIET	 "juliet@capulet.example"
+#define ROMEO	 "romeo@montague.example"
+#define MERCUTIO "mercutio@verona.example"
+#define CHECKS	 1000
+#define MANY	 10000
+#define POOL	 6
+
+/* A few keys for all: a certificate of another serial number is another key to XEP-0189. */
+static EVP_PKEY *pool[POOL], *rsa;
+
+static int set_up(void **state)
+{
+	for (int i = 0; i < POOL; i++)
+		pool[i] = EVP_EC_gen("P-256");
+	rsa = EVP_RSA_gen(2048);
+	return rsa != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	for (int i = 0; i < POOL; i++)
+		EVP_PKEY_free(pool[i]);
+	EVP_PKEY_free(rsa);
+	return 0;
+}
+
+/* ---- keys and signatures ---- */
+
+struct actor {
+	EVP_PKEY *key;
+	struct sg_keyinfo keyinfo;
+	struct sg_path_key entry;
+};
+
+static long serial;
+
+static void actor_make(struct actor *actor, EVP_PKEY *key, unsigned flags, struct recipe recipe)
+{
+	recipe.cn = "x";
+	recipe.serial = ++serial;
+	*actor = (struct actor){ .key = key };
+	actor->keyinfo.kind = SG_KEYINFO_X509;
+	actor->keyinfo.data = make_cert(&recipe, key);
+	actor->keyinfo.name = sg_keyinfo_name_x509(&actor->keyinfo.data);
+	actor->entry.flags = flags;
+	actor->entry.keyinfo = &actor->keyinfo;
+}
+
+static void actor_init(struct actor *actor, EVP_PKEY *key, const char *jid, unsigned flags)
+{
+	actor_make(actor, key, flags, (struct recipe){ .jids = { jid } });
+}
+
+static void actor_clear(struct actor *actor)
+{
+	sg_layout_clear(&sg_layout_keyinfo, &actor->keyinfo);
+}
+
+static struct sg_blob sign(EVP_PKEY *key, const EVP_MD *md, const struct sg_blob *data)
+{
+	struct sg_blob value = { malloc(2048), 2048 };
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	assert_int_equal(EVP_DigestSignInit(ctx, NULL, md, NULL, key), 1);
+	assert_int_equal(EVP_DigestSign(ctx, value.data, &value.len, data->data, data->len), 1);
+	EVP_MD_CTX_free(ctx);
+	return value;
+}
+
+static void put_signature(
+    struct actor *subject, const char *issuer, const char *method, struct sg_blob value)
+{
+	struct sg_keyinfo *keyinfo = &subject->keyinfo;
+	uint32_t count = keyinfo->signature_count;
+
+	if ((count & (count - 1)) == 0)
+		keyinfo->signatures = reallocarray(
+		    keyinfo->signatures, count != 0 ? 2 * count : 1, sizeof(struct sg_signature));
+	assert_non_null(keyinfo->signatures);
+	keyinfo->signatures[keyinfo->signature_count++] = (struct sg_signature){ strdup(issuer),
+		NULL, method != NULL ? strdup(method) : NULL, value };
+}
+
+/* by the method that the issuer's key has; SHA-1 for RSA when weak */
+static void cross_sign_with(const struct actor *issuer, struct actor *subject, int weak)
+{
+	int is_rsa = EVP_PKEY_get_base_id(issuer->key) == EVP_PKEY_RSA;
+	const char *method = !is_rsa ? "ECDSA-SHA256" : weak ? "RSA-SHA1" : "RSA-SHA256";
+
+	put_signature(subject, issuer->keyinfo.name, method,
+	    sign(issuer->key, weak ? EVP_sha1() : EVP_sha256(), &subject->keyinfo.data));
+}
+
+static void cross_sign(const struct actor *issuer, struct actor *subject)
+{
+	cross_sign_with(issuer, subject, 0);
+}
+
+static void forge(const struct actor *issuer, struct actor *subject)
+{
+	put_signature(subject, issuer->keyinfo.name, "ECDSA-SHA256",
+	    sign(pool[POOL - 1], EVP_sha256(), &subject->keyinfo.data));
+}
+
+static struct sg_path_graph *graph_of(struct actor *const *actors, size_t count, size_t checks_max)
+{
+	struct sg_path_graph *graph;
+
+	assert_int_equal(sg_path_graph_new(&graph, NOW, checks_max), 0);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(sg_path_graph_add(graph, &actors[i]->entry), 0);
+	return graph;
+}
+
+static struct sg_path judge(struct sg_path_graph *graph, const struct actor *actor)
+{
+	struct sg_path path;
+
+	assert_int_equal(sg_path_judge(graph, actor->keyinfo.name, &path), 0);
+	return path;
+}
+
+static void assert_step(const struct sg_path_step *step, enum sg_path_way way,
+    const struct actor *issuer, const struct actor *subject, enum sg_path_break breaks)
+{
+	assert_int_equal(step->way, way);
+	if (issuer == NULL)
+		assert_null(step->issuer);
+	else
+		assert_string_equal(step->issuer, issuer->keyinfo.name);
+	assert_string_equal(step->subject, subject->keyinfo.name);
+	assert_int_equal(step->breaks, breaks);
+}
+
+/* ---- the usual cast ---- */
+
+/* Juliet's own keys, Romeo's, and Mercutio's. Nothing is signed or decided. */
+struct cast {
+	struct actor mine, my_client, romeo, romeos_client, mercutio, mercutios_client;
+	struct sg_path_graph *graph;
+};
+
+#define CAST_SIZE 6
+
+static void cast_list(struct cast *cast, struct actor *list[CAST_SIZE])
+{
+	struct actor *const all[CAST_SIZE] = { &cast->mine, &cast->my_client, &cast->romeo,
+		&cast->romeos_client, &cast->mercutio, &cast->mercutios_client };
+
+	memcpy(list, all, sizeof(all));
+}
+
+static void cast_init(struct cast *cast)
+{
+	*cast = (struct cast){ 0 };
+	actor_init(&cast->mine, pool[0], JULIET, SG_PATH_OWN_USER);
+	actor_init(&cast->my_client, pool[1], JULIET, SG_PATH_OWN_CLIENT);
+	actor_init(&cast->romeo, pool[2], ROMEO, 0);
+	actor_init(&cast->romeos_client, pool[3], ROMEO, 0);
+	actor_init(&cast->mercutio, pool[4], MERCUTIO, 0);
+	actor_init(&cast->mercutios_client, pool[1], MERCUTIO, 0);
+}
+
+/* The graph of what the cast is by now. */
+static void cast_graph(struct cast *cast)
+{
+	struct actor *list[CAST_SIZE];
+
+	cast_list(cast, list);
+	sg_path_graph_free(cast->graph);
+	cast->graph = graph_of(list, CAST_SIZE, CHECKS);
+}
+
+static struct sg_path cast_judge(struct cast *cast, const struct actor *actor)
+{
+	cast_graph(cast);
+	return judge(cast->graph, actor);
+}
+
+static enum sg_path_verdict cast_verdict(struct cast *cast, const struct actor *actor)
+{
+	return cast_judge(cast, actor).verdict;
+}
+
+static void cast_clear(struct cast *cast)
+{
+	struct actor *list[CAST_SIZE];
+
+	cast_list(cast, list);
+	sg_path_graph_free(cast->graph);
+	for (int i = 0; i < CAST_SIZE; i++)
+		actor_clear(list[i]);
+}
+
+/* ---- what counts ---- */
+
+static void nothing_is_trusted_by_itself(void **state)
+{
+	struct cast cast;
+	struct sg_path path;
+
+	cast_init(&cast);
+	path = cast_judge(&cast, &cast.romeo);
+	assert_int_equal(path.verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(path.step_count, 0);
+	assert_null(path.jid);
+	cross_sign(&cast.romeo, &cast.romeos_client);
+	path = cast_judge(&cast, &cast.romeos_client);
+	assert_int_equal(path.verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(path.step_count, 1);
+	assert_step(&path.steps[0], SG_PATH_BY_SIGNATURE, &cast.romeo, &cast.romeos_client,
+	    SG_PATH_BREAKS_ISSUER_UNKNOWN);
+	assert_int_equal(sg_path_graph_checks(cast.graph), 0);
+	assert_int_equal(sg_path_judge(cast.graph, "none", &path), SG_ERR_KEY_ABSENT);
+	cast_clear(&cast);
+}
+
+static void own_keys_are_own(void **state)
+{
+	struct cast cast;
+	struct sg_path path;
+
+	cast_init(&cast);
+	path = cast_judge(&cast, &cast.mine);
+	assert_int_equal(path.verdict, SG_PATH_IS_OWN);
+	assert_string_equal(path.jid, JULIET);
+	assert_int_equal(path.step_count, 1);
+	assert_step(&path.steps[0], SG_PATH_BY_OWN, NULL, &cast.mine, SG_PATH_HOLDS);
+	assert_int_equal(cast_verdict(&cast, &cast.my_client), SG_PATH_IS_OWN);
+	cast_clear(&cast);
+}
+
+static void the_persons_word_counts(void **state)
+{
+	struct cast cast;
+	struct sg_path path;
+
+	cast_init(&cast);
+	cast.romeo.entry.flags = SG_PATH_TRUSTED;
+	cast.romeo.entry.trusted_jid = ROMEO;
+	cast.romeo.entry.decided = 77;
+	cast.romeo.entry.first_seen = 7;
+	path = cast_judge(&cast, &cast.romeo);
+	assert_int_equal(path.verdict, SG_PATH_IS_TRUSTED);
+	assert_int_equal(path.grade, SG_GRADE_NONE);
+	assert_string_equal(path.jid, ROMEO);
+	assert_int_equal(path.step_count, 1);
+	assert_step(&path.steps[0], SG_PATH_BY_PERSON, NULL, &cast.romeo, SG_PATH_HOLDS);
+	assert_int_equal(path.steps[0].since, 77);
+	assert_int_equal(path.steps[0].not_before, NOW - DAY);
+	assert_int_equal(path.steps[0].not_after, NOW + DAY);
+	cast_clear(&cast);
+}
+
+/* own user key -> friend's user key -> friend's client key */
+static void a_friends_client_key_is_reached(void **state)
+{
+	struct cast cast;
+	struct sg_path path;
+
+	cast_init(&cast);
+	cross_sign(&cast.mine, &cast.romeo);
+	cross_sign(&cast.romeo, &cast.romeos_client);
+	cast.romeos_client.entry.first_seen = 5;
+	path = cast_judge(&cast, &cast.romeo);
+	assert_int_equal(path.verdict, SG_PATH_IS_TRUSTED);
+	assert_int_equal(path.grade, SG_GRADE_SHA256);
+	assert_string_equal(path.jid, ROMEO);
+	path = judge(cast.graph, &cast.romeos_client);
+	assert_int_equal(path.verdict, SG_PATH_IS_FRIEND);
+	assert_int_equal(path.grade, SG_GRADE_SHA256);
+	assert_string_equal(path.jid, ROMEO);
+	assert_int_equal(path.step_count, 3);
+	assert_step(&path.steps[0], SG_PATH_BY_OWN, NULL, &cast.mine, SG_PATH_HOLDS);
+	assert_step(&path.steps[1], SG_PATH_BY_SIGNATURE, &cast.mine, &cast.romeo, SG_PATH_HOLDS);
+	assert_step(
+	    &path.steps[2], SG_PATH_BY_SIGNATURE, &cast.romeo, &cast.romeos_client, SG_PATH_HOLDS);
+	assert_string_equal(path.steps[2].method, "ECDSA-SHA256");
+	assert_int_equal(path.steps[2].grade, SG_GRADE_SHA256);
+	assert_int_equal(path.steps[2].since, 5);
+	assert_int_equal(sg_path_graph_checks(cast.graph), 2);
+	cast_clear(&cast);
+}
+
+static void a_friend_vouches_for_others_and_makes_none_trusted(void **state)
+{
+	struct cast cast;
+	struct sg_path path;
+
+	cast_init(&cast);
+	cross_sign(&cast.mine, &cast.romeo);
+	cross_sign(&cast.romeo, &cast.mercutio);
+	cross_sign(&cast.mercutio, &cast.mercutios_client);
+	path = cast_judge(&cast, &cast.mercutio);
+	assert_int_equal(path.verdict, SG_PATH_IS_VOUCHED);
+	assert_null(path.jid);
+	assert_int_equal(path.step_count, 3);
+	path = judge(cast.graph, &cast.mercutios_client);
+	assert_int_equal(path.verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(path.step_count, 4);
+	assert_step(&path.steps[3], SG_PATH_BY_SIGNATURE, &cast.mercutio, &cast.mercutios_client,
+	    SG_PATH_BREAKS_TOO_FAR);
+	assert_int_equal(path.grade, SG_GRADE_NONE);
+	cast_clear(&cast);
+}
+
+static void client_keys_make_nothing_trusted(void **state)
+{
+	struct cast cast;
+	struct sg_path path;
+
+	cast_init(&cast);
+	cross_sign(&cast.my_client, &cast.mercutio);
+	path = cast_judge(&cast, &cast.mercutio);
+	assert_int_equal(path.verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(path.step_count, 2);
+	assert_step(&path.steps[1], SG_PATH_BY_SIGNATURE, &cast.my_client, &cast.mercutio,
+	    SG_PATH_BREAKS_TOO_FAR);
+	cast_clear(&cast);
+
+	cast_init(&cast);
+	cross_sign(&cast.mine, &cast.romeo);
+	cross_sign(&cast.romeo, &cast.romeos_client);
+	cross_sign(&cast.romeos_client, &cast.mercutio);
+	path = cast_judge(&cast, &cast.mercutio);
+	assert_int_equal(path.verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(path.steps[path.step_count - 1].breaks, SG_PATH_BREAKS_TOO_FAR);
+	cast_clear(&cast);
+}
+
+/* A key with the names of two speaks for neither: else a friend's key with somebody else's name in it,
+ * too, would make all keys of that name trusted. */
+static void a_key_of_two_names_speaks_for_neither(void **state)
+{
+	struct cast cast;
+	struct actor both;
+	struct sg_path path;
+
+	cast_init(&cast);
+	actor_make(&both, pool[2], 0, (struct recipe){ .jids = { ROMEO, MERCUTIO } });
+	cross_sign(&cast.mine, &both);
+	cross_sign(&both, &cast.mercutio);
+	cross_sign(&both, &cast.romeos_client);
+	cast_graph(&cast);
+	assert_int_equal(sg_path_graph_add(cast.graph, &both.entry), 0);
+	path = judge(cast.graph, &both);
+	assert_int_equal(path.verdict, SG_PATH_IS_TRUSTED);
+	assert_null(path.jid);
+	assert_int_equal(judge(cast.graph, &cast.mercutio).verdict, SG_PATH_IS_VOUCHED);
+	assert_int_equal(judge(cast.graph, &cast.romeos_client).verdict, SG_PATH_IS_VOUCHED);
+	/* the person says whose it is */
+	cast_graph(&cast);
+	both.entry.flags = SG_PATH_TRUSTED;
+	both.entry.trusted_jid = ROMEO;
+	assert_int_equal(sg_path_graph_add(cast.graph, &both.entry), 0);
+	assert_int_equal(judge(cast.graph, &cast.mercutio).verdict, SG_PATH_IS_VOUCHED);
+	assert_int_equal(judge(cast.graph, &cast.romeos_client).verdict, SG_PATH_IS_FRIEND);
+	actor_clear(&both);
+	cast_clear(&cast);
+}
+
+/* The names in a certificate are under the friend's signature; who shows it on his node is not. */
+static void whose_node_shows_a_key_does_not_make_it_his(void **state)
+{
+	static const char *const mercutio[] = { MERCUTIO };
+	static const char *const romeo[] = { ROMEO };
+	struct cast cast;
+	struct actor nameless;
+	const char *const *claims;
+
+	cast_init(&cast);
+	actor_make(&nameless, pool[5], 0, (struct recipe){ 0 });
+	cross_sign(&cast.mine, &cast.romeo);
+	cross_sign(&cast.romeo, &cast.mercutio);
+	cross_sign(&cast.romeo, &nameless);
+	cast.mercutio.entry.seen_jids = romeo;
+	cast.mercutio.entry.seen_count = 1;
+	assert_int_equal(cast_verdict(&cast, &cast.mercutio), SG_PATH_IS_VOUCHED);
+	/* two claim one key: both are told */
+	claims = sg_path_claims(cast.graph, cast.mercutio.keyinfo.name);
+	assert_string_equal(claims[0], MERCUTIO);
+	assert_string_equal(claims[1], ROMEO);
+	assert_null(claims[2]);
+	assert_null(sg_path_claims(cast.graph, "none"));
+	/* only a key without names is of who shows it */
+	nameless.entry.seen_jids = mercutio;
+	nameless.entry.seen_count = 1;
+	assert_int_equal(sg_path_graph_add(cast.graph, &nameless.entry), 0);
+	assert_int_equal(judge(cast.graph, &nameless).verdict, SG_PATH_IS_VOUCHED);
+	cast_graph(&cast);
+	nameless.entry.seen_jids = romeo;
+	assert_int_equal(sg_path_graph_add(cast.graph, &nameless.entry), 0);
+	assert_int_equal(judge(cast.graph, &nameless).verdict, SG_PATH_IS_FRIEND);
+	actor_clear(&nameless);
+	cast_clear(&cast);
+}
+
+/* ---- what breaks ---- */
+
+/* What happens to the middle of own -> Romeo -> his client key, or to its end. */
+static void every_break_is_named(void **state)
+{
+	static const struct {
+		unsigned flag;
+		time_t from, to;
+		enum sg_path_break breaks;
+	} cases[] = {
+		{ SG_PATH_REFUSED, 0, 0, SG_PATH_BREAKS_REFUSED },
+		{ SG_PATH_REVOKED, 0, 0, SG_PATH_BREAKS_REVOKED },
+		{ SG_PATH_RETRACTED, 0, 0, SG_PATH_BREAKS_RETRACTED },
+		{ 0, NOW - 2 * DAY, NOW - 1, SG_PATH_BREAKS_EXPIRED },
+		{ 0, NOW + 1, NOW + DAY, SG_PATH_BREAKS_NOT_YET_VALID },
+		{ 0, NOW, NOW, SG_PATH_HOLDS },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct recipe recipe = {
+			.jids = { ROMEO }, .from = cases[i].from, .to = cases[i].to
+		};
+
+		for (int at = 1; at <= 2; at++) {
+			struct cast cast;
+			struct actor *broken;
+			struct sg_path path;
+			enum sg_path_verdict expected = SG_PATH_IS_BROKEN;
+
+			cast_init(&cast);
+			broken = at == 1 ? &cast.romeo : &cast.romeos_client;
+			actor_clear(broken);
+			actor_make(broken, pool[1 + at], cases[i].flag, recipe);
+			cross_sign(&cast.mine, &cast.romeo);
+			cross_sign(&cast.romeo, &cast.romeos_client);
+			path = cast_judge(&cast, &cast.romeos_client);
+			if (cases[i].breaks == SG_PATH_HOLDS)
+				expected = SG_PATH_IS_FRIEND;
+			else if (at == 2 && cases[i].flag == SG_PATH_REFUSED)
+				expected = SG_PATH_IS_REFUSED;
+			assert_int_equal(path.verdict, expected);
+			assert_int_equal(path.step_count, 3);
+			for (int k = 0; k < 3; k++)
+				assert_int_equal(path.steps[k].breaks,
+				    k == at ? cases[i].breaks : SG_PATH_HOLDS);
+			assert_int_equal(path.jid == NULL, cases[i].breaks != SG_PATH_HOLDS);
+			cast_clear(&cast);
+		}
+	}
+}
+
+static void an_own_user_key_that_is_over_breaks_what_it_signed(void **state)
+{
+	struct cast cast;
+	struct sg_path path;
+
+	cast_init(&cast);
+	cast.mine.entry.flags |= SG_PATH_REVOKED;
+	cross_sign(&cast.mine, &cast.romeo);
+	path = cast_judge(&cast, &cast.romeo);
+	assert_int_equal(path.verdict, SG_PATH_IS_BROKEN);
+	assert_step(&path.steps[0], SG_PATH_BY_OWN, NULL, &cast.mine, SG_PATH_BREAKS_REVOKED);
+	assert_int_equal(cast_verdict(&cast, &cast.mine), SG_PATH_IS_BROKEN);
+	/* the person's own word stands beside it */
+	cast.romeo.entry.flags = SG_PATH_TRUSTED;
+	assert_int_equal(cast_verdict(&cast, &cast.romeo), SG_PATH_IS_TRUSTED);
+	cast_clear(&cast);
+}
+
+static void signatures_that_do_not_hold_break(void **state)
+{
+	struct cast cast;
+	struct sg_path path;
+
+	cast_init(&cast);
+	cross_sign(&cast.mine, &cast.romeo);
+	forge(&cast.romeo, &cast.romeos_client);
+	path = cast_judge(&cast, &cast.romeos_client);
+	assert_int_equal(path.verdict, SG_PATH_IS_BROKEN);
+	assert_int_equal(path.steps[2].breaks, SG_PATH_BREAKS_BAD_SIGNATURE);
+	/* an unknown method is nearer to holding than a bad signature (K6) */
+	put_signature(&cast.romeos_client, cast.romeo.keyinfo.name, "ROT-13", blob_of("x", 1));
+	path = cast_judge(&cast, &cast.romeos_client);
+	assert_int_equal(path.steps[2].breaks, SG_PATH_BREAKS_UNKNOWN_METHOD);
+	assert_string_equal(path.steps[2].method, "ROT-13");
+	cross_sign(&cast.romeo, &cast.romeos_client);
+	assert_int_equal(cast_verdict(&cast, &cast.romeos_client), SG_PATH_IS_FRIEND);
+	/* who signed is not at hand */
+	put_signature(&cast.mercutio, SUBJECT_NAME, "RSA-SHA256", blob_of("x", 1));
+	put_signature(&cast.mercutio, ISSUER_NAME, "RSA-SHA256", blob_of("x", 1));
+	path = cast_judge(&cast, &cast.mercutio);
+	assert_int_equal(path.verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(path.step_count, 1);
+	assert_int_equal(path.steps[0].breaks, SG_PATH_BREAKS_ISSUER_MISSING);
+	assert_string_equal(path.steps[0].issuer, ISSUER_NAME);
+	cast_clear(&cast);
+}
+
+static void what_the_person_refused_is_refused(void **state)
+{
+	struct cast cast;
+	struct sg_path path;
+
+	cast_init(&cast);
+	cast.mercutio.entry.flags = SG_PATH_REFUSED;
+	path = cast_judge(&cast, &cast.mercutio);
+	assert_int_equal(path.verdict, SG_PATH_IS_REFUSED);
+	assert_int_equal(path.step_count, 1);
+	assert_step(
+	    &path.steps[0], SG_PATH_BY_PERSON, NULL, &cast.mercutio, SG_PATH_BREAKS_REFUSED);
+	cross_sign(&cast.mine, &cast.mercutio);
+	path = cast_judge(&cast, &cast.mercutio);
+	assert_int_equal(path.verdict, SG_PATH_IS_REFUSED);
+	assert_int_equal(path.step_count, 2);
+	cast_clear(&cast);
+}
+
+/* ---- the best of several ---- */
+
+static void the_best_path_is_taken_in_any_order(void **state)
+{
+	struct actor mine, by_word, by_key, strong, weak, subject;
+	struct actor *actors[] = { &mine, &by_word, &by_key, &strong, &weak, &subject };
+	struct sg_path path;
+
+	actor_init(&mine, pool[0], JULIET, SG_PATH_OWN_USER);
+	actor_init(&by_word, pool[1], ROMEO, SG_PATH_TRUSTED);
+	actor_init(&by_key, pool[2], ROMEO, 0);
+	actor_init(&strong, rsa, ROMEO, 0);
+	actor_init(&weak, rsa, ROMEO, 0);
+	actor_init(&subject, pool[3], ROMEO, 0);
+	cross_sign(&mine, &by_key);
+	cross_sign(&mine, &strong);
+	cross_sign(&mine, &weak);
+	cross_sign_with(&weak, &subject, 1);
+	for (int round = 0; round < 4; round++) {
+		static const enum sg_grade grades[] = { SG_GRADE_SHA1, SG_GRADE_SHA256,
+			SG_GRADE_SHA256, SG_GRADE_SHA256 };
+		const struct actor *best = &weak;
+
+		if (round == 1)
+			cross_sign(&strong, &subject);
+		if (round == 2)
+			cross_sign(&by_key, &subject);
+		if (round == 3)
+			cross_sign(&by_word, &subject);
+		if (round == 1)
+			best = &strong;
+		else if (round == 2)
+			best = strcmp(strong.keyinfo.name, by_key.keyinfo.name) < 0 ? &strong
+										    : &by_key;
+		else if (round == 3)
+			best = &by_word;
+		for (int turn = 0; turn < 6; turn++) {
+			struct actor *first = actors[0];
+			struct sg_signature *list = subject.keyinfo.signatures, head = list[0];
+			size_t last = subject.keyinfo.signature_count - 1;
+			struct sg_path_graph *graph;
+
+			memmove(actors, actors + 1, 5 * sizeof(actors[0]));
+			actors[5] = first;
+			memmove(list, list + 1, last * sizeof(*list));
+			list[last] = head;
+			graph = graph_of(actors, 6, CHECKS);
+			path = judge(graph, &subject);
+			assert_int_equal(path.verdict, SG_PATH_IS_FRIEND);
+			assert_int_equal(path.grade, grades[round]);
+			assert_string_equal(
+			    path.steps[path.step_count - 1].issuer, best->keyinfo.name);
+			assert_int_equal(path.step_count, round == 3 ? 2 : 3);
+			assert_in_range(sg_path_graph_checks(graph), 1, 4);
+			sg_path_graph_free(graph);
+		}
+	}
+	/* and the person's own signature is before all of them, his word before that */
+	cross_sign(&mine, &subject);
+	for (int round = 0; round < 2; round++) {
+		struct sg_path_graph *graph;
+
+		if (round == 1)
+			subject.entry.flags = SG_PATH_TRUSTED;
+		graph = graph_of(actors, 6, CHECKS);
+		path = judge(graph, &subject);
+		assert_int_equal(path.verdict, SG_PATH_IS_TRUSTED);
+		assert_int_equal(path.step_count, 2 - round);
+		sg_path_graph_free(graph);
+	}
+	for (int i = 0; i < 6; i++)
+		actor_clear(actors[i]);
+}
+
+/* SHA-1 anywhere on the way makes it weaker (K7). */
+static void the_weakest_signature_is_the_grade(void **state)
+{
+	struct actor mine, romeo, client;
+	struct actor *actors[] = { &mine, &romeo, &client };
+	struct sg_path_graph *graph;
+	struct sg_path path;
+
+	actor_init(&mine, rsa, JULIET, SG_PATH_OWN_USER);
+	actor_init(&romeo, pool[1], ROMEO, 0);
+	actor_init(&client, pool[2], ROMEO, 0);
+	cross_sign_with(&mine, &romeo, 1);
+	cross_sign(&romeo, &client);
+	graph = graph_of(actors, 3, CHECKS);
+	path = judge(graph, &client);
+	assert_int_equal(path.verdict, SG_PATH_IS_FRIEND);
+	assert_int_equal(path.grade, SG_GRADE_SHA1);
+	assert_int_equal(path.steps[1].grade, SG_GRADE_SHA1);
+	assert_int_equal(path.steps[2].grade, SG_GRADE_SHA256);
+	sg_path_graph_free(graph);
+	cross_sign(&mine, &romeo);
+	graph = graph_of(actors, 3, CHECKS);
+	assert_int_equal(judge(graph, &client).grade, SG_GRADE_SHA256);
+	sg_path_graph_free(graph);
+	for (int i = 0; i < 3; i++)
+		actor_clear(actors[i]);
+}
+
+/* ---- bounds: how many checks, never how long ---- */
+
+static void cycles_are_harmless(void **state)
+{
+	enum { RING = 100 };
+	struct actor *ring = calloc(RING, sizeof(*ring)), mine;
+	struct actor *actors[RING + 1];
+	struct sg_path_graph *graph;
+	struct sg_path path;
+
+	actor_init(&mine, pool[4], JULIET, SG_PATH_OWN_USER);
+	actors[RING] = &mine;
+	for (int i = 0; i < RING; i++) {
+		actor_init(&ring[i], pool[i % 4], ROMEO, 0);
+		actors[i] = &ring[i];
+	}
+	for (int i = 0; i < RING; i++) {
+		cross_sign(&ring[i], &ring[(i + 1) % RING]);
+		cross_sign(&ring[(i + 1) % RING], &ring[i]);
+		put_signature(&ring[i], ring[i].keyinfo.name, "ECDSA-SHA256", blob_of("x", 1));
+	}
+	graph = graph_of(actors, RING + 1, CHECKS);
+	for (int i = 0; i < RING; i++)
+		assert_int_equal(judge(graph, &ring[i]).verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(sg_path_graph_checks(graph), 0);
+	sg_path_graph_free(graph);
+	cross_sign(&mine, &ring[0]);
+	graph = graph_of(actors, RING + 1, CHECKS);
+	assert_int_equal(judge(graph, &ring[0]).verdict, SG_PATH_IS_TRUSTED);
+	assert_int_equal(judge(graph, &ring[1]).verdict, SG_PATH_IS_FRIEND);
+	assert_int_equal(judge(graph, &ring[RING - 1]).verdict, SG_PATH_IS_FRIEND);
+	path = judge(graph, &ring[2]);
+	assert_int_equal(path.verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(path.steps[3].breaks, SG_PATH_BREAKS_TOO_FAR);
+	assert_int_equal(sg_path_graph_checks(graph), 3);
+	sg_path_graph_free(graph);
+	for (int i = 0; i <= RING; i++)
+		actor_clear(actors[i]);
+	free(ring);
+}
+
+static void a_chain_of_ten_thousand_ends_after_two_steps(void **state)
+{
+	struct actor *chain = calloc(MANY, sizeof(*chain));
+	struct actor **actors = calloc(MANY, sizeof(struct actor *));
+	struct sg_path_graph *graph;
+
+	for (int i = 0; i < MANY; i++) {
+		actor_init(
+		    &chain[i], pool[i % 4], i == 0 ? JULIET : ROMEO, i == 0 ? SG_PATH_OWN_USER : 0);
+		actors[i] = &chain[i];
+		if (i > 0)
+			cross_sign(&chain[i - 1], &chain[i]);
+	}
+	graph = graph_of(actors, MANY, CHECKS);
+	assert_int_equal(judge(graph, &chain[MANY - 1]).verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(sg_path_graph_checks(graph), 0);
+	assert_int_equal(judge(graph, &chain[1]).verdict, SG_PATH_IS_TRUSTED);
+	assert_int_equal(judge(graph, &chain[2]).verdict, SG_PATH_IS_FRIEND);
+	/* each one of them: no signature is checked twice, and only those near the start */
+	for (int i = 3; i < MANY; i++)
+		assert_int_equal(judge(graph, &chain[i]).verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(sg_path_graph_checks(graph), 2);
+	sg_path_graph_free(graph);
+	for (int i = 0; i < MANY; i++)
+		actor_clear(&chain[i]);
+	free(actors);
+	free(chain);
+}
+
+/* 10,000 signatures on one key, all of which say to be by one that counts. */
+static void ten_thousand_forgeries_cost_a_few_checks(void **state)
+{
+	struct cast cast;
+	struct sg_path path;
+
+	cast_init(&cast);
+	cross_sign(&cast.mine, &cast.romeo);
+	for (int i = 0; i < MANY / 2; i++) {
+		put_signature(&cast.romeos_client, cast.romeo.keyinfo.name, "ECDSA-SHA256",
+		    blob_of(&i, sizeof(i)));
+		put_signature(&cast.romeos_client, cast.mine.keyinfo.name, "ECDSA-SHA256",
+		    blob_of(&i, sizeof(i)));
+	}
+	path = cast_judge(&cast, &cast.romeos_client);
+	assert_int_equal(path.verdict, SG_PATH_IS_BROKEN);
+	assert_in_range(sg_path_graph_checks(cast.graph), 1, 1 + 2 * SG_PATH_PAIR_CHECKS_MAX);
+	cast_clear(&cast);
+}
+
+/* Each by a key of its own which says to be signed by the person: a check for each is what it takes. */
+static void checks_end_with_their_number(void **state)
+{
+	enum { SOME = 2 * CHECKS };
+	struct actor *issuers = calloc(SOME, sizeof(*issuers)), mine, subject, friend;
+	struct sg_path_graph *graph;
+	struct sg_path path;
+
+	actor_init(&mine, pool[0], JULIET, SG_PATH_OWN_USER);
+	actor_init(&subject, pool[1], ROMEO, 0);
+	actor_init(&friend, pool[2], ROMEO, SG_PATH_TRUSTED);
+	assert_int_equal(sg_path_graph_new(&graph, NOW, CHECKS), 0);
+	for (int i = 0; i < SOME; i++) {
+		actor_init(&issuers[i], pool[3 + i % 2], ROMEO, 0);
+		put_signature(&issuers[i], mine.keyinfo.name, "ECDSA-SHA256", blob_of("x", 1));
+		put_signature(&subject, issuers[i].keyinfo.name, "ECDSA-SHA256", blob_of("x", 1));
+		assert_int_equal(sg_path_graph_add(graph, &issuers[i].entry), 0);
+	}
+	assert_int_equal(sg_path_graph_add(graph, &mine.entry), 0);
+	assert_int_equal(sg_path_graph_add(graph, &friend.entry), 0);
+	assert_int_equal(sg_path_graph_add(graph, &subject.entry), 0);
+	path = judge(graph, &subject);
+	assert_int_equal(path.verdict, SG_PATH_IS_BROKEN);
+	assert_int_equal(sg_path_graph_checks(graph), CHECKS);
+	/* what was not looked at is nearer than what is bad */
+	assert_int_equal(path.steps[1].breaks, SG_PATH_BREAKS_UNCHECKED);
+	sg_path_graph_free(graph);
+
+	/* the path by the person's own word is looked at first, and found */
+	cross_sign(&friend, &subject);
+	assert_int_equal(sg_path_graph_new(&graph, NOW, 1), 0);
+	for (int i = 0; i < SOME; i++)
+		assert_int_equal(sg_path_graph_add(graph, &issuers[i].entry), 0);
+	assert_int_equal(sg_path_graph_add(graph, &mine.entry), 0);
+	assert_int_equal(sg_path_graph_add(graph, &friend.entry), 0);
+	assert_int_equal(sg_path_graph_add(graph, &subject.entry), 0);
+	assert_int_equal(judge(graph, &subject).verdict, SG_PATH_IS_FRIEND);
+	assert_int_equal(sg_path_graph_checks(graph), 1);
+	sg_path_graph_free(graph);
+	for (int i = 0; i < SOME; i++)
+		actor_clear(&issuers[i]);
+	actor_clear(&mine);
+	actor_clear(&subject);
+	actor_clear(&friend);
+	free(issuers);
+}
+
+/* Thirty friends who all sign each other's user keys, and their own client keys. */
+static void a_web_is_checked_once(void **state)
+{
+	enum { FRIENDS = 30 };
+	struct actor mine, *users = calloc(FRIENDS, sizeof(*users));
+	struct actor *clients = calloc(FRIENDS, sizeof(*clients));
+	struct sg_path_graph *graph;
+	char jid[FRIENDS][32];
+
+	actor_init(&mine, pool[0], JULIET, SG_PATH_OWN_USER);
+	for (int i = 0; i < FRIENDS; i++) {
+		snprintf(jid[i], sizeof(jid[i]), "friend%d@example.org", i);
+		actor_init(&users[i], pool[1 + i % 3], jid[i], 0);
+		actor_init(&clients[i], pool[4], jid[i], 0);
+		cross_sign(&users[i], &clients[i]);
+		if (i % 2 == 0)
+			cross_sign(&mine, &users[i]);
+	}
+	for (int i = 0; i < FRIENDS; i++) {
+		for (int k = 0; k < FRIENDS; k++) {
+			if (i % 3 != k % 3)
+				cross_sign(&users[i], &users[k]);
+		}
+	}
+	assert_int_equal(sg_path_graph_new(&graph, NOW, CHECKS), 0);
+	assert_int_equal(sg_path_graph_add(graph, &mine.entry), 0);
+	for (int i = 0; i < FRIENDS; i++) {
+		assert_int_equal(sg_path_graph_add(graph, &users[i].entry), 0);
+		assert_int_equal(sg_path_graph_add(graph, &clients[i].entry), 0);
+	}
+	for (int turn = 0; turn < 2; turn++) {
+		for (int i = 0; i < FRIENDS; i++) {
+			assert_int_equal(judge(graph, &users[i]).verdict,
+			    i % 2 == 0 ? SG_PATH_IS_TRUSTED : SG_PATH_IS_VOUCHED);
+			assert_int_equal(judge(graph, &clients[i]).verdict,
+			    i % 2 == 0 ? SG_PATH_IS_FRIEND : SG_PATH_IS_UNKNOWN);
+		}
+		assert_in_range(sg_path_graph_checks(graph), 1, 3 * FRIENDS);
+	}
+	sg_path_graph_free(graph);
+	for (int i = 0; i < FRIENDS; i++) {
+		actor_clear(&users[i]);
+		actor_clear(&clients[i]);
+	}
+	actor_clear(&mine);
+	free(users);
+	free(clients);
+}
+
+/* ---- what is let in ---- */
+
+static void test_k2_a_key_that_is_not_its_names_is_refused(void **state)
+{
+	struct cast cast;
+	struct sg_path_graph *graph;
+	char *name;
+
+	cast_init(&cast);
+	assert_int_equal(sg_path_graph_new(&graph, NOW, CHECKS), 0);
+	assert_int_equal(sg_path_graph_add(graph, &cast.romeo.entry), 0);
+	/* Mercutio's data under Romeo's name, while that is there and while it is not */
+	name = cast.mercutio.keyinfo.name;
+	cast.mercutio.keyinfo.name = cast.romeo.keyinfo.name;
+	assert_int_equal(sg_path_graph_add(graph, &cast.mercutio.entry), SG_ERR_KEYINFO);
+	assert_int_equal(judge(graph, &cast.romeo).verdict, SG_PATH_IS_UNKNOWN);
+	sg_path_graph_free(graph);
+	assert_int_equal(sg_path_graph_new(&graph, NOW, CHECKS), 0);
+	assert_int_equal(sg_path_graph_add(graph, &cast.mercutio.entry), SG_ERR_KEYINFO);
+	cast.mercutio.keyinfo.name = NULL;
+	assert_int_equal(sg_path_graph_add(graph, &cast.mercutio.entry), SG_ERR_KEYINFO);
+	cast.mercutio.keyinfo.name = name;
+	sg_path_graph_free(graph);
+	cast_clear(&cast);
+}
+
+/* The same key from two places: what either says counts. */
+static void a_key_that_comes_twice_is_one(void **state)
+{
+	struct cast cast;
+	struct actor again = { 0 }, reference = { 0 };
+	static const char *const seen[] = { ROMEO };
+
+	cast_init(&cast);
+	cross_sign(&cast.romeo, &cast.romeos_client);
+	cast_graph(&cast);
+	assert_int_equal(judge(cast.graph, &cast.romeos_client).verdict, SG_PATH_IS_UNKNOWN);
+	again.keyinfo.kind = SG_KEYINFO_X509;
+	again.keyinfo.name = strdup(cast.romeo.keyinfo.name);
+	again.keyinfo.data = blob_of(cast.romeo.keyinfo.data.data, cast.romeo.keyinfo.data.len);
+	again.entry = (struct sg_path_key){ .keyinfo = &again.keyinfo,
+		.seen_jids = seen,
+		.seen_count = 1,
+		.flags = SG_PATH_TRUSTED,
+		.trusted_jid = ROMEO,
+		.first_seen = 9 };
+	cross_sign(&cast.mine, &again);
+	assert_int_equal(sg_path_graph_add(cast.graph, &again.entry), 0);
+	assert_int_equal(judge(cast.graph, &cast.romeo).verdict, SG_PATH_IS_TRUSTED);
+	assert_int_equal(judge(cast.graph, &cast.romeo).steps[0].since, 9);
+	assert_int_equal(judge(cast.graph, &cast.romeos_client).verdict, SG_PATH_IS_FRIEND);
+	sg_path_graph_free(cast.graph);
+
+	/* a reference is no key yet: it signs nothing, and becomes one by its data */
+	reference.keyinfo.name = strdup(cast.romeo.keyinfo.name);
+	reference.entry =
+	    (struct sg_path_key){ .keyinfo = &reference.keyinfo, .flags = SG_PATH_TRUSTED };
+	assert_int_equal(sg_path_graph_new(&cast.graph, NOW, CHECKS), 0);
+	assert_int_equal(sg_path_graph_add(cast.graph, &reference.entry), 0);
+	assert_int_equal(sg_path_graph_add(cast.graph, &cast.romeos_client.entry), 0);
+	assert_int_equal(judge(cast.graph, &cast.romeos_client).verdict, SG_PATH_IS_BROKEN);
+	assert_int_equal(sg_path_graph_checks(cast.graph), 0);
+	again.entry.flags = 0;
+	assert_int_equal(sg_path_graph_add(cast.graph, &again.entry), 0);
+	assert_int_equal(judge(cast.graph, &cast.romeos_client).verdict, SG_PATH_IS_FRIEND);
+	actor_clear(&reference);
+	actor_clear(&again);
+	cast_clear(&cast);
+}
+
+static void the_same_key_in_another_certificate_counts_for_nothing(void **state)
+{
+	struct cast cast;
+	struct actor renewed;
+
+	cast_init(&cast);
+	cast.romeo.entry.flags = SG_PATH_TRUSTED;
+	actor_init(&renewed, pool[2], ROMEO, 0);
+	cross_sign(&cast.romeo, &renewed);
+	cast_graph(&cast);
+	assert_int_equal(sg_path_graph_add(cast.graph, &renewed.entry), 0);
+	assert_int_equal(judge(cast.graph, &renewed).verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(sg_path_graph_checks(cast.graph), 0);
+	actor_clear(&renewed);
+	cast_clear(&cast);
+}
+
+static void keys_and_signatures_have_limits(void **state)
+{
+	struct sg_keyinfo *keys = calloc(SG_PATH_KEYS_MAX + 1, sizeof(*keys));
+	struct sg_path_graph *graph;
+	struct sg_signature *list = calloc(MANY, sizeof(*list));
+	struct sg_path_key entry = { 0 };
+	char name[SG_PATH_KEYS_MAX + 1][12];
+	static char missing[] = ISSUER_NAME;
+
+	assert_int_equal(sg_path_graph_new(&graph, NOW, CHECKS), 0);
+	for (int i = 0; i <= SG_PATH_KEYS_MAX; i++) {
+		snprintf(name[i], sizeof(name[i]), "%d", i);
+		keys[i].name = name[i];
+		entry.keyinfo = &keys[i];
+		assert_int_equal(
+		    sg_path_graph_add(graph, &entry), i < SG_PATH_KEYS_MAX ? 0 : SG_ERR_LIMIT);
+	}
+	for (int i = 0; i < MANY; i++)
+		list[i].issuer = missing;
+	keys[0].signatures = list;
+	keys[0].signature_count = MANY;
+	entry.keyinfo = &keys[0];
+	for (int i = 0; i < SG_PATH_SIGNATURES_MAX / MANY; i++)
+		assert_int_equal(sg_path_graph_add(graph, &entry), 0);
+	keys[0].signature_count = 1;
+	assert_int_equal(sg_path_graph_add(graph, &entry), SG_ERR_LIMIT);
+	sg_path_graph_free(graph);
+	sg_path_graph_free(NULL);
+	free(list);
+	free(keys);
+}
+
+/* ---- one signature at a time ---- */
+
+static void signatures_are_told_one_by_one(void **state)
+{
+	static const enum sg_signature_verdict verdicts[] = { SG_SIG_GOOD, SG_SIG_BAD,
+		SG_SIG_UNKNOWN_ISSUER, SG_SIG_SELF, SG_SIG_UNKNOWN_METHOD };
+	const struct sg_signature *signature;
+	enum sg_signature_verdict verdict;
+	struct cast cast;
+	const char *name;
+
+	cast_init(&cast);
+	name = cast.romeo.keyinfo.name;
+	cross_sign(&cast.mine, &cast.romeo);
+	forge(&cast.mercutio, &cast.romeo);
+	put_signature(&cast.romeo, ISSUER_NAME, "RSA-SHA1", blob_of("x", 1));
+	put_signature(&cast.romeo, name, "ECDSA-SHA256", blob_of("x", 1));
+	put_signature(&cast.romeo, cast.mine.keyinfo.name, "ROT-13", blob_of("x", 1));
+	cast_graph(&cast);
+	for (int turn = 0; turn < 2; turn++) {
+		for (size_t i = 0; i < 5; i++) {
+			assert_int_equal(
+			    sg_path_signature(cast.graph, name, i, &signature, &verdict), 0);
+			assert_ptr_equal(signature, &cast.romeo.keyinfo.signatures[i]);
+			assert_int_equal(verdict, verdicts[i]);
+		}
+	}
+	assert_int_equal(sg_path_graph_checks(cast.graph), 2);
+	assert_int_equal(
+	    sg_path_signature(cast.graph, name, 5, &signature, &verdict), SG_ERR_KEY_ABSENT);
+	assert_null(signature);
+	assert_int_equal(
+	    sg_path_signature(cast.graph, "none", 0, &signature, &verdict), SG_ERR_KEY_ABSENT);
+	cast_clear(&cast);
+}
+
+static void words_are_told(void **state)
+{
+	static const char *const verdicts[] = { "own", "trusted", "friend", "vouched", "broken",
+		"refused", "unknown" };
+	static const char *const breaks[] = { NULL, "refused", "revoked", "retracted", "expired",
+		"not_yet_valid", "bad_signature", "unknown_method", "signature_refused",
+		"unchecked", "issuer_missing", "issuer_unknown", "too_far" };
+
+	for (int i = 0; i <= SG_PATH_IS_UNKNOWN; i++)
+		assert_string_equal(sg_path_verdict_name((enum sg_path_verdict)i), verdicts[i]);
+	assert_null(sg_path_break_name(SG_PATH_HOLDS));
+	for (int i = 1; i <= SG_PATH_BREAKS_TOO_FAR; i++)
+		assert_string_equal(sg_path_break_name((enum sg_path_break)i), breaks[i]);
+	assert_string_equal(sg_path_way_name(SG_PATH_BY_OWN), "own");
+	assert_string_equal(sg_path_way_name(SG_PATH_BY_PERSON), "person");
+	assert_string_equal(sg_path_way_name(SG_PATH_BY_SIGNATURE), "signature");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_trusted_by_itself),
+		cmocka_unit_test(own_keys_are_own),
+		cmocka_unit_test(the_persons_word_counts),
+		cmocka_unit_test(a_friends_client_key_is_reached),
+		cmocka_unit_test(a_friend_vouches_for_others_and_makes_none_trusted),
+		cmocka_unit_test(client_keys_make_nothing_trusted),
+		cmocka_unit_test(a_key_of_two_names_speaks_for_neither),
+		cmocka_unit_test(whose_node_shows_a_key_does_not_make_it_his),
+		cmocka_unit_test(every_break_is_named),
+		cmocka_unit_test(an_own_user_key_that_is_over_breaks_what_it_signed),
+		cmocka_unit_test(signatures_that_do_not_hold_break),
+		cmocka_unit_test(what_the_person_refused_is_refused),
+		cmocka_unit_test(the_best_path_is_taken_in_any_order),
+		cmocka_unit_test(the_weakest_signature_is_the_grade),
+		cmocka_unit_test(cycles_are_harmless),
+		cmocka_unit_test(a_chain_of_ten_thousand_ends_after_two_steps),
+		cmocka_unit_test(ten_thousand_forgeries_cost_a_few_checks),
+		cmocka_unit_test(checks_end_with_their_number),
+		cmocka_unit_test(a_web_is_checked_once),
+		cmocka_unit_test(test_k2_a_key_that_is_not_its_names_is_refused),
+		cmocka_unit_test(a_key_that_comes_twice_is_one),
+		cmocka_unit_test(the_same_key_in_another_certificate_counts_for_nothing),
+		cmocka_unit_test(keys_and_signatures_have_limits),
+		cmocka_unit_test(signatures_are_told_one_by_one),
+		cmocka_unit_test(words_are_told),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
