@@ -54,7 +54,7 @@ depends(_, _) -> [].
 mod_opt_type(ca) -> econf:file();
 mod_opt_type(revoked) -> econf:binary();
 mod_opt_type(logins) -> econf:binary();
-mod_opt_type(poll) -> econf:timeout(ms).
+mod_opt_type(poll) -> econf:timeout(millisecond).
 
 mod_options(_) -> [ca, revoked, {logins, none}, {poll, 500}].
 
@@ -80,9 +80,9 @@ stream_started(State, _) ->
 
 %% The last word on a login that ejabberd would accept. SASL's failure cannot be put in the place of its success:
 %% the stream ends after it.
-auth_result(#{sasl_mech := <<"EXTERNAL">>} = State, true, Name) ->
+auth_result(#{sasl_mech := <<"EXTERNAL">>} = State, true, _) ->
     try
-        {ok, User, Sha} = accept(State, Name),
+        {ok, User, Sha} = accept(State),
         ets:insert(?SESSIONS, {self(), maps:get(lserver, State), Sha, none, false}),
         ok = ask(maps:get(lserver, State), {used, Sha}),
         State#{user => User, signet_sha256 => Sha}
@@ -93,10 +93,11 @@ auth_result(#{sasl_mech := <<"EXTERNAL">>} = State, true, Name) ->
 auth_result(State, _, _) ->
     State.
 
-accept(State, Name) ->
+accept(#{lserver := Host, signet_authzid := Asked} = State) ->
     case judge(State) of
         {ok, User, Sha} ->
-            jid:nodeprep(Name) == User orelse throw("another identity was asked for"),
+            Asked == <<>> orelse jid:tolower(jid:decode(Asked)) == {User, Host, <<>>}
+                orelse throw("another identity was asked for"),
             {ok, User, Sha};
         {no, Why} -> throw(Why)
     end.
@@ -106,6 +107,10 @@ refuse(State, Why) ->
     Text = <<"Your certificate is not accepted">>,
     State1 = xmpp_stream_in:send(State, {sasl_failure, 'not-authorized', xmpp:mk_text(Text, <<"en">>)}),
     {stop, xmpp_stream_in:send(State1, xmpp:serr_not_authorized(Text, <<"en">>))}.
+
+%% ejabberd itself takes the domain for no identity, and a full JID for its account: what was asked for is kept.
+handle_recv(State, _, {sasl_auth, <<"EXTERNAL">>, Asked}) ->
+    State#{signet_authzid => Asked};
 
 %% Between login and binding (or resuming), the certificate may have gone bad: nothing is served then, not even
 %% for as long as the next look takes. And until that, a revoked session is still there, for the answer to its own
@@ -353,7 +358,7 @@ write_logins(#{logins := none}) ->
     ok;
 write_logins(#{logins := File, host := Host, used := Used}) ->
     In = [{Sha, ["\t", Resource]} || {Pid, _, Sha, Resource, _} <- sessions(Host), is_binary(Resource),
-              is_process_alive(Pid), re:run(Resource, "[[:cntrl:]]", [{capture, none}]) == nomatch],
+              is_process_alive(Pid), re:run(Resource, "[\\x00-\\x1f\\x7f]", [{capture, none}]) == nomatch],
     By = lists:foldl(fun({Sha, Text}, Map) -> Map#{Sha => [maps:get(Sha, Map, []), Text]} end, #{}, In),
     Lines = [[Sha, "\t", Time, maps:get(Sha, By, []), "\n"] || {Sha, Time} <- lists:sort(maps:to_list(Used))],
     New = <<File/binary, ".new">>,

@@ -29,11 +29,11 @@ class Ejabberd:
         self.libraries, self.ebin = installed()
         self.port, self.direct_port, self.component_port, self.api_port = free_ports(4)
 
-    def serve(self, domain, authority, secret, max_tls="1.3", settings="", login=""):
+    def serve(self, domain, authority, secret, max_tls="1.3", poll=0.5, ca="ca.pem"):
         """Writes the configuration for one domain that has its authority as a component.
 
-        authority: the folder with its files. settings, login: more of the general settings, and of the login
-        module's, as YAML.
+        authority: the folder with its files. secret: the component's. max_tls: the newest version. poll: seconds
+        between looks at the list of the revoked. ca: the file whose certificates count alone.
         """
         pki = self.world.pki.dir
         self._install(pki)
@@ -98,11 +98,10 @@ modules:
     namespaces:
 {delegated}\
   mod_signet_login:
-    ca: {authority}/ca.pem
+    ca: {authority}/{ca}
     revoked: {authority}/revoked.txt
     logins: {authority}/logins.txt
-    {login}
-{settings}
+    poll: {round(poll * 1000)}
 """, 0o600)
 
     def _install(self, pki):

@@ -14,10 +14,11 @@ class Prosody:
         self.dir = world.mkdir(name)
         self.port, self.direct_port, self.component_port = free_ports(3)
 
-    def serve(self, domain, authority, secret, max_tls="1.3"):
+    def serve(self, domain, authority, secret, max_tls="1.3", poll=0.5, ca="ca.pem"):
         """Writes the configuration for one domain that has its authority as a component.
 
-        authority: the folder with its files. secret: the component's. max_tls: the newest version.
+        authority: the folder with its files. secret: the component's. max_tls: the newest version. poll: seconds
+        between looks at the list of the revoked. ca: the file whose certificates count alone, or None.
         """
         for lua in (Path(__file__).parents[2] / "authority/prosody").glob("*.lua"):
             self.world.install(lua, f"{self.name}/modules/{lua.name}")
@@ -28,10 +29,11 @@ VirtualHost "{domain}"
 Component "ccm.{domain}"
   component_secret = "{secret}"
   modules_enabled = {{ "delegation" }}
-""", cafile=authority / "ca.pem", modules=("delegation", "signet_ccm2"), settings=f"""\
+""", cafile=authority / "ca.pem", modules=("smacks", "delegation", "signet_ccm2"), settings=f"""\
 signet_ccm2_revoked = "{authority}/revoked.txt"
 signet_ccm2_logins = "{authority}/logins.txt"
-signet_ccm2_ca = "{authority}/ca.pem"
+signet_ccm2_poll = {poll}
+{f'signet_ccm2_ca = "{authority}/{ca}"' if ca else ""}
 """, tls='protocol = "tlsv1_2";' if max_tls == "1.2" else "")
 
     def configure(self, hosts, certificate="server", cafile="", modules=(), settings="", tls=""):
