@@ -9,6 +9,7 @@ from processes import PATIENCE
 from world import DOMAIN, PASSWORD
 
 NS_PUBKEY = "urn:xmpp:tmp:pubkey"
+NS_STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 NS_PUBSUB = "http://jabber.org/protocol/pubsub"
 
 
@@ -78,7 +79,8 @@ def fetch_items(world, name, owner):
     async def job(peer):
         answer = await peer.iq("get", f"<pubsub xmlns='{NS_PUBSUB}'><items node='{NS_PUBKEY}'/></pubsub>", to=owner)
         if answer.get("type") == "error":
-            return next(e.tag.partition("}")[2] for e in answer.find("{jabber:client}error"))
+            return next(e.tag.partition("}")[2] for e in answer.find("{jabber:client}error")
+                        if e.tag.startswith(f"{{{NS_STANZAS}}}") and not e.tag.endswith("}text"))
         return {item.get("id"): item.find(f"{{{NS_PUBKEY}}}keyinfo")
                 for item in answer.iter(f"{{{NS_PUBSUB}}}item")}
     return as_peer(world, name, job)

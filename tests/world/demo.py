@@ -7,7 +7,7 @@ import time
 
 from mainjob import STEPS, MainJob
 from processes import WorldError
-from world import TOP, Failed, World, interruptible, say
+from world import TOP, Failed, World, chosen_server, interruptible, say
 
 
 def prepare(job):
@@ -18,7 +18,7 @@ def prepare(job):
     print("demo: authority's CA key and certificate made on a SoftHSM token of its own")
     world.make_server()
     world.start_server()
-    print(f"demo: private Prosody on 127.0.0.1:{world.c2s_port} with TLS, accounts {', '.join(world.accounts)}")
+    print(f"demo: private {world.kind} on 127.0.0.1:{world.c2s_port} with TLS, accounts {', '.join(world.accounts)}")
     world.start_authority()
     print("demo: authority connected as component, ccm2 delegated to it")
     job.start()
@@ -52,7 +52,7 @@ def show(job):
 
 def run(folder):
     """The world, the steps, and what is kept of them; gives how many passed."""
-    with World(alone=True) as world:
+    with World(alone=True, server=chosen_server()) as world:
         job = MainJob(world)
         prepare(job)
         try:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from processes import CCM2, PATIENCE, WorldError, free_ports
 
-FRIEND = {"subs": "both", "group": "", "nick": ""}
-
 
 def installed():
     """The folder with ejabberd's libraries and the one with its own programs."""
@@ -123,7 +121,8 @@ modules:
         rosters."""
         calls = [("register", {"user": name, "host": domain, "password": password}) for name in names]
         for one, other in (*friends, *((b, a) for a, b in friends)):
-            calls.append(("add_rosteritem", {"localuser": one, "localhost": domain, "user": other, "host": domain, **FRIEND}))
+            calls.append(("add_rosteritem", {"localuser": one, "localhost": domain, "user": other, "host": domain,
+                                             "subs": "both", "group": "", "nick": ""}))
         if self.process is None:
             self.waiting += calls
         else:
@@ -132,8 +131,8 @@ modules:
     def _call(self, calls):
         """Has the server run these commands."""
         for name, values in calls:
-            request = urllib.request.Request(f"http://127.0.0.1:{self.api_port}/api/{name}", json.dumps(values).encode(),
-                                             {"Content-Type": "application/json"})
+            request = urllib.request.Request(f"http://127.0.0.1:{self.api_port}/api/{name}",
+                                             json.dumps(values).encode(), {"Content-Type": "application/json"})
             try:
                 urllib.request.urlopen(request, timeout=PATIENCE).close()
             except urllib.error.HTTPError as why:

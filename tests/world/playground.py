@@ -6,7 +6,7 @@ import sys
 
 from mainjob import MainJob, enrol, keys, publish, sign
 from processes import WorldError, running
-from world import ACCOUNTS, DOMAIN, PASSWORD, Failed, World, interruptible, say
+from world import ACCOUNTS, DOMAIN, PASSWORD, Failed, World, chosen_server, interruptible, say
 
 TALK = """
 playground: ready. juliet is enrolled and online through her agent; her keys are published and cross-signed.
@@ -15,7 +15,7 @@ playground: ready. juliet is enrolled and online through her agent; her keys are
   export SOFTHSM2_CONF={softhsm}
   {run}{dir}/bin/signet status
 
-  server    {host}:{port} (STARTTLS), {direct} (direct TLS), domain {domain}, trust {cafile}
+  server    {kind}, {host}:{port} (STARTTLS), {direct} (direct TLS), domain {domain}, trust {cafile}
   accounts  {accounts}; password '{password}'; juliet and romeo are contacts, benvolio is a stranger
   token     'juliet', user PIN {pin}
   logs      {dir}/log/
@@ -78,7 +78,7 @@ def play(world, command):
     if command:
         return run(world, env, command)
     say(TALK.format(sock=env["SIGNET_SOCK"], softhsm=env["SOFTHSM2_CONF"], dir=world.dir, run=as_user(world),
-                    host="127.0.0.1", port=world.c2s_port, direct=world.direct_port, domain=DOMAIN,
+                    kind=world.kind, host="127.0.0.1", port=world.c2s_port, direct=world.direct_port, domain=DOMAIN,
                     cafile=world.cafile, accounts=", ".join(ACCOUNTS), password=PASSWORD, pin=world.pin))
     wait()
     return 0
@@ -88,7 +88,7 @@ def main():
     interruptible()
     command = os.environ.get("RUN", "")
     try:
-        with World(alone=True) as world:
+        with World(alone=True, server=chosen_server()) as world:
             return play(world, command)
     except KeyboardInterrupt:
         say("playground: stopped")

@@ -44,6 +44,14 @@ class Failed(Exception):
         self.status, self.out, self.err = status, out, err
 
 
+def chosen_server():
+    """The kind of server that the caller's environment asks for."""
+    kind = os.environ.get("SERVER") or "prosody"
+    if kind not in SERVERS:
+        raise WorldError(f"SERVER={kind}: it is one of {', '.join(sorted(SERVERS))}")
+    return kind
+
+
 def softhsm_module():
     """The path of the SoftHSM module on this system."""
     for path in SOFTHSM_MODULES:
@@ -301,7 +309,7 @@ logins = {folder}/logins.txt
         return dict(env, PLAYGROUND_HOST="127.0.0.1", PLAYGROUND_PORT=str(self.c2s_port),
                     PLAYGROUND_DIRECT_PORT=str(self.direct_port), PLAYGROUND_DOMAIN=DOMAIN,
                     PLAYGROUND_CAFILE=str(self.cafile), PLAYGROUND_PIN=self.pin,
-                    PLAYGROUND_DIR=str(self.dir))
+                    PLAYGROUND_PASSWORD=PASSWORD, PLAYGROUND_SERVER=self.kind, PLAYGROUND_DIR=str(self.dir))
 
     # ---- the end
 
