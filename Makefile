@@ -6,6 +6,7 @@
 #   make check      all tests (sets everything up itself)
 #   make check-token  'make fault', then one suite on every kind of token that Debian has (sets everything up itself)
 #   make playground the same world in the foreground; RUN='command' runs a command in it and stops
+#                   SERVER=ejabberd has that in the place of Prosody, in the demo too
 #   make fault      every PKCS#11 call of the token's work failed once, and what tokens do wrong (sets itself up)
 #   make fault-mainjob   the same for the whole main job, which takes long
 #   make idle       counts the system calls of an idle agent over 30 s
@@ -195,7 +196,9 @@ JOBS   ?= $(shell nproc)
 PYTEST   = PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider -n 4 --dist loadgroup
 # The command is the shell's: make must not expand the '$' in it.
 override RUN := $(value RUN)
-export BUILD RUN
+# The server of the demo's and the playground's world: prosody or ejabberd.
+SERVER ?= prosody
+export BUILD RUN SERVER
 
 .PHONY: demo playground check check-token idle
 demo: deps
