@@ -118,6 +118,9 @@ void sg_path_graph_free(struct sg_path_graph *graph); /* NULL is fine */
  */
 SG_MUST_USE int sg_path_graph_add(struct sg_path_graph *graph, const struct sg_path_key *key);
 
+/* Whether a key of this name was added. */
+int sg_path_graph_has(const struct sg_path_graph *graph, const char *name);
+
 /* What the key of this name is. SG_ERR_KEY_ABSENT, SG_ERR_NOMEM. */
 SG_MUST_USE int sg_path_judge(struct sg_path_graph *graph, const char *name, struct sg_path *path);
 

@@ -66,6 +66,11 @@ struct sg_path_node *sg_path_node_find(const struct sg_path_graph *graph, const 
 	return found != NULL ? *found : NULL;
 }
 
+int sg_path_graph_has(const struct sg_path_graph *graph, const char *name)
+{
+	return sg_path_node_find(graph, name) != NULL;
+}
+
 struct sg_path_node *sg_path_node_issuer(
     const struct sg_path_graph *graph, const struct sg_path_node *node, size_t index)
 {

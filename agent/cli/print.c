@@ -8,8 +8,6 @@
 #include "buf.h"
 #include "text.h"
 
-#define FIELD_COLUMN 14
-
 #define REPLACEMENT 0xfffd
 
 /* Takes one character; a byte that is none counts as U+FFFD. */
@@ -72,7 +70,7 @@ void sg_print_text(FILE *out, const char *text)
 
 void sg_print_name(const char *name)
 {
-	printf("%s:%*s", name, (int)(FIELD_COLUMN - strlen(name) - 1), "");
+	printf("%s:%*s", name, (int)(SG_FIELD_COLUMN - strlen(name) - 1), "");
 }
 
 void sg_print_field(const char *name, const char *value)

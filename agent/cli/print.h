@@ -21,7 +21,9 @@ char *sg_text_clean(const char *text, int keep_controls);
 /* Prints it clean. */
 void sg_print_text(FILE *out, const char *text);
 
-/* "name:   ", as far as the column at which values stand. A name has at most 12 characters. */
+#define SG_FIELD_COLUMN 14 /* at which values stand */
+
+/* "name:   ", as far as that column. A name has at most 12 characters. */
 void sg_print_name(const char *name);
 
 /* "name:   value", a line; nothing when the value is NULL. */

@@ -58,8 +58,7 @@ const char *sg_path_break_text(const char *breaks)
 /* Further lines of a field. */
 static void print_indent(const char *text)
 {
-	sg_print_name("");
-	fputs(text, stdout);
+	printf("%*s%s", SG_FIELD_COLUMN, "", text);
 }
 
 /* "428b1358… of romeo@montague.example", or without the names. */
@@ -153,7 +152,7 @@ static void print_step(const json_t *step, size_t at)
 		if (strcmp(way, "own") == 0)
 			fputs("your own key ", stdout);
 		else
-			fputs(strcmp(breaks, "refused") == 0 ? "you looked at " : "you compared ",
+			fputs(strcmp(breaks, "refused") == 0 ? "you looked at " : "you trust ",
 			    stdout);
 		print_key(sg_member(step, "subject", "-"), json_object_get(step, "jids"), NULL);
 		putchar('\n');

@@ -1,0 +1,34 @@
+/*
+ * What the judging of keys asks the store beside keyring_store.h: the own certificates, and which
+ * of a key's issuers matter. Nothing here reads more than it is asked for.
+ */
+#ifndef SG_BROKER_STORE_TRUST_H
+#define SG_BROKER_STORE_TRUST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store.h"
+
+/* Calls fn for each certificate of the account; the row is cleared after each, what fn takes over it
+ * zeroes. fn's first error ends it and is given; SG_ERR_IO. fn may not call this again. */
+typedef int sg_cert_row_fn(void *arg, struct sg_cert_row *row);
+SG_MUST_USE int sg_store_certs(
+    struct sg_store *store, const char *jid, sg_cert_row_fn *fn, void *arg);
+
+/*
+ * The names of those that have signed the key of this name, as they were shown, and that the person
+ * trusts or has signed with one of our user keys; in their order, at most max. SG_ERR_IO.
+ */
+typedef int sg_name_fn(void *arg, const char *name);
+SG_MUST_USE int sg_store_trusted_issuers(
+    struct sg_store *store, const char *name, size_t max, sg_name_fn *fn, void *arg);
+
+/*
+ * How many bytes the keyinfos have in which the key of this name was shown; only those with a
+ * signature by the issuer, when one is given. 0: there is none. SG_ERR_IO.
+ */
+SG_MUST_USE int sg_store_shown_size(
+    struct sg_store *store, const char *name, const char *issuer, int64_t *size);
+
+#endif
