@@ -67,11 +67,11 @@ endif
 
 # ---------------------------------------------------------------------------------------- sources
 # A folder becomes an archive of all but its main.c, so that tests link just what they touch.
-PARTS := proto strophe token broker xmpp cli authority
+PARTS := proto strophe token broker xmpp pgp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
-    api_json buf ccm2 channel client clock conf disco error harden keyinfo layout log msg output path path_graph pep \
-    pgp pgp_key pkcs11_uri secret secret_file spawn text verdict x509 xml)
+    api_json buf ccm2 channel client clock conf disco error harden keyinfo layout log msg output path path_graph path_json pep pep_node \
+    pgp pgp_key pkcs11_uri pubkeys secret secret_file spawn text verdict x509 xml)
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
     answers ca cert ckr cond cross digest dispatch event guard held issue key key_find keygen ledger list \
@@ -79,15 +79,17 @@ SRC_token := $(call in,token, \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
     accounts agent ask_all call call_key config conn doctor doctor_system events failure \
-    find json key_cache key_find key_known ledger login logind main online pin_source pinentry queue \
-    reaper remember rest server signings store store_rows store_tokens stored_keys tokens \
-    touch unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
-    verbs_key verbs_monitor verbs_pin verbs_pubkey verbs_sign verbs_token worker worker_process)
+    find json key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry queue \
+    reaper remember rest server signings store store_keyring store_known store_rows store_tokens store_trust stored_keys tokens \
+    touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
+    verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pin verbs_pubkey verbs_sign verbs_token verbs_trust worker worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
-    filter iq main memory reason remotekey requests scram stream tls worker)
+    asked contacts filter iq key_requests main memory pep_requests reason remotekey requests scram seen self \
+    stream tls worker)
+SRC_pgp := $(call in,agent/pgp, main rnp_key serve)
 SRC_cli := $(call in,agent/cli, \
     agent_call ask cli cmd_account cmd_cert cmd_doctor cmd_key cmd_monitor cmd_publish cmd_status \
-    cmd_token cmd_verify command commands diagnosis files keyset main options print secret_args show \
+    cmd_token cmd_verify command commands diagnosis files keyset main options print secret_args show show_path \
     tty waiting)
 SRC_authority := $(call in,authority, \
     bounds component config crl delegation file init ledger logins main profile \
@@ -96,6 +98,7 @@ SRC_authority := $(call in,authority, \
 PROGRAM_token     := signet-token
 PROGRAM_broker    := signetd
 PROGRAM_xmpp      := signet-xmpp
+PROGRAM_pgp       := signet-pgp
 PROGRAM_cli       := signet
 PROGRAM_authority := signet-authority
 
@@ -107,6 +110,7 @@ archives = $(patsubst %,$(BUILD)/lib/%.a,$(1) $(USES_$(1)))
 PKG_token     := p11-kit-1 libcrypto libassuan inih
 PKG_broker    := libevent_core jansson sqlite3 libcrypto libsystemd inih expat
 PKG_xmpp      := libstrophe libssl libcrypto expat inih
+PKG_pgp       := librnp libcrypto
 PKG_cli       := jansson libcrypto expat inih
 PKG_authority := libstrophe libssl libcrypto sqlite3 expat inih
 PKG_ALL       := $(sort $(foreach p,$(PARTS),$(PKG_$(p))))
@@ -167,7 +171,7 @@ install: all
 	    $(DESTDIR)$(PREFIX)/lib/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/signet/prosody
 	install -m 755 $(BUILD)/bin/signet $(BUILD)/bin/signetd $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BUILD)/bin/signet-authority $(DESTDIR)$(PREFIX)/sbin
-	install -m 755 $(BUILD)/bin/signet-token $(BUILD)/bin/signet-xmpp $(DESTDIR)$(PREFIX)/libexec/signet
+	install -m 755 $(BUILD)/bin/signet-token $(BUILD)/bin/signet-xmpp $(BUILD)/bin/signet-pgp $(DESTDIR)$(PREFIX)/libexec/signet
 	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
@@ -234,14 +238,14 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_bounds test_authority_config test_authority_delegation \
     test_authority_ledger test_authority_logins test_authority_profile \
-    test_authority_service test_broker_config test_broker_key_cache test_broker_ledger test_broker_queue test_broker_store test_broker_uri \
+    test_authority_service test_broker_config test_broker_key_cache test_broker_keyring test_broker_ledger test_broker_queue test_broker_store test_broker_uri \
     test_buf test_ccm2 test_channel \
     test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep \
-    test_pkcs11_uri \
+    test_pgp test_pgp_key test_pkcs11_uri \
     test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
     test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest \
-    test_token_tls test_token_uri test_verdict test_x509 test_xml test_xmpp_scram)
+    test_token_tls test_token_uri test_verdict test_verdict_pgp test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
     test_token_broker test_token_faults test_token_held test_token_keys test_token_limits test_token_login test_token_sign \
     test_token_ledger test_token_objects test_token_ways test_token_worker test_xmpp_pins)
@@ -253,11 +257,11 @@ $(UNIT_TESTS) $(REGRESS_TESTS) $(FAULT_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/te
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread $(call pkg,--libs $(PKG_ALL) cmocka)
-$(BUILD)/obj/tests/%.o: private CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/xmpp -Iagent/cli -Iauthority
+$(BUILD)/obj/tests/%.o: private CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/xmpp -Iagent/pgp -Iagent/cli -Iauthority
 
 .PHONY: tests-built unit regress
 tests-built: $(UNIT_TESTS) $(REGRESS_TESTS)
-unit: $(UNIT_TESTS)
+unit: $(UNIT_TESTS) $(BUILD)/bin/signet-pgp
 	@NO_SKIPS=$(if $(SANITIZE),,1) sh tests/cmocka.sh $^
 regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)

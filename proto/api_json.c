@@ -53,15 +53,23 @@ json_t *sg_json_text_or_empty(const char *text)
 	return sg_json_text(text != NULL ? text : "");
 }
 
-json_t *sg_json_jids(X509 *cert)
+json_t *sg_json_texts(char *const *texts)
 {
 	json_t *array = json_array();
-	char **jids = NULL;
 
-	if (cert != NULL && sg_x509_cert_jids(cert, &jids, NULL) == 0) {
-		for (size_t i = 0; jids != NULL && jids[i] != NULL; i++)
-			json_array_append_new(array, sg_json_text(jids[i]));
-	}
+	for (size_t i = 0; texts != NULL && texts[i] != NULL; i++)
+		json_array_append_new(array, sg_json_text(texts[i]));
+	return array;
+}
+
+json_t *sg_json_jids(X509 *cert)
+{
+	char **jids = NULL;
+	json_t *array;
+
+	if (cert != NULL && sg_x509_cert_jids(cert, &jids, NULL) != 0)
+		jids = NULL;
+	array = sg_json_texts(jids);
 	sg_strv_free(jids);
 	return array;
 }
@@ -74,11 +82,12 @@ static json_t *signatures(const struct sg_keyinfo *keyinfo, const struct sg_verd
 		const struct sg_signature *signature = &keyinfo->signatures[i];
 
 		json_array_append_new(array,
-		    json_pack("{s:o, s:o, s:o, s:s}", "issuer",
+		    json_pack("{s:o, s:o, s:o, s:s, s:o}", "issuer",
 			sg_json_text_or_empty(signature->issuer), "issuer_jid",
 			sg_json_text(signature->issuer_jid), "method",
 			sg_json_text(signature->method), "verdict",
-			sg_signature_verdict_name(verdict->signatures[i])));
+			sg_signature_verdict_name(verdict->signatures[i]), "reason",
+			sg_json_text(verdict->reasons[i])));
 	}
 	return array;
 }
@@ -110,10 +119,12 @@ json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, const struct sg_ver
 		return NULL;
 	if (keyinfo->kind == SG_KEYINFO_X509 && sg_x509_cert_parse(&keyinfo->data, &cert) != 0)
 		cert = NULL;
-	object = json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:o}", "name",
-	    sg_json_text_or_empty(keyinfo->name), "kind", kind, "jids", sg_json_jids(cert),
-	    "keyinfo", keyinfo_text(keyinfo), "grade", sg_grade_name(verdict->grade), "expired",
-	    verdict->expired, "signatures", signatures(keyinfo, verdict));
+	object = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:o}", "name",
+	    sg_json_text_or_empty(keyinfo->name), "kind", kind, "jids",
+	    keyinfo->kind == SG_KEYINFO_PGP ? sg_json_texts(verdict->jids) : sg_json_jids(cert),
+	    "user_ids", sg_json_texts(verdict->user_ids), "keyinfo", keyinfo_text(keyinfo), "grade",
+	    sg_grade_name(verdict->grade), "expired", verdict->expired, "revoked", verdict->revoked,
+	    "signatures", signatures(keyinfo, verdict));
 	X509_free(cert);
 	return object;
 }

@@ -23,6 +23,9 @@ json_t *sg_json_text_or_empty(const char *text); /* "" for NULL */
 /* The xmppAddrs of the certificate; none for NULL, and where they cannot be read. */
 json_t *sg_json_jids(X509 *cert);
 
+/* The strings of a NULL-terminated array; none for NULL. */
+json_t *sg_json_texts(char *const *texts);
+
 /* A PublicKey: the keyinfo and what sg_verdict_judge() said of it. NULL also for a kind that is
  * none. */
 json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, const struct sg_verdict *verdict);

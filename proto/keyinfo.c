@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "pgp.h"
 #include "text.h"
 #include "x509.h"
 
@@ -82,24 +83,37 @@ int sg_keyinfo_encode(const struct sg_keyinfo *keyinfo, struct sg_xml **element)
 
 /* ---- decoding ---- */
 
-/* The element's text as a name: white space around it dropped, hex lowered (K2). */
+int sg_keyinfo_name_take(const char *text, char **name)
+{
+	char *copy = strdup(text);
+
+	*name = NULL;
+	if (copy == NULL)
+		return SG_ERR_NOMEM;
+	for (char *c = copy; *c != '\0'; c++) {
+		if (*c >= 'A' && *c <= 'F')
+			*c = (char)(*c - 'A' + 'a');
+	}
+	if (!is_name(copy)) {
+		free(copy);
+		return SG_ERR_FORMAT;
+	}
+	*name = copy;
+	return 0;
+}
+
+/* The element's text as a name, white space around it dropped. */
 static int take_name(const struct sg_xml *element, char **name)
 {
 	char *text = sg_xml_trimmed_text(element);
+	int err;
 
 	*name = NULL;
 	if (text == NULL)
 		return SG_ERR_NOMEM;
-	for (char *c = text; *c != '\0'; c++) {
-		if (*c >= 'A' && *c <= 'F')
-			*c = (char)(*c - 'A' + 'a');
-	}
-	if (!is_name(text)) {
-		free(text);
-		return SG_ERR_FORMAT;
-	}
-	*name = text;
-	return 0;
+	err = sg_keyinfo_name_take(text, name);
+	free(text);
+	return err;
 }
 
 static const struct {
@@ -181,6 +195,18 @@ static int check_x509(const struct sg_keyinfo *keyinfo, const char **why)
 	return same ? 0 : SG_ERR_KEYINFO;
 }
 
+/* The packets are those of one public key, of the keyinfo's name. */
+static int check_pgp(const struct sg_keyinfo *keyinfo, const char **why)
+{
+	struct sg_pgp_form form;
+	int err = sg_pgp_key_check(&keyinfo->data, &form, why);
+
+	if (err != 0)
+		return err == SG_ERR_LIMIT || err == SG_ERR_NOMEM ? err : SG_ERR_KEYINFO;
+	*why = "the name is not the OpenPGP key's fingerprint";
+	return strcmp(form.name, keyinfo->name) == 0 ? 0 : SG_ERR_KEYINFO;
+}
+
 static int decode_data(const struct parts *parts, struct sg_keyinfo *keyinfo, const char **why)
 {
 	int err;
@@ -194,6 +220,8 @@ static int decode_data(const struct parts *parts, struct sg_keyinfo *keyinfo, co
 		*why = "key data that is not Base64";
 	if (err == 0 && parts->kind == SG_KEYINFO_X509)
 		err = check_x509(keyinfo, why);
+	if (err == 0 && parts->kind == SG_KEYINFO_PGP)
+		err = check_pgp(keyinfo, why);
 	return err;
 }
 

@@ -20,17 +20,20 @@ SG_MUST_USE int sg_keyinfo_encode(const struct sg_keyinfo *keyinfo, struct sg_xm
 
 /*
  * Decodes and judges the form: one key element at most (K1), the name is that of the key data
- * (K2; upper case is taken and lowered), well-formed Base64, an X.509 certificate that parses.
+ * (K2; upper case is taken and lowered), well-formed Base64, an X.509 certificate or the
+ * packets of one OpenPGP public key that parse.
  * Anything else is SG_ERR_KEYINFO, SG_ERR_LIMIT or SG_ERR_NOMEM, with *why (static text; NULL on
  * success) saying which. An ill-formed signature is dropped, with one line in the log for all of
- * them (K6); the others are not judged here. An OpenPGP key is kept with its name unchecked
- * against its data, and a verdict counts it for nothing. xml is the whole element, what was
- * dropped included.
+ * them (K6); the others are not judged here. xml is the whole element, what was dropped included.
  */
 SG_MUST_USE int sg_keyinfo_decode(
     const struct sg_xml *element, struct sg_keyinfo *keyinfo, const char **why);
 
 /* The name of an X.509 key: lower-case hex of the SHA-1 over the DER (K2). New string or NULL. */
 char *sg_keyinfo_name_x509(const struct sg_blob *der);
+
+/* The text as a key's name, a new string: 40 hex digits, upper case is lowered (K2). SG_ERR_FORMAT,
+ * SG_ERR_NOMEM. */
+SG_MUST_USE int sg_keyinfo_name_take(const char *text, char **name);
 
 #endif

@@ -491,6 +491,51 @@ static const struct sg_field keys_wanted_fields[] = {
 static const struct sg_layout layout_keys_wanted = LAYOUT(keys_wanted_fields);
 #undef MSG
 
+#define MSG sg_pgp_copy
+static const struct sg_field pgp_copy_fields[] = {
+	BLOB(data),
+};
+static const struct sg_layout layout_pgp_copy = LAYOUT(pgp_copy_fields);
+#undef MSG
+
+#define MSG sg_msg_pgp_key
+static const struct sg_field pgp_key_fields[] = {
+	U32(at),
+	LIST(copies, copy_count, layout_pgp_copy),
+};
+static const struct sg_layout layout_pgp_key = LAYOUT(pgp_key_fields);
+#undef MSG
+
+#define MSG sg_msg_pgp_facts
+static const struct sg_field pgp_facts_fields[] = {
+	STR(name),
+	U32(valid),
+	U32(expired),
+	U32(revoked),
+	U32(created),
+	U32(expires),
+	STRS(user_ids, user_id_count),
+};
+static const struct sg_layout layout_pgp_facts = LAYOUT(pgp_facts_fields);
+#undef MSG
+
+#define MSG sg_msg_pgp_verify
+static const struct sg_field pgp_verify_fields[] = {
+	STRUCT(key, layout_pgp_key),
+	BLOB(subject),
+	BLOB(value),
+};
+static const struct sg_layout layout_pgp_verify = LAYOUT(pgp_verify_fields);
+#undef MSG
+
+#define MSG sg_msg_pgp_verdict
+static const struct sg_field pgp_verdict_fields[] = {
+	U32(verdict),
+	U32(reason),
+};
+static const struct sg_layout layout_pgp_verdict = LAYOUT(pgp_verdict_fields);
+#undef MSG
+
 static const struct sg_layout *const layouts[] = {
 	[SG_MSG_OK] = &layout_empty,
 	[SG_MSG_ERROR] = &sg_layout_error,
@@ -540,6 +585,10 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_XMPP_TLS_SIGN] = &layout_tls_sign,
 	[SG_MSG_KEYS_SEEN] = &layout_keys_seen,
 	[SG_MSG_KEYS_WANTED] = &layout_keys_wanted,
+	[SG_MSG_PGP_KEY] = &layout_pgp_key,
+	[SG_MSG_PGP_VERIFY] = &layout_pgp_verify,
+	[SG_MSG_PGP_FACTS] = &layout_pgp_facts,
+	[SG_MSG_PGP_VERDICT] = &layout_pgp_verdict,
 };
 
 const struct sg_layout *sg_msg_layout(uint16_t type)

@@ -51,7 +51,7 @@ enum sg_msg_type {
 	SG_MSG_CCM2_ADD,	/* sg_msg_ccm2_add  -> SG_MSG_DER */
 	SG_MSG_CCM2_LIST,	/* sg_msg_empty     -> SG_MSG_CCM2_CERTS */
 	SG_MSG_CCM2_REVOKE,	/* sg_msg_ccm2_revoke -> SG_MSG_OK */
-	SG_MSG_PEP_PUBLISH,	/* sg_msg_pep_publish -> SG_MSG_OK */
+	SG_MSG_PEP_PUBLISH,	/* sg_msg_pep_publish -> SG_MSG_PEP_NODE */
 	SG_MSG_PEP_FETCH,	/* sg_msg_pep_fetch -> SG_MSG_KEYINFOS */
 	SG_MSG_PEP_CONFIGURE,	/* sg_msg_pep_configure -> SG_MSG_PEP_NODE */
 	SG_MSG_PEP_SHOW,	/* sg_msg_empty     -> SG_MSG_PEP_NODE */
@@ -71,6 +71,13 @@ enum sg_msg_type {
 	SG_MSG_XMPP_TLS_SIGN, /* sg_msg_tls_sign, key and caller empty; ids from 2^31 up -> SG_MSG_DER */
 	SG_MSG_KEYS_SEEN,   /* sg_msg_keys_seen; id 0, no answer */
 	SG_MSG_KEYS_WANTED, /* sg_msg_keys_wanted; ids from 2^31 up -> SG_MSG_KEYINFOS */
+
+	/* signetd, signet -> signet-pgp */
+	SG_MSG_PGP_KEY = 128, /* sg_msg_pgp_key    -> SG_MSG_PGP_FACTS */
+	SG_MSG_PGP_VERIFY,    /* sg_msg_pgp_verify -> SG_MSG_PGP_VERDICT */
+
+	SG_MSG_PGP_FACTS = 136,
+	SG_MSG_PGP_VERDICT,
 };
 
 struct sg_msg_empty {
@@ -90,7 +97,8 @@ struct sg_msg_error {
 	uint32_t code;	     /* minus an SG_ERR_* */
 	char *message;	     /* a sentence about this very case, or NULL */
 	char *subject;	     /* the URI, JID, feature, ... it is about, or NULL */
-	char *condition;     /* SG_ERR_STANZA: the defined condition (RFC 6120 8.3.3), or NULL */
+	char *condition;     /* SG_ERR_STANZA: the defined condition (RFC 6120 8.3.3), or NULL;
+			      * SG_ERR_KEY_MISMATCH: the fingerprint that was given */
 	uint32_t tries_left; /* PIN errors: tries left, or SG_TRIES_UNKNOWN */
 	struct sg_candidate *candidates; /* ambiguity: what matches */
 	uint32_t candidate_count;
@@ -574,7 +582,7 @@ struct sg_msg_keys_send {
 enum sg_direct_mode {
 	SG_DIRECT_OWN = 0,
 	SG_DIRECT_CONTACTS = 1, /* and who is subscribed to our presence */
-	SG_DIRECT_LIST = 2,	/* and these JIDs */
+	SG_DIRECT_LIST = 2,	/* these JIDs */
 	SG_DIRECT_NOBODY = 3,	/* not even the own resources */
 };
 
@@ -614,6 +622,40 @@ struct sg_msg_keys_wanted {
 	char *about;  /* bare, or NULL */
 	char **names; /* lower-case hex; none: all */
 	uint32_t name_count;
+};
+
+/* Copies of one binary OpenPGP public key, to be put together and judged as of a time. */
+struct sg_pgp_copy {
+	struct sg_blob data;
+};
+
+struct sg_msg_pgp_key {
+	uint32_t at; /* seconds since 1970, as OpenPGP counts them */
+	struct sg_pgp_copy *copies;
+	uint32_t copy_count;
+};
+
+struct sg_msg_pgp_facts {
+	char *name;	  /* the fingerprint, as K2 has it */
+	uint32_t valid;	  /* a good signature of its own; neither expired nor revoked */
+	uint32_t expired; /* or not valid yet */
+	uint32_t revoked;
+	uint32_t created;
+	uint32_t expires; /* 0: never; 2^32 - 1 also when it is later */
+	char **user_ids;  /* that it has signed and not revoked, clean */
+	uint32_t user_id_count;
+};
+
+/* Whether the value is a signature packet over the subject by this key. */
+struct sg_msg_pgp_verify {
+	struct sg_msg_pgp_key key;
+	struct sg_blob subject;
+	struct sg_blob value;
+};
+
+struct sg_msg_pgp_verdict {
+	uint32_t verdict; /* enum sg_signature_verdict */
+	uint32_t reason;  /* enum sg_pgp_reason */
 };
 
 /* The layout of a type's struct; NULL for an unknown type. */

@@ -11,6 +11,9 @@
 #include <openssl/x509.h>
 
 #include "keyinfo.h"
+#include "pgp.h"
+#include "pgp_key.h"
+#include "text.h"
 #include "x509.h"
 
 /* RSA keys outside these are judged by no method: smaller ones are within reach of factoring, larger
@@ -127,12 +130,32 @@ enum sg_signature_verdict sg_verdict_check(EVP_PKEY *issuer, const char *method,
 	return verdict;
 }
 
+enum sg_grade sg_method_grade(const char *method)
+{
+	const struct method *found = find_method(method);
+
+	return found != NULL ? found->grade : SG_GRADE_NONE;
+}
+
+enum sg_grade sg_signature_grade(const struct sg_signature *signature)
+{
+	struct sg_pgp_signature form;
+	const char *why;
+
+	if (signature->method != NULL)
+		return sg_method_grade(signature->method);
+	if (sg_pgp_signature_check(&signature->value, &form, &why) != 0)
+		return SG_GRADE_NONE;
+	return sg_pgp_hash_grade(form.hash);
+}
+
 /* ---- issuers ---- */
 
-/* A possible issuer; its certificate is parsed when a signature first names it. */
+/* A possible issuer; it is parsed when a signature first names it. */
 struct issuer {
 	const struct sg_keyinfo *keyinfo;
 	X509 *cert;
+	struct sg_pgp_key *pgp; /* of all the copies, at the first of them */
 	int tried;
 };
 
@@ -146,8 +169,9 @@ struct sg_verdict_index {
 static int compare_issuers(const void *a, const void *b)
 {
 	const struct issuer *left = a, *right = b;
+	int order = strcmp(left->keyinfo->name, right->keyinfo->name);
 
-	return strcmp(left->keyinfo->name, right->keyinfo->name);
+	return order != 0 ? order : (int)left->keyinfo->kind - (int)right->keyinfo->kind;
 }
 
 static int compare_name(const void *name, const void *issuer)
@@ -168,8 +192,10 @@ void sg_verdict_index_free(struct sg_verdict_index *index)
 {
 	if (index == NULL)
 		return;
-	for (size_t i = 0; i < index->count; i++)
+	for (size_t i = 0; i < index->count; i++) {
 		X509_free(index->list[i].cert);
+		sg_pgp_key_free(index->list[i].pgp);
+	}
 	free(index->list);
 	free(index);
 }
@@ -186,7 +212,7 @@ int sg_verdict_index_add(
 		return SG_ERR_NOMEM;
 	index->list = list;
 	for (size_t i = 0; i < count; i++) {
-		if (keys[i].kind == SG_KEYINFO_X509 && keys[i].name != NULL)
+		if (keys[i].kind != SG_KEYINFO_REFERENCE && keys[i].name != NULL)
 			list[index->count++] = (struct issuer){ .keyinfo = &keys[i] };
 	}
 	index->sorted = 0;
@@ -224,9 +250,25 @@ static X509 *load_cert(const struct sg_keyinfo *keyinfo)
 	return cert;
 }
 
+/* The first of this name and kind; NULL when there is none. They stand side by side. */
+static struct issuer *find_kind(
+    struct sg_verdict_index *index, const char *name, enum sg_key_kind kind)
+{
+	struct issuer *found = find_issuer(index, name);
+	const struct issuer *end = index->list + index->count;
+
+	while (found != NULL && found > index->list && strcmp(found[-1].keyinfo->name, name) == 0)
+		found--;
+	for (; found != NULL && found < end && strcmp(found->keyinfo->name, name) == 0; found++) {
+		if (found->keyinfo->kind == kind)
+			return found;
+	}
+	return NULL;
+}
+
 static EVP_PKEY *find_issuer_key(struct sg_verdict_index *index, const char *name)
 {
-	struct issuer *issuer = find_issuer(index, name);
+	struct issuer *issuer = find_kind(index, name, SG_KEYINFO_X509);
 
 	if (issuer == NULL)
 		return NULL;
@@ -236,41 +278,191 @@ static EVP_PKEY *find_issuer_key(struct sg_verdict_index *index, const char *nam
 	return issuer->cert != NULL ? X509_get0_pubkey(issuer->cert) : NULL;
 }
 
+static int take_checks(struct sg_verdict_index *index, size_t count)
+{
+	if (index->checks_left < count)
+		return 0;
+	index->checks_left -= count;
+	return 1;
+}
+
+/* The OpenPGP key, if it has the keyinfo's name (K2); *own_signatures as sg_pgp_form has it. */
+static int is_pgp(const struct sg_keyinfo *keyinfo, struct sg_pgp_form *form)
+{
+	const char *why;
+
+	return keyinfo->kind == SG_KEYINFO_PGP && keyinfo->name != NULL &&
+	    sg_pgp_key_check(&keyinfo->data, form, &why) == 0 &&
+	    strcmp(form->name, keyinfo->name) == 0;
+}
+
+/* Copies of one OpenPGP key. */
+struct copies {
+	struct sg_blob list[SG_PGP_COPIES_MAX];
+	size_t count;
+	size_t own_signatures;
+};
+
+static void copies_add(struct copies *copies, const struct sg_keyinfo *keyinfo)
+{
+	struct sg_pgp_form form;
+
+	if (copies->count == SG_PGP_COPIES_MAX || !is_pgp(keyinfo, &form))
+		return;
+	for (size_t i = 0; i < copies->count; i++) {
+		if (sg_blob_eq(&copies->list[i], &keyinfo->data))
+			return;
+	}
+	copies->own_signatures += form.own_signatures;
+	copies->list[copies->count++] = keyinfo->data;
+}
+
+/* The index's copies of this name, after those that are there. */
+static void copies_find(
+    struct copies *copies, struct sg_verdict_index *index, const struct issuer *first)
+{
+	const struct issuer *end = index->list + index->count;
+
+	for (const struct issuer *issuer = first;
+	     issuer != NULL && issuer < end && issuer->keyinfo->kind == SG_KEYINFO_PGP &&
+	     strcmp(issuer->keyinfo->name, first->keyinfo->name) == 0;
+	     issuer++)
+		copies_add(copies, issuer->keyinfo);
+}
+
+/* UNKNOWN_ISSUER when there is none that has its name, else GOOD with the key; UNCHECKED when there
+ * are no checks left for it, or with *reason when it cannot be judged. */
+static enum sg_signature_verdict find_issuer_pgp(struct sg_verdict_index *index, const char *name,
+    time_t now, struct sg_pgp_key **key, const char **reason)
+{
+	struct issuer *issuer = find_kind(index, name, SG_KEYINFO_PGP);
+	struct copies copies = { .count = 0 };
+	int err;
+
+	*key = NULL;
+	if (issuer == NULL)
+		return SG_SIG_UNKNOWN_ISSUER;
+	*key = issuer->pgp;
+	if (*key != NULL)
+		return SG_SIG_GOOD;
+	copies_find(&copies, index, issuer);
+	if (copies.count == 0)
+		return SG_SIG_UNKNOWN_ISSUER;
+	if (issuer->tried || !take_checks(index, 1 + copies.own_signatures))
+		return SG_SIG_UNCHECKED;
+	issuer->tried = 1;
+	err = sg_pgp_key_load(copies.list, copies.count, now, &issuer->pgp, reason);
+	*key = issuer->pgp;
+	return err == 0 ? SG_SIG_GOOD : SG_SIG_UNCHECKED;
+}
+
 /* ---- judging ---- */
 
-static enum sg_signature_verdict judge_signature(const struct sg_keyinfo *subject,
-    EVP_PKEY *subject_key, struct sg_verdict_index *index, const struct sg_signature *signature)
+/* The key that is judged, as far as its data has its name. */
+struct subject {
+	const struct sg_keyinfo *keyinfo;
+	X509 *cert;
+	EVP_PKEY *key;
+	struct sg_pgp_form form;
+	struct sg_blob signed_bytes[2]; /* what is signed of it: one of these (K3, K4) */
+	size_t signed_count;
+};
+
+static void subject_load(const struct sg_keyinfo *keyinfo, struct subject *subject)
+{
+	*subject = (struct subject){ .keyinfo = keyinfo, .cert = load_cert(keyinfo) };
+	if (subject->cert != NULL) {
+		subject->key = X509_get0_pubkey(subject->cert);
+		subject->signed_bytes[subject->signed_count++] = keyinfo->data;
+	} else if (is_pgp(keyinfo, &subject->form)) {
+		subject->signed_bytes[subject->signed_count++] =
+		    (struct sg_blob){ subject->form.fingerprint,
+			    sizeof(subject->form.fingerprint) };
+		subject->signed_bytes[subject->signed_count++] = keyinfo->data;
+	}
+}
+
+static enum sg_signature_verdict check_x509(
+    EVP_PKEY *issuer, const struct subject *subject, const struct sg_signature *signature)
+{
+	enum sg_signature_verdict verdict = SG_SIG_UNKNOWN_METHOD;
+
+	for (size_t i = 0; i < subject->signed_count && verdict != SG_SIG_GOOD; i++)
+		verdict = sg_verdict_check(
+		    issuer, signature->method, &subject->signed_bytes[i], &signature->value);
+	return verdict;
+}
+
+static enum sg_signature_verdict check_pgp(struct sg_pgp_key *issuer, const struct subject *subject,
+    const struct sg_signature *signature, const char **reason)
+{
+	enum sg_signature_verdict verdict = SG_SIG_UNKNOWN_METHOD;
+
+	for (size_t i = 0; i < subject->signed_count && verdict != SG_SIG_GOOD; i++)
+		verdict =
+		    sg_pgp_key_verify(issuer, &subject->signed_bytes[i], &signature->value, reason);
+	return verdict;
+}
+
+/* One by an OpenPGP key (K6). */
+static enum sg_signature_verdict judge_packet(const struct subject *subject,
+    struct sg_verdict_index *index, const struct sg_signature *signature, time_t now,
+    const char **reason)
+{
+	struct sg_pgp_key *issuer;
+	enum sg_signature_verdict verdict;
+
+	if (find_kind(index, signature->issuer, SG_KEYINFO_PGP) == NULL &&
+	    find_issuer_key(index, signature->issuer) != NULL)
+		return SG_SIG_UNKNOWN_METHOD;
+	verdict = find_issuer_pgp(index, signature->issuer, now, &issuer, reason);
+	if (verdict != SG_SIG_GOOD)
+		return verdict;
+	if (subject->signed_count == 0)
+		return SG_SIG_UNKNOWN_METHOD;
+	if (!take_checks(index, subject->signed_count))
+		return SG_SIG_UNCHECKED;
+	return check_pgp(issuer, subject, signature, reason);
+}
+
+static enum sg_signature_verdict judge_signature(const struct subject *subject,
+    struct sg_verdict_index *index, const struct sg_signature *signature, time_t now,
+    const char **reason)
 {
 	EVP_PKEY *issuer;
 
-	if (signature->issuer != NULL && subject->name != NULL &&
-	    strcmp(signature->issuer, subject->name) == 0)
+	if (signature->issuer != NULL && subject->keyinfo->name != NULL &&
+	    strcmp(signature->issuer, subject->keyinfo->name) == 0)
 		return SG_SIG_SELF;
+	if (signature->method == NULL)
+		return judge_packet(subject, index, signature, now, reason);
 	issuer = find_issuer_key(index, signature->issuer);
 	if (issuer == NULL)
-		return SG_SIG_UNKNOWN_ISSUER;
-	if (subject_key == NULL) /* nothing that these methods sign */
+		return find_kind(index, signature->issuer, SG_KEYINFO_PGP) != NULL
+		    ? SG_SIG_UNKNOWN_METHOD
+		    : SG_SIG_UNKNOWN_ISSUER;
+	if (subject->signed_count == 0) /* nothing that these methods sign */
 		return SG_SIG_UNKNOWN_METHOD;
-	if (EVP_PKEY_eq(issuer, subject_key) == 1) /* the same key in another certificate */
+	if (subject->key != NULL &&
+	    EVP_PKEY_eq(issuer, subject->key) == 1) /* the same key in another certificate */
 		return SG_SIG_SELF;
 	if (find_method(signature->method) == NULL)
 		return SG_SIG_UNKNOWN_METHOD;
-	if (index->checks_left == 0)
+	if (!take_checks(index, subject->signed_count))
 		return SG_SIG_UNCHECKED;
-	index->checks_left--;
-	return sg_verdict_check(issuer, signature->method, &subject->data, &signature->value);
+	return check_x509(issuer, subject, signature);
 }
 
 /* BAD is the greatest, so that nothing outweighs it. */
-static void raise_grade(
-    struct sg_verdict *verdict, enum sg_signature_verdict signature, const char *method)
+static void raise_grade(struct sg_verdict *verdict, enum sg_signature_verdict judged,
+    const struct sg_signature *signature)
 {
 	enum sg_grade grade = SG_GRADE_NONE;
 
-	if (signature == SG_SIG_BAD)
+	if (judged == SG_SIG_BAD)
 		grade = SG_GRADE_BAD;
-	else if (signature == SG_SIG_GOOD)
-		grade = find_method(method)->grade;
+	else if (judged == SG_SIG_GOOD)
+		grade = sg_signature_grade(signature);
 	if (grade > verdict->grade)
 		verdict->grade = grade;
 }
@@ -283,39 +475,129 @@ static int is_expired(const X509 *cert, time_t now)
 	    X509_cmp_time(X509_get0_notAfter(cert), &before) != 1;
 }
 
-int sg_verdict_judge(const struct sg_keyinfo *subject, struct sg_verdict_index *index, time_t now,
+/* What an OpenPGP key says of itself, with what other copies of it say. SG_ERR_NOMEM; that it
+ * cannot be told is no failure. */
+static int judge_pgp(const struct subject *subject, struct sg_verdict_index *index, time_t now,
     struct sg_verdict *verdict)
 {
-	size_t count = subject->signature_count;
-	EVP_PKEY *key;
-	X509 *cert;
+	struct copies copies = { .count = 0 };
+	struct sg_pgp_key *key;
+	const struct sg_pgp_facts *facts;
+	const char *why;
+	int err;
 
-	*verdict = (struct sg_verdict){ 0 };
+	copies_add(&copies, subject->keyinfo);
+	copies_find(&copies, index, find_kind(index, subject->keyinfo->name, SG_KEYINFO_PGP));
+	if (!take_checks(index, 1 + copies.own_signatures))
+		return 0;
+	err = sg_pgp_key_load(copies.list, copies.count, now, &key, &why);
+	if (err != 0)
+		return err == SG_ERR_NOMEM ? err : 0;
+	facts = sg_pgp_key_facts(key);
+	verdict->expired = facts->expired;
+	verdict->revoked = facts->revoked;
+	verdict->user_ids = sg_strv_copy(facts->user_ids, sg_strv_count(facts->user_ids));
+	verdict->jids = sg_strv_copy(facts->jids, sg_strv_count(facts->jids));
+	sg_pgp_key_free(key);
+	return verdict->user_ids != NULL && verdict->jids != NULL ? 0 : SG_ERR_NOMEM;
+}
+
+static int judge_all(const struct subject *subject, struct sg_verdict_index *index, time_t now,
+    struct sg_verdict *verdict)
+{
+	size_t count = subject->keyinfo->signature_count;
+
 	if (count > 0) {
 		verdict->signatures = calloc(count, sizeof(*verdict->signatures));
-		if (verdict->signatures == NULL)
+		verdict->reasons = calloc(count, sizeof(*verdict->reasons));
+		if (verdict->signatures == NULL || verdict->reasons == NULL)
 			return SG_ERR_NOMEM;
 	}
 	verdict->signature_count = count;
-	ERR_set_mark();
-	cert = load_cert(subject);
-	key = cert != NULL ? X509_get0_pubkey(cert) : NULL;
-	if (cert != NULL)
-		verdict->expired = is_expired(cert, now);
+	if (subject->cert != NULL)
+		verdict->expired = is_expired(subject->cert, now);
 	for (size_t i = 0; i < count; i++) {
+		const struct sg_signature *signature = &subject->keyinfo->signatures[i];
+
 		verdict->signatures[i] =
-		    judge_signature(subject, key, index, &subject->signatures[i]);
-		raise_grade(verdict, verdict->signatures[i], subject->signatures[i].method);
+		    judge_signature(subject, index, signature, now, &verdict->reasons[i]);
+		raise_grade(verdict, verdict->signatures[i], signature);
 	}
-	X509_free(cert);
+	return subject->cert == NULL && subject->signed_count > 0
+	    ? judge_pgp(subject, index, now, verdict)
+	    : 0;
+}
+
+int sg_verdict_judge(const struct sg_keyinfo *keyinfo, struct sg_verdict_index *index, time_t now,
+    struct sg_verdict *verdict)
+{
+	struct subject subject;
+	int err;
+
+	*verdict = (struct sg_verdict){ 0 };
+	ERR_set_mark();
+	subject_load(keyinfo, &subject);
+	err = judge_all(&subject, index, now, verdict);
+	X509_free(subject.cert);
 	ERR_pop_to_mark();
-	return 0;
+	if (err != 0)
+		sg_verdict_clear(verdict);
+	return err;
 }
 
 void sg_verdict_clear(struct sg_verdict *verdict)
 {
 	free(verdict->signatures);
+	free(verdict->reasons);
+	sg_strv_free(verdict->user_ids);
+	sg_strv_free(verdict->jids);
 	*verdict = (struct sg_verdict){ 0 };
+}
+
+/* By an X.509 key, or by one of OpenPGP. */
+static enum sg_signature_verdict check_keys(const struct sg_keyinfo *issuer,
+    const struct subject *subject, const struct sg_signature *signature, time_t now,
+    const char **reason)
+{
+	enum sg_signature_verdict verdict = SG_SIG_UNKNOWN_ISSUER;
+	struct copies copies = { .count = 0 };
+	struct sg_pgp_key *pgp;
+	X509 *cert;
+
+	if (signature->method != NULL) {
+		cert = load_cert(issuer);
+		if (cert != NULL)
+			verdict = check_x509(X509_get0_pubkey(cert), subject, signature);
+		X509_free(cert);
+		return verdict;
+	}
+	copies_add(&copies, issuer);
+	if (copies.count == 0)
+		return verdict;
+	if (sg_pgp_key_load(copies.list, copies.count, now, &pgp, reason) != 0)
+		return SG_SIG_UNCHECKED;
+	verdict = check_pgp(pgp, subject, signature, reason);
+	sg_pgp_key_free(pgp);
+	return verdict;
+}
+
+enum sg_signature_verdict sg_verdict_check_keys(const struct sg_keyinfo *issuer,
+    const struct sg_keyinfo *keyinfo, const struct sg_signature *signature, time_t now,
+    const char **reason)
+{
+	struct subject subject;
+	enum sg_signature_verdict verdict;
+	const char *unasked;
+
+	if (reason == NULL)
+		reason = &unasked;
+	*reason = NULL;
+	ERR_set_mark();
+	subject_load(keyinfo, &subject);
+	verdict = check_keys(issuer, &subject, signature, now, reason);
+	X509_free(subject.cert);
+	ERR_pop_to_mark();
+	return verdict;
 }
 
 /* ---- the words of the API ---- */
@@ -327,6 +609,7 @@ static const char *const verdict_names[] = {
 	[SG_SIG_UNKNOWN_ISSUER] = "unknown_issuer",
 	[SG_SIG_SELF] = "self",
 	[SG_SIG_UNCHECKED] = "unchecked",
+	[SG_SIG_REFUSED] = "refused",
 };
 
 static const char *const grade_names[] = {

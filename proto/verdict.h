@@ -20,28 +20,35 @@ enum sg_signature_verdict {
 	SG_SIG_UNKNOWN_ISSUER, /* no key with the issuer's name is at hand */
 	SG_SIG_SELF,	  /* the key's own, or by it in another certificate: counts for nothing */
 	SG_SIG_UNCHECKED, /* the index has made all the checks that it may: counts for nothing */
+	SG_SIG_REFUSED, /* an OpenPGP signature that may not count, whoever made it; a reason is told */
 };
 
 /* What the good signatures of other keys on this key are worth together. */
 enum sg_grade {
 	SG_GRADE_NONE,
-	SG_GRADE_SHA1, /* only RSA-SHA1 carried it */
+	SG_GRADE_SHA1, /* only RSA-SHA1, or an OpenPGP packet with a hash as short, carried it */
 	SG_GRADE_SHA256,
 	SG_GRADE_BAD, /* one signature by a known issuer is bad: whatever else is good, say so */
 };
 
 struct sg_verdict {
 	enum sg_signature_verdict *signatures; /* one for each of the keyinfo's, owned */
+	const char **reasons; /* as many: what there is to say of it, static text, or NULL */
 	size_t signature_count;
 	enum sg_grade grade;
-	int expired; /* the certificate is not valid at the time: no longer, or not yet */
+	int expired; /* the key is not valid at the time: no longer, or not yet */
+	int revoked; /* an OpenPGP key that says so itself */
+	/* Of an OpenPGP key that was judged, what it says of its owner by signatures of its own: user
+	 * ids, and the bare JIDs among them; NULL-terminated, owned. NULL for another key. */
+	char **user_ids;
+	char **jids;
 };
 
 /*
  * The keys at hand as possible issuers, made once for all the keys that are judged by them. It
  * makes at most checks_max checks of signatures in its life, so that the work for what a peer
  * sends is bounded; signatures that need none (SELF, UNKNOWN_ISSUER, UNKNOWN_METHOD by its name)
- * do not count.
+ * do not count. To load an OpenPGP key counts as the checks of its own signatures.
  */
 struct sg_verdict_index;
 
@@ -51,7 +58,8 @@ struct sg_verdict_index;
 SG_MUST_USE int sg_verdict_index_new(struct sg_verdict_index **index, size_t checks_max);
 void sg_verdict_index_free(struct sg_verdict_index *index); /* NULL is fine */
 
-/* Adds the X.509 keys among these. They are borrowed until the index is freed. SG_ERR_NOMEM. */
+/* Adds the keys among these, not the references. They are borrowed until the index is freed.
+ * Copies of one OpenPGP key are put together. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_verdict_index_add(
     struct sg_verdict_index *index, const struct sg_keyinfo *keys, size_t count);
 
@@ -61,7 +69,9 @@ int sg_verdict_index_has(struct sg_verdict_index *index, const char *name);
 /*
  * Judges one keyinfo with the index's keys as possible issuers; the subject itself may be among
  * them. RSA-SHA1 is checked by our own DigestInfo, so a policy against SHA-1 in OpenSSL does not
- * break it (K5). Verdict owned by the caller, freed by sg_verdict_clear(). SG_ERR_NOMEM only.
+ * break it (K5). An X.509 key signs of an OpenPGP key its fingerprint or its whole data (K4); a
+ * signature without method is an OpenPGP packet (K6). All keys of one index are judged as of one
+ * time. Verdict owned by the caller, freed by sg_verdict_clear(). SG_ERR_NOMEM only.
  */
 SG_MUST_USE int sg_verdict_judge(const struct sg_keyinfo *subject, struct sg_verdict_index *index,
     time_t now, struct sg_verdict *verdict);
@@ -74,6 +84,21 @@ void sg_verdict_clear(struct sg_verdict *verdict);
  */
 enum sg_signature_verdict sg_verdict_check(EVP_PKEY *issuer, const char *method,
     const struct sg_blob *subject, const struct sg_blob *value);
+
+/* What a good signature by this method is worth; SG_GRADE_NONE for an unknown method, and NULL. */
+enum sg_grade sg_method_grade(const char *method);
+
+/* The same of a signature; without method, by the hash of its OpenPGP packet. */
+enum sg_grade sg_signature_grade(const struct sg_signature *signature);
+
+/*
+ * The check of one signature by one key on another as of the time now, whatever kinds they are and
+ * without an index; what SELF is, is not looked at. UNKNOWN_ISSUER when the issuer's data does not
+ * have its name or is of another kind than the signature's. *reason may be NULL: not asked.
+ */
+enum sg_signature_verdict sg_verdict_check_keys(const struct sg_keyinfo *issuer,
+    const struct sg_keyinfo *subject, const struct sg_signature *signature, time_t now,
+    const char **reason);
 
 /* The words of the API's Signature.verdict, PublicKey.grade and PublicKey.kind (NULL: no such
  * kind). */

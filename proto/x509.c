@@ -122,6 +122,29 @@ void sg_strv_free(char **strings)
 	free(strings);
 }
 
+size_t sg_strv_count(char *const *strings)
+{
+	size_t count = 0;
+
+	while (strings[count] != NULL)
+		count++;
+	return count;
+}
+
+char **sg_strv_copy(char *const *strings, size_t count)
+{
+	char **copy = calloc(count + 1, sizeof(*copy));
+
+	for (size_t i = 0; copy != NULL && i < count; i++) {
+		copy[i] = strdup(strings[i]);
+		if (copy[i] == NULL) {
+			sg_strv_free(copy);
+			return NULL;
+		}
+	}
+	return copy;
+}
+
 /* The JID of an otherName xmppAddr, checked; 0 and NULL for any other kind of name. */
 static int general_name_jid(const GENERAL_NAME *name, char **jid)
 {

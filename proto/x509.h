@@ -47,6 +47,10 @@ SG_MUST_USE int sg_x509_cert_jids(X509 *cert, char ***jids, size_t *others);
 SG_MUST_USE int sg_x509_csr_jids(X509_REQ *csr, char ***jids, size_t *others);
 void sg_strv_free(char **strings); /* NULL is fine */
 
+/* The strings as a new NULL-terminated array of new ones; NULL without memory. */
+char **sg_strv_copy(char *const *strings, size_t count);
+size_t sg_strv_count(char *const *strings);
+
 /* Sets the SAN extension, in place of any other: one otherName xmppAddr with this JID as
  * UTF8String. A NULL *extensions becomes a new stack, the caller's to free. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_x509_add_jid(STACK_OF(X509_EXTENSION) * *extensions, const char *jid);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "log.h"
+#include "pgp_key.h"
 
 struct child {
 	TAILQ_ENTRY(child) entry;
@@ -81,6 +82,7 @@ static void on_sigchld(evutil_socket_t signal_number, short what, void *arg)
 		TAILQ_REMOVE(&reaper->children, child, entry);
 		child_free(child);
 	}
+	sg_pgp_reap();
 	tell_waiters(reaper);
 }
 

@@ -10,13 +10,15 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-PARTS = ("proto", "strophe", "token", "agent/broker", "agent/xmpp", "agent/cli", "authority")
+PARTS = ("proto", "strophe", "token", "agent/broker", "agent/xmpp", "agent/pgp", "agent/cli", "authority")
 USES = {"agent/xmpp": ("strophe",), "authority": ("strophe",)}  # as in the Makefile
 AT_HOME = (
     (r"p11-kit/|pkcs11|libp11|p11_kit", {"token"}),
     (r"assuan\.h", {"token"}),
     (r"strophe\.h", {"strophe", "agent/xmpp", "authority"}),
     (r"event2?/|event\.h", {"agent/broker"}),
+    (r"rnp/", {"agent/pgp"}),
+    (r"gpgme\.h", {"agent/cli"}),
     (r"sqlite3\.h", {"agent/broker", "authority"}),
     (r"jansson\.h", {"agent/broker", "agent/cli", "proto"}),
     (r"openssl/ssl\.h", {"agent/xmpp"}),

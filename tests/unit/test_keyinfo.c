@@ -1,6 +1,7 @@
 #include "proto/keyinfo.h"
 
 #include "codecs.h"
+#include "pgp_vectors.h"
 
 #define OPEN			 "<keyinfo xmlns='urn:xmpp:tmp:pubkey'>"
 #define CLOSE			 "</keyinfo>"
@@ -113,19 +114,56 @@ static void the_documents_example_is_read(void **state)
 
 static void both_element_names_are_read(void **state)
 {
+	static const char *const pgp_elements[] = { "pgpdata", "openpgp" };
+	struct sg_blob key = read_vector("pgp-rsa.pgp");
+	char *base64 = sg_base64_encode(key.data, key.len), *text;
 	struct sg_keyinfo keyinfo;
 
 	assert_x509(OPEN NAME(SUBJECT_NAME) "<x509cert>%s</x509cert>" CLOSE);
 	assert_x509(OPEN NAME(SUBJECT_NAME) "<x509>%s</x509>" CLOSE);
 	assert_x509(OPEN "<x509cert>%s</x509cert>" NAME(SUBJECT_NAME) CLOSE);
-	accept(OPEN NAME(OTHER) "<pgpdata>c2ln bmV0</pgpdata>" CLOSE, &keyinfo);
-	assert_int_equal(keyinfo.kind, SG_KEYINFO_PGP);
-	assert_memory_equal(keyinfo.data.data, "signet", 6);
+	for (size_t i = 0; i < sizeof(pgp_elements) / sizeof(pgp_elements[0]); i++) {
+		text = text_of(OPEN NAME(PGP_RSA) "<%s> %s\n</%s>" CLOSE, pgp_elements[i], base64,
+		    pgp_elements[i]);
+		accept(text, &keyinfo);
+		assert_int_equal(keyinfo.kind, SG_KEYINFO_PGP);
+		assert_true(sg_blob_eq(&keyinfo.data, &key));
+		assert_string_equal(keyinfo.name, PGP_RSA);
+		clear(&keyinfo);
+		free(text);
+	}
+	free(base64);
+	sg_blob_clear(&key);
+}
+
+/* K2 for OpenPGP: the name is the fingerprint, and what is no public key is refused. */
+static void test_k2_openpgp_names_must_be_the_keys(void **state)
+{
+	struct sg_blob key = read_vector("pgp-rsa.pgp");
+	char *base64 = sg_base64_encode(key.data, key.len), *text;
+	struct sg_keyinfo keyinfo;
+
+	text = text_of(OPEN NAME(PGP_NISTP256) "<pgpdata>%s</pgpdata>" CLOSE, base64);
+	refuse(text, SG_ERR_KEYINFO, "the name is not the OpenPGP key's fingerprint");
+	free(text);
+	text = text_of(OPEN NAME("3B723825A061F1876EF5AABCECDBC601976D1B57") "<pgpdata>%s"
+									     "</pgpdata>" CLOSE,
+	    base64);
+	accept(text, &keyinfo);
+	assert_string_equal(keyinfo.name, PGP_RSA);
 	clear(&keyinfo);
-	accept(OPEN NAME(OTHER) "<openpgp>c2lnbmV0</openpgp>" CLOSE, &keyinfo);
-	assert_int_equal(keyinfo.kind, SG_KEYINFO_PGP);
-	assert_string_equal(keyinfo.name, OTHER);
-	clear(&keyinfo);
+	free(text);
+	free(base64);
+	key.data[0] = 0x95; /* the tag of a secret key */
+	base64 = sg_base64_encode(key.data, key.len);
+	text = text_of(OPEN NAME(PGP_RSA) "<pgpdata>%s</pgpdata>" CLOSE, base64);
+	refuse(text, SG_ERR_KEYINFO,
+	    "it holds a SECRET key: nothing of it was taken; export the public key alone");
+	free(text);
+	free(base64);
+	sg_blob_clear(&key);
+	refuse(OPEN NAME(OTHER) "<pgpdata>c2lnbmV0</pgpdata>" CLOSE, SG_ERR_KEYINFO,
+	    "OpenPGP packets that are cut or malformed");
 }
 
 static void two_keys_are_refused(void **state)
@@ -332,9 +370,8 @@ static void sizes_are_limited(void **state)
 	free(base64);
 	base64 = sg_base64_encode(big.data, big.len - 1);
 	text = text_of(OPEN NAME(OTHER) "<pgpdata>%s</pgpdata>" CLOSE, base64);
-	accept(text, &keyinfo);
-	assert_int_equal(keyinfo.data.len, SG_KEYINFO_DATA_MAX);
-	clear(&keyinfo);
+	/* long enough, and no key */
+	refuse(text, SG_ERR_KEYINFO, "OpenPGP packets that are cut or malformed");
 	free(text);
 	free(base64);
 
@@ -438,6 +475,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_documents_example_is_read),
 		cmocka_unit_test(both_element_names_are_read),
+		cmocka_unit_test(test_k2_openpgp_names_must_be_the_keys),
 		cmocka_unit_test(two_keys_are_refused),
 		cmocka_unit_test(upper_case_names_are_lowered),
 		cmocka_unit_test(names_must_be_the_keys),

@@ -64,6 +64,10 @@ static const struct {
 	{ SG_MSG_XMPP_TLS_SIGN, sizeof(struct sg_msg_tls_sign) },
 	{ SG_MSG_KEYS_SEEN, sizeof(struct sg_msg_keys_seen) },
 	{ SG_MSG_KEYS_WANTED, sizeof(struct sg_msg_keys_wanted) },
+	{ SG_MSG_PGP_KEY, sizeof(struct sg_msg_pgp_key) },
+	{ SG_MSG_PGP_VERIFY, sizeof(struct sg_msg_pgp_verify) },
+	{ SG_MSG_PGP_FACTS, sizeof(struct sg_msg_pgp_facts) },
+	{ SG_MSG_PGP_VERDICT, sizeof(struct sg_msg_pgp_verdict) },
 };
 #define TYPE_COUNT (sizeof(types) / sizeof(types[0]))
 

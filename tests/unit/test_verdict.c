@@ -420,7 +420,8 @@ static void a_keys_own_signature_counts_for_nothing(void **state)
 	clear(&both[1]);
 }
 
-static void references_and_openpgp_count_for_nothing(void **state)
+/* Of the kind that it says to be, but not of the form. */
+static void references_and_wrong_kinds_count_for_nothing(void **state)
 {
 	struct sg_keyinfo subject = vector_keyinfo();
 	struct sg_keyinfo issuer = keyinfo_of(blob_of(vector_issuer.data, vector_issuer.len));
@@ -431,7 +432,7 @@ static void references_and_openpgp_count_for_nothing(void **state)
 	assert_judged(&subject, &issuer, 1, SG_SIG_UNKNOWN_METHOD, SG_GRADE_NONE);
 	subject.kind = SG_KEYINFO_X509;
 	issuer.kind = SG_KEYINFO_PGP;
-	assert_judged(&subject, &issuer, 1, SG_SIG_UNKNOWN_ISSUER, SG_GRADE_NONE);
+	assert_judged(&subject, &issuer, 1, SG_SIG_UNKNOWN_METHOD, SG_GRADE_NONE);
 	clear(&subject);
 	clear(&issuer);
 }
@@ -569,7 +570,7 @@ int main(void)
 		cmocka_unit_test(the_documents_key_is_judged),
 		cmocka_unit_test(grades_say_what_carried),
 		cmocka_unit_test(a_keys_own_signature_counts_for_nothing),
-		cmocka_unit_test(references_and_openpgp_count_for_nothing),
+		cmocka_unit_test(references_and_wrong_kinds_count_for_nothing),
 		cmocka_unit_test(validity_is_judged),
 		cmocka_unit_test(ten_thousand_signatures_and_issuers_are_judged),
 		cmocka_unit_test(checks_are_bounded_over_all_keys),

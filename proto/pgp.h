@@ -1,0 +1,77 @@
+/*
+ * The form of OpenPGP public keys and detached signatures (RFC 4880): packets, limits, the version
+ * 4 fingerprint. Nothing cryptographic is believed here: proto/pgp_key.h checks signatures.
+ */
+#ifndef SG_PROTO_PGP_H
+#define SG_PROTO_PGP_H
+
+#include <stddef.h>
+
+#include "buf.h"
+#include "error.h"
+
+#define SG_PGP_KEY_MAX		  (256u << 10) /* bytes of one key, binary */
+#define SG_PGP_FILE_MAX		  (512u << 10) /* bytes of one in armour */
+#define SG_PGP_SIGNATURE_MAX	  (64u << 10)
+#define SG_PGP_PACKETS_MAX	  2000
+#define SG_PGP_USER_IDS_MAX	  100
+#define SG_PGP_USER_ID_MAX	  2048 /* bytes of one, as GnuPG has it */
+#define SG_PGP_SUBKEYS_MAX	  32
+#define SG_PGP_MATERIAL_MAX	  8192 /* bytes of a key packet */
+#define SG_PGP_SUBPACKETS_MAX	  100  /* of one signature */
+#define SG_PGP_OWN_SIGNATURES_MAX 250  /* that say to be by the key itself: each is verified */
+
+#define SG_PGP_FINGERPRINT_SIZE 20
+#define SG_PGP_NAME_SIZE	(2 * SG_PGP_FINGERPRINT_SIZE + 1)
+
+/* What the packets of a key are. */
+struct sg_pgp_form {
+	unsigned char fingerprint[SG_PGP_FINGERPRINT_SIZE]; /* of the primary key */
+	char name[SG_PGP_NAME_SIZE];			    /* the same as K2 has it */
+	size_t own_signatures; /* embedded ones count, too: how many checks the key costs */
+};
+
+/*
+ * Looks at one binary public key: a version 4 primary key first, then its subkeys, user ids and
+ * signatures, and nothing else. SG_ERR_FORMAT, SG_ERR_UNSUPPORTED (another version), SG_ERR_DENIED
+ * (it holds a secret key), SG_ERR_LIMIT; *why says which, static text, NULL on success.
+ */
+SG_MUST_USE int sg_pgp_key_check(
+    const struct sg_blob *key, struct sg_pgp_form *form, const char **why);
+
+/* A file with one public key, binary or in ASCII armour (RFC 4880 6.2): owned, checked bytes. Fails
+ * as above, and with SG_ERR_NOMEM. */
+SG_MUST_USE int sg_pgp_key_read(const struct sg_blob *file, struct sg_blob *key, const char **why);
+
+/* Whether the file looks like OpenPGP: a packet's first byte, or armour. */
+int sg_pgp_is_likely(const struct sg_blob *file);
+
+#define SG_PGP_SIGNATURE_BINARY 0x00 /* over a binary document, RFC 4880 5.2.1 */
+
+/* RFC 4880 9.4 */
+enum sg_pgp_hash {
+	SG_PGP_MD5 = 1,
+	SG_PGP_SHA1 = 2,
+	SG_PGP_RIPEMD160 = 3,
+	SG_PGP_SHA256 = 8,
+	SG_PGP_SHA384 = 9,
+	SG_PGP_SHA512 = 10,
+	SG_PGP_SHA224 = 11,
+	SG_PGP_SHA3_256 = 12,
+	SG_PGP_SHA3_512 = 14,
+};
+
+struct sg_pgp_signature {
+	unsigned type;
+	unsigned hash; /* enum sg_pgp_hash, or another that is unknown */
+};
+
+/* Looks at one binary signature packet of version 4 and nothing else (K6). Fails as above. */
+SG_MUST_USE int sg_pgp_signature_check(
+    const struct sg_blob *value, struct sg_pgp_signature *signature, const char **why);
+
+/* The same of a file, binary or in armour. */
+SG_MUST_USE int sg_pgp_signature_read(
+    const struct sg_blob *file, struct sg_blob *value, const char **why);
+
+#endif

@@ -1,0 +1,414 @@
+#include "proto/pgp.h"
+
+#include "codecs.h"
+#include "pgp_vectors.h"
+
+static void refuse(const struct sg_blob *key, int expected, const char *reason)
+{
+	struct sg_pgp_form form;
+	const char *why;
+
+	assert_int_equal(sg_pgp_key_check(key, &form, &why), expected);
+	assert_string_equal(why, reason);
+}
+
+static void fingerprints_are_gpgs(void **state)
+{
+	static const struct {
+		const char *file;
+		const char *name;
+		size_t own_signatures;
+	} keys[] = {
+		{ "pgp-rsa.pgp", PGP_RSA, 2 },
+		{ "pgp-ed25519.pgp", PGP_ED25519, 4 }, /* one of them is embedded */
+		{ "pgp-nistp256.pgp", PGP_NISTP256, 1 },
+		{ "pgp-brainpool.pgp", PGP_BRAINPOOL, 1 },
+		{ "pgp-many.pgp", PGP_MANY, 23 },
+		{ "pgp-revoked.pgp", PGP_REVOKED, 2 },
+		{ "pgp-expired.pgp", PGP_EXPIRED, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		struct sg_blob key = read_vector(keys[i].file);
+		struct sg_pgp_form form;
+		const char *why;
+		char *hex;
+
+		assert_int_equal(sg_pgp_key_check(&key, &form, &why), 0);
+		assert_null(why);
+		assert_string_equal(form.name, keys[i].name);
+		hex = sg_hex_encode(form.fingerprint, sizeof(form.fingerprint));
+		assert_string_equal(hex, keys[i].name);
+		assert_int_equal(form.own_signatures, keys[i].own_signatures);
+		free(hex);
+		sg_blob_clear(&key);
+	}
+}
+
+static void armour_is_read(void **state)
+{
+	struct sg_blob key = read_vector("pgp-rsa.pgp"), armoured = read_vector("pgp-rsa.asc");
+	struct sg_blob signature = read_vector("pgp-rsa.sig"), read;
+	struct sg_blob armoured_signature = read_vector("pgp-rsa.sig.asc");
+	const char *why;
+
+	assert_int_equal(sg_pgp_key_read(&armoured, &read, &why), 0);
+	assert_true(sg_blob_eq(&read, &key));
+	sg_blob_clear(&read);
+	assert_int_equal(sg_pgp_key_read(&key, &read, &why), 0);
+	assert_true(sg_blob_eq(&read, &key));
+	sg_blob_clear(&read);
+	assert_int_equal(sg_pgp_signature_read(&armoured_signature, &read, &why), 0);
+	sg_blob_clear(&read);
+	assert_int_equal(sg_pgp_signature_read(&signature, &read, &why), 0);
+	sg_blob_clear(&read);
+	assert_true(sg_pgp_is_likely(&armoured) && sg_pgp_is_likely(&key));
+	assert_int_equal(sg_pgp_key_read(&armoured_signature, &read, &why), SG_ERR_FORMAT);
+	assert_string_equal(why, "ASCII armour of something else");
+	assert_int_equal(sg_pgp_signature_read(&armoured, &read, &why), SG_ERR_FORMAT);
+	sg_blob_clear(&key);
+	sg_blob_clear(&armoured);
+	sg_blob_clear(&signature);
+	sg_blob_clear(&armoured_signature);
+}
+
+static void refuse_armour(const char *text, int expected, const char *reason)
+{
+	struct sg_blob file = blob_of(text, strlen(text)), key;
+	const char *why;
+
+	assert_int_equal(sg_pgp_key_read(&file, &key, &why), expected);
+	assert_string_equal(why, reason);
+	assert_null(key.data);
+	sg_blob_clear(&file);
+}
+
+static void bad_armour_is_refused(void **state)
+{
+	static const char cut[] = "ASCII armour that is cut or malformed";
+	char *big = many(' ', SG_PGP_FILE_MAX + 1);
+
+	refuse_armour("", SG_ERR_FORMAT, "neither binary OpenPGP nor ASCII armour");
+	refuse_armour("a key", SG_ERR_FORMAT, "neither binary OpenPGP nor ASCII armour");
+	refuse_armour("-----BEGIN PGP PUBLIC KEY BLOCK-----", SG_ERR_FORMAT, cut);
+	refuse_armour("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n", SG_ERR_FORMAT, cut);
+	refuse_armour("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nc2ln\n=abcd\n", SG_ERR_FORMAT, cut);
+	refuse_armour("-----BEGIN PGP PUBLIC KEY BLOCK-----\nVersion: 1\nc2ln\n-----END PGP "
+		      "PUBLIC KEY BLOCK-----\n",
+	    SG_ERR_FORMAT, cut); /* no empty line after the headers */
+	refuse_armour("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nc2*n\n-----END PGP PUBLIC KEY "
+		      "BLOCK-----\n",
+	    SG_ERR_FORMAT, "ASCII armour that is no Base64");
+	refuse_armour("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nc2ln\n-----END PGP PUBLIC KEY "
+		      "BLOCK-----\n-----BEGIN PGP PUBLIC KEY BLOCK-----\n",
+	    SG_ERR_FORMAT, "more than one armoured block");
+	refuse_armour("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nc2ln\n-----END PGP PUBLIC KEY "
+		      "BLOCK-----\n",
+	    SG_ERR_FORMAT, "OpenPGP packets that are cut or malformed");
+	refuse_armour(big, SG_ERR_LIMIT, "more than 512 KiB");
+	free(big);
+}
+
+static void secret_keys_are_refused(void **state)
+{
+	static const char why[] =
+	    "it holds a SECRET key: nothing of it was taken; export the public key alone";
+	struct sg_blob key = read_vector("pgp-ed25519.pgp"), subkey = key;
+	struct sg_blob copy = blob_of(key.data, key.len);
+
+	/* a primary key's tag becomes that of a secret one */
+	assert_int_equal(copy.data[0], 0x98);
+	copy.data[0] = 0x94;
+	refuse(&copy, SG_ERR_DENIED, why);
+	sg_blob_clear(&copy);
+	copy = blob_of(subkey.data, subkey.len);
+	for (size_t i = 1; i < copy.len; i++) {
+		if (copy.data[i] == 0xb8 && copy.data[i + 2] == 4) { /* a subkey */
+			copy.data[i] = 0x9c;
+			break;
+		}
+	}
+	refuse(&copy, SG_ERR_DENIED, why);
+	sg_blob_clear(&copy);
+	sg_blob_clear(&key);
+	refuse_armour("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nc2ln\n-----END PGP PRIVATE KEY "
+		      "BLOCK-----\n",
+	    SG_ERR_DENIED, why);
+}
+
+/* Cut anywhere, a key is refused or, at the end of a packet, still of the same name. */
+static void truncated_keys_are_refused(void **state)
+{
+	struct sg_blob key = read_vector("pgp-ed25519.pgp");
+	size_t whole = 0;
+
+	for (size_t len = 0; len < key.len; len++) {
+		struct sg_blob cut = { malloc(len + !len), len }; /* exact, for the sanitizer */
+		struct sg_pgp_form form;
+		const char *why;
+		int err;
+
+		memcpy(cut.data, key.data, len);
+		err = sg_pgp_key_check(&cut, &form, &why);
+		if (err == 0) {
+			assert_string_equal(form.name, PGP_ED25519);
+			whole++;
+		} else {
+			assert_int_equal(err, SG_ERR_FORMAT);
+			assert_non_null(why);
+		}
+		free(cut.data);
+	}
+	assert_int_equal(whole, 6); /* after each of its packets but the last */
+	sg_blob_clear(&key);
+}
+
+/* ---- packets made by hand ---- */
+
+static void put_packet(struct sg_buf *buf, unsigned tag, const void *body, size_t len)
+{
+	sg_buf_put_u8(buf, (uint8_t)(0xc0 | tag));
+	sg_buf_put_u8(buf, 255);
+	sg_buf_put_u32(buf, (uint32_t)len);
+	sg_buf_put(buf, body, len);
+}
+
+static void refuse_buf(struct sg_buf *buf, int expected, const char *reason)
+{
+	struct sg_blob key = { buf->data, buf->len };
+
+	assert_int_equal(buf->err, 0);
+	if (expected == 0) {
+		struct sg_pgp_form form;
+		const char *why;
+
+		assert_int_equal(sg_pgp_key_check(&key, &form, &why), 0);
+	} else {
+		refuse(&key, expected, reason);
+	}
+	sg_buf_clear(buf);
+}
+
+static const unsigned char material[] = { 4, 0, 0, 0, 0, 22, 1, 2 };
+
+static struct sg_buf start(void)
+{
+	struct sg_buf buf = { 0 };
+
+	put_packet(&buf, 6, material, sizeof(material));
+	return buf;
+}
+
+/* Each count is accepted at its limit and refused one past it. */
+static void counts_are_limited(void **state)
+{
+	static const unsigned char third[] = { 4, 0x13, 22, 8, 0, 0, 0, 0, 1, 2, 3 };
+	static const struct {
+		unsigned tag;
+		size_t max;
+		const char *why;
+	} rows[] = {
+		{ 13, SG_PGP_USER_IDS_MAX, "an OpenPGP key with more than 100 user ids" },
+		{ 17, SG_PGP_USER_IDS_MAX, "an OpenPGP key with more than 100 user ids" },
+		{ 14, SG_PGP_SUBKEYS_MAX, "an OpenPGP key with more than 32 subkeys" },
+		{ 2, SG_PGP_PACKETS_MAX - 1, "an OpenPGP key of more than 2000 packets" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (size_t over = 0; over < 2; over++) {
+			struct sg_buf buf = start();
+
+			for (size_t k = 0; k < rows[i].max + over; k++) {
+				if (rows[i].tag == 2)
+					put_packet(&buf, 2, third, sizeof(third));
+				else
+					put_packet(&buf, rows[i].tag, material, sizeof(material));
+			}
+			refuse_buf(&buf, over ? SG_ERR_LIMIT : 0, rows[i].why);
+		}
+	}
+}
+
+static void sizes_are_limited(void **state)
+{
+	char *text = many('x', SG_PGP_KEY_MAX);
+	struct sg_buf buf;
+
+	text[0] = 4;
+	for (size_t over = 0; over < 2; over++) {
+		buf = start();
+		put_packet(&buf, 13, text, SG_PGP_USER_ID_MAX + over);
+		refuse_buf(&buf, over ? SG_ERR_LIMIT : 0, "an OpenPGP user id of more than 2 KiB");
+		buf = (struct sg_buf){ 0 };
+		put_packet(&buf, 6, text, SG_PGP_MATERIAL_MAX + over);
+		refuse_buf(
+		    &buf, over ? SG_ERR_LIMIT : 0, "OpenPGP key material of more than 8 KiB");
+		buf = start();
+		text[0] = 3; /* a signature of a version that nobody looks into */
+		put_packet(&buf, 2, text, SG_PGP_KEY_MAX - buf.len - 6 + over);
+		text[0] = 4;
+		refuse_buf(&buf, over ? SG_ERR_LIMIT : 0, "an OpenPGP key of more than 256 KiB");
+	}
+	free(text);
+}
+
+/* A signature with n unhashed subpackets that name this issuer. */
+static void put_signature(struct sg_buf *buf, const unsigned char *fingerprint, size_t n)
+{
+	struct sg_buf body = { 0 };
+
+	sg_buf_put(&body, "\x04\x13\x16\x08\0\0", 6);
+	sg_buf_put_u8(&body, (uint8_t)(n * 10 >> 8));
+	sg_buf_put_u8(&body, (uint8_t)(n * 10));
+	for (size_t i = 0; i < n; i++) {
+		sg_buf_put(&body, "\x09\x10", 2);
+		sg_buf_put(&body, fingerprint + 12, 8);
+	}
+	sg_buf_put(&body, "abc", 3);
+	put_packet(buf, 2, body.data, body.len);
+	sg_buf_clear(&body);
+}
+
+static void own_signatures_and_subpackets_are_limited(void **state)
+{
+	struct sg_pgp_form form;
+	struct sg_blob key;
+	const char *why;
+	struct sg_buf buf = start();
+
+	key = (struct sg_blob){ buf.data, buf.len };
+	assert_int_equal(sg_pgp_key_check(&key, &form, &why), 0);
+	sg_buf_clear(&buf);
+	for (size_t over = 0; over < 2; over++) {
+		buf = start();
+		for (size_t i = 0; i < SG_PGP_OWN_SIGNATURES_MAX + over; i++)
+			put_signature(&buf, form.fingerprint, 1);
+		refuse_buf(&buf, over ? SG_ERR_LIMIT : 0,
+		    "an OpenPGP key with more than 250 signatures of its own");
+		buf = start();
+		put_signature(&buf, form.fingerprint, SG_PGP_SUBPACKETS_MAX + over);
+		refuse_buf(&buf, over ? SG_ERR_LIMIT : 0,
+		    "an OpenPGP signature of more than 100 subpackets");
+	}
+}
+
+static void what_is_no_public_key_is_refused(void **state)
+{
+	static const char malformed[] = "OpenPGP packets that are cut or malformed";
+	static const char foreign[] = "a packet that belongs to no OpenPGP public key";
+	struct sg_buf buf = { 0 };
+
+	put_packet(&buf, 13, "x", 1);
+	refuse_buf(&buf, SG_ERR_FORMAT, "no OpenPGP public key");
+	buf = start();
+	put_packet(&buf, 6, material, sizeof(material));
+	refuse_buf(&buf, SG_ERR_FORMAT, "more than one OpenPGP key");
+	for (unsigned tag = 1; tag < 64; tag++) {
+		if (strchr("\x02\x05\x06\x07\x0d\x0e\x11", (int)tag) != NULL)
+			continue;
+		buf = start();
+		put_packet(&buf, tag, material, sizeof(material));
+		refuse_buf(&buf, SG_ERR_FORMAT, foreign);
+	}
+	put_packet(&buf, 6, "\x03xxxxxxx", 8);
+	refuse_buf(&buf, SG_ERR_UNSUPPORTED, "an OpenPGP key that is not of version 4");
+	put_packet(&buf, 6, "\x06xxxxxxx", 8);
+	refuse_buf(&buf, SG_ERR_UNSUPPORTED, "an OpenPGP key that is not of version 4");
+	put_packet(&buf, 6, material, 6);
+	refuse_buf(&buf, SG_ERR_FORMAT, "an OpenPGP key that is cut");
+	/* lengths that only the end of the data tells: old form 3, new form partial */
+	sg_buf_put(&buf, "\x9b\x04xxxxxxx", 9);
+	refuse_buf(&buf, SG_ERR_FORMAT, malformed);
+	sg_buf_put(&buf, "\xc6\xe1\x04xxxxxxxxxx", 13);
+	refuse_buf(&buf, SG_ERR_FORMAT, malformed);
+	sg_buf_put(&buf, "\xc6\xff\xff\xff\xff\xff\x04xxxxxxxxxx", 17);
+	refuse_buf(&buf, SG_ERR_FORMAT, malformed);
+	sg_buf_put(&buf, "\x19xxx", 4); /* no packet's first bit */
+	refuse_buf(&buf, SG_ERR_FORMAT, malformed);
+	buf = start();
+	put_packet(&buf, 2, "\x04\x13\x16\x08\0\0\0\x05xx", 10);
+	refuse_buf(&buf, SG_ERR_FORMAT, "a signature in the OpenPGP key is cut or malformed");
+}
+
+/* ---- signatures ---- */
+
+static void refuse_signature(const struct sg_blob *value, int expected, const char *reason)
+{
+	struct sg_pgp_signature signature;
+	const char *why;
+
+	assert_int_equal(sg_pgp_signature_check(value, &signature, &why), expected);
+	assert_string_equal(why, reason);
+}
+
+static void signatures_tell_type_and_hash(void **state)
+{
+	static const struct {
+		const char *file;
+		unsigned type, hash;
+	} rows[] = {
+		{ "pgp-rsa.sig", 0, SG_PGP_SHA512 },
+		{ "pgp-rsa-text.sig", 1, SG_PGP_SHA512 },
+		{ "pgp-rsa-sha1-2018.sig", 0, SG_PGP_SHA1 },
+		{ "pgp-rsa-sha224.sig", 0, SG_PGP_SHA224 },
+		{ "pgp-ed25519.sig", 0, SG_PGP_SHA256 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sg_blob value = read_vector(rows[i].file);
+		struct sg_pgp_signature signature;
+		const char *why;
+
+		assert_int_equal(sg_pgp_signature_check(&value, &signature, &why), 0);
+		assert_int_equal(signature.type, rows[i].type);
+		assert_int_equal(signature.hash, rows[i].hash);
+		sg_blob_clear(&value);
+	}
+}
+
+static void a_signature_is_one_packet(void **state)
+{
+	struct sg_blob value = read_vector("pgp-rsa.sig"), key = read_vector("pgp-rsa.pgp");
+	struct sg_blob two = blob_of(value.data, value.len);
+	struct sg_buf buf = { 0 };
+
+	two.data = realloc(two.data, 2 * value.len);
+	two.len = 2 * value.len;
+	memcpy(two.data + value.len, value.data, value.len);
+	refuse_signature(&two, SG_ERR_FORMAT, "more than one OpenPGP packet");
+	refuse_signature(&key, SG_ERR_FORMAT, "no OpenPGP signature packet");
+	for (size_t len = 0; len < value.len; len++) {
+		struct sg_blob cut = { value.data, len };
+
+		refuse_signature(&cut, SG_ERR_FORMAT, "no OpenPGP signature packet");
+	}
+	put_packet(&buf, 2, "\x03\x05xxxxxxxxxxxxxxxxx", 19);
+	refuse_signature(&(struct sg_blob){ buf.data, buf.len }, SG_ERR_UNSUPPORTED,
+	    "an OpenPGP signature that is not of version 4");
+	sg_buf_clear(&buf);
+	two.data = realloc(two.data, SG_PGP_SIGNATURE_MAX + 1);
+	two.len = SG_PGP_SIGNATURE_MAX + 1;
+	refuse_signature(&two, SG_ERR_LIMIT, "an OpenPGP signature of more than 64 KiB");
+	sg_blob_clear(&two);
+	sg_blob_clear(&value);
+	sg_blob_clear(&key);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fingerprints_are_gpgs),
+		cmocka_unit_test(armour_is_read),
+		cmocka_unit_test(bad_armour_is_refused),
+		cmocka_unit_test(secret_keys_are_refused),
+		cmocka_unit_test(truncated_keys_are_refused),
+		cmocka_unit_test(counts_are_limited),
+		cmocka_unit_test(sizes_are_limited),
+		cmocka_unit_test(own_signatures_and_subpackets_are_limited),
+		cmocka_unit_test(what_is_no_public_key_is_refused),
+		cmocka_unit_test(signatures_tell_type_and_hash),
+		cmocka_unit_test(a_signature_is_one_packet),
+	};
+
+	return cmocka_run_group_tests_name("pgp", tests, NULL, NULL);
+}
