@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/evp.h>
+
+#include "text.h"
+
 static int new_query(const char *node, struct sg_xml **root)
 {
 	*root = sg_xml_new("query", SG_NS_DISCO_INFO);
@@ -95,4 +99,21 @@ int sg_disco_has(const struct sg_msg_xmpp_feature_set *features, const char *fea
 			return 1;
 	}
 	return 0;
+}
+
+char *sg_disco_ver(
+    const char *category, const char *type, const char *const *features, size_t feature_count)
+{
+	struct sg_buf text = { 0 };
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	char *ver = NULL;
+
+	sg_buf_printf(&text, "%s/%s//<", category, type);
+	for (size_t i = 0; i < feature_count; i++)
+		sg_buf_printf(&text, "%s<", features[i]);
+	if (text.err == 0 && EVP_Digest(text.data, text.len, hash, &len, EVP_sha1(), NULL) == 1)
+		ver = sg_base64_encode(hash, len);
+	sg_buf_clear(&text);
+	return ver;
 }

@@ -28,4 +28,11 @@ SG_MUST_USE int sg_disco_result_decode(
 /* Whether the set has the feature. */
 int sg_disco_has(const struct sg_msg_xmpp_feature_set *features, const char *feature);
 
+/*
+ * The verification string (XEP-0115 5.1, SHA-1) of such a result without node: a new string, or NULL
+ * without memory. features must be sorted.
+ */
+char *sg_disco_ver(
+    const char *category, const char *type, const char *const *features, size_t feature_count);
+
 #endif

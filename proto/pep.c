@@ -183,14 +183,16 @@ static int decode_item(const struct sg_xml *item, struct sg_keyinfo *keyinfo, co
 	return 0;
 }
 
-static int decode_items(const struct sg_xml *items, struct sg_msg_keyinfos *keyinfos)
+/* The items in this namespace. */
+static int decode_items(
+    const struct sg_xml *items, const char *ns, struct sg_msg_keyinfos *keyinfos)
 {
 	const struct sg_xml *item;
 	const char *id, *why;
 	int err;
 
 	for (item = sg_xml_first(items); item != NULL; item = sg_xml_next(item)) {
-		if (!sg_xml_is(item, "item", SG_NS_PUBSUB))
+		if (!sg_xml_is(item, "item", ns))
 			continue;
 		err = decode_item(item, &keyinfos->keyinfos[keyinfos->keyinfo_count], &why);
 		if (err == SG_ERR_NOMEM)
@@ -206,13 +208,40 @@ static int decode_items(const struct sg_xml *items, struct sg_msg_keyinfos *keyi
 	return 0;
 }
 
+static size_t count_of(const struct sg_xml *items, const char *name)
+{
+	const struct sg_xml *item;
+	size_t count = 0;
+
+	for (item = sg_xml_first(items); item != NULL; item = sg_xml_next(item))
+		count += (size_t)sg_xml_is(item, name, sg_xml_ns(items));
+	return count;
+}
+
+/* All items of an <items/>, in its own namespace. */
+static int take_items(const struct sg_xml *items, struct sg_msg_keyinfos *keyinfos)
+{
+	size_t count = count_of(items, "item");
+	int err;
+
+	if (count == 0)
+		return 0;
+	if (count > SG_PEP_ITEMS_MAX)
+		return SG_ERR_LIMIT;
+	keyinfos->keyinfos = calloc(count, sizeof(*keyinfos->keyinfos));
+	if (keyinfos->keyinfos == NULL)
+		return SG_ERR_NOMEM;
+	err = decode_items(items, sg_xml_ns(items), keyinfos);
+	if (err != 0)
+		sg_msg_clear(SG_MSG_KEYINFOS, keyinfos);
+	return err;
+}
+
 int sg_pep_items_decode(
     const struct sg_xml *payload, const char *node, struct sg_msg_keyinfos *keyinfos)
 {
-	const struct sg_xml *items, *item;
+	const struct sg_xml *items;
 	const char *from;
-	size_t count = 0;
-	int err;
 
 	*keyinfos = (struct sg_msg_keyinfos){ 0 };
 	if (!sg_xml_is(payload, "pubsub", SG_NS_PUBSUB) ||
@@ -221,17 +250,65 @@ int sg_pep_items_decode(
 	from = items != NULL ? sg_xml_attr(items, "node") : NULL;
 	if (from == NULL || strcmp(from, node) != 0)
 		return SG_ERR_FORMAT;
-	for (item = sg_xml_first(items); item != NULL; item = sg_xml_next(item))
-		count += (size_t)sg_xml_is(item, "item", SG_NS_PUBSUB);
+	return take_items(items, keyinfos);
+}
+
+/* ---- events ---- */
+
+/* The names of what was taken off the node; an id that is no name is left out. */
+static int take_retracted(const struct sg_xml *items, struct sg_msg_keys_seen *seen)
+{
+	const struct sg_xml *child;
+	size_t count = count_of(items, "retract");
+
 	if (count == 0)
 		return 0;
 	if (count > SG_PEP_ITEMS_MAX)
 		return SG_ERR_LIMIT;
-	keyinfos->keyinfos = calloc(count, sizeof(*keyinfos->keyinfos));
-	if (keyinfos->keyinfos == NULL)
+	seen->retracted = calloc(count, sizeof(*seen->retracted));
+	if (seen->retracted == NULL)
 		return SG_ERR_NOMEM;
-	err = decode_items(items, keyinfos);
+	for (child = sg_xml_first(items); child != NULL; child = sg_xml_next(child)) {
+		const char *id = sg_xml_attr(child, "id");
+		char *name;
+
+		if (!sg_xml_is(child, "retract", SG_NS_PUBSUB_EVENT) || id == NULL)
+			continue;
+		if (sg_keyinfo_name_take(id, &name) != 0) {
+			seen->refused++;
+			continue;
+		}
+		seen->retracted[seen->retracted_count++] = name;
+	}
+	return 0;
+}
+
+int sg_pep_event_decode(const struct sg_xml *event, const char *node, struct sg_msg_keys_seen *seen)
+{
+	static const char *const kinds[] = { "items", "purge", "delete" };
+	struct sg_msg_keyinfos keyinfos = { 0 };
+	const struct sg_xml *child = sg_xml_first(event);
+	const char *of;
+	int err, known = 0;
+
+	*seen = (struct sg_msg_keys_seen){ .source = SG_SEEN_EVENT };
+	if (!sg_xml_is(event, "event", SG_NS_PUBSUB_EVENT) || child == NULL ||
+	    sg_xml_next(child) != NULL)
+		return SG_ERR_FORMAT;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		known |= sg_xml_is(child, kinds[i], SG_NS_PUBSUB_EVENT);
+	of = sg_xml_attr(child, "node");
+	if (!known || of == NULL || strcmp(of, node) != 0)
+		return SG_ERR_FORMAT;
+	if (!sg_xml_is(child, "items", SG_NS_PUBSUB_EVENT))
+		return 0;
+	err = take_items(child, &keyinfos);
+	seen->keyinfos = keyinfos.keyinfos;
+	seen->keyinfo_count = keyinfos.keyinfo_count;
+	seen->refused = keyinfos.refused;
+	if (err == 0)
+		err = take_retracted(child, seen);
 	if (err != 0)
-		sg_msg_clear(SG_MSG_KEYINFOS, keyinfos);
+		sg_msg_clear(SG_MSG_KEYS_SEEN, seen);
 	return err;
 }

@@ -14,6 +14,7 @@
 
 #define SG_NS_PUBSUB	   "http://jabber.org/protocol/pubsub"
 #define SG_NS_PUBSUB_OWNER "http://jabber.org/protocol/pubsub#owner"
+#define SG_NS_PUBSUB_EVENT "http://jabber.org/protocol/pubsub#event"
 
 #define SG_PEP_ITEMS_MAX 20000 /* in one request or result */
 
@@ -42,5 +43,14 @@ SG_MUST_USE int sg_pep_items_encode(
  */
 SG_MUST_USE int sg_pep_items_decode(
     const struct sg_xml *payload, const char *node, struct sg_msg_keyinfos *keyinfos);
+
+/*
+ * Reads a notification (the event element of a message) of this node: keyinfos and refused as above,
+ * and the names that were retracted; from stays NULL. Nothing at all in it: the node was purged or
+ * deleted. SG_ERR_FORMAT when it is no event of this node; SG_ERR_LIMIT, SG_ERR_NOMEM. *seen is
+ * empty then.
+ */
+SG_MUST_USE int sg_pep_event_decode(
+    const struct sg_xml *event, const char *node, struct sg_msg_keys_seen *seen);
 
 #endif

@@ -5,15 +5,19 @@
 
 #include <openssl/rand.h>
 
+#include "buf.h"
 #include "clock.h"
 #include "disco.h"
 #include "element.h"
 #include "log.h"
+#include "self.h"
 #include "stanza.h"
 #include "text.h"
 
-#define NS_PING	 "urn:xmpp:ping"
-#define ID_BYTES 12
+#define NS_PING	    "urn:xmpp:ping"
+#define NS_TRIAL    "urn:xmpp:signet:nobody" /* that nobody understands */
+#define ID_BYTES    12
+#define ABSENCE_MAX 4096 /* bytes of a server's error for an absent client */
 
 struct question {
 	struct question *next;
@@ -22,19 +26,32 @@ struct question {
 	int64_t deadline_ms;
 	sg_iq_fn *fn;
 	void *arg;
+	int whole; /* fn wants the whole iq, also of an error */
+};
+
+/* How the server answers for a client that is not there. */
+struct absence {
+	char *error; /* its element as text; NULL: the plain one */
+	int echoes;  /* the question stands before it */
 };
 
 struct sg_iqs {
 	struct sg_stream *stream;
+	const struct sg_iq_events *events;
+	void *arg;
 	struct question *first, **end; /* in the order of their deadlines */
+	struct absence absence;
 };
 
-int sg_iqs_new(struct sg_iqs **iqs, struct sg_stream *stream)
+int sg_iqs_new(
+    struct sg_iqs **iqs, struct sg_stream *stream, const struct sg_iq_events *events, void *arg)
 {
 	*iqs = calloc(1, sizeof(**iqs));
 	if (*iqs == NULL)
 		return SG_ERR_NOMEM;
 	(*iqs)->stream = stream;
+	(*iqs)->events = events;
+	(*iqs)->arg = arg;
 	(*iqs)->end = &(*iqs)->first;
 	return 0;
 }
@@ -56,6 +73,7 @@ void sg_iqs_free(struct sg_iqs *iqs)
 		question_free(iqs->first);
 		iqs->first = next;
 	}
+	free(iqs->absence.error);
 	free(iqs);
 }
 
@@ -93,8 +111,8 @@ static struct question *question_new(const char *to, sg_iq_fn *fn, void *arg)
 	return question;
 }
 
-int sg_iq_ask(struct sg_iqs *iqs, const char *type, const char *to, struct sg_xml *payload,
-    sg_iq_fn *fn, void *arg)
+static int ask(struct sg_iqs *iqs, const char *type, const char *to, struct sg_xml *payload,
+    sg_iq_fn *fn, void *arg, int whole)
 {
 	struct question *question = question_new(to, fn, arg);
 	struct sg_xml *iq = NULL;
@@ -113,9 +131,16 @@ int sg_iq_ask(struct sg_iqs *iqs, const char *type, const char *to, struct sg_xm
 		question_free(question);
 		return err;
 	}
+	question->whole = whole;
 	*iqs->end = question;
 	iqs->end = &question->next;
 	return 0;
+}
+
+int sg_iq_ask(struct sg_iqs *iqs, const char *type, const char *to, struct sg_xml *payload,
+    sg_iq_fn *fn, void *arg)
+{
+	return ask(iqs, type, to, payload, fn, arg, 0);
 }
 
 /* ---- answers ---- */
@@ -212,6 +237,15 @@ static void deliver(
 	sg_msg_clear(SG_MSG_ERROR, &error);
 }
 
+static void deliver_whole(const struct question *question, xmpp_stanza_t *iq)
+{
+	struct sg_xml *tree = NULL;
+
+	if (sg_stanza_to_xml(iq, &tree) == 0)
+		question->fn(question->arg, NULL, tree);
+	sg_xml_free(tree);
+}
+
 static void receive_answer(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_error)
 {
 	const char *id = xmpp_stanza_get_id(iq), *from = xmpp_stanza_get_from(iq);
@@ -224,53 +258,163 @@ static void receive_answer(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_error)
 		return;
 	}
 	question = question_take(iqs, at);
-	deliver(iqs, question, is_error, iq);
+	if (question->whole)
+		deliver_whole(question, iq);
+	else
+		deliver(iqs, question, is_error, iq);
 	question_free(question);
 }
 
 /* ---- questions to us ---- */
 
-/* What disco#info says of us: nothing that the person's other clients would be mistaken for. */
-static struct sg_xml *disco_answer(xmpp_stanza_t *query)
+/* A copy by way of its text; NULL without memory. */
+static struct sg_xml *copy_of(const struct sg_xml *element)
 {
-	static const char *const features[] = { SG_NS_DISCO_INFO, NS_PING };
-	struct sg_xml *answer;
+	char *text = sg_xml_to_string(element);
+	struct sg_xml *copy = NULL;
+	int err = text != NULL ? sg_xml_parse(text, strlen(text), &copy) : SG_ERR_NOMEM;
 
-	if (xmpp_stanza_get_attribute(query, "node") != NULL ||
-	    sg_disco_result_encode(NULL, "client", "bot", features, 2, &answer) != 0)
-		return NULL;
-	return answer;
+	free(text);
+	return err == 0 ? copy : NULL;
 }
 
-static void answer_question(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_get)
+/* Sends an answer of these two children (taken over; either may be NULL). */
+static void answer(struct sg_iqs *iqs, const struct sg_iq_question *question, const char *type,
+    struct sg_xml *first, struct sg_xml *second)
 {
-	const char *id = xmpp_stanza_get_id(iq), *from = xmpp_stanza_get_from(iq);
-	xmpp_stanza_t *payload = first_element(iq);
-	const char *name = payload != NULL ? xmpp_stanza_get_name(payload) : NULL;
-	const char *ns = payload != NULL ? xmpp_stanza_get_ns(payload) : NULL;
-	struct sg_iq_head head = { SG_NS_CLIENT, "result", id, from, NULL };
-	struct sg_xml *answer = NULL, *reply = NULL;
-	int is_result = 0, err = 0;
+	const struct sg_iq_head head = { SG_NS_CLIENT, type, question->id, question->from, NULL };
+	struct sg_xml *reply = NULL;
+	int err = sg_element_iq(&head, first, &reply);
 
-	if (id == NULL)
-		return;
-	if (is_get && ns != NULL && strcmp(ns, NS_PING) == 0 && strcmp(name, "ping") == 0) {
-		is_result = 1;
-	} else if (is_get && ns != NULL && strcmp(ns, SG_NS_DISCO_INFO) == 0) {
-		answer = disco_answer(payload);
-		is_result = answer != NULL;
+	if (err == 0 && second != NULL) {
+		err = sg_xml_add(reply, second);
+		second = NULL;
 	}
-	if (!is_result) {
-		head.type = "error";
-		err = sg_element_error("cancel", "service-unavailable", NULL, &answer);
-	}
-	if (err == 0)
-		err = sg_element_iq(&head, answer, &reply);
 	if (err == 0)
 		err = sg_stream_send(iqs->stream, reply);
 	if (err != 0)
 		sg_log(SG_LOG_DEBUG, "a question is left unanswered");
+	sg_xml_free(second);
 	sg_xml_free(reply);
+}
+
+void sg_iq_reply(struct sg_iqs *iqs, const struct sg_iq_question *question, struct sg_xml *payload)
+{
+	answer(iqs, question, "result", payload, NULL);
+}
+
+void sg_iq_refuse(struct sg_iqs *iqs, const struct sg_iq_question *question, const char *type,
+    const char *condition)
+{
+	struct sg_xml *error = NULL;
+	struct sg_xml *echo = question->payload != NULL ? copy_of(question->payload) : NULL;
+
+	if (sg_element_error(type, condition, NULL, &error) != 0)
+		sg_xml_free(echo);
+	else
+		answer(iqs, question, "error", echo != NULL ? echo : error,
+		    echo != NULL ? error : NULL);
+}
+
+void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question)
+{
+	const struct absence *absence = &iqs->absence;
+	struct sg_xml *error = NULL, *echo = NULL;
+	int err = absence->error != NULL
+	    ? sg_xml_parse(absence->error, strlen(absence->error), &error)
+	    : sg_element_error("cancel", "service-unavailable", NULL, &error);
+
+	if (err != 0)
+		return;
+	if (absence->echoes && question->payload != NULL)
+		echo = copy_of(question->payload);
+	answer(iqs, question, "error", echo != NULL ? echo : error, echo != NULL ? error : NULL);
+}
+
+/* ---- how the server answers for who is not there ---- */
+
+static void on_absence(void *arg, struct sg_msg_error *error, const struct sg_xml *iq)
+{
+	struct sg_iqs *iqs = arg;
+	const struct sg_xml *first = iq != NULL ? sg_xml_first(iq) : NULL;
+	const struct sg_xml *element = iq != NULL ? sg_xml_child(iq, "error", SG_NS_CLIENT) : NULL;
+	char *text = element != NULL ? sg_xml_to_string(element) : NULL;
+
+	if (error != NULL)
+		return;
+	if (text == NULL || strlen(text) > ABSENCE_MAX) {
+		sg_log(SG_LOG_WARN, "the server does not tell how it answers for absent clients");
+		free(text);
+		return;
+	}
+	free(iqs->absence.error);
+	iqs->absence.error = text;
+	iqs->absence.echoes = first != element && sg_xml_is(first, "query", NS_TRIAL);
+}
+
+void sg_iqs_learn(struct sg_iqs *iqs)
+{
+	unsigned char random[ID_BYTES];
+	struct sg_buf to = { 0 };
+	struct sg_xml *payload = NULL;
+	char *name, *jid = NULL;
+
+	if (RAND_bytes(random, sizeof(random)) != 1)
+		return;
+	name = sg_hex_encode(random, sizeof(random));
+	if (name != NULL) {
+		sg_buf_printf(&to, "%s/%s", sg_stream_bare_jid(iqs->stream), name);
+		sg_buf_put_u8(&to, 0);
+		jid = sg_buf_steal(&to, NULL);
+		payload = sg_xml_new("query", NS_TRIAL);
+	}
+	if (jid == NULL || payload == NULL)
+		sg_xml_free(payload);
+	else if (ask(iqs, "get", jid, payload, on_absence, iqs, 1) != 0)
+		sg_log(SG_LOG_DEBUG, "the server cannot be asked for an absent client");
+	free(jid);
+	free(name);
+}
+
+/* ---- what we understand ---- */
+
+/* Only by who may know that we are here. 1 when it is answered. */
+static int understand(struct sg_iqs *iqs, const struct sg_iq_question *question)
+{
+	const struct sg_xml *payload = question->payload;
+	struct sg_xml *result = NULL;
+
+	if (question->is_get && payload != NULL && sg_xml_is(payload, "ping", NS_PING)) {
+		sg_iq_reply(iqs, question, NULL);
+		return 1;
+	}
+	if (question->is_get && payload != NULL && sg_xml_is(payload, "query", SG_NS_DISCO_INFO)) {
+		if (sg_self_disco(sg_xml_attr(payload, "node"), &result) != 0 || result == NULL)
+			return 0;
+		sg_iq_reply(iqs, question, result);
+		return 1;
+	}
+	return iqs->events->asked(iqs->arg, question);
+}
+
+/* Everybody's question is read before it is looked at who asks: it takes all of them as long. */
+static void answer_question(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_get)
+{
+	struct sg_iq_question question = {
+		.id = xmpp_stanza_get_id(iq),
+		.from = xmpp_stanza_get_from(iq),
+		.is_get = is_get,
+	};
+	xmpp_stanza_t *element = first_element(iq);
+	struct sg_xml *payload = NULL;
+
+	if (question.id == NULL)
+		return;
+	if (element != NULL && sg_stanza_to_xml(element, &payload) == 0)
+		question.payload = payload;
+	if (!iqs->events->is_known(iqs->arg, question.from) || !understand(iqs, &question))
+		sg_iq_unknown(iqs, &question);
+	sg_xml_free(payload);
 }
 
 void sg_iq_receive(struct sg_iqs *iqs, xmpp_stanza_t *iq)
@@ -291,6 +435,9 @@ void sg_iqs_fail(struct sg_iqs *iqs, const struct sg_msg_error *why)
 {
 	struct sg_msg_error error;
 	struct question *question;
+
+	free(iqs->absence.error);
+	iqs->absence = (struct absence){ NULL, 0 };
 
 	while (iqs->first != NULL) {
 		question = question_take(iqs, &iqs->first);

@@ -24,8 +24,25 @@ typedef void sg_iq_fn(void *arg, struct sg_msg_error *error, const struct sg_xml
 
 struct sg_iqs;
 
+/* A question to us. */
+struct sg_iq_question {
+	const char *id;
+	const char *from; /* NULL: the own server */
+	int is_get;
+	const struct sg_xml *payload; /* or NULL: none, or one over our limits */
+};
+
+/* Those that are not answered here. */
+struct sg_iq_events {
+	/* Whether from (NULL: the own server) may know that there is anybody at all. */
+	int (*is_known)(void *arg, const char *from);
+	/* By one who is known: 1 when it is answered now or later, 0 when nobody understands it. */
+	int (*asked)(void *arg, const struct sg_iq_question *question);
+};
+
 /* The stream must outlive it. */
-SG_MUST_USE int sg_iqs_new(struct sg_iqs **iqs, struct sg_stream *stream);
+SG_MUST_USE int sg_iqs_new(
+    struct sg_iqs **iqs, struct sg_stream *stream, const struct sg_iq_events *events, void *arg);
 void sg_iqs_free(struct sg_iqs *iqs);
 
 /*
@@ -34,6 +51,21 @@ void sg_iqs_free(struct sg_iqs *iqs);
  */
 SG_MUST_USE int sg_iq_ask(struct sg_iqs *iqs, const char *type, const char *to,
     struct sg_xml *payload, sg_iq_fn *fn, void *arg);
+
+/* Answers a question: with a result (its payload is taken over), or with an error that shows the
+ * question again. What cannot be sent is left unanswered. */
+void sg_iq_reply(struct sg_iqs *iqs, const struct sg_iq_question *question, struct sg_xml *payload);
+void sg_iq_refuse(struct sg_iqs *iqs, const struct sg_iq_question *question, const char *type,
+    const char *condition);
+
+/*
+ * Answers as the own server does for a client that is not there, whatever the question and whoever
+ * asks: so nobody learns from it that we are here. sg_iqs_learn() finds out how the server does that,
+ * by asking an address of our own that nobody has; before, and when it does not tell, it is
+ * service-unavailable and nothing else.
+ */
+void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question);
+void sg_iqs_learn(struct sg_iqs *iqs);
 
 /* An iq that came: an answer goes to who asked, a question is answered. The stanza stays libstrophe's. */
 void sg_iq_receive(struct sg_iqs *iqs, xmpp_stanza_t *iq);

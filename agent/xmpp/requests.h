@@ -1,20 +1,22 @@
 /*
- * What a broker asks of an account that is online: features, ccm2, PEP. Each request ends in one
- * answer on the channel.
+ * What a broker asks of an account that is online: features, ccm2, PEP, keys of others. Each request
+ * ends in one answer on the channel.
  */
 #ifndef SG_XMPP_REQUESTS_H
 #define SG_XMPP_REQUESTS_H
 
 #include "channel.h"
+#include "contacts.h"
 #include "error.h"
 #include "iq.h"
 #include "stream.h"
 
-/* All three outlive every request. */
+/* All outlive every request. */
 struct sg_requests {
 	struct sg_channel *channel;
 	struct sg_stream *stream;
 	struct sg_iqs *iqs;
+	struct sg_contacts *contacts;
 };
 
 /*

@@ -108,6 +108,24 @@ static int on_iq(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
 	return 1;
 }
 
+static int on_message(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
+{
+	struct sg_stream *stream = userdata;
+
+	if (stream->state == STATE_ONLINE)
+		stream->events->message(stream->arg, stanza);
+	return 1;
+}
+
+static int on_presence(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
+{
+	struct sg_stream *stream = userdata;
+
+	if (stream->state == STATE_ONLINE)
+		stream->events->presence(stream->arg, stanza);
+	return 1;
+}
+
 static void on_connection(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
     xmpp_stream_error_t *stream_error, void *userdata)
 {
@@ -116,6 +134,8 @@ static void on_connection(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
 	if (event == XMPP_CONN_CONNECT) {
 		stream->bound = 1;
 		xmpp_handler_add(conn, on_iq, NULL, "iq", NULL, stream);
+		xmpp_handler_add(conn, on_message, NULL, "message", NULL, stream);
+		xmpp_handler_add(conn, on_presence, NULL, "presence", NULL, stream);
 	} else if (event == XMPP_CONN_DISCONNECT) {
 		login_fd = -1; /* closed: another file may get the number */
 		stream->fd = -1;

@@ -14,7 +14,7 @@
 #include "secret.h"
 #include "xml.h"
 
-/* All are called from sg_stream_run(), never from inside libstrophe, but for iq. */
+/* All are called from sg_stream_run(), never from inside libstrophe, but for those with a stanza. */
 struct sg_stream_events {
 	/* Logged in, and a resource bound. */
 	void (*online)(void *arg, const struct sg_msg_xmpp_online *online);
@@ -23,8 +23,10 @@ struct sg_stream_events {
 	 * closed by sg_stream_close(). The callee may take strings out of *why by zeroing them.
 	 */
 	void (*offline)(void *arg, int was_online, struct sg_msg_error *why);
-	/* An iq came. The stanza stays libstrophe's. */
+	/* One came. The stanza stays libstrophe's. */
 	void (*iq)(void *arg, xmpp_stanza_t *iq);
+	void (*message)(void *arg, xmpp_stanza_t *message);
+	void (*presence)(void *arg, xmpp_stanza_t *presence);
 };
 
 struct sg_stream;

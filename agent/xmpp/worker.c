@@ -6,13 +6,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "asked.h"
 #include "channel.h"
 #include "clock.h"
+#include "contacts.h"
 #include "iq.h"
 #include "log.h"
 #include "requests.h"
 #include "secret.h"
+#include "seen.h"
+#include "self.h"
+#include "stanza.h"
 #include "stream.h"
+#include "text.h"
 
 #define PASSWORD_TIMEOUT_MS 10000
 #define SIGN_TIMEOUT_MS	    30000	/* of the token, a touch included */
@@ -27,7 +33,12 @@ struct worker {
 	struct sg_channel *channel;
 	struct sg_stream *stream;
 	struct sg_iqs *iqs;
+	struct sg_contacts *contacts;
+	struct sg_asked *asked;
 	struct sg_requests requests;
+	int settled;   /* the broker has given a policy since the login */
+	int roster;    /* the roster has been read, or will not be */
+	int available; /* our presence was sent */
 
 	struct waiting *first, **end; /* frames that came while a signature was awaited */
 	int gone;		      /* the broker's end of the channel is closed */
@@ -37,7 +48,7 @@ struct worker {
 	uint32_t connect_id;
 	int closing; /* the same for a disconnect */
 	uint32_t close_id;
-	uint32_t sign_id;
+	uint32_t next_id;		/* of the frames that we ask by */
 	struct sg_msg_error sign_error; /* why the token did not sign, in this connection */
 };
 
@@ -156,7 +167,7 @@ static int on_sign(void *arg, uint16_t scheme, const unsigned char *tbs, size_t 
 	struct worker *worker = arg;
 	struct sg_msg_tls_sign sign = { .scheme = scheme };
 	struct sg_frame frame = { .fd = -1 };
-	uint32_t id = SIGN_ID_FIRST | worker->sign_id++;
+	uint32_t id = SIGN_ID_FIRST | worker->next_id++;
 	int err;
 
 	err = sg_blob_set(&sign.tbs, tbs, tbs_len);
@@ -202,7 +213,10 @@ static void on_offline(void *arg, int was_online, struct sg_msg_error *why)
 		answer(worker, worker->connect_id, SG_MSG_ERROR,
 		    worker->sign_error.code != 0 ? &worker->sign_error : why);
 	worker->connecting = 0;
+	worker->settled = worker->roster = worker->available = 0;
+	sg_asked_end(worker->asked);
 	sg_iqs_fail(worker->iqs, why);
+	sg_contacts_end(worker->contacts);
 	if (was_online && !asked)
 		answer(worker, 0, SG_MSG_XMPP_OFFLINE, why);
 	if (worker->closing)
@@ -216,6 +230,106 @@ static void on_iq(void *arg, xmpp_stanza_t *iq)
 	struct worker *worker = arg;
 
 	sg_iq_receive(worker->iqs, iq);
+}
+
+static void on_message(void *arg, xmpp_stanza_t *message)
+{
+	struct worker *worker = arg;
+	struct sg_msg_keys_seen seen = { 0 };
+	struct sg_xml *tree = NULL;
+
+	if (!worker->settled || sg_stanza_to_xml(message, &tree) != 0)
+		return;
+	if (sg_seen_read(tree, sg_stream_bare_jid(worker->stream), worker->contacts, &seen) &&
+	    sg_channel_send(worker->channel, 0, SG_MSG_KEYS_SEEN, &seen, -1) != 0)
+		sg_log(SG_LOG_WARN, "keys in a message are lost: the broker cannot be told");
+	sg_msg_clear(SG_MSG_KEYS_SEEN, &seen);
+	sg_xml_free(tree);
+}
+
+static void on_presence(void *arg, xmpp_stanza_t *presence)
+{
+	struct worker *worker = arg;
+
+	sg_contacts_presence(
+	    worker->contacts, xmpp_stanza_get_from(presence), xmpp_stanza_get_type(presence));
+}
+
+/* ---- who may know that we are here, and what they ask ---- */
+
+/* The account, by any of its resources, and its server. */
+static int is_own(const struct worker *worker, const char *from)
+{
+	const char *own = sg_stream_bare_jid(worker->stream);
+	char *bare;
+	int same;
+
+	if (from == NULL || strcmp(from, strchr(own, '@') + 1) == 0)
+		return 1;
+	bare = sg_jid_bare(from);
+	same = bare != NULL && strcmp(bare, own) == 0;
+	free(bare);
+	return same;
+}
+
+static int on_is_known(void *arg, const char *from)
+{
+	const struct worker *worker = arg;
+
+	if (is_own(worker, from))
+		return 1;
+	return worker->settled &&
+	    ((worker->available &&
+		 (sg_contacts_sees_us(worker->contacts, from) ||
+		     sg_contacts_serves_one(worker->contacts, from))) ||
+		sg_asked_may_ask(worker->asked, from));
+}
+
+/* A change of the roster counts only when the own account sends it (RFC 6121 2.1.6). */
+static int take_roster_push(struct worker *worker, const struct sg_iq_question *question)
+{
+	if (question->is_get || question->payload == NULL ||
+	    (question->from != NULL &&
+		strcmp(question->from, sg_stream_bare_jid(worker->stream)) != 0) ||
+	    !worker->settled || sg_contacts_read(worker->contacts, question->payload) != 0)
+		return 0;
+	sg_iq_reply(worker->iqs, question, NULL);
+	return 1;
+}
+
+static int on_asked(void *arg, const struct sg_iq_question *question)
+{
+	struct worker *worker = arg;
+
+	return take_roster_push(worker, question) || sg_asked_question(worker->asked, question);
+}
+
+/* Makes our presence what the policy wants it to be. */
+static void show_presence(struct worker *worker)
+{
+	int wanted = sg_asked_policy(worker->asked)->watch != 0;
+	struct sg_xml *presence = NULL;
+
+	if (!worker->roster || wanted == worker->available)
+		return;
+	if (sg_self_presence(wanted, &presence) == 0 &&
+	    sg_stream_send(worker->stream, presence) == 0)
+		worker->available = wanted;
+	else
+		sg_log(SG_LOG_WARN, "our presence cannot be sent: keys are not watched");
+	sg_xml_free(presence);
+}
+
+static void on_roster(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
+{
+	struct worker *worker = arg;
+
+	if (!sg_stream_is_online(worker->stream))
+		return;
+	if (error != NULL || payload == NULL || sg_contacts_read(worker->contacts, payload) != 0)
+		sg_log(SG_LOG_WARN, "the server gives no roster: nobody is known as a contact");
+	worker->roster = 1;
+	show_presence(worker);
 }
 
 /* ---- what the broker asks ---- */
@@ -282,17 +396,46 @@ static void start_disconnect(struct worker *worker, const struct sg_frame *frame
 	sg_stream_close(worker->stream);
 }
 
+/* The first policy after a login is when we begin to be there for others. */
+static void start_policy(struct worker *worker, struct sg_frame *frame)
+{
+	struct sg_msg_empty empty = { 0 };
+	struct sg_xml *payload = NULL;
+	int err = sg_stream_is_online(worker->stream) ? 0 : SG_ERR_OFFLINE;
+
+	if (err == 0 && !worker->settled) {
+		err = sg_contacts_begin(worker->contacts, sg_stream_bare_jid(worker->stream));
+		if (err == 0)
+			err = sg_contacts_ask_encode(&payload);
+		if (err == 0)
+			err = sg_iq_ask(worker->iqs, "get", NULL, payload, on_roster, worker);
+		if (err == 0)
+			sg_iqs_learn(worker->iqs);
+	}
+	if (err != 0) {
+		refuse(worker, frame->id, err, NULL);
+		return;
+	}
+	worker->settled = 1;
+	sg_asked_set_policy(worker->asked, frame->msg);
+	show_presence(worker);
+	answer(worker, frame->id, SG_MSG_OK, &empty);
+}
+
 /* Serves one frame, and frees it. */
 static void serve(struct worker *worker, struct sg_frame *frame)
 {
 	int err;
 
 	if (frame->id >= SIGN_ID_FIRST) {
-		sg_log(SG_LOG_DEBUG, "an answer to nothing that was asked is ignored");
+		if (!sg_asked_answer(worker->asked, frame))
+			sg_log(SG_LOG_DEBUG, "an answer to nothing that was asked is ignored");
 	} else if (frame->type == SG_MSG_XMPP_CONNECT) {
 		start_connect(worker, frame);
 	} else if (frame->type == SG_MSG_XMPP_DISCONNECT) {
 		start_disconnect(worker, frame);
+	} else if (frame->type == SG_MSG_DIRECT_POLICY) {
+		start_policy(worker, frame);
 	} else {
 		err = sg_request_start(&worker->requests, frame);
 		if (err != 0)
@@ -337,6 +480,7 @@ static void loop(struct worker *worker)
 	while (!worker->gone && worker->failed == 0) {
 		sg_stream_poll(worker->stream, &pfds[1], &timeout);
 		timeout = earlier(timeout, sg_iqs_timeout(worker->iqs));
+		timeout = earlier(timeout, sg_asked_timeout(worker->asked));
 		if (worker->first != NULL)
 			timeout = 0;
 		n = poll(pfds, 2, timeout);
@@ -349,6 +493,7 @@ static void loop(struct worker *worker)
 		serve_all(worker);
 		sg_stream_run(worker->stream);
 		sg_iqs_expire(worker->iqs);
+		sg_asked_expire(worker->asked);
 	}
 }
 
@@ -361,7 +506,9 @@ static void worker_clear(struct worker *worker)
 		free(worker->first);
 		worker->first = next;
 	}
+	sg_asked_free(worker->asked);
 	sg_iqs_free(worker->iqs);
+	sg_contacts_free(worker->contacts);
 	sg_stream_free(worker->stream);
 	sg_channel_free(worker->channel);
 	sg_msg_clear(SG_MSG_ERROR, &worker->sign_error);
@@ -373,6 +520,12 @@ int sg_worker_run(int sock)
 		.online = on_online,
 		.offline = on_offline,
 		.iq = on_iq,
+		.message = on_message,
+		.presence = on_presence,
+	};
+	static const struct sg_iq_events iq_events = {
+		.is_known = on_is_known,
+		.asked = on_asked,
 	};
 	struct worker worker = { 0 };
 	int err;
@@ -385,10 +538,16 @@ int sg_worker_run(int sock)
 	}
 	err = sg_stream_new(&worker.stream, &events, on_sign, &worker);
 	if (err == 0)
-		err = sg_iqs_new(&worker.iqs, worker.stream);
+		err = sg_iqs_new(&worker.iqs, worker.stream, &iq_events, &worker);
+	if (err == 0)
+		err = sg_contacts_new(&worker.contacts);
+	if (err == 0)
+		err = sg_asked_new(
+		    &worker.asked, worker.channel, worker.iqs, worker.contacts, &worker.next_id);
 	if (err != 0)
 		goto out;
-	worker.requests = (struct sg_requests){ worker.channel, worker.stream, worker.iqs };
+	worker.requests =
+	    (struct sg_requests){ worker.channel, worker.stream, worker.iqs, worker.contacts };
 	loop(&worker);
 	err = worker.failed;
 out:

@@ -622,18 +622,24 @@ def test_white_space_keeps_alive(pki, workers, rogue):
     assert worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})[0] == f.KEYINFOS
 
 
-def test_questions_to_us(pki, workers, rogue):
+QUESTIONS = [("get", "<ping xmlns='urn:xmpp:ping'/>"),
+             ("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
+             ("get", "<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>"),
+             ("set", "<ping xmlns='urn:xmpp:ping'/>"), ("get", ""),
+             ("set", "<query xmlns='jabber:iq:roster'/>"), ("get", nested(900))]
+
+
+@pytest.mark.parametrize("asker, known", [(f"juliet@{DOMAIN}/other", True), (DOMAIN, True), (None, True),
+                                          (f"romeo@{DOMAIN}/x", False), ("mallory@evil.test/x", False)])
+def test_questions_to_us(pki, workers, rogue, asker, known):
+    """Only the account itself and its server are told that there is anybody; without a policy no contact is."""
     answered = threading.Event()
 
     def script(c):
         c.login()
         got = []
-        for kind, payload in (("get", "<ping xmlns='urn:xmpp:ping'/>"),
-                              ("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
-                              ("get", "<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>"),
-                              ("set", "<ping xmlns='urn:xmpp:ping'/>"), ("get", ""),
-                              ("set", "<query xmlns='jabber:iq:roster'/>"), ("get", nested(900))):
-            c.send(f"<iq type='{kind}' from='mallory@evil.test/x' id='q'>{payload}</iq>")
+        for kind, payload in QUESTIONS:
+            c.send(f"<iq type='{kind}' {f'from={asker!r} ' if asker else ''}id='q'>{payload}</iq>")
             got.append(c.hear("<iq .*?(/>|</iq>) ")[0])
         answered.set()
         return got, c.hear_all()
@@ -644,10 +650,13 @@ def test_questions_to_us(pki, workers, rogue):
     worker.ask(f.DISCONNECT)
     (got, heard), = server.close()
     for answer in got:
-        assert "id='q'" in answer and "to='mallory@evil.test/x'" in answer
-    assert ["type='result'" in answer for answer in got] == [True, True, False, False, False, False, False]
-    assert "ccm2" not in got[1] and "disco#info" in got[1]
-    assert all("service-unavailable" in answer for answer in got[2:])
+        assert "id='q'" in answer and (asker is None or f"to='{asker}'" in answer)
+    assert ["type='result'" in answer for answer in got] == [known, known, False, False, False, False, False]
+    if known:
+        assert "ccm2" not in got[1] and "disco#info" in got[1]
+    for answer in got[2 if known else 0:]:
+        assert re.fullmatch("<iq [^>]*><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:"
+                            "xmpp-stanzas'/></error></iq> ", answer), answer
     assert "<presence" not in heard
 
 

@@ -169,7 +169,7 @@ def test_publish_and_fetch(server, pki, workers):
     assert fetch(romeo) == {} and fetch(juliet) == {}  # no node yet
     keys = [keyinfo(pki, "juliet-rsa"), keyinfo(pki, "juliet-ec")]
     for _ in range(2):  # created, then configured again
-        assert juliet.ask(f.PEP_PUBLISH, {"access_model": "presence", "keyinfos": keys})[0] == f.OK
+        assert juliet.ask(f.PEP_PUBLISH, {"access_model": "presence", "keyinfos": keys})[0] == f.PEP_NODE
     for worker in (romeo, juliet):
         got = fetch(worker)
         assert {k: v["data"] for k, v in got.items()} == {k["name"]: k["data"] for k in keys}
@@ -178,9 +178,9 @@ def test_publish_and_fetch(server, pki, workers):
     assert fetch(romeo, names=["00" * 20]) == {}
     got = refused(benvolio.ask(f.PEP_FETCH, {"jid": f"juliet@{DOMAIN}"}), f.STANZA)
     assert got["condition"] in ("not-authorized", "forbidden"), got
-    assert juliet.ask(f.PEP_PUBLISH, {"access_model": "open", "keyinfos": keys[:1]})[0] == f.OK
+    assert juliet.ask(f.PEP_PUBLISH, {"access_model": "open", "keyinfos": keys[:1]})[0] == f.PEP_NODE
     assert len(fetch(benvolio)) == 2
-    assert juliet.ask(f.PEP_PUBLISH, {"access_model": "presence", "keyinfos": []})[0] == f.OK
+    assert juliet.ask(f.PEP_PUBLISH, {"access_model": "presence", "keyinfos": []})[0] == f.PEP_NODE
     refused(benvolio.ask(f.PEP_FETCH, {"jid": f"juliet@{DOMAIN}"}), f.STANZA)
     got = refused(romeo.ask(f.PEP_FETCH, {"jid": "romeo"}), f.ARG)
     refused(juliet.ask(f.PEP_PUBLISH, {"keyinfos": keys}), f.ARG)
@@ -191,7 +191,7 @@ def test_many_keys_at_once(server, pki, workers):
     online(worker.connect(account(server, pki, "benvolio"), PASSWORD))
     keys = [dict(keyinfo(pki, "juliet-rsa"), signatures=[{"issuer": "ab" * 20, "method": "RSA-SHA256",
                                                           "value": os.urandom(60000)}])]
-    assert worker.ask(f.PEP_PUBLISH, {"access_model": "presence", "keyinfos": keys})[0] == f.OK
+    assert worker.ask(f.PEP_PUBLISH, {"access_model": "presence", "keyinfos": keys})[0] == f.PEP_NODE
     got = fetch(worker, "benvolio")  # an answer of many TLS records
     assert got[keys[0]["name"]]["signatures"][0]["value"] == keys[0]["signatures"][0]["value"]
 

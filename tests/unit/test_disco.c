@@ -103,6 +103,17 @@ static void features_are_limited(void **state)
 	sg_msg_clear(SG_MSG_XMPP_FEATURE_SET, &features);
 }
 
+/* Computed by hand: SHA-1 of "client/bot//<http://jabber.org/protocol/caps<http://...". */
+static void the_verification_string_is_that_of_xep_0115(void **state)
+{
+	static const char *const features[] = { "http://jabber.org/protocol/caps", SG_NS_DISCO_INFO,
+		"urn:xmpp:ping", "urn:xmpp:tmp:pubkey+notify" };
+	char *ver = sg_disco_ver("client", "bot", features, 4);
+
+	assert_string_equal(ver, "FlWA271BYCtMD9anH7UCGmCvIxw=");
+	free(ver);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +122,7 @@ int main(void)
 		cmocka_unit_test(features_of_several_results_are_one_set),
 		cmocka_unit_test(malformed_results_are_refused),
 		cmocka_unit_test(features_are_limited),
+		cmocka_unit_test(the_verification_string_is_that_of_xep_0115),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -211,6 +211,84 @@ static void items_are_limited(void **state)
 	assert_int_equal(decode_many(SG_PEP_ITEMS_MAX + 1, &keyinfos), SG_ERR_LIMIT);
 }
 
+/* ---- events ---- */
+
+#define EVENT(inner) "<event xmlns='http://jabber.org/protocol/pubsub#event'>" inner "</event>"
+#define NEWS(inner)  EVENT("<items node='" NODE "'>" inner "</items>")
+
+static int decode_event(const char *text, struct sg_msg_keys_seen *seen)
+{
+	struct sg_xml *event = xml_of(text);
+	int err = sg_pep_event_decode(event, NODE, seen);
+
+	sg_xml_free(event);
+	if (err != 0)
+		assert_true(!seen->keyinfos && !seen->retracted && seen->refused == 0);
+	return err;
+}
+
+static void k11_events_are_read(void **state)
+{
+	struct sg_msg_keys_seen seen;
+
+	assert_int_equal(
+	    decode_event(
+		NEWS(ITEM(A40, KEYINFO(A40)) ITEM(
+		    A40, KEYINFO(B40)) "<retract id='BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB'/>"
+				       "<retract id='x'/><retract/>"),
+		&seen),
+	    0);
+	assert_int_equal(seen.source, SG_SEEN_EVENT);
+	assert_null(seen.from);
+	assert_int_equal(seen.keyinfo_count, 1);
+	assert_string_equal(seen.keyinfos[0].name, A40);
+	assert_int_equal(seen.refused, 2);
+	assert_int_equal(seen.retracted_count, 1);
+	assert_string_equal(seen.retracted[0], B40);
+	sg_msg_clear(SG_MSG_KEYS_SEEN, &seen);
+	assert_int_equal(decode_event(EVENT("<purge node='" NODE "'/>"), &seen), 0);
+	assert_int_equal(seen.keyinfo_count + seen.retracted_count + seen.refused, 0);
+	assert_int_equal(decode_event(EVENT("<delete node='" NODE "'/>"), &seen), 0);
+}
+
+static void what_is_no_event_of_this_node_is_refused(void **state)
+{
+	static const char *const texts[] = {
+		"<event/>",
+		EVENT(""),
+		EVENT("<items/>"),
+		EVENT("<items node='other'/>"),
+		EVENT("<configuration node='" NODE "'/>"),
+		EVENT("<items xmlns='urn:x' node='" NODE "'/>"),
+		EVENT("<items node='" NODE "'/><items node='" NODE "'/>"),
+		ITEMS(""),
+	};
+	struct sg_msg_keys_seen seen;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert_int_equal(decode_event(texts[i], &seen), SG_ERR_FORMAT);
+}
+
+static void events_are_limited(void **state)
+{
+	static const char *const kinds[] = { "<item/>", "<retract id='" A40 "'/>" };
+	struct sg_msg_keys_seen seen;
+
+	for (size_t k = 0; k < 2; k++) {
+		struct sg_buf text = { 0 };
+
+		sg_buf_put_str(&text,
+		    "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='" NODE
+		    "'>");
+		for (int i = 0; i <= SG_PEP_ITEMS_MAX; i++)
+			sg_buf_put_str(&text, kinds[k]);
+		sg_buf_put_str(&text, "</items></event>");
+		sg_buf_put_u8(&text, 0);
+		assert_int_equal(decode_event((char *)text.data, &seen), SG_ERR_LIMIT);
+		sg_buf_clear(&text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +302,9 @@ int main(void)
 		cmocka_unit_test(a_bad_item_is_counted_and_the_rest_kept),
 		cmocka_unit_test(what_is_no_result_of_this_node_is_refused),
 		cmocka_unit_test(items_are_limited),
+		cmocka_unit_test(k11_events_are_read),
+		cmocka_unit_test(what_is_no_event_of_this_node_is_refused),
+		cmocka_unit_test(events_are_limited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

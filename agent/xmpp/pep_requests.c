@@ -1,0 +1,425 @@
+/* The own node, and the nodes of others (K9, K10). */
+#include "request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "keyinfo.h"
+#include "pep.h"
+#include "pep_node.h"
+#include "text.h"
+
+#define TRIAL_NODE SG_NS_PUBKEY "#trial"
+
+/* What the question is about that has no answer yet. */
+enum step {
+	STEP_CREATE,
+	STEP_CONFIGURE,
+	STEP_SHOW,
+	STEP_MEMBERS,
+	STEP_SET_MEMBERS,
+	STEP_MEMBERS_AGAIN,
+	STEP_PUBLISH,
+	STEP_TRIAL_CLEAN,
+	STEP_TRIAL,
+};
+
+static const char *const models[] = { "open", "presence", "whitelist", "roster", "authorize" };
+#define MODEL_COUNT ((int)(sizeof(models) / sizeof(models[0])))
+
+struct node_state {
+	enum step step;
+	struct sg_msg_pep_configure asked; /* borrowed; access_model NULL: only to be shown */
+	struct sg_msg_pep_node node;
+	uint32_t next;	  /* keyinfo to be published */
+	int model;	  /* that is tried */
+	unsigned offered; /* those that the trial was good for, as bits */
+};
+
+static void node_state_free(void *arg)
+{
+	struct node_state *state = arg;
+
+	sg_msg_clear(SG_MSG_PEP_NODE, &state->node);
+	free(state);
+}
+
+static sg_iq_fn node_done;
+
+static int node_ask(
+    struct sg_request *request, enum step step, const char *type, int err, struct sg_xml *payload)
+{
+	struct node_state *state = request->state;
+
+	state->step = step;
+	return sg_request_ask(request, type, NULL, err, payload);
+}
+
+static int node_create(struct sg_request *request)
+{
+	struct node_state *state = request->state;
+	struct sg_xml *payload = NULL;
+	int err = sg_pep_create_encode(SG_NS_PUBKEY, state->asked.access_model, &payload);
+
+	return node_ask(request, STEP_CREATE, "set", err, payload);
+}
+
+static int node_configure(struct sg_request *request)
+{
+	struct node_state *state = request->state;
+	struct sg_xml *payload = NULL;
+	int err = sg_pep_configure_encode(SG_NS_PUBKEY, state->asked.access_model, &payload);
+
+	return node_ask(request, STEP_CONFIGURE, "set", err, payload);
+}
+
+static int node_show(struct sg_request *request)
+{
+	struct sg_xml *payload = NULL;
+	int err = sg_pep_config_ask_encode(SG_NS_PUBKEY, &payload);
+
+	return node_ask(request, STEP_SHOW, "get", err, payload);
+}
+
+static int node_members(struct sg_request *request, enum step step)
+{
+	struct sg_xml *payload = NULL;
+	int err = sg_pep_members_ask_encode(SG_NS_PUBKEY, &payload);
+
+	return node_ask(request, step, "get", err, payload);
+}
+
+/* ---- a model that the server refuses ---- */
+
+/*
+ * What a server lists in its form it may refuse all the same (Prosody does), and what it has it may not
+ * list. So it is tried out, on a node of its own in which nothing ever stands.
+ */
+static int trial_clean(struct sg_request *request)
+{
+	struct sg_xml *payload = NULL;
+	int err = sg_pep_delete_encode(TRIAL_NODE, &payload);
+
+	return node_ask(request, STEP_TRIAL_CLEAN, "set", err, payload);
+}
+
+static int trial_begin(struct sg_request *request, struct sg_msg_error *error)
+{
+	request->error = *error;
+	*error = (struct sg_msg_error){ 0 };
+	return trial_clean(request);
+}
+
+static void trial_end(struct sg_request *request)
+{
+	const struct node_state *state = request->state;
+	const char *asked = state->asked.access_model;
+	struct sg_msg_error error;
+	struct sg_buf list = { 0 };
+	char *text;
+	int is_asked = 0;
+
+	for (int i = 0; i < MODEL_COUNT; i++) {
+		if ((state->offered & 1u << i) == 0)
+			continue;
+		is_asked |= strcmp(models[i], asked) == 0;
+		sg_buf_printf(&list, "%s%s", list.len > 0 ? ", " : "", models[i]);
+	}
+	sg_buf_put_u8(&list, 0);
+	text = sg_buf_steal(&list, NULL);
+	/* It was refused for another reason, of which nothing is known. */
+	if (text == NULL || text[0] == '\0' || is_asked) {
+		sg_request_refuse(request, &request->error);
+	} else {
+		sg_msg_error_set(&error, SG_ERR_FEATURE, asked,
+		    "the server has no access model '%s' for keys; it has %s", asked, text);
+		sg_request_refuse(request, &error);
+		sg_msg_clear(SG_MSG_ERROR, &error);
+	}
+	free(text);
+}
+
+/* Cleaned up: the next model, if there is one left. Gives 0 also when the request has ended. */
+static int trial_next(struct sg_request *request)
+{
+	struct node_state *state = request->state;
+	struct sg_xml *payload = NULL;
+	int err;
+
+	if (state->model == MODEL_COUNT) {
+		trial_end(request);
+		return 0;
+	}
+	err = sg_pep_create_encode(TRIAL_NODE, models[state->model++], &payload);
+	return node_ask(request, STEP_TRIAL, "set", err, payload);
+}
+
+static int is_refusal(const struct sg_msg_error *error)
+{
+	static const char *const conditions[] = { "not-acceptable", "feature-not-implemented",
+		"bad-request" };
+
+	for (size_t i = 0; error->condition != NULL && i < 3; i++) {
+		if (strcmp(error->condition, conditions[i]) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static int is_condition(const struct sg_msg_error *error, const char *condition)
+{
+	return error != NULL && error->condition != NULL &&
+	    strcmp(error->condition, condition) == 0;
+}
+
+/* ---- what comes after each step: the next question, or the end ---- */
+
+/* The node is as the server will have it. Nothing goes to one that is more open than asked. */
+static int node_stands(struct sg_request *request)
+{
+	struct node_state *state = request->state;
+	const struct sg_msg_pep_publish *publish = request->msg;
+	const struct sg_keyinfo *keyinfo;
+	struct sg_xml *item = NULL, *payload = NULL;
+	int err;
+
+	if (request->kind->type != SG_MSG_PEP_PUBLISH || state->next == publish->keyinfo_count ||
+	    sg_pep_is_more_open(&state->node, &state->asked)) {
+		state->node.published = state->next;
+		sg_request_answer(request, SG_MSG_PEP_NODE, &state->node);
+		return 0;
+	}
+	keyinfo = &publish->keyinfos[state->next++];
+	err = sg_keyinfo_encode(keyinfo, &item);
+	if (err == 0)
+		err = sg_pep_publish_encode(
+		    SG_NS_PUBKEY, keyinfo->name, publish->access_model, item, &payload);
+	return node_ask(request, STEP_PUBLISH, "set", err, payload);
+}
+
+static int node_shown(struct sg_request *request, const struct sg_xml *payload)
+{
+	struct node_state *state = request->state;
+	int err = payload != NULL ? sg_pep_config_decode(payload, SG_NS_PUBKEY, &state->node)
+				  : SG_ERR_FORMAT;
+
+	return err == 0 ? node_members(request, STEP_MEMBERS) : err;
+}
+
+static int members_read(struct sg_request *request, const struct sg_xml *payload)
+{
+	struct node_state *state = request->state;
+	const char *own = sg_stream_bare_jid(request->on->stream);
+
+	return payload != NULL ? sg_pep_members_decode(payload, SG_NS_PUBKEY, own, &state->node)
+			       : SG_ERR_FORMAT;
+}
+
+static int members_shown(struct sg_request *request, const struct sg_xml *payload)
+{
+	struct node_state *state = request->state;
+	const char *own = sg_stream_bare_jid(request->on->stream);
+	struct sg_xml *change = NULL;
+	int err = members_read(request, payload);
+
+	if (err == 0 && state->asked.set_members)
+		err = sg_pep_members_encode(SG_NS_PUBKEY, own, &state->node, state->asked.members,
+		    state->asked.member_count, &change);
+	if (err != 0)
+		return err;
+	if (change == NULL)
+		return node_stands(request);
+	return node_ask(request, STEP_SET_MEMBERS, "set", 0, change);
+}
+
+/* Gives 0 also when the request has ended. */
+static int node_goes_on(struct sg_request *request, const struct sg_xml *payload)
+{
+	struct node_state *state = request->state;
+	int err;
+
+	switch (state->step) {
+	case STEP_CREATE:
+	case STEP_CONFIGURE:
+		return node_show(request);
+	case STEP_SHOW:
+		return node_shown(request, payload);
+	case STEP_MEMBERS:
+		return members_shown(request, payload);
+	case STEP_SET_MEMBERS:
+		return node_members(request, STEP_MEMBERS_AGAIN);
+	case STEP_MEMBERS_AGAIN:
+		err = members_read(request, payload);
+		return err == 0 ? node_stands(request) : err;
+	case STEP_PUBLISH:
+		return node_stands(request);
+	case STEP_TRIAL:
+		state->offered |= 1u << (state->model - 1);
+		return trial_clean(request);
+	case STEP_TRIAL_CLEAN:
+		return trial_next(request);
+	}
+	return SG_ERR_INTERNAL;
+}
+
+/* An error that is an answer all the same: 1 when the request goes on by it, or has ended; *err. */
+static int node_takes_error(struct sg_request *request, struct sg_msg_error *error, int *err)
+{
+	struct node_state *state = request->state;
+
+	*err = 0;
+	if (state->step == STEP_CREATE && is_condition(error, "conflict")) {
+		*err = node_configure(request);
+	} else if ((state->step == STEP_CREATE || state->step == STEP_CONFIGURE) &&
+	    is_refusal(error)) {
+		*err = trial_begin(request, error);
+	} else if (state->step == STEP_SHOW && request->kind->type == SG_MSG_PEP_SHOW &&
+	    is_condition(error, "item-not-found")) {
+		sg_request_answer(request, SG_MSG_PEP_NODE, &state->node);
+	} else if (state->step == STEP_TRIAL || state->step == STEP_TRIAL_CLEAN) {
+		*err = trial_next(request);
+	} else {
+		return 0;
+	}
+	return 1;
+}
+
+/* One question at a time: the node stands and is as it should be before anything goes to it. */
+static void node_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
+{
+	struct sg_request *request = arg;
+	int lost = error != NULL && error->condition == NULL;
+	int err = 0;
+
+	request->open--;
+	if (error != NULL && (lost || !node_takes_error(request, error, &err))) {
+		sg_request_refuse(request, error);
+		return;
+	}
+	if (error == NULL)
+		err = node_goes_on(request, payload);
+	if (err == SG_ERR_FORMAT)
+		sg_request_fail(request, err, "the server does not tell how its node is");
+	else if (err != 0)
+		sg_request_fail(request, err, "the keys could not be published");
+}
+
+/* ---- their beginnings ---- */
+
+static int publish_start(struct sg_request *request)
+{
+	const struct sg_msg_pep_publish *publish = request->msg;
+	struct node_state *state = sg_request_state(request, sizeof(*state), node_state_free);
+
+	if (state == NULL)
+		return SG_ERR_NOMEM;
+	if (publish->access_model == NULL)
+		return SG_ERR_ARG;
+	state->asked = (struct sg_msg_pep_configure){ publish->access_model, publish->members,
+		publish->member_count, publish->set_members };
+	return node_create(request);
+}
+
+static int configure_start(struct sg_request *request)
+{
+	const struct sg_msg_pep_configure *configure = request->msg;
+	struct node_state *state = sg_request_state(request, sizeof(*state), node_state_free);
+
+	if (state == NULL)
+		return SG_ERR_NOMEM;
+	if (configure->access_model == NULL)
+		return SG_ERR_ARG;
+	state->asked = *configure;
+	return node_create(request);
+}
+
+static int show_start(struct sg_request *request)
+{
+	if (sg_request_state(request, sizeof(struct node_state), node_state_free) == NULL)
+		return SG_ERR_NOMEM;
+	return node_show(request);
+}
+
+/* ---- retracting: one item a question, all asked at once ---- */
+
+static int retract_start(struct sg_request *request)
+{
+	const struct sg_msg_pep_retract *retract = request->msg;
+	struct sg_xml *payload;
+	int err = 0;
+
+	if (retract->name_count == 0)
+		return SG_ERR_ARG;
+	for (uint32_t i = 0; err == 0 && i < retract->name_count; i++) {
+		payload = NULL;
+		err = sg_pep_retract_encode(SG_NS_PUBKEY, retract->names[i], &payload);
+		err = sg_request_ask(request, "set", NULL, err, payload);
+	}
+	/* Those that were asked end the request. */
+	if (request->open > 0 && err != 0)
+		sg_msg_error_set(&request->error, err, NULL, NULL);
+	return request->open > 0 ? 0 : err;
+}
+
+static void retract_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
+{
+	struct sg_request *request = arg;
+
+	/* What is not there need not be taken away. */
+	if (error != NULL && !is_condition(error, "item-not-found") && request->error.code == 0) {
+		request->error = *error;
+		*error = (struct sg_msg_error){ 0 };
+	}
+	if (--request->open > 0)
+		return;
+	if (request->error.code != 0)
+		sg_request_refuse(request, &request->error);
+	else
+		sg_request_ok(request);
+}
+
+/* ---- fetching ---- */
+
+static int fetch_start(struct sg_request *request)
+{
+	const struct sg_msg_pep_fetch *fetch = request->msg;
+	struct sg_xml *payload = NULL;
+	int err;
+
+	request->to = fetch->jid != NULL ? sg_jid_bare(fetch->jid) : NULL;
+	if (request->to == NULL || !sg_jid_is_account(request->to))
+		return SG_ERR_ARG;
+	err = sg_pep_items_encode(SG_NS_PUBKEY, fetch->names, fetch->name_count, &payload);
+	return sg_request_ask(request, "get", request->to, err, payload);
+}
+
+static void fetch_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
+{
+	struct sg_request *request = arg;
+	struct sg_msg_keyinfos keyinfos = { 0 };
+	int err = 0;
+
+	if (error != NULL && !is_condition(error, "item-not-found")) {
+		sg_request_refuse(request, error);
+		return;
+	}
+	/* No such node, or no such item: nothing is published, which is an answer. */
+	if (error == NULL)
+		err = payload != NULL ? sg_pep_items_decode(payload, SG_NS_PUBKEY, &keyinfos)
+				      : SG_ERR_FORMAT;
+	if (err != 0)
+		sg_request_fail(request, err, "the answer is no list of keys");
+	else
+		sg_request_answer(request, SG_MSG_KEYINFOS, &keyinfos);
+	sg_msg_clear(SG_MSG_KEYINFOS, &keyinfos);
+}
+
+const struct sg_request_kind sg_pep_requests[] = {
+	{ SG_MSG_PEP_PUBLISH, publish_start, node_done },
+	{ SG_MSG_PEP_CONFIGURE, configure_start, node_done },
+	{ SG_MSG_PEP_SHOW, show_start, node_done },
+	{ SG_MSG_PEP_RETRACT, retract_start, retract_done },
+	{ SG_MSG_PEP_FETCH, fetch_start, fetch_done },
+	{ 0, NULL, NULL },
+};

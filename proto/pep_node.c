@@ -1,0 +1,358 @@
+#include "pep_node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pep.h"
+#include "text.h"
+
+#define NS_DATA_FORM "jabber:x:data"
+#define VALUE_MAX    64 /* bytes of a value of the form that is kept */
+
+static int new_owner(
+    const char *ns, const char *name, const char *node, struct sg_xml **root, struct sg_xml **child)
+{
+	int err;
+
+	*root = sg_xml_new("pubsub", ns);
+	if (*root == NULL)
+		return SG_ERR_NOMEM;
+	err = sg_xml_put(*root, name, NULL, child);
+	if (err == 0)
+		err = sg_xml_set_attr(*child, "node", node);
+	return err;
+}
+
+static int encode_plain(const char *name, const char *node, struct sg_xml **payload)
+{
+	struct sg_xml *root, *child;
+	int err;
+
+	*payload = NULL;
+	err = new_owner(SG_NS_PUBSUB_OWNER, name, node, &root, &child);
+	return sg_xml_hand_over(err, root, payload);
+}
+
+int sg_pep_config_ask_encode(const char *node, struct sg_xml **payload)
+{
+	return encode_plain("configure", node, payload);
+}
+
+int sg_pep_members_ask_encode(const char *node, struct sg_xml **payload)
+{
+	return encode_plain("affiliations", node, payload);
+}
+
+int sg_pep_delete_encode(const char *node, struct sg_xml **payload)
+{
+	return encode_plain("delete", node, payload);
+}
+
+int sg_pep_retract_encode(const char *node, const char *id, struct sg_xml **payload)
+{
+	struct sg_xml *root, *retract, *item;
+	int err;
+
+	*payload = NULL;
+	err = new_owner(SG_NS_PUBSUB, "retract", node, &root, &retract);
+	if (err == 0)
+		err = sg_xml_set_attr(retract, "notify", "true");
+	if (err == 0)
+		err = sg_xml_put(retract, "item", NULL, &item);
+	if (err == 0)
+		err = sg_xml_set_attr(item, "id", id);
+	return sg_xml_hand_over(err, root, payload);
+}
+
+/* The one child <name node='node'/> of an owner's result, or NULL. */
+static const struct sg_xml *only_of_node(
+    const struct sg_xml *payload, const char *name, const char *node)
+{
+	const struct sg_xml *child;
+	const char *of;
+
+	if (!sg_xml_is(payload, "pubsub", SG_NS_PUBSUB_OWNER) ||
+	    sg_xml_only(payload, name, NULL, &child) != 0 || child == NULL)
+		return NULL;
+	of = sg_xml_attr(child, "node");
+	return of != NULL && strcmp(of, node) == 0 ? child : NULL;
+}
+
+/* ---- the configuration ---- */
+
+/* A value's text, when it is a word that a server may mean; *text NULL otherwise. */
+static int take_value(const struct sg_xml *parent, char **text)
+{
+	const struct sg_xml *value = sg_xml_child(parent, "value", NULL);
+
+	*text = NULL;
+	if (value == NULL)
+		return 0;
+	*text = sg_xml_trimmed_text(value);
+	if (*text == NULL)
+		return SG_ERR_NOMEM;
+	if ((*text)[0] == '\0' || !sg_utf8_is_text(*text, VALUE_MAX)) {
+		free(*text);
+		*text = NULL;
+	}
+	return 0;
+}
+
+/* The access models that the form lets one choose. */
+static int take_offered(const struct sg_xml *field, struct sg_msg_pep_node *shown)
+{
+	const struct sg_xml *option;
+	char *text;
+	int err;
+
+	free(shown->offered);
+	shown->offered = calloc(SG_PEP_OFFERED_MAX, sizeof(*shown->offered));
+	if (shown->offered == NULL)
+		return SG_ERR_NOMEM;
+	for (option = sg_xml_first(field); option != NULL; option = sg_xml_next(option)) {
+		if (!sg_xml_is(option, "option", NS_DATA_FORM))
+			continue;
+		err = take_value(option, &text);
+		if (err != 0)
+			return err;
+		if (text == NULL || !sg_pep_is_access_model(text)) {
+			free(text);
+			continue;
+		}
+		if (shown->offered_count == SG_PEP_OFFERED_MAX) {
+			free(text);
+			return SG_ERR_LIMIT;
+		}
+		shown->offered[shown->offered_count++] = text;
+	}
+	return 0;
+}
+
+static int take_text(const struct sg_xml *field, char **slot)
+{
+	if (*slot != NULL)
+		return SG_ERR_FORMAT; /* said twice */
+	return take_value(field, slot);
+}
+
+static int take_field(const struct sg_xml *field, struct sg_msg_pep_node *shown)
+{
+	const char *var = sg_xml_attr(field, "var");
+	char *text = NULL;
+	int err;
+
+	if (var == NULL)
+		return 0;
+	if (strcmp(var, "pubsub#access_model") == 0) {
+		err = take_text(field, &shown->access_model);
+		return err == 0 && shown->offered == NULL ? take_offered(field, shown) : err;
+	}
+	if (strcmp(var, "pubsub#max_items") == 0)
+		return take_text(field, &shown->max_items);
+	if (strcmp(var, "pubsub#send_last_published_item") == 0)
+		return take_text(field, &shown->send_last);
+	if (strcmp(var, "pubsub#persist_items") != 0)
+		return 0;
+	err = take_value(field, &text);
+	shown->persist_items =
+	    text != NULL && (strcmp(text, "1") == 0 || strcmp(text, "true") == 0);
+	free(text);
+	return err;
+}
+
+int sg_pep_config_decode(
+    const struct sg_xml *payload, const char *node, struct sg_msg_pep_node *shown)
+{
+	const struct sg_xml *configure = only_of_node(payload, "configure", node);
+	const struct sg_xml *form, *field;
+	int err = 0;
+
+	if (configure == NULL || sg_xml_only(configure, "x", NS_DATA_FORM, &form) != 0 ||
+	    form == NULL)
+		return SG_ERR_FORMAT;
+	for (field = sg_xml_first(form); err == 0 && field != NULL; field = sg_xml_next(field)) {
+		if (sg_xml_is(field, "field", NS_DATA_FORM))
+			err = take_field(field, shown);
+	}
+	if (err == 0 && (shown->node = strdup(node)) == NULL)
+		err = SG_ERR_NOMEM;
+	shown->exists = 1;
+	if (err != 0)
+		sg_msg_clear(SG_MSG_PEP_NODE, shown);
+	return err;
+}
+
+/* ---- affiliations ---- */
+
+static int compare_texts(const void *a, const void *b)
+{
+	const char *const *left = a;
+	const char *const *right = b;
+
+	return strcmp(*left, *right);
+}
+
+/* What lets one read: all but these. */
+static int reads(const char *affiliation)
+{
+	return strcmp(affiliation, "none") != 0 && strcmp(affiliation, "outcast") != 0 &&
+	    strcmp(affiliation, "publish-only") != 0;
+}
+
+static void members_clear(struct sg_msg_pep_node *shown)
+{
+	for (uint32_t i = 0; i < shown->member_count; i++)
+		free(shown->members[i]);
+	free(shown->members);
+	shown->members = NULL;
+	shown->member_count = 0;
+}
+
+/* Sorts, and drops what is there twice. */
+static void members_tidy(struct sg_msg_pep_node *shown)
+{
+	uint32_t kept = 0;
+
+	qsort(shown->members, shown->member_count, sizeof(*shown->members), compare_texts);
+	for (uint32_t i = 0; i < shown->member_count; i++) {
+		if (kept > 0 && strcmp(shown->members[kept - 1], shown->members[i]) == 0)
+			free(shown->members[i]);
+		else
+			shown->members[kept++] = shown->members[i];
+	}
+	shown->member_count = kept;
+}
+
+static int take_member(
+    const struct sg_xml *element, const char *owner, struct sg_msg_pep_node *shown)
+{
+	const char *jid = sg_xml_attr(element, "jid");
+	const char *affiliation = sg_xml_attr(element, "affiliation");
+	char *bare = jid != NULL ? sg_jid_bare(jid) : NULL;
+
+	/* One that cannot be read is not left out: it may stand for somebody who reads. */
+	if (bare == NULL || affiliation == NULL) {
+		free(bare);
+		return SG_ERR_FORMAT;
+	}
+	if (!reads(affiliation) || strcmp(bare, owner) == 0)
+		free(bare);
+	else
+		shown->members[shown->member_count++] = bare;
+	return 0;
+}
+
+int sg_pep_members_decode(const struct sg_xml *payload, const char *node, const char *owner,
+    struct sg_msg_pep_node *shown)
+{
+	const struct sg_xml *list = only_of_node(payload, "affiliations", node);
+	const struct sg_xml *element;
+	size_t count = 0;
+	int err = 0;
+
+	members_clear(shown);
+	if (list == NULL)
+		return SG_ERR_FORMAT;
+	for (element = sg_xml_first(list); element != NULL; element = sg_xml_next(element))
+		count += (size_t)sg_xml_is(element, "affiliation", SG_NS_PUBSUB_OWNER);
+	if (count > SG_PEP_MEMBERS_MAX)
+		return SG_ERR_LIMIT;
+	shown->members = calloc(count + 1, sizeof(*shown->members));
+	if (shown->members == NULL)
+		return SG_ERR_NOMEM;
+	for (element = sg_xml_first(list); err == 0 && element != NULL;
+	     element = sg_xml_next(element)) {
+		if (sg_xml_is(element, "affiliation", SG_NS_PUBSUB_OWNER))
+			err = take_member(element, owner, shown);
+	}
+	members_tidy(shown);
+	if (err != 0)
+		members_clear(shown);
+	return err;
+}
+
+static int has(char *const *list, uint32_t count, const char *text)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (strcmp(list[i], text) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static int put_affiliation(struct sg_xml *list, const char *jid, const char *affiliation)
+{
+	struct sg_xml *element;
+	int err = sg_xml_put(list, "affiliation", NULL, &element);
+
+	if (err == 0)
+		err = sg_xml_set_attr(element, "jid", jid);
+	if (err == 0)
+		err = sg_xml_set_attr(element, "affiliation", affiliation);
+	return err;
+}
+
+int sg_pep_members_encode(const char *node, const char *owner, const struct sg_msg_pep_node *shown,
+    char *const *members, uint32_t member_count, struct sg_xml **payload)
+{
+	struct sg_xml *root, *list;
+	uint32_t changes = 0;
+	int err;
+
+	*payload = NULL;
+	if (member_count > SG_PEP_MEMBERS_MAX)
+		return SG_ERR_LIMIT;
+	for (uint32_t i = 0; i < member_count; i++) {
+		if (!sg_jid_is_account(members[i]) || strcmp(members[i], owner) == 0)
+			return SG_ERR_ARG;
+	}
+	err = new_owner(SG_NS_PUBSUB_OWNER, "affiliations", node, &root, &list);
+	for (uint32_t i = 0; err == 0 && i < shown->member_count; i++) {
+		if (has(members, member_count, shown->members[i]))
+			continue;
+		changes++;
+		err = put_affiliation(list, shown->members[i], "none");
+	}
+	for (uint32_t i = 0; err == 0 && i < member_count; i++) {
+		if (has(shown->members, shown->member_count, members[i]))
+			continue;
+		changes++;
+		err = put_affiliation(list, members[i], "member");
+	}
+	if (err == 0 && changes == 0) {
+		sg_xml_free(root);
+		return 0;
+	}
+	return sg_xml_hand_over(err, root, payload);
+}
+
+/* ---- judging ---- */
+
+/* How many can read by it, as an order; of a model that nobody knows, everybody. */
+static int openness(const char *model)
+{
+	static const char *const models[] = { "whitelist", "authorize", "roster", "presence",
+		"open" };
+
+	for (int i = 0; i < 5; i++) {
+		if (model != NULL && strcmp(model, models[i]) == 0)
+			return i;
+	}
+	return 5;
+}
+
+int sg_pep_is_more_open(
+    const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked)
+{
+	if (!shown->exists || strcmp(asked->access_model, "open") == 0)
+		return 0;
+	if (openness(shown->access_model) > openness(asked->access_model))
+		return 1;
+	if (!asked->set_members || strcmp(asked->access_model, "whitelist") != 0)
+		return 0;
+	for (uint32_t i = 0; i < shown->member_count; i++) {
+		if (!has(asked->members, asked->member_count, shown->members[i]))
+			return 1;
+	}
+	return 0;
+}
