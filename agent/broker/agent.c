@@ -13,6 +13,7 @@
 #include "accounts.h"
 #include "events.h"
 #include "key_cache.h"
+#include "keyring.h"
 #include "ledger.h"
 #include "log.h"
 #include "logind.h"
@@ -120,6 +121,7 @@ static void agent_clear(struct sg_agent *agent)
 {
 	sg_server_free(agent->server);
 	stop_workers(agent);
+	sg_keyring_free(agent->keyring);
 	sg_accounts_free(agent->accounts);
 	sg_logind_free(agent->logind);
 	sg_events_free(agent->events);
@@ -149,6 +151,8 @@ static int agent_init(struct sg_agent *agent, const char *config_path, const cha
 		err = sg_remember_new(agent, &agent->remember);
 	if (err == 0)
 		err = sg_events_new(agent, &agent->events);
+	if (err == 0)
+		err = sg_keyring_new(agent, &agent->keyring);
 	if (err == 0)
 		err = sg_logind_new(agent, &agent->logind);
 	if (err == 0)

@@ -12,6 +12,7 @@
 struct sg_accounts;
 struct sg_events;
 struct sg_key_cache;
+struct sg_keyring;
 struct sg_ledgers;
 struct sg_logind;
 struct sg_logins;
@@ -34,6 +35,7 @@ struct sg_agent {
 	struct sg_logins *logins;
 	struct sg_remembering *remember;
 	struct sg_events *events;
+	struct sg_keyring *keyring;
 	struct sg_logind *logind;
 	struct sg_accounts *accounts;
 	struct sg_server *server;

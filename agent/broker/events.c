@@ -85,6 +85,9 @@ static const char *const news_names[] = {
 	[SG_NEWS_UNLOCKED] = "unlocked",
 	[SG_NEWS_LOCKED] = "locked",
 	[SG_NEWS_KEY_CHANGED] = "key_changed",
+	[SG_NEWS_KEY_SEEN] = "key_seen",
+	[SG_NEWS_KEY_NEW] = "key_new",
+	[SG_NEWS_KEY_RETRACTED] = "key_retracted",
 };
 
 static json_t *now(void)
@@ -108,21 +111,12 @@ static int concerns(
 	    caller->pid == monitor->call->caller.pid;
 }
 
-void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token, const char *label,
-    const struct sg_caller *caller, const char *text)
+/* Takes the event over. */
+static void tell_all(
+    struct sg_events *events, enum sg_news news, const struct sg_caller *caller, json_t *event)
 {
-	struct sg_events *events = agent->events;
 	struct monitor *monitor, *next;
-	json_t *event;
 
-	if (TAILQ_EMPTY(&events->monitors))
-		return;
-	event = json_pack("{s:{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}}", "event", "kind",
-	    news_names[news], "time", now(), "token", sg_json_text(token), "label",
-	    sg_json_text(label), "pid",
-	    caller != NULL && caller->pid > 0 ? json_integer(caller->pid) : json_null(), "exe",
-	    sg_json_text(caller != NULL ? caller->exe : NULL), "purpose",
-	    sg_json_text(caller != NULL ? caller->purpose : NULL), "text", sg_json_text(text));
 	for (monitor = TAILQ_FIRST(&events->monitors); event != NULL && monitor != NULL;
 	     monitor = next) {
 		next = TAILQ_NEXT(monitor, entry);
@@ -130,6 +124,36 @@ void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token
 			sg_call_progress(monitor->call, json_incref(event));
 	}
 	json_decref(event);
+}
+
+void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token, const char *label,
+    const struct sg_caller *caller, const char *text)
+{
+	struct sg_events *events = agent->events;
+
+	if (TAILQ_EMPTY(&events->monitors))
+		return;
+	tell_all(events, news, caller,
+	    json_pack("{s:{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:n, s:n, s:o}}", "event", "kind",
+		news_names[news], "time", now(), "token", sg_json_text(token), "label",
+		sg_json_text(label), "pid",
+		caller != NULL && caller->pid > 0 ? json_integer(caller->pid) : json_null(), "exe",
+		sg_json_text(caller != NULL ? caller->exe : NULL), "purpose",
+		sg_json_text(caller != NULL ? caller->purpose : NULL), "jid", "name", "text",
+		sg_json_text(text)));
+}
+
+void sg_events_tell_key(
+    struct sg_agent *agent, enum sg_news news, const char *jid, const char *name, const char *text)
+{
+	struct sg_events *events = agent->events;
+
+	if (TAILQ_EMPTY(&events->monitors))
+		return;
+	tell_all(events, news, NULL,
+	    json_pack("{s:{s:s, s:o, s:n, s:n, s:n, s:n, s:n, s:o, s:o, s:o}}", "event", "kind",
+		news_names[news], "time", now(), "token", "label", "pid", "exe", "purpose", "jid",
+		sg_json_text(jid), "name", sg_json_text(name), "text", sg_json_text(text)));
 }
 
 /* ---- watching for tokens ---- */

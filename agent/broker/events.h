@@ -21,6 +21,10 @@ enum sg_news {
 	SG_NEWS_UNLOCKED,
 	SG_NEWS_LOCKED,
 	SG_NEWS_KEY_CHANGED,
+	SG_NEWS_KEY_SEEN,
+	SG_NEWS_KEY_NEW,
+	SG_NEWS_KEY_RETRACTED,
+	SG_NEWS_COUNT,
 };
 
 SG_MUST_USE int sg_events_new(struct sg_agent *agent, struct sg_events **events);
@@ -29,6 +33,10 @@ void sg_events_free(struct sg_events *events);
 /* Tells everybody who monitors; all but the kind may be NULL. text is a sentence for people. */
 void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token, const char *label,
     const struct sg_caller *caller, const char *text);
+
+/* The same of the public key of somebody; name may be NULL. */
+void sg_events_tell_key(
+    struct sg_agent *agent, enum sg_news news, const char *jid, const char *name, const char *text);
 
 /* The call is told from now on, until its client goes. */
 void sg_events_monitor(struct sg_call *call);

@@ -58,6 +58,15 @@ static json_t *candidates(const struct sg_msg_error *error)
 	return array;
 }
 
+static json_t *known_names(const struct sg_msg_error *error)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < error->candidate_count; i++)
+		json_array_append_new(array, sg_json_text_or_empty(error->candidates[i].uri));
+	return array;
+}
+
 /* With the key that it is about, as a shell takes it. */
 static json_t *advice_text(const struct sg_msg_error *error, const char *advice)
 {
@@ -93,6 +102,10 @@ json_t *sg_json_error(const struct sg_msg_error *error, const char *advice)
 	case SG_ERR_TOKEN_AMBIGUOUS:
 	case SG_ERR_KEY_AMBIGUOUS:
 		json_object_set_new(object, "candidates", candidates(error));
+		break;
+	case SG_ERR_KEY_MISMATCH:
+		json_object_set_new(object, "given", sg_json_text_or_empty(error->condition));
+		json_object_set_new(object, "known", known_names(error));
 		break;
 	case SG_ERR_STANZA:
 		json_object_set_new(object, "condition", sg_json_text(error->condition));

@@ -9,6 +9,7 @@
 
 #include "log.h"
 #include "store_engine.h"
+#include "x509.h"
 
 #define STORE_APPLICATION_ID 0x53674167 /* "SgAg" */
 #define STORE_OPEN_BUSY_MS   2000
@@ -51,7 +52,49 @@ static const char schema_2[] =
     "INSERT INTO pin_ledgers SELECT serial, 0, randomblob(32), 1, 0, 0 FROM pin_sources;"
     "DROP TABLE pin_sources;";
 
-static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2 };
+/*
+ * The keyring's own tables in place of the list of keys that nodes showed. An OpenPGP key of that
+ * list is left out: its name was never compared with its data; the next fetch brings it again. Sources
+ * and decisions are the numbers of keyring_store.h; told_by is '' where the JID itself, or the
+ * person, was the source, so that it can be part of what is unique.
+ */
+static const char schema_3[] =
+    "CREATE INDEX certificates_by_name ON certificates (name);"
+    "CREATE TABLE keys ("
+    " id INTEGER PRIMARY KEY, name TEXT NOT NULL, kind INTEGER NOT NULL, sha256 TEXT,"
+    " data BLOB NOT NULL, first_seen INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0,"
+    " decided INTEGER NOT NULL DEFAULT 0, decided_for TEXT) STRICT;"
+    "CREATE UNIQUE INDEX keys_by_name ON keys (name, sha256);"
+    "CREATE INDEX keys_by_sha256 ON keys (sha256);"
+    "CREATE TABLE sightings ("
+    " id INTEGER PRIMARY KEY, key INTEGER NOT NULL REFERENCES keys ON DELETE CASCADE,"
+    " jid TEXT NOT NULL, source INTEGER NOT NULL, told_by TEXT NOT NULL,"
+    " first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, retracted INTEGER,"
+    " size INTEGER NOT NULL, keyinfo TEXT, UNIQUE (jid, key, source, told_by)) STRICT;"
+    "CREATE INDEX sightings_by_key ON sightings (key, jid);"
+    "CREATE INDEX sightings_by_source ON sightings (jid, source, size);"
+    "CREATE INDEX sightings_told ON sightings (told_by, first_seen, size) WHERE told_by <> '';"
+    "CREATE TABLE signers ("
+    " issuer TEXT NOT NULL, sighting INTEGER NOT NULL REFERENCES sightings ON DELETE CASCADE,"
+    " PRIMARY KEY (issuer, sighting)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX signers_by_sighting ON signers (sighting);"
+    "CREATE TABLE key_changes ("
+    " jid TEXT NOT NULL, name TEXT NOT NULL, kind INTEGER NOT NULL, at INTEGER NOT NULL,"
+    " PRIMARY KEY (jid, name, kind)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO keys (name, kind, sha256, data, first_seen)"
+    " SELECT name, kind, sg_sha256(data), data, min(first_seen) FROM keyring WHERE kind = 1"
+    " GROUP BY name, data;"
+    "INSERT INTO keys (name, kind, data, first_seen)"
+    " SELECT name, 0, x'', min(first_seen) FROM keyring"
+    " WHERE kind = 0 AND name NOT IN (SELECT name FROM keys) GROUP BY name;"
+    "INSERT INTO sightings (key, jid, source, told_by, first_seen, last_seen, size)"
+    " SELECT (SELECT id FROM keys WHERE keys.name = keyring.name"
+    "  AND (keyring.kind = 0 OR keys.data = keyring.data)), jid, 0, '', min(first_seen),"
+    "  max(last_seen), max(length(data))"
+    " FROM keyring WHERE kind IN (0, 1) GROUP BY 1, 2;"
+    "DROP TABLE keyring;";
+
+static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2, schema_3 };
 
 static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -71,6 +114,8 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 			     " ON CONFLICT (jid, sha256) DO UPDATE SET uri = ?5, role = ?6",
 	[SG_STMT_CERT_GET] = "SELECT jid, sha256, name, der, uri, role, revoked FROM certificates"
 			     " WHERE jid = ?1 AND (sha256 = ?2 OR name = ?2)",
+	[SG_STMT_CERT_LIST] = "SELECT jid, sha256, name, der, uri, role, revoked FROM certificates"
+			      " WHERE jid = ?1 ORDER BY name",
 	[SG_STMT_CERT_REVOKE] =
 	    "UPDATE certificates SET revoked = 1 WHERE jid = ?1 AND sha256 = ?2",
 	[SG_STMT_CERT_RESTORE] =
@@ -81,13 +126,9 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[SG_STMT_SIGNATURE_LIST] = "SELECT issuer, issuer_jid, method, value FROM signatures"
 				   " WHERE jid = ?1 AND subject = ?2 ORDER BY issuer, method",
-	[SG_STMT_KEYRING_SEEN] =
-	    "INSERT INTO keyring (name, jid, source, kind, data, first_seen, last_seen)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)"
-	    " ON CONFLICT (name, jid, source) DO UPDATE SET last_seen = ?6",
 	[SG_STMT_KEY_GET] =
-	    "SELECT der, 0 AS place FROM certificates WHERE jid = ?1 AND name = ?2 UNION ALL"
-	    " SELECT data, 1 FROM keyring WHERE name = ?2 AND kind = ?3 ORDER BY place LIMIT 1",
+	    "SELECT der, ?3, jid IS NOT ?1 AS place FROM certificates WHERE name = ?2 UNION ALL"
+	    " SELECT data, kind, 2 FROM keys WHERE name = ?2 AND kind > 0 ORDER BY place LIMIT 1",
 	[SG_STMT_LEDGER_MAKE] =
 	    "INSERT OR IGNORE INTO pin_ledgers (token, whose, salt, tries, told, locked)"
 	    " VALUES (?1, ?2, ?3, 0, 0, 0)",
@@ -122,6 +163,97 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_KEY_USE_PUT] =
 	    "INSERT OR REPLACE INTO key_uses (uri, spki_sha256, abilities, adopted)"
 	    " VALUES (?1, ?2, ?3, ?4)",
+	[SG_STMT_OWN_KEY] = "SELECT jid FROM certificates WHERE name = ?1 OR sha256 = ?1 LIMIT 1",
+	[SG_STMT_JID_IS_KNOWN] =
+	    "SELECT EXISTS (SELECT 1 FROM sightings WHERE jid = ?1 AND source <= 2)",
+	[SG_STMT_JID_USE] = "SELECT count(*), coalesce(sum(size), 0) FROM sightings"
+			    " WHERE jid = ?1 AND source <= 2",
+	[SG_STMT_JID_OLDEST] =
+	    "SELECT s.id, s.key, s.size FROM sightings s JOIN keys k ON k.id = s.key"
+	    " WHERE s.jid = ?1 AND s.source <= 2 AND s.last_seen < ?2 AND k.decision = 0"
+	    " ORDER BY s.last_seen, s.id LIMIT 1",
+	[SG_STMT_TOLD_USE] =
+	    "SELECT count(*), coalesce(sum(size), 0), count(*) FILTER (WHERE first_seen > ?2)"
+	    " FROM sightings WHERE told_by = ?1 AND told_by <> ''",
+	[SG_STMT_TOLD_OLDEST] =
+	    "SELECT id, key, size FROM sightings WHERE told_by = ?1 AND told_by <> ''"
+	    " ORDER BY first_seen, id LIMIT 1",
+	[SG_STMT_NAMED_KEYS] = "SELECT id, kind, sha256 FROM keys WHERE name = ?1 ORDER BY id",
+	[SG_STMT_KEY_ADD] = "INSERT INTO keys (name, kind, sha256, data, first_seen)"
+			    " VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id",
+	[SG_STMT_KEY_FILL] = "UPDATE keys SET kind = ?2, sha256 = ?3, data = ?4 WHERE id = ?1",
+	[SG_STMT_KEY_SWEEP] = "DELETE FROM keys WHERE id = ?1 AND decision = 0"
+			      " AND NOT EXISTS (SELECT 1 FROM sightings WHERE key = ?1)",
+	[SG_STMT_KEY_FORGET] = "DELETE FROM keys WHERE id = ?1",
+	[SG_STMT_KEY_DECIDE] =
+	    "UPDATE keys SET decision = ?2, decided_for = ?3, decided = ?4 WHERE id = ?1",
+	[SG_STMT_KEY_READ] = "SELECT name, kind, sha256, data, first_seen, decision, decided,"
+			     " decided_for FROM keys WHERE id = ?1",
+	[SG_STMT_SIGHT_FIND] = "SELECT id, last_seen, retracted IS NOT NULL, keyinfo IS ?5, size"
+			       " FROM sightings WHERE jid = ?1 AND key = ?2 AND source = ?3"
+			       " AND told_by = ?4",
+	[SG_STMT_SIGHT_OF_JID] = "SELECT EXISTS (SELECT 1 FROM sightings WHERE jid = ?1"
+				 " AND key = ?2 AND (source <= 2 OR ?3 > 2))",
+	[SG_STMT_SIGHT_ANY] = "SELECT EXISTS (SELECT 1 FROM sightings WHERE jid = ?1 AND key = ?2)",
+	[SG_STMT_SIGHT_ADD] =
+	    "INSERT INTO sightings (key, jid, source, told_by, first_seen, last_seen, size,"
+	    " keyinfo) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7) RETURNING id",
+	[SG_STMT_SIGHT_STAMP] = "UPDATE sightings SET last_seen = ?2 WHERE id = ?1",
+	[SG_STMT_SIGHT_RENEW] =
+	    "UPDATE sightings SET last_seen = ?2, size = ?3, keyinfo = ?4 WHERE id = ?1",
+	[SG_STMT_SIGHT_SHOWN] = "UPDATE sightings SET retracted = NULL WHERE jid = ?1 AND key = ?2"
+				" AND source <= 1 AND retracted IS NOT NULL",
+	[SG_STMT_SIGHT_REMOVE] = "DELETE FROM sightings WHERE id = ?1",
+	[SG_STMT_SHOWN_LIST] =
+	    "SELECT s.key, k.name, max(k.decision) FROM sightings s JOIN keys k ON k.id = s.key"
+	    " WHERE s.jid = ?1 AND s.source <= 1 AND s.retracted IS NULL GROUP BY s.key",
+	[SG_STMT_SIGHT_RETRACT] = "UPDATE sightings SET retracted = ?3 WHERE jid = ?1 AND key = ?2"
+				  " AND source <= 1 AND retracted IS NULL",
+	[SG_STMT_SIGNER_ADD] = "INSERT OR IGNORE INTO signers (issuer, sighting) VALUES (?1, ?2)",
+	[SG_STMT_SIGNERS_REMOVE] = "DELETE FROM signers WHERE sighting = ?1",
+	[SG_STMT_SIGHTS_READ] =
+	    "SELECT jid, source, told_by, first_seen, last_seen, coalesce(retracted, 0)"
+	    " FROM sightings WHERE key = ?1 ORDER BY source > 2, last_seen DESC, id DESC LIMIT ?2",
+	[SG_STMT_SIGHTS_SUM] = "SELECT count(*), coalesce(max(last_seen), 0),"
+			       " count(*) FILTER (WHERE source <= 1) > 0 AND"
+			       "  count(*) FILTER (WHERE source <= 1 AND retracted IS NULL) = 0"
+			       " FROM sightings WHERE key = ?1",
+	[SG_STMT_KEYINFOS_READ] =
+	    "SELECT source <= 2, keyinfo FROM sightings WHERE key = ?1 AND keyinfo IS NOT NULL"
+	    " ORDER BY source > 2, retracted IS NOT NULL, last_seen DESC, id DESC LIMIT ?2",
+	[SG_STMT_IDS_NAMED] = "SELECT id FROM keys WHERE name = ?1 UNION"
+			      " SELECT id FROM keys WHERE sha256 = ?1 ORDER BY id LIMIT ?2",
+	[SG_STMT_IDS_ALL] = "SELECT id FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2",
+	[SG_STMT_IDS_OF_JID] = "SELECT DISTINCT key FROM sightings WHERE jid = ?3 AND key > ?1"
+			       " ORDER BY key LIMIT ?2",
+	/* ?4 to ?5: names and fingerprints that begin so; an empty range when it is no hex. */
+	[SG_STMT_IDS_FOUND] =
+	    "SELECT id FROM keys WHERE name >= ?4 AND name < ?5 AND id > ?1 UNION"
+	    " SELECT id FROM keys WHERE sha256 >= ?4 AND sha256 < ?5 AND id > ?1 UNION"
+	    " SELECT key FROM sightings WHERE key > ?1 AND instr(jid, ?3) > 0"
+	    " ORDER BY 1 LIMIT ?2",
+	[SG_STMT_IDS_SIGNED] = "SELECT DISTINCT s.key FROM signers g"
+			       " JOIN sightings s ON s.id = g.sighting WHERE g.issuer = ?1"
+			       " ORDER BY s.key LIMIT ?2",
+	[SG_STMT_CHANGE_ADD] =
+	    "INSERT OR IGNORE INTO key_changes (jid, name, kind, at) SELECT ?1, ?2, ?3, ?4"
+	    " WHERE (SELECT count(*) FROM key_changes WHERE jid = ?1) < ?5",
+	[SG_STMT_CHANGES_LIST] =
+	    "SELECT jid, name, kind, at FROM key_changes ORDER BY at, jid, name, kind LIMIT ?1",
+	[SG_STMT_CHANGES_COUNT] = "SELECT count(*) FROM key_changes",
+	[SG_STMT_CHANGES_DROP] = "DELETE FROM key_changes WHERE (?1 IS NULL OR jid = ?1)"
+				 " AND (?2 IS NULL OR name = ?2)",
+	[SG_STMT_TRUSTED_ISSUERS] =
+	    "SELECT DISTINCT g.issuer FROM keys k JOIN sightings s ON s.key = k.id"
+	    " JOIN signers g ON g.sighting = s.id WHERE k.name = ?1"
+	    " AND (EXISTS (SELECT 1 FROM keys i WHERE i.name = g.issuer AND i.decision = 1)"
+	    "  OR EXISTS (SELECT 1 FROM accounts a JOIN signatures o"
+	    "   ON o.jid = a.jid AND o.subject = g.issuer))"
+	    " ORDER BY g.issuer LIMIT ?2",
+	[SG_STMT_SHOWN_SIZE] =
+	    "SELECT coalesce(sum(s.size), 0) FROM keys k JOIN sightings s ON s.key = k.id"
+	    " WHERE k.name = ?1 AND (?2 IS NULL OR EXISTS (SELECT 1 FROM signers g"
+	    " WHERE g.issuer = ?2 AND g.sighting = s.id))",
 };
 
 /* ---- opening ---- */
@@ -160,6 +292,23 @@ static int db_is_whole(sqlite3 *db)
 	return whole;
 }
 
+/* For the upgrade alone: the SHA-256 of a blob in lower-case hex. */
+static void sql_sha256(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	struct sg_blob blob = { NULL, 0 };
+	char *hex = NULL;
+
+	if (sg_blob_set(
+		&blob, sqlite3_value_blob(values[0]), (size_t)sqlite3_value_bytes(values[0])) == 0)
+		hex = sg_x509_fingerprint(&blob, "sha256");
+	if (hex != NULL)
+		sqlite3_result_text(context, hex, -1, SQLITE_TRANSIENT);
+	else
+		sqlite3_result_error_nomem(context);
+	free(hex);
+	sg_blob_clear(&blob);
+}
+
 /* Makes the tables of this version out of those of an older one; 0: a new file. All of it or
  * nothing. */
 static int store_upgrade(sqlite3 *db, int version)
@@ -170,7 +319,10 @@ static int store_upgrade(sqlite3 *db, int version)
 	if (asprintf(&versions, "PRAGMA application_id = %d; PRAGMA user_version = %d",
 		STORE_APPLICATION_ID, SG_STORE_VERSION) < 0)
 		return SG_ERR_NOMEM;
-	err = db_exec(db, "BEGIN IMMEDIATE");
+	err = sqlite3_create_function(db, "sg_sha256", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
+		  sql_sha256, NULL, NULL) == SQLITE_OK
+	    ? db_exec(db, "BEGIN IMMEDIATE")
+	    : SG_ERR_NOMEM;
 	for (int i = version; err == 0 && i < SG_STORE_VERSION; i++)
 		err = db_exec(db, schemas[i]);
 	if (err == 0)
@@ -259,7 +411,7 @@ int sg_store_open(const char *path, struct sg_store **store)
 		goto fail;
 	wrong = "it cannot be written";
 	if (db_exec(made->db,
-		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512;"
 		"PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF") != 0 ||
 	    (version < SG_STORE_VERSION && store_upgrade(made->db, version) != 0))
 		goto fail;

@@ -1,6 +1,6 @@
 /*
  * What the agent remembers: accounts, their certificates and signatures, tries of PINs, keys that
- * were used, and public keys that were seen. One SQLite file, WAL, synchronous=FULL: what a
+ * were used, and the keyring (keyring_store.h). One SQLite file, WAL, synchronous=FULL: what a
  * function stored is on disk when it returns 0. No secret is ever in it.
  */
 #ifndef SG_BROKER_STORE_H
@@ -12,7 +12,7 @@
 #include "error.h"
 #include "msg.h"
 
-#define SG_STORE_VERSION 2
+#define SG_STORE_VERSION 3
 
 struct sg_store;
 
@@ -179,17 +179,14 @@ SG_MUST_USE int sg_store_key_use_get(
 /* Inserts or replaces. */
 SG_MUST_USE int sg_store_key_use_put(struct sg_store *store, const struct sg_key_use *use);
 
-/* ---- keys of others ---- */
-
-/* Notes that the node of a JID showed these keys now; all in one transaction. */
-SG_MUST_USE int sg_store_keyring_seen(struct sg_store *store, const char *jid, const char *source,
-    const struct sg_msg_keyinfos *keyinfos, int64_t now);
+/* ---- keys of issuers ---- */
 
 /*
- * The X.509 key of this name: a certificate of the account of its own, else one that anybody's node
- * showed. Whether the bytes have that name is for the caller to check. SG_ERR_KEY_ABSENT.
+ * The key of this name, and its kind (enum sg_key_kind): a certificate of the account (jid; NULL: of
+ * none in particular), or of another of ours, else a key of the keyring (keyring_store.h). Whether the
+ * bytes have that name is for the caller to check. SG_ERR_KEY_ABSENT.
  */
-SG_MUST_USE int sg_store_key_get(
-    struct sg_store *store, const char *jid, const char *name, struct sg_blob *der);
+SG_MUST_USE int sg_store_key_get(struct sg_store *store, const char *jid, const char *name,
+    uint32_t *kind, struct sg_blob *data);
 
 #endif

@@ -1,4 +1,4 @@
-/* Accounts, their certificates and signatures, and the keys of others. */
+/* Accounts, their certificates and signatures, and the keys of issuers. */
 #include "store.h"
 
 #include <stdlib.h>
@@ -199,26 +199,10 @@ int sg_store_signatures_get(struct sg_store *store, const char *jid, const char 
 	return err;
 }
 
-/* ---- keyring ---- */
+/* ---- keys of issuers ---- */
 
-int sg_store_keyring_seen(struct sg_store *store, const char *jid, const char *source,
-    const struct sg_msg_keyinfos *keyinfos, int64_t now)
-{
-	int err = sg_store_begin(store);
-
-	for (uint32_t i = 0; err == 0 && i < keyinfos->keyinfo_count; i++) {
-		const struct sg_keyinfo *keyinfo = &keyinfos->keyinfos[i];
-		const struct sg_value values[] = { SG_TEXT(keyinfo->name), SG_TEXT(jid),
-			SG_TEXT(source), SG_INT(keyinfo->kind), SG_BLOB(&keyinfo->data),
-			SG_INT(now), SG_END };
-
-		if (keyinfo->name != NULL)
-			err = sg_store_run(store, SG_STMT_KEYRING_SEEN, values);
-	}
-	return sg_store_finish(store, err);
-}
-
-int sg_store_key_get(struct sg_store *store, const char *jid, const char *name, struct sg_blob *der)
+int sg_store_key_get(
+    struct sg_store *store, const char *jid, const char *name, uint32_t *kind, struct sg_blob *data)
 {
 	const struct sg_value values[] = { SG_TEXT(jid), SG_TEXT(name), SG_INT(SG_KEYINFO_X509),
 		SG_END };
@@ -226,11 +210,14 @@ int sg_store_key_get(struct sg_store *store, const char *jid, const char *name, 
 	int rc = sg_store_step(store, SG_STMT_KEY_GET, values, &statement);
 	int err = SG_ERR_KEY_ABSENT;
 
-	*der = (struct sg_blob){ NULL, 0 };
-	if (rc == SQLITE_ROW)
-		err = sg_column_blob(statement, 0, der);
+	*kind = SG_KEYINFO_REFERENCE;
+	*data = (struct sg_blob){ NULL, 0 };
+	if (rc == SQLITE_ROW) {
+		*kind = (uint32_t)sqlite3_column_int64(statement, 1);
+		err = sg_column_blob(statement, 0, data);
+	}
 	err = sg_store_done(store, statement, rc, err);
 	if (err != 0)
-		sg_blob_clear(der);
+		sg_blob_clear(data);
 	return err;
 }

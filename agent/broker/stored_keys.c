@@ -105,11 +105,12 @@ static int names_of(const struct sg_msg_keyinfos *keys, struct names *own, struc
 
 /* Adds the key of this name, when it is known. */
 static int issuer_add(
-    struct sg_msg_keyinfos *issuers, const struct sg_account *account, const char *name)
+    struct sg_msg_keyinfos *issuers, struct sg_store *store, const char *jid, const char *name)
 {
 	struct sg_keyinfo *added;
 	struct sg_blob der;
-	int err = sg_store_key_get(account->agent->store, account->row.jid, name, &der);
+	uint32_t kind;
+	int err = sg_store_key_get(store, jid, name, &kind, &der);
 
 	if (err != 0)
 		return err == SG_ERR_KEY_ABSENT ? 0 : err;
@@ -118,12 +119,12 @@ static int issuer_add(
 		sg_blob_clear(&der);
 		return SG_ERR_NOMEM;
 	}
-	*added = (struct sg_keyinfo){ .name = strdup(name), .kind = SG_KEYINFO_X509, .data = der };
+	*added = (struct sg_keyinfo){ .name = strdup(name), .kind = kind, .data = der };
 	return added->name != NULL ? 0 : SG_ERR_NOMEM;
 }
 
-int sg_stored_keys_issuers(struct sg_msg_keyinfos *issuers, const struct sg_account *account,
-    const struct sg_msg_keyinfos *keys)
+int sg_stored_keys_known_issuers(struct sg_msg_keyinfos *issuers, struct sg_store *store,
+    const char *jid, const struct sg_msg_keyinfos *keys)
 {
 	struct names own = { NULL, 0 };
 	struct names wanted = { NULL, 0 };
@@ -136,11 +137,17 @@ int sg_stored_keys_issuers(struct sg_msg_keyinfos *issuers, const struct sg_acco
 		if ((i > 0 && strcmp(name, wanted.list[i - 1]) == 0) ||
 		    bsearch(&name, own.list, own.count, sizeof(*own.list), compare_names) != NULL)
 			continue;
-		err = issuer_add(issuers, account, name);
+		err = issuer_add(issuers, store, jid, name);
 	}
 	if (err != 0)
 		sg_msg_clear(SG_MSG_KEYINFOS, issuers);
 	free(own.list);
 	free(wanted.list);
 	return err;
+}
+
+int sg_stored_keys_issuers(struct sg_msg_keyinfos *issuers, const struct sg_account *account,
+    const struct sg_msg_keyinfos *keys)
+{
+	return sg_stored_keys_known_issuers(issuers, account->agent->store, account->row.jid, keys);
 }

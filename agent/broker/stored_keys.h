@@ -23,4 +23,8 @@ SG_MUST_USE int sg_stored_keys_add(
 SG_MUST_USE int sg_stored_keys_issuers(struct sg_msg_keyinfos *issuers,
     const struct sg_account *account, const struct sg_msg_keyinfos *keys);
 
+/* The same with the certificates of all accounts, those of jid (or NULL) first, and the keyring. */
+SG_MUST_USE int sg_stored_keys_known_issuers(struct sg_msg_keyinfos *issuers,
+    struct sg_store *store, const char *jid, const struct sg_msg_keyinfos *keys);
+
 #endif

@@ -33,6 +33,7 @@ static const char service_description[] =
 
 enum parameter_kind {
 	TEXT,
+	DOCUMENT, /* a text as long as a message may be */
 	SELECTOR, /* of a token or key */
 	INT,
 	FLAG,
@@ -98,6 +99,19 @@ static const struct sg_method agent_methods[] = {
 	{ "FetchKeys", sg_verb_fetch_keys,
 	    { { "jid", TEXT, 1 }, { "from", TEXT, 1 }, { "names", TEXTS, 0 },
 		{ "password", PASSWORD, 0 }, { "pin", PIN, 0 } } },
+	{ "ListKeyring", sg_verb_list_keyring,
+	    { { "jid", TEXT, 0 }, { "search", TEXT, 0 }, { "after", TEXT, 0 } } },
+	{ "ShowKeyring", sg_verb_show_keyring, { { "name", TEXT, 1 } } },
+	{ "TrustKey", sg_verb_trust_key, { { "jid", TEXT, 1 }, { "fingerprint", TEXT, 1 } } },
+	{ "DistrustKey", sg_verb_distrust_key, { { "fingerprint", TEXT, 1 } } },
+	{ "ForgetKey", sg_verb_forget_key, { { "fingerprint", TEXT, 1 } } },
+	{ "AcknowledgeKeys", sg_verb_acknowledge_keys, { { "jid", TEXT, 0 } } },
+	{ "ExplainKey", sg_verb_explain_key, { { "name", TEXT, 1 }, { "account", TEXT, 0 } } },
+	{ "Graph", sg_verb_graph, { { "account", TEXT, 0 }, { "after", TEXT, 0 } } },
+	{ "ExportKeyring", sg_verb_export_keyring,
+	    { { "names", TEXTS, 0 }, { "jid", TEXT, 0 }, { "after", TEXT, 0 } } },
+	{ "ImportKeyring", sg_verb_import_keyring,
+	    { { "keyinfos", DOCUMENT, 1 }, { "jid", TEXT, 0 } } },
 	{ "Status", sg_verb_status, { { 0 } } },
 };
 
@@ -284,6 +298,8 @@ static int parameter_fits(struct sg_call *call, const struct parameter *paramete
 	case TEXT:
 	case SELECTOR:
 		return text_fits(value);
+	case DOCUMENT:
+		return json_is_string(value);
 	case INT:
 		return json_is_integer(value);
 	case FLAG:

@@ -52,4 +52,20 @@ void sg_verb_sign(struct sg_call *call);
 void sg_verb_publish(struct sg_call *call);
 void sg_verb_fetch_keys(struct sg_call *call);
 
+/* verbs_keyring.c */
+void sg_verb_list_keyring(struct sg_call *call);
+void sg_verb_show_keyring(struct sg_call *call);
+void sg_verb_trust_key(struct sg_call *call);
+void sg_verb_distrust_key(struct sg_call *call);
+void sg_verb_forget_key(struct sg_call *call);
+void sg_verb_acknowledge_keys(struct sg_call *call);
+
+/* verbs_keyring_file.c */
+void sg_verb_export_keyring(struct sg_call *call);
+void sg_verb_import_keyring(struct sg_call *call);
+
+/* verbs_trust.c */
+void sg_verb_explain_key(struct sg_call *call);
+void sg_verb_graph(struct sg_call *call);
+
 #endif

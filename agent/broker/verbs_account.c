@@ -9,6 +9,7 @@
 #include "accounts.h"
 #include "call.h"
 #include "json.h"
+#include "keyring_json.h"
 #include "online.h"
 #include "text.h"
 
@@ -179,9 +180,11 @@ static void on_status_tokens(void *arg, struct sg_module_answer *answers, size_t
 	struct sg_call *call = arg;
 
 	sg_call_reply(call,
-	    json_pack("{s:s, s:i, s:o, s:o, s:o}", "version", SG_VERSION, "pid", (int)getpid(),
-		"tokens", sg_json_tokens(call->agent, answers, count), "accounts",
-		all_accounts(call), "workers", all_workers(call, answers, count)));
+	    json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "version", SG_VERSION, "pid",
+		(int)getpid(), "tokens", sg_json_tokens(call->agent, answers, count), "accounts",
+		all_accounts(call), "workers", all_workers(call, answers, count), "changed",
+		sg_json_key_changes(call->agent), "changed_count",
+		sg_json_key_changes_count(call->agent)));
 }
 
 void sg_verb_status(struct sg_call *call)

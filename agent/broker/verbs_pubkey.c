@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "accounts.h"
 #include "call.h"
@@ -12,6 +11,7 @@
 #include "disco.h"
 #include "json.h"
 #include "keyinfo.h"
+#include "keyring.h"
 #include "log.h"
 #include "pep.h"
 #include "stored_keys.h"
@@ -235,6 +235,8 @@ struct fetch {
 	char *from;
 	char **names;
 	uint32_t name_count;
+	uint32_t refused;
+	json_t *judged; /* the reply's keys, until they are kept */
 };
 
 static void fetch_free(void *state)
@@ -245,6 +247,7 @@ static void fetch_free(void *state)
 		free(fetch->names[i]);
 	free(fetch->names);
 	free(fetch->from);
+	json_decref(fetch->judged);
 	free(fetch);
 }
 
@@ -259,10 +262,23 @@ static int are_too_long(const struct sg_msg_keyinfos *keys)
 	return len >= SG_API_MESSAGE_MAX;
 }
 
+/* What could not be kept is in the log, and comes again. */
+static void fetch_learnt(void *arg, int err, const struct sg_lesson_sum *sum)
+{
+	struct sg_call *call = arg;
+	struct fetch *fetch = call->state;
+	json_t *judged = fetch->judged;
+
+	fetch->judged = NULL;
+	sg_call_reply(
+	    call, json_pack("{s:o, s:I}", "keys", judged, "refused", (json_int_t)fetch->refused));
+}
+
 static void fetched(struct sg_call *call, void *answer)
 {
-	const struct fetch *fetch = call->state;
-	const struct sg_msg_keyinfos *keys = answer;
+	struct sg_lesson lesson = { .source = SG_SIGHT_NODE };
+	struct fetch *fetch = call->state;
+	struct sg_msg_keyinfos *keys = answer;
 
 	if (are_too_long(keys)) {
 		sg_call_fail_with(call, SG_ERR_LIMIT, fetch->from,
@@ -270,11 +286,11 @@ static void fetched(struct sg_call *call, void *answer)
 		    fetch->from);
 		return;
 	}
-	if (sg_store_keyring_seen(call->agent->store, fetch->from, "node", keys, time(NULL)) != 0)
-		sg_log(SG_LOG_WARN, "the keys of %s could not be noted", fetch->from);
-	sg_call_reply(call,
-	    json_pack("{s:o, s:I}", "keys", public_keys(call, keys), "refused",
-		(json_int_t)keys->refused));
+	fetch->refused = keys->refused;
+	fetch->judged = public_keys(call, keys);
+	lesson.jid = fetch->from;
+	lesson.whole = fetch->name_count == 0;
+	sg_keyring_learn(call->agent, &lesson, keys, fetch_learnt, call);
 }
 
 static void fetch_online(struct sg_call *call)

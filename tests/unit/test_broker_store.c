@@ -276,7 +276,7 @@ static void a_removed_account_leaves_nothing(void **state)
 	free(sha256);
 }
 
-/* ---- ledgers, used keys, keyring ---- */
+/* ---- ledgers, used keys ---- */
 
 static void is_ledger(
     struct world *world, const char *serial, uint32_t tries, uint32_t told, uint32_t wrong_count)
@@ -430,23 +430,6 @@ static int one_number(const char *path, const char *query)
 	return number;
 }
 
-static void sightings(void **state)
-{
-	struct world *world = *state;
-	char name[] = "aa";
-	struct sg_keyinfo keys[2] = {
-		{ .name = name, .kind = SG_KEYINFO_X509, .data = der_one },
-		{ .name = NULL, .kind = SG_KEYINFO_REFERENCE },
-	};
-	const struct sg_msg_keyinfos set = { keys, 2, 0 };
-
-	assert_int_equal(sg_store_keyring_seen(world->store, romeo, "node", &set, 100), 0);
-	assert_int_equal(sg_store_keyring_seen(world->store, romeo, "node", &set, 200), 0);
-	assert_int_equal(one_number(world->path, "SELECT count(*) FROM keyring"), 1);
-	assert_int_equal(one_number(world->path, "SELECT first_seen FROM keyring"), 100);
-	assert_int_equal(one_number(world->path, "SELECT last_seen FROM keyring"), 200);
-}
-
 /* ---- the file ---- */
 
 static void the_file_is_closed_to_others(void **state)
@@ -550,11 +533,11 @@ static void other_files_are_refused(void **state)
 
 	sg_store_close(world->store);
 	world->store = NULL;
-	execute(world->path, "PRAGMA user_version = 3");
+	execute(world->path, "PRAGMA user_version = 4");
 	refused(world);
-	execute(world->path, "PRAGMA user_version = 2; PRAGMA application_id = 7");
+	execute(world->path, "PRAGMA user_version = 3; PRAGMA application_id = 7");
 	refused(world);
-	execute(world->path, "PRAGMA application_id = 1399275879; DROP TABLE keyring");
+	execute(world->path, "PRAGMA application_id = 1399275879; DROP TABLE sightings");
 	refused(world);
 	unlink(world->path);
 	file = fopen(world->path, "w");
@@ -583,7 +566,6 @@ int main(void)
 		STORE_TEST(key_uses),
 		STORE_TEST(an_older_store_is_upgraded),
 		STORE_TEST(a_failed_upgrade_changes_nothing),
-		STORE_TEST(sightings),
 		STORE_TEST(the_file_is_closed_to_others),
 		STORE_TEST(other_files_are_refused),
 	};

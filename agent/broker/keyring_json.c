@@ -1,0 +1,201 @@
+#include "keyring_json.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api_json.h"
+#include "keyring.h"
+#include "stored_keys.h"
+#include "verdict.h"
+
+/* null for 0. */
+static json_t *time_or_null(int64_t seconds)
+{
+	time_t when = (time_t)seconds;
+	struct tm tm;
+	char text[32];
+
+	if (seconds == 0 || gmtime_r(&when, &tm) == NULL ||
+	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return json_null();
+	return json_string(text);
+}
+
+static json_t *sightings(const struct sg_known_key *key)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < key->sighting_count; i++) {
+		const struct sg_sighting *sighting = &key->sightings[i];
+
+		json_array_append_new(array,
+		    json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "jid",
+			sg_json_text_or_empty(sighting->jid), "source",
+			sg_sight_name(sighting->source), "told_by", sg_json_text(sighting->told_by),
+			"first", time_or_null(sighting->first), "last",
+			time_or_null(sighting->last), "retracted",
+			time_or_null(sighting->retracted)));
+	}
+	return array;
+}
+
+/* What the key says of itself; its signatures are judged with the index. */
+static json_t *judged(const struct sg_keyinfo *keyinfo, struct sg_verdict_index *index)
+{
+	struct sg_verdict verdict;
+	json_t *object = NULL;
+
+	if (sg_verdict_judge(keyinfo, index, time(NULL), &verdict) == 0)
+		object = sg_json_public_key(keyinfo, &verdict);
+	sg_verdict_clear(&verdict);
+	return object;
+}
+
+static json_t *known_key(const struct sg_known_key *key, const json_t *judged_key)
+{
+	static const char *const copied[] = { "name", "kind", "jids", "user_ids", "expired",
+		"revoked" };
+	json_t *object = json_pack("{s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "sha256",
+	    sg_json_text(key->sha256), "retracted", key->retracted, "decision",
+	    sg_decision_name(key->decision), "decided", time_or_null(key->decided), "decided_for",
+	    sg_json_text(key->decided_for), "first", time_or_null(key->first), "last",
+	    time_or_null(key->last), "sightings", sightings(key), "sighting_count",
+	    (json_int_t)key->sighting_total);
+
+	for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
+		json_t *member = json_object_get(judged_key, copied[i]);
+
+		if (member != NULL)
+			json_object_set(object, copied[i], member);
+	}
+	return object;
+}
+
+json_t *sg_json_known_key(const struct sg_known_key *key)
+{
+	const struct sg_keyinfo bare = {
+		.name = key->keyinfo.name,
+		.kind = key->keyinfo.kind,
+		.data = key->keyinfo.data,
+	};
+	struct sg_verdict_index *index = NULL;
+	json_t *of_itself = NULL, *object = NULL;
+
+	if (sg_verdict_index_new(&index, 0) == 0)
+		of_itself = judged(&bare, index);
+	if (of_itself != NULL)
+		object = known_key(key, of_itself);
+	json_decref(of_itself);
+	sg_verdict_index_free(index);
+	return object;
+}
+
+/* ---- with its signatures ---- */
+
+static int is_bad(const json_t *signature)
+{
+	const char *verdict = json_string_value(json_object_get(signature, "verdict"));
+
+	return verdict != NULL && strcmp(verdict, "bad") == 0;
+}
+
+/* The grade without bad signatures that others have told. */
+static json_t *grade_of(
+    const struct sg_known_key *key, const json_t *object, struct sg_verdict_index *index)
+{
+	const json_t *all = json_object_get(object, "signatures");
+	struct sg_keyinfo fair = key->keyinfo;
+	json_t *again, *grade;
+
+	fair.signature_count = 0;
+	fair.signatures =
+	    calloc((size_t)key->keyinfo.signature_count + 1, sizeof(*fair.signatures));
+	if (fair.signatures == NULL)
+		return NULL;
+	for (uint32_t i = 0; i < key->keyinfo.signature_count; i++) {
+		if (i < key->own_signatures || !is_bad(json_array_get(all, i)))
+			fair.signatures[fair.signature_count++] = key->keyinfo.signatures[i];
+	}
+	if (fair.signature_count == key->keyinfo.signature_count) {
+		grade = json_incref(json_object_get(object, "grade"));
+	} else {
+		again = judged(&fair, index);
+		grade = json_incref(json_object_get(again, "grade"));
+		json_decref(again);
+	}
+	free(fair.signatures); /* the signatures themselves are the key's */
+	return grade;
+}
+
+static json_t *keyinfo_or_null(const json_t *object)
+{
+	json_t *text = json_object_get(object, "keyinfo");
+
+	return json_string_length(text) <= SG_SHOWN_KEYINFO_MAX ? json_incref(text) : json_null();
+}
+
+static json_t *judge_with(
+    const struct sg_known_key *key, struct sg_verdict_index *index, json_int_t total)
+{
+	json_t *object = judged(&key->keyinfo, index), *reply;
+
+	if (object == NULL)
+		return NULL;
+	reply = json_pack("{s:o, s:o, s:o, s:O, s:I}", "key", known_key(key, object), "keyinfo",
+	    keyinfo_or_null(object), "grade", grade_of(key, object, index), "signatures",
+	    json_object_get(object, "signatures"), "signature_count", total);
+	json_decref(object);
+	return reply;
+}
+
+json_t *sg_json_judged_known_key(struct sg_agent *agent, struct sg_known_key *key)
+{
+	struct sg_msg_keyinfos subject = { &key->keyinfo, 1, 0 };
+	struct sg_msg_keyinfos issuers = { NULL, 0, 0 };
+	struct sg_verdict_index *index = NULL;
+	json_int_t total = key->keyinfo.signature_count;
+	json_t *reply = NULL;
+
+	while (key->keyinfo.signature_count > SG_SHOWN_SIGNATURES_MAX)
+		sg_layout_clear(
+		    &sg_layout_signature, &key->keyinfo.signatures[--key->keyinfo.signature_count]);
+	if (sg_stored_keys_known_issuers(&issuers, agent->store, NULL, &subject) == 0 &&
+	    sg_verdict_index_new(&index, 2 * SG_SHOWN_SIGNATURES_MAX) == 0 &&
+	    sg_verdict_index_add(index, issuers.keyinfos, issuers.keyinfo_count) == 0)
+		reply = judge_with(key, index, total);
+	sg_verdict_index_free(index);
+	sg_msg_clear(SG_MSG_KEYINFOS, &issuers);
+	return reply;
+}
+
+/* ---- changes ---- */
+
+static int add_change(void *array, const struct sg_key_change *change)
+{
+	return json_array_append_new(array,
+		   json_pack("{s:o, s:o, s:s, s:o}", "jid", sg_json_text_or_empty(change->jid),
+		       "name", sg_json_text_or_empty(change->name), "kind",
+		       change->kind == SG_CHANGE_RETRACTED ? "retracted" : "new", "at",
+		       time_or_null(change->at))) == 0
+	    ? 0
+	    : SG_ERR_NOMEM;
+}
+
+json_t *sg_json_key_changes(struct sg_agent *agent)
+{
+	json_t *array = json_array();
+
+	if (sg_store_key_changes(agent->store, SG_SHOWN_CHANGES_MAX, add_change, array) != 0) {
+		json_decref(array);
+		return NULL;
+	}
+	return array;
+}
+
+json_t *sg_json_key_changes_count(struct sg_agent *agent)
+{
+	int64_t count;
+
+	return sg_store_key_changes_count(agent->store, &count) == 0 ? json_integer(count) : NULL;
+}

@@ -1,0 +1,571 @@
+/* What was seen of the keys of others, within limits; and what became of it. */
+#include "keyring_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "store_engine.h"
+#include "x509.h"
+
+#define DAY_S		  (24 * 60 * 60)
+#define SIGNATURE_WEIGHTS 64 /* bytes that each costs beside the keyinfo's own */
+
+/* The rows of one source, and what of them may still be added. */
+struct room {
+	int64_t rows;
+	int64_t bytes;
+	int64_t today;
+};
+
+/* One batch on its way into the store. */
+struct batch {
+	struct sg_store *store;
+	const struct sg_witness *witness;
+	const char *told_by; /* "": the JID itself, or the person */
+	struct room room;
+	int dropped; /* room was made: a key that was found may be gone */
+};
+
+static int is_shown(const struct sg_witness *witness)
+{
+	return witness->source <= SG_SIGHT_DIRECT;
+}
+
+/* The numbers of the first row, as many as there are columns asked for; 0 in place of what is not
+ * there. SG_ERR_KEY_ABSENT: no row. */
+static int read_numbers(struct sg_store *store, enum sg_statement which,
+    const struct sg_value *values, int64_t *numbers, int count)
+{
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, which, values, &statement);
+	int err = rc == SQLITE_ROW ? 0 : SG_ERR_KEY_ABSENT;
+
+	for (int i = 0; i < count; i++)
+		numbers[i] = rc == SQLITE_ROW ? sqlite3_column_int64(statement, i) : 0;
+	return sg_store_done(store, statement, rc, err);
+}
+
+int sg_store_keyring_is_known(struct sg_store *store, const char *jid, int *known)
+{
+	const struct sg_value values[] = { SG_TEXT(jid), SG_END };
+	int64_t number;
+	int err = read_numbers(store, SG_STMT_JID_IS_KNOWN, values, &number, 1);
+
+	*known = number != 0;
+	return err;
+}
+
+/* ---- limits ---- */
+
+static int room_read(struct batch *batch)
+{
+	const struct sg_witness *witness = batch->witness;
+	const struct sg_value of_jid[] = { SG_TEXT(witness->jid), SG_END };
+	const struct sg_value of_sender[] = { SG_TEXT(batch->told_by), SG_INT(witness->now - DAY_S),
+		SG_END };
+	int64_t numbers[3] = { 0, 0, 0 };
+	int err = 0;
+
+	if (is_shown(witness))
+		err = read_numbers(batch->store, SG_STMT_JID_USE, of_jid, numbers, 2);
+	else if (batch->told_by[0] != '\0')
+		err = read_numbers(batch->store, SG_STMT_TOLD_USE, of_sender, numbers, 3);
+	batch->room = (struct room){ numbers[0], numbers[1], numbers[2] };
+	return err;
+}
+
+static int sweep_key(struct sg_store *store, int64_t key)
+{
+	const struct sg_value values[] = { SG_INT(key), SG_END };
+
+	return sg_store_run(store, SG_STMT_KEY_SWEEP, values);
+}
+
+/* The oldest of this source goes, and its key when nothing else is known of it. SG_ERR_LIMIT: there
+ * is none that may. */
+static int drop_oldest(struct batch *batch)
+{
+	const struct sg_witness *witness = batch->witness;
+	const struct sg_value of_jid[] = { SG_TEXT(witness->jid),
+		SG_INT(witness->now - SG_KEYRING_STAMP_S), SG_END };
+	const struct sg_value of_sender[] = { SG_TEXT(batch->told_by), SG_END };
+	int shown = is_shown(witness);
+	int64_t found[3];
+	int err = read_numbers(batch->store, shown ? SG_STMT_JID_OLDEST : SG_STMT_TOLD_OLDEST,
+	    shown ? of_jid : of_sender, found, 3);
+	const struct sg_value sighting[] = { SG_INT(found[0]), SG_END };
+
+	if (err != 0)
+		return err == SG_ERR_KEY_ABSENT ? SG_ERR_LIMIT : err;
+	err = sg_store_run(batch->store, SG_STMT_SIGHT_REMOVE, sighting);
+	if (err == 0)
+		err = sweep_key(batch->store, found[1]);
+	batch->dropped = 1;
+	batch->room.rows--;
+	batch->room.bytes -= found[2];
+	return err;
+}
+
+/* Makes room for one more of this size. SG_ERR_LIMIT: there is none. */
+static int make_room(struct batch *batch, int64_t size)
+{
+	int shown = is_shown(batch->witness);
+	int64_t rows = shown ? SG_KEYRING_JID_ROWS : SG_KEYRING_TOLD_ROWS;
+	int64_t bytes = shown ? SG_KEYRING_JID_BYTES : SG_KEYRING_TOLD_BYTES;
+	int err = 0;
+
+	if (!shown && batch->told_by[0] == '\0') /* the person's own doing */
+		return 0;
+	if (!shown && batch->room.today >= SG_KEYRING_TOLD_DAY)
+		return SG_ERR_LIMIT;
+	while (err == 0 && (batch->room.rows >= rows || batch->room.bytes + size > bytes))
+		err = drop_oldest(batch);
+	return err;
+}
+
+/* ---- keys ---- */
+
+static int own_key(struct sg_store *store, const char *fingerprint, char **jid)
+{
+	const struct sg_value values[] = { SG_TEXT(fingerprint), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_OWN_KEY, values, &statement);
+	int err = SG_ERR_KEY_ABSENT;
+
+	*jid = NULL;
+	if (rc == SQLITE_ROW) {
+		*jid = sg_column_text(statement, 0);
+		err = *jid != NULL ? 0 : SG_ERR_NOMEM;
+	}
+	return sg_store_done(store, statement, rc, err);
+}
+
+int sg_store_keyring_own(struct sg_store *store, const char *fingerprint, char **jid)
+{
+	int err = own_key(store, fingerprint, jid);
+
+	if (err != 0) {
+		free(*jid);
+		*jid = NULL;
+	}
+	return err;
+}
+
+/*
+ * The key of this keyinfo, 0 when it is not known: the one with its data, or the reference of its name,
+ * which *reference tells. A reference is taken for the first key of its name.
+ */
+static int find_key(struct sg_store *store, const struct sg_keyinfo *keyinfo, const char *sha256,
+    int64_t *key, int *reference)
+{
+	const struct sg_value values[] = { SG_TEXT(keyinfo->name), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_NAMED_KEYS, values, &statement);
+
+	*key = 0;
+	*reference = 0;
+	for (; rc == SQLITE_ROW; rc = sqlite3_step(statement)) {
+		const char *other = (const char *)sqlite3_column_text(statement, 2);
+
+		if (sha256 == NULL || (other != NULL && strcmp(other, sha256) == 0)) {
+			*key = sqlite3_column_int64(statement, 0);
+			*reference = 0;
+			break;
+		}
+		if (other == NULL) {
+			*key = sqlite3_column_int64(statement, 0);
+			*reference = 1;
+		}
+	}
+	return sg_store_done(store, statement, rc, 0);
+}
+
+/* Makes the key, or gives the reference its data. */
+static int keep_key(const struct batch *batch, const struct sg_keyinfo *keyinfo, const char *sha256,
+    int reference, int64_t *key)
+{
+	const struct sg_value fill[] = { SG_INT(*key), SG_INT(keyinfo->kind), SG_TEXT(sha256),
+		SG_BLOB(&keyinfo->data), SG_END };
+	const struct sg_value add[] = { SG_TEXT(keyinfo->name), SG_INT(keyinfo->kind),
+		SG_TEXT(sha256), SG_BLOB(&keyinfo->data), SG_INT(batch->witness->now), SG_END };
+
+	if (reference)
+		return sg_store_run(batch->store, SG_STMT_KEY_FILL, fill);
+	return *key == 0 ? read_numbers(batch->store, SG_STMT_KEY_ADD, add, key, 1) : 0;
+}
+
+/* ---- sightings ---- */
+
+static int keep_signers(
+    const struct batch *batch, int64_t sighting, const struct sg_keyinfo *keyinfo, int anew)
+{
+	const struct sg_value old[] = { SG_INT(sighting), SG_END };
+	int err = anew ? 0 : sg_store_run(batch->store, SG_STMT_SIGNERS_REMOVE, old);
+
+	for (uint32_t i = 0; err == 0 && i < keyinfo->signature_count; i++) {
+		const struct sg_value values[] = { SG_TEXT(keyinfo->signatures[i].issuer),
+			SG_INT(sighting), SG_END };
+
+		if (keyinfo->signatures[i].issuer != NULL)
+			err = sg_store_run(batch->store, SG_STMT_SIGNER_ADD, values);
+	}
+	return err;
+}
+
+static int add_sighting(
+    struct batch *batch, int64_t key, const struct sg_keyinfo *keyinfo, int64_t size)
+{
+	const struct sg_witness *witness = batch->witness;
+	const struct sg_value values[] = { SG_INT(key), SG_TEXT(witness->jid),
+		SG_INT(witness->source), SG_TEXT(batch->told_by), SG_INT(witness->now),
+		SG_INT(size), SG_TEXT(keyinfo->xml), SG_END };
+	int64_t sighting;
+	int err = read_numbers(batch->store, SG_STMT_SIGHT_ADD, values, &sighting, 1);
+
+	if (err == 0)
+		err = keep_signers(batch, sighting, keyinfo, 1);
+	batch->room.rows++;
+	batch->room.today++;
+	batch->room.bytes += size;
+	return err;
+}
+
+struct old_sighting {
+	int64_t id;
+	int64_t last;
+	int64_t retracted;
+	int64_t same; /* its keyinfo is the one that came now */
+	int64_t size;
+};
+
+/*
+ * The key was told by this source before. Its keyinfo as it came now takes the place of that one; from a
+ * sender, not more often than it is written down that it came at all.
+ */
+static int renew_sighting(struct batch *batch, const struct old_sighting *old,
+    const struct sg_keyinfo *keyinfo, int64_t size)
+{
+	const struct sg_witness *witness = batch->witness;
+	const struct sg_value stamp[] = { SG_INT(old->id), SG_INT(witness->now), SG_END };
+	const struct sg_value renew[] = { SG_INT(old->id), SG_INT(witness->now), SG_INT(size),
+		SG_TEXT(keyinfo->xml), SG_END };
+	int due = witness->now - old->last >= SG_KEYRING_STAMP_S || witness->now < old->last;
+	int err;
+
+	if (old->same || keyinfo->xml == NULL)
+		return due ? sg_store_run(batch->store, SG_STMT_SIGHT_STAMP, stamp) : 0;
+	if (!due && batch->told_by[0] != '\0')
+		return 0;
+	batch->room.bytes += size - old->size;
+	err = sg_store_run(batch->store, SG_STMT_SIGHT_RENEW, renew);
+	return err == 0 ? keep_signers(batch, old->id, keyinfo, 0) : err;
+}
+
+static int find_sighting(const struct batch *batch, int64_t key, const struct sg_keyinfo *keyinfo,
+    struct old_sighting *old)
+{
+	const struct sg_witness *witness = batch->witness;
+	const struct sg_value values[] = { SG_TEXT(witness->jid), SG_INT(key),
+		SG_INT(witness->source), SG_TEXT(batch->told_by), SG_TEXT(keyinfo->xml), SG_END };
+	int64_t numbers[5];
+	int err = read_numbers(batch->store, SG_STMT_SIGHT_FIND, values, numbers, 5);
+
+	*old = (struct old_sighting){ numbers[0], numbers[1], numbers[2], numbers[3], numbers[4] };
+	return err == SG_ERR_KEY_ABSENT ? 0 : err;
+}
+
+static int add_change(
+    struct sg_store *store, const char *jid, const char *name, enum sg_change_kind kind, int64_t at)
+{
+	const struct sg_value values[] = { SG_TEXT(jid), SG_TEXT(name), SG_INT(kind), SG_INT(at),
+		SG_INT(SG_KEYRING_CHANGES_JID), SG_END };
+
+	return sg_store_run(store, SG_STMT_CHANGE_ADD, values);
+}
+
+/* What it is to the JID that this key is told of it now: before the sighting is kept. */
+static int weigh(const struct batch *batch, int64_t key, enum sg_learnt *learnt)
+{
+	const struct sg_witness *witness = batch->witness;
+	const struct sg_value values[] = { SG_TEXT(witness->jid), SG_INT(key),
+		SG_INT(witness->source), SG_END };
+	int64_t of_jid = 0;
+	int err =
+	    key != 0 ? read_numbers(batch->store, SG_STMT_SIGHT_OF_JID, values, &of_jid, 1) : 0;
+
+	*learnt = SG_LEARNT_KEY;
+	if (of_jid)
+		*learnt = SG_LEARNT_SIGHTING;
+	else if (is_shown(witness) && witness->known)
+		*learnt = SG_LEARNT_CHANGE;
+	return err;
+}
+
+static int shown_again(const struct batch *batch, int64_t key)
+{
+	const struct sg_value values[] = { SG_TEXT(batch->witness->jid), SG_INT(key), SG_END };
+
+	return batch->witness->source <= SG_SIGHT_EVENT
+	    ? sg_store_run(batch->store, SG_STMT_SIGHT_SHOWN, values)
+	    : 0;
+}
+
+static int keep_one(struct batch *batch, const struct sg_keyinfo *keyinfo, const char *sha256,
+    enum sg_learnt *learnt)
+{
+	int64_t size = (int64_t)keyinfo->data.len +
+	    (keyinfo->xml != NULL ? (int64_t)strlen(keyinfo->xml) : 0) +
+	    (int64_t)keyinfo->signature_count * SIGNATURE_WEIGHTS;
+	struct old_sighting old = { 0 };
+	int64_t key;
+	int reference;
+	int err = find_key(batch->store, keyinfo, sha256, &key, &reference);
+
+	*learnt = SG_LEARNT_NOTHING;
+	if (err == 0 && key != 0)
+		err = find_sighting(batch, key, keyinfo, &old);
+	if (err != 0)
+		return err;
+	batch->dropped = 0;
+	if (old.id == 0)
+		err = make_room(batch, size);
+	if (err == 0 && batch->dropped)
+		err = find_key(batch->store, keyinfo, sha256, &key, &reference);
+	if (err == 0 && old.id == 0)
+		err = weigh(batch, key, learnt);
+	if (err == 0)
+		err = keep_key(batch, keyinfo, sha256, reference, &key);
+	if (err == 0)
+		err = old.id != 0 ? renew_sighting(batch, &old, keyinfo, size)
+				  : add_sighting(batch, key, keyinfo, size);
+	if (err == 0)
+		err = shown_again(batch, key);
+	if (err == 0 && *learnt == SG_LEARNT_CHANGE)
+		err = add_change(batch->store, batch->witness->jid, keyinfo->name, SG_CHANGE_NEW,
+		    batch->witness->now);
+	return err;
+}
+
+/* Who says so is not believed: a worker that parses what peers send may have been taken over (K2). */
+static int has_its_name(const struct sg_keyinfo *keyinfo)
+{
+	char *name;
+	int same;
+
+	if (keyinfo->name == NULL ||
+	    (keyinfo->data.len == 0) != (keyinfo->kind == SG_KEYINFO_REFERENCE))
+		return 0;
+	if (keyinfo->kind != SG_KEYINFO_X509)
+		return 1;
+	name = sg_x509_fingerprint(&keyinfo->data, "sha1");
+	same = name != NULL && strcmp(name, keyinfo->name) == 0;
+	free(name);
+	return same;
+}
+
+static int put_one(struct batch *batch, const struct sg_keyinfo *keyinfo, enum sg_learnt *learnt)
+{
+	char *sha256 = NULL, *own = NULL;
+	int err;
+
+	*learnt = SG_LEARNT_REFUSED;
+	if (!has_its_name(keyinfo) ||
+	    (keyinfo->xml != NULL && strlen(keyinfo->xml) > SG_KEYRING_KEYINFO_MAX))
+		return 0;
+	err = own_key(batch->store, keyinfo->name, &own);
+	free(own);
+	if (err == 0)
+		*learnt = SG_LEARNT_OWN;
+	if (err != SG_ERR_KEY_ABSENT)
+		return err;
+	if (keyinfo->kind != SG_KEYINFO_REFERENCE) {
+		sha256 = sg_x509_fingerprint(&keyinfo->data, "sha256");
+		if (sha256 == NULL)
+			return SG_ERR_NOMEM;
+	}
+	err = keep_one(batch, keyinfo, sha256, learnt);
+	if (err == SG_ERR_LIMIT) {
+		*learnt = SG_LEARNT_REFUSED;
+		err = 0;
+	}
+	free(sha256);
+	return err;
+}
+
+int sg_store_keyring_put(struct sg_store *store, const struct sg_witness *witness,
+    const struct sg_keyinfo *keyinfos, size_t count, enum sg_learnt *learnt)
+{
+	struct batch batch = {
+		.store = store,
+		.witness = witness,
+		.told_by = witness->told_by != NULL ? witness->told_by : "",
+	};
+	int err = sg_store_begin(store);
+
+	if (err == 0)
+		err = room_read(&batch);
+	for (size_t i = 0; err == 0 && i < count; i++)
+		err = put_one(&batch, &keyinfos[i], &learnt[i]);
+	return sg_store_finish(store, err);
+}
+
+int sg_store_keyring_import(struct sg_store *store, const struct sg_import *imports, size_t count,
+    int64_t now, enum sg_learnt *learnt)
+{
+	struct sg_witness witness = { .source = SG_SIGHT_IMPORT, .now = now };
+	struct batch batch = { .store = store, .witness = &witness, .told_by = "" };
+	int err = sg_store_begin(store);
+
+	for (size_t i = 0; err == 0 && i < count; i++) {
+		witness.jid = imports[i].jid;
+		err = put_one(&batch, imports[i].keyinfo, &learnt[i]);
+	}
+	return sg_store_finish(store, err);
+}
+
+/* ---- keys that are no longer shown ---- */
+
+struct shown {
+	int64_t key;
+	char *name;
+	int trusted;
+};
+
+struct shown_list {
+	struct shown *list;
+	size_t count;
+};
+
+static void shown_clear(struct shown_list *shown)
+{
+	for (size_t i = 0; i < shown->count; i++)
+		free(shown->list[i].name);
+	free(shown->list);
+}
+
+static int shown_add(struct shown_list *shown, sqlite3_stmt *statement)
+{
+	struct shown *grown = shown->list;
+
+	if ((shown->count & (shown->count - 1)) == 0) {
+		grown = reallocarray(
+		    shown->list, shown->count == 0 ? 1 : shown->count * 2, sizeof(*grown));
+		if (grown == NULL)
+			return SG_ERR_NOMEM;
+	}
+	shown->list = grown;
+	grown[shown->count] = (struct shown){
+		.key = sqlite3_column_int64(statement, 0),
+		.name = sg_column_text(statement, 1),
+		.trusted = sqlite3_column_int64(statement, 2) == SG_DECISION_TRUSTED,
+	};
+	return grown[shown->count++].name != NULL ? 0 : SG_ERR_NOMEM;
+}
+
+static int shown_read(struct sg_store *store, const char *jid, struct shown_list *shown)
+{
+	const struct sg_value values[] = { SG_TEXT(jid), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_SHOWN_LIST, values, &statement);
+	int err = 0;
+
+	for (; rc == SQLITE_ROW && err == 0; rc = err == 0 ? sqlite3_step(statement) : rc)
+		err = shown_add(shown, statement);
+	return sg_store_done(store, statement, rc, err);
+}
+
+static int retract_one(
+    struct sg_store *store, const char *jid, int64_t now, const struct shown *shown)
+{
+	const struct sg_value values[] = { SG_TEXT(jid), SG_INT(shown->key), SG_INT(now), SG_END };
+	int err = sg_store_run(store, SG_STMT_SIGHT_RETRACT, values);
+
+	if (err == 0 && shown->trusted)
+		err = add_change(store, jid, shown->name, SG_CHANGE_RETRACTED, now);
+	return err;
+}
+
+int sg_store_keyring_retract(
+    struct sg_store *store, const char *jid, int64_t now, sg_retract_fn *fn, void *arg)
+{
+	struct shown_list shown = { NULL, 0 };
+	int err = sg_store_begin(store);
+
+	if (err != 0)
+		return err;
+	err = shown_read(store, jid, &shown);
+	for (size_t i = 0; err == 0 && i < shown.count; i++) {
+		err = fn(arg, shown.list[i].name);
+		if (err == 1)
+			err = retract_one(store, jid, now, &shown.list[i]);
+	}
+	shown_clear(&shown);
+	return sg_store_finish(store, err);
+}
+
+int sg_store_keyring_is_of(struct sg_store *store, int64_t id, const char *jid, int *is_of)
+{
+	const struct sg_value values[] = { SG_TEXT(jid), SG_INT(id), SG_END };
+	int64_t number;
+	int err = read_numbers(store, SG_STMT_SIGHT_ANY, values, &number, 1);
+
+	*is_of = number != 0;
+	return err;
+}
+
+/* ---- decisions ---- */
+
+int sg_store_keyring_decide(
+    struct sg_store *store, int64_t id, enum sg_decision decision, const char *jid, int64_t now)
+{
+	const struct sg_value values[] = { SG_INT(id), SG_INT(decision), SG_TEXT(jid), SG_INT(now),
+		SG_END };
+
+	return sg_store_run(store, SG_STMT_KEY_DECIDE, values);
+}
+
+int sg_store_keyring_forget(struct sg_store *store, int64_t id)
+{
+	const struct sg_value values[] = { SG_INT(id), SG_END };
+
+	return sg_store_run(store, SG_STMT_KEY_FORGET, values);
+}
+
+/* ---- changes ---- */
+
+int sg_store_key_changes(struct sg_store *store, size_t max, sg_key_change_fn *fn, void *arg)
+{
+	const struct sg_value values[] = { SG_INT((int64_t)max), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_CHANGES_LIST, values, &statement);
+	int err = 0;
+
+	for (; rc == SQLITE_ROW && err == 0; rc = err == 0 ? sqlite3_step(statement) : rc) {
+		const struct sg_key_change change = {
+			.jid = (const char *)sqlite3_column_text(statement, 0),
+			.name = (const char *)sqlite3_column_text(statement, 1),
+			.kind = (uint32_t)sqlite3_column_int64(statement, 2),
+			.at = sqlite3_column_int64(statement, 3),
+		};
+
+		err = change.jid != NULL && change.name != NULL ? fn(arg, &change) : SG_ERR_NOMEM;
+	}
+	return sg_store_done(store, statement, rc, err);
+}
+
+int sg_store_key_changes_count(struct sg_store *store, int64_t *count)
+{
+	return read_numbers(store, SG_STMT_CHANGES_COUNT, sg_no_values, count, 1);
+}
+
+int sg_store_key_changes_drop(
+    struct sg_store *store, const char *jid, const char *name, int64_t *dropped)
+{
+	const struct sg_value values[] = { SG_TEXT(jid), SG_TEXT(name), SG_END };
+	int64_t before = sg_store_changes(store);
+	int err = sg_store_run(store, SG_STMT_CHANGES_DROP, values);
+
+	*dropped = sg_store_changes(store) - before;
+	return err;
+}

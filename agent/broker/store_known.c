@@ -1,0 +1,439 @@
+/* What is known of the keys of others: looked up by name, fingerprint, JID and signer. */
+#include "keyring_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyinfo.h"
+#include "store_engine.h"
+#include "xml.h"
+
+void sg_known_key_clear(struct sg_known_key *key)
+{
+	for (uint32_t i = 0; i < key->sighting_count; i++) {
+		free(key->sightings[i].jid);
+		free(key->sightings[i].told_by);
+	}
+	free(key->sightings);
+	sg_layout_clear(&sg_layout_keyinfo, &key->keyinfo);
+	free(key->sha256);
+	free(key->decided_for);
+	memset(key, 0, sizeof(*key));
+}
+
+/* ---- one key ---- */
+
+static int read_row(struct sg_store *store, struct sg_known_key *key)
+{
+	const struct sg_value values[] = { SG_INT(key->id), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_KEY_READ, values, &statement);
+	int err = SG_ERR_KEY_ABSENT;
+
+	if (rc == SQLITE_ROW) {
+		key->keyinfo.name = sg_column_text(statement, 0);
+		key->keyinfo.kind = (uint32_t)sqlite3_column_int64(statement, 1);
+		key->sha256 = sg_column_text(statement, 2);
+		err = sg_column_blob(statement, 3, &key->keyinfo.data);
+		key->first = sqlite3_column_int64(statement, 4);
+		key->decision = (uint32_t)sqlite3_column_int64(statement, 5);
+		key->decided = sqlite3_column_int64(statement, 6);
+		key->decided_for = sg_column_text(statement, 7);
+		if (key->keyinfo.name == NULL)
+			err = SG_ERR_NOMEM;
+	}
+	return sg_store_done(store, statement, rc, err);
+}
+
+static int add_sighting(struct sg_known_key *key, sqlite3_stmt *statement)
+{
+	struct sg_sighting *sighting = &key->sightings[key->sighting_count++];
+	const unsigned char *told_by = sqlite3_column_text(statement, 2);
+
+	*sighting = (struct sg_sighting){
+		.jid = sg_column_text(statement, 0),
+		.source = (uint32_t)sqlite3_column_int64(statement, 1),
+		.first = sqlite3_column_int64(statement, 3),
+		.last = sqlite3_column_int64(statement, 4),
+		.retracted = sqlite3_column_int64(statement, 5),
+	};
+	if (told_by != NULL && told_by[0] != '\0') {
+		sighting->told_by = sg_column_text(statement, 2);
+		if (sighting->told_by == NULL)
+			return SG_ERR_NOMEM;
+	}
+	return sighting->jid != NULL ? 0 : SG_ERR_NOMEM;
+}
+
+static int read_sightings(struct sg_store *store, struct sg_known_key *key)
+{
+	const struct sg_value all[] = { SG_INT(key->id), SG_END };
+	const struct sg_value first[] = { SG_INT(key->id), SG_INT(SG_KNOWN_SIGHTINGS_MAX), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_SIGHTS_SUM, all, &statement);
+	int err;
+
+	if (rc == SQLITE_ROW) {
+		key->sighting_total = (uint32_t)sqlite3_column_int64(statement, 0);
+		key->last = sqlite3_column_int64(statement, 1);
+		key->retracted = sqlite3_column_int(statement, 2);
+	}
+	err = sg_store_done(store, statement, rc, 0);
+	if (err != 0)
+		return err;
+	key->sightings = calloc(SG_KNOWN_SIGHTINGS_MAX, sizeof(*key->sightings));
+	if (key->sightings == NULL)
+		return SG_ERR_NOMEM;
+	rc = sg_store_step(store, SG_STMT_SIGHTS_READ, first, &statement);
+	for (; rc == SQLITE_ROW && err == 0; rc = err == 0 ? sqlite3_step(statement) : rc)
+		err = add_sighting(key, statement);
+	return sg_store_done(store, statement, rc, err);
+}
+
+/* ---- its signatures ---- */
+
+static int signature_order(const void *a, const void *b)
+{
+	const struct sg_signature *const *left = a, *const *right = b;
+	const struct sg_blob *one = &(*left)->value, *other = &(*right)->value;
+	int order = strcmp((*left)->issuer, (*right)->issuer);
+
+	if (order == 0)
+		order = strcmp((*left)->method != NULL ? (*left)->method : "",
+		    (*right)->method != NULL ? (*right)->method : "");
+	if (order == 0 && one->len != other->len)
+		order = one->len < other->len ? -1 : 1;
+	if (order == 0 && one->len > 0)
+		order = memcmp(one->data, other->data, one->len);
+	/* The one that came first stays. */
+	return order != 0 ? order : (*left > *right) - (*left < *right);
+}
+
+static int is_same(const struct sg_signature *a, const struct sg_signature *b)
+{
+	return strcmp(a->issuer, b->issuer) == 0 &&
+	    strcmp(a->method != NULL ? a->method : "", b->method != NULL ? b->method : "") == 0 &&
+	    sg_blob_eq(&a->value, &b->value);
+}
+
+/* Drops each signature that is there twice, and what is over SG_KEYINFO_SIGNATURES_MAX. */
+static int drop_twins(struct sg_known_key *key)
+{
+	struct sg_keyinfo *keyinfo = &key->keyinfo;
+	uint32_t count = keyinfo->signature_count, own = key->own_signatures, kept = 0;
+	struct sg_signature **sorted = calloc((size_t)count + 1, sizeof(struct sg_signature *));
+
+	if (sorted == NULL)
+		return SG_ERR_NOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		sorted[i] = &keyinfo->signatures[i];
+	qsort(sorted, count, sizeof(struct sg_signature *), signature_order);
+	for (uint32_t i = count; i > 1; i--) {
+		if (is_same(sorted[i - 2], sorted[i - 1]))
+			sg_layout_clear(&sg_layout_signature, sorted[i - 1]);
+	}
+	free(sorted);
+	for (uint32_t i = 0; i < count; i++) {
+		struct sg_signature *signature = &keyinfo->signatures[i];
+
+		if (i == own)
+			key->own_signatures = kept;
+		if (signature->issuer == NULL)
+			continue;
+		if (kept == SG_KEYINFO_SIGNATURES_MAX) {
+			sg_layout_clear(&sg_layout_signature, signature);
+			continue;
+		}
+		if (kept != i) {
+			keyinfo->signatures[kept] = *signature;
+			memset(signature, 0, sizeof(*signature));
+		}
+		kept++;
+	}
+	if (own == count)
+		key->own_signatures = kept;
+	keyinfo->signature_count = kept;
+	return 0;
+}
+
+/* Puts the signatures of a keyinfo to those of the key; what is none of this very key is passed over. */
+static int add_keyinfo(struct sg_known_key *key, const char *text, int own)
+{
+	struct sg_keyinfo *known = &key->keyinfo, came = { 0 };
+	struct sg_signature *grown;
+	struct sg_xml *element = NULL;
+	const char *why;
+	int err = sg_xml_parse(text, strlen(text), &element);
+
+	if (err == 0)
+		err = sg_keyinfo_decode(element, &came, &why);
+	sg_xml_free(element);
+	if (err == 0 &&
+	    (strcmp(came.name, known->name) != 0 ||
+		(came.kind != SG_KEYINFO_REFERENCE && !sg_blob_eq(&came.data, &known->data))))
+		err = SG_ERR_KEYINFO;
+	if (err != 0)
+		goto out;
+	if (known->xml == NULL && came.kind == known->kind) {
+		known->xml = came.xml;
+		came.xml = NULL;
+	}
+	if (came.signature_count == 0)
+		goto out;
+	grown = reallocarray(known->signatures,
+	    (size_t)known->signature_count + came.signature_count, sizeof(*grown));
+	if (grown == NULL) {
+		err = SG_ERR_NOMEM;
+		goto out;
+	}
+	known->signatures = grown;
+	memcpy(
+	    grown + known->signature_count, came.signatures, came.signature_count * sizeof(*grown));
+	known->signature_count += came.signature_count;
+	came.signature_count = 0;
+	if (own)
+		key->own_signatures = known->signature_count;
+out:
+	sg_layout_clear(&sg_layout_keyinfo, &came);
+	return err == SG_ERR_NOMEM ? err : 0;
+}
+
+static int read_signatures(struct sg_store *store, struct sg_known_key *key)
+{
+	const struct sg_value values[] = { SG_INT(key->id), SG_INT(SG_KNOWN_KEYINFOS_MAX), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_KEYINFOS_READ, values, &statement);
+	int err = 0;
+
+	for (; rc == SQLITE_ROW && err == 0; rc = err == 0 ? sqlite3_step(statement) : rc) {
+		const char *text = (const char *)sqlite3_column_text(statement, 1);
+
+		if (text == NULL)
+			err = SG_ERR_NOMEM;
+		else if (key->keyinfo.signature_count <= SG_KEYINFO_SIGNATURES_MAX)
+			err = add_keyinfo(key, text, sqlite3_column_int(statement, 0));
+	}
+	err = sg_store_done(store, statement, rc, err);
+	return err == 0 ? drop_twins(key) : err;
+}
+
+/* ---- several keys ---- */
+
+struct ids {
+	int64_t *list;
+	size_t count;
+};
+
+static int read_ids(struct sg_store *store, enum sg_statement which, const struct sg_value *values,
+    size_t max, struct ids *ids)
+{
+	sqlite3_stmt *statement;
+	int rc;
+
+	*ids = (struct ids){ calloc(max + 1, sizeof(*ids->list)), 0 };
+	if (ids->list == NULL)
+		return SG_ERR_NOMEM;
+	rc = sg_store_step(store, which, values, &statement);
+	for (; rc == SQLITE_ROW && ids->count < max; rc = sqlite3_step(statement))
+		ids->list[ids->count++] = sqlite3_column_int64(statement, 0);
+	return sg_store_done(store, statement, rc, 0);
+}
+
+static int read_key(struct sg_store *store, int64_t id, unsigned flags, struct sg_known_key *key)
+{
+	int err;
+
+	*key = (struct sg_known_key){ .id = id };
+	err = read_row(store, key);
+	if (err == 0)
+		err = read_sightings(store, key);
+	if (err == 0 && (flags & SG_KNOWN_SIGNATURES) != 0)
+		err = read_signatures(store, key);
+	if (err != 0)
+		sg_known_key_clear(key);
+	return err;
+}
+
+/* Gives each key to fn. One that fn has removed meanwhile is passed over. */
+static int each_key(
+    struct sg_store *store, const struct ids *ids, unsigned flags, sg_known_key_fn *fn, void *arg)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < ids->count; i++) {
+		struct sg_known_key key;
+
+		err = read_key(store, ids->list[i], flags, &key);
+		if (err == SG_ERR_KEY_ABSENT) {
+			err = 0;
+			continue;
+		}
+		if (err == 0)
+			err = fn(arg, &key);
+		sg_known_key_clear(&key);
+	}
+	return err;
+}
+
+#define NAMED_MAX 16 /* keys that claim one name */
+
+int sg_store_keyring_get(
+    struct sg_store *store, const char *fingerprint, unsigned flags, sg_known_key_fn *fn, void *arg)
+{
+	const struct sg_value values[] = { SG_TEXT(fingerprint), SG_INT(NAMED_MAX), SG_END };
+	struct ids ids;
+	int err = read_ids(store, SG_STMT_IDS_NAMED, values, NAMED_MAX, &ids);
+
+	if (err == 0)
+		err = each_key(store, &ids, flags, fn, arg);
+	free(ids.list);
+	return err;
+}
+
+#define HEX_MAX 64
+
+/* The search as the beginning of a fingerprint: lower-case hex without blanks and colons. 0 when it is
+ * none. */
+static int hex_prefix(const char *search, char prefix[HEX_MAX + 2])
+{
+	size_t len = 0;
+
+	for (; *search != '\0'; search++) {
+		char c = *search;
+
+		if (c == ' ' || c == ':')
+			continue;
+		if (c >= 'A' && c <= 'F')
+			c = (char)(c - 'A' + 'a');
+		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')) || len == HEX_MAX)
+			return 0;
+		prefix[len++] = c;
+	}
+	prefix[len] = '\0';
+	return len >= 4;
+}
+
+static int list_ids(struct sg_store *store, const struct sg_keyring_query *query, struct ids *ids)
+{
+	char from[HEX_MAX + 2] = "", to[HEX_MAX + 2] = "";
+	const struct sg_value of_jid[] = { SG_INT(query->after), SG_INT((int64_t)query->max),
+		SG_TEXT(query->jid), SG_END };
+	const struct sg_value found[] = { SG_INT(query->after), SG_INT((int64_t)query->max),
+		SG_TEXT(query->search), SG_TEXT(from), SG_TEXT(to), SG_END };
+	const struct sg_value all[] = { SG_INT(query->after), SG_INT((int64_t)query->max), SG_END };
+
+	if (query->jid != NULL)
+		return read_ids(store, SG_STMT_IDS_OF_JID, of_jid, query->max, ids);
+	if (query->search == NULL)
+		return read_ids(store, SG_STMT_IDS_ALL, all, query->max, ids);
+	if (hex_prefix(query->search, from)) {
+		memcpy(to, from, sizeof(to));
+		to[strlen(to)] = 'g'; /* after every hex digit */
+	} else {
+		from[0] = '\0';
+	}
+	return read_ids(store, SG_STMT_IDS_FOUND, found, query->max, ids);
+}
+
+int sg_store_keyring_list(struct sg_store *store, const struct sg_keyring_query *query,
+    unsigned flags, sg_known_key_fn *fn, void *arg)
+{
+	struct ids ids;
+	int err = list_ids(store, query, &ids);
+
+	if (err == 0)
+		err = each_key(store, &ids, flags, fn, arg);
+	free(ids.list);
+	return err;
+}
+
+/* ---- neighbours ---- */
+
+/* The walk around one name: what was given to the caller already is not given again. */
+struct walk {
+	struct sg_store *store;
+	sg_known_key_fn *fn;
+	void *arg;
+	size_t left;
+	struct ids given;
+	char **issuers; /* of the keys of the name itself */
+	size_t issuer_count;
+	int centre; /* keys of the name itself are being read */
+};
+
+static int note_issuers(struct walk *walk, const struct sg_keyinfo *keyinfo)
+{
+	for (uint32_t i = 0; i < keyinfo->signature_count && walk->issuer_count < walk->left; i++) {
+		const char *issuer = keyinfo->signatures[i].issuer;
+		size_t last = walk->issuer_count;
+
+		if (strcmp(issuer, keyinfo->name) == 0 ||
+		    (last > 0 && strcmp(issuer, walk->issuers[last - 1]) == 0))
+			continue;
+		walk->issuers[last] = strdup(issuer);
+		if (walk->issuers[last] == NULL)
+			return SG_ERR_NOMEM;
+		walk->issuer_count++;
+	}
+	return 0;
+}
+
+static int walk_key(void *arg, struct sg_known_key *key)
+{
+	struct walk *walk = arg;
+	int err = 0;
+
+	for (size_t i = 0; i < walk->given.count; i++) {
+		if (walk->given.list[i] == key->id)
+			return 0;
+	}
+	if (walk->left == 0)
+		return 0;
+	if (walk->centre)
+		err = note_issuers(walk, &key->keyinfo);
+	walk->given.list[walk->given.count++] = key->id;
+	walk->left--;
+	return err == 0 ? walk->fn(walk->arg, key) : err;
+}
+
+static int walk_all(struct walk *walk, const char *name)
+{
+	const struct sg_value signed_by[] = { SG_TEXT(name), SG_INT((int64_t)walk->left), SG_END };
+	struct ids ids = { NULL, 0 };
+	int err;
+
+	walk->centre = 1;
+	err = sg_store_keyring_get(walk->store, name, SG_KNOWN_SIGNATURES, walk_key, walk);
+	walk->centre = 0;
+	for (size_t i = 0; err == 0 && walk->left > 0 && i < walk->issuer_count; i++)
+		err = sg_store_keyring_get(
+		    walk->store, walk->issuers[i], SG_KNOWN_SIGNATURES, walk_key, walk);
+	if (err == 0)
+		err = read_ids(walk->store, SG_STMT_IDS_SIGNED, signed_by, walk->left, &ids);
+	if (err == 0)
+		err = each_key(walk->store, &ids, SG_KNOWN_SIGNATURES, walk_key, walk);
+	free(ids.list);
+	return err;
+}
+
+int sg_keyring_neighbours(
+    struct sg_store *store, const char *name, size_t max, sg_known_key_fn *fn, void *arg)
+{
+	struct walk walk = {
+		.store = store,
+		.fn = fn,
+		.arg = arg,
+		.left = max,
+		.given = { calloc(max + 1, sizeof(*walk.given.list)), 0 },
+		.issuers = calloc(max + 1, sizeof(char *)),
+	};
+	int err = SG_ERR_NOMEM;
+
+	if (walk.given.list != NULL && walk.issuers != NULL)
+		err = walk_all(&walk, name);
+	for (size_t i = 0; i < walk.issuer_count; i++)
+		free(walk.issuers[i]);
+	free(walk.issuers);
+	free(walk.given.list);
+	return err;
+}

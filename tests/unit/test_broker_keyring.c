@@ -1,0 +1,1027 @@
+/* The keyring in the store: what is kept of what was seen, within limits, and how it is found. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <sqlite3.h>
+
+#include "agent/broker/keyring_store.h"
+#include "keyinfo.h"
+#include "text.h"
+#include "x509.h"
+#include "xml.h"
+
+static const char romeo[] = "romeo@example.test";
+static const char juliet[] = "juliet@example.test";
+static const char mallory[] = "mallory@example.test";
+
+#define NOW 1000000
+
+struct world {
+	char dir[64];
+	char path[96];
+	struct sg_store *store;
+};
+
+static int set_up(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	snprintf(world->dir, sizeof(world->dir), "/tmp/signet-keyring-XXXXXX");
+	if (mkdtemp(world->dir) == NULL)
+		return -1;
+	snprintf(world->path, sizeof(world->path), "%s/agent.db", world->dir);
+	*state = world;
+	return sg_store_open(world->path, &world->store);
+}
+
+static int tear_down(void **state)
+{
+	static const char *const ends[] = { "", "-wal", "-shm" };
+	struct world *world = *state;
+	char path[128];
+
+	sg_store_close(world->store);
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s%s", world->path, ends[i]);
+		unlink(path);
+	}
+	rmdir(world->dir);
+	free(world);
+	return 0;
+}
+
+static void execute(const char *path, const char *text)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static int64_t one_number(const struct world *world, const char *query)
+{
+	sqlite3 *db;
+	sqlite3_stmt *statement;
+	int64_t number;
+
+	assert_int_equal(sqlite3_open(world->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	number = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return number;
+}
+
+/* ---- keys that are made here ---- */
+
+/* An OpenPGP key of these bytes, whose name nobody compares here. */
+static struct sg_keyinfo make_key(const char *text)
+{
+	struct sg_blob data = { (unsigned char *)(uintptr_t)text, strlen(text) };
+	struct sg_keyinfo keyinfo = { .kind = SG_KEYINFO_PGP };
+
+	keyinfo.name = sg_x509_fingerprint(&data, "sha1");
+	assert_int_equal(sg_blob_set(&keyinfo.data, data.data, data.len), 0);
+	return keyinfo;
+}
+
+/* An X.509 key, which can be read back out of a keyinfo. */
+static struct sg_keyinfo make_cert(const char *common_name)
+{
+	struct sg_keyinfo keyinfo = { .kind = SG_KEYINFO_X509 };
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+
+	assert_int_equal(X509_set_version(cert, 2), 1);
+	X509_gmtime_adj(X509_getm_notBefore(cert), -60);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	assert_int_equal(X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN",
+			     MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1, 0),
+	    1);
+	assert_int_equal(X509_set_issuer_name(cert, X509_get_subject_name(cert)), 1);
+	assert_int_equal(X509_set_pubkey(cert, key), 1);
+	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+	assert_int_equal(sg_x509_cert_der(cert, &keyinfo.data), 0);
+	keyinfo.name = sg_keyinfo_name_x509(&keyinfo.data);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return keyinfo;
+}
+
+static struct sg_keyinfo copy_key(const struct sg_keyinfo *keyinfo)
+{
+	struct sg_keyinfo copy = { .kind = keyinfo->kind, .name = strdup(keyinfo->name) };
+
+	assert_int_equal(sg_blob_set(&copy.data, keyinfo->data.data, keyinfo->data.len), 0);
+	return copy;
+}
+
+static void sign_key(struct sg_keyinfo *keyinfo, const char *issuer, const char *value)
+{
+	struct sg_signature *signature;
+
+	keyinfo->signatures = reallocarray(
+	    keyinfo->signatures, keyinfo->signature_count + 1, sizeof(*keyinfo->signatures));
+	signature = &keyinfo->signatures[keyinfo->signature_count++];
+	*signature =
+	    (struct sg_signature){ .issuer = strdup(issuer), .method = strdup("RSA-SHA256") };
+	assert_int_equal(sg_blob_set(&signature->value, value, strlen(value)), 0);
+}
+
+/* As it would have come. */
+static void write_xml(struct sg_keyinfo *keyinfo)
+{
+	struct sg_xml *element;
+
+	free(keyinfo->xml);
+	keyinfo->xml = NULL;
+	assert_int_equal(sg_keyinfo_encode(keyinfo, &element), 0);
+	keyinfo->xml = sg_xml_to_string(element);
+	assert_non_null(keyinfo->xml);
+	sg_xml_free(element);
+}
+
+static void free_key(struct sg_keyinfo *keyinfo)
+{
+	sg_layout_clear(&sg_layout_keyinfo, keyinfo);
+}
+
+static enum sg_learnt put(struct world *world, const char *jid, enum sg_sight source,
+    const char *told_by, int64_t now, const struct sg_keyinfo *keyinfo)
+{
+	struct sg_witness witness = {
+		.jid = jid, .source = source, .told_by = told_by, .now = now
+	};
+	enum sg_learnt learnt;
+
+	assert_int_equal(sg_store_keyring_is_known(world->store, jid, &witness.known), 0);
+	assert_int_equal(sg_store_keyring_put(world->store, &witness, keyinfo, 1, &learnt), 0);
+	return learnt;
+}
+
+static enum sg_learnt put_text(struct world *world, const char *jid, enum sg_sight source,
+    const char *told_by, int64_t now, const char *text)
+{
+	struct sg_keyinfo keyinfo = make_key(text);
+	enum sg_learnt learnt = put(world, jid, source, told_by, now, &keyinfo);
+
+	free_key(&keyinfo);
+	return learnt;
+}
+
+/* ---- what is found ---- */
+
+struct found {
+	struct sg_known_key keys[64];
+	size_t count;
+};
+
+static int keep(void *arg, struct sg_known_key *key)
+{
+	struct found *found = arg;
+
+	assert_true(found->count < 64);
+	found->keys[found->count++] = *key;
+	memset(key, 0, sizeof(*key));
+	return 0;
+}
+
+static void found_clear(struct found *found)
+{
+	for (size_t i = 0; i < found->count; i++)
+		sg_known_key_clear(&found->keys[i]);
+	found->count = 0;
+}
+
+static struct found get(struct world *world, const char *fingerprint)
+{
+	struct found found = { .count = 0 };
+
+	assert_int_equal(
+	    sg_store_keyring_get(world->store, fingerprint, SG_KNOWN_SIGNATURES, keep, &found), 0);
+	return found;
+}
+
+static struct found get_text(struct world *world, const char *text)
+{
+	struct sg_keyinfo keyinfo = make_key(text);
+	struct found found = get(world, keyinfo.name);
+
+	free_key(&keyinfo);
+	return found;
+}
+
+static struct found list(
+    struct world *world, const char *jid, const char *search, int64_t after, size_t max)
+{
+	const struct sg_keyring_query query = { jid, search, after, max };
+	struct found found = { .count = 0 };
+
+	assert_int_equal(sg_store_keyring_list(world->store, &query, 0, keep, &found), 0);
+	return found;
+}
+
+static size_t count_list(struct world *world, const char *jid, const char *search)
+{
+	struct found found = list(world, jid, search, 0, 60);
+	size_t count = found.count;
+
+	found_clear(&found);
+	return count;
+}
+
+/* ---- sightings ---- */
+
+static void test_k15_sightings_are_kept_once(void **state)
+{
+	struct world *world = *state;
+	struct found found;
+
+	assert_int_equal(put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW, "one"), SG_LEARNT_KEY);
+	assert_int_equal(
+	    put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW + 100, "one"), SG_LEARNT_NOTHING);
+	assert_int_equal(
+	    put_text(world, romeo, SG_SIGHT_EVENT, NULL, NOW + 200, "one"), SG_LEARNT_SIGHTING);
+	assert_int_equal(
+	    put_text(world, romeo, SG_SIGHT_PUSH, mallory, NOW + 300, "one"), SG_LEARNT_SIGHTING);
+	assert_int_equal(
+	    put_text(world, juliet, SG_SIGHT_PUSH, mallory, NOW + 400, "one"), SG_LEARNT_KEY);
+	found = get_text(world, "one");
+	assert_int_equal(found.count, 1);
+	assert_int_equal(found.keys[0].sighting_count, 4);
+	assert_int_equal(found.keys[0].sighting_total, 4);
+	assert_int_equal(found.keys[0].first, NOW);
+	assert_int_equal(found.keys[0].last, NOW + 400);
+	/* what the JID itself showed comes first */
+	assert_int_equal(found.keys[0].sightings[0].source, SG_SIGHT_EVENT);
+	assert_int_equal(found.keys[0].sightings[1].source, SG_SIGHT_NODE);
+	assert_int_equal(found.keys[0].sightings[1].first, NOW);
+	assert_int_equal(found.keys[0].sightings[1].last, NOW + 100);
+	assert_null(found.keys[0].sightings[1].told_by);
+	assert_string_equal(found.keys[0].sightings[2].jid, juliet);
+	assert_string_equal(found.keys[0].sightings[2].told_by, mallory);
+	found_clear(&found);
+	assert_int_equal(one_number(world, "SELECT count(*) FROM keys"), 1);
+}
+
+/* Seen again within a minute: nothing is written. */
+static void what_is_seen_again_at_once_is_not_written(void **state)
+{
+	struct world *world = *state;
+	int64_t before;
+
+	put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW, "one");
+	before = sg_store_changes(world->store);
+	put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW + SG_KEYRING_STAMP_S - 1, "one");
+	assert_int_equal(sg_store_changes(world->store), before);
+	put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW + SG_KEYRING_STAMP_S, "one");
+	assert_int_equal(sg_store_changes(world->store), before + 1);
+}
+
+static void test_k2_a_name_that_is_not_the_datas_is_refused(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo keyinfo = make_key("one");
+
+	keyinfo.kind = SG_KEYINFO_X509;
+	assert_int_equal(put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &keyinfo), SG_LEARNT_KEY);
+	keyinfo.data.data[0] ^= 1;
+	assert_int_equal(put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &keyinfo), SG_LEARNT_REFUSED);
+	keyinfo.kind = SG_KEYINFO_REFERENCE; /* and yet with data */
+	assert_int_equal(put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &keyinfo), SG_LEARNT_REFUSED);
+	free_key(&keyinfo);
+	assert_int_equal(one_number(world, "SELECT count(*) FROM keys"), 1);
+}
+
+static void test_k2_a_reference_gets_its_data(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo keyinfo = make_key("one");
+	struct sg_keyinfo reference = { .name = strdup(keyinfo.name) };
+	struct found found;
+
+	assert_int_equal(put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &reference), SG_LEARNT_KEY);
+	found = get(world, keyinfo.name);
+	assert_int_equal(found.count, 1);
+	assert_null(found.keys[0].sha256);
+	assert_int_equal(found.keys[0].keyinfo.kind, SG_KEYINFO_REFERENCE);
+	found_clear(&found);
+	assert_int_equal(put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &keyinfo), SG_LEARNT_NOTHING);
+	assert_int_equal(
+	    put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &reference), SG_LEARNT_NOTHING);
+	found = get(world, keyinfo.name);
+	assert_int_equal(found.count, 1);
+	assert_int_equal(found.keys[0].keyinfo.kind, SG_KEYINFO_PGP);
+	assert_int_equal(strlen(found.keys[0].sha256), 64);
+	assert_true(sg_blob_eq(&found.keys[0].keyinfo.data, &keyinfo.data));
+	found_clear(&found);
+	free_key(&keyinfo);
+	free_key(&reference);
+}
+
+static void two_keys_that_claim_one_name_are_two(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo one = make_key("one"), other = make_key("other");
+	struct found found;
+	char *sha256;
+
+	free(other.name);
+	other.name = strdup(one.name);
+	put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &one);
+	assert_int_equal(put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &other), SG_LEARNT_CHANGE);
+	found = get(world, one.name);
+	assert_int_equal(found.count, 2);
+	assert_true(sg_blob_eq(&found.keys[1].keyinfo.data, &other.data));
+	sha256 = strdup(found.keys[1].sha256);
+	found_clear(&found);
+	found = get(world, sha256);
+	assert_int_equal(found.count, 1);
+	assert_true(sg_blob_eq(&found.keys[0].keyinfo.data, &other.data));
+	found_clear(&found);
+	free(sha256);
+	free_key(&one);
+	free_key(&other);
+}
+
+static void own_certificates_are_no_part_of_it(void **state)
+{
+	struct world *world = *state;
+	struct sg_account_row row = { .jid = strdup(juliet) };
+	struct sg_keyinfo keyinfo = make_key("one");
+	char *own;
+
+	assert_int_equal(sg_store_account_put(world->store, &row), 0);
+	assert_int_equal(
+	    sg_store_cert_put(world->store, juliet, SG_CERT_USER, &keyinfo.data, NULL), 0);
+	assert_int_equal(put(world, juliet, SG_SIGHT_NODE, NULL, NOW, &keyinfo), SG_LEARNT_OWN);
+	assert_int_equal(one_number(world, "SELECT count(*) FROM keys"), 0);
+	assert_int_equal(sg_store_keyring_own(world->store, keyinfo.name, &own), 0);
+	assert_string_equal(own, juliet);
+	free(own);
+	assert_int_equal(sg_store_keyring_own(world->store, "aa", &own), SG_ERR_KEY_ABSENT);
+	assert_null(own);
+	sg_account_row_clear(&row);
+	free_key(&keyinfo);
+}
+
+/* ---- changes ---- */
+
+struct changes {
+	char text[512];
+};
+
+static int note_change(void *arg, const struct sg_key_change *change)
+{
+	struct changes *changes = arg;
+	size_t len = strlen(changes->text);
+
+	snprintf(changes->text + len, sizeof(changes->text) - len, "%s %.4s %u;", change->jid,
+	    change->name, change->kind);
+	return 0;
+}
+
+static void are_changes(struct world *world, const char *expected)
+{
+	struct changes changes = { "" };
+
+	assert_int_equal(sg_store_key_changes(world->store, 100, note_change, &changes), 0);
+	assert_string_equal(changes.text, expected);
+}
+
+static void test_k15_a_changed_key_waits_to_be_looked_at(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo two = make_key("two");
+	char expected[128];
+	int64_t dropped, count;
+
+	put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW, "one");
+	are_changes(world, "");
+	/* whatever others say of him is none */
+	assert_int_equal(put(world, romeo, SG_SIGHT_PUSH, mallory, NOW, &two), SG_LEARNT_KEY);
+	assert_int_equal(put(world, romeo, SG_SIGHT_THIRD, mallory, NOW, &two), SG_LEARNT_SIGHTING);
+	assert_int_equal(put(world, romeo, SG_SIGHT_IMPORT, NULL, NOW, &two), SG_LEARNT_SIGHTING);
+	are_changes(world, "");
+	/* until he shows it himself, although it was told before */
+	assert_int_equal(put(world, romeo, SG_SIGHT_DIRECT, NULL, NOW, &two), SG_LEARNT_CHANGE);
+	assert_int_equal(put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &two), SG_LEARNT_SIGHTING);
+	snprintf(expected, sizeof(expected), "%s %.4s 0;", romeo, two.name);
+	are_changes(world, expected);
+	sg_store_close(world->store);
+	assert_int_equal(sg_store_open(world->path, &world->store), 0);
+	are_changes(world, expected);
+	assert_int_equal(sg_store_key_changes_drop(world->store, juliet, NULL, &dropped), 0);
+	assert_int_equal(dropped, 0);
+	assert_int_equal(sg_store_key_changes_drop(world->store, romeo, "aa", &dropped), 0);
+	assert_int_equal(dropped, 0);
+	assert_int_equal(sg_store_key_changes_count(world->store, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(sg_store_key_changes_drop(world->store, romeo, NULL, &dropped), 0);
+	assert_int_equal(dropped, 1);
+	are_changes(world, "");
+	free_key(&two);
+}
+
+static void changes_of_one_jid_are_limited(void **state)
+{
+	struct world *world = *state;
+	char text[32];
+	int64_t count;
+
+	put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW, "one");
+	put_text(world, juliet, SG_SIGHT_NODE, NULL, NOW, "one");
+	for (int i = 0; i < SG_KEYRING_CHANGES_JID + 5; i++) {
+		snprintf(text, sizeof(text), "key %d", i);
+		assert_int_equal(
+		    put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW, text), SG_LEARNT_CHANGE);
+	}
+	assert_int_equal(sg_store_key_changes_count(world->store, &count), 0);
+	assert_int_equal(count, SG_KEYRING_CHANGES_JID);
+	put_text(world, juliet, SG_SIGHT_NODE, NULL, NOW, "two"); /* another's is not kept out */
+	assert_int_equal(sg_store_key_changes_count(world->store, &count), 0);
+	assert_int_equal(count, SG_KEYRING_CHANGES_JID + 1);
+}
+
+/* ---- keys that are no longer shown ---- */
+
+static int is_it(void *arg, const char *name)
+{
+	return strcmp(arg, name) == 0;
+}
+
+static int refuse(void *arg, const char *name)
+{
+	return SG_ERR_DENIED;
+}
+
+static void test_k11_keys_are_retracted_and_shown_again(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo one = make_key("one"), two = make_key("two");
+	char expected[128];
+	struct found found;
+
+	put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &one);
+	put(world, romeo, SG_SIGHT_EVENT, NULL, NOW, &one);
+	put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &two);
+	put(world, juliet, SG_SIGHT_NODE, NULL, NOW, &two);
+	found = get(world, two.name);
+	assert_int_equal(sg_store_keyring_decide(
+			     world->store, found.keys[0].id, SG_DECISION_TRUSTED, romeo, NOW),
+	    0);
+	found_clear(&found);
+	execute(world->path, "DELETE FROM key_changes");
+	assert_int_equal(
+	    sg_store_keyring_retract(world->store, romeo, NOW + 5, refuse, NULL), SG_ERR_DENIED);
+	assert_int_equal(
+	    sg_store_keyring_retract(world->store, romeo, NOW + 5, is_it, one.name), 0);
+	found = get(world, one.name);
+	assert_int_equal(found.keys[0].retracted, 1);
+	assert_int_equal(found.keys[0].sightings[0].retracted, NOW + 5);
+	assert_int_equal(found.keys[0].sightings[1].retracted, NOW + 5);
+	found_clear(&found);
+	are_changes(world, "");
+	/* a trusted one is missed; another node still shows it */
+	assert_int_equal(
+	    sg_store_keyring_retract(world->store, romeo, NOW + 6, is_it, two.name), 0);
+	found = get(world, two.name);
+	assert_int_equal(found.keys[0].retracted, 0);
+	found_clear(&found);
+	snprintf(expected, sizeof(expected), "%s %.4s 1;", romeo, two.name);
+	are_changes(world, expected);
+	/* by an event: the node shows it */
+	assert_int_equal(put(world, romeo, SG_SIGHT_EVENT, NULL, NOW + 7, &one), SG_LEARNT_NOTHING);
+	found = get(world, one.name);
+	assert_int_equal(found.keys[0].retracted, 0);
+	assert_int_equal(found.keys[0].sightings[1].retracted, 0);
+	found_clear(&found);
+	free_key(&one);
+	free_key(&two);
+}
+
+/* ---- signatures ---- */
+
+static void signatures_are_kept_as_they_came(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo keyinfo = make_cert("one"), told = copy_key(&keyinfo);
+	char issuer[41], other[41];
+	struct found found;
+
+	memset(issuer, 'a', 40);
+	memset(other, 'b', 40);
+	issuer[40] = other[40] = '\0';
+	sign_key(&keyinfo, issuer, "first");
+	write_xml(&keyinfo);
+	sign_key(&told, other, "told");
+	sign_key(&told, issuer, "first"); /* the same as his own */
+	sign_key(&told, issuer, "forged");
+	write_xml(&told);
+	put(world, romeo, SG_SIGHT_PUSH, mallory, NOW, &told);
+	put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &keyinfo);
+	found = get(world, keyinfo.name);
+	assert_int_equal(found.keys[0].keyinfo.signature_count, 3);
+	assert_int_equal(found.keys[0].own_signatures, 1);
+	assert_memory_equal(found.keys[0].keyinfo.signatures[0].value.data, "first", 5);
+	assert_memory_equal(found.keys[0].keyinfo.signatures[1].value.data, "told", 4);
+	assert_memory_equal(found.keys[0].keyinfo.signatures[2].value.data, "forged", 6);
+	assert_string_equal(found.keys[0].keyinfo.xml, keyinfo.xml);
+	found_clear(&found);
+	/* his own update takes the place of what he showed, at once */
+	sign_key(&keyinfo, other, "second");
+	write_xml(&keyinfo);
+	put(world, romeo, SG_SIGHT_NODE, NULL, NOW + 1, &keyinfo);
+	/* a sender's not more than once a minute */
+	sign_key(&told, issuer, "again");
+	write_xml(&told);
+	put(world, romeo, SG_SIGHT_PUSH, mallory, NOW + 1, &told);
+	found = get(world, keyinfo.name);
+	assert_int_equal(found.keys[0].own_signatures, 2);
+	assert_int_equal(found.keys[0].keyinfo.signature_count, 4);
+	found_clear(&found);
+	put(world, romeo, SG_SIGHT_PUSH, mallory, NOW + SG_KEYRING_STAMP_S, &told);
+	found = get(world, keyinfo.name);
+	assert_int_equal(found.keys[0].keyinfo.signature_count, 5);
+	found_clear(&found);
+	assert_int_equal(one_number(world, "SELECT count(*) FROM signers"), 4);
+	free_key(&keyinfo);
+	free_key(&told);
+}
+
+static size_t neighbours(struct world *world, const char *name, size_t max, struct found *found)
+{
+	*found = (struct found){ .count = 0 };
+	assert_int_equal(sg_keyring_neighbours(world->store, name, max, keep, found), 0);
+	return found->count;
+}
+
+static void neighbours_are_issuers_and_subjects(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo issuer = make_cert("issuer"), key = make_cert("key"),
+			  subject = make_cert("subject"), alone = make_cert("alone");
+	struct found found;
+
+	sign_key(&key, issuer.name, "i on k");
+	sign_key(&key, key.name, "itself");
+	sign_key(&subject, key.name, "k on s");
+	sign_key(&issuer, key.name, "a cycle");
+	write_xml(&key);
+	write_xml(&subject);
+	write_xml(&issuer);
+	put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &issuer);
+	put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &key);
+	put(world, juliet, SG_SIGHT_NODE, NULL, NOW, &subject);
+	put(world, juliet, SG_SIGHT_NODE, NULL, NOW, &alone);
+	assert_int_equal(neighbours(world, key.name, 60, &found), 3);
+	assert_string_equal(found.keys[0].keyinfo.name, key.name);
+	assert_string_equal(found.keys[1].keyinfo.name, issuer.name);
+	assert_string_equal(found.keys[2].keyinfo.name, subject.name);
+	assert_int_equal(found.keys[2].keyinfo.signature_count, 1);
+	found_clear(&found);
+	assert_int_equal(neighbours(world, key.name, 2, &found), 2);
+	found_clear(&found);
+	assert_int_equal(neighbours(world, key.name, 0, &found), 0);
+	assert_int_equal(neighbours(world, alone.name, 60, &found), 1);
+	found_clear(&found);
+	/* a name that only signs, and is not known itself */
+	found = get(world, key.name);
+	assert_int_equal(sg_store_keyring_forget(world->store, found.keys[0].id), 0);
+	found_clear(&found);
+	assert_int_equal(neighbours(world, key.name, 60, &found), 2);
+	found_clear(&found);
+	free_key(&issuer);
+	free_key(&key);
+	free_key(&subject);
+	free_key(&alone);
+}
+
+/* ---- looking for keys ---- */
+
+static void keys_are_found(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo one = make_key("one");
+	struct found found;
+	char prefix[16];
+
+	put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &one);
+	put(world, romeo, SG_SIGHT_PUSH, mallory, NOW, &one);
+	put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW, "two");
+	put_text(world, juliet, SG_SIGHT_NODE, NULL, NOW, "three");
+	assert_int_equal(count_list(world, NULL, NULL), 3);
+	assert_int_equal(count_list(world, romeo, NULL), 2);
+	assert_int_equal(count_list(world, "nobody@example.test", NULL), 0);
+	assert_int_equal(count_list(world, NULL, "example"), 3);
+	assert_int_equal(count_list(world, NULL, "romeo@"), 2);
+	assert_int_equal(count_list(world, NULL, "%"), 0);
+	assert_int_equal(count_list(world, NULL, "juliet@example.test' OR 1"), 0);
+	snprintf(prefix, sizeof(prefix), "%.2s:%.3s", one.name, one.name + 2);
+	assert_int_equal(count_list(world, NULL, prefix), 1);
+	prefix[4] = '\0'; /* three digits are part of too many */
+	assert_int_equal(count_list(world, NULL, prefix), 0);
+	found = get(world, one.name);
+	snprintf(prefix, sizeof(prefix), "%.8s", found.keys[0].sha256);
+	found_clear(&found);
+	assert_int_equal(count_list(world, NULL, prefix), 1);
+	/* page by page */
+	found = list(world, NULL, NULL, 0, 2);
+	assert_int_equal(found.count, 2);
+	assert_true(found.keys[0].id < found.keys[1].id);
+	{
+		struct found rest = list(world, NULL, NULL, found.keys[1].id, 2);
+
+		assert_int_equal(rest.count, 1);
+		found_clear(&rest);
+	}
+	found_clear(&found);
+	free_key(&one);
+}
+
+static void decisions_and_forgetting(void **state)
+{
+	struct world *world = *state;
+	struct found found;
+	int is_of;
+
+	put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW, "one");
+	found = get_text(world, "one");
+	assert_int_equal(found.keys[0].decision, SG_DECISION_NONE);
+	assert_int_equal(found.keys[0].decided, 0);
+	assert_int_equal(sg_store_keyring_is_of(world->store, found.keys[0].id, romeo, &is_of), 0);
+	assert_int_equal(is_of, 1);
+	assert_int_equal(sg_store_keyring_is_of(world->store, found.keys[0].id, juliet, &is_of), 0);
+	assert_int_equal(is_of, 0);
+	assert_int_equal(sg_store_keyring_decide(
+			     world->store, found.keys[0].id, SG_DECISION_TRUSTED, romeo, NOW + 9),
+	    0);
+	found_clear(&found);
+	found = get_text(world, "one");
+	assert_int_equal(found.keys[0].decision, SG_DECISION_TRUSTED);
+	assert_int_equal(found.keys[0].decided, NOW + 9);
+	assert_string_equal(found.keys[0].decided_for, romeo);
+	assert_int_equal(sg_store_keyring_decide(
+			     world->store, found.keys[0].id, SG_DECISION_DISTRUSTED, NULL, NOW),
+	    0);
+	assert_int_equal(sg_store_keyring_forget(world->store, found.keys[0].id), 0);
+	found_clear(&found);
+	found = get_text(world, "one");
+	assert_int_equal(found.count, 0);
+	assert_int_equal(one_number(world, "SELECT count(*) FROM sightings"), 0);
+}
+
+/* ---- limits ---- */
+
+static void test_k14_a_sender_over_its_limit_loses_its_oldest(void **state)
+{
+	struct world *world = *state;
+	char text[32];
+	struct found found;
+	int64_t now = NOW;
+
+	put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW, "shown");
+	put_text(world, romeo, SG_SIGHT_PUSH, juliet, NOW, "of another sender");
+	put_text(world, romeo, SG_SIGHT_PUSH, mallory, NOW, "shown");
+	for (int i = 0; i < SG_KEYRING_TOLD_ROWS; i++) {
+		if (i % (SG_KEYRING_TOLD_DAY - 1) == 0)
+			now += 24 * 60 * 60 + 1;
+		snprintf(text, sizeof(text), "flood %d", i);
+		assert_int_equal(
+		    put_text(world, juliet, SG_SIGHT_PUSH, mallory, now, text), SG_LEARNT_KEY);
+	}
+	assert_int_equal(one_number(world,
+			     "SELECT count(*) FROM sightings WHERE told_by ="
+			     " 'mallory@example.test'"),
+	    SG_KEYRING_TOLD_ROWS);
+	/* what he said first is gone; what the JID showed is not */
+	found = get_text(world, "shown");
+	assert_int_equal(found.count, 1);
+	assert_int_equal(found.keys[0].sighting_count, 1);
+	assert_int_equal(found.keys[0].sightings[0].source, SG_SIGHT_NODE);
+	assert_int_equal(sg_store_keyring_decide(
+			     world->store, found.keys[0].id, SG_DECISION_TRUSTED, romeo, now),
+	    0);
+	found_clear(&found);
+	now += 24 * 60 * 60 + 1;
+	found = get_text(world, "flood 1");
+	assert_int_equal(sg_store_keyring_decide(
+			     world->store, found.keys[0].id, SG_DECISION_DISTRUSTED, NULL, now),
+	    0);
+	found_clear(&found);
+	put_text(world, juliet, SG_SIGHT_PUSH, mallory, now, "last");
+	put_text(world, juliet, SG_SIGHT_THIRD, mallory, now, "the very last");
+	found = get_text(world, "flood 0"); /* with nothing else known of it, it is forgotten */
+	assert_int_equal(found.count, 0);
+	found = get_text(world, "flood 1"); /* the person has decided */
+	assert_int_equal(found.count, 1);
+	assert_int_equal(found.keys[0].decision, SG_DECISION_DISTRUSTED);
+	assert_int_equal(found.keys[0].sighting_count, 0);
+	found_clear(&found);
+	found = get_text(world, "of another sender");
+	assert_int_equal(found.count, 1);
+	found_clear(&found);
+}
+
+static void test_k14_a_sender_has_so_many_a_day(void **state)
+{
+	struct world *world = *state;
+	char text[32];
+
+	for (int i = 0; i < SG_KEYRING_TOLD_DAY; i++) {
+		snprintf(text, sizeof(text), "flood %d", i);
+		assert_int_equal(
+		    put_text(world, juliet, SG_SIGHT_PUSH, mallory, NOW + i, text), SG_LEARNT_KEY);
+	}
+	assert_int_equal(
+	    put_text(world, juliet, SG_SIGHT_PUSH, mallory, NOW, "more"), SG_LEARNT_REFUSED);
+	/* what is told again is no new one */
+	assert_int_equal(put_text(world, juliet, SG_SIGHT_PUSH, mallory, NOW + 300, "flood 3"),
+	    SG_LEARNT_NOTHING);
+	assert_int_equal(put_text(world, juliet, SG_SIGHT_PUSH, romeo, NOW, "more"), SG_LEARNT_KEY);
+	assert_int_equal(put_text(world, mallory, SG_SIGHT_NODE, NULL, NOW, "more"), SG_LEARNT_KEY);
+	assert_int_equal(
+	    put_text(world, juliet, SG_SIGHT_PUSH, mallory, NOW + 25 * 60 * 60, "more"),
+	    SG_LEARNT_SIGHTING);
+}
+
+static void a_sender_has_so_many_bytes(void **state)
+{
+	struct world *world = *state;
+	const size_t each = SG_KEYRING_TOLD_BYTES / 4;
+	char *text = calloc(each + 1, 1);
+
+	assert_non_null(text);
+	memset(text, 'x', each);
+	for (char c = 'a'; c < 'a' + 8; c++) {
+		text[0] = c;
+		put_text(world, juliet, SG_SIGHT_PUSH, mallory, NOW + c, text);
+	}
+	assert_int_equal(one_number(world, "SELECT count(*) FROM keys"), 4);
+	assert_int_equal(one_number(world, "SELECT min(unicode(data)) FROM keys"), 'e');
+	free(text);
+}
+
+static void test_a_jid_over_its_limit_loses_what_was_not_seen_for_longest(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo *keyinfos = calloc(SG_KEYRING_JID_ROWS + 2, sizeof(*keyinfos));
+	enum sg_learnt *learnt = calloc(SG_KEYRING_JID_ROWS + 2, sizeof(*learnt));
+	struct sg_witness witness = { .jid = romeo, .source = SG_SIGHT_NODE, .now = NOW };
+	struct found found;
+	char text[32];
+
+	put_text(world, romeo, SG_SIGHT_PUSH, mallory, NOW, "told of him");
+	put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW - 3000, "trusted");
+	found = get_text(world, "trusted");
+	assert_int_equal(sg_store_keyring_decide(
+			     world->store, found.keys[0].id, SG_DECISION_TRUSTED, romeo, NOW),
+	    0);
+	found_clear(&found);
+	put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW - 2000, "old");
+	for (int i = 0; i < SG_KEYRING_JID_ROWS + 2; i++) {
+		snprintf(text, sizeof(text), "key %d", i);
+		keyinfos[i] = make_key(text);
+	}
+	assert_int_equal(
+	    sg_store_keyring_put(world->store, &witness, keyinfos, SG_KEYRING_JID_ROWS + 2, learnt),
+	    0);
+	assert_int_equal(one_number(world, "SELECT count(*) FROM sightings WHERE source = 0"),
+	    SG_KEYRING_JID_ROWS);
+	found = get_text(world, "old");
+	assert_int_equal(found.count, 0);
+	/* those that are shown at once do not drive each other out */
+	assert_int_equal(learnt[0], SG_LEARNT_KEY);
+	assert_int_equal(learnt[SG_KEYRING_JID_ROWS - 2], SG_LEARNT_KEY);
+	assert_int_equal(learnt[SG_KEYRING_JID_ROWS - 1], SG_LEARNT_REFUSED);
+	found = get_text(world, "trusted");
+	assert_int_equal(found.count, 1);
+	found_clear(&found);
+	found = get_text(world, "told of him");
+	assert_int_equal(found.count, 1);
+	found_clear(&found);
+	/* another time they make room */
+	assert_int_equal(
+	    put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW + 100, "new"), SG_LEARNT_CHANGE);
+	assert_int_equal(put_text(world, juliet, SG_SIGHT_NODE, NULL, NOW, "new"), SG_LEARNT_KEY);
+	for (int i = 0; i < SG_KEYRING_JID_ROWS + 2; i++)
+		free_key(&keyinfos[i]);
+	free(keyinfos);
+	free(learnt);
+}
+
+static void a_keyinfo_that_is_too_long_is_refused(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo keyinfo = make_key("one");
+
+	keyinfo.xml = malloc(SG_KEYRING_KEYINFO_MAX + 2);
+	assert_non_null(keyinfo.xml);
+	memset(keyinfo.xml, 'x', SG_KEYRING_KEYINFO_MAX + 1);
+	keyinfo.xml[SG_KEYRING_KEYINFO_MAX + 1] = '\0';
+	assert_int_equal(put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &keyinfo), SG_LEARNT_REFUSED);
+	keyinfo.xml[SG_KEYRING_KEYINFO_MAX] = '\0';
+	assert_int_equal(put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &keyinfo), SG_LEARNT_KEY);
+	free_key(&keyinfo);
+}
+
+/* 10,000 signatures on one key: kept, and put together with those of a sender within a limit. */
+static void many_signatures_on_one_key(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo keyinfo = make_cert("one"), told = copy_key(&keyinfo);
+	char issuer[41], value[16];
+	struct found found;
+
+	for (int i = 0; i < SG_KEYINFO_SIGNATURES_MAX; i++) {
+		snprintf(issuer, sizeof(issuer), "%040x", i);
+		snprintf(value, sizeof(value), "value %d", i);
+		sign_key(&keyinfo, issuer, value);
+		sign_key(&told, issuer, "another");
+	}
+	write_xml(&keyinfo);
+	write_xml(&told);
+	assert_int_equal(put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &keyinfo), SG_LEARNT_KEY);
+	assert_int_equal(put(world, romeo, SG_SIGHT_PUSH, mallory, NOW, &told), SG_LEARNT_SIGHTING);
+	found = get(world, keyinfo.name);
+	assert_int_equal(found.keys[0].keyinfo.signature_count, SG_KEYINFO_SIGNATURES_MAX);
+	assert_int_equal(found.keys[0].own_signatures, SG_KEYINFO_SIGNATURES_MAX);
+	found_clear(&found);
+	free_key(&keyinfo);
+	free_key(&told);
+}
+
+static void a_failure_keeps_nothing(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo keys[2] = { make_key("one"), make_key("two") };
+	struct sg_witness witness = { .jid = romeo, .source = SG_SIGHT_NODE, .now = NOW };
+	enum sg_learnt learnt[2];
+
+	execute(world->path,
+	    "CREATE TRIGGER t BEFORE INSERT ON keys WHEN NEW.data = CAST('two' AS BLOB) BEGIN"
+	    " SELECT RAISE(ABORT, 'disk full'); END");
+	assert_int_equal(sg_store_keyring_put(world->store, &witness, keys, 2, learnt), SG_ERR_IO);
+	assert_int_equal(one_number(world, "SELECT count(*) FROM keys"), 0);
+	free_key(&keys[0]);
+	free_key(&keys[1]);
+}
+
+/* ---- an older store ---- */
+
+/* As version 2 wrote it. */
+static const char schema_2[] =
+    "CREATE TABLE accounts ("
+    " jid TEXT PRIMARY KEY, host TEXT, port INTEGER NOT NULL, tls_mode INTEGER NOT NULL,"
+    " cafile TEXT, key TEXT, certificate TEXT, user_key TEXT, user_certificate TEXT) STRICT;"
+    "CREATE TABLE certificates ("
+    " jid TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE, sha256 TEXT NOT NULL,"
+    " name TEXT NOT NULL, der BLOB NOT NULL, uri TEXT, role INTEGER NOT NULL,"
+    " revoked INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (jid, sha256)) STRICT;"
+    "CREATE TABLE signatures ("
+    " jid TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE, subject TEXT NOT NULL,"
+    " issuer TEXT NOT NULL, issuer_jid TEXT, method TEXT NOT NULL, value BLOB NOT NULL,"
+    " PRIMARY KEY (jid, subject, issuer, method)) STRICT;"
+    "CREATE TABLE keyring ("
+    " name TEXT NOT NULL, jid TEXT NOT NULL, source TEXT NOT NULL, kind INTEGER NOT NULL,"
+    " data BLOB NOT NULL, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,"
+    " PRIMARY KEY (name, jid, source)) STRICT;"
+    "CREATE TABLE pin_ledgers ("
+    " token TEXT NOT NULL, whose INTEGER NOT NULL, salt BLOB NOT NULL, tries INTEGER NOT NULL,"
+    " told INTEGER NOT NULL, locked INTEGER NOT NULL, PRIMARY KEY (token, whose)) STRICT;"
+    "CREATE TABLE pin_wrong ("
+    " number INTEGER PRIMARY KEY, token TEXT NOT NULL, whose INTEGER NOT NULL, hash BLOB NOT NULL,"
+    " unsure INTEGER NOT NULL, UNIQUE (token, whose, hash)) STRICT;"
+    "CREATE TABLE key_uses ("
+    " uri TEXT PRIMARY KEY, spki_sha256 TEXT NOT NULL, abilities INTEGER NOT NULL,"
+    " adopted INTEGER NOT NULL) STRICT;"
+    "PRAGMA application_id = 1399275879; PRAGMA user_version = 2;"
+    "INSERT INTO keyring VALUES ('fe05bcdcdc4928012781a5f1a2a77cbb5398e106',"
+    " 'romeo@example.test', 'node', 1, CAST('one' AS BLOB), 100, 200);"
+    "INSERT INTO keyring VALUES ('fe05bcdcdc4928012781a5f1a2a77cbb5398e106',"
+    " 'juliet@example.test', 'node', 1, CAST('one' AS BLOB), 50, 60);"
+    "INSERT INTO keyring VALUES ('fe05bcdcdc4928012781a5f1a2a77cbb5398e106',"
+    " 'mallory@example.test', 'node', 0, x'', 70, 80);"
+    "INSERT INTO keyring VALUES ('aa', 'romeo@example.test', 'node', 0, x'', 1, 2);"
+    "INSERT INTO keyring VALUES ('bb', 'romeo@example.test', 'node', 2, x'00', 1, 2);";
+
+static void the_list_of_an_older_store_moves_in(void **state)
+{
+	struct world *world = *state;
+	struct found found;
+
+	sg_store_close(world->store);
+	unlink(world->path);
+	execute(world->path, schema_2);
+	assert_int_equal(sg_store_open(world->path, &world->store), 0);
+	found = get_text(world, "one");
+	assert_int_equal(found.count, 1);
+	assert_int_equal(found.keys[0].keyinfo.kind, SG_KEYINFO_X509);
+	assert_string_equal(found.keys[0].sha256,
+	    "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed");
+	assert_int_equal(found.keys[0].first, 50);
+	assert_int_equal(found.keys[0].last, 200);
+	assert_int_equal(found.keys[0].sighting_count, 3);
+	assert_string_equal(found.keys[0].sightings[0].jid, romeo);
+	assert_int_equal(found.keys[0].sightings[0].first, 100);
+	assert_string_equal(found.keys[0].sightings[1].jid, mallory);
+	found_clear(&found);
+	found = get(world, "aa");
+	assert_int_equal(found.count, 1);
+	assert_null(found.keys[0].sha256);
+	found_clear(&found);
+	found = get(world, "bb"); /* whose name nobody had compared with its data */
+	assert_int_equal(found.count, 0);
+	/* They are known: no change, but for another key. */
+	assert_int_equal(put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW, "two"), SG_LEARNT_CHANGE);
+}
+
+/* ---- speed ---- */
+
+static double now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* 5,000 keys of 500 JIDs: what is looked up by JID or fingerprint reads some pages, not the tables. */
+static void lookups_use_the_indexes(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo keys[10];
+	enum sg_learnt learnt[10];
+	char jid[48], text[32], last[41] = "";
+	struct found found;
+	double start;
+
+	for (int i = 0; i < 500; i++) {
+		struct sg_witness witness = { .jid = jid, .now = NOW };
+
+		snprintf(jid, sizeof(jid), "friend%d@example.test", i);
+		for (int k = 0; k < 10; k++) {
+			snprintf(text, sizeof(text), "key %d of %d", k, i);
+			keys[k] = make_key(text);
+		}
+		assert_int_equal(sg_store_keyring_put(world->store, &witness, keys, 10, learnt), 0);
+		snprintf(last, sizeof(last), "%s", keys[9].name);
+		for (int k = 0; k < 10; k++)
+			free_key(&keys[k]);
+	}
+	start = now_s();
+	for (int i = 0; i < 100; i++) {
+		found = get(world, last);
+		assert_int_equal(found.count, 1);
+		found_clear(&found);
+		snprintf(jid, sizeof(jid), "friend%d@example.test", i);
+		found = list(world, jid, NULL, 0, 1);
+		assert_int_equal(found.count, 1);
+		found_clear(&found);
+	}
+	/* 200 look-ups; a scan of the tables takes longer for a few of them alone. */
+	assert_true(now_s() - start < 1.0);
+}
+
+int main(void)
+{
+#define KEYRING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		KEYRING_TEST(test_k15_sightings_are_kept_once),
+		KEYRING_TEST(what_is_seen_again_at_once_is_not_written),
+		KEYRING_TEST(test_k2_a_name_that_is_not_the_datas_is_refused),
+		KEYRING_TEST(test_k2_a_reference_gets_its_data),
+		KEYRING_TEST(two_keys_that_claim_one_name_are_two),
+		KEYRING_TEST(own_certificates_are_no_part_of_it),
+		KEYRING_TEST(test_k15_a_changed_key_waits_to_be_looked_at),
+		KEYRING_TEST(changes_of_one_jid_are_limited),
+		KEYRING_TEST(test_k11_keys_are_retracted_and_shown_again),
+		KEYRING_TEST(signatures_are_kept_as_they_came),
+		KEYRING_TEST(neighbours_are_issuers_and_subjects),
+		KEYRING_TEST(keys_are_found),
+		KEYRING_TEST(decisions_and_forgetting),
+		KEYRING_TEST(test_k14_a_sender_over_its_limit_loses_its_oldest),
+		KEYRING_TEST(test_k14_a_sender_has_so_many_a_day),
+		KEYRING_TEST(a_sender_has_so_many_bytes),
+		KEYRING_TEST(test_a_jid_over_its_limit_loses_what_was_not_seen_for_longest),
+		KEYRING_TEST(a_keyinfo_that_is_too_long_is_refused),
+		KEYRING_TEST(many_signatures_on_one_key),
+		KEYRING_TEST(a_failure_keeps_nothing),
+		KEYRING_TEST(the_list_of_an_older_store_moves_in),
+		KEYRING_TEST(lookups_use_the_indexes),
+	};
+
+	return cmocka_run_group_tests_name("broker_keyring", tests, NULL, NULL);
+}
