@@ -79,17 +79,17 @@ SRC_token := $(call in,token, \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
     accounts agent ask_all call call_key config conn doctor doctor_system events failure \
-    find json key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry queue \
-    reaper remember rest server signings store store_keyring store_known store_rows store_tokens store_trust stored_keys tokens \
+    find json key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
+    reaper remember rest server signings store store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
     touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
-    verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pin verbs_pubkey verbs_sign verbs_token verbs_trust worker worker_process)
+    verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_pubkey verbs_sign verbs_token verbs_trust worker worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
     asked contacts filter iq key_requests main memory pep_requests reason remotekey requests scram seen self \
     stream tls worker)
 SRC_pgp := $(call in,agent/pgp, main rnp_key serve)
 SRC_cli := $(call in,agent/cli, \
-    agent_call ask cli cmd_account cmd_cert cmd_doctor cmd_key cmd_monitor cmd_publish cmd_status \
-    cmd_token cmd_verify command commands diagnosis files keyset main options print secret_args show show_path \
+    agent_call ask cli cmd_account cmd_cert cmd_doctor cmd_graph cmd_key cmd_monitor cmd_publish cmd_status \
+    cmd_token cmd_verify command commands diagnosis dot files keyset main options print secret_args show show_path \
     tty waiting)
 SRC_authority := $(call in,authority, \
     bounds component config crl delegation file init ledger logins main profile \
@@ -241,7 +241,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_service test_broker_config test_broker_key_cache test_broker_keyring test_broker_ledger test_broker_queue test_broker_store test_broker_uri \
     test_buf test_ccm2 test_channel \
     test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
-    test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep test_pep_node \
+    test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep \
     test_pgp test_pgp_key test_pkcs11_uri \
     test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
     test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest \

@@ -11,6 +11,7 @@
 
 #include "api_json.h"
 #include "clock.h"
+#include "pgp_key.h"
 #include "store.h"
 #include "stored_keys.h"
 #include "text.h"
@@ -36,8 +37,9 @@ struct sg_signing {
 	char *jid;
 	char *fingerprint;
 	char *user_certificate;
-	int64_t changes;	     /* of the store, when this was read */
-	struct sg_msg_keyinfos keys; /* the subject and the issuer */
+	int64_t changes;		  /* of the store, when this was read */
+	struct sg_msg_keyinfos keys;	  /* the subject and the issuer */
+	struct sg_blob fingerprint_bytes; /* of an OpenPGP subject */
 	X509 *issuer;
 	time_t from, until; /* in which the reply says rightly whether the certificate is expired */
 	const struct sg_signature *slots[METHODS_MAX]; /* the kept ones that have places */
@@ -89,6 +91,7 @@ void sg_signing_unref(struct sg_signing *signing)
 	if (signing == NULL || --signing->refs > 0)
 		return;
 	sg_msg_clear(SG_MSG_KEYINFOS, &signing->keys);
+	sg_blob_clear(&signing->fingerprint_bytes);
 	X509_free(signing->issuer);
 	free(signing->checked.text);
 	free(signing->unchecked.text);
@@ -130,6 +133,13 @@ const struct sg_keyinfo *sg_signing_issuer(const struct sg_signing *signing)
 	return &signing->keys.keyinfos[1];
 }
 
+struct sg_blob sg_signing_bytes(const struct sg_signing *signing)
+{
+	return sg_signing_subject(signing)->kind == SG_KEYINFO_PGP
+	    ? signing->fingerprint_bytes
+	    : sg_signing_subject(signing)->data;
+}
+
 const char *sg_signing_fingerprint(const struct sg_signing *signing)
 {
 	return signing->fingerprint;
@@ -163,6 +173,7 @@ int sg_signing_has_kept(const struct sg_signing *signing, const struct sg_msg_si
 
 int sg_signing_check(struct sg_signing *signing, const struct sg_msg_signatures *fresh, int *all)
 {
+	const struct sg_blob bytes = sg_signing_bytes(signing);
 	int64_t now = sg_clock_ms();
 	int may_skip = signing->checked_ms != 0 && now - signing->checked_ms < SG_SIGNING_CHECK_MS;
 
@@ -178,8 +189,8 @@ int sg_signing_check(struct sg_signing *signing, const struct sg_msg_signatures 
 			*all = 0;
 			continue;
 		}
-		if (sg_verdict_check(X509_get0_pubkey(signing->issuer), signature->method,
-			&sg_signing_subject(signing)->data, &signature->value) != SG_SIG_GOOD)
+		if (sg_verdict_check(X509_get0_pubkey(signing->issuer), signature->method, &bytes,
+			&signature->value) != SG_SIG_GOOD)
 			return SG_ERR_TOKEN_FAILED;
 	}
 	if (*all)
@@ -230,18 +241,53 @@ static time_t time_of(const ASN1_TIME *when)
 	return ASN1_TIME_to_tm(when, &tm) == 1 ? timegm(&tm) : 0;
 }
 
-/* From when until when the certificate is as it is now: not valid yet, valid, or no longer. */
-static int load_times(struct sg_signing *signing, time_t now)
+/* When the subject's validity begins and ends. */
+static int load_x509(struct sg_signing *signing, time_t *begin, time_t *end)
 {
 	X509 *cert = NULL;
-	time_t begin, end;
 	int err = sg_x509_cert_parse(&sg_signing_subject(signing)->data, &cert);
 
 	if (err != 0)
 		return err;
-	begin = time_of(X509_get0_notBefore(cert));
-	end = time_of(X509_get0_notAfter(cert));
+	*begin = time_of(X509_get0_notBefore(cert));
+	*end = time_of(X509_get0_notAfter(cert));
 	X509_free(cert);
+	return 0;
+}
+
+/* The same of an OpenPGP key; one that cannot be judged now is asked again with the next call. */
+static int load_pgp(struct sg_signing *signing, time_t now, time_t *begin, time_t *end)
+{
+	const struct sg_keyinfo *subject = sg_signing_subject(signing);
+	struct sg_pgp_key *key = NULL;
+	const char *why;
+	int err =
+	    sg_hex_decode(subject->name, SG_PGP_FINGERPRINT_SIZE, &signing->fingerprint_bytes);
+
+	if (err != 0)
+		return err;
+	*begin = *end = now;
+	err = sg_pgp_key_load(&subject->data, 1, now, &key, &why);
+	if (err == 0) {
+		const struct sg_pgp_facts *facts = sg_pgp_key_facts(key);
+
+		*begin = facts->created;
+		*end = facts->expires != 0 ? facts->expires : now + DAY;
+	}
+	sg_pgp_key_free(key);
+	return err == SG_ERR_NOMEM ? err : 0;
+}
+
+/* From when until when the subject is as it is now: not valid yet, valid, or no longer. */
+static int load_times(struct sg_signing *signing, time_t now)
+{
+	time_t begin, end;
+	int err = sg_signing_subject(signing)->kind == SG_KEYINFO_PGP
+	    ? load_pgp(signing, now, &begin, &end)
+	    : load_x509(signing, &begin, &end);
+
+	if (err != 0)
+		return err;
 	if (now < begin) {
 		signing->until = begin;
 	} else if (now <= end) {

@@ -19,17 +19,21 @@ SG_MUST_USE int sg_signings_new(struct sg_signings **signings);
 void sg_signings_free(struct sg_signings *signings);
 
 /*
- * A new reference to what is known of the account's certificate with this fingerprint (lower-case
- * hex) and its user certificate, out of the store when that has changed since. SG_ERR_KEY_ABSENT
+ * A new reference to what is known of the account's certificate or OpenPGP key with this fingerprint
+ * (lower-case hex) and its user certificate, out of the store when that has changed since. SG_ERR_KEY_ABSENT
  * when the account has none such, SG_ERR_IO, SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_signing_get(struct sg_signings *signings, const struct sg_account *account,
     const char *fingerprint, struct sg_signing **signing);
 void sg_signing_unref(struct sg_signing *signing); /* NULL is fine */
 
-/* The certificate with the signatures that are kept for it, and the one of the issuer. */
+/* The certificate or OpenPGP key with the signatures that are kept for it, and the certificate of
+ * the issuer. */
 const struct sg_keyinfo *sg_signing_subject(const struct sg_signing *signing);
 const struct sg_keyinfo *sg_signing_issuer(const struct sg_signing *signing);
+/* What is signed of the subject: its DER (K3), or the fingerprint (K4). It is the signing's. */
+struct sg_blob sg_signing_bytes(const struct sg_signing *signing);
+
 const char *sg_signing_fingerprint(const struct sg_signing *signing);
 
 /*

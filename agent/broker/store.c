@@ -92,7 +92,18 @@ static const char schema_3[] =
     "  AND (keyring.kind = 0 OR keys.data = keyring.data)), jid, 0, '', min(first_seen),"
     "  max(last_seen), max(length(data))"
     " FROM keyring WHERE kind IN (0, 1) GROUP BY 1, 2;"
-    "DROP TABLE keyring;";
+    "DROP TABLE keyring;"
+    "CREATE TABLE pgp_keys ("
+    " jid TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE, name TEXT NOT NULL,"
+    " data BLOB NOT NULL, PRIMARY KEY (jid, name)) STRICT;"
+    "CREATE INDEX pgp_keys_by_name ON pgp_keys (name);"
+    "CREATE TABLE publishing ("
+    " jid TEXT PRIMARY KEY REFERENCES accounts ON DELETE CASCADE, access TEXT, members TEXT,"
+    " direct TEXT, more_open INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE watched ("
+    " account TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE, jid TEXT NOT NULL,"
+    " fetched INTEGER NOT NULL, PRIMARY KEY (account, jid)) STRICT;"
+    "CREATE INDEX watched_by_time ON watched (account, fetched, jid);";
 
 static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2, schema_3 };
 
@@ -128,7 +139,14 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 				   " WHERE jid = ?1 AND subject = ?2 ORDER BY issuer, method",
 	[SG_STMT_KEY_GET] =
 	    "SELECT der, ?3, jid IS NOT ?1 AS place FROM certificates WHERE name = ?2 UNION ALL"
+	    " SELECT data, ?4, jid IS NOT ?1 FROM pgp_keys WHERE name = ?2 UNION ALL"
 	    " SELECT data, kind, 2 FROM keys WHERE name = ?2 AND kind > 0 ORDER BY place LIMIT 1",
+	[SG_STMT_PGP_PUT] = "INSERT OR REPLACE INTO pgp_keys (jid, name, data) VALUES (?1, ?2, ?3)",
+	[SG_STMT_PGP_GET] = "SELECT data FROM pgp_keys WHERE jid = ?1 AND name = ?2",
+	[SG_STMT_PGP_LIST] = "SELECT name FROM pgp_keys WHERE jid = ?1 ORDER BY name",
+	[SG_STMT_PGP_DELETE] = "DELETE FROM pgp_keys WHERE jid = ?1 AND name = ?2",
+	[SG_STMT_PGP_SIGNATURES_DELETE] =
+	    "DELETE FROM signatures WHERE jid = ?1 AND (subject = ?2 OR issuer = ?2)",
 	[SG_STMT_LEDGER_MAKE] =
 	    "INSERT OR IGNORE INTO pin_ledgers (token, whose, salt, tries, told, locked)"
 	    " VALUES (?1, ?2, ?3, 0, 0, 0)",
@@ -254,6 +272,18 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    "SELECT coalesce(sum(s.size), 0) FROM keys k JOIN sightings s ON s.key = k.id"
 	    " WHERE k.name = ?1 AND (?2 IS NULL OR EXISTS (SELECT 1 FROM signers g"
 	    " WHERE g.issuer = ?2 AND g.sighting = s.id))",
+	[SG_STMT_PUBLISHING_GET] =
+	    "SELECT access, members, direct, more_open FROM publishing WHERE jid = ?1",
+	[SG_STMT_PUBLISHING_PUT] =
+	    "INSERT OR REPLACE INTO publishing (jid, access, members, direct, more_open)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5)",
+	[SG_STMT_WATCHED_PUT] = "INSERT INTO watched (account, jid, fetched) VALUES (?1, ?2, ?3)"
+				" ON CONFLICT (account, jid) DO UPDATE SET fetched = ?3",
+	[SG_STMT_WATCHED_TRIM] = "DELETE FROM watched WHERE account = ?1 AND jid IN"
+				 " (SELECT jid FROM watched WHERE account = ?1"
+				 " ORDER BY fetched DESC, jid DESC LIMIT -1 OFFSET ?2)",
+	[SG_STMT_WATCHED_OLDEST] = "SELECT jid, fetched FROM watched WHERE account = ?1"
+				   " ORDER BY fetched, jid LIMIT 1",
 };
 
 /* ---- opening ---- */

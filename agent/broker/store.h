@@ -98,13 +98,29 @@ SG_MUST_USE int sg_store_account_certify(struct sg_store *store, const struct sg
 /* ---- signatures ---- */
 
 /* Keeps signatures of one issuer on a subject (keyinfo names); each replaces the one of the same
- * issuer and method. */
+ * issuer and method, or without method. */
 SG_MUST_USE int sg_store_signatures_put(struct sg_store *store, const char *jid,
     const char *subject, const struct sg_msg_signatures *signatures);
 
 /* All that is kept for the subject; owned by the caller. */
 SG_MUST_USE int sg_store_signatures_get(struct sg_store *store, const char *jid,
     const char *subject, struct sg_msg_signatures *signatures);
+
+/* ---- own OpenPGP keys of the accounts ---- */
+
+/* The account's OpenPGP key of this name becomes these bytes, which were checked to have it. */
+SG_MUST_USE int sg_store_pgp_put(
+    struct sg_store *store, const char *jid, const char *name, const struct sg_blob *data);
+
+/* SG_ERR_KEY_ABSENT when the account has none of this name. */
+SG_MUST_USE int sg_store_pgp_get(
+    struct sg_store *store, const char *jid, const char *name, struct sg_blob *data);
+
+/* The names of all that the account has: a new NULL-terminated array, free with sg_strv_free(). */
+SG_MUST_USE int sg_store_pgp_names(struct sg_store *store, const char *jid, char ***names);
+
+/* Removes it, with the signatures that are kept on it and by it. */
+SG_MUST_USE int sg_store_pgp_delete(struct sg_store *store, const char *jid, const char *name);
 
 /* ---- tries of PINs ---- */
 

@@ -7,6 +7,9 @@
 #include "store_engine.h"
 #include "x509.h"
 
+#define NO_METHOD                                                                                  \
+	"" /* of an OpenPGP signature packet (K6): a column of a primary key is not null */
+
 /* ---- accounts ---- */
 
 void sg_account_row_clear(struct sg_account_row *row)
@@ -155,7 +158,8 @@ int sg_store_signatures_put(struct sg_store *store, const char *jid, const char 
 		const struct sg_signature *signature = &signatures->signatures[i];
 		const struct sg_value values[] = { SG_TEXT(jid), SG_TEXT(subject),
 			SG_TEXT(signature->issuer), SG_TEXT(signature->issuer_jid),
-			SG_TEXT(signature->method), SG_BLOB(&signature->value), SG_END };
+			SG_TEXT(signature->method != NULL ? signature->method : NO_METHOD),
+			SG_BLOB(&signature->value), SG_END };
 
 		err = sg_store_run(store, SG_STMT_SIGNATURE_PUT, values);
 	}
@@ -179,6 +183,10 @@ static int signature_add(struct sg_msg_signatures *list, sqlite3_stmt *statement
 	};
 	if (signature->issuer == NULL || signature->method == NULL)
 		return SG_ERR_NOMEM;
+	if (strcmp(signature->method, NO_METHOD) == 0) {
+		free(signature->method);
+		signature->method = NULL;
+	}
 	return sg_column_blob(statement, 3, &signature->value);
 }
 
@@ -205,7 +213,7 @@ int sg_store_key_get(
     struct sg_store *store, const char *jid, const char *name, uint32_t *kind, struct sg_blob *data)
 {
 	const struct sg_value values[] = { SG_TEXT(jid), SG_TEXT(name), SG_INT(SG_KEYINFO_X509),
-		SG_END };
+		SG_INT(SG_KEYINFO_PGP), SG_END };
 	sqlite3_stmt *statement;
 	int rc = sg_store_step(store, SG_STMT_KEY_GET, values, &statement);
 	int err = SG_ERR_KEY_ABSENT;

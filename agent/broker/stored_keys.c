@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "store.h"
+#include "x509.h"
 
 static struct sg_keyinfo *keys_grow(struct sg_msg_keyinfos *set)
 {
@@ -16,40 +17,73 @@ static struct sg_keyinfo *keys_grow(struct sg_msg_keyinfos *set)
 	return memset(&grown[set->keyinfo_count++], 0, sizeof(*grown));
 }
 
+/* The account's certificate of this fingerprint, or its OpenPGP key of this name, without
+ * signatures. */
+static int load_own(
+    struct sg_store *store, const char *jid, const char *fingerprint, struct sg_keyinfo *key)
+{
+	struct sg_cert_row cert;
+	int err = sg_store_cert_get(store, jid, fingerprint, &cert);
+
+	*key = (struct sg_keyinfo){ 0 };
+	if (err == 0) {
+		*key = (struct sg_keyinfo){
+			.name = cert.name, .kind = SG_KEYINFO_X509, .data = cert.der
+		};
+		cert.name = NULL;
+		cert.der = (struct sg_blob){ NULL, 0 };
+		sg_cert_row_clear(&cert);
+		return 0;
+	}
+	if (err != SG_ERR_KEY_ABSENT)
+		return err;
+	err = sg_store_pgp_get(store, jid, fingerprint, &key->data);
+	if (err != 0)
+		return err;
+	key->kind = SG_KEYINFO_PGP;
+	key->name = strdup(fingerprint);
+	if (key->name == NULL) {
+		sg_blob_clear(&key->data);
+		return SG_ERR_NOMEM;
+	}
+	return 0;
+}
+
 int sg_stored_keys_add(
     struct sg_msg_keyinfos *set, const struct sg_account *account, const char *fingerprint)
 {
 	struct sg_store *store = account->agent->store;
 	struct sg_msg_signatures signatures = { 0 };
-	struct sg_keyinfo *added;
-	struct sg_cert_row cert;
+	struct sg_keyinfo key, *added = NULL;
 	int err;
 
 	if (fingerprint == NULL)
 		return 0;
-	err = sg_store_cert_get(store, account->row.jid, fingerprint, &cert);
+	err = load_own(store, account->row.jid, fingerprint, &key);
 	if (err != 0)
 		return err;
-	err = sg_store_signatures_get(store, account->row.jid, cert.name, &signatures);
-	if (err != 0)
-		goto out;
-	added = keys_grow(set);
-	if (added == NULL) {
-		sg_msg_clear(SG_MSG_SIGNATURES, &signatures);
-		err = SG_ERR_NOMEM;
-		goto out;
+	err = sg_store_signatures_get(store, account->row.jid, key.name, &signatures);
+	if (err == 0) {
+		key.signatures = signatures.signatures;
+		key.signature_count = signatures.signature_count;
+		added = keys_grow(set);
+		err = added != NULL ? 0 : SG_ERR_NOMEM;
 	}
-	*added = (struct sg_keyinfo){
-		.name = cert.name,
-		.kind = SG_KEYINFO_X509,
-		.data = cert.der,
-		.signatures = signatures.signatures,
-		.signature_count = signatures.signature_count,
-	};
-	cert.name = NULL;
-	cert.der = (struct sg_blob){ NULL, 0 };
-out:
-	sg_cert_row_clear(&cert);
+	if (err != 0)
+		sg_layout_clear(&sg_layout_keyinfo, &key);
+	else
+		*added = key;
+	return err;
+}
+
+int sg_stored_keys_add_pgp(struct sg_msg_keyinfos *set, const struct sg_account *account)
+{
+	char **names;
+	int err = sg_store_pgp_names(account->agent->store, account->row.jid, &names);
+
+	for (size_t i = 0; err == 0 && names[i] != NULL; i++)
+		err = sg_stored_keys_add(set, account, names[i]);
+	sg_strv_free(names);
 	return err;
 }
 
@@ -79,20 +113,24 @@ static void names_sort(struct names *names)
 	qsort(names->list, names->count, sizeof(*names->list), compare_names);
 }
 
-/* The names of the keys themselves, and of the issuers of all their signatures; both sorted. */
+/* The names of the keys themselves, and of the issuers of all their signatures; both sorted. An
+ * OpenPGP key is looked up even so: another copy of it may tell of a revocation. */
 static int names_of(const struct sg_msg_keyinfos *keys, struct names *own, struct names *issuers)
 {
 	size_t signatures = 0;
 
 	for (uint32_t i = 0; i < keys->keyinfo_count; i++)
 		signatures += keys->keyinfos[i].signature_count;
-	if (names_alloc(own, keys->keyinfo_count) != 0 || names_alloc(issuers, signatures) != 0)
+	if (names_alloc(own, keys->keyinfo_count) != 0 ||
+	    names_alloc(issuers, keys->keyinfo_count + signatures) != 0)
 		return SG_ERR_NOMEM;
 	for (uint32_t i = 0; i < keys->keyinfo_count; i++) {
 		const struct sg_keyinfo *key = &keys->keyinfos[i];
 
 		if (key->name != NULL && key->kind == SG_KEYINFO_X509)
 			own->list[own->count++] = key->name;
+		else if (key->name != NULL && key->kind == SG_KEYINFO_PGP)
+			issuers->list[issuers->count++] = key->name;
 		for (uint32_t k = 0; k < key->signature_count; k++) {
 			if (key->signatures[k].issuer != NULL)
 				issuers->list[issuers->count++] = key->signatures[k].issuer;

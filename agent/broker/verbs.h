@@ -52,6 +52,12 @@ void sg_verb_sign(struct sg_call *call);
 void sg_verb_publish(struct sg_call *call);
 void sg_verb_fetch_keys(struct sg_call *call);
 
+/* verbs_pgp.c */
+void sg_verb_add_pgp_key(struct sg_call *call);
+void sg_verb_remove_pgp_key(struct sg_call *call);
+void sg_verb_list_own_keys(struct sg_call *call);
+void sg_verb_add_signature(struct sg_call *call);
+
 /* verbs_keyring.c */
 void sg_verb_list_keyring(struct sg_call *call);
 void sg_verb_show_keyring(struct sg_call *call);

@@ -14,6 +14,7 @@
 #include "keyring.h"
 #include "log.h"
 #include "pep.h"
+#include "public_keys.h"
 #include "stored_keys.h"
 #include "text.h"
 #include "verdict.h"
@@ -42,40 +43,6 @@ static struct sg_msg_keyinfos *keys_new(struct sg_call *call)
 	return set;
 }
 
-static json_t *judge_each(const struct sg_msg_keyinfos *set, struct sg_verdict_index *index)
-{
-	json_t *array = json_array();
-
-	for (uint32_t i = 0; i < set->keyinfo_count; i++) {
-		json_t *key = sg_json_judged_key(&set->keyinfos[i], index);
-
-		if (key == NULL) {
-			json_decref(array);
-			return NULL;
-		}
-		json_array_append_new(array, key);
-	}
-	return array;
-}
-
-/* The set, judged by its own keys and by those that the issuers of its signatures are known by. */
-static json_t *public_keys(const struct sg_call *call, const struct sg_msg_keyinfos *set)
-{
-	struct sg_msg_keyinfos known;
-	struct sg_verdict_index *index;
-	json_t *array = NULL;
-
-	if (sg_stored_keys_issuers(&known, call->account, set) != 0)
-		return NULL;
-	if (sg_verdict_index_new(&index, SG_VERDICT_CHECKS_MAX) == 0 &&
-	    sg_verdict_index_add(index, set->keyinfos, set->keyinfo_count) == 0 &&
-	    sg_verdict_index_add(index, known.keyinfos, known.keyinfo_count) == 0)
-		array = judge_each(set, index);
-	sg_verdict_index_free(index);
-	sg_msg_clear(SG_MSG_KEYINFOS, &known);
-	return array;
-}
-
 /* ---- Publish ---- */
 
 static char *publish_access(const struct sg_call *call)
@@ -90,7 +57,7 @@ static void published(struct sg_call *call, void *answer)
 {
 	sg_call_reply(call,
 	    json_pack("{s:s, s:s, s:o}", "node", SG_NS_PUBKEY, "access", publish_access(call),
-		"keys", public_keys(call, call->state)));
+		"keys", sg_public_keys(call->account, call->state)));
 }
 
 static void publish_send(struct sg_call *call)
@@ -166,6 +133,8 @@ static void publish_listed(struct sg_call *call, void *answer)
 	    row->certificate != NULL ? row->certificate : "");
 	sg_msg_clear(SG_MSG_KEYINFOS, set);
 	err = publish_add(call, set, row->user_certificate, &revoked);
+	if (err == 0)
+		err = sg_stored_keys_add_pgp(set, call->account);
 	if (err != 0)
 		sg_call_fail_code(call, err, row->jid);
 	else if (set->keyinfo_count == 0)
@@ -221,6 +190,8 @@ void sg_verb_publish(struct sg_call *call)
 	err = publish_add(call, set, row->user_certificate, &revoked);
 	if (err == 0)
 		err = publish_add(call, set, row->certificate, &revoked);
+	if (err == 0)
+		err = sg_stored_keys_add_pgp(set, call->account);
 	if (err == 0 && set->keyinfo_count == 0)
 		publish_nothing(call, revoked);
 	else if (err != 0)
@@ -287,7 +258,7 @@ static void fetched(struct sg_call *call, void *answer)
 		return;
 	}
 	fetch->refused = keys->refused;
-	fetch->judged = public_keys(call, keys);
+	fetch->judged = sg_public_keys(call->account, keys);
 	lesson.jid = fetch->from;
 	lesson.whole = fetch->name_count == 0;
 	sg_keyring_learn(call->agent, &lesson, keys, fetch_learnt, call);

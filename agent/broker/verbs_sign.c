@@ -18,14 +18,16 @@ static const char advice_enrol[] = "Get one with `signet enrol JID --key KEY`.";
 
 /* ---- what was signed ---- */
 
-/* K8: the issuer's JID, when it is not the subject's. */
-static int is_of_account(const struct sg_blob *der, const char *jid)
+/* K8: the issuer's JID, when it is not the subject's. An OpenPGP key that is signed is the
+ * account's own. */
+static int is_of_account(const struct sg_keyinfo *subject, const char *jid)
 {
 	X509 *cert = NULL;
 	char **jids = NULL;
-	int same = 0;
+	int same = subject->kind == SG_KEYINFO_PGP;
 
-	if (sg_x509_cert_parse(der, &cert) == 0 && sg_x509_cert_jids(cert, &jids, NULL) == 0) {
+	if (!same && sg_x509_cert_parse(&subject->data, &cert) == 0 &&
+	    sg_x509_cert_jids(cert, &jids, NULL) == 0) {
 		for (size_t i = 0; jids != NULL && jids[i] != NULL; i++)
 			same = same || strcmp(jids[i], jid) == 0;
 	}
@@ -47,7 +49,7 @@ static int check_methods(const struct sg_msg_signatures *signatures)
 static int name_issuer(struct sg_msg_signatures *signatures, const struct sg_keyinfo *subject,
     const struct sg_keyinfo *issuer, const char *jid)
 {
-	int foreign = !is_of_account(&subject->data, jid);
+	int foreign = !is_of_account(subject, jid);
 
 	for (uint32_t i = 0; i < signatures->signature_count; i++) {
 		struct sg_signature *signature = &signatures->signatures[i];
@@ -130,8 +132,9 @@ static void sign_key_unlocked(struct sg_call *call)
 	const struct sg_msg_cross_sign msg = {
 		.caller = call->caller,
 		.key = sg_key_ref_info(&call->key)->uri,
-		.kind = SG_SUBJECT_X509,
-		.subject = sg_signing_subject(signing)->data,
+		.kind = sg_signing_subject(signing)->kind == SG_KEYINFO_PGP ? SG_SUBJECT_PGP
+									    : SG_SUBJECT_X509,
+		.subject = sg_signing_bytes(signing),
 		.spki_sha256 = sg_call_key_spki_sha256(call),
 	};
 
@@ -157,7 +160,8 @@ static char *sign_subject(struct sg_call *call)
 		    call, SG_ERR_KEY_ABSENT, row->jid, "%s has no certificate to sign", row->jid);
 	} else if (subject != NULL && sg_hex_decode(subject, FINGERPRINT_MAX, &bytes) != 0)
 		sg_call_fail_with(call, SG_ERR_ARG, "subject",
-		    "a subject is the name (SHA-1) or SHA-256 of a certificate, in hex");
+		    "a subject is the name (SHA-1) or SHA-256 of a certificate, or the fingerprint "
+		    "of an OpenPGP key, in hex");
 	else if ((hex = subject != NULL ? sg_hex_encode(bytes.data, bytes.len)
 					: strdup(row->certificate)) == NULL)
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
@@ -183,7 +187,7 @@ void sg_verb_sign(struct sg_call *call)
 		sg_call_advise(call, err,
 		    "Name one that this agent holds, or leave the subject out to sign the "
 		    "account's own.");
-		sg_call_fail_with(call, err, subject, "%s holds no certificate %s",
+		sg_call_fail_with(call, err, subject, "%s holds no certificate or OpenPGP key %s",
 		    call->account->row.jid, subject);
 		free(subject);
 		return;
