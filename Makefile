@@ -241,7 +241,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_service test_broker_config test_broker_key_cache test_broker_keyring test_broker_ledger test_broker_queue test_broker_store test_broker_uri \
     test_buf test_ccm2 test_channel \
     test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
-    test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep \
+    test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep test_pep_node \
     test_pgp test_pgp_key test_pkcs11_uri \
     test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
     test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest \
