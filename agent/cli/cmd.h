@@ -34,6 +34,20 @@ sg_command_show_fn sg_enrol_show, sg_cert_list_show, sg_cert_revoke_show;
 sg_command_run_fn sg_publish, sg_keyring_fetch;
 sg_command_show_fn sg_publish_show, sg_keyring_fetch_show;
 
+/* cmd_graph.c */
+sg_command_run_fn sg_graph;
+sg_command_show_fn sg_graph_show;
+
+/* cmd_keyring.c */
+sg_command_run_fn sg_keyring_list, sg_keyring_show, sg_keyring_trust, sg_keyring_distrust,
+    sg_keyring_forget, sg_keyring_seen;
+sg_command_show_fn sg_keyring_list_show, sg_keyring_show_show, sg_keyring_trust_show,
+    sg_keyring_distrust_show, sg_keyring_forget_show, sg_keyring_seen_show;
+
+/* cmd_keyring_file.c */
+sg_command_run_fn sg_keyring_export, sg_keyring_import;
+sg_command_show_fn sg_keyring_export_show, sg_keyring_import_show;
+
 /* cmd_status.c */
 sg_command_run_fn sg_status;
 sg_command_show_fn sg_status_show;

@@ -269,6 +269,90 @@ const struct sg_command sg_commands[] = {
 	    .help =
 		"All of them, or those with the given names. --account may be left out when the\n"
 		"agent has one account only. --out writes XML that `signet verify` reads." },
+	{ .name = "graph",
+	    .run = sg_graph,
+	    .show = sg_graph_show,
+	    .operands = "",
+	    .options = OPT(OUTPUT) | OPT(ACCOUNT),
+	    .summary = "Draw the web of keys: who is trusted, and why not.",
+	    .help =
+		"The own keys and the keyring, by account, with the signatures among them. DOT on\n"
+		"standard output, or a file: --output web.dot, or --output web.svg, which the program\n"
+		"dot of Graphviz draws. With --account only what that account has signed counts." },
+	{ .name = "keyring list",
+	    .run = sg_keyring_list,
+	    .show = sg_keyring_list_show,
+	    .operands = "[JID|TEXT]",
+	    .operands_max = 1,
+	    .summary = "List the keys of others that are known.",
+	    .help =
+		"Those of a JID, or those that TEXT finds: a part of a JID, or the first digits (4 "
+		"or\n"
+		"more) of a name or SHA-256." },
+	{ .name = "keyring show",
+	    .run = sg_keyring_show,
+	    .show = sg_keyring_show_show,
+	    .operands = "FINGERPRINT",
+	    .operands_min = 1,
+	    .operands_max = -1,
+	    .summary = "Show a key: who showed it, its signatures, what you decided.",
+	    .help =
+		"FINGERPRINT, here and below, is the key's name (40 hex digits) or its SHA-256 (64),\n"
+		"of either case, with blanks or colons where you like." },
+	{ .name = "keyring trust",
+	    .run = sg_keyring_trust,
+	    .show = sg_keyring_trust_show,
+	    .operands = "JID FINGERPRINT",
+	    .operands_min = 2,
+	    .operands_max = -1,
+	    .summary = "Trust a key whose fingerprint you have compared.",
+	    .help = "Compare it with the owner in person, or by another way that nobody can "
+		    "change. When\n"
+		    "it is no known key of JID, nothing is trusted and the status is 7." },
+	{ .name = "keyring distrust",
+	    .run = sg_keyring_distrust,
+	    .show = sg_keyring_distrust_show,
+	    .operands = "FINGERPRINT",
+	    .operands_min = 1,
+	    .operands_max = -1,
+	    .summary = "Never trust a key, whoever signs it." },
+	{ .name = "keyring forget",
+	    .run = sg_keyring_forget,
+	    .show = sg_keyring_forget_show,
+	    .operands = "FINGERPRINT",
+	    .operands_min = 1,
+	    .operands_max = -1,
+	    .options = OPT(YES),
+	    .summary = "Drop all that is known of a key, your decision too." },
+	{ .name = "keyring export",
+	    .run = sg_keyring_export,
+	    .show = sg_keyring_export_show,
+	    .operands = "[JID|FINGERPRINT]...",
+	    .operands_max = -1,
+	    .options = OPT(OUT) | OPT(PEM),
+	    .summary = "Write keys with their signatures as XML, or as PEM.",
+	    .help = "All keys, or these; to standard output without --out. --pem writes the X.509\n"
+		    "certificates alone. What you decided is not exported." },
+	{ .name = "keyring import",
+	    .run = sg_keyring_import,
+	    .show = sg_keyring_import_show,
+	    .operands = "FILE",
+	    .operands_min = 1,
+	    .operands_max = 1,
+	    .options = OPT(JID),
+	    .summary = "Take keys out of a file; none is trusted by that.",
+	    .help =
+		"FILE ('-': standard input) holds keyinfos in XML, certificates in PEM or DER, or "
+		"an\n"
+		"OpenPGP key. Each is the JID's that the file names, else that of --jid, else those\n"
+		"that its certificate names. The status is 7 when some were refused." },
+	{ .name = "keyring seen",
+	    .run = sg_keyring_seen,
+	    .show = sg_keyring_seen_show,
+	    .operands = "[JID]",
+	    .operands_max = 1,
+	    .summary = "Say that you have looked at the changed keys.",
+	    .help = "Of a JID, or all. `signet status` shows them until then." },
 	{ .name = "status",
 	    .run = sg_status,
 	    .show = sg_status_show,
@@ -281,7 +365,8 @@ const struct sg_command sg_commands[] = {
 	    .help =
 		"A line for each event (with --json, an object), until Ctrl-C: tokens that come "
 		"and\n"
-		"go, are unlocked and locked, or want to be touched, and keys that were changed." },
+		"go, are unlocked and locked, or want to be touched, and keys that were changed; and\n"
+		"keys of others that are new, changed or no longer shown." },
 	{ .name = "doctor",
 	    .run = sg_doctor,
 	    .show = sg_doctor_show,
