@@ -88,8 +88,8 @@ SRC_xmpp := $(call in,agent/xmpp, \
     stream tls worker)
 SRC_pgp := $(call in,agent/pgp, main rnp_key serve)
 SRC_cli := $(call in,agent/cli, \
-    agent_call ask cli cmd_account cmd_cert cmd_doctor cmd_graph cmd_key cmd_monitor cmd_publish cmd_status \
-    cmd_token cmd_verify command commands diagnosis dot files keyset main options print secret_args show show_path \
+    agent_call ask cli cmd_account cmd_cert cmd_doctor cmd_graph cmd_key cmd_keyring cmd_keyring_file cmd_monitor cmd_pgp cmd_publish cmd_status \
+    cmd_token cmd_verify command commands diagnosis dot files gpg keyset main options print secret_args show show_keyring show_path \
     tty waiting)
 SRC_authority := $(call in,authority, \
     bounds component config crl delegation file init ledger logins main profile \
@@ -111,7 +111,7 @@ PKG_token     := p11-kit-1 libcrypto libassuan inih
 PKG_broker    := libevent_core jansson sqlite3 libcrypto libsystemd inih expat
 PKG_xmpp      := libstrophe libssl libcrypto expat inih
 PKG_pgp       := librnp libcrypto
-PKG_cli       := jansson libcrypto expat inih
+PKG_cli       := jansson libcrypto expat inih gpgme
 PKG_authority := libstrophe libssl libcrypto sqlite3 expat inih
 PKG_ALL       := $(sort $(foreach p,$(PARTS),$(PKG_$(p))))
 

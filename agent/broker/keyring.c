@@ -115,7 +115,7 @@ static void tell(struct lesson *lesson, enum sg_news news, const char *name)
 
 	lesson->told[news]++;
 	if (lesson->told[news] <= EVENTS_MAX)
-		sg_events_tell_key(agent, news, lesson->jid, name, news_text(news));
+		sg_events_tell_key(agent, news, lesson->jid, name, NULL);
 	else if (lesson->told[news] == EVENTS_MAX + 1)
 		sg_events_tell_key(
 		    agent, news, lesson->jid, NULL, "and more of the kind, not told one by one");

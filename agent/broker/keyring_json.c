@@ -182,11 +182,11 @@ static int add_change(void *array, const struct sg_key_change *change)
 	    : SG_ERR_NOMEM;
 }
 
-json_t *sg_json_key_changes(struct sg_agent *agent)
+json_t *sg_json_key_changes(struct sg_agent *agent, const char *jid)
 {
 	json_t *array = json_array();
 
-	if (sg_store_key_changes(agent->store, SG_SHOWN_CHANGES_MAX, add_change, array) != 0) {
+	if (sg_store_key_changes(agent->store, jid, SG_SHOWN_CHANGES_MAX, add_change, array) != 0) {
 		json_decref(array);
 		return NULL;
 	}

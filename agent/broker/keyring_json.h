@@ -23,8 +23,9 @@ json_t *sg_json_known_key(const struct sg_known_key *key);
  */
 json_t *sg_json_judged_known_key(struct sg_agent *agent, struct sg_known_key *key);
 
-/* What waits to be looked at: an array of KeyChange, and how many there are. */
-json_t *sg_json_key_changes(struct sg_agent *agent);
+/* What waits to be looked at, of a JID or (NULL) all: an array of KeyChange; and how many there are
+ * altogether. */
+json_t *sg_json_key_changes(struct sg_agent *agent, const char *jid);
 json_t *sg_json_key_changes_count(struct sg_agent *agent);
 
 #endif

@@ -186,10 +186,10 @@ struct sg_key_change {
 	int64_t at;
 };
 
-/* The oldest first, at most max; the strings are valid during the call. */
+/* Those of a JID, or (NULL) all; the oldest first, at most max. The strings are valid during the call. */
 typedef int sg_key_change_fn(void *arg, const struct sg_key_change *change);
 SG_MUST_USE int sg_store_key_changes(
-    struct sg_store *store, size_t max, sg_key_change_fn *fn, void *arg);
+    struct sg_store *store, const char *jid, size_t max, sg_key_change_fn *fn, void *arg);
 
 /* How many wait. */
 SG_MUST_USE int sg_store_key_changes_count(struct sg_store *store, int64_t *count);

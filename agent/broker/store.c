@@ -257,7 +257,8 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    "INSERT OR IGNORE INTO key_changes (jid, name, kind, at) SELECT ?1, ?2, ?3, ?4"
 	    " WHERE (SELECT count(*) FROM key_changes WHERE jid = ?1) < ?5",
 	[SG_STMT_CHANGES_LIST] =
-	    "SELECT jid, name, kind, at FROM key_changes ORDER BY at, jid, name, kind LIMIT ?1",
+	    "SELECT jid, name, kind, at FROM key_changes WHERE ?2 IS NULL OR jid = ?2"
+	    " ORDER BY at, jid, name, kind LIMIT ?1",
 	[SG_STMT_CHANGES_COUNT] = "SELECT count(*) FROM key_changes",
 	[SG_STMT_CHANGES_DROP] = "DELETE FROM key_changes WHERE (?1 IS NULL OR jid = ?1)"
 				 " AND (?2 IS NULL OR name = ?2)",

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
+#include "pgp.h"
 #include "store_engine.h"
 #include "x509.h"
 
@@ -347,21 +347,34 @@ static int keep_one(struct batch *batch, const struct sg_keyinfo *keyinfo, const
 	return err;
 }
 
+static int has_sha1(const struct sg_keyinfo *keyinfo)
+{
+	char *name = sg_x509_fingerprint(&keyinfo->data, "sha1");
+	int same = name != NULL && strcmp(name, keyinfo->name) == 0;
+
+	free(name);
+	return same;
+}
+
 /* Who says so is not believed: a worker that parses what peers send may have been taken over (K2). */
 static int has_its_name(const struct sg_keyinfo *keyinfo)
 {
-	char *name;
-	int same;
+	struct sg_pgp_form form;
+	const char *why;
 
-	if (keyinfo->name == NULL ||
-	    (keyinfo->data.len == 0) != (keyinfo->kind == SG_KEYINFO_REFERENCE))
+	if (keyinfo->name == NULL)
 		return 0;
-	if (keyinfo->kind != SG_KEYINFO_X509)
-		return 1;
-	name = sg_x509_fingerprint(&keyinfo->data, "sha1");
-	same = name != NULL && strcmp(name, keyinfo->name) == 0;
-	free(name);
-	return same;
+	switch (keyinfo->kind) {
+	case SG_KEYINFO_REFERENCE:
+		return keyinfo->data.len == 0;
+	case SG_KEYINFO_X509:
+		return has_sha1(keyinfo);
+	case SG_KEYINFO_PGP:
+		return sg_pgp_key_check(&keyinfo->data, &form, &why) == 0 &&
+		    strcmp(form.name, keyinfo->name) == 0;
+	default:
+		return 0;
+	}
 }
 
 static int put_one(struct batch *batch, const struct sg_keyinfo *keyinfo, enum sg_learnt *learnt)
@@ -534,9 +547,10 @@ int sg_store_keyring_forget(struct sg_store *store, int64_t id)
 
 /* ---- changes ---- */
 
-int sg_store_key_changes(struct sg_store *store, size_t max, sg_key_change_fn *fn, void *arg)
+int sg_store_key_changes(
+    struct sg_store *store, const char *jid, size_t max, sg_key_change_fn *fn, void *arg)
 {
-	const struct sg_value values[] = { SG_INT((int64_t)max), SG_END };
+	const struct sg_value values[] = { SG_INT((int64_t)max), SG_TEXT(jid), SG_END };
 	sqlite3_stmt *statement;
 	int rc = sg_store_step(store, SG_STMT_CHANGES_LIST, values, &statement);
 	int err = 0;

@@ -183,7 +183,7 @@ static void on_status_tokens(void *arg, struct sg_module_answer *answers, size_t
 	    json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "version", SG_VERSION, "pid",
 		(int)getpid(), "tokens", sg_json_tokens(call->agent, answers, count), "accounts",
 		all_accounts(call), "workers", all_workers(call, answers, count), "changed",
-		sg_json_key_changes(call->agent), "changed_count",
+		sg_json_key_changes(call->agent, NULL), "changed_count",
 		sg_json_key_changes_count(call->agent)));
 }
 

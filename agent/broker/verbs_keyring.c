@@ -470,13 +470,18 @@ void sg_verb_acknowledge_keys(struct sg_call *call)
 	int64_t dropped;
 	int failed = 0, err;
 	char *jid = take_jid(call, "jid", &failed);
+	json_t *changes;
 
 	if (failed)
 		return;
-	err = sg_store_key_changes_drop(call->agent->store, jid, NULL, &dropped);
+	changes = sg_json_key_changes(call->agent, jid);
+	err = changes != NULL ? sg_store_key_changes_drop(call->agent->store, jid, NULL, &dropped)
+			      : SG_ERR_IO;
 	if (err != 0)
 		sg_call_fail_code(call, err, NULL);
 	else
-		sg_call_reply(call, json_pack("{s:I}", "count", (json_int_t)dropped));
+		sg_call_reply(call,
+		    json_pack("{s:O, s:I}", "changes", changes, "count", (json_int_t)dropped));
+	json_decref(changes);
 	free(jid);
 }

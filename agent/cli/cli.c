@@ -134,6 +134,24 @@ static void report_candidate(const json_t *candidate)
 	fputc('\n', stderr);
 }
 
+/* What was compared, above what is known: the eye finds where they differ. */
+static void report_mismatch(const json_t *error)
+{
+	const char *given = sg_member(error, "given", NULL);
+	const json_t *known = json_object_get(error, "known"), *one;
+	size_t i;
+
+	if (given == NULL || given[strspn(given, "0123456789abcdef")] != '\0')
+		return;
+	sg_print_fingerprint(stderr, "  given  ", given);
+	json_array_foreach(known, i, one) {
+		const char *name = json_string_value(one);
+
+		if (name != NULL && name[strspn(name, "0123456789abcdef")] == '\0')
+			sg_print_fingerprint(stderr, "  known  ", name);
+	}
+}
+
 static void report_text(const struct sg_cli *cli, int code)
 {
 	const char *advice = sg_member(cli->error, "advice", sg_err_advice(code));
@@ -150,6 +168,7 @@ static void report_text(const struct sg_cli *cli, int code)
 		sg_print_text(stderr, advice);
 		fputc('\n', stderr);
 	}
+	report_mismatch(cli->error);
 	json_array_foreach(candidates, i, candidate) {
 		report_candidate(candidate);
 	}

@@ -17,6 +17,10 @@ sg_command_run_fn sg_key_new, sg_key_list, sg_key_show, sg_key_use, sg_csr, sg_s
 sg_command_show_fn sg_key_new_show, sg_key_list_show, sg_key_show_show, sg_key_use_show,
     sg_csr_show, sg_sign_show;
 
+/* cmd_pgp.c; sign with --pgp is done there, too */
+sg_command_run_fn sg_key_pgp_add, sg_key_pgp_list, sg_key_pgp_remove, sg_sign_pgp;
+sg_command_show_fn sg_key_pgp_add_show, sg_key_pgp_list_show, sg_key_pgp_remove_show;
+
 /* cmd_verify.c */
 sg_command_run_fn sg_verify;
 sg_command_show_fn sg_verify_show;

@@ -9,7 +9,7 @@
 #include "agent_call.h"
 #include "print.h"
 
-/* The kind of an event as the end of a sentence about its token. */
+/* The kind of an event as the end of a sentence about its token, or about whose key it is. */
 static const char *kind_text(const char *kind)
 {
 	static const struct {
@@ -23,6 +23,9 @@ static const char *kind_text(const char *kind)
 		{ "unlocked", "is unlocked" },
 		{ "locked", "is locked" },
 		{ "key_changed", "has another key where one was used before" },
+		{ "key_seen", "has a key that was not known before" },
+		{ "key_new", "shows ANOTHER KEY than before" },
+		{ "key_retracted", "does not show this key any more" },
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -37,11 +40,19 @@ static void print_event(const json_t *event)
 	const char *exe = sg_member(event, "exe", NULL);
 	const char *purpose = sg_member(event, "purpose", NULL);
 	const char *text = sg_member(event, "text", NULL);
+	const char *jid = sg_member(event, "jid", NULL);
+	const char *name = sg_member(event, "name", NULL);
 
 	sg_print_text(stdout, sg_member(event, "time", "-"));
-	fputs("  token '", stdout);
-	sg_print_text(stdout, sg_member(event, "label", ""));
-	fputs("' ", stdout);
+	if (jid != NULL) {
+		fputs("  ", stdout);
+		sg_print_text(stdout, jid);
+		putchar(' ');
+	} else {
+		fputs("  token '", stdout);
+		sg_print_text(stdout, sg_member(event, "label", ""));
+		fputs("' ", stdout);
+	}
 	sg_print_text(stdout, kind_text(sg_member(event, "kind", "-")));
 	if (json_is_integer(pid)) {
 		fputs(" for ", stdout);
@@ -50,6 +61,10 @@ static void print_event(const json_t *event)
 		fputs(purpose != NULL ? ", " : "", stdout);
 		sg_print_text(stdout, purpose != NULL ? purpose : "");
 		putchar(')');
+	}
+	if (name != NULL) {
+		fputs(": ", stdout);
+		sg_print_text(stdout, name);
 	}
 	fputs(text != NULL ? ": " : "", stdout);
 	sg_print_text(stdout, text != NULL ? text : "");

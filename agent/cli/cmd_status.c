@@ -5,10 +5,28 @@
 #include "agent_call.h"
 #include "print.h"
 #include "show.h"
+#include "show_keyring.h"
 
 int sg_status(struct sg_cli *cli, json_t **result)
 {
 	return sg_agent_call(cli, "Status", json_object(), 0, NULL, result);
+}
+
+/* Loud, and only when there is something to look at. */
+static void show_changes(const json_t *status)
+{
+	const json_t *changes = json_object_get(status, "changed");
+	json_int_t count = json_integer_value(json_object_get(status, "changed_count"));
+
+	if (count == 0)
+		return;
+	puts("\nCHANGED KEYS, to be looked at:");
+	sg_show_key_changes(changes, "");
+	if (count > (json_int_t)json_array_size(changes))
+		printf("And %lld more.\n", (long long)count - (long long)json_array_size(changes));
+	puts("Ask the owner by another way, then `signet keyring trust` or `signet keyring "
+	     "distrust`;\n"
+	     "`signet keyring seen` puts them away undecided.");
 }
 
 void sg_status_show(const struct sg_cli *cli, const json_t *result)
@@ -21,4 +39,5 @@ void sg_status_show(const struct sg_cli *cli, const json_t *result)
 	sg_show_accounts(json_object_get(result, "accounts"));
 	putchar('\n');
 	sg_show_workers(json_object_get(result, "workers"));
+	show_changes(result);
 }

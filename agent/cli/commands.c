@@ -125,6 +125,38 @@ const struct sg_command sg_commands[] = {
 		"With --user and --account JID it becomes the account's user key, as by 'key "
 		"new'." },
 
+	{ .name = "key pgp add",
+	    .run = sg_key_pgp_add,
+	    .show = sg_key_pgp_add_show,
+	    .operands = "FILE",
+	    .operands_min = 1,
+	    .operands_max = 1,
+	    .options = OPT(ACCOUNT),
+	    .required = OPT(ACCOUNT),
+	    .summary = "Make an OpenPGP key one of the account's own.",
+	    .help =
+		"FILE ('-': standard input) holds the public key, as `gpg --export` writes it; in "
+		"place\n"
+		"of a copy that is there. `signet publish` publishes it beside the certificates." },
+	{ .name = "key pgp list",
+	    .run = sg_key_pgp_list,
+	    .show = sg_key_pgp_list_show,
+	    .operands = "",
+	    .options = OPT(ACCOUNT),
+	    .required = OPT(ACCOUNT),
+	    .summary = "List the account's OpenPGP keys." },
+	{ .name = "key pgp remove",
+	    .run = sg_key_pgp_remove,
+	    .show = sg_key_pgp_remove_show,
+	    .operands = "FINGERPRINT",
+	    .operands_min = 1,
+	    .operands_max = 1,
+	    .options = OPT(ACCOUNT),
+	    .required = OPT(ACCOUNT),
+	    .summary = "Make the agent forget an OpenPGP key.",
+	    .help = "And the signatures that it keeps on it and by it. What is published stays "
+		    "published." },
+
 	{ .name = "csr",
 	    .run = sg_csr,
 	    .show = sg_csr_show,
@@ -143,12 +175,15 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID [SUBJECT]",
 	    .operands_min = 1,
 	    .operands_max = 2,
-	    .options = OPT(OUT) | SG_OPTS_PIN,
+	    .options = OPT(OUT) | OPT(PGP) | SG_OPTS_PIN,
 	    .waits = WAITS_TOKEN,
 	    .summary = "Cross-sign with the account's user key.",
 	    .help =
-		"SUBJECT is the name of a certificate or key that the account holds; without it,\n"
-		"the account's own certificate is signed. --out writes the keyinfo." },
+		"SUBJECT is the name of a certificate or OpenPGP key that the account holds; "
+		"without\n"
+		"it, the account's own certificate is signed. With --pgp, an OpenPGP key of the "
+		"account\n"
+		"signs instead, wherever your gpg has it. --out writes the keyinfo." },
 	{ .name = "verify",
 	    .run = sg_verify,
 	    .show = sg_verify_show,
@@ -277,7 +312,8 @@ const struct sg_command sg_commands[] = {
 	    .summary = "Draw the web of keys: who is trusted, and why not.",
 	    .help =
 		"The own keys and the keyring, by account, with the signatures among them. DOT on\n"
-		"standard output, or a file: --output web.dot, or --output web.svg, which the program\n"
+		"standard output, or a file: --output web.dot, or --output web.svg, which the "
+		"program\n"
 		"dot of Graphviz draws. With --account only what that account has signed counts." },
 	{ .name = "keyring list",
 	    .run = sg_keyring_list,
@@ -296,9 +332,9 @@ const struct sg_command sg_commands[] = {
 	    .operands_min = 1,
 	    .operands_max = -1,
 	    .summary = "Show a key: who showed it, its signatures, what you decided.",
-	    .help =
-		"FINGERPRINT, here and below, is the key's name (40 hex digits) or its SHA-256 (64),\n"
-		"of either case, with blanks or colons where you like." },
+	    .help = "FINGERPRINT, here and below, is the key's name (40 hex digits) or its SHA-256 "
+		    "(64),\n"
+		    "of either case, with blanks or colons where you like." },
 	{ .name = "keyring trust",
 	    .run = sg_keyring_trust,
 	    .show = sg_keyring_trust_show,
@@ -344,7 +380,8 @@ const struct sg_command sg_commands[] = {
 	    .help =
 		"FILE ('-': standard input) holds keyinfos in XML, certificates in PEM or DER, or "
 		"an\n"
-		"OpenPGP key. Each is the JID's that the file names, else that of --jid, else those\n"
+		"OpenPGP key. Each is the JID's that the file names, else that of --jid, else "
+		"those\n"
 		"that its certificate names. The status is 7 when some were refused." },
 	{ .name = "keyring seen",
 	    .run = sg_keyring_seen,
@@ -365,7 +402,8 @@ const struct sg_command sg_commands[] = {
 	    .help =
 		"A line for each event (with --json, an object), until Ctrl-C: tokens that come "
 		"and\n"
-		"go, are unlocked and locked, or want to be touched, and keys that were changed; and\n"
+		"go, are unlocked and locked, or want to be touched, and keys that were changed; "
+		"and\n"
 		"keys of others that are new, changed or no longer shown." },
 	{ .name = "doctor",
 	    .run = sg_doctor,

@@ -31,7 +31,9 @@ static const struct sg_opt_info opt_infos[SG_OPT_COUNT] = {
 	[SG_OPT_OUT] = { "out", "FILE", "write the result to this file", 0 },
 	[SG_OPT_PEM] = { "pem", NULL, "write PEM instead of DER", 0 },
 	[SG_OPT_ISSUER] = { "issuer", "CERT",
-	    "a certificate (DER or PEM) or a keyinfo file of a possible issuer; may be repeated",
+	    "a certificate (DER or PEM), an OpenPGP key or a keyinfo file of a possible issuer; "
+	    "may "
+	    "be repeated",
 	    1 },
 	[SG_OPT_AT] = { "at", "TIME", "judge as of this time (2026-01-31 or 2026-01-31T12:00:00Z)",
 	    0 },
@@ -41,6 +43,7 @@ static const struct sg_opt_info opt_infos[SG_OPT_COUNT] = {
 	[SG_OPT_CAFILE] = { "cafile", "FILE", "PEM certificates to trust instead of the system's",
 	    0 },
 	[SG_OPT_ACCESS] = { "access", "MODEL", "presence (the default), open or whitelist", 0 },
+	[SG_OPT_JID] = { "jid", "JID", "whose the keys are that do not say so themselves", 0 },
 	[SG_OPT_YES] = { "yes", NULL, "do not ask", 0 },
 	[SG_OPT_WHY] = { "why", NULL, "show the way by which a key is trusted, or what breaks it",
 	    0 },
@@ -48,6 +51,8 @@ static const struct sg_opt_info opt_infos[SG_OPT_COUNT] = {
 	[SG_OPT_FINGERPRINT] = { "fingerprint", NULL,
 	    "print the fingerprints in groups, to be read aloud", 0 },
 	[SG_OPT_QR] = { "qr", NULL, "draw a QR code with the fingerprint", 0 },
+	[SG_OPT_PGP] = { "pgp", "FINGERPRINT",
+	    "sign with this OpenPGP key of the account, by gpg and its agent", 0 },
 };
 
 const struct sg_opt_info *sg_opt_info(enum sg_opt option)

@@ -94,6 +94,16 @@ void sg_print_member(const char *name, const json_t *object, const char *member)
 	sg_print_field(name, sg_member(object, member, NULL));
 }
 
+void sg_print_fingerprint(FILE *out, const char *before, const char *hex)
+{
+	size_t len = strlen(hex);
+
+	fputs(before, out);
+	for (size_t i = 0; i < len; i += 4)
+		fprintf(out, "%s%.4s", i == 0 ? "" : i % 20 == 0 ? "  " : " ", hex + i);
+	fputc('\n', out);
+}
+
 char *sg_member_list(const json_t *object, const char *member)
 {
 	const json_t *list = json_object_get(object, member), *entry;

@@ -32,6 +32,9 @@ void sg_print_field(const char *name, const char *value);
 /* The same for a member of an object, when it is a string that is there. */
 void sg_print_member(const char *name, const json_t *object, const char *member);
 
+/* A line for each fingerprint (hex digits), in groups made for reading; before stands before it. */
+void sg_print_fingerprint(FILE *out, const char *before, const char *hex);
+
 /* The string member of an object, or the other text when it is absent or null. */
 const char *sg_member(const json_t *object, const char *member, const char *otherwise);
 

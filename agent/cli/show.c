@@ -300,12 +300,12 @@ void sg_show_account(const json_t *account)
 
 /* ---- public keys ---- */
 
-static const char *kind_text(const char *kind)
+const char *sg_key_kind_text(const char *kind)
 {
 	if (strcmp(kind, "x509") == 0)
 		return "X.509 certificate";
 	if (strcmp(kind, "pgp") == 0)
-		return "OpenPGP key (not judged)";
+		return "OpenPGP key";
 	return "reference, without key data";
 }
 
@@ -334,14 +334,17 @@ static const char *verdict_text(const char *verdict)
 	if (strcmp(verdict, "self") == 0)
 		return "its own, counts for nothing";
 	if (strcmp(verdict, "unchecked") == 0)
-		return "not checked, there were too many";
+		return "not checked";
+	if (strcmp(verdict, "refused") == 0)
+		return "does not count";
 	return verdict;
 }
 
-/* verdict, method, issuer and, where it is known, whose key that is. */
+/* verdict, method, issuer and, where it is known, whose key that is and what there is to say. */
 static void show_signature(const json_t *signature)
 {
 	const char *jid = sg_member(signature, "issuer_jid", NULL);
+	const char *reason = sg_member(signature, "reason", NULL);
 
 	sg_print_name("signature");
 	sg_print_text(stdout, verdict_text(sg_member(signature, "verdict", "-")));
@@ -352,6 +355,11 @@ static void show_signature(const json_t *signature)
 	if (jid != NULL) {
 		fputs(" of ", stdout);
 		sg_print_text(stdout, jid);
+	}
+	if (reason != NULL) {
+		fputs(" (", stdout);
+		sg_print_text(stdout, reason);
+		putchar(')');
 	}
 	putchar('\n');
 }
@@ -367,24 +375,36 @@ static void show_dropped(const json_t *key)
 	}
 }
 
+void sg_show_signatures(const json_t *key)
+{
+	const json_t *signature;
+	size_t i;
+
+	json_array_foreach(json_object_get(key, "signatures"), i, signature) {
+		show_signature(signature);
+	}
+	show_dropped(key);
+	sg_print_field("grade", grade_text(key));
+}
+
 void sg_show_public_keys(const json_t *keys)
 {
-	const json_t *key, *signature;
-	size_t i, j;
+	const json_t *key;
+	size_t i;
 
 	json_array_foreach(keys, i, key) {
 		if (i > 0)
 			putchar('\n');
 		sg_print_member("name", key, "name");
-		sg_print_field("kind", kind_text(sg_member(key, "kind", "")));
+		sg_print_field("kind", sg_key_kind_text(sg_member(key, "kind", "")));
 		show_list("JIDs", key, "jids");
-		json_array_foreach(json_object_get(key, "signatures"), j, signature) {
-			show_signature(signature);
-		}
-		show_dropped(key);
-		sg_print_field("grade", grade_text(key));
+		if (json_array_size(json_object_get(key, "user_ids")) > 0)
+			show_list("user ids", key, "user_ids");
+		sg_show_signatures(key);
 		if (json_is_true(json_object_get(key, "expired")))
 			sg_print_field("expired", "yes, or not valid yet");
+		if (json_is_true(json_object_get(key, "revoked")))
+			sg_print_field("revoked", "YES, by its owner");
 		if (json_is_object(json_object_get(key, "path")))
 			sg_show_path(json_object_get(key, "path"));
 	}

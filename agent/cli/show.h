@@ -15,6 +15,12 @@ void sg_show_accounts(const json_t *accounts);
 void sg_show_account(const json_t *account);
 void sg_show_workers(const json_t *workers);
 
+/* The signatures of a PublicKey, or of a reply of ShowKeyring, and what they are worth. */
+void sg_show_signatures(const json_t *key);
+
+/* A PublicKey's kind in words. */
+const char *sg_key_kind_text(const char *kind);
+
 /* An array of PublicKey: each key with its signatures and what they are worth. */
 void sg_show_public_keys(const json_t *keys);
 

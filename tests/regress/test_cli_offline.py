@@ -18,7 +18,8 @@ from processes import PATIENCE
 def test_there_are_the_commands_of_this_version():
     assert sorted(" ".join(c) for c in COMMANDS) == sorted("""token list,token show,token unlock,token lock,token release,
         token pin change,token pin unblock,key new,key list,key show,key use,csr,sign,verify,account add,account list,account show,account remove,account connect,account disconnect,
-        enrol,cert list,cert revoke,publish,keyring fetch,status,monitor,doctor""".replace("\n", "").replace(" " * 8, "").split(","))
+        enrol,cert list,cert revoke,publish,keyring fetch,keyring list,keyring show,keyring trust,keyring distrust,keyring forget,
+        keyring export,keyring import,keyring seen,status,monitor,doctor""".replace("\n", "").replace(" " * 8, "").split(","))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
