@@ -16,8 +16,9 @@
 
 #define FINGERPRINT_MAX 64 /* bytes: of a certificate, a SHA-256 as well */
 
-static const char advice_own[] = "`signet key pgp list JID` shows those that the account has, "
-				 "`signet key pgp add FILE` adds one.";
+static const char advice_own[] = "`signet key pgp list --account JID` shows those that the account "
+				 "has, `signet key pgp add FILE "
+				 "--account JID` adds one.";
 
 /* Replies with the key, the one of the set, as `key`. */
 static void reply_key(struct sg_call *call, const struct sg_msg_keyinfos *set)

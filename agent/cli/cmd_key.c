@@ -182,7 +182,11 @@ int sg_sign(struct sg_cli *cli, json_t **result)
 	const char *subject = args->operand_count > 1 ? args->operands[1] : NULL;
 	struct sg_file_out out = { 0 };
 	const char *keyinfo;
-	int err = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
+	int err;
+
+	if (sg_args_has(args, SG_OPT_PGP))
+		return sg_sign_pgp(cli, result);
+	err = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
 
 	if (err == 0)
 		err = sg_agent_call(cli, "Sign",

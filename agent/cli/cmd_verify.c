@@ -26,6 +26,8 @@ struct tally {
 	size_t unknown_issuer;
 	size_t unknown_method;
 	size_t unchecked;
+	const char
+	    *reason; /* why the first that was refused, or could not be judged, does not count */
 	size_t dropped;
 	const char *bad; /* the name of the first key with a bad signature */
 };
@@ -64,7 +66,7 @@ static json_t *key_json(
 
 /* What a file is judged by. */
 struct bench {
-	struct sg_verdict_index *known; /* every X.509 key at hand: given, and of the file itself */
+	struct sg_verdict_index *known; /* every key at hand: given, and of the file itself */
 	struct sg_verdict_index *given;
 	time_t at;
 	struct tally tally;
@@ -82,7 +84,9 @@ static void count_verdict(
 
 		tally->unknown_issuer += one == SG_SIG_UNKNOWN_ISSUER;
 		tally->unknown_method += one == SG_SIG_UNKNOWN_METHOD;
-		tally->unchecked += one == SG_SIG_UNCHECKED;
+		tally->unchecked += one == SG_SIG_UNCHECKED && verdict->reasons[i] == NULL;
+		if (tally->reason == NULL && (one == SG_SIG_REFUSED || one == SG_SIG_UNCHECKED))
+			tally->reason = verdict->reasons[i];
 		tally->from_file += one == SG_SIG_GOOD &&
 		    !sg_verdict_index_has(bench->given, key->signatures[i].issuer);
 	}
@@ -209,9 +213,12 @@ static int conclude(struct sg_cli *cli, const struct sg_keyset *file, const stru
 		return sg_cli_fail(cli, SG_ERR_KEYINFO,
 		    "Compare its name with its owner by another way.",
 		    "unsigned: no key in '%s' carries a signature", cli->args.operands[0]);
+	if (tally->reason != NULL)
+		return sg_cli_fail(cli, SG_ERR_KEYINFO, "Ask its owner to sign it anew.",
+		    "no signature counts: %s", tally->reason);
 	if (tally->unknown_issuer > 0)
 		return sg_cli_fail(cli, SG_ERR_KEYINFO,
-		    "Give the issuer's certificate with --issuer.",
+		    "Give the issuer's certificate or OpenPGP key with --issuer.",
 		    "no signature could be checked: the key of its issuer is not at hand");
 	if (tally->unknown_method > 0)
 		return sg_cli_fail(cli, SG_ERR_KEYINFO,

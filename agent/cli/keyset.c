@@ -9,6 +9,7 @@
 #include <openssl/pem.h>
 
 #include "keyinfo.h"
+#include "pgp.h"
 #include "x509.h"
 #include "xml.h"
 
@@ -166,6 +167,22 @@ static int add_pem(struct sg_keyset *set, const struct sg_blob *data, const char
 	return err;
 }
 
+static int add_pgp(struct sg_keyset *set, const struct sg_blob *data, const char **why)
+{
+	struct sg_keyinfo key = { .kind = SG_KEYINFO_PGP };
+	struct sg_pgp_form form;
+	int err = sg_pgp_key_read(data, &key.data, why);
+
+	if (err == 0)
+		err = sg_pgp_key_check(&key.data, &form, why);
+	if (err == 0 && (key.name = strdup(form.name)) == NULL)
+		err = SG_ERR_NOMEM;
+	if (err == 0)
+		return add_key(set, &key, 0);
+	sg_layout_clear(&sg_layout_keyinfo, &key);
+	return err;
+}
+
 int sg_keyset_add_issuer(struct sg_keyset *set, const struct sg_blob *data, const char **why)
 {
 	static const char pem[] = "-----BEGIN ";
@@ -177,9 +194,11 @@ int sg_keyset_add_issuer(struct sg_keyset *set, const struct sg_blob *data, cons
 		start++;
 	if (start < data->len && (data->data[start] == '<' || data->data[start] == 0xef))
 		return sg_keyset_add_xml(set, data, why);
+	if (sg_pgp_is_likely(data))
+		return add_pgp(set, data, why);
 	if (memmem(data->data, data->len, pem, sizeof(pem) - 1) != NULL)
 		return add_pem(set, data, why);
-	*why = "it is neither a certificate nor a keyinfo";
+	*why = "it is neither a certificate, an OpenPGP key nor a keyinfo";
 	err = sg_x509_cert_parse(data, &cert);
 	X509_free(cert);
 	return err == 0 ? add_certificate(set, data) : err;

@@ -38,7 +38,8 @@ void sg_keyset_clear(struct sg_keyset *set);
 SG_MUST_USE int sg_keyset_add_xml(
     struct sg_keyset *set, const struct sg_blob *text, const char **why);
 
-/* Adds an issuer's file of any kind: XML as above, PEM certificates, or one DER certificate. */
+/* Adds an issuer's file of any kind: XML as above, PEM certificates, one DER certificate, or an
+ * OpenPGP public key, binary or in armour. */
 SG_MUST_USE int sg_keyset_add_issuer(
     struct sg_keyset *set, const struct sg_blob *data, const char **why);
 
