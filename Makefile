@@ -35,9 +35,9 @@ VERSION         := 0.1.0
 
 PACKAGES_BUILD  := gcc libc6-dev make pkg-config libp11-kit-dev libssl-dev libstrophe-dev \
                    libevent-dev libjansson-dev libsqlite3-dev libassuan-dev libexpat1-dev libinih-dev \
-                   libsystemd-dev librnp-dev libgpgme-dev
+                   libsystemd-dev librnp-dev libgpgme-dev libqrencode-dev
 PACKAGES_WORLD  := softhsm2 opensc openssl prosody prosody-modules lua-sec ejabberd erlang-base python3
-PACKAGES_TEST   := libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock
+PACKAGES_TEST   := libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock graphviz zbar-tools
 PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
                    libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon python3-cryptography
 PACKAGES_BENCH  := p11-kit p11-kit-modules openssh-client
@@ -78,11 +78,12 @@ SRC_token := $(call in,token, \
     login main module object pin pin_set pinentry piv probe pubkey reader session sign tls token \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
+    asking key_names publishing store_publishing verbs_asking verbs_publish watching \
     accounts agent ask_all call call_key config conn doctor doctor_system events failure \
     find json key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
     reaper remember rest server signings store store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
     touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
-    verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_pubkey verbs_sign verbs_token verbs_trust worker worker_process)
+    verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_sign verbs_token verbs_trust worker worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
     asked contacts filter iq key_requests main memory pep_requests reason remotekey requests scram seen self \
     stream tls worker)
@@ -111,7 +112,7 @@ PKG_token     := p11-kit-1 libcrypto libassuan inih
 PKG_broker    := libevent_core jansson sqlite3 libcrypto libsystemd inih expat
 PKG_xmpp      := libstrophe libssl libcrypto expat inih
 PKG_pgp       := librnp libcrypto
-PKG_cli       := jansson libcrypto expat inih gpgme
+PKG_cli       := libqrencode jansson libcrypto expat inih gpgme
 PKG_authority := libstrophe libssl libcrypto sqlite3 expat inih
 PKG_ALL       := $(sort $(foreach p,$(PARTS),$(PKG_$(p))))
 

@@ -181,6 +181,42 @@ static int own_add(void *arg, struct sg_cert_row *row)
 	return item_add(trust, item);
 }
 
+/* An own OpenPGP key: what it signs is signed by the person, as with a user key. */
+static int own_pgp_add(struct sg_trust *trust, const char *jid, const char *name)
+{
+	struct item *item = calloc(1, sizeof(*item));
+	int err;
+
+	if (item == NULL)
+		return SG_ERR_NOMEM;
+	item->keyinfo.kind = SG_KEYINFO_PGP;
+	item->keyinfo.name = strdup(name);
+	item->account = strdup(jid);
+	item->seen_jids[0] = item->account;
+	item->key.seen_jids = item->seen_jids;
+	item->key.seen_count = 1;
+	item->key.flags = SG_PATH_OWN_USER;
+	item->whole = 1;
+	err = item->keyinfo.name != NULL && item->account != NULL
+	    ? sg_store_pgp_get(trust->agent->store, jid, name, &item->keyinfo.data)
+	    : SG_ERR_NOMEM;
+	if (err == 0)
+		return item_add(trust, item);
+	item_free(item);
+	return err;
+}
+
+static int own_pgp_add_all(struct sg_trust *trust, const char *jid)
+{
+	char **names = NULL;
+	int err = sg_store_pgp_names(trust->agent->store, jid, &names);
+
+	for (size_t i = 0; err == 0 && names[i] != NULL; i++)
+		err = own_pgp_add(trust, jid, names[i]);
+	sg_strv_free(names);
+	return err;
+}
+
 static int own_add_all(struct sg_trust *trust)
 {
 	struct sg_account *account;
@@ -189,8 +225,11 @@ static int own_add_all(struct sg_trust *trust)
 
 	for (account = sg_accounts_first(trust->agent->accounts); err == 0 && account != NULL;
 	     account = sg_accounts_next(account)) {
-		if (is_meant(trust, account))
-			err = sg_store_certs(trust->agent->store, account->row.jid, own_add, trust);
+		if (!is_meant(trust, account))
+			continue;
+		err = sg_store_certs(trust->agent->store, account->row.jid, own_add, trust);
+		if (err == 0)
+			err = own_pgp_add_all(trust, account->row.jid);
 	}
 	/* the list grows at its end meanwhile, by what has no account */
 	TAILQ_FOREACH(item, &trust->items, entry) {

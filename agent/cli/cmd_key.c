@@ -7,6 +7,7 @@
 #include "agent_call.h"
 #include "ccm2.h"
 #include "files.h"
+#include "fingerprint.h"
 #include "print.h"
 #include "show.h"
 #include "text.h"
@@ -65,9 +66,73 @@ void sg_key_list_show(const struct sg_cli *cli, const json_t *result)
 	sg_show_keys(json_object_get(result, "keys"));
 }
 
+static const char *first_jid(const json_t *certificate)
+{
+	return json_string_value(json_array_get(json_object_get(certificate, "jids"), 0));
+}
+
+/* The URI of each certificate, beside it; null where it has no JID. */
+static int add_uris(struct sg_cli *cli, json_t *result)
+{
+	json_t *certificates = json_object_get(result, "certificates"), *certificate;
+	size_t i, count = 0;
+
+	json_array_foreach(certificates, i, certificate) {
+		const char *jid = first_jid(certificate);
+		char *uri = jid != NULL
+		    ? sg_fingerprint_uri(jid, sg_member(certificate, "name", ""),
+			  sg_member(certificate, "sha256", ""))
+		    : NULL;
+
+		count += uri != NULL;
+		if (json_object_set_new(
+			certificate, "xmpp_uri", uri != NULL ? json_string(uri) : json_null()) != 0)
+			count = 0;
+		free(uri);
+	}
+	if (json_array_size(certificates) == 0)
+		return sg_cli_fail(cli, SG_ERR_KEY_ABSENT,
+		    "What is compared is the certificate: `signet enrol` gets one, and `signet key "
+		    "use --user` makes one.",
+		    "the key '%s' has no certificate", cli->args.operands[0]);
+	if (count == 0 && sg_args_has(&cli->args, SG_OPT_QR))
+		return sg_cli_fail(cli, SG_ERR_UNSUPPORTED, "Compare what --fingerprint prints.",
+		    "no certificate of the key '%s' names a JID, which a QR code is for",
+		    cli->args.operands[0]);
+	return 0;
+}
+
+static int is_compared(const struct sg_cli *cli)
+{
+	return sg_args_has(&cli->args, SG_OPT_FINGERPRINT) || sg_args_has(&cli->args, SG_OPT_QR);
+}
+
 int sg_key_show(struct sg_cli *cli, json_t **result)
 {
-	return sg_agent_call_named(cli, "ShowKey", "key", cli->args.operands[0], 0, result);
+	int err = sg_agent_call_named(cli, "ShowKey", "key", cli->args.operands[0], 0, result);
+
+	if (err == 0 && is_compared(cli))
+		err = add_uris(cli, *result);
+	if (err != 0) {
+		json_decref(*result);
+		*result = NULL;
+	}
+	return err;
+}
+
+static void compare_show(const struct sg_cli *cli, const json_t *certificate)
+{
+	const char *uri = sg_member(certificate, "xmpp_uri", NULL);
+
+	sg_print_field("JID", first_jid(certificate));
+	sg_print_groups("name", sg_member(certificate, "name", ""));
+	sg_print_groups("SHA-256", sg_member(certificate, "sha256", ""));
+	if (!sg_args_has(&cli->args, SG_OPT_QR) || uri == NULL)
+		return;
+	sg_print_field("URI", uri);
+	putchar('\n');
+	if (sg_print_qr(stdout, uri) != 0)
+		fprintf(stderr, "signet: the URI is too long for a QR code\n");
 }
 
 void sg_key_show_show(const struct sg_cli *cli, const json_t *result)
@@ -75,10 +140,15 @@ void sg_key_show_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *certificates = json_object_get(result, "certificates"), *certificate;
 	size_t i;
 
-	sg_show_key(json_object_get(result, "key"));
+	if (!is_compared(cli))
+		sg_show_key(json_object_get(result, "key"));
 	json_array_foreach(certificates, i, certificate) {
-		putchar('\n');
-		sg_show_certificate(certificate);
+		if (i > 0 || !is_compared(cli))
+			putchar('\n');
+		if (is_compared(cli))
+			compare_show(cli, certificate);
+		else
+			sg_show_certificate(certificate);
 	}
 }
 

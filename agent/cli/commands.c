@@ -109,7 +109,12 @@ const struct sg_command sg_commands[] = {
 	    .operands_min = 1,
 	    .operands_max = 1,
 	    .waits = WAITS_TOKEN,
-	    .summary = "Show a key and its certificates." },
+	    .options = OPT(FINGERPRINT) | OPT(QR),
+	    .summary = "Show a key and its certificates.",
+	    .help =
+		"--fingerprint prints only what two people compare: the name (SHA-1) and the SHA-256\n"
+		"of each certificate, in groups to be read aloud. --qr draws them as a QR code, an\n"
+		"xmpp: URI, too." },
 	{ .name = "key use",
 	    .run = sg_key_use,
 	    .show = sg_key_use_show,
