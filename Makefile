@@ -90,7 +90,7 @@ SRC_xmpp := $(call in,agent/xmpp, \
 SRC_pgp := $(call in,agent/pgp, main rnp_key serve)
 SRC_cli := $(call in,agent/cli, \
     agent_call ask cli cmd_account cmd_cert cmd_doctor cmd_graph cmd_key cmd_keyring cmd_keyring_file cmd_monitor cmd_pgp cmd_publish cmd_status \
-    cmd_token cmd_verify command commands diagnosis dot files gpg keyset main options print secret_args show show_keyring show_path \
+    cmd_token cmd_verify command commands diagnosis dot files fingerprint gpg keyset main options print secret_args show show_keyring show_path \
     tty waiting)
 SRC_authority := $(call in,authority, \
     bounds component config crl delegation file init ledger logins main profile \
