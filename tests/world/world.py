@@ -27,7 +27,7 @@ DOMAIN = "xmpp.test"
 PASSWORD = "secret"
 ACCOUNTS = ("juliet", "romeo", "benvolio")
 FRIENDS = (("juliet", "romeo"),)
-PROGRAMS = ("signet", "signetd", "signet-token", "signet-xmpp", "signet-authority")
+PROGRAMS = ("signet", "signetd", "signet-token", "signet-xmpp", "signet-pgp", "signet-authority")
 SOFTHSM_MODULES = ("/usr/lib/softhsm/libsofthsm2.so",
                    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
                    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so")
