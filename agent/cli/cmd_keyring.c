@@ -10,6 +10,7 @@
 #include "print.h"
 #include "show.h"
 #include "show_keyring.h"
+#include "show_path.h"
 #include "text.h"
 
 /* ---- list ---- */
@@ -99,13 +100,31 @@ static int call_fingerprint(
 
 int sg_keyring_show(struct sg_cli *cli, json_t **result)
 {
-	return call_fingerprint(cli, "ShowKeyring", "name", result);
+	json_t *why = NULL;
+	int err = call_fingerprint(cli, "ShowKeyring", "name", result);
+
+	if (err == 0 && sg_args_has(&cli->args, SG_OPT_WHY))
+		err = call_fingerprint(cli, "ExplainKey", "name", &why);
+	if (err == 0 && why != NULL)
+		err = json_object_set(*result, "path", json_object_get(why, "path")) == 0
+		    ? 0
+		    : SG_ERR_NOMEM;
+	json_decref(why);
+	if (err != 0) {
+		json_decref(*result);
+		*result = NULL;
+	}
+	return err;
 }
 
 void sg_keyring_show_show(const struct sg_cli *cli, const json_t *result)
 {
+	const json_t *path = json_object_get(result, "path");
+
 	sg_show_known_key(json_object_get(result, "key"));
 	sg_show_signatures(result);
+	if (path != NULL)
+		sg_show_path(path);
 }
 
 /* ---- decisions ---- */

@@ -336,10 +336,13 @@ const struct sg_command sg_commands[] = {
 	    .operands = "FINGERPRINT",
 	    .operands_min = 1,
 	    .operands_max = -1,
+	    .options = OPT(WHY),
 	    .summary = "Show a key: who showed it, its signatures, what you decided.",
 	    .help = "FINGERPRINT, here and below, is the key's name (40 hex digits) or its SHA-256 "
 		    "(64),\n"
-		    "of either case, with blanks or colons where you like." },
+		    "of either case, with blanks or colons where you like. --why shows the way from "
+		    "you to\n"
+		    "the key, and the step that breaks it." },
 	{ .name = "keyring trust",
 	    .run = sg_keyring_trust,
 	    .show = sg_keyring_trust_show,
