@@ -89,7 +89,7 @@ SRC_xmpp := $(call in,agent/xmpp, \
     stream tls worker)
 SRC_pgp := $(call in,agent/pgp, main rnp_key serve)
 SRC_cli := $(call in,agent/cli, \
-    agent_call ask cli cmd_account cmd_cert cmd_doctor cmd_graph cmd_key cmd_keyring cmd_keyring_file cmd_monitor cmd_pgp cmd_publish cmd_status \
+    agent_call ask cli cmd_account cmd_cert cmd_doctor cmd_fetch cmd_graph cmd_key cmd_keyring cmd_keyring_file cmd_monitor cmd_pgp cmd_publish cmd_status \
     cmd_token cmd_verify command commands diagnosis dot files fingerprint gpg keyset main options print secret_args show show_keyring show_path \
     tty waiting)
 SRC_authority := $(call in,authority, \
@@ -241,7 +241,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_ledger test_authority_logins test_authority_profile \
     test_authority_service test_broker_config test_broker_key_cache test_broker_keyring test_broker_ledger test_broker_queue test_broker_store test_broker_uri \
     test_buf test_ccm2 test_channel \
-    test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
+    test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep test_pep_node \
     test_pgp test_pgp_key test_pkcs11_uri \
     test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
