@@ -576,6 +576,7 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_KEYS_ASK] = &layout_keys_ask,
 	[SG_MSG_KEYS_SEND] = &layout_keys_send,
 	[SG_MSG_DIRECT_POLICY] = &layout_direct_policy,
+	[SG_MSG_PEP_LOOK] = &layout_pep_fetch,
 	[SG_MSG_XMPP_ONLINE] = &layout_xmpp_online,
 	[SG_MSG_XMPP_FEATURE_SET] = &layout_xmpp_feature_set,
 	[SG_MSG_CCM2_CERTS] = &layout_ccm2_certs,

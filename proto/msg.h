@@ -59,6 +59,7 @@ enum sg_msg_type {
 	SG_MSG_KEYS_ASK,	/* sg_msg_keys_ask  -> SG_MSG_KEYINFOS */
 	SG_MSG_KEYS_SEND,	/* sg_msg_keys_send -> SG_MSG_OK */
 	SG_MSG_DIRECT_POLICY,	/* sg_msg_direct_policy -> SG_MSG_OK */
+	SG_MSG_PEP_LOOK,	/* sg_msg_pep_fetch -> SG_MSG_PEP_NODE */
 
 	SG_MSG_XMPP_ONLINE = 96,
 	SG_MSG_XMPP_FEATURE_SET,

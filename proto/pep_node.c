@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "disco.h"
 #include "pep.h"
 #include "text.h"
 
@@ -160,17 +161,13 @@ static int take_field(const struct sg_xml *field, struct sg_msg_pep_node *shown)
 	return err;
 }
 
-int sg_pep_config_decode(
-    const struct sg_xml *payload, const char *node, struct sg_msg_pep_node *shown)
+static int take_form(const struct sg_xml *form, const char *node, struct sg_msg_pep_node *shown)
 {
-	const struct sg_xml *configure = only_of_node(payload, "configure", node);
-	const struct sg_xml *form, *field;
+	const struct sg_xml *field;
 	int err = 0;
 
-	if (configure == NULL || sg_xml_only(configure, "x", NS_DATA_FORM, &form) != 0 ||
-	    form == NULL)
-		return SG_ERR_FORMAT;
-	for (field = sg_xml_first(form); err == 0 && field != NULL; field = sg_xml_next(field)) {
+	for (field = form != NULL ? sg_xml_first(form) : NULL; err == 0 && field != NULL;
+	     field = sg_xml_next(field)) {
 		if (sg_xml_is(field, "field", NS_DATA_FORM))
 			err = take_field(field, shown);
 	}
@@ -180,6 +177,35 @@ int sg_pep_config_decode(
 	if (err != 0)
 		sg_msg_clear(SG_MSG_PEP_NODE, shown);
 	return err;
+}
+
+int sg_pep_config_decode(
+    const struct sg_xml *payload, const char *node, struct sg_msg_pep_node *shown)
+{
+	const struct sg_xml *configure = only_of_node(payload, "configure", node);
+	const struct sg_xml *form;
+
+	if (configure == NULL || sg_xml_only(configure, "x", NS_DATA_FORM, &form) != 0 ||
+	    form == NULL)
+		return SG_ERR_FORMAT;
+	return take_form(form, node, shown);
+}
+
+int sg_pep_look_encode(const char *node, struct sg_xml **payload)
+{
+	return sg_disco_info_encode(node, payload);
+}
+
+int sg_pep_look_decode(
+    const struct sg_xml *payload, const char *node, struct sg_msg_pep_node *shown)
+{
+	const char *of = sg_xml_attr(payload, "node");
+	const struct sg_xml *form;
+
+	if (!sg_xml_is(payload, "query", SG_NS_DISCO_INFO) || of == NULL || strcmp(of, node) != 0 ||
+	    sg_xml_only(payload, "x", NS_DATA_FORM, &form) != 0)
+		return SG_ERR_FORMAT;
+	return take_form(form, node, shown);
 }
 
 /* ---- affiliations ---- */

@@ -16,6 +16,14 @@
 SG_MUST_USE int sg_pep_config_ask_encode(const char *node, struct sg_xml **payload);
 SG_MUST_USE int sg_pep_members_ask_encode(const char *node, struct sg_xml **payload);
 
+/* Of type get, to the node's owner: what it tells everybody of the node (XEP-0060 5.4). */
+SG_MUST_USE int sg_pep_look_encode(const char *node, struct sg_xml **payload);
+
+/* Reads that into *shown, which must be zero or cleared: exists, node, and the access model where it is
+ * told. Errors as of sg_pep_config_decode(). */
+SG_MUST_USE int sg_pep_look_decode(
+    const struct sg_xml *payload, const char *node, struct sg_msg_pep_node *shown);
+
 /* Of type set: takes one item off the node, and tells subscribers; removes the node. */
 SG_MUST_USE int sg_pep_retract_encode(const char *node, const char *id, struct sg_xml **payload);
 SG_MUST_USE int sg_pep_delete_encode(const char *node, struct sg_xml **payload);

@@ -5,6 +5,7 @@
 
 #include "online.h"
 #include "text.h"
+#include "watching.h"
 #include "worker.h"
 #include "x509.h"
 
@@ -15,8 +16,10 @@ struct sg_accounts {
 
 static void account_free(struct sg_account *account)
 {
+	sg_watching_end(account);
 	sg_worker_free(account->worker);
 	sg_account_row_clear(&account->row);
+	sg_publishing_row_clear(&account->publishing);
 	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
 	free(account->last_error);
 	free(account);
@@ -48,7 +51,9 @@ static struct sg_account *account_new(struct sg_accounts *accounts, struct sg_ac
 	account->refs = 1;
 	account->row = *row;
 	memset(row, 0, sizeof(*row));
-	if (sg_online_worker_new(account) != 0) {
+	if (sg_store_publishing_get(
+		accounts->agent->store, account->row.jid, &account->publishing) != 0 ||
+	    sg_online_worker_new(account) != 0) {
 		account_free(account);
 		return NULL;
 	}
@@ -95,6 +100,7 @@ void sg_accounts_free(struct sg_accounts *accounts)
 		return;
 	while ((account = TAILQ_FIRST(&accounts->list)) != NULL) {
 		TAILQ_REMOVE(&accounts->list, account, entry);
+		sg_watching_end(account);
 		sg_worker_free(account->worker);
 		account->worker = NULL;
 		sg_account_unref(account);

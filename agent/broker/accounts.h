@@ -10,6 +10,7 @@
 #include "agent.h"
 #include "failure.h"
 #include "login.h"
+#include "publishing_store.h"
 #include "store.h"
 #include "tokens.h"
 
@@ -24,6 +25,7 @@ enum sg_account_state {
 
 struct sg_leave;
 struct sg_connect;
+struct sg_watch;
 
 struct sg_account {
 	TAILQ_ENTRY(sg_account) entry;
@@ -32,12 +34,14 @@ struct sg_account {
 	int removed;   /* no longer in the list, nor in the store */
 	int enrolling; /* an enrolment runs: they come one at a time */
 	struct sg_account_row row;
+	struct sg_publishing_row publishing;
 	enum sg_account_state state;
 	struct sg_msg_xmpp_online online; /* empty unless online */
 	char *last_error;
 	struct sg_worker *worker;
 	struct sg_connect *connect; /* while connecting */
 	struct sg_leave *leave;	    /* while an old connection is being ended */
+	struct sg_watch *watch;	    /* while online */
 };
 
 struct sg_accounts;

@@ -110,6 +110,12 @@ static struct sg_config_token *token_get(struct sg_config *config, const char *n
 
 /* ---- the sections: each gives 0 for a setting that is unknown, bad or too many ---- */
 
+static int read_switch(const char *value, int *off)
+{
+	*off = strcmp(value, "no") == 0;
+	return *off || strcmp(value, "yes") == 0;
+}
+
 static int agent_setting(struct sg_config *config, const char *name, const char *value)
 {
 	if (strcmp(name, "pinentry") == 0)
@@ -118,6 +124,8 @@ static int agent_setting(struct sg_config *config, const char *name, const char 
 		return is_absolute(value) && set_string(&config->module_dirs, value);
 	if (strcmp(name, "touch-command") == 0)
 		return is_absolute(value) && set_string(&config->touch_command, value);
+	if (strcmp(name, "watch") == 0)
+		return read_switch(value, &config->no_watch);
 	return 0;
 }
 

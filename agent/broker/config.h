@@ -61,6 +61,7 @@ struct sg_config {
 	size_t token_count;
 	char *module_dirs; /* colon-separated; NULL: those set when the programs were built */
 	char *pinentry;	   /* absolute path */
+	int no_watch;	   /* no presence is sent, so nobody's events come */
 	/* Absolute path of what tells that a token wants to be touched, or NULL. */
 	char *touch_command;
 };

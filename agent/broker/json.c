@@ -11,6 +11,7 @@
 #include "ask_all.h"
 #include "failure.h"
 #include "ledger.h"
+#include "publishing.h"
 #include "text.h"
 #include "verdict.h"
 #include "worker.h"
@@ -318,8 +319,9 @@ json_t *sg_json_account(const struct sg_account *account)
 	};
 	const struct sg_account_row *row = &account->row;
 
-	return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "jid",
-	    sg_json_text(row->jid), "host", sg_json_text(row->host), "port",
+	return json_pack(
+	    "{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
+	    "jid", sg_json_text(row->jid), "host", sg_json_text(row->host), "port",
 	    row->port != 0 ? json_integer(row->port) : json_null(), "tls",
 	    row->tls_mode == SG_TLS_DIRECT ? "direct" : "starttls", "cafile",
 	    sg_json_text(row->cafile), "key", sg_json_text(row->key), "certificate",
@@ -327,7 +329,9 @@ json_t *sg_json_account(const struct sg_account *account)
 	    states[account->state], "bound_jid", sg_json_text(account->online.jid), "mechanism",
 	    sg_json_text(account->online.mechanism), "tls_version",
 	    sg_json_text(account->online.tls_version), "last_error",
-	    sg_json_text(account->last_error));
+	    sg_json_text(account->last_error), "published",
+	    sg_json_text(account->publishing.access), "direct", sg_json_direct(account),
+	    "more_open", (int)account->publishing.more_open);
 }
 
 json_t *sg_json_worker(const struct sg_worker *worker, const struct sg_msg_error *problem)

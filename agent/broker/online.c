@@ -4,11 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "asking.h"
 #include "key_find.h"
 #include "key_known.h"
 #include "log.h"
+#include "publishing.h"
 #include "text.h"
 #include "unlocked.h"
+#include "watching.h"
 #include "worker.h"
 
 #define DISCONNECT_SECONDS 5
@@ -95,6 +98,7 @@ static void set_last_error(struct sg_account *account, const struct sg_msg_error
 static void account_down(struct sg_account *account, const struct sg_msg_error *error)
 {
 	account->state = SG_ACCOUNT_OFFLINE;
+	sg_watching_end(account);
 	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
 	set_last_error(account, error);
 	sg_worker_stop(account->worker, SG_ERR_OFFLINE);
@@ -185,6 +189,8 @@ static void on_connected(void *arg, const struct sg_msg_error *error, void *answ
 		    account->online.mechanism != NULL ? account->online.mechanism : "?",
 		    account->online.tls_version != NULL ? account->online.tls_version : "?");
 		note_login(account);
+		sg_publishing_begin(account);
+		sg_watching_begin(account);
 		connect_finish(connect, NULL);
 	}
 }
@@ -369,6 +375,7 @@ void sg_account_go_offline(struct sg_account *account, sg_done_fn *fn, void *arg
 	waiter_add(&leave->waiters, fn, arg);
 	account->leave = leave;
 	account->state = SG_ACCOUNT_OFFLINE;
+	sg_watching_end(account);
 	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
 	sg_worker_request(account->worker, SG_MSG_XMPP_DISCONNECT, &nothing, -1, DISCONNECT_SECONDS,
 	    on_left, leave);
@@ -521,6 +528,10 @@ static void on_event(void *arg, const struct sg_frame *frame)
 
 	if (frame->type == SG_MSG_XMPP_TLS_SIGN && frame->id != 0) {
 		sign_for_tls(account, frame->id, frame->msg);
+	} else if (frame->type == SG_MSG_KEYS_SEEN && frame->id == 0) {
+		sg_watching_seen(account, frame->msg);
+	} else if (frame->type == SG_MSG_KEYS_WANTED && frame->id != 0) {
+		sg_asking_wanted(account, frame->id, frame->msg);
 	} else if (frame->type == SG_MSG_XMPP_OFFLINE && frame->id == 0) {
 		if (account->state != SG_ACCOUNT_ONLINE)
 			return; /* the request that runs is answered by itself */
@@ -541,6 +552,7 @@ static void on_ended(void *arg)
 		return; /* the end was wanted, or a request that ran has told it */
 	sg_msg_error_set(&error, SG_ERR_WORKER, account->row.jid, "signet-xmpp ended");
 	account->state = SG_ACCOUNT_OFFLINE;
+	sg_watching_end(account);
 	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
 	set_last_error(account, &error);
 	sg_failure_clear(&error);

@@ -47,10 +47,18 @@ void sg_verb_enrol(struct sg_call *call);
 void sg_verb_list_certificates(struct sg_call *call);
 void sg_verb_revoke_certificate(struct sg_call *call);
 
-/* verbs_pubkey.c */
+/* verbs_sign.c */
 void sg_verb_sign(struct sg_call *call);
+
+/* verbs_publish.c */
 void sg_verb_publish(struct sg_call *call);
+void sg_verb_show_published(struct sg_call *call);
+void sg_verb_retract(struct sg_call *call);
+
+/* verbs_asking.c */
 void sg_verb_fetch_keys(struct sg_call *call);
+void sg_verb_ask_keys(struct sg_call *call);
+void sg_verb_send_keys(struct sg_call *call);
 
 /* verbs_pgp.c */
 void sg_verb_add_pgp_key(struct sg_call *call);

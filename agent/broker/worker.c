@@ -45,6 +45,7 @@ static const uint16_t answer_types[] = {
 	[SG_MSG_KEYS_ASK] = SG_MSG_KEYINFOS,
 	[SG_MSG_KEYS_SEND] = SG_MSG_OK,
 	[SG_MSG_DIRECT_POLICY] = SG_MSG_OK,
+	[SG_MSG_PEP_LOOK] = SG_MSG_PEP_NODE,
 };
 
 static int makes_signature(uint16_t type)

@@ -35,8 +35,12 @@ sg_command_run_fn sg_enrol, sg_cert_list, sg_cert_revoke;
 sg_command_show_fn sg_enrol_show, sg_cert_list_show, sg_cert_revoke_show;
 
 /* cmd_publish.c */
-sg_command_run_fn sg_publish, sg_keyring_fetch;
-sg_command_show_fn sg_publish_show, sg_keyring_fetch_show;
+sg_command_run_fn sg_publish, sg_retract;
+sg_command_show_fn sg_publish_show, sg_retract_show;
+
+/* cmd_fetch.c */
+sg_command_run_fn sg_keyring_fetch, sg_keyring_request, sg_keyring_send;
+sg_command_show_fn sg_keyring_fetch_show, sg_keyring_send_show;
 
 /* cmd_graph.c */
 sg_command_run_fn sg_graph;

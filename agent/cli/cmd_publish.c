@@ -1,157 +1,111 @@
+/* publish, retract: the account's own node. */
 #include "cmd.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "agent_call.h"
-#include "files.h"
-#include "keyinfo.h"
 #include "print.h"
 #include "show.h"
-#include "xml.h"
+
+/* Whoever wanted less to be seen must not take it for done. */
+static int judge_node(struct sg_cli *cli, const json_t *node)
+{
+	if (!json_is_true(json_object_get(node, "more_open")))
+		return 0;
+	return sg_cli_fail(cli, SG_ERR_FEATURE,
+	    "Nothing was published. `signet publish --show` tells who can read the node.",
+	    "the node is more open than asked: its access model is %s, not %s",
+	    sg_member(node, "access", "not told"), sg_member(node, "asked", "-"));
+}
+
+/* The JIDs of every --member; NULL when there is none. */
+static json_t *members_json(const struct sg_args *args)
+{
+	json_t *members = args->repeated_count > 0 ? json_array() : NULL;
+
+	for (size_t i = 0; i < args->repeated_count; i++)
+		(void)json_array_append_new(members, json_string(args->repeated[i]));
+	return members;
+}
 
 int sg_publish(struct sg_cli *cli, json_t **result)
 {
-	const char *jid = cli->args.operands[0];
+	const struct sg_args *args = &cli->args;
+	const char *jid = args->operands[0];
+	int err;
 
-	return sg_agent_call(cli, "Publish",
-	    json_pack("{s:s, s:s*}", "jid", jid, "access", cli->args.value[SG_OPT_ACCESS]),
-	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+	if (!sg_args_has(args, SG_OPT_SHOW))
+		err = sg_agent_call(cli, "Publish",
+		    json_pack("{s:s, s:s*, s:o*, s:s*}", "jid", jid, "access",
+			args->value[SG_OPT_ACCESS], "members", members_json(args), "direct",
+			args->value[SG_OPT_DIRECT]),
+		    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+	else if (sg_args_has(args, SG_OPT_ACCESS) || sg_args_has(args, SG_OPT_MEMBER) ||
+	    sg_args_has(args, SG_OPT_DIRECT))
+		return sg_cli_fail(
+		    cli, SG_ERR_ARG, NULL, "--show changes nothing, so nothing else goes with it");
+	else
+		err = sg_agent_call(cli, "ShowPublished", json_pack("{s:s}", "jid", jid),
+		    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+	return err == 0 ? judge_node(cli, json_object_get(*result, "node")) : err;
+}
+
+/* A list in one line; nothing when it is empty. */
+static void print_texts(const char *name, const json_t *texts)
+{
+	const json_t *text;
+	size_t i;
+
+	if (json_array_size(texts) == 0)
+		return;
+	sg_print_name(name);
+	json_array_foreach(texts, i, text) {
+		if (i > 0)
+			fputs(", ", stdout);
+		sg_print_text(stdout, json_string_value(text));
+	}
+	putchar('\n');
 }
 
 void sg_publish_show(const struct sg_cli *cli, const json_t *result)
 {
-	sg_print_member("node", result, "node");
-	sg_print_member("access", result, "access");
+	const json_t *node = json_object_get(result, "node");
+	json_int_t refused = json_integer_value(json_object_get(result, "refused"));
+
+	sg_print_member("node", node, "node");
+	if (!json_is_true(json_object_get(node, "exists"))) {
+		puts("There is no such node: nothing is published.");
+		return;
+	}
+	sg_print_member("access", node, "access");
+	print_texts("members", json_object_get(node, "members"));
+	print_texts("the server offers", json_object_get(node, "offered"));
+	sg_print_member("max items", node, "max_items");
+	sg_print_member("send last", node, "send_last");
+	sg_print_field(
+	    "items are kept", json_is_true(json_object_get(node, "persist_items")) ? "yes" : "no");
+	if (json_object_get(result, "direct") != NULL)
+		sg_print_member("who is answered", result, "direct");
 	putchar('\n');
 	sg_show_public_keys(json_object_get(result, "keys"));
+	if (refused > 0)
+		printf("\n%lld items are no good keyinfo.\n", (long long)refused);
 }
 
-/* The account to ask with: the one given, or the only one there is. New string. */
-static int own_account(struct sg_cli *cli, char **jid)
+int sg_retract(struct sg_cli *cli, json_t **result)
 {
-	const char *given = cli->args.value[SG_OPT_ACCOUNT];
-	const json_t *accounts;
-	json_t *reply = NULL;
-	int err = 0;
-
-	*jid = NULL;
-	if (given == NULL) {
-		err = sg_agent_call(cli, "ListAccounts", json_object(), 0, NULL, &reply);
-		if (err != 0)
-			return err;
-		accounts = json_object_get(reply, "accounts");
-		if (json_array_size(accounts) == 0)
-			err = sg_cli_fail(
-			    cli, SG_ERR_ACCOUNT_ABSENT, NULL, "there is no account to ask with");
-		else if (json_array_size(accounts) > 1)
-			err = sg_cli_fail(cli, SG_ERR_ARG,
-			    "Name one with --account; `signet account list` shows them.",
-			    "there is more than one account to ask with");
-		else
-			given = sg_member(json_array_get(accounts, 0), "jid", "");
-	}
-	if (err == 0 && (given == NULL || (*jid = strdup(given)) == NULL))
-		err = SG_ERR_NOMEM;
-	json_decref(reply);
-	return err;
-}
-
-static int add_keyinfo(struct sg_xml *root, const json_t *key)
-{
-	const char *text = sg_member(key, "keyinfo", "");
-	struct sg_xml *element = NULL;
-	int err = sg_xml_parse(text, strlen(text), &element);
-
-	return err == 0 ? sg_xml_add(root, element) : err;
-}
-
-/* A keyinfo when there is one key; else a pubkeys element with all (XEP-0189, 'third party'). */
-static int write_keys(struct sg_cli *cli, struct sg_file_out *out, const json_t *keys)
-{
-	const char *alone = sg_member(json_array_get(keys, 0), "keyinfo", "");
-	struct sg_xml *root = NULL;
-	char *text = NULL;
-	const json_t *key;
-	size_t i;
-	int err = 0;
-
-	if (out->path == NULL)
-		return 0;
-	if (json_array_size(keys) == 1)
-		return sg_file_out_write(cli, out, alone, strlen(alone));
-	root = sg_xml_new("pubkeys", SG_NS_PUBKEY);
-	if (root == NULL)
-		return SG_ERR_NOMEM;
-	err = sg_xml_set_attr(root, "jid", cli->args.operands[0]);
-	json_array_foreach(keys, i, key) {
-		if (err == 0)
-			err = add_keyinfo(root, key);
-	}
-	if (err == 0 && (text = sg_xml_to_string(root)) == NULL)
-		err = SG_ERR_NOMEM;
-	if (err == 0)
-		err = sg_file_out_write(cli, out, text, strlen(text));
-	free(text);
-	sg_xml_free(root);
-	return err;
-}
-
-/* A bad signature on one of the keys makes the whole answer one to look at. */
-static int judge(struct sg_cli *cli, const json_t *keys)
-{
-	const json_t *key;
-	size_t i;
-
-	json_array_foreach(keys, i, key) {
-		if (strcmp(sg_member(key, "grade", ""), "bad") == 0)
-			return sg_cli_fail_bad_key(cli, sg_member(key, "name", "-"));
-	}
-	return 0;
-}
-
-/* The names after the account; absent when there are none: all keys. */
-static json_t *names_json(const struct sg_args *args)
-{
+	const struct sg_args *args = &cli->args;
 	json_t *names = json_array();
 
 	for (int i = 1; i < args->operand_count; i++)
 		(void)json_array_append_new(names, json_string(args->operands[i]));
-	return names;
+	return sg_agent_call(cli, "Retract",
+	    json_pack("{s:s, s:o}", "jid", args->operands[0], "names", names),
+	    SG_CALL_PIN | SG_CALL_PASSWORD, args->operands[0], result);
 }
 
-int sg_keyring_fetch(struct sg_cli *cli, json_t **result)
+void sg_retract_show(const struct sg_cli *cli, const json_t *result)
 {
-	const struct sg_args *args = &cli->args;
-	struct sg_file_out out = { 0 };
-	char *own = NULL;
-	int err = own_account(cli, &own);
-
-	if (err == 0)
-		err = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
-	if (err == 0)
-		err = sg_agent_call(cli, "FetchKeys",
-		    json_pack("{s:s, s:s, s:o*}", "jid", own, "from", args->operands[0], "names",
-			args->operand_count > 1 ? names_json(args) : NULL),
-		    SG_CALL_PIN | SG_CALL_PASSWORD, own, result);
-	if (err == 0)
-		err = write_keys(cli, &out, json_object_get(*result, "keys"));
-	if (err == 0)
-		err = judge(cli, json_object_get(*result, "keys"));
-	sg_file_out_clear(&out);
-	free(own);
-	return err;
-}
-
-void sg_keyring_fetch_show(const struct sg_cli *cli, const json_t *result)
-{
-	const json_t *keys = json_object_get(result, "keys");
-	json_int_t refused = json_integer_value(json_object_get(result, "refused"));
-
-	if (json_array_size(keys) == 0)
-		puts("No key was found.");
-	sg_show_public_keys(keys);
-	if (refused > 0)
-		printf("\n%lld items were no good keyinfo and are left out.\n", (long long)refused);
+	puts("Retracted.");
 }

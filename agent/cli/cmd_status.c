@@ -29,6 +29,20 @@ static void show_changes(const json_t *status)
 	     "`signet keyring seen` puts them away undecided.");
 }
 
+static void show_more_open(const json_t *accounts)
+{
+	const json_t *account;
+	size_t i;
+
+	json_array_foreach(accounts, i, account) {
+		if (!json_is_true(json_object_get(account, "more_open")))
+			continue;
+		fputs("\nMORE OPEN THAN ASKED is the node with the keys of ", stdout);
+		sg_print_text(stdout, sg_member(account, "jid", "-"));
+		puts("; `signet publish --show` tells how.");
+	}
+}
+
 void sg_status_show(const struct sg_cli *cli, const json_t *result)
 {
 	printf("signetd ");
@@ -37,6 +51,7 @@ void sg_status_show(const struct sg_cli *cli, const json_t *result)
 	sg_show_tokens(json_object_get(result, "tokens"));
 	putchar('\n');
 	sg_show_accounts(json_object_get(result, "accounts"));
+	show_more_open(json_object_get(result, "accounts"));
 	putchar('\n');
 	sg_show_workers(json_object_get(result, "workers"));
 	show_changes(result);

@@ -111,10 +111,11 @@ const struct sg_command sg_commands[] = {
 	    .waits = WAITS_TOKEN,
 	    .options = OPT(FINGERPRINT) | OPT(QR),
 	    .summary = "Show a key and its certificates.",
-	    .help =
-		"--fingerprint prints only what two people compare: the name (SHA-1) and the SHA-256\n"
-		"of each certificate, in groups to be read aloud. --qr draws them as a QR code, an\n"
-		"xmpp: URI, too." },
+	    .help = "--fingerprint prints only what two people compare: the name (SHA-1) and the "
+		    "SHA-256\n"
+		    "of each certificate, in groups to be read aloud. --qr draws them as a QR "
+		    "code, an\n"
+		    "xmpp: URI, too." },
 	{ .name = "key use",
 	    .run = sg_key_use,
 	    .show = sg_key_use_show,
@@ -294,21 +295,58 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = OPT(ACCESS) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(SHOW) | OPT(ACCESS) | OPT(MEMBER) | OPT(DIRECT) | SG_OPTS_PIN |
+		SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
-	    .summary = "Publish the account's keys with their signatures." },
+	    .summary = "Publish the account's keys with their signatures.",
+	    .help =
+		"Then tells how the server has it: nothing goes to a node that is more open than\n"
+		"asked. What is not said stays as it was the last time. --show changes nothing." },
+	{ .name = "retract",
+	    .run = sg_retract,
+	    .show = sg_retract_show,
+	    .operands = "JID NAME...",
+	    .operands_min = 2,
+	    .operands_max = -1,
+	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .waits = WAITS_BOTH,
+	    .summary = "Take keys off the account's node." },
 	{ .name = "keyring fetch",
 	    .run = sg_keyring_fetch,
 	    .show = sg_keyring_fetch_show,
 	    .operands = "JID [NAME]...",
 	    .operands_min = 1,
 	    .operands_max = -1,
-	    .options = OPT(ACCOUNT) | OPT(OUT) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(ACCOUNT) | OPT(OUT) | OPT(ASK) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Fetch and judge the public keys of another account.",
 	    .help =
-		"All of them, or those with the given names. --account may be left out when the\n"
+		"All of them, or those with the given names: from its node, else from its clients\n"
+		"that are there, else from who is named by --ask. --account may be left out when "
+		"the\n"
 		"agent has one account only. --out writes XML that `signet verify` reads." },
+	{ .name = "keyring request",
+	    .run = sg_keyring_request,
+	    .show = sg_keyring_fetch_show,
+	    .operands = "JID [NAME]...",
+	    .operands_min = 1,
+	    .operands_max = -1,
+	    .options = OPT(ACCOUNT) | OPT(ABOUT) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .waits = WAITS_BOTH,
+	    .summary = "Ask somebody's clients for keys, not their server.",
+	    .help =
+		"Their own keys, or those that they know of another (--about). JID may be that of\n"
+		"one client." },
+	{ .name = "keyring send",
+	    .run = sg_keyring_send,
+	    .show = sg_keyring_send_show,
+	    .operands = "JID [NAME]...",
+	    .operands_min = 1,
+	    .operands_max = -1,
+	    .options = OPT(ACCOUNT) | OPT(ABOUT) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .waits = WAITS_BOTH,
+	    .summary = "Send keys to somebody in a message.",
+	    .help = "The account's own keys, or those that are known of another (--about)." },
 	{ .name = "graph",
 	    .run = sg_graph,
 	    .show = sg_graph_show,
@@ -338,11 +376,12 @@ const struct sg_command sg_commands[] = {
 	    .operands_max = -1,
 	    .options = OPT(WHY),
 	    .summary = "Show a key: who showed it, its signatures, what you decided.",
-	    .help = "FINGERPRINT, here and below, is the key's name (40 hex digits) or its SHA-256 "
-		    "(64),\n"
-		    "of either case, with blanks or colons where you like. --why shows the way from "
-		    "you to\n"
-		    "the key, and the step that breaks it." },
+	    .help =
+		"FINGERPRINT, here and below, is the key's name (40 hex digits) or its SHA-256 "
+		"(64),\n"
+		"of either case, with blanks or colons where you like. --why shows the way from "
+		"you to\n"
+		"the key, and the step that breaks it." },
 	{ .name = "keyring trust",
 	    .run = sg_keyring_trust,
 	    .show = sg_keyring_trust_show,

@@ -42,8 +42,16 @@ static const struct sg_opt_info opt_infos[SG_OPT_COUNT] = {
 	[SG_OPT_TLS] = { "tls", "MODE", "starttls (the default) or direct", 0 },
 	[SG_OPT_CAFILE] = { "cafile", "FILE", "PEM certificates to trust instead of the system's",
 	    0 },
-	[SG_OPT_ACCESS] = { "access", "MODEL", "presence (the default), open or whitelist", 0 },
+	[SG_OPT_ACCESS] = { "access", "MODEL",
+	    "presence (at first), open, whitelist, roster or authorize", 0 },
 	[SG_OPT_JID] = { "jid", "JID", "whose the keys are that do not say so themselves", 0 },
+	[SG_OPT_SHOW] = { "show", NULL, "tell how the server has the node, and what is on it", 0 },
+	[SG_OPT_MEMBER] = { "member", "JID",
+	    "who may read a whitelist, all of them; may be repeated", 1 },
+	[SG_OPT_DIRECT] = { "direct", "WHO",
+	    "who is answered that asks this agent: own, contacts, nobody, or JID,JID,...", 0 },
+	[SG_OPT_ASK] = { "ask", "JID", "a third party to ask when nothing else helps", 0 },
+	[SG_OPT_ABOUT] = { "about", "JID", "whose keys, when they are those of another", 0 },
 	[SG_OPT_YES] = { "yes", NULL, "do not ask", 0 },
 	[SG_OPT_WHY] = { "why", NULL, "show the way by which a key is trusted, or what breaks it",
 	    0 },
@@ -62,7 +70,7 @@ const struct sg_opt_info *sg_opt_info(enum sg_opt option)
 
 void sg_args_clear(struct sg_args *args)
 {
-	free(args->issuers);
+	free(args->repeated);
 	memset(args, 0, sizeof(*args));
 }
 
@@ -159,7 +167,7 @@ static int take_option(struct sg_args *args, int option, const char *value, stru
 	const struct sg_opt_info *info = &opt_infos[option];
 
 	if (info->repeats) {
-		args->issuers[args->issuer_count++] = value;
+		args->repeated[args->repeated_count++] = value;
 	} else if (info->argument != NULL && args->value[option] != NULL) {
 		sg_buf_printf(text, "the option '--%s' is given twice", info->name);
 		return SG_ERR_ARG;
@@ -225,9 +233,9 @@ int sg_args_parse(
 	*why = NULL;
 	args->operands = NULL;
 	args->operand_count = 0;
-	/* No command line has more issuers than words. */
-	if (args->issuers == NULL &&
-	    (args->issuers = calloc((size_t)argc + 1, sizeof(*args->issuers))) == NULL)
+	/* No command line has more of them than words. */
+	if (args->repeated == NULL &&
+	    (args->repeated = calloc((size_t)argc + 1, sizeof(*args->repeated))) == NULL)
 		return SG_ERR_NOMEM;
 	err = read_options(args, argc, argv, allowed, stop_at_operand ? "+:h" : ":h", &text);
 	if (err != 0) {

@@ -42,6 +42,11 @@ enum sg_opt {
 	SG_OPT_FINGERPRINT,
 	SG_OPT_QR,
 	SG_OPT_PGP,
+	SG_OPT_SHOW,
+	SG_OPT_MEMBER,
+	SG_OPT_DIRECT,
+	SG_OPT_ASK,
+	SG_OPT_ABOUT,
 	SG_OPT_COUNT,
 };
 
@@ -61,11 +66,12 @@ struct sg_opt_info {
 
 const struct sg_opt_info *sg_opt_info(enum sg_opt option);
 
-/* Everything borrows from argv but the array of issuers, which is owned. */
+/* Everything borrows from argv but the array of what may be repeated, which is owned. */
 struct sg_args {
 	const char *value[SG_OPT_COUNT]; /* NULL: not given; "": a flag; of several the last */
-	const char **issuers;		 /* every --issuer, in order */
-	size_t issuer_count;
+	const char *
+	    *repeated; /* every --issuer, or every --member, in order: a command has one of them */
+	size_t repeated_count;
 	char **operands; /* inside argv, NULL-terminated */
 	int operand_count;
 };

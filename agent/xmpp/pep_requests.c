@@ -415,11 +415,47 @@ static void fetch_done(void *arg, struct sg_msg_error *error, const struct sg_xm
 	sg_msg_clear(SG_MSG_KEYINFOS, &keyinfos);
 }
 
+/* ---- what another's node tells everybody ---- */
+
+static int look_start(struct sg_request *request)
+{
+	const struct sg_msg_pep_fetch *look = request->msg;
+	struct sg_xml *payload = NULL;
+	int err;
+
+	request->to = look->jid != NULL ? sg_jid_bare(look->jid) : NULL;
+	if (request->to == NULL || !sg_jid_is_account(request->to))
+		return SG_ERR_ARG;
+	err = sg_pep_look_encode(SG_NS_PUBKEY, &payload);
+	return sg_request_ask(request, "get", request->to, err, payload);
+}
+
+static void look_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
+{
+	struct sg_request *request = arg;
+	struct sg_msg_pep_node node = { 0 };
+	int err = 0;
+
+	if (error != NULL && !is_condition(error, "item-not-found")) {
+		sg_request_refuse(request, error);
+		return;
+	}
+	if (error == NULL)
+		err = payload != NULL ? sg_pep_look_decode(payload, SG_NS_PUBKEY, &node)
+				      : SG_ERR_FORMAT;
+	if (err != 0)
+		sg_request_fail(request, err, "the answer tells nothing of a node");
+	else
+		sg_request_answer(request, SG_MSG_PEP_NODE, &node);
+	sg_msg_clear(SG_MSG_PEP_NODE, &node);
+}
+
 const struct sg_request_kind sg_pep_requests[] = {
 	{ SG_MSG_PEP_PUBLISH, publish_start, node_done },
 	{ SG_MSG_PEP_CONFIGURE, configure_start, node_done },
 	{ SG_MSG_PEP_SHOW, show_start, node_done },
 	{ SG_MSG_PEP_RETRACT, retract_start, retract_done },
 	{ SG_MSG_PEP_FETCH, fetch_start, fetch_done },
+	{ SG_MSG_PEP_LOOK, look_start, look_done },
 	{ 0, NULL, NULL },
 };

@@ -496,10 +496,9 @@ def test_sign_publish_fetch(world, enrolled):
     assert [(s["method"], s["verdict"], s["issuer_jid"]) for s in keys[2]["signatures"]] == \
         [("RSA-SHA1", "good", None), ("RSA-SHA256", "good", None)]  # each in place of the one before
     for access in ("open", "whitelist", "presence"):
-        assert enrolled.call("Publish", {"jid": JULIET, "access": access})["access"] == access
-    assert enrolled.error("Publish", {"jid": JULIET, "access": "roster"}).name == "PeerRefused"
+        assert enrolled.call("Publish", {"jid": JULIET, "access": access})["node"]["access"] == access
     published = enrolled.call("Publish", {"jid": JULIET})
-    assert published["access"] == "presence" and published["node"] == "urn:xmpp:tmp:pubkey"
+    assert published["node"]["access"] == "presence" and published["node"]["node"] == "urn:xmpp:tmp:pubkey"
     names = [k["name"] for k in published["keys"]]
     with Agent(softhsm=False) as other:
         add_account(other, world, ROMEO)

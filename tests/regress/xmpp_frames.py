@@ -10,7 +10,7 @@ from processes import PATIENCE
 
 OK, ERROR, DER = 1, 2, 50
 CONNECT, DISCONNECT, FEATURES, CCM2_ADD, CCM2_LIST, CCM2_REVOKE, PEP_PUBLISH, PEP_FETCH = range(64, 72)
-PEP_CONFIGURE, PEP_SHOW, PEP_RETRACT, KEYS_ASK, KEYS_SEND, DIRECT_POLICY = range(72, 78)
+PEP_CONFIGURE, PEP_SHOW, PEP_RETRACT, KEYS_ASK, KEYS_SEND, DIRECT_POLICY, PEP_LOOK = range(72, 79)
 ONLINE, FEATURE_SET, CCM2_CERTS, KEYINFOS, PEP_NODE = range(96, 101)
 OFFLINE, TLS_SIGN, KEYS_SEEN, KEYS_WANTED = range(112, 116)
 
@@ -36,7 +36,7 @@ LAYOUTS = {
     KEYS_SEEN: [("from", "str"), ("about", "str"), ("source", "u32"), ("keyinfos", KEYINFO), ("refused", "u32"),
                 ("retracted", "strs")],
     KEYS_WANTED: [("from", "str"), ("about", "str"), ("names", "strs")],
-    PEP_FETCH: [("jid", "str"), ("names", "strs")],
+    PEP_FETCH: [("jid", "str"), ("names", "strs")], PEP_LOOK: [("jid", "str"), ("names", "strs")],
     ONLINE: [("jid", "str"), ("mechanism", "str"), ("tls_version", "str"), ("tls_cipher", "str")],
     FEATURE_SET: [("features", "strs")],
     CCM2_CERTS: [("certs", [("name", "str"), ("der", "blob"), ("last_used", "str"), ("users", "strs")])],

@@ -125,9 +125,10 @@ def sign(job):
 def publish(job):
     """6. Both keyinfos published to the own PEP node."""
     reply = job.signet(job.juliet_env, "publish", job.juliet)
-    expect(reply["access"] == "presence", f"access model {reply['access']}")
+    node = reply["node"]
+    expect(node["access"] == "presence" and not node["more_open"], f"the server has {node}")
     expect(len(reply["keys"]) == 2, f"{len(reply['keys'])} keys published")
-    return f"{len(reply['keys'])} keyinfos published to {reply['node']}, access model {reply['access']}"
+    return f"{len(reply['keys'])} keyinfos published to {node['node']}, access model {node['access']}"
 
 
 def fetch(job):

@@ -1,0 +1,48 @@
+/*
+ * How open an account's keys are meant to be, and whether its server keeps to that: the access model,
+ * whitelist and answers to direct requests that were last asked for, and the own node as it was last
+ * found. A node that is more open than asked is an alarm until it is found to be as asked again.
+ */
+#ifndef SG_BROKER_PUBLISHING_H
+#define SG_BROKER_PUBLISHING_H
+
+#include <jansson.h>
+
+#include "accounts.h"
+#include "msg.h"
+#include "publishing_store.h"
+
+#define SG_MEMBERS_MAX 1000 /* JIDs of a whitelist, and of a list of who is answered */
+
+/* Reads "own", "contacts", "nobody", or JIDs with commas between, into the form of the store: a new
+ * string. SG_ERR_ARG, SG_ERR_LIMIT, SG_ERR_NOMEM. */
+SG_MUST_USE int sg_direct_parse(const char *text, char **direct);
+
+/* The JIDs, each with a line end behind it (bare; each once): a new string. Errors as above. */
+SG_MUST_USE int sg_members_join(const json_t *jids, char **members);
+
+/* A list of that form as an array of strings that point into *copy, both owned by the caller. */
+SG_MUST_USE int sg_members_split(const char *members, char **copy, char ***list, uint32_t *count);
+
+/* What is to be asked of the server for this row; its members as sg_members_split() gives them. */
+struct sg_msg_pep_configure sg_publishing_asked(
+    const struct sg_publishing_row *row, char **members, uint32_t member_count);
+
+/* Keeps what the account is from now on meant to be (taken over), and tells its worker. SG_ERR_IO:
+ * nothing has changed. */
+SG_MUST_USE int sg_publishing_set(struct sg_account *account, struct sg_publishing_row *row);
+
+/* The account has logged in: its worker learns who is to be answered, and a node that was published
+ * is looked at. */
+void sg_publishing_begin(struct sg_account *account);
+
+/* The node as the server has it: raises the alarm, or ends it. Gives whether it is more open. */
+int sg_publishing_note(struct sg_account *account, const struct sg_msg_pep_node *node);
+
+/* A Node. New reference, or NULL without memory. */
+json_t *sg_json_node(const struct sg_account *account, const struct sg_msg_pep_node *node);
+
+/* The word of the API for who is answered; as above. */
+json_t *sg_json_direct(const struct sg_account *account);
+
+#endif

@@ -1,0 +1,360 @@
+/* Publish, ShowPublished, Retract: the account's own node. */
+#include "verbs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "accounts.h"
+#include "call.h"
+#include "ccm2.h"
+#include "disco.h"
+#include "key_names.h"
+#include "log.h"
+#include "pep.h"
+#include "public_keys.h"
+#include "publishing.h"
+#include "stored_keys.h"
+#include "text.h"
+#include "x509.h"
+
+/* call->state of Publish. */
+struct publish {
+	struct sg_msg_keyinfos keys;  /* what is published */
+	struct sg_publishing_row row; /* as it will be */
+	char *copy, **members;	      /* of the row */
+	uint32_t member_count;
+};
+
+static void publish_free(void *state)
+{
+	struct publish *publish = state;
+
+	sg_msg_clear(SG_MSG_KEYINFOS, &publish->keys);
+	sg_publishing_row_clear(&publish->row);
+	free(publish->members);
+	free(publish->copy);
+	free(publish);
+}
+
+/* ---- what it is to be ---- */
+
+static void fail_argument(struct sg_call *call, int err, const char *parameter)
+{
+	if (err == SG_ERR_NOMEM)
+		sg_call_fail_code(call, err, NULL);
+	else if (err == SG_ERR_LIMIT)
+		sg_call_fail_with(
+		    call, err, parameter, "%s may hold %d JIDs at most", parameter, SG_MEMBERS_MAX);
+	else if (strcmp(parameter, "access") == 0)
+		sg_call_fail_with(call, SG_ERR_ARG, parameter,
+		    "access is one of open, presence, whitelist, roster, authorize");
+	else if (strcmp(parameter, "members") == 0)
+		sg_call_fail_with(call, SG_ERR_ARG, parameter,
+		    "members are JIDs of other accounts, and belong to access whitelist alone");
+	else
+		sg_call_fail_with(call, SG_ERR_ARG, parameter,
+		    "direct is one of contacts, own, nobody, or JIDs with commas between");
+}
+
+/* What is not said stays as it was asked for the last time; at the first time it is presence (K9). Members
+ * alone mean a whitelist. 0 with the parameter that is wrong in *wrong, or an error. */
+static int take_row(struct sg_call *call, struct sg_publishing_row *row, const char **wrong)
+{
+	const struct sg_publishing_row *old = &call->account->publishing;
+	const json_t *members = json_object_get(call->parameters, "members");
+	const char *access = sg_call_string(call, "access");
+	const char *direct = sg_call_string(call, "direct");
+	int has_members = json_is_array(members), err = 0;
+
+	if (access == NULL)
+		access = has_members ? "whitelist" : old->access != NULL ? old->access : "presence";
+	*wrong = "access";
+	if (!sg_pep_is_access_model(access))
+		return SG_ERR_ARG;
+	*wrong = "members";
+	if (has_members && strcmp(access, "whitelist") != 0)
+		return SG_ERR_ARG;
+	row->more_open = old->more_open;
+	row->access = strdup(access);
+	if (has_members)
+		err = sg_members_join(members, &row->members);
+	else
+		row->members = sg_text_copy(old->members);
+	if (err != 0)
+		return err;
+	*wrong = "direct";
+	if (direct != NULL)
+		err = sg_direct_parse(direct, &row->direct);
+	else
+		row->direct = sg_text_copy(old->direct);
+	if (err == 0 &&
+	    (row->access == NULL ||
+		(!has_members && old->members != NULL && row->members == NULL) ||
+		(direct == NULL && old->direct != NULL && row->direct == NULL)))
+		err = SG_ERR_NOMEM;
+	return err;
+}
+
+/* The account's own address reads its node anyway, and a server may refuse it as a member. */
+static int names_itself(const struct sg_call *call, const struct publish *publish)
+{
+	for (uint32_t i = 0; i < publish->member_count; i++) {
+		if (strcmp(publish->members[i], call->account->row.jid) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* NULL when the call has failed. */
+static struct publish *publish_new(struct sg_call *call)
+{
+	struct publish *publish = calloc(1, sizeof(*publish));
+	const char *wrong = "access";
+	int err = SG_ERR_NOMEM;
+
+	if (publish != NULL) {
+		call->state = publish;
+		call->state_free = publish_free;
+		err = take_row(call, &publish->row, &wrong);
+	}
+	if (err == 0)
+		err = sg_members_split(publish->row.members, &publish->copy, &publish->members,
+		    &publish->member_count);
+	if (err == 0 && names_itself(call, publish)) {
+		wrong = "members";
+		err = SG_ERR_ARG;
+	}
+	if (err == 0)
+		return publish;
+	fail_argument(call, err, wrong);
+	return NULL;
+}
+
+/* ---- Publish ---- */
+
+static void published(struct sg_call *call, void *answer)
+{
+	static const struct sg_msg_keyinfos none = { 0 };
+	struct publish *publish = call->state;
+	const struct sg_msg_pep_node *node = answer;
+	int err = sg_publishing_set(call->account, &publish->row);
+
+	if (err != 0) {
+		sg_call_fail_code(call, err, call->account->row.jid);
+		return;
+	}
+	/* Nothing has gone to a node that is more open than asked. */
+	sg_publishing_note(call->account, node);
+	sg_call_reply(call,
+	    json_pack("{s:o, s:o}", "node", sg_json_node(call->account, node), "keys",
+		sg_public_keys(call->account, node->published > 0 ? &publish->keys : &none)));
+}
+
+static void publish_send(struct sg_call *call)
+{
+	struct publish *publish = call->state;
+	const struct sg_msg_pep_configure asked =
+	    sg_publishing_asked(&publish->row, publish->members, publish->member_count);
+	const int is_whitelist = strcmp(asked.access_model, "whitelist") == 0;
+	const struct sg_msg_pep_publish msg = {
+		.access_model = asked.access_model,
+		.members = asked.members,
+		.member_count = is_whitelist ? asked.member_count : 0,
+		.set_members = is_whitelist && asked.set_members,
+		.keyinfos = publish->keys.keyinfos,
+		.keyinfo_count = publish->keys.keyinfo_count,
+	};
+
+	sg_call_ask_account(call, SG_MSG_PEP_PUBLISH, &msg, published);
+}
+
+/* Adds one of the account's certificates; one that was revoked is left out, and told by
+ * *revoked. */
+static int publish_add(
+    struct sg_call *call, struct sg_msg_keyinfos *set, const char *sha256, const char **revoked)
+{
+	struct sg_cert_row cert;
+	int err;
+
+	if (sha256 == NULL)
+		return 0;
+	err = sg_store_cert_get(call->agent->store, call->account->row.jid, sha256, &cert);
+	if (err != 0)
+		return err;
+	if (cert.revoked)
+		*revoked = sha256;
+	else
+		err = sg_stored_keys_add(set, call->account, sha256);
+	sg_cert_row_clear(&cert);
+	return err;
+}
+
+static void publish_nothing(struct sg_call *call, const char *revoked)
+{
+	const char *jid = call->account->row.jid;
+
+	sg_call_advise(call, SG_ERR_KEY_ABSENT,
+	    "Get a certificate with `signet enrol`, or make a user key with `signet key new "
+	    "--user`.");
+	if (revoked != NULL)
+		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, revoked,
+		    "%s has no key to publish: its certificate %s is revoked", jid, revoked);
+	else
+		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, jid, "%s has no key to publish", jid);
+}
+
+/* The server lists what it has issued and not revoked (C7), by whomever: another key is not
+ * published. */
+static void publish_listed(struct sg_call *call, void *answer)
+{
+	const struct sg_msg_ccm2_certs *certs = answer;
+	const struct sg_account_row *row = &call->account->row;
+	struct publish *publish = call->state;
+	struct sg_msg_keyinfos *set = &publish->keys;
+	const char *revoked = NULL;
+	int is_listed = 0, err;
+
+	sg_call_advise(call, SG_ERR_STANZA, NULL);
+	for (uint32_t i = 0; i < certs->cert_count && !is_listed; i++) {
+		char *sha256 = sg_x509_fingerprint(&certs->certs[i].der, "sha256");
+
+		is_listed = sha256 != NULL && row->certificate != NULL &&
+		    strcmp(sha256, row->certificate) == 0;
+		free(sha256);
+	}
+	if (is_listed) {
+		publish_send(call);
+		return;
+	}
+	sg_log(SG_LOG_WARN, "%s: the server does not list the certificate %s any more", row->jid,
+	    row->certificate != NULL ? row->certificate : "");
+	sg_msg_clear(SG_MSG_KEYINFOS, set);
+	err = publish_add(call, set, row->user_certificate, &revoked);
+	if (err == 0)
+		err = sg_stored_keys_add_pgp(set, call->account);
+	if (err != 0)
+		sg_call_fail_code(call, err, row->jid);
+	else if (set->keyinfo_count == 0)
+		publish_nothing(call, row->certificate);
+	else
+		publish_send(call);
+}
+
+static void publish_featured(struct sg_call *call, void *answer)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+
+	if (sg_disco_has(answer, SG_NS_CCM2_LIST)) {
+		sg_call_advise(call, SG_ERR_STANZA,
+		    "The server was asked whether the certificate still stands. When the account "
+		    "is logged in by that certificate, it is not asked: `signet account "
+		    "disconnect`, then publish again without a password.");
+		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, publish_listed);
+	} else {
+		publish_send(call);
+	}
+}
+
+static void publish_online(struct sg_call *call)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+	const char *current = call->account->row.certificate;
+
+	if (current != NULL && !sg_account_is_logged_in_with(call->account, current))
+		sg_call_ask_account(call, SG_MSG_XMPP_FEATURES, &nothing, publish_featured);
+	else
+		publish_send(call);
+}
+
+void sg_verb_publish(struct sg_call *call)
+{
+	struct publish *publish;
+	const struct sg_account_row *row;
+	const char *revoked = NULL;
+	int err;
+
+	if (!sg_call_take_account(call, "jid"))
+		return;
+	publish = publish_new(call);
+	if (publish == NULL)
+		return;
+	row = &call->account->row;
+	err = publish_add(call, &publish->keys, row->user_certificate, &revoked);
+	if (err == 0)
+		err = publish_add(call, &publish->keys, row->certificate, &revoked);
+	if (err == 0)
+		err = sg_stored_keys_add_pgp(&publish->keys, call->account);
+	if (err == 0 && publish->keys.keyinfo_count == 0)
+		publish_nothing(call, revoked);
+	else if (err != 0)
+		sg_call_fail_code(call, err, row->jid);
+	else
+		sg_call_go_online(call, publish_online);
+}
+
+/* ---- ShowPublished ---- */
+
+/* call->state: the node, until its keys are there, too. */
+static void show_free(void *state)
+{
+	json_decref(state);
+}
+
+static void show_fetched(struct sg_call *call, void *answer)
+{
+	const struct sg_msg_keyinfos *keys = answer;
+	json_t *node = call->state;
+
+	call->state = NULL;
+	sg_call_reply(call,
+	    json_pack("{s:o, s:o, s:I, s:o}", "node", node, "keys",
+		sg_public_keys(call->account, keys), "refused", (json_int_t)keys->refused, "direct",
+		sg_json_direct(call->account)));
+}
+
+static void shown(struct sg_call *call, void *answer)
+{
+	struct sg_msg_pep_fetch fetch = { .jid = call->account->row.jid };
+
+	sg_publishing_note(call->account, answer);
+	call->state = sg_json_node(call->account, answer);
+	call->state_free = show_free;
+	if (call->state == NULL)
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
+	else
+		sg_call_ask_account(call, SG_MSG_PEP_FETCH, &fetch, show_fetched);
+}
+
+static void show_online(struct sg_call *call)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+
+	sg_call_ask_account(call, SG_MSG_PEP_SHOW, &nothing, shown);
+}
+
+void sg_verb_show_published(struct sg_call *call)
+{
+	if (sg_call_take_account(call, "jid"))
+		sg_call_go_online(call, show_online);
+}
+
+/* ---- Retract ---- */
+
+static void retracted(struct sg_call *call, void *answer)
+{
+	sg_call_reply(call, json_object());
+}
+
+static void retract_online(struct sg_call *call)
+{
+	const struct sg_key_names *names = call->state;
+	const struct sg_msg_pep_retract msg = { names->list, names->count };
+
+	sg_call_ask_account(call, SG_MSG_PEP_RETRACT, &msg, retracted);
+}
+
+void sg_verb_retract(struct sg_call *call)
+{
+	if (sg_call_take_account(call, "jid") && sg_call_take_key_names(call, 1))
+		sg_call_go_online(call, retract_online);
+}
