@@ -1,0 +1,614 @@
+"""The keyring: what becomes known of the keys of others, what the person decides, what goes out and comes in by
+files. Keys are published by slixmpp on a real server, and judged by openssl and python3-cryptography."""
+import base64
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import xml.etree.ElementTree as ET
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from agent_fixture import Agent
+from cli_fixture import SIGNET
+from key_node import Key, good, publish, retract
+from processes import PATIENCE, until
+from varlink_client import secret
+from world import PASSWORD
+
+pytest_plugins = ["server_fixtures"]
+NS = "urn:xmpp:tmp:pubkey"
+Q = f"{{{NS}}}"
+
+
+def run(agent, *args, **more):
+    """Runs signet against this agent."""
+    env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "SIGNET_SOCK": str(agent.sock)}
+    env |= {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}
+    more.setdefault("stdin", subprocess.DEVNULL) if "input" not in more else None
+    return subprocess.run([SIGNET, *map(str, args)], env=env, capture_output=True, text=True, timeout=PATIENCE,
+                          start_new_session=True, **more)
+
+
+def told(agent, *args, status=0, **more):
+    """What signet --json prints."""
+    done = run(agent, "--json", *args, **more)
+    assert done.returncode == status, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def text(agent, *args, status=0, **more):
+    """What signet prints for people: standard output and standard error."""
+    done = run(agent, *args, **more)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def listed(agent, *args):
+    """name -> KnownKey of a list."""
+    return {k["name"]: k for k in told(agent, "keyring", "list", *args)["keys"]}
+
+
+def show(agent, key):
+    return told(agent, "keyring", "show", key.name)
+
+
+def monitor(agent):
+    client = agent.client()
+    before = agent.count("monitors")
+    client.send("Monitor", {}, more=True)
+    until(lambda: agent.count("monitors") > before, "nobody monitors")
+    return client
+
+
+def next_event(client, *kinds):
+    while True:
+        event = client.receive()["event"]
+        if event["kind"] in kinds:
+            return event
+
+
+def add_account(agent, world, person):
+    agent.call("AddAccount", {"jid": person.jid, "host": "127.0.0.1", "port": world.c2s_port, "cafile": str(world.cafile)})
+    with secret(PASSWORD) as fd:
+        agent.call("Connect", {"jid": person.jid, "password": {"fd": 0}}, [fd])
+
+
+@pytest.fixture
+def agent():
+    """An agent without accounts."""
+    with Agent(softhsm=False) as agent:
+        yield agent
+
+
+class Pair:
+    """Somebody whose agent is online, and a contact whose node slixmpp writes."""
+
+    def __init__(self, agent, world, juliet, romeo):
+        self.agent, self.world, self.juliet, self.romeo = agent, world, juliet, romeo
+        self.user = Key(romeo.jid, subject="user")
+        self.client = self.user.sign(Key(romeo.jid, kind="rsa2048", subject="client"))
+
+    def publish(self, *keys):
+        publish(self.world, self.romeo.name, *keys)
+
+    def retract(self, *keys):
+        retract(self.world, self.romeo.name, *(k.name for k in keys))
+
+    def fetch(self, **more):
+        """What FetchKeys gives."""
+        return self.agent.call("FetchKeys", {"jid": self.juliet.jid, "from": self.romeo.jid, **more})
+
+
+@pytest.fixture
+def pair(served, people, agent):
+    juliet, romeo = people(2, friends=[(0, 1)])
+    add_account(agent, served, juliet)
+    yield Pair(agent, served, juliet, romeo)
+
+
+# ---- what becomes known ----
+
+def test_k15_keys_of_a_node_are_known(pair):
+    pair.publish(pair.user, pair.client)
+    assert pair.fetch()["refused"] == 0
+    known = listed(pair.agent)
+    assert set(known) == {pair.user.name, pair.client.name}
+    key = known[pair.client.name]
+    assert (key["kind"], key["sha256"], key["jids"]) == ("x509", pair.client.sha256, [pair.romeo.jid])
+    assert (key["decision"], key["decided"], key["expired"], key["retracted"]) == ("undecided", None, False, False)
+    sighting, = key["sightings"]
+    assert (sighting["jid"], sighting["source"], sighting["told_by"], sighting["retracted"]) == \
+        (pair.romeo.jid, "node", None, None)
+    assert key["first"] == sighting["first"] <= sighting["last"] == key["last"]
+    shown = show(pair.agent, pair.client)
+    assert shown["grade"] == "sha256" and [s["verdict"] for s in shown["signatures"]] == ["good"]
+    assert shown["signatures"][0]["issuer"] == pair.user.name
+    assert ET.fromstring(shown["keyinfo"]).findtext(f"{Q}name") == pair.client.name
+    # seen again: nothing new
+    pair.fetch()
+    assert [len(k["sightings"]) for k in listed(pair.agent).values()] == [1, 1]
+    # after a restart it is all there
+    pair.agent.stop()
+    pair.agent.start()
+    assert set(listed(pair.agent)) == set(known)
+    words = text(pair.agent, "keyring", "show", pair.client.name)
+    assert pair.romeo.jid in words and "on its node" in words and "undecided" in words and "SHA-256" in words
+
+
+def test_keys_are_found(pair):
+    pair.publish(pair.user, pair.client)
+    pair.fetch()
+    both = {pair.user.name, pair.client.name}
+    assert set(listed(pair.agent, pair.romeo.jid)) == both
+    assert set(listed(pair.agent, pair.romeo.jid.upper() + "/phone")) == both
+    assert set(listed(pair.agent, pair.romeo.name)) == both
+    assert set(listed(pair.agent, pair.user.name[:6])) == {pair.user.name}
+    assert set(listed(pair.agent, pair.user.sha256[:8].upper())) == {pair.user.name}
+    assert listed(pair.agent, "nobody@nowhere.test") == {}
+    assert "keyring fetch" in text(pair.agent, "keyring", "list", "nobody@nowhere.test")
+    assert pair.user.name in text(pair.agent, "keyring", "list")
+    by_sha256 = told(pair.agent, "keyring", "show", pair.user.sha256)
+    assert by_sha256["key"]["name"] == pair.user.name
+
+
+def test_k15_a_changed_key_is_told_until_somebody_has_looked(pair):
+    pair.publish(pair.user)
+    with monitor(pair.agent) as events:
+        pair.fetch()
+        event = next_event(events, "key_seen", "key_new", "key_retracted")
+        assert (event["kind"], event["jid"], event["name"]) == ("key_seen", pair.romeo.jid, pair.user.name)
+        assert pair.agent.call("Status")["changed"] == []
+        assert "CHANGED" not in text(pair.agent, "status")
+        other = Key(pair.romeo.jid)
+        pair.publish(other)
+        pair.fetch()
+        event = next_event(events, "key_seen", "key_new", "key_retracted")
+        assert (event["kind"], event["jid"], event["name"]) == ("key_new", pair.romeo.jid, other.name)
+    pair.agent.stop()
+    pair.agent.start()
+    add = pair.agent.call("Status")
+    change, = add["changed"]
+    assert (change["jid"], change["name"], change["kind"], add["changed_count"]) == \
+        (pair.romeo.jid, other.name, "new", 1)
+    words = text(pair.agent, "status")
+    assert "CHANGED KEYS" in words and other.name in words and "keyring trust" in words
+    assert text(pair.agent, "keyring", "seen", "somebody@else.test").startswith("Nothing waited")
+    assert other.name in text(pair.agent, "keyring", "seen", pair.romeo.jid)
+    assert pair.agent.call("Status")["changed_count"] == 0
+
+
+def test_a_decision_says_that_somebody_has_looked(pair):
+    pair.publish(pair.user)
+    pair.fetch()
+    others = [Key(pair.romeo.jid) for _ in range(3)]
+    pair.publish(*others)
+    pair.fetch()
+    assert pair.agent.call("Status")["changed_count"] == 3
+    told(pair.agent, "keyring", "trust", pair.romeo.jid, others[0].name)
+    told(pair.agent, "keyring", "distrust", others[1].name)
+    told(pair.agent, "keyring", "forget", others[2].name, "--yes")
+    assert pair.agent.call("Status")["changed_count"] == 0
+    assert set(listed(pair.agent)) == {pair.user.name, others[0].name, others[1].name}
+
+
+def test_k11_a_key_that_was_retracted(pair):
+    pair.publish(pair.user, pair.client)
+    pair.fetch()
+    told(pair.agent, "keyring", "trust", pair.romeo.jid, pair.user.name)
+    # some are asked for by name: what is not among them was not retracted
+    pair.fetch(names=[pair.client.name])
+    assert not listed(pair.agent)[pair.user.name]["retracted"]
+    pair.retract(pair.user)
+    with monitor(pair.agent) as events:
+        pair.fetch()
+        event = next_event(events, "key_retracted")
+        assert (event["jid"], event["name"]) == (pair.romeo.jid, pair.user.name)
+    known = listed(pair.agent)
+    assert known[pair.user.name]["retracted"] and known[pair.user.name]["sightings"][0]["retracted"]
+    assert not known[pair.client.name]["retracted"]
+    # it was trusted, so it is missed
+    assert [(c["name"], c["kind"]) for c in pair.agent.call("Status")["changed"]] == [(pair.user.name, "retracted")]
+    assert "NOT SHOWN" in text(pair.agent, "keyring", "show", pair.user.name)
+    assert "ask why" in text(pair.agent, "keyring", "trust", pair.romeo.jid, pair.user.name)
+    pair.publish(pair.user)
+    pair.fetch()
+    assert not listed(pair.agent)[pair.user.name]["retracted"]
+    assert pair.agent.call("Status")["changed_count"] == 0
+
+
+def test_k10_an_update_takes_the_place_of_what_was_shown(pair):
+    key = Key(pair.romeo.jid)
+    pair.publish(pair.user, key)
+    pair.fetch()
+    assert show(pair.agent, key)["grade"] == "none"
+    pair.user.sign(key)
+    pair.publish(key)
+    pair.fetch()
+    assert show(pair.agent, key)["grade"] == "sha256"
+    pair.user.sign(key, over=b"something else")
+    pair.publish(key)
+    pair.fetch()
+    assert show(pair.agent, key)["grade"] == "bad"
+    assert sorted(s["verdict"] for s in show(pair.agent, key)["signatures"]) == ["bad", "good"]
+
+
+def test_own_certificates_are_no_part_of_it(served, people):
+    me, = people(1)
+    with Agent() as agent:
+        add_account(agent, served, me)
+        agent.unlock("one")
+        own = agent.call("NewKey", {"token": "one", "label": "user", "algorithm": "p256", "account": me.jid,
+                                    "user": True})["certificate"]
+        agent.call("Publish", {"jid": me.jid})
+        other = Key(me.jid)
+        publish(served, me.name, other)  # another client of the same account
+        assert len(agent.call("FetchKeys", {"jid": me.jid, "from": me.jid})["keys"]) == 2
+        assert set(listed(agent)) == {other.name}
+        for name in (own["name"], own["sha256"]):
+            for args in (("show", name), ("trust", me.jid, name), ("distrust", name), ("forget", "--yes", name)):
+                error = told(agent, "keyring", *args, status=2)
+                assert me.jid in error["parameters"]["message"] and "your own" in error["parameters"]["message"]
+        # and no file brings them in
+        done = told(agent, "keyring", "import", "-", input=keyring_xml((me.jid, own_keyinfo(own))))
+        assert (done["added"], done["own"]) == (0, 1)
+        assert set(listed(agent)) == {other.name}
+
+
+def own_keyinfo(certificate):
+    return f"<keyinfo xmlns='{NS}'><name>{certificate['name']}</name><x509cert>{certificate['der']}</x509cert></keyinfo>"
+
+
+# ---- decisions ----
+
+def ways_to_write(name):
+    return [name, name.upper(), ":".join(name[i:i + 2] for i in range(0, len(name), 2)),
+            " ".join(name[i:i + 4] for i in range(0, len(name), 4)).upper(), f" {name}\n"]
+
+
+def test_trust_by_fingerprint(pair):
+    pair.publish(pair.user, pair.client)
+    pair.fetch()
+    for fingerprint in ways_to_write(pair.user.name) + ways_to_write(pair.user.sha256):
+        key = told(pair.agent, "keyring", "trust", pair.romeo.jid, fingerprint)["key"]
+        assert (key["name"], key["decision"], key["decided_for"]) == (pair.user.name, "trusted", pair.romeo.jid)
+    groups = [pair.client.name[i:i + 4] for i in range(0, 40, 4)]
+    assert told(pair.agent, "keyring", "trust", pair.romeo.jid, *groups)["key"]["name"] == pair.client.name
+    words = text(pair.agent, "keyring", "trust", pair.romeo.jid, pair.user.name)
+    assert pair.romeo.jid in words and pair.user.name in words.replace(" ", "")
+    pair.agent.stop()
+    pair.agent.start()
+    assert {k["decision"] for k in listed(pair.agent).values()} == {"trusted"}
+    assert told(pair.agent, "keyring", "distrust", *groups)["key"]["decision"] == "distrusted"
+    key = listed(pair.agent)[pair.client.name]
+    assert (key["decision"], key["decided_for"]) == ("distrusted", None) and key["decided"]
+    assert "DISTRUSTED" in text(pair.agent, "keyring", "list")
+
+
+@pytest.mark.parametrize("number, size", [(0, 40), (1, 64)], ids=["name", "sha256"])
+def test_a_mismatch_is_refused_loudly(pair, number, size):
+    pair.publish(pair.user, pair.client)
+    pair.fetch()
+    right = (pair.user.name, pair.user.sha256)[number]
+    wrong = right[:-1] + ("0" if right[-1] != "0" else "1")
+    error = told(pair.agent, "keyring", "trust", pair.romeo.jid, wrong.upper(), status=7)
+    assert error["error"] == "KeyMismatch"
+    assert error["parameters"]["given"] == wrong and error["parameters"]["subject"] == pair.romeo.jid
+    assert set(error["parameters"]["known"]) == {pair.user.name, pair.client.name}
+    done = run(pair.agent, "keyring", "trust", pair.romeo.jid, wrong)
+    assert done.returncode == 7 and done.stdout == "" and "MISMATCH" in done.stderr
+    assert f"given{wrong}" in done.stderr.replace(" ", "") and f"known{pair.user.name}" in done.stderr.replace(" ", "")
+    assert {k["decision"] for k in listed(pair.agent).values()} == {"undecided"}
+
+
+def test_a_key_of_somebody_else_is_a_mismatch(pair):
+    pair.publish(pair.user)
+    pair.fetch()
+    other = Key()
+    told(pair.agent, "keyring", "import", "-", "--jid", "mallory@evil.test", input=other.keyinfo())
+    error = told(pair.agent, "keyring", "trust", pair.romeo.jid, other.name, status=7)
+    assert error["error"] == "KeyMismatch" and "mallory@evil.test" in error["parameters"]["message"]
+    error = told(pair.agent, "keyring", "trust", "nobody@evil.test", other.name, status=7)
+    assert error["error"] == "KeyMismatch" and error["parameters"]["known"] == []
+    error = told(pair.agent, "keyring", "trust", "nobody@evil.test", "ab" * 20, status=3)
+    assert error["error"] == "KeyAbsent" and "keyring fetch" in error["parameters"]["advice"]
+    assert {k["decision"] for k in listed(pair.agent).values()} == {"undecided"}
+
+
+@pytest.mark.parametrize("fingerprint", ["", "ab", "zz" * 20, "ab" * 21, "ab" * 33, "0x" + "ab" * 20, "ab" * 19 + "a",
+                                         "ab" * 4000, "é" * 40, "ab" * 20 + "\x1b[31m"])
+def test_what_is_no_fingerprint(agent, fingerprint):
+    for method, parameters in (("TrustKey", {"jid": "a@b.test", "fingerprint": fingerprint}),
+                               ("DistrustKey", {"fingerprint": fingerprint}), ("ForgetKey", {"fingerprint": fingerprint}),
+                               ("ShowKeyring", {"name": fingerprint})):
+        assert agent.error(method, parameters).name == "ArgumentWrong"
+
+
+@pytest.mark.parametrize("method, parameters", [
+    ("TrustKey", {"jid": "@", "fingerprint": "ab" * 20}), ("ListKeyring", {"jid": "a b@c"}),
+    ("ListKeyring", {"jid": "a@b", "search": "x"}), ("ListKeyring", {"after": "x"}), ("ListKeyring", {"after": "-1"}),
+    ("ListKeyring", {"after": "99999999999999999999"}), ("AcknowledgeKeys", {"jid": "a\nb@c"}),
+    ("ExportKeyring", {"jid": "@"}), ("ExportKeyring", {"after": "1x"}), ("ImportKeyring", {"keyinfos": "<x/>", "jid": "@"}),
+])
+def test_parameters_that_make_no_sense(agent, method, parameters):
+    assert agent.error(method, parameters).name == "ArgumentWrong"
+
+
+def test_what_is_not_known(agent):
+    name = "ab" * 20
+    for args in (("show", name), ("distrust", name), ("forget", "--yes", name), ("export", name),
+                 ("export", "a@b.test"), ("export",)):
+        error = told(agent, "keyring", *args, status=3)
+        assert error["error"] == "KeyAbsent" and "keyring" in error["parameters"]["advice"]
+    assert told(agent, "keyring", "list") == {"keys": []}
+    assert agent.call("ListKeyring", {"search": "%' OR 1=1 --"})["keys"] == []
+
+
+def test_forget_asks_first(agent):
+    key = Key("romeo@example.test")
+    told(agent, "keyring", "import", "-", input=key.keyinfo())
+    assert told(agent, "keyring", "forget", key.name, status=2)["error"]  # nobody can be asked
+    assert set(listed(agent)) == {key.name}
+    told(agent, "keyring", "forget", "--yes", *(key.name[i:i + 8] for i in range(0, 40, 8)))
+    assert listed(agent) == {}
+
+
+def test_two_keys_that_claim_one_name(agent):
+    """Both have that SHA-1, as only a forger can make them: each is shown by its SHA-256, and none by the name."""
+    one, other = Key("romeo@example.test"), Key("romeo@example.test")
+    for key in (one, other):
+        told(agent, "keyring", "import", "-", input=key.keyinfo())
+    agent.stop()
+    with sqlite3.connect(agent.dir / "state/signet/agent.db") as db:
+        db.execute("UPDATE keys SET name = ? WHERE name = ?", (one.name, other.name))
+    agent.start()
+    for args in (("show", one.name), ("trust", "romeo@example.test", one.name), ("distrust", one.name)):
+        error = told(agent, "keyring", *args, status=3)
+        assert error["error"] == "KeyAmbiguous" and "SHA-256" in error["parameters"]["advice"]
+        assert {c["uri"] for c in error["parameters"]["candidates"]} == {one.sha256, other.sha256}
+    key = told(agent, "keyring", "trust", "romeo@example.test", one.sha256)["key"]
+    assert (key["sha256"], key["decision"]) == (one.sha256, "trusted")
+    assert told(agent, "keyring", "show", other.sha256)["key"]["decision"] == "undecided"
+
+
+# ---- files ----
+
+def keyring_xml(*entries):
+    """An XML file: (jid, keyinfo) each."""
+    return "<keyring xmlns='urn:signet:keyring'>" + "".join(
+        f"<pubkeys xmlns='{NS}'{f' jid={jid!r}' if jid else ''}>{keyinfo}</pubkeys>" for jid, keyinfo in entries) + "</keyring>"
+
+
+def jids_of(key):
+    return sorted({s["jid"] for s in key["sightings"]})
+
+
+def test_export_and_import_round_trip(pair, tmp_path):
+    """Out of one agent into another: the same keys, JIDs and signatures; no decision; every signature good by
+    python3-cryptography."""
+    friend = Key("benvolio@example.test", kind="rsa2048")
+    friend.sign(pair.user, method="RSA-SHA1")
+    friend.sign(pair.user)
+    pair.publish(pair.user, pair.client)
+    pair.fetch()
+    told(pair.agent, "keyring", "import", "-", input=friend.keyinfo())
+    told(pair.agent, "keyring", "import", "-", "--jid", "other@example.test", input=pair.user.keyinfo())
+    told(pair.agent, "keyring", "trust", pair.romeo.jid, pair.user.name)
+    before = listed(pair.agent)
+    out = tmp_path / "keyring.xml"
+    text(pair.agent, "keyring", "export", "--out", out)
+    assert text(pair.agent, "keyring", "export") == out.read_text()
+
+    root = ET.fromstring(out.read_text())
+    assert root.tag == "{urn:signet:keyring}keyring"
+    ders = {k.name: k.der for k in (friend, pair.user, pair.client)}
+    seen, checked = set(), 0
+    for pubkeys in root.findall(f"{Q}pubkeys"):
+        for keyinfo in pubkeys.findall(f"{Q}keyinfo"):
+            name = keyinfo.findtext(f"{Q}name")
+            seen.add((pubkeys.get("jid"), name))
+            assert base64.b64decode(keyinfo.findtext(f"{Q}x509cert")) == ders[name]
+            for signature in keyinfo.findall(f"{Q}signature"):
+                value = signature.find(f"{Q}value")
+                good((value.get("method"), base64.b64decode(value.text)), ders[name],
+                     ders[signature.findtext(f"{Q}issuer")])
+                checked += 1
+    assert seen == {(pair.romeo.jid, pair.user.name), (pair.romeo.jid, pair.client.name),
+                    ("other@example.test", pair.user.name), ("benvolio@example.test", friend.name)}
+    assert checked == 2 + 2 + 1
+
+    with Agent(softhsm=False) as other:
+        done = told(other, "keyring", "import", out)
+        assert (done["added"], done["known"], done["own"], done["refused"]) == (4, 0, 0, [])
+        after = listed(other)
+        assert set(after) == set(before)
+        for name, key in after.items():
+            assert key["sha256"] == before[name]["sha256"] and jids_of(key) == jids_of(before[name])
+            assert {s["source"] for s in key["sightings"]} == {"import"} and key["decision"] == "undecided"
+        assert {s["verdict"] for s in show(other, pair.user)["signatures"]} == {"good"}
+        assert show(other, pair.client)["grade"] == "sha256"
+        assert other.call("Status")["changed_count"] == 0
+        # the same once more: nothing new; and out again, the same
+        assert told(other, "keyring", "import", out)["known"] == 4
+        again = ET.fromstring(text(other, "keyring", "export"))
+        assert {(p.get("jid"), k.findtext(f"{Q}name")) for p in again for k in p} == seen
+    # `signet verify` reads it, too
+    assert told(pair.agent, "verify", out)["refused"] == []
+
+
+def test_export_of_some(pair, tmp_path):
+    pair.publish(pair.user, pair.client)
+    pair.fetch()
+    told(pair.agent, "keyring", "import", "-", input=Key("benvolio@example.test").keyinfo())
+    root = ET.fromstring(text(pair.agent, "keyring", "export", pair.client.name))
+    assert root.tag == f"{Q}pubkeys" and root.get("jid") == pair.romeo.jid
+    assert [k.findtext(f"{Q}name") for k in root] == [pair.client.name]
+    root = ET.fromstring(text(pair.agent, "keyring", "export", pair.romeo.jid))
+    assert {k.findtext(f"{Q}name") for p in root for k in p} == {pair.user.name, pair.client.name}
+
+
+def test_pem_bundles_by_openssl_and_cryptography(pair, tmp_path):
+    pair.publish(pair.user, pair.client)
+    pair.fetch()
+    told(pair.agent, "keyring", "import", "-", "--jid", "other@example.test", input=pair.user.keyinfo())
+    bundle = tmp_path / "keys.pem"
+    text(pair.agent, "keyring", "export", "--pem", "--out", bundle)
+    loaded = [x509.load_pem_x509_certificate(pem) for pem in re.findall(b"-----BEGIN.*?-----END[^\n]*\n", bundle.read_bytes(), re.S)]
+    assert sorted(c.public_bytes(Encoding.DER) for c in loaded) == sorted([pair.user.der, pair.client.der])
+    printed = subprocess.run(["openssl", "storeutl", "-noout", "-text", "-certs", bundle], check=True, capture_output=True,
+                             text=True).stdout
+    assert printed.count("Certificate:") == 2
+    # one that openssl writes comes in, in both forms
+    foreign = Key("tybalt@example.test")
+    der = tmp_path / "foreign.der"
+    der.write_bytes(foreign.der)
+    pem = subprocess.run(["openssl", "x509", "-inform", "DER", "-in", der, "-text"], check=True, capture_output=True,
+                         text=True).stdout  # with text before it
+    nameless = Key()
+    with Agent(softhsm=False) as other:
+        bundle.write_text(bundle.read_text() + pem)
+        assert told(other, "keyring", "import", bundle)["added"] == 3
+        assert jids_of(listed(other)[foreign.name]) == ["tybalt@example.test"]  # as the certificate says
+        assert told(other, "keyring", "import", der)["known"] == 1
+        (tmp_path / "nameless.der").write_bytes(nameless.der)
+        done = told(other, "keyring", "import", tmp_path / "nameless.der", status=7)
+        assert done["refused"][0]["name"] == nameless.name and "whose" in done["refused"][0]["reason"]
+        assert told(other, "keyring", "import", tmp_path / "nameless.der", "--jid", "mercutio@example.test")["added"] == 1
+        assert jids_of(listed(other)[nameless.name]) == ["mercutio@example.test"]
+
+
+def test_many_keys_go_out_and_come_in(tmp_path):
+    """More than one message carries, both ways; the order is that in which they became known."""
+    private = Key("a@example.test")
+    names = [f"{i:040x}" for i in range(1, 1301)]
+    entries = [(f"user{i % 7}@example.test", f"<keyinfo xmlns='{NS}'><name>{n}</name></keyinfo>") for i, n in enumerate(names)]
+    entries.append(("a@example.test", private.keyinfo()))
+    with Agent(softhsm=False) as agent, Agent(softhsm=False) as other:
+        path = tmp_path / "many.xml"
+        path.write_text(keyring_xml(*entries))
+        assert told(agent, "keyring", "import", path)["added"] == 1301
+        assert [k["name"] for k in told(agent, "keyring", "list")["keys"]] == names + [private.name]
+        assert len(listed(agent, "user3@example.test")) == len(names) // 7 + 1
+        out = tmp_path / "out.xml"
+        text(agent, "keyring", "export", "--out", out)
+        assert told(other, "keyring", "import", out)["added"] == 1301
+        assert set(listed(other)) == set(listed(agent))
+
+
+def test_k2_a_reference_is_known_by_name_until_its_data_comes(agent):
+    key = Key("romeo@example.test")
+    reference = f"<keyinfo xmlns='{NS}'><name>{key.name}</name></keyinfo>"
+    told(agent, "keyring", "import", "-", "--jid", "romeo@example.test", input=reference)
+    known = listed(agent)[key.name]
+    assert (known["kind"], known["sha256"], known["jids"]) == ("reference", None, [])
+    error = told(agent, "keyring", "trust", "romeo@example.test", key.name, status=3)
+    assert error["error"] == "KeyAbsent" and "only the name" in error["parameters"]["message"]
+    told(agent, "keyring", "import", "-", input=key.keyinfo())
+    known, = listed(agent).values()
+    assert (known["kind"], known["sha256"]) == ("x509", key.sha256)
+    told(agent, "keyring", "trust", "romeo@example.test", key.name)
+
+
+# ---- hostile files ----
+
+BOMB = "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>]><x>&b;</x>"
+GOOD = Key("good@example.test")
+OTHER = Key("other@example.test")
+
+REFUSED = {  # each beside a good one, which is kept
+    "k2 another name": OTHER.keyinfo(name=GOOD.name),
+    "k2 no name": f"<keyinfo xmlns='{NS}'><x509cert>{base64.b64encode(OTHER.der).decode()}</x509cert></keyinfo>",
+    "k2 a name that is none": OTHER.keyinfo(name="xyz"),
+    "k1 two keys": OTHER.keyinfo().replace("</keyinfo>", f"<x509>{base64.b64encode(GOOD.der).decode()}</x509></keyinfo>"),
+    "no Base64": re.sub("<x509cert>.", "<x509cert>!", OTHER.keyinfo()),
+    "no certificate": OTHER.keyinfo(data=b"no certificate"),
+    "a certificate and more": OTHER.keyinfo(data=OTHER.der + b"x"),
+    "no OpenPGP key": f"<keyinfo xmlns='{NS}'><name>{'ab' * 20}</name><pgpdata>AAAA</pgpdata></keyinfo>",
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_no_keyinfo_is_refused_and_the_rest_kept(agent, what):
+    xml = keyring_xml(("bad@example.test", REFUSED[what]), ("good@example.test", GOOD.keyinfo()))
+    done = told(agent, "keyring", "import", "-", input=xml, status=7)
+    assert done["error"] == "KeyinfoRefused" and (done["added"], done["refused_count"]) == (1, 1)
+    assert done["refused"][0]["reason"]
+    assert set(listed(agent)) == {GOOD.name}
+
+
+@pytest.mark.parametrize("xml", [
+    "", "no xml", "<x", "<x></y>", BOMB, "<?xml version='1.0' encoding='utf-16'?><x/>", "<x>" * 40 + "</x>" * 40,
+    "<x>" + "<y/>" * 250000 + "</x>", "\x00", "<x>\x01</x>", "<keyinfo/>", f"<pubkeys xmlns='{NS}'/>",
+    "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n",
+], ids=lambda xml: repr(xml[:24]))
+def test_what_cannot_be_imported(agent, tmp_path, xml):
+    """Neither the program nor the agent takes it, and both say why."""
+    path = tmp_path / "file"
+    path.write_text(xml)
+    done = told(agent, "keyring", "import", path, status=7)
+    assert done["error"] == "KeyinfoRefused"
+    if "\x00" not in xml and not xml.startswith("-----"):
+        with agent.client() as client:
+            client.send("ImportKeyring", {"keyinfos": xml})
+            reply = client.receive_raw()
+        if "error" in reply:
+            assert reply["error"].endswith(".KeyinfoRefused")
+        else:  # XML without a key
+            assert reply["parameters"]["added"] == reply["parameters"]["known"] == 0
+    assert listed(agent) == {}
+    assert agent.call("Status")["pid"] == agent.popen.pid
+
+
+def test_limits_of_one_call(agent):
+    references = [("a@example.test", f"<keyinfo xmlns='{NS}'><name>{i:040x}</name></keyinfo>") for i in range(1001)]
+    error = agent.error("ImportKeyring", {"keyinfos": keyring_xml(*references)})
+    assert error.name == "LimitExceeded" and listed(agent) == {}
+    assert agent.call("ImportKeyring", {"keyinfos": keyring_xml(*references[:1000])})["added"] == 1000
+    # what names no JID, or one that is none
+    done = agent.call("ImportKeyring", {"keyinfos": keyring_xml(("@", GOOD.keyinfo()), (None, Key().keyinfo()))})
+    assert (done["added"], done["refused_count"]) == (0, 2)
+    # so many refused ones are counted, and some are named
+    bad = [("a@example.test", f"<keyinfo xmlns='{NS}'><name>x{i}</name></keyinfo>") for i in range(150)]
+    done = agent.call("ImportKeyring", {"keyinfos": keyring_xml(*bad)})
+    assert done["refused_count"] == 150 and len(done["refused"]) == 100
+
+
+def test_a_keyinfo_longer_than_a_message(agent, tmp_path):
+    """It is refused by name, and what stands around it is kept."""
+    long = Key("long@example.test")
+    long.signatures = [("ab" * 20, "RSA-SHA256", b"x" * 60000)] * 14
+    path = tmp_path / "long.xml"
+    path.write_text(keyring_xml(("long@example.test", long.keyinfo()), ("good@example.test", GOOD.keyinfo())))
+    done = told(agent, "keyring", "import", path, status=7)
+    assert done["refused"] == [{"name": long.name, "reason": "it is longer than a message may be"}]
+    assert set(listed(agent)) == {GOOD.name}
+
+
+def test_k15_what_others_tell_spoils_nothing(pair):
+    """A forged signature out of a file: it is shown, and the key of whom it is about is as good as before."""
+    pair.publish(pair.user, pair.client)
+    pair.fetch()
+    shown_by_romeo = list(pair.client.signatures)
+    Key().sign(pair.client)
+    pair.client.signatures = [(pair.user.name, *pair.client.signatures[-1][1:])]
+    told(pair.agent, "keyring", "import", "-", "--jid", pair.romeo.jid, input=pair.client.keyinfo())
+    pair.client.signatures = shown_by_romeo
+    shown = show(pair.agent, pair.client)
+    assert shown["grade"] == "sha256" and sorted(s["verdict"] for s in shown["signatures"]) == ["bad", "good"]
+    assert {s["source"] for s in shown["key"]["sightings"]} == {"node", "import"}
+    assert shown["key"]["sightings"][0]["source"] == "node"
+    assert pair.agent.call("Status")["changed_count"] == 0
+
+
+def test_a_key_with_very_many_signatures_is_shown_in_part(agent):
+    """10,000 would not fit into a message, nor be judged at once."""
+    key = Key("many@example.test")
+    key.signatures = [(f"{i:040x}", "RSA-SHA256", b"value") for i in range(3000)]
+    agent.call("ImportKeyring", {"keyinfos": keyring_xml(("many@example.test", key.keyinfo()))})
+    shown = show(agent, key)
+    assert shown["signature_count"] == 3000 and len(shown["signatures"]) == 1000
+    assert shown["keyinfo"] is None or len(shown["keyinfo"]) <= 512 << 10
+    assert len(ET.fromstring(text(agent, "keyring", "export", key.name)).findall(f".//{Q}signature")) == 3000
