@@ -1,0 +1,48 @@
+"""What the tests of publishing, watching, asking and pushing do with the people of server_fixtures."""
+import json
+
+from live_peer import LivePeer
+from world import Failed
+
+PUBKEYS = "<pubkeys xmlns='urn:xmpp:tmp:pubkey'/>"
+NOBODY = "absent-resource"
+
+
+def make_user_key(person):
+    """A user key on the person's token, and who has it online. Gives the key's name."""
+    made = person.signet("key", "new", "--token", person.name, "--label", "user", "--user", "--account", person.jid,
+                         "--algorithm", "p256", "--pin-file", person.world.dir / "pin")
+    person.online()
+    return made["certificate"]["name"]
+
+
+def refused(person, *args):
+    """The error of a command that fails: its name and its parameters."""
+    try:
+        person.signet(*args)
+    except Failed as failed:
+        reply = json.loads(failed.out)
+        return reply["error"], reply["parameters"]
+    raise AssertionError(f"{args} did not fail")
+
+
+def live(person, resource="live", priority=0):
+    """A client of the person by slixmpp."""
+    return LivePeer(person.world, person.name, resource, priority)
+
+
+def own_resource(person):
+    """The full JID of the person's agent."""
+    return person.signet("account", "show", person.jid)["account"]["bound_jid"]
+
+
+def known(person, name):
+    """The KnownKey of this name, or None."""
+    found = [k for k in person.signet("keyring", "list")["keys"] if k["name"] == name]
+    return found[0] if found else None
+
+
+def sightings(person, name):
+    """(jid, source, told_by) of each sighting of a key."""
+    key = known(person, name)
+    return {(s["jid"], s["source"], s["told_by"]) for s in key["sightings"]} if key else set()

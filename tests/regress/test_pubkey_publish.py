@@ -1,0 +1,129 @@
+"""Publishing whole (K9, K10): what the server holds is what was promised, as another client sees it."""
+import pytest
+
+from key_people import live, make_user_key, refused
+from key_node import _form as form
+from peer import NS_PUBKEY, NS_PUBSUB, fetch_items
+from processes import until
+
+pytest_plugins = ["server_fixtures"]
+OWNER = NS_PUBSUB + "#owner"
+
+
+def reads(served, reader, owner):
+    """Whether the reader's client gets the keys from the node."""
+    found = fetch_items(served, reader.name, owner.jid)
+    assert isinstance(found, (dict, str))
+    return isinstance(found, dict) and len(found) > 0
+
+
+def configure(person, access):
+    """Another client of the person changes the node behind the agent's back."""
+    with live(person, "other", None) as client:
+        answer = client.iq("set", f"<pubsub xmlns='{OWNER}'><configure node='{NS_PUBKEY}'>{form(access)}</configure></pubsub>")
+        assert answer.get("type") == "result"
+
+
+def test_k9_the_node_is_what_was_promised(served, people):
+    owner, friend, stranger = people(3, friends=[(0, 1)], tokens=[0])
+    name = make_user_key(owner)
+    node = owner.signet("publish", owner.jid, "--show")["node"]
+    assert (node["exists"], node["asked"], node["more_open"]) == (False, None, False)
+    reply = owner.signet("publish", owner.jid)
+    node = reply["node"]
+    assert [k["name"] for k in reply["keys"]] == [name]
+    assert (node["node"], node["access"], node["asked"], node["more_open"]) == (NS_PUBKEY, "presence", "presence", False)
+    assert node["persist_items"] and node["send_last"] == "never" and node["members"] == []
+    assert node["max_items"] == "max" or int(node["max_items"]) > 1  # ejabberd tells the number that it stands for
+    assert {"open", "presence", "whitelist"} <= set(node["offered"])
+    assert reads(served, friend, owner) and not reads(served, stranger, owner)
+    shown = owner.signet("publish", owner.jid, "--show")
+    assert shown["node"] == node and [k["name"] for k in shown["keys"]] == [name]
+    assert shown["direct"] == "contacts" and shown["refused"] == 0
+
+
+def test_k9_every_access_model_that_both_servers_have(served, people):
+    owner, friend, stranger, guest = people(4, friends=[(0, 1)], tokens=[0])
+    make_user_key(owner)
+    for access, who in (("open", (1, 1, 1)), ("whitelist", (0, 0, 0)), ("presence", (1, 0, 0))):
+        node = owner.signet("publish", owner.jid, "--access", access)["node"]
+        assert (node["access"], node["more_open"]) == (access, False)
+        assert tuple(reads(served, p, owner) for p in (friend, stranger, guest)) == who, access
+    node = owner.signet("publish", owner.jid, "--member", guest.jid.upper(), "--member", friend.jid)["node"]
+    assert (node["access"], node["members"]) == ("whitelist", sorted([guest.jid, friend.jid]))
+    assert [reads(served, p, owner) for p in (friend, stranger, guest)] == [True, False, True]
+    node = owner.signet("publish", owner.jid, "--member", guest.jid)["node"]
+    assert node["members"] == [guest.jid]
+    assert [reads(served, p, owner) for p in (friend, stranger, guest)] == [False, False, True]
+    # Without a word, nothing is opened: it stays as it was asked for the last time, also by another process.
+    owner.stop()
+    owner.start().online()
+    shown = owner.signet("publish", owner.jid)["node"]
+    assert (shown["access"], shown["members"]) == ("whitelist", [guest.jid])
+    assert owner.signet("publish", owner.jid, "--show")["direct"] == guest.jid
+    error, about = refused(owner, "publish", owner.jid, "--access", "open", "--member", guest.jid)
+    assert (error, about["subject"]) == ("ArgumentWrong", "members")
+    for bad in (owner.jid, "nobody", "@"):
+        assert refused(owner, "publish", owner.jid, "--member", bad)[0] == "ArgumentWrong"
+    assert refused(owner, "publish", owner.jid, "--show", "--access", "open")[0] == "ArgumentWrong"
+
+
+@pytest.mark.parametrize("access", ["roster", "authorize"])
+def test_k9_a_model_that_a_server_lacks_is_told_with_those_it_has(served, people, access):
+    owner, friend = people(2, friends=[(0, 1)], tokens=[0])
+    make_user_key(owner)
+    owner.signet("publish", owner.jid)
+    if served.kind == "ejabberd":
+        node = owner.signet("publish", owner.jid, "--access", access)["node"]
+        assert (node["access"], node["more_open"]) == (access, False)
+        assert not reads(served, friend, owner)
+        return
+    error, about = refused(owner, "publish", owner.jid, "--access", access)
+    assert (error, about["subject"]) == ("FeatureMissing", access)
+    assert about["message"].endswith("it has open, presence, whitelist")
+    assert owner.signet("publish", owner.jid, "--show")["node"]["access"] == "presence"  # as it was
+    with live(owner, "other", None) as client:  # and nothing is left of the trial
+        items = client.iq("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>", owner.jid)
+    assert {i.get("node") for i in items.iter("{http://jabber.org/protocol/disco#items}item")} == {NS_PUBKEY}
+
+
+def test_k10_publishing_again_updates_and_retracting_takes_away(served, people):
+    owner, friend = people(2, friends=[(0, 1)], tokens=[0])
+    name = make_user_key(owner)
+    owner.signet("publish", owner.jid)
+    owner.signet("publish", owner.jid)
+    assert list(fetch_items(served, friend.name, owner.jid)) == [name]
+    for _ in range(2):  # what is not there is no error
+        assert owner.signet("retract", owner.jid, ":".join(name[i:i + 2] for i in range(0, 40, 2)).upper()) == {}
+        assert fetch_items(served, friend.name, owner.jid) == {}
+    assert refused(owner, "retract", owner.jid, "abcd")[0] == "ArgumentWrong"
+    owner.signet("publish", owner.jid)
+    assert list(fetch_items(served, friend.name, owner.jid)) == [name]
+
+
+def test_k9_a_node_more_open_than_asked_is_an_alarm(served, people):
+    owner, stranger = people(2, tokens=[0])
+    make_user_key(owner)
+    owner.signet("publish", owner.jid)
+    configure(owner, "open")
+    assert reads(served, stranger, owner)
+    error, about = refused(owner, "publish", owner.jid, "--show")
+    assert error == "FeatureMissing" and "open" in about["message"]
+    assert owner.signet("status")["accounts"][0]["more_open"]
+    assert owner.agent.count("error: .*more open than asked") or owner.agent.count("more open than asked")
+    # It is known after a restart, and found at the next login, too.
+    owner.stop()
+    owner.start()
+    assert owner.signet("status")["accounts"][0]["more_open"]
+    assert "MORE OPEN THAN ASKED" in owner.world.signet(owner.env, "status")
+    node = owner.signet("account", "connect", owner.jid, *owner.password)
+    assert node["account"]["published"] == "presence"
+    node = owner.signet("publish", owner.jid)["node"]  # publishing sets it right
+    assert (node["access"], node["more_open"]) == ("presence", False)
+    assert not owner.signet("status")["accounts"][0]["more_open"]
+    configure(owner, "whitelist")  # tighter is no alarm
+    assert not owner.signet("publish", owner.jid, "--show")["node"]["more_open"]
+    configure(owner, "open")
+    owner.signet("account", "disconnect", owner.jid)
+    owner.online()
+    until(lambda: owner.signet("status")["accounts"][0]["more_open"], "the login did not find it")
