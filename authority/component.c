@@ -62,7 +62,7 @@ static int on_iq(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *arg)
 
 	if (err != 0) {
 		sg_log(SG_LOG_WARN, "component: a stanza was refused: %s", sg_err_text(err));
-		err = sg_stanza_head(stanza, &iq);
+		err = sg_stanza_head(stanza, SG_DELEGATION_LEVELS, &iq);
 	}
 	if (err == 0)
 		err = sg_delegation_answer(component->delegation, iq, &reply);

@@ -162,7 +162,8 @@ static void answer_inner(const struct sg_delegation *delegation, const char *dom
 		sg_answer_error(answer, "auth", "forbidden",
 		    "Only an account's own certificates can be managed.");
 	} else if (children(iq, &payload) != 1) {
-		sg_answer_error(answer, "modify", "bad-request", "One request at a time.");
+		sg_answer_error(answer, "modify", "bad-request",
+		    "One request at a time, and no more in it than belongs there.");
 	} else if (!is_ours(delegation, sg_xml_ns(payload))) {
 		sg_answer_error(answer, "cancel", "service-unavailable", NULL);
 	} else {

@@ -8,6 +8,12 @@
 #include "error.h"
 #include "xml.h"
 
+/*
+ * Where a delegated iq is: iq, delegation, forwarded, iq. What is left of a stanza that was too large must
+ * reach down to there, for ejabberd hands on no other error than one in the answer to that.
+ */
+#define SG_DELEGATION_LEVELS 4
+
 /* The answer to one request: a payload or none for a result, or an error. */
 struct sg_answer {
 	struct sg_xml *payload; /* owned */

@@ -110,11 +110,34 @@ int sg_stanza_to_xml(xmpp_stanza_t *stanza, struct sg_xml **tree)
 	return copy(stanza, 1, &account, tree);
 }
 
-int sg_stanza_head(xmpp_stanza_t *stanza, struct sg_xml **tree)
+/* The first element in the stanza, or NULL. */
+static xmpp_stanza_t *first_element(xmpp_stanza_t *stanza)
+{
+	xmpp_stanza_t *at = xmpp_stanza_get_children(stanza);
+
+	while (at != NULL && !xmpp_stanza_is_tag(at))
+		at = xmpp_stanza_get_next(at);
+	return at;
+}
+
+int sg_stanza_head(xmpp_stanza_t *stanza, unsigned levels, struct sg_xml **tree)
 {
 	struct account account = { 0, 0 };
+	struct sg_xml *parent, *child;
+	int err = copy_head(stanza, &account, tree);
 
-	return copy_head(stanza, &account, tree);
+	parent = *tree;
+	while (err == 0 && --levels > 0 && (stanza = first_element(stanza)) != NULL) {
+		if (copy_head(stanza, &account, &child) != 0)
+			break;
+		err = sg_xml_add(parent, child);
+		parent = child;
+	}
+	if (err != 0) {
+		sg_xml_free(*tree);
+		*tree = NULL;
+	}
+	return err;
 }
 
 int sg_stanza_send(xmpp_conn_t *conn, const struct sg_xml *tree)

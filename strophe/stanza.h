@@ -17,9 +17,12 @@
  */
 SG_MUST_USE int sg_stanza_to_xml(xmpp_stanza_t *stanza, struct sg_xml **tree);
 
-/* The stanza's own name and attributes without what is inside, to answer one that was too large. Owned
- * by the caller; fails as sg_stanza_to_xml(). */
-SG_MUST_USE int sg_stanza_head(xmpp_stanza_t *stanza, struct sg_xml **tree);
+/*
+ * To answer a stanza that was too large: its own name and attributes, and those of the first element inside,
+ * and of the first in that, down to so many levels (1: the stanza alone), as far as they fit. Owned by the
+ * caller; fails as sg_stanza_to_xml() when the stanza's own do not.
+ */
+SG_MUST_USE int sg_stanza_head(xmpp_stanza_t *stanza, unsigned levels, struct sg_xml **tree);
 
 /*
  * Queues a tree on the connection, which must be up. xmpp_conn_send_queue_len() is above 0 from then on

@@ -3,12 +3,13 @@ import pytest
 
 from authority_client import Client
 from authority_world import AuthorityWorld
+from world import SERVERS
 
 
-@pytest.fixture(scope="module")
-def place():
+@pytest.fixture(scope="module", params=sorted(SERVERS))
+def place(request):
     """Server and authority."""
-    with AuthorityWorld() as world:
+    with AuthorityWorld(request.param) as world:
         world.up()
         yield world
 

@@ -80,6 +80,7 @@ def test_the_server_goes_and_comes_back(place):
     place.authority.wait_line("trying again in", since=mark)
     place.start_server()
     place.authority.wait_line("connected to", since=mark)
+    place.server.wait_delegated(0)
     with Client(place, "juliet") as juliet:
         answer = juliet.iq("get", f"<query xmlns='{NS_DISCO}'/>", to=DOMAIN)
         assert NS_ADD in {f.get("var") for f in answer.iter(f"{{{NS_DISCO}}}feature")}
@@ -112,6 +113,7 @@ def test_a_wrong_pin_is_tried_once_until_somebody_looks(place, client):
     place.configure(f"module = {place.module}", f"module = {SPY}")
     place.configure(f"pin-file = {place.dir}/pin", f"pin-file = {pin}")
     place.authority.stop()
+    mark = place.server.process.mark()
     place.authority = place.start(
         "authority-pin", ["signet-authority", "--config", place.authority_conf, "run"],
         dict(place.authority_env, PKCS11SPY=str(place.module), PKCS11SPY_OUTPUT=str(log),
@@ -121,6 +123,7 @@ def test_a_wrong_pin_is_tried_once_until_somebody_looks(place, client):
         return len(re.findall(r"\d+: C_Login\n", log.read_text(errors="replace")))
     try:
         place.authority.wait_line("connected to")
+        place.server.wait_delegated(mark)
         for _ in range(3):
             assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
         assert logins() == 1
@@ -183,12 +186,14 @@ def test_a_pin_is_not_tried_again_when_the_worker_dies_of_it(place, client):
     text = place.authority_conf.read_text()
     place.configure(f"module = {place.module}", f"module = {SPY}")
     place.authority.stop()
+    mark = place.server.process.mark()
     place.authority = place.start(
         "authority-dies", ["signet-authority", "--config", place.authority_conf, "run"],
         dict(place.authority_env, PKCS11SPY=str(module), PKCS11SPY_OUTPUT="/dev/null", REAL_MODULE=str(place.module),
              LOGINS=str(log), ASAN_OPTIONS="detect_leaks=0"))
     try:
         place.authority.wait_line("connected to")
+        place.server.wait_delegated(mark)
         for _ in range(2):
             assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
         assert log.read_text() == "login\n"

@@ -141,7 +141,7 @@ static void bytes_are_bounded(void **state)
 	assert_int_equal(xmpp_stanza_set_attribute(stanza, "a", value), 0);
 	assert_int_equal(sg_stanza_to_xml(stanza, &tree), SG_ERR_LIMIT);
 	assert_null(tree);
-	assert_int_equal(sg_stanza_head(stanza, &tree), SG_ERR_LIMIT);
+	assert_int_equal(sg_stanza_head(stanza, 1, &tree), SG_ERR_LIMIT);
 	assert_null(tree);
 	xmpp_stanza_release(stanza);
 	free(value);
@@ -155,7 +155,7 @@ static void the_head_is_what_is_left_of_a_large_one(void **state)
 	struct sg_xml *tree;
 
 	assert_int_equal(sg_stanza_to_xml(stanza, &tree), SG_ERR_LIMIT);
-	assert_int_equal(sg_stanza_head(stanza, &tree), 0);
+	assert_int_equal(sg_stanza_head(stanza, 1, &tree), 0);
 	assert_null(sg_xml_first(tree));
 	assert_string_equal(sg_xml_attr(tree, "id"), "x");
 	assert_string_equal(sg_xml_attr(tree, "from"), "xmpp.test");
@@ -163,6 +163,46 @@ static void the_head_is_what_is_left_of_a_large_one(void **state)
 	xmpp_stanza_release(stanza);
 	free(text);
 	free(deep);
+}
+
+static void the_heads_reach_down_by_the_first_elements(void **state)
+{
+	xmpp_stanza_t *stanza = xmpp_stanza_new_from_string(
+	    ctx, "<iq id='1'>text<a xmlns='urn:a' b='c'>more<d e='f'><g/></d><h/></a><i/></iq>");
+	struct sg_xml *tree;
+	const struct sg_xml *a, *d;
+
+	assert_int_equal(sg_stanza_head(stanza, 3, &tree), 0);
+	a = sg_xml_first(tree);
+	assert_true(sg_xml_is(a, "a", "urn:a"));
+	assert_string_equal(sg_xml_attr(a, "b"), "c");
+	assert_null(sg_xml_next(a));
+	d = sg_xml_first(a);
+	assert_string_equal(sg_xml_attr(d, "e"), "f");
+	assert_null(sg_xml_next(d));
+	assert_null(sg_xml_first(d));
+	sg_xml_free(tree);
+	assert_int_equal(sg_stanza_head(stanza, 9, &tree), 0);
+	assert_null(sg_xml_first(sg_xml_first(sg_xml_first(sg_xml_first(tree)))));
+	sg_xml_free(tree);
+	xmpp_stanza_release(stanza);
+}
+
+/* An element of too many attributes and what is in it are left out; the stanza's own head is there. */
+static void the_heads_end_before_one_that_is_too_large(void **state)
+{
+	char *many = with_attributes(SG_XML_ATTRS_MAX + 1);
+	char *text = text_of("<iq id='1'>%s</iq>", many);
+	xmpp_stanza_t *stanza = xmpp_stanza_new_from_string(ctx, text);
+	struct sg_xml *tree;
+
+	assert_int_equal(sg_stanza_head(stanza, 4, &tree), 0);
+	assert_string_equal(sg_xml_attr(tree, "id"), "1");
+	assert_null(sg_xml_first(tree));
+	sg_xml_free(tree);
+	xmpp_stanza_release(stanza);
+	free(text);
+	free(many);
 }
 
 int main(void)
@@ -174,6 +214,8 @@ int main(void)
 		cmocka_unit_test(nodes_are_bounded),
 		cmocka_unit_test(bytes_are_bounded),
 		cmocka_unit_test(the_head_is_what_is_left_of_a_large_one),
+		cmocka_unit_test(the_heads_reach_down_by_the_first_elements),
+		cmocka_unit_test(the_heads_end_before_one_that_is_too_large),
 	};
 
 	return cmocka_run_group_tests_name("strophe_stanza", tests, setup, teardown);

@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from processes import CCM2, PATIENCE, WorldError, free_ports
+from processes import CCM2, PATIENCE, WorldError, free_ports, until
 
 
 def installed():
@@ -139,15 +139,25 @@ modules:
                 raise WorldError(f"{self.name}: {name}: {why.read().decode()}\n{self.process.last()}") from why
 
     def start(self):
-        """Starts it, waits until it listens for clients, the component and our commands, and makes the accounts."""
+        """Starts it, waits until it listens for clients, the component and our commands, and makes the accounts.
+
+        +sss: its XML writer recurses on a scheduler's stack; with the usual one, a client's stanza of 5,000 levels
+        ends ejabberd.
+        """
         self.process = self.world.start(self.name, [
-            "erl", "-noinput", "+K", "true", "-pa", self.dir / "ebin", "-mnesia", "dir", f'"{self.dir}/db"', "-s",
-            "ejabberd"], self.env())
+            "erl", "-noinput", "+K", "true", "+sss", "2048", "-pa", self.dir / "ebin", "-mnesia", "dir",
+            f'"{self.dir}/db"', "-s", "ejabberd"], self.env())
         for port in (self.port, self.direct_port, self.component_port, self.api_port):
             self.process.wait_port(port)
         calls, self.waiting = self.waiting, []
         self._call(calls)
         return self
+
+    def wait_delegated(self, mark):
+        """Until the component serves what is delegated to it since this mark: it has to answer first what it can do,
+        for the domain and for the accounts."""
+        until(lambda: sum("is delegated to" in line for line in self.process.said(mark)) >= 2 * len(CCM2),
+              f"{self.name} delegates nothing")
 
     def stop(self):
         """Ends it as its administrator does."""

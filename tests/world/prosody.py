@@ -87,6 +87,9 @@ ssl = {{
             self.process.wait_port(port)
         return self
 
+    def wait_delegated(self, mark):
+        """Until the component serves what is delegated to it: as soon as it is connected."""
+
     def stop(self):
         """Ends it as its administrator does."""
         self.process.stop()

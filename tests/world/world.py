@@ -254,9 +254,13 @@ logins = {folder}/logins.txt
 
     def start_authority(self):
         """Starts the authority and waits until the server took it as its component."""
+        served = self.server.process  # but for a test that plays the server itself
+        mark = served.mark() if served else 0
         self.authority = self.start("authority", ["signet-authority", "--config", self.authority_conf, "run"],
                                     self.authority_env)
         self.authority.wait_line("connected")
+        if served:
+            self.server.wait_delegated(mark)
 
     def make_server(self):
         """The server's configuration, accounts and rosters; needs the authority's CA certificate."""
