@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from cli_fixture import (
     b64, BY_EC, BY_RSA, CLIENT, COMMANDS, EC_KEY, EC_USER, flipped, ISSUER, keyinfo, MIB,
-    name_of, NS, self_signed, SIGNED, SIGNET, signet, SMALL_ENV, SUBJECT, USER, USER_KEY, verdicts, verify)
+    name_of, NS, self_signed, SIGNED, SIGNET, signet, SMALL_ENV, SUBJECT, USER, USER_KEY, VECTORS, verdicts, verify)
 from processes import PATIENCE
 
 
@@ -95,9 +95,9 @@ def test_usage_errors_are_said_and_are_status_2(args, says):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c not in (["verify"], ["doctor"])], ids=" ".join)
 def test_without_an_agent_is_status_3(command):
     operands = re.search(r"\[OPTION\]\.\.\.(.*)", signet(*command, "--help").stdout).group(1).split()
-    args = ["x" for o in operands if not o.startswith("[")]
+    args = [VECTORS / "xep0189-example1-issuer.der" if o == "FILE" else "x" for o in operands if not o.startswith("[")]
     args += {"key new": ["--token", "t", "--label", "l"], "enrol": ["--key", "k"], "account remove": ["--yes"],
-             "cert revoke": ["--yes"]}.get(" ".join(command), [])
+             "cert revoke": ["--yes"], "keyring forget": ["--yes"]}.get(" ".join(command), [])
     done = signet(*command, *args)
     assert done.returncode == 3 and done.stdout == ""
     assert "no agent listens on /nonexistent/agent.sock" in done.stderr
