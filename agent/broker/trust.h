@@ -12,8 +12,8 @@
 #include "path.h"
 
 #define SG_TRUST_CHECKS_MAX   128 /* of signatures, for one call: nobody else is answered meanwhile */
-#define SG_TRUST_ISSUERS_MAX  64  /* of one key, that are looked up beside those that count */
-#define SG_TRUST_COUNTING_MAX 256 /* of those that count: trusted, or signed by the person */
+#define SG_TRUST_ISSUERS_MAX  32  /* of one key, that are looked up beside those that count */
+#define SG_TRUST_COUNTING_MAX 100 /* of those that count: trusted, or signed by the person */
 
 struct sg_trust;
 

@@ -13,7 +13,7 @@
 #include "trust.h"
 #include "verbs_keyring.h"
 
-#define PAGE_KEYS     20	   /* of the keyring in one reply of Graph */
+#define PAGE_KEYS     8		   /* of the keyring in one reply of Graph: nobody waits long */
 #define PAGE_SHOWN    (256u << 10) /* bytes of a key's keyinfos, more are not read for Graph */
 #define EXPLAIN_SHOWN (16u << 20)
 #define EDGES_MAX     100 /* signatures of one key that Graph tells */

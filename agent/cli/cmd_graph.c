@@ -20,7 +20,7 @@
 #include "spawn.h"
 
 #define KEYS_MAX       3000 /* that are asked for */
-#define DOT_SECONDS    60   /* until dot is ended */
+#define DOT_SECONDS    20   /* until dot is ended */
 #define DOT_MEMORY_MAX (UINT64_C(2) << 30)
 
 /* ---- the graph ---- */
