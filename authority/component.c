@@ -59,13 +59,14 @@ static int on_iq(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *arg)
 	struct sg_component *component = arg;
 	struct sg_xml *iq = NULL, *reply = NULL;
 	int err = sg_bounds_cut() ? SG_ERR_LIMIT : sg_stanza_to_xml(stanza, &iq);
+	int is_whole = err == 0;
 
-	if (err != 0) {
+	if (!is_whole) {
 		sg_log(SG_LOG_WARN, "component: a stanza was refused: %s", sg_err_text(err));
 		err = sg_stanza_head(stanza, SG_DELEGATION_LEVELS, &iq);
 	}
 	if (err == 0)
-		err = sg_delegation_answer(component->delegation, iq, &reply);
+		err = sg_delegation_answer(component->delegation, iq, is_whole, &reply);
 	if (err == 0 && reply != NULL)
 		err = sg_stanza_send(component->conn, reply);
 	if (err != 0)

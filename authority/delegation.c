@@ -147,7 +147,7 @@ static int is_ours(const struct sg_delegation *delegation, const char *ns)
 
 /* The answer to the inner iq of an account of this domain. */
 static void answer_inner(const struct sg_delegation *delegation, const char *domain,
-    const struct sg_xml *iq, struct sg_answer *answer)
+    const struct sg_xml *iq, int is_whole, struct sg_answer *answer)
 {
 	const char *from = sg_xml_attr(iq, "from");
 	char *account = from != NULL ? sg_jid_bare(from) : NULL;
@@ -161,9 +161,11 @@ static void answer_inner(const struct sg_delegation *delegation, const char *dom
 		    sg_xml_attr(iq, "to") != NULL ? sg_xml_attr(iq, "to") : "-");
 		sg_answer_error(answer, "auth", "forbidden",
 		    "Only an account's own certificates can be managed.");
+	} else if (!is_whole) {
+		sg_answer_error(
+		    answer, "modify", "bad-request", "There is more in it than belongs there.");
 	} else if (children(iq, &payload) != 1) {
-		sg_answer_error(answer, "modify", "bad-request",
-		    "One request at a time, and no more in it than belongs there.");
+		sg_answer_error(answer, "modify", "bad-request", "One request at a time.");
 	} else if (!is_ours(delegation, sg_xml_ns(payload))) {
 		sg_answer_error(answer, "cancel", "service-unavailable", NULL);
 	} else {
@@ -208,7 +210,7 @@ static int wrap(struct sg_xml *inner, const char *ns, struct sg_answer *outer)
 }
 
 static int answer_delegation(const struct sg_delegation *delegation, const struct sg_xml *iq,
-    const struct sg_xml *element, struct sg_answer *outer)
+    const struct sg_xml *element, int is_whole, struct sg_answer *outer)
 {
 	const char *domain = domain_of(delegation, iq);
 	const struct sg_xml *forwarded, *inner = NULL;
@@ -231,14 +233,14 @@ static int answer_delegation(const struct sg_delegation *delegation, const struc
 		sg_answer_error(outer, "modify", "bad-request", NULL);
 		return 0;
 	}
-	answer_inner(delegation, domain, inner, &answer);
+	answer_inner(delegation, domain, inner, is_whole, &answer);
 	err = make_reply(inner, SG_NS_CLIENT, sg_xml_attr(inner, "to"), &answer, &reply);
 	sg_xml_free(answer.payload);
 	return err != 0 ? err : wrap(reply, sg_xml_ns(element), outer);
 }
 
-int sg_delegation_answer(
-    const struct sg_delegation *delegation, const struct sg_xml *iq, struct sg_xml **reply)
+int sg_delegation_answer(const struct sg_delegation *delegation, const struct sg_xml *iq,
+    int is_whole, struct sg_xml **reply)
 {
 	struct sg_answer answer = { 0 };
 	const struct sg_xml *payload;
@@ -252,7 +254,9 @@ int sg_delegation_answer(
 		sg_answer_error(&answer, "modify", "bad-request", NULL);
 	else if (is_delegation_ns(sg_xml_ns(payload)) &&
 	    strcmp(sg_xml_name(payload), "delegation") == 0)
-		err = answer_delegation(delegation, iq, payload, &answer);
+		err = answer_delegation(delegation, iq, payload, is_whole, &answer);
+	else if (!is_whole)
+		sg_answer_error(&answer, "modify", "bad-request", NULL);
 	else if (sg_xml_is(payload, "query", SG_NS_DISCO_INFO) &&
 	    strcmp(sg_xml_attr(iq, "type"), "get") == 0)
 		err = answer_disco(delegation, payload, &answer);

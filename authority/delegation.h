@@ -43,10 +43,11 @@ struct sg_delegation {
 
 /*
  * The iq to send back in *reply, owned; NULL for what gets none (a result, an error, or no id). The
- * same namespace of delegation that came goes back ("urn:xmpp:delegation:1" or ":2").
+ * same namespace of delegation that came goes back ("urn:xmpp:delegation:1" or ":2"). is_whole is 0 for
+ * what is left of a stanza that was too large: that gets an error, whatever it asks for.
  * SG_ERR_NOMEM, SG_ERR_LIMIT.
  */
-SG_MUST_USE int sg_delegation_answer(
-    const struct sg_delegation *delegation, const struct sg_xml *iq, struct sg_xml **reply);
+SG_MUST_USE int sg_delegation_answer(const struct sg_delegation *delegation,
+    const struct sg_xml *iq, int is_whole, struct sg_xml **reply);
 
 #endif

@@ -13,6 +13,7 @@ struct seen {
 	char account[64];
 	int set;
 	int refuse;
+	int is_cut; /* the stanza was too large, and this is left of it */
 };
 
 static void on_request(
@@ -45,7 +46,7 @@ static char *answer(struct seen *seen, const char *text)
 	int err;
 
 	capture_begin(&capture);
-	err = sg_delegation_answer(&delegation, iq, &reply);
+	err = sg_delegation_answer(&delegation, iq, !seen->is_cut, &reply);
 	capture_end(&capture);
 	assert_int_equal(err, 0);
 	sg_xml_free(iq);
@@ -223,6 +224,25 @@ static void inner_payloads_that_are_wrong(void **state)
 	assert_int_equal(seen.calls, 0);
 }
 
+/* What it asks for does not matter: it gets an error, a delegated one inside a result. */
+static void what_is_left_of_a_large_one(void **state)
+{
+	struct seen seen = { .is_cut = 1 };
+
+	assert_answer(&seen, text_of(OUTER, 1, INNER(JULIET)),
+	    REPLY("1",
+		"<iq xmlns='jabber:client' type='error' id='i' to='juliet@xmpp.test/balcony'>"
+		"<error type='modify'><bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+		"<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>There is more in "
+		"it than belongs there.</text></error></iq>"));
+	assert_answer(&seen,
+	    text_of("<iq type='get' id='o' from='xmpp.test'>"
+		    "<query xmlns='http://jabber.org/protocol/disco#info'/></iq>"),
+	    "<iq type='error' id='o' to='xmpp.test' from='ccm.xmpp.test'><error type='modify'>"
+	    "<bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>");
+	assert_int_equal(seen.calls, 0);
+}
+
 static void what_gets_no_answer(void **state)
 {
 	static const char *const silent[] = {
@@ -285,6 +305,7 @@ int main(void)
 		cmocka_unit_test(strangers_cannot_delegate),
 		cmocka_unit_test(forms_that_are_wrong),
 		cmocka_unit_test(inner_payloads_that_are_wrong),
+		cmocka_unit_test(what_is_left_of_a_large_one),
 		cmocka_unit_test(what_gets_no_answer),
 		cmocka_unit_test(disco),
 	};
