@@ -262,7 +262,7 @@ $(BUILD)/obj/tests/%.o: private CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/x
 
 .PHONY: tests-built unit regress
 tests-built: $(UNIT_TESTS) $(REGRESS_TESTS)
-unit: $(UNIT_TESTS) $(BUILD)/bin/signet-pgp
+unit: $(UNIT_TESTS) | $(BUILD)/bin/signet-pgp
 	@NO_SKIPS=$(if $(SANITIZE),,1) sh tests/cmocka.sh $^
 regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)

@@ -17,8 +17,8 @@ from processes import PATIENCE
 
 def test_there_are_the_commands_of_this_version():
     assert sorted(" ".join(c) for c in COMMANDS) == sorted("""token list,token show,token unlock,token lock,token release,
-        token pin change,token pin unblock,key new,key list,key show,key use,csr,sign,verify,account add,account list,account show,account remove,account connect,account disconnect,
-        enrol,cert list,cert revoke,publish,keyring fetch,keyring list,keyring show,keyring trust,keyring distrust,keyring forget,
+        token pin change,token pin unblock,key new,key list,key show,key use,key pgp add,key pgp list,key pgp remove,csr,sign,verify,account add,account list,account show,account remove,account connect,account disconnect,
+        enrol,cert list,cert revoke,publish,retract,graph,keyring fetch,keyring request,keyring send,keyring list,keyring show,keyring trust,keyring distrust,keyring forget,
         keyring export,keyring import,keyring seen,status,monitor,doctor""".replace("\n", "").replace(" " * 8, "").split(","))
 
 
@@ -95,7 +95,9 @@ def test_usage_errors_are_said_and_are_status_2(args, says):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c not in (["verify"], ["doctor"])], ids=" ".join)
 def test_without_an_agent_is_status_3(command):
     operands = re.search(r"\[OPTION\]\.\.\.(.*)", signet(*command, "--help").stdout).group(1).split()
-    args = [VECTORS / "xep0189-example1-issuer.der" if o == "FILE" else "x" for o in operands if not o.startswith("[")]
+    file = VECTORS / ("pgp-rsa.asc" if command[:2] == ["key", "pgp"] else "xep0189-example1-issuer.der")
+    args = [file if o == "FILE" else "x" for o in operands if not o.startswith("[")]
+    args += ["--account", "a@b"] if command[:2] == ["key", "pgp"] else []
     args += {"key new": ["--token", "t", "--label", "l"], "enrol": ["--key", "k"], "account remove": ["--yes"],
              "cert revoke": ["--yes"], "keyring forget": ["--yes"]}.get(" ".join(command), [])
     done = signet(*command, *args)
