@@ -22,6 +22,7 @@ from world import PASSWORD
 pytest_plugins = ["server_fixtures"]
 NS = "urn:xmpp:tmp:pubkey"
 Q = f"{{{NS}}}"
+QUIET = "[agent]\nwatch = no\n"
 
 
 def run(agent, *args, **more):
@@ -79,7 +80,14 @@ def add_account(agent, world, person):
 
 @pytest.fixture
 def agent():
-    """An agent without accounts."""
+    """An agent without accounts, which hears of nobody's keys before it asks."""
+    with Agent(softhsm=False, conf=QUIET) as agent:
+        yield agent
+
+
+@pytest.fixture
+def watcher():
+    """An agent that is told of keys."""
     with Agent(softhsm=False) as agent:
         yield agent
 
@@ -111,6 +119,29 @@ def pair(served, people, agent):
 
 
 # ---- what becomes known ----
+
+def test_k15_a_changed_key_is_told_at_once(served, people, watcher):
+    """Nobody asks: the node's owner publishes another key, and whoever watches hears of it once."""
+    juliet, romeo = people(2, friends=[(0, 1)])
+    add_account(watcher, served, juliet)
+    first, second = Key(romeo.jid), Key(romeo.jid)
+    with monitor(watcher) as events:
+        publish(served, romeo.name, first)
+        event = next_event(events, "key_seen", "key_new")
+        assert (event["kind"], event["jid"], event["name"]) == ("key_seen", romeo.jid, first.name)
+        publish(served, romeo.name, second)
+        event = next_event(events, "key_seen", "key_new")
+        assert (event["kind"], event["jid"], event["name"]) == ("key_new", romeo.jid, second.name)
+        assert [c["name"] for c in watcher.call("Status")["changed"]] == [second.name]
+        # the fetch shows what is known
+        watcher.call("FetchKeys", {"jid": juliet.jid, "from": romeo.jid})
+        third = Key(romeo.jid)
+        publish(served, romeo.name, third)
+        assert next_event(events, "key_seen", "key_new")["name"] == third.name
+    known = listed(watcher)
+    assert set(known) == {first.name, second.name, third.name}
+    assert {s["source"] for s in known[second.name]["sightings"]} == {"node", "event"}
+
 
 def test_k15_keys_of_a_node_are_known(pair):
     pair.publish(pair.user, pair.client)
