@@ -11,16 +11,16 @@ from agent_fixture import PIN, Agent
 from peer import NS_PUBKEY, NS_PUBSUB, as_peer
 from processes import until, wait_gone, wait_idle
 from varlink_client import AgentError, secret
-from world import DOMAIN, PASSWORD, World
+from world import DOMAIN, PASSWORD, SERVERS, World
 
 JULIET = f"juliet@{DOMAIN}"
 ROMEO = f"romeo@{DOMAIN}"
 STEPS = ["key", "login", "features", "request", "add", "store", "prove"]
 
 
-@pytest.fixture(scope="module")
-def world():
-    with World(certificates=200) as world:  # these tests enrol one account again and again
+@pytest.fixture(scope="module", params=sorted(SERVERS))
+def world(request):
+    with World(certificates=200, server=request.param) as world:  # these tests enrol one account again and again
         world.up()
         yield world
 
@@ -56,10 +56,11 @@ def account(agent, jid=JULIET):
 
 
 def start_server(world):
-    """Prosody again, and the authority connected to it."""
+    """The server again, and the authority connected to it."""
     mark = world.authority.mark()
     world.start_server()
     world.authority.wait_line("connected", since=mark)
+    world.server.wait_delegated(0)
 
 
 def wait_state(agent, state):
@@ -387,7 +388,7 @@ def test_not_revoked_when_the_connection_ends_and_the_certificate_still_logs_in(
 
 
 def test_a_login_that_fails_for_another_reason_proves_no_revocation(world, enrolled):
-    """Prosody without its list of the revoked takes no certificate at all."""
+    """A server without its list of the revoked takes no certificate at all."""
     revoked = world.dir / "authority/revoked.txt"
     text = revoked.read_text()
     with enrolled.client() as client:
