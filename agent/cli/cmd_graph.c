@@ -19,8 +19,8 @@
 #include "print.h"
 #include "spawn.h"
 
-#define KEYS_MAX       3000 /* that are asked for */
-#define DOT_SECONDS    20   /* until dot is ended */
+#define KEYS_MAX       3000	   /* that are asked for */
+#define DOT_SECONDS    INT64_C(20) /* until dot is ended */
 #define DOT_MEMORY_MAX (UINT64_C(2) << 30)
 
 /* ---- the graph ---- */
@@ -160,7 +160,7 @@ static int svg_fail(struct sg_cli *cli, int err, int status)
 		    "there is no SVG without the program 'dot' of Graphviz");
 	if (err == SG_ERR_TIMEOUT)
 		return sg_cli_fail(
-		    cli, err, advice, "dot did not draw it within %d seconds", DOT_SECONDS);
+		    cli, err, advice, "dot did not draw it within %d seconds", (int)DOT_SECONDS);
 	return sg_cli_fail(cli, SG_ERR_IO, advice, "dot could not draw it");
 }
 

@@ -10,7 +10,7 @@
 #include "buf.h"
 #include "print.h"
 
-#define GROUP_DIGITS 4
+#define GROUP_DIGITS ((size_t)4)
 #define QUIET_ZONE   4 /* modules around the code: ISO 18004 6.3.8 */
 
 void sg_print_groups(const char *name, const char *hex)
