@@ -140,6 +140,17 @@ int sg_stanza_head(xmpp_stanza_t *stanza, unsigned levels, struct sg_xml **tree)
 	return err;
 }
 
+void sg_stanza_send_text(xmpp_conn_t *conn, const char *text)
+{
+	xmpp_send_raw(conn, text, strlen(text));
+	/*
+	 * The queue's length leaves out a stanza that is written in part (over TLS, libstrophe
+	 * writes one record a round). With white space behind it, it is right whenever it
+	 * matters: what it hides at the end is this blank.
+	 */
+	xmpp_send_raw(conn, " ", 1);
+}
+
 int sg_stanza_send(xmpp_conn_t *conn, const struct sg_xml *tree)
 {
 	struct sg_buf text = { 0 };
@@ -148,15 +159,8 @@ int sg_stanza_send(xmpp_conn_t *conn, const struct sg_xml *tree)
 	sg_xml_write(tree, &text);
 	sg_buf_put_u8(&text, 0); /* libstrophe's log line takes it for a string */
 	err = text.err;
-	if (err == 0) {
-		xmpp_send_raw(conn, (const char *)text.data, text.len - 1);
-		/*
-		 * The queue's length leaves out a stanza that is written in part (over TLS, libstrophe
-		 * writes one record a round). With white space behind it, it is right whenever it
-		 * matters: what it hides at the end is this blank.
-		 */
-		xmpp_send_raw(conn, " ", 1);
-	}
+	if (err == 0)
+		sg_stanza_send_text(conn, (const char *)text.data);
 	sg_buf_clear(&text);
 	return err;
 }

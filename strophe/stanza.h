@@ -30,4 +30,7 @@ SG_MUST_USE int sg_stanza_head(xmpp_stanza_t *stanza, unsigned levels, struct sg
  */
 SG_MUST_USE int sg_stanza_send(xmpp_conn_t *conn, const struct sg_xml *tree);
 
+/* The same with a stanza that is text already, and whole; it cannot fail. */
+void sg_stanza_send_text(xmpp_conn_t *conn, const char *text);
+
 #endif

@@ -18,6 +18,8 @@
 #define NS_TRIAL    "urn:xmpp:signet:nobody" /* that nobody understands */
 #define ID_BYTES    12
 #define ABSENCE_MAX 4096 /* bytes of a server's error for an absent client */
+#define PLAIN_ABSENCE                                                                              \
+	"<error type='cancel'><service-unavailable xmlns='" SG_NS_STANZAS "'/></error>"
 
 struct question {
 	struct question *next;
@@ -316,35 +318,99 @@ void sg_iq_refuse(struct sg_iqs *iqs, const struct sg_iq_question *question, con
 		    echo != NULL ? error : NULL);
 }
 
+/* The iq, what it echoes and the error one after the other, as text: the error is the server's own. */
 void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question)
 {
 	const struct absence *absence = &iqs->absence;
-	struct sg_xml *error = NULL, *echo = NULL;
-	int err = absence->error != NULL
-	    ? sg_xml_parse(absence->error, strlen(absence->error), &error)
-	    : sg_element_error("cancel", "service-unavailable", NULL, &error);
+	const struct sg_iq_head head = { SG_NS_CLIENT, "error", question->id, question->from,
+		NULL };
+	struct sg_xml *iq = NULL;
+	struct sg_buf text = { 0 };
 
-	if (err != 0)
+	if (sg_element_iq(&head, NULL, &iq) == 0)
+		sg_xml_write(iq, &text);
+	sg_xml_free(iq);
+	if (text.err != 0 || text.len < 2) {
+		sg_buf_clear(&text);
 		return;
+	}
+	text.len -= 2; /* of "/>" */
+	sg_buf_put_str(&text, ">");
 	if (absence->echoes && question->payload != NULL)
-		echo = copy_of(question->payload);
-	answer(iqs, question, "error", echo != NULL ? echo : error, echo != NULL ? error : NULL);
+		sg_xml_write(question->payload, &text);
+	sg_buf_put_str(&text, absence->error != NULL ? absence->error : PLAIN_ABSENCE);
+	sg_buf_put_str(&text, "</iq>");
+	sg_buf_put_u8(&text, 0);
+	if (text.err != 0 || sg_stream_send_text(iqs->stream, (const char *)text.data) != 0)
+		sg_log(SG_LOG_DEBUG, "a question is left unanswered");
+	sg_buf_clear(&text);
 }
 
 /* ---- how the server answers for who is not there ---- */
+
+/* A value that needs no escaping, which is all that a server's own words ever have. */
+static void put_value(struct sg_buf *text, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	if (strpbrk(value, "&<>'\"") != NULL || !sg_utf8_is_text(value, ABSENCE_MAX))
+		text->err = SG_ERR_FORMAT;
+	sg_buf_printf(text, " %s='%s'", name, value);
+}
+
+static void put_child(struct sg_buf *text, const struct sg_xml *child)
+{
+	char *inner = sg_xml_text(child);
+
+	if (inner == NULL || strpbrk(inner, "&<>") != NULL ||
+	    !sg_condition_is_name(sg_xml_name(child)))
+		text->err = SG_ERR_FORMAT;
+	sg_buf_printf(text, "<%s", sg_xml_name(child));
+	/* libstrophe drops the prefix. */
+	put_value(text, "xml:lang", sg_xml_attr(child, "lang"));
+	put_value(text, "xmlns", sg_xml_ns(child));
+	if (inner != NULL && inner[0] != '\0')
+		sg_buf_printf(text, ">%s</%s>", inner, sg_xml_name(child));
+	else
+		sg_buf_put_str(text, "/>");
+	free(inner);
+}
+
+/* The error as the server writes it: of those that pass on what clients write as it stands (ejabberd), the
+ * order of attributes is theirs. NULL when it is none that we could say again. */
+static char *absence_text(const struct sg_xml *error)
+{
+	static const char *const names[] = { "code", "type", "by" };
+	const struct sg_xml *child;
+	struct sg_buf text = { 0 };
+
+	sg_buf_put_str(&text, "<error");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		put_value(&text, names[i], sg_xml_attr(error, names[i]));
+	sg_buf_put_str(&text, ">");
+	for (child = sg_xml_first(error); child != NULL; child = sg_xml_next(child)) {
+		if (sg_xml_first(child) != NULL)
+			text.err = SG_ERR_FORMAT;
+		put_child(&text, child);
+	}
+	sg_buf_put_str(&text, "</error>");
+	sg_buf_put_u8(&text, 0);
+	if (text.len > ABSENCE_MAX)
+		text.err = SG_ERR_LIMIT;
+	return sg_buf_steal(&text, NULL);
+}
 
 static void on_absence(void *arg, struct sg_msg_error *error, const struct sg_xml *iq)
 {
 	struct sg_iqs *iqs = arg;
 	const struct sg_xml *first = iq != NULL ? sg_xml_first(iq) : NULL;
 	const struct sg_xml *element = iq != NULL ? sg_xml_child(iq, "error", SG_NS_CLIENT) : NULL;
-	char *text = element != NULL ? sg_xml_to_string(element) : NULL;
+	char *text = element != NULL ? absence_text(element) : NULL;
 
 	if (error != NULL)
 		return;
-	if (text == NULL || strlen(text) > ABSENCE_MAX) {
+	if (text == NULL) {
 		sg_log(SG_LOG_WARN, "the server does not tell how it answers for absent clients");
-		free(text);
 		return;
 	}
 	free(iqs->absence.error);

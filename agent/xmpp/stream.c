@@ -363,13 +363,27 @@ void sg_stream_close(struct sg_stream *stream)
 		stream->state = STATE_CLOSING;
 }
 
-int sg_stream_send(struct sg_stream *stream, const struct sg_xml *stanza)
+static int can_send(const struct sg_stream *stream)
 {
 	if (stream->state != STATE_ONLINE)
 		return SG_ERR_OFFLINE;
-	if (xmpp_conn_send_queue_len(stream->conn) > QUEUE_MAX)
-		return SG_ERR_LIMIT;
-	return sg_stanza_send(stream->conn, stanza);
+	return xmpp_conn_send_queue_len(stream->conn) > QUEUE_MAX ? SG_ERR_LIMIT : 0;
+}
+
+int sg_stream_send(struct sg_stream *stream, const struct sg_xml *stanza)
+{
+	int err = can_send(stream);
+
+	return err == 0 ? sg_stanza_send(stream->conn, stanza) : err;
+}
+
+int sg_stream_send_text(struct sg_stream *stream, const char *stanza)
+{
+	int err = can_send(stream);
+
+	if (err == 0)
+		sg_stanza_send_text(stream->conn, stanza);
+	return err;
 }
 
 void sg_stream_poll(const struct sg_stream *stream, struct pollfd *pfd, int *timeout_ms)

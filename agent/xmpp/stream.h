@@ -58,6 +58,9 @@ const char *sg_stream_bare_jid(const struct sg_stream *stream);
 /* Queues a stanza. SG_ERR_OFFLINE, SG_ERR_NOMEM, SG_ERR_LIMIT (too much is queued already). */
 SG_MUST_USE int sg_stream_send(struct sg_stream *stream, const struct sg_xml *stanza);
 
+/* The same with a stanza that is text already, and whole. */
+SG_MUST_USE int sg_stream_send_text(struct sg_stream *stream, const char *stanza);
+
 /* What to wait for: pfd->fd is -1 without a connection; *timeout_ms is -1 for no limit. */
 void sg_stream_poll(const struct sg_stream *stream, struct pollfd *pfd, int *timeout_ms);
 

@@ -1,5 +1,6 @@
 """What the tests of publishing, watching, asking and pushing do with the people of server_fixtures."""
 import json
+import re
 
 from live_peer import LivePeer
 from world import Failed
@@ -46,3 +47,15 @@ def sightings(person, name):
     """(jid, source, told_by) of each sighting of a key."""
     key = known(person, name)
     return {(s["jid"], s["source"], s["told_by"]) for s in key["sightings"]} if key else set()
+
+
+def as_it_stands(text):
+    """An answer, element by element in its order and byte for byte, but for whose it is and the order of attributes,
+    which is the server's doing: Prosody's changes from one to the next, ejabberd puts the namespace first in what it
+    passes on and last in what it makes. Prosody stamps xml:lang on whatever any client sends, too."""
+    def tidy(tag):
+        name, *attributes = re.findall(r"[^\s=]+=(?:'[^']*'|\"[^\"]*\")|[^\s]+", tag[1].replace('"', "'"))
+        if name == "iq":
+            attributes = [a for a in attributes if not a.startswith(("from=", "xml:lang="))]
+        return "<" + " ".join([name, *sorted(attributes)]) + tag[2]
+    return re.sub(r"<([^/>][^>]*?)(/?>)", tidy, text)

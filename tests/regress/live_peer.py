@@ -22,6 +22,7 @@ class _Client(Peer):
         super().__init__(world, name, None, resource)
         self.priority, self.ready, self.seen, self.raw, self.result = priority, ready, [], b"", None
         self.add_filter("in", self._keep)
+        self.roster.auto_authorize = self.roster.auto_subscribe = None  # who may subscribe, a test says
 
     def _keep(self, stanza):
         if hasattr(stanza, "xml"):
