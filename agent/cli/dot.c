@@ -419,7 +419,7 @@ static void put_row(struct sg_buf *out, const struct picture *picture, const str
 
 	sg_buf_printf(out,
 	    "<TR><TD PORT=\"k%zu\" ALIGN=\"LEFT\"><FONT COLOR=\"%s\"><B>%s</B> %s<FONT "
-	    "FACE=\"DejaVu Sans Mono\">",
+	    "FACE=\"DejaVu Sans Mono,monospace\">",
 	    node->row, node->look->colour, node->look->mark, node->is_user ? "" : "&#160;&#160;");
 	put_name(out, node->name);
 	sg_buf_put_str(out, "</FONT>");
@@ -624,9 +624,9 @@ static void put_legend(struct sg_buf *out)
 static void put_picture(struct sg_buf *out, const struct picture *picture)
 {
 	sg_buf_put_str(out,
-	    "digraph signet {\nrankdir=LR; ranksep=1.3; nodesep=0.12; splines=true; newrank=true; "
-	    "fontname=\"DejaVu Sans\"; bgcolor=\"white\";\n"
-	    "node [shape=plain, fontname=\"DejaVu Sans\", fontsize=10];\n"
+	    "digraph signet {\nrankdir=LR; ranksep=0.9; nodesep=0.12; splines=true; newrank=true; "
+	    "fontname=\"DejaVu Sans,Verdana,sans-serif\"; bgcolor=\"white\";\n"
+	    "node [shape=plain, fontname=\"DejaVu Sans,Verdana,sans-serif\", fontsize=10];\n"
 	    "edge [arrowsize=0.6, constraint=false];\n");
 	put_legend(out);
 	put_columns(out, picture);

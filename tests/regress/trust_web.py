@@ -2,7 +2,10 @@
 import base64
 import hashlib
 import sqlite3
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -156,3 +159,41 @@ def realistic(people=30):
     web.user.forge(users[jids[22]], "RSA-SHA256")
     users[jids[23]].shown_by.append("mallory@inn.example")
     return web
+
+
+def small():
+    """One of each kind: the picture of the README."""
+    web = Web()
+    romeo, nurse = web.add("romeo@montague.example", decision=TRUSTED), web.add("nurse@capulet.example", decision=TRUSTED)
+    laurence = web.cross_sign(web.add("laurence@friars.example"))
+    mercutio = Key("mercutio@verona.example", make_key("rsa2048"))
+    web.keys.append(web.cross_sign(mercutio, sha1=True))
+    rosaline = web.cross_sign(web.add("rosaline@capulet.example", retracted=True))
+    paris, tybalt = web.add("paris@verona.example"), web.add("tybalt@capulet.example", decision=DISTRUSTED)
+    abram, page = web.add("abram@montague.example"), web.add("page@verona.example")
+    for user, days in ((romeo, 300), (romeo, 300), (nurse, 300), (nurse, -3), (laurence, 300), (mercutio, 300), (rosaline, 300),
+                       (paris, 300), (tybalt, 300), (abram, 300)):
+        user.sign(web.add(user.jid, days=(-100, days)))
+    web.add(romeo.jid)  # a new device
+    web.user.forge(web.add("apothecary@mantua.example"), "RSA-SHA256")
+    for issuer, subject in ((laurence, paris), (romeo, mercutio), (mercutio, romeo), (paris, abram), (abram, page),
+                            (nurse, rosaline), (tybalt, page), (laurence, romeo)):
+        issuer.sign(subject)
+    return web
+
+
+if __name__ == "__main__":
+    # BUILD=... python3 tests/regress/trust_web.py FILE.svg [PEOPLE]: draws it
+    sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "world")]
+    from agent_fixture import Agent, BIN
+
+    agent = Agent(softhsm=False)
+    try:
+        agent.start().stop()
+        (realistic(int(sys.argv[2])) if len(sys.argv) > 2 else small()).write(agent.dir / "state/signet/agent.db")
+        agent.start()
+        subprocess.run([BIN / "signet", "graph", "--output", sys.argv[1]], check=True,
+                       env=dict(agent.env, SIGNET_SOCK=str(agent.sock)))
+        agent.stop()
+    finally:
+        agent.close()
