@@ -19,13 +19,17 @@
  * Limits, so that nobody fills the disk. Of one JID: what it showed itself. Above, what was not
  * seen for longest goes, but for keys that the person has decided on; when all was seen just now,
  * what is new is refused. Of one sender: what he told of others and of himself (K13, K14). Above,
- * his oldest goes, and nothing else; above the limit of a day, what is new is refused.
+ * his oldest goes, and nothing else; above the limit of a day, what is new is refused. Of all
+ * senders together: above, the oldest goes of the one who takes the most room, for names of senders
+ * cost nothing.
  */
 #define SG_KEYRING_JID_ROWS    10000
 #define SG_KEYRING_JID_BYTES   (64 << 20)
 #define SG_KEYRING_TOLD_ROWS   1000
 #define SG_KEYRING_TOLD_BYTES  (16 << 20)
-#define SG_KEYRING_TOLD_DAY    200	 /* new ones within 24 hours */
+#define SG_KEYRING_TOLD_DAY    200 /* new ones within 24 hours */
+#define SG_KEYRING_ALL_ROWS    20000
+#define SG_KEYRING_ALL_BYTES   (256 << 20)
 #define SG_KEYRING_KEYINFO_MAX (8 << 20) /* bytes of one keyinfo; a longer one is refused */
 #define SG_KEYRING_CHANGES_JID 100	 /* changes of one JID that wait to be looked at */
 #define SG_KEYRING_STAMP_S     60 /* that a key was seen again is written down once in this time */

@@ -196,6 +196,12 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_TOLD_OLDEST] =
 	    "SELECT id, key, size FROM sightings WHERE told_by = ?1 AND told_by <> ''"
 	    " ORDER BY first_seen, id LIMIT 1",
+	/* A row weighs something, however little is in it. */
+	[SG_STMT_TOLD_GREATEST] =
+	    "SELECT told_by FROM sightings WHERE told_by <> '' GROUP BY told_by"
+	    " ORDER BY sum(size + 1000) DESC, told_by LIMIT 1",
+	[SG_STMT_ALL_USE] = "SELECT count(*), coalesce(sum(size), 0) FROM sightings"
+			    " WHERE told_by <> ''",
 	[SG_STMT_NAMED_KEYS] = "SELECT id, kind, sha256 FROM keys WHERE name = ?1 ORDER BY id",
 	[SG_STMT_KEY_ADD] = "INSERT INTO keys (name, kind, sha256, data, first_seen)"
 			    " VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id",

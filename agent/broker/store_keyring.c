@@ -24,7 +24,8 @@ struct batch {
 	const struct sg_witness *witness;
 	const char *told_by; /* "": the JID itself, or the person */
 	struct room room;
-	int dropped; /* room was made: a key that was found may be gone */
+	struct room all; /* what all senders have told */
+	int dropped;	 /* room was made: a key that was found may be gone */
 };
 
 static int is_shown(const struct sg_witness *witness)
@@ -64,14 +65,18 @@ static int room_read(struct batch *batch)
 	const struct sg_value of_jid[] = { SG_TEXT(witness->jid), SG_END };
 	const struct sg_value of_sender[] = { SG_TEXT(batch->told_by), SG_INT(witness->now - DAY_S),
 		SG_END };
-	int64_t numbers[3] = { 0, 0, 0 };
+	int64_t numbers[3] = { 0, 0, 0 }, all[2] = { 0, 0 };
 	int err = 0;
 
-	if (is_shown(witness))
+	if (is_shown(witness)) {
 		err = read_numbers(batch->store, SG_STMT_JID_USE, of_jid, numbers, 2);
-	else if (batch->told_by[0] != '\0')
+	} else if (batch->told_by[0] != '\0') {
 		err = read_numbers(batch->store, SG_STMT_TOLD_USE, of_sender, numbers, 3);
+		if (err == 0)
+			err = read_numbers(batch->store, SG_STMT_ALL_USE, sg_no_values, all, 2);
+	}
 	batch->room = (struct room){ numbers[0], numbers[1], numbers[2] };
+	batch->all = (struct room){ all[0], all[1], 0 };
 	return err;
 }
 
@@ -82,46 +87,111 @@ static int sweep_key(struct sg_store *store, int64_t key)
 	return sg_store_run(store, SG_STMT_KEY_SWEEP, values);
 }
 
-/* The oldest of this source goes, and its key when nothing else is known of it. SG_ERR_LIMIT: there
- * is none that may. */
-static int drop_oldest(struct batch *batch)
+/* The sighting that the statement finds goes, and its key when nothing else is known of it. *size is
+ * what it took. SG_ERR_LIMIT: there is none. */
+static int drop_sighting(
+    struct batch *batch, enum sg_statement which, const struct sg_value *values, int64_t *size)
 {
-	const struct sg_witness *witness = batch->witness;
-	const struct sg_value of_jid[] = { SG_TEXT(witness->jid),
-		SG_INT(witness->now - SG_KEYRING_STAMP_S), SG_END };
-	const struct sg_value of_sender[] = { SG_TEXT(batch->told_by), SG_END };
-	int shown = is_shown(witness);
 	int64_t found[3];
-	int err = read_numbers(batch->store, shown ? SG_STMT_JID_OLDEST : SG_STMT_TOLD_OLDEST,
-	    shown ? of_jid : of_sender, found, 3);
+	int err = read_numbers(batch->store, which, values, found, 3);
 	const struct sg_value sighting[] = { SG_INT(found[0]), SG_END };
 
+	*size = found[2];
 	if (err != 0)
 		return err == SG_ERR_KEY_ABSENT ? SG_ERR_LIMIT : err;
 	err = sg_store_run(batch->store, SG_STMT_SIGHT_REMOVE, sighting);
 	if (err == 0)
 		err = sweep_key(batch->store, found[1]);
 	batch->dropped = 1;
-	batch->room.rows--;
-	batch->room.bytes -= found[2];
+	return err;
+}
+
+static int drop_of_sender(struct batch *batch, const char *sender)
+{
+	const struct sg_value values[] = { SG_TEXT(sender), SG_END };
+	int64_t size;
+	int err = drop_sighting(batch, SG_STMT_TOLD_OLDEST, values, &size);
+
+	if (err != 0)
+		return err;
+	batch->all.rows--;
+	batch->all.bytes -= size;
+	if (strcmp(sender, batch->told_by) == 0) {
+		batch->room.rows--;
+		batch->room.bytes -= size;
+	}
+	return 0;
+}
+
+static int drop_of_jid(struct batch *batch)
+{
+	const struct sg_witness *witness = batch->witness;
+	const struct sg_value values[] = { SG_TEXT(witness->jid),
+		SG_INT(witness->now - SG_KEYRING_STAMP_S), SG_END };
+	int64_t size;
+	int err = drop_sighting(batch, SG_STMT_JID_OLDEST, values, &size);
+
+	if (err == 0) {
+		batch->room.rows--;
+		batch->room.bytes -= size;
+	}
+	return err;
+}
+
+static int is_over(const struct room *room, int64_t size, int64_t rows, int64_t bytes)
+{
+	return room->rows >= rows || room->bytes + size > bytes;
+}
+
+/* The sender who takes the most room, a new string. */
+static int greatest_sender(struct sg_store *store, char **sender)
+{
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_TOLD_GREATEST, sg_no_values, &statement);
+	int err = SG_ERR_LIMIT;
+
+	*sender = NULL;
+	if (rc == SQLITE_ROW) {
+		*sender = sg_column_text(statement, 0);
+		err = *sender != NULL ? 0 : SG_ERR_NOMEM;
+	}
+	return sg_store_done(store, statement, rc, err);
+}
+
+/* Of all senders together: whoever floods, by however many names, loses his own. */
+static int make_room_of_all(struct batch *batch, int64_t size)
+{
+	int err = 0;
+
+	while (err == 0 && is_over(&batch->all, size, SG_KEYRING_ALL_ROWS, SG_KEYRING_ALL_BYTES)) {
+		char *sender;
+
+		err = greatest_sender(batch->store, &sender);
+		if (err == 0)
+			err = drop_of_sender(batch, sender);
+		free(sender);
+	}
 	return err;
 }
 
 /* Makes room for one more of this size. SG_ERR_LIMIT: there is none. */
 static int make_room(struct batch *batch, int64_t size)
 {
-	int shown = is_shown(batch->witness);
-	int64_t rows = shown ? SG_KEYRING_JID_ROWS : SG_KEYRING_TOLD_ROWS;
-	int64_t bytes = shown ? SG_KEYRING_JID_BYTES : SG_KEYRING_TOLD_BYTES;
 	int err = 0;
 
-	if (!shown && batch->told_by[0] == '\0') /* the person's own doing */
+	if (is_shown(batch->witness)) {
+		while (err == 0 &&
+		    is_over(&batch->room, size, SG_KEYRING_JID_ROWS, SG_KEYRING_JID_BYTES))
+			err = drop_of_jid(batch);
+		return err;
+	}
+	if (batch->told_by[0] == '\0') /* the person's own doing */
 		return 0;
-	if (!shown && batch->room.today >= SG_KEYRING_TOLD_DAY)
+	if (batch->room.today >= SG_KEYRING_TOLD_DAY)
 		return SG_ERR_LIMIT;
-	while (err == 0 && (batch->room.rows >= rows || batch->room.bytes + size > bytes))
-		err = drop_oldest(batch);
-	return err;
+	while (err == 0 && is_over(&batch->room, size, SG_KEYRING_TOLD_ROWS, SG_KEYRING_TOLD_BYTES))
+		err = drop_of_sender(batch, batch->told_by);
+	return err == 0 ? make_room_of_all(batch, size) : err;
 }
 
 /* ---- keys ---- */
@@ -228,6 +298,8 @@ static int add_sighting(
 	batch->room.rows++;
 	batch->room.today++;
 	batch->room.bytes += size;
+	batch->all.rows++;
+	batch->all.bytes += size;
 	return err;
 }
 
@@ -258,6 +330,7 @@ static int renew_sighting(struct batch *batch, const struct old_sighting *old,
 	if (!due && batch->told_by[0] != '\0')
 		return 0;
 	batch->room.bytes += size - old->size;
+	batch->all.bytes += size - old->size;
 	err = sg_store_run(batch->store, SG_STMT_SIGHT_RENEW, renew);
 	return err == 0 ? keep_signers(batch, old->id, keyinfo, 0) : err;
 }

@@ -760,6 +760,47 @@ static void test_k14_a_sender_has_so_many_a_day(void **state)
 	    SG_LEARNT_SIGHTING);
 }
 
+/* 100 senders fill what there is for all; then one with little has his word kept, and they lose. */
+static void test_k14_many_senders_do_not_drive_out_a_few_words(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo *keys = calloc(SG_KEYRING_TOLD_DAY, sizeof(*keys));
+	enum sg_learnt *learnt = calloc(SG_KEYRING_TOLD_DAY, sizeof(*learnt));
+	char sender[48], text[48];
+	struct found found;
+
+	assert_int_equal(
+	    put_text(world, juliet, SG_SIGHT_PUSH, romeo, NOW - 9, "of a friend"), SG_LEARNT_KEY);
+	for (int i = 0; i < SG_KEYRING_ALL_ROWS / SG_KEYRING_TOLD_DAY + 1; i++) {
+		struct sg_witness witness = {
+			.jid = juliet, .source = SG_SIGHT_PUSH, .told_by = sender, .now = NOW
+		};
+
+		snprintf(sender, sizeof(sender), "flood%d@example.test", i);
+		for (int k = 0; k < SG_KEYRING_TOLD_DAY; k++) {
+			snprintf(text, sizeof(text), "key %d of %d", k, i);
+			keys[k] = make_key(text);
+		}
+		assert_int_equal(
+		    sg_store_keyring_put(world->store, &witness, keys, SG_KEYRING_TOLD_DAY, learnt),
+		    0);
+		for (int k = 0; k < SG_KEYRING_TOLD_DAY; k++)
+			free_key(&keys[k]);
+	}
+	assert_int_equal(one_number(world, "SELECT count(*) FROM sightings"), SG_KEYRING_ALL_ROWS);
+	assert_int_equal(
+	    put_text(world, juliet, SG_SIGHT_PUSH, mallory, NOW, "one more"), SG_LEARNT_KEY);
+	assert_int_equal(one_number(world, "SELECT count(*) FROM sightings"), SG_KEYRING_ALL_ROWS);
+	found = get_text(world, "of a friend"); /* the oldest of all */
+	assert_int_equal(found.count, 1);
+	found_clear(&found);
+	assert_true(one_number(world,
+			"SELECT max(n) - min(n) FROM (SELECT count(*) AS n FROM"
+			" sightings WHERE told_by LIKE 'flood%' GROUP BY told_by)") <= 3);
+	free(keys);
+	free(learnt);
+}
+
 static void a_sender_has_so_many_bytes(void **state)
 {
 	struct world *world = *state;
@@ -1017,6 +1058,7 @@ int main(void)
 		KEYRING_TEST(decisions_and_forgetting),
 		KEYRING_TEST(test_k14_a_sender_over_its_limit_loses_its_oldest),
 		KEYRING_TEST(test_k14_a_sender_has_so_many_a_day),
+		KEYRING_TEST(test_k14_many_senders_do_not_drive_out_a_few_words),
 		KEYRING_TEST(a_sender_has_so_many_bytes),
 		KEYRING_TEST(test_a_jid_over_its_limit_loses_what_was_not_seen_for_longest),
 		KEYRING_TEST(a_keyinfo_that_is_too_long_is_refused),
