@@ -273,11 +273,13 @@ static void parse_pgp(struct sg_path_graph *graph, struct sg_path_node *node)
 		if (sg_pgp_key_check(&node->copies[i], &form, &why) == 0)
 			node->cost += form.own_signatures;
 	}
-	node->unloaded = !take_checks(graph, node->cost);
-	if (node->unloaded ||
+	node->unloaded = 1;
+	if (!take_checks(graph, node->cost) ||
 	    sg_pgp_key_load(node->copies, node->copy_count, graph->now, &key, &why) != 0)
 		return;
 	facts = sg_pgp_key_facts(key);
+	/* one without a good signature of its own is no more than bytes */
+	node->unloaded = !facts->valid && !facts->expired && !facts->revoked;
 	node->names = strv_copy(facts->jids);
 	node->not_before = facts->created;
 	node->not_after = facts->expires;

@@ -28,7 +28,7 @@ struct sg_path_node {
 	X509 *cert;		       /* NULL: it is none, or does not parse */
 	char **names;		       /* the bare JIDs in it, NULL-terminated; NULL: none */
 	int64_t not_before, not_after; /* 0: none */
-	int unloaded;		       /* an OpenPGP key that no check was left for */
+	int unloaded;		       /* an OpenPGP key that could not be judged */
 	size_t cost;		       /* of one, to load it once more */
 	const char **claims;
 	/* path.c: what it found of this key alone, when the graph was of that age; or NULL */

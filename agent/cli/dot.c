@@ -355,7 +355,7 @@ static void put_break(
 		{ "not_yet_valid", "not valid yet" },
 		{ "unknown_method", "signed by an unknown method" },
 		{ "signature_refused", "its OpenPGP signature may not count" },
-		{ "unchecked", "not checked, too much at once" },
+		{ "unchecked", "not checked" },
 		{ "issuer_missing", "signed by a key that is not at hand" },
 	};
 	const char *breaks = sg_member(step, "breaks", "");

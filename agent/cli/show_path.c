@@ -46,7 +46,7 @@ const char *sg_path_break_text(const char *breaks)
 		{ "bad_signature", "the signature is BAD: that key did not make it" },
 		{ "unknown_method", "the signature's method is unknown or does not fit the key" },
 		{ "signature_refused", "the OpenPGP signature may not count" },
-		{ "unchecked", "not checked, there was too much to check" },
+		{ "unchecked", "it could not be checked, or there was too much at once" },
 		{ "issuer_missing", "the key that signed is not at hand" },
 		{ "issuer_unknown", "nothing that you trust leads to the key that signed" },
 		{ "too_far", "the key that signed makes no other key trusted" },

@@ -1,6 +1,7 @@
 """Why a key is trusted or not (ExplainKey, verify --why, keyring show --why), and the picture of all of them (graph)."""
 import collections
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import time
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -17,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from agent_fixture import PIN, Agent, secret
 from certificates import make_key
 from cli_fixture import SMALL_ENV, Scripted, send, signet
-from trust_web import DISTRUSTED, PUSH, TRUSTED, Key, Web, realistic
+from gpg import Gpg
+from processes import PATIENCE
+from trust_web import DISTRUSTED, PUSH, TRUSTED, Key, PgpKey, Web, realistic
 
 ROMEO, MERCUTIO = "romeo@montague.example", "mercutio@verona.example"
 HOSTILE = ['"]; evil [label="x"', "</B></TD></TR></TABLE>>]; evil [", "<IMG SRC=\"/etc/passwd\"/>", "a\\\"b\\", "]]>&amp;&#0;",
@@ -185,6 +189,57 @@ def test_ten_thousand_signatures_end_in_a_defined_verdict():
         assert explain(agent, saved)["verdict"] == "friend"
         keys, edges, _ = graph(agent)
         assert len(edges) <= 300 and len(keys) == 6
+
+
+class Alone:
+    """What gpg needs of the world, without one."""
+
+    @staticmethod
+    def env():
+        return dict(os.environ)
+
+    @staticmethod
+    def _chown(_):
+        pass
+
+    @staticmethod
+    def run(*args, env, check=True, **more):
+        return subprocess.run(args, env=env, check=check, capture_output=True, text=True, timeout=PATIENCE, **more).stdout
+
+
+def test_k4_k6_paths_over_openpgp_keys(tmp_path):
+    """An OpenPGP key that was compared, or signed by the person, makes the client keys of its JID trusted."""
+    web = Web()
+    with Gpg(Alone) as gpg:
+        met, signed, gone, nameless = (
+            PgpKey(ROMEO, gpg, gpg.make_key(user_id), **known) for user_id, known in (
+                (f"xmpp:{ROMEO}", {"decision": TRUSTED}), (f"xmpp:{ROMEO}?message", {}), ("Gone", {"decision": TRUSTED}),
+                ("Romeo <romeo@example.org>", {"decision": TRUSTED, "decided_for": MERCUTIO})))
+        web.keys += [met, web.cross_sign(signed), gone, nameless]
+        revocation = gpg.put("rev", Path(f"{gpg.home}/openpgp-revocs.d/{gone.name.upper()}.rev").read_bytes().replace(b":-----", b"-----"))
+        by = [issuer.sign(web.add(ROMEO)) for issuer in (met, signed, gone, nameless)]
+        gpg("--import", revocation)
+        gone.der = gpg.export(gone.name)
+        gone.sha256 = hashlib.sha256(gone.der).hexdigest()
+        forged = web.add(ROMEO)
+        forged.signatures = [(met.name, None, by[0].signatures[0][2])]
+        foreign = met.sign(web.add(MERCUTIO))
+        other = met.sign(PgpKey(ROMEO, gpg, gpg.make_key("xmpp:romeo@montague.example?x")))
+        web.keys.append(other)
+    with agent_of(web) as agent:
+        for key, verdict, broken in (
+                (met, "trusted", [None]), (signed, "trusted", [None, None]), (gone, "broken", ["revoked"]),
+                (by[0], "friend", [None, None]), (by[1], "friend", [None, None, None]),
+                (by[3], "vouched", [None, None]), (forged, "broken", [None, "bad_signature"]),
+                (foreign, "vouched", [None, None]), (other, "friend", [None, None])):
+            path = explain(agent, key)
+            assert (path["verdict"], breaks(path)) == (verdict, broken), key.name
+        path = explain(agent, by[0])
+        assert (path["steps"][1]["method"], path["grade"], path["jid"]) == (None, "sha256", ROMEO)
+        assert explain(agent, by[2])["verdict"] == "broken" and "revoked" in breaks(explain(agent, by[2]))
+        assert ", an OpenPGP signature" in signet("keyring", "show", by[0].name, "--why", env=env_of(agent)).stdout
+        _, texts = drawn(agent, tmp_path)
+        assert any("OpenPGP" in t for t in texts)
 
 
 # ---- the graph ----

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -35,34 +36,61 @@ class Key:
                                       subject=(jid or "nobody")[:60], days=days))
         self.name = hashlib.sha1(self.der).hexdigest()
         self.sha256 = hashlib.sha256(self.der).hexdigest()
+        self._known(**known)
+
+    def _known(self, **known):
         self.signatures = []  # (issuer's name, method, value)
         self.decision = known.get("decision", UNDECIDED)
-        self.decided_for = known.get("decided_for", jid if self.decision == TRUSTED else None)
+        self.decided_for = known.get("decided_for", self.jid if self.decision == TRUSTED else None)
         self.source = known.get("source", NODE)
         self.retracted = known.get("retracted", False)
-        self.shown_by = known.get("shown_by", [jid])
+        self.shown_by = known.get("shown_by", [self.jid])
+
+    def signed_bytes(self):
+        """K3"""
+        return self.der
 
     def sign(self, subject, sha1=False):
         """This key signs the other."""
         if isinstance(self.key, rsa.RSAPrivateKey):
             digest = hashes.SHA1() if sha1 else hashes.SHA256()
             subject.signatures.append((self.name, "RSA-SHA1" if sha1 else "RSA-SHA256",
-                                       self.key.sign(subject.der, padding.PKCS1v15(), digest)))
+                                       self.key.sign(subject.signed_bytes(), padding.PKCS1v15(), digest)))
         else:
-            subject.signatures.append((self.name, "ECDSA-SHA256", self.key.sign(subject.der, ec.ECDSA(hashes.SHA256()))))
+            subject.signatures.append((self.name, "ECDSA-SHA256", self.key.sign(subject.signed_bytes(), ec.ECDSA(hashes.SHA256()))))
         return subject
+
+    kind, element = 1, "x509cert"
 
     def forge(self, subject, method="ECDSA-SHA256"):
         """Somebody says that this key has signed the other."""
-        subject.signatures.append((self.name, method, make_key().sign(subject.der, ec.ECDSA(hashes.SHA256()))))
+        subject.signatures.append((self.name, method, make_key().sign(subject.signed_bytes(), ec.ECDSA(hashes.SHA256()))))
         return subject
 
     def keyinfo(self):
         """As a node shows it."""
-        signed = "".join(f"<signature><issuer>{i}</issuer><value method='{m}'>{base64.b64encode(v).decode()}</value>"
-                         "</signature>" for i, m, v in self.signatures)
+        signed = "".join(f"<signature><issuer>{i}</issuer><value{f' method={quoteattr(m)}' if m else ''}>"
+                         f"{base64.b64encode(v).decode()}</value></signature>" for i, m, v in self.signatures)
         return f"<keyinfo xmlns='{NS}'><name>{self.name}</name>" \
-               f"<x509cert>{base64.b64encode(self.der).decode()}</x509cert>{signed}</keyinfo>"
+               f"<{self.element}>{base64.b64encode(self.der).decode()}</{self.element}>{signed}</keyinfo>"
+
+
+class PgpKey(Key):
+    """An OpenPGP key, of a gpg."""
+    kind, element = 2, "pgpdata"
+
+    def __init__(self, jid, gpg, fingerprint, **known):
+        self.jid, self.gpg, self.name, self.der = jid, gpg, fingerprint, gpg.export(fingerprint)
+        self.sha256 = hashlib.sha256(self.der).hexdigest()
+        self._known(**known)
+
+    def sign(self, subject, sha1=False):
+        subject.signatures.append((self.name, None, self.gpg.sign(self.name, subject.signed_bytes())))
+        return subject
+
+    def signed_bytes(self):
+        """K4"""
+        return bytes.fromhex(self.name)
 
 
 class Web:
@@ -81,10 +109,10 @@ class Web:
 
     def cross_sign(self, key, sha1=False):
         """The person signs somebody's key."""
-        scratch = Key.__new__(Key)
-        scratch.der, scratch.signatures = key.der, []
-        self.user.sign(scratch, sha1)
-        self.mine.append((key.name, *scratch.signatures[0][1:]))
+        shown, key.signatures = key.signatures, []
+        self.user.sign(key, sha1)
+        self.mine.append((key.name, *key.signatures[0][1:]))
+        key.signatures = shown
         return key
 
     def write(self, path):
@@ -110,8 +138,8 @@ class Web:
         text = key.keyinfo()
         decided = now - 30 * DAY if key.decision else 0
         row = db.execute("INSERT INTO keys (name, kind, sha256, data, first_seen, decision, decided, decided_for)"
-                         " VALUES (?, 1, ?, ?, ?, ?, ?, ?) RETURNING id",
-                         (key.name, key.sha256, key.der, now - 90 * DAY, key.decision, decided, key.decided_for)).fetchone()[0]
+                         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                         (key.name, key.kind, key.sha256, key.der, now - 90 * DAY, key.decision, decided, key.decided_for)).fetchone()[0]
         for jid in key.shown_by:
             seen = db.execute(
                 "INSERT INTO sightings (key, jid, source, told_by, first_seen, last_seen, retracted, size, keyinfo)"
