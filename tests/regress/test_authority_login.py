@@ -382,6 +382,22 @@ def test_a_resumed_session_is_closed_when_its_certificate_is_revoked(place):
     place.list_revoked()
 
 
+@pytest.mark.parametrize("place", ["ejabberd"], indirect=True)
+def test_ejabberds_module_started_again_knows_the_sessions(place):
+    """Prosody's keeps them the same way, but is not told to reload from here."""
+    cert, files = login(place)
+    with Stream(place, "juliet", files) as stream:
+        stream.bind("phone")
+        place.server.command(("restart_module", {"host": DOMAIN, "module": "mod_signet_login"}))
+        other = make_key()
+        assert place.logs_in(good(place, other), other)
+        assert place.logins()[hex_of(cert)][1] == ["phone"]
+        place.list_revoked(cert)
+        stream.hear("</stream:stream>")
+        assert "<not-authorized" in stream.before
+    place.list_revoked()
+
+
 def test_only_the_configured_cas_certificates_count(place, key):
     trusted = place.other_ca.issue(key, [xmpp_addr(JULIET)])
     assert place.logs_in(trusted, key)  # by a CA that the server trusts, while no other is configured

@@ -77,7 +77,7 @@ access_rules:
 api_permissions:
   accounts:
     who: {{acl: loopback}}
-    what: [register, add_rosteritem, status]
+    what: [register, add_rosteritem, restart_module]
 modules:
   mod_admin_extra: {{}}
   mod_blocking: {{}}
@@ -126,10 +126,10 @@ modules:
         if self.process is None:
             self.waiting += calls
         else:
-            self._call(calls)
+            self.command(*calls)
 
-    def _call(self, calls):
-        """Has the server run these commands."""
+    def command(self, *calls):
+        """Has the server run these commands: pairs of name and arguments."""
         for name, values in calls:
             request = urllib.request.Request(f"http://127.0.0.1:{self.api_port}/api/{name}",
                                              json.dumps(values).encode(), {"Content-Type": "application/json"})
@@ -150,7 +150,7 @@ modules:
         for port in (self.port, self.direct_port, self.component_port, self.api_port):
             self.process.wait_port(port)
         calls, self.waiting = self.waiting, []
-        self._call(calls)
+        self.command(*calls)
         return self
 
     def wait_delegated(self, mark):
