@@ -2,11 +2,14 @@
 import json
 import re
 
+from key_node import _form as form
 from live_peer import LivePeer
+from peer import NS_PUBKEY, NS_PUBSUB
 from world import Failed
 
 PUBKEYS = "<pubkeys xmlns='urn:xmpp:tmp:pubkey'/>"
 NOBODY = "absent-resource"
+OWNER = NS_PUBSUB + "#owner"
 
 
 def make_user_key(person):
@@ -30,6 +33,13 @@ def refused(person, *args):
 def live(person, resource="live", priority=0):
     """A client of the person by slixmpp."""
     return LivePeer(person.world, person.name, resource, priority)
+
+
+def configure(person, access):
+    """Another client of the person changes the node behind the agent's back."""
+    with live(person, "other", None) as client:
+        answer = client.iq("set", f"<pubsub xmlns='{OWNER}'><configure node='{NS_PUBKEY}'>{form(access)}</configure></pubsub>")
+        assert answer.get("type") == "result"
 
 
 def own_resource(person):

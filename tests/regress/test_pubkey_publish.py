@@ -1,13 +1,11 @@
 """Publishing whole (K9, K10): what the server holds is what was promised, as another client sees it."""
 import pytest
 
-from key_people import live, make_user_key, refused
-from key_node import _form as form
-from peer import NS_PUBKEY, NS_PUBSUB, fetch_items
+from key_people import configure, live, make_user_key, refused
+from peer import NS_PUBKEY, fetch_items
 from processes import until
 
 pytest_plugins = ["server_fixtures"]
-OWNER = NS_PUBSUB + "#owner"
 
 
 def reads(served, reader, owner):
@@ -15,13 +13,6 @@ def reads(served, reader, owner):
     found = fetch_items(served, reader.name, owner.jid)
     assert isinstance(found, (dict, str))
     return isinstance(found, dict) and len(found) > 0
-
-
-def configure(person, access):
-    """Another client of the person changes the node behind the agent's back."""
-    with live(person, "other", None) as client:
-        answer = client.iq("set", f"<pubsub xmlns='{OWNER}'><configure node='{NS_PUBKEY}'>{form(access)}</configure></pubsub>")
-        assert answer.get("type") == "result"
 
 
 def test_k9_the_node_is_what_was_promised(served, people):

@@ -1,0 +1,236 @@
+"""Direct requests and those about third parties (K12, K13): who is answered and with what, and how we ask."""
+import json
+import time
+
+import pytest
+
+from key_node import Key, publish
+from key_people import NOBODY, PUBKEYS, as_it_stands, configure, live, make_user_key, own_resource, refused, sightings
+from live_peer import CLIENT, Q, error_of
+from peer import NS_PUBKEY
+from processes import until
+from world import Failed
+
+pytest_plugins = ["server_fixtures"]
+UNKNOWN = "<query xmlns='urn:nobody:understands:this'/>"
+
+
+def ask(inner="", about=None):
+    return f"<pubkeys xmlns='{NS_PUBKEY}'{f' jid={about!r}' if about else ''}>{inner}</pubkeys>"
+
+
+def names(answer):
+    """The keys in a good answer."""
+    assert answer.get("type") == "result"
+    return [k.findtext(f"{Q}name") for k in answer.find(f"{Q}pubkeys")]
+
+
+def echoed(answer):
+    """The request that an error shows again, before the error (K12)."""
+    first, last = list(answer)
+    assert last.tag == f"{CLIENT}error" and first.tag == f"{Q}pubkeys"
+    return first
+
+
+def test_k12_a_contact_gets_the_keys_whose_private_key_is_here(people):
+    owner, friend = people(2, friends=[(0, 1)], tokens=[0])
+    name = make_user_key(owner)
+    owner.signet("publish", owner.jid)
+    with live(friend) as client:
+        resource = client.resource_of(owner.jid)
+        answer = client.iq("get", PUBKEYS, resource)
+        assert names(answer) == [name] and list(answer.find(f"{Q}pubkeys").attrib) == []
+        assert names(client.iq("get", ask(f"<fprint>\n{name.upper()} </fprint><fprint>{'ab' * 20}</fprint>"),
+                               resource)) == [name]
+        answer = client.iq("get", ask(f"<fprint>{'ab' * 20}</fprint>"), resource)
+        assert error_of(answer) == "item-not-found" and echoed(answer).findtext(f"{Q}fprint") == "ab" * 20
+        for bad in ("<fprint>ab</fprint>", "<fprint/>", "<keyinfo/>", f"<fprint>{'g' * 40}</fprint>",
+                    f"<fprint>{'ab' * 20}</fprint>" * 1001):
+            answer = client.iq("get", ask(bad), resource)
+            assert error_of(answer) == "bad-request" and echoed(answer) is not None
+        assert as_it_stands(client.raw_iq(PUBKEYS, resource, "set")) == \
+            as_it_stands(client.raw_iq(PUBKEYS, f"{owner.jid}/{NOBODY}", "set"))
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_k12_a_stranger_gets_what_any_unknown_namespace_gets(people, holds):
+    """The same bytes in the same order as for a namespace that nobody knows, and as the server gives for a client that
+    is not there; whether keys are held or not, by name or not, of a third party that is known or not."""
+    owner, friend, stranger = people(3, friends=[(0, 1)], tokens=[0])
+    if holds:
+        name = make_user_key(owner)
+        owner.signet("publish", owner.jid)
+    else:
+        name = "ab" * 20
+        owner.online()
+    resource = own_resource(owner)
+    with live(stranger) as client:
+        for payload in (PUBKEYS, ask(f"<fprint>{name}</fprint>"), ask("<fprint>bad</fprint>"), ask(about=friend.jid),
+                        ask(about=owner.jid), ask(about="nobody"), UNKNOWN):
+            there = client.raw_iq(payload, resource)
+            absent = client.raw_iq(payload, f"{owner.jid}/{NOBODY}")
+            assert as_it_stands(there) == as_it_stands(absent)
+            unknown = client.raw_iq(payload.replace(NS_PUBKEY, "urn:nobody:knows"), resource)
+            assert as_it_stands(there.replace(NS_PUBKEY, "urn:nobody:knows")) == as_it_stands(unknown)
+            assert error_of(client.iq("get", payload, resource)) == "service-unavailable"
+    with live(friend) as client:  # of no use to the server either: no presence of a stranger's came of it
+        client.settle()
+        assert client.stanzas("presence", stranger.jid) == []
+
+
+def test_k12_a_stranger_is_answered_as_fast_as_for_an_unknown_namespace(people):
+    """The same road: the medians of both, measured in turn, are of one size."""
+    owner, stranger = people(2, tokens=[0])
+    make_user_key(owner)
+    owner.signet("publish", owner.jid)
+    resource, times = own_resource(owner), {PUBKEYS: [], UNKNOWN: [], ask(about=owner.jid): []}
+    with live(stranger) as client:
+        for _ in range(60):
+            for payload, taken in times.items():
+                begun = time.monotonic()
+                client.iq("get", payload, resource)
+                taken.append(time.monotonic() - begun)
+    medians = sorted(sorted(taken)[30] for taken in times.values())
+    assert medians[-1] < 2 * medians[0] + 0.005, medians
+
+
+def test_k12_who_is_answered_is_what_the_person_said(people):
+    owner, friend, stranger = people(3, friends=[(0, 1)], tokens=[0])
+    name = make_user_key(owner)
+    with live(owner, "laptop") as own, live(friend) as contact, live(stranger) as other:
+        resource = own_resource(owner)
+
+        def answered():
+            return tuple(c.iq("get", PUBKEYS, resource).get("type") == "result" for c in (own, contact, other))
+
+        assert answered() == (True, False, False)  # nothing was published yet
+        assert names(own.iq("get", PUBKEYS, resource)) == [name]
+        for direct, who in (("contacts", (1, 1, 0)), ("own", (1, 0, 0)), ("nobody", (0, 0, 0)),
+                            (stranger.jid, (1, 0, 1)), (f"{friend.jid},{stranger.jid}/x", (1, 1, 1))):
+            owner.signet("publish", owner.jid, "--direct", direct)
+            assert answered() == who, direct
+        owner.signet("publish", owner.jid, "--access", "open")  # it stays as it was said
+        assert answered() == (1, 1, 1)
+        assert owner.signet("publish", owner.jid, "--show")["direct"] == f"{friend.jid},{stranger.jid}"
+        for bad in ("", "everybody", "a@b.test,,c@d.test", "nobody,a@b.test", ","):
+            assert refused(owner, "publish", owner.jid, f"--direct={bad}")[0] == "ArgumentWrong"
+
+
+def test_k12_without_a_word_the_access_model_says_it(people):
+    owner, friend, guest = people(3, friends=[(0, 1)], tokens=[0])
+    make_user_key(owner)
+    resource = own_resource(owner)
+    with live(friend) as contact, live(guest) as other:
+        for args, who in ((("--access", "open"), (True, False)), (("--member", guest.jid), (False, True)),
+                          (("--access", "presence"), (True, False))):
+            owner.signet("publish", owner.jid, *args)
+            assert tuple(c.iq("get", PUBKEYS, resource).get("type") == "result" for c in (contact, other)) == who
+
+
+def test_k13_of_third_parties_only_the_own_resources_hear_and_only_what_is_open(served, people):
+    owner, friend, third, private = people(4, friends=[(0, 1), (0, 2), (0, 3)], tokens=[0])
+    make_user_key(owner)
+    owner.signet("publish", owner.jid)
+    resource, opened, closed = own_resource(owner), Key(third.jid), Key(private.jid)
+    publish(served, third.name, opened, access="open")
+    publish(served, private.name, closed)
+    for person, key in ((third, opened), (private, closed)):
+        until(lambda: sightings(owner, key.name), "no event came")
+    with live(owner, "laptop") as own, live(friend) as contact:
+        for about in (third.jid, private.jid, friend.jid, owner.jid):
+            there = contact.raw_iq(ask(about=about), resource)
+            assert as_it_stands(there) == as_it_stands(contact.raw_iq(ask(about=about), f"{owner.jid}/{NOBODY}"))
+        answer = own.iq("get", ask(about=private.jid), resource)
+        assert error_of(answer) == "item-not-found" and echoed(answer).get("jid") == private.jid
+        assert error_of(own.iq("get", ask(about="a@nowhere.test"), resource)) == "item-not-found"
+        answer = own.iq("get", ask(about=third.jid), resource)
+        if served.kind == "ejabberd":  # it tells nobody how open a node is, so none is taken for open
+            assert error_of(answer) == "item-not-found"
+            return
+        assert names(answer) == [opened.name] and answer.find(f"{Q}pubkeys").get("jid") == third.jid
+        assert error_of(own.iq("get", ask(f"<fprint>{closed.name}</fprint>", third.jid), resource)) == "item-not-found"
+        configure(third, "whitelist")
+        assert error_of(own.iq("get", ask(about=third.jid), resource)) == "item-not-found"
+
+
+# ---- asking
+
+def result(*keys, about=None):
+    return f"<pubkeys xmlns='{NS_PUBKEY}'{f' jid={about!r}' if about else ''}>" + "".join(k.keyinfo() for k in keys) + \
+        "</pubkeys>"
+
+
+def test_k12_a_closed_node_is_followed_by_a_direct_request(served, people):
+    asker, owner = people(2, friends=[(0, 1)])
+    private, shown, other = Key(owner.jid), Key(owner.jid), Key(owner.jid)
+    publish(served, owner.name, private, access="whitelist")
+    with live(owner) as client, live(owner, "second") as second:
+        asked = []
+        client.answer(lambda request: (asked.append(request) or result(shown), "result"))
+        second.answer(lambda request: (result(other, shown), "result"))
+        asker.online()
+        client.resource_of(asker.jid)
+        got = asker.signet("keyring", "fetch", owner.jid)
+        assert got["way"] == "direct" and {k["name"] for k in got["keys"]} == {shown.name, other.name}
+        assert asked[0].attrib == {} and list(asked[0]) == []
+        assert sightings(asker, shown.name) == {(owner.jid, "direct", None)}
+        got = asker.signet("keyring", "fetch", owner.jid, shown.name)
+        assert [k["name"] for k in got["keys"]] == [shown.name] and got["refused"] == 1  # what nobody asked for
+        assert [e.text for e in asked[-1]] == [shown.name]
+        got = asker.signet("keyring", "request", client.jid)
+        assert {k["name"] for k in got["keys"]} == {shown.name}
+    error, _ = refused(asker, "keyring", "fetch", owner.jid)  # nobody is there any more: the node's own answer
+    assert error == "PeerRefused"
+    assert refused(asker, "keyring", "request", owner.jid)[0] == "KeyAbsent"
+
+
+def test_k13_a_third_party_is_asked_last_and_only_when_it_is_named(people):
+    asker, owner, third = people(3, friends=[(0, 1), (0, 2)])
+    key = Key(owner.jid)
+    with live(third) as client:
+        asked = []
+        client.answer(lambda request: (asked.append(request.get("jid")) or result(key, about=owner.jid), "result"))
+        asker.online()
+        client.resource_of(asker.jid)
+        got = asker.signet("keyring", "fetch", owner.jid)
+        assert (got["keys"], got["way"], asked) == ([], "node", [])
+        got = asker.signet("keyring", "fetch", owner.jid, "--ask", third.jid)
+        assert got["way"] == "third" and [k["name"] for k in got["keys"]] == [key.name] and asked == [owner.jid]
+        assert sightings(asker, key.name) == {(owner.jid, "third", third.jid)}
+        shown = asker.signet("keyring", "show", key.name)
+        assert shown["key"]["decision"] == "undecided"
+        got = asker.signet("keyring", "request", third.jid, "--about", owner.jid)
+        assert got["way"] == "third" and [k["name"] for k in got["keys"]] == [key.name]
+    assert refused(asker, "keyring", "fetch", owner.jid, "--ask", "nobody")[0] == "ArgumentWrong"
+
+
+@pytest.mark.parametrize("reply, refusals", [
+    ("", None), ("<x xmlns='urn:x'/>", None), ("<pubkeys xmlns='urn:xmpp:pubkey:2'/>", None),
+    ("<pubkeys xmlns='urn:xmpp:tmp:pubkey' jid='somebody@else.test'/>", None), ("{good:somebody@else.test}", None),
+    ("<pubkeys xmlns='urn:xmpp:tmp:pubkey'><keyinfo/></pubkeys>", 1),
+    ("<pubkeys xmlns='urn:xmpp:tmp:pubkey'><keyinfo><name>zz</name></keyinfo></pubkeys>", 1),
+    ("<pubkeys xmlns='urn:xmpp:tmp:pubkey'>" + "<keyinfo/>" * 1001 + "</pubkeys>", None),
+    ("{named}", 1), ("{twice}", 1), ("{mixed}", 1),
+])
+def test_k1_k2_k12_malformed_answers_are_refused(people, reply, refusals):
+    asker, owner = people(2, friends=[(0, 1)])
+    key = Key(owner.jid)
+    two = key.keyinfo().replace("</keyinfo>", "<openpgp>aaaa</openpgp></keyinfo>")
+    text = {"{named}": f"<pubkeys xmlns='{NS_PUBKEY}'>{key.keyinfo(name='ab' * 20)}</pubkeys>",
+            "{twice}": f"<pubkeys xmlns='{NS_PUBKEY}'>{two}</pubkeys>",
+            "{mixed}": f"<pubkeys xmlns='{NS_PUBKEY}'>{key.keyinfo()}<keyinfo/></pubkeys>",
+            "{good:somebody@else.test}": result(key, about="somebody@else.test")}.get(reply, reply)
+    with live(owner) as client:
+        client.answer(lambda request: (text, "result"))
+        asker.online()
+        client.resource_of(asker.jid)
+        try:
+            got = asker.signet("keyring", "request", client.jid)
+        except Failed as failed:
+            error = json.loads(failed.out)["error"]
+            assert refusals is None and error in ("Malformed", "LimitExceeded"), failed.out
+            got = {"keys": []}
+        else:
+            assert got["refused"] == refusals
+        assert [k["name"] for k in got["keys"]] == ([key.name] if reply == "{mixed}" else [])
+        assert asker.signet("status")["accounts"][0]["state"] == "online"

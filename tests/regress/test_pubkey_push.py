@@ -1,0 +1,144 @@
+"""Keys in messages (K14): what we send, and what becomes of what others send."""
+import pytest
+
+from key_node import Key, publish
+from key_people import known, live, make_user_key, own_resource, refused, sightings
+from live_peer import Q
+from peer import NS_PUBKEY
+from processes import until
+
+pytest_plugins = ["server_fixtures"]
+
+
+def pubkeys(*keys, about=None):
+    return f"<pubkeys xmlns='{NS_PUBKEY}'{f' jid={about!r}' if about is not None else ''}>" + \
+        "".join(k if isinstance(k, str) else k.keyinfo() for k in keys) + "</pubkeys>"
+
+
+def push(client, to, inner, kind=None):
+    client.send(f"<message to='{to}'{f' type={kind!r}' if kind else ''}>{inner}</message>")
+
+
+@pytest.mark.parametrize("is_friend", [True, False])
+def test_k14_pushed_keys_are_told_by_the_sender_and_trusted_by_nobody(people, is_friend):
+    taker, sender, third = people(3, friends=[(0, 1)] if is_friend else [])
+    taker.online()
+    own, of_third, explicit = Key(sender.jid), Key(third.jid), Key(sender.jid)
+    with live(sender) as client:
+        push(client, own_resource(taker), pubkeys(own))
+        push(client, own_resource(taker), pubkeys(of_third, about=third.jid.upper()))
+        push(client, own_resource(taker), pubkeys(explicit, about=sender.jid), "normal")
+        until(lambda: known(taker, explicit.name), "nothing was kept")
+    assert sightings(taker, own.name) == {(sender.jid, "push", sender.jid)}
+    assert sightings(taker, of_third.name) == {(third.jid, "push", sender.jid)}
+    assert sightings(taker, explicit.name) == {(sender.jid, "push", sender.jid)}
+    assert {k["decision"] for k in taker.signet("keyring", "list")["keys"]} == {"undecided"}
+
+
+def test_k14_a_pushed_key_replaces_nothing(served, people):
+    taker, sender = people(2, friends=[(0, 1)])
+    real, other = Key(sender.jid), Key(sender.jid)
+    publish(served, sender.name, real)
+    taker.online()
+    taker.signet("keyring", "fetch", sender.jid)
+    taker.signet("keyring", "trust", sender.jid, real.name)
+    with live(sender) as client:
+        push(client, own_resource(taker), pubkeys(other))
+        push(client, own_resource(taker), pubkeys(other.keyinfo(name=real.name)))  # the name of the one, the data of the other
+        until(lambda: known(taker, other.name), "nothing was kept")
+    assert known(taker, real.name)["decision"] == "trusted" and known(taker, other.name)["decision"] == "undecided"
+    assert sightings(taker, real.name) == {(sender.jid, "node", None)}
+
+
+def test_k1_k2_k6_k14_what_is_malformed_is_left_out_and_the_rest_kept(people):
+    taker, sender = people(2, friends=[(0, 1)])
+    taker.online()
+    resource, good, last = own_resource(taker), Key(sender.jid), Key(sender.jid)
+    good.signatures = [(last.name, "RSA-MD5", b"unknown method"), ("cd" * 20, "RSA-SHA256", b"by nobody we know")]
+    bad = [
+        "", "<keyinfo/>", "<keyinfo><name>zz</name></keyinfo>",
+        Key().keyinfo(name="ab" * 20),
+        Key().keyinfo().replace("</keyinfo>", "<x509cert>aaaa</x509cert></keyinfo>"),
+        Key().keyinfo().replace("</keyinfo>", "<openpgp>aaaa</openpgp></keyinfo>"),
+        Key().keyinfo().replace("<x509cert>", "<x509cert>*"),
+        f"<keyinfo><name>{'ab' * 20}</name><pgpdata>bm8ga2V5</pgpdata></keyinfo>",
+        f"<keyinfo><name>{'ab' * 20}</name><x509cert>bm8ga2V5</x509cert></keyinfo>",
+        "<keyinfo xmlns='urn:xmpp:pubkey:2'/>",
+    ]
+    unsigned = good.keyinfo().replace("</keyinfo>", "<signature><issuer>zz</issuer><value>aaaa</value></signature>"
+                                                    "<signature/></keyinfo>")
+    ignored = Key(sender.jid)
+    with live(sender) as client:
+        push(client, resource, pubkeys(*bad, unsigned))
+        for inner, kind in ((pubkeys(ignored) + "<body>look</body>", None), (pubkeys(ignored), "error"),
+                            (pubkeys(ignored) + pubkeys(ignored), None), (pubkeys(ignored, about=""), None),
+                            (pubkeys(ignored, about="nobody"), None), (pubkeys(ignored, about="@"), None),
+                            (pubkeys(ignored).replace(NS_PUBKEY, "urn:xmpp:pubkey:0", 1), None),
+                            (f"<x xmlns='urn:x'>{pubkeys(ignored)}</x>", None),
+                            (pubkeys(*["<keyinfo/>"] * 1000, ignored), None)):
+            push(client, resource, inner, kind)
+        push(client, resource, pubkeys(last))
+        until(lambda: known(taker, last.name), "nothing was kept")
+    assert {k["name"] for k in taker.signet("keyring", "list")["keys"]} == {good.name, last.name}
+    shown = taker.signet("keyring", "show", good.name)
+    assert sorted(s["verdict"] for s in shown["signatures"]) == ["unknown_issuer", "unknown_method"]
+    assert taker.signet("status")["accounts"][0]["state"] == "online"
+
+
+def test_k14_nobody_fills_the_keyring(people):
+    """Above the limit of a day what is new is refused, and what another sender told stays."""
+    taker, flooder, friend = people(3, friends=[(0, 1), (0, 2)])
+    taker.online()
+    resource, first, after = own_resource(taker), Key(friend.jid), Key(friend.jid)
+    with live(flooder) as client, live(friend) as other:
+        push(other, resource, pubkeys(first))
+        until(lambda: known(taker, first.name), "nothing was kept")
+        references = [f"<keyinfo><name>{i:040x}</name></keyinfo>" for i in range(600)]
+        for at in range(0, 600, 100):
+            push(client, resource, pubkeys(*references[at:at + 100], about=friend.jid))
+        client.settle()
+        push(other, resource, pubkeys(after))
+        until(lambda: known(taker, after.name), "another sender's keys are refused, too")
+    print("".join(taker.agent.lines[-5:]))
+    kept = taker.signet("keyring", "list", flooder.jid)["keys"] + taker.signet("keyring", "list", friend.jid)["keys"]
+    assert len({k["name"] for k in kept}) <= 200 + 2
+    assert known(taker, first.name)
+
+
+def test_k14_own_keys_are_sent_as_the_document_has_it(people):
+    sender, friend, stranger = people(3, friends=[(0, 1)], tokens=[0])
+    name = make_user_key(sender)
+    sender.signet("publish", sender.jid)
+    with live(friend) as client, live(stranger) as other:
+        client.resource_of(sender.jid)
+        assert sender.signet("keyring", "send", friend.jid) == {"sent": 1}
+        client.wait_for(lambda: client.stanzas("message", sender.jid))
+        message, = client.stanzas("message", sender.jid)
+        assert message.get("from") == own_resource(sender) and message.get("type") in (None, "normal")
+        element, = [e for e in message if e.tag == f"{Q}pubkeys"]
+        assert element.attrib == {} and [k.findtext(f"{Q}name") for k in element] == [name]
+        assert message.find("{jabber:client}body") is None
+        assert sender.signet("keyring", "send", other.jid, name) == {"sent": 1}  # a full JID, by name
+        other.wait_for(lambda: other.stanzas("message", sender.jid))
+    assert refused(sender, "keyring", "send", friend.jid, "ab" * 20)[0] == "KeyAbsent"
+    assert refused(sender, "keyring", "send", "nobody")[0] == "ArgumentWrong"
+    assert refused(sender, "keyring", "send", friend.jid, "--about", stranger.jid)[0] == "KeyAbsent"
+
+
+def test_k14_keys_of_another_are_sent_with_whose_they_are(served, people):
+    """From one agent to another: the first has read a node, the second is told."""
+    teller, hearer, owner = people(3, friends=[(0, 1), (0, 2)])
+    key, signer = Key(owner.jid), Key(owner.jid)
+    signer.sign(key)
+    publish(served, owner.name, key, signer)
+    hearer.online()
+    teller.online()
+    assert len(teller.signet("keyring", "fetch", owner.jid)["keys"]) == 2
+
+    def told():
+        assert teller.signet("keyring", "send", hearer.jid, "--about", owner.jid) == {"sent": 2}
+        return known(hearer, key.name)
+    until(told, "nothing came")  # the first may be sent before the one knows that the other is there
+    assert sightings(hearer, key.name) == {(owner.jid, "push", teller.jid)}
+    shown = hearer.signet("keyring", "show", key.name)
+    assert [s["verdict"] for s in shown["signatures"]] == ["good"]  # the signatures came along
