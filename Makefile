@@ -41,7 +41,7 @@ PACKAGES_TEST   := gnupg libcmocka-dev python3-pytest python3-pytest-xdist pytho
 PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
                    libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon python3-cryptography
 PACKAGES_BENCH  := p11-kit p11-kit-modules openssh-client
-PACKAGES_LINT   := clang clang-format clang-tidy cppcheck shellcheck mandoc lua-check pyflakes3 libclang-rt-14-dev
+PACKAGES_LINT   := clang clang-format clang-tidy cppcheck shellcheck mandoc lua-check ejabberd erlang-base pyflakes3 libclang-rt-14-dev
 
 ifeq ($(V),1)
 Q :=
@@ -169,7 +169,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/signet $(DESTDIR)$(PREFIX)/sbin \
 	    $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
 	    $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man8 \
-	    $(DESTDIR)$(PREFIX)/lib/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/signet/prosody
+	    $(DESTDIR)$(PREFIX)/lib/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/signet/prosody \
+	    $(DESTDIR)$(PREFIX)/share/signet/ejabberd
 	install -m 755 $(BUILD)/bin/signet $(BUILD)/bin/signetd $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BUILD)/bin/signet-authority $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(BUILD)/bin/signet-token $(BUILD)/bin/signet-xmpp $(BUILD)/bin/signet-pgp $(DESTDIR)$(PREFIX)/libexec/signet
@@ -184,6 +185,7 @@ install: all
 	chmod 644 $(patsubst agent/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/user/%,$(wildcard agent/systemd/*)) \
 	    $(patsubst authority/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard authority/systemd/*))
 	install -m 644 authority/prosody/*.lua $(DESTDIR)$(PREFIX)/share/signet/prosody
+	install -m 644 authority/ejabberd/*.erl $(DESTDIR)$(PREFIX)/share/signet/ejabberd
 
 # -------------------------------------------------------------------------------------- packages
 .PHONY: deps deps-lint deps-token

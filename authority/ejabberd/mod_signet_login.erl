@@ -10,7 +10,7 @@
 %%   ca        the authority's certificate (PEM), or several
 %%   revoked   the authority's list: a lower-case SHA-256 in hex per line
 %%   logins    the file to write (the authority's setting 'logins'); none by default
-%%   poll      time between looks at the list (500 ms); a revoked session ends at the second look
+%%   poll      milliseconds between looks at the list (500); a revoked session ends at the second look
 %%
 %% The listener needs tls_verify and cafile. Each check is made to refuse when it fails itself: ejabberd goes on
 %% past a hook that crashes.

@@ -22,6 +22,14 @@ tidy() {
 	    'flags=$1; shift; clang-tidy --quiet --warnings-as-errors="*" "$@" -- $flags 2>/dev/null' tidy "$flags"
 }
 
+erlang() {
+	beams=$(mktemp -d) && erlc -Werror +warn_unused_vars +warn_shadow_vars +warn_obsolete_guard \
+	    -pa /usr/lib/*/ejabberd-23.01/ebin -o "$beams" "$@"
+	status=$?
+	rm -r "$beams"
+	return $status
+}
+
 # shellcheck disable=SC2086,SC2046
 {
 	step 'clang-format' clang-format --dry-run --Werror $c_files
@@ -36,6 +44,7 @@ tidy() {
 	step 'shellcheck' shellcheck $(git ls-files '*.sh') .ci/run
 	step 'pyflakes' pyflakes3 $(git ls-files '*.py')
 	step 'luacheck' luacheck --quiet $(git ls-files '*.lua')
+	step 'erlc' erlang $(git ls-files '*.erl')
 	step 'mandoc' mandoc -T lint -W warning $(git ls-files 'man/*.[1-8]')
 	step 'manual against command line' sh tests/lint/check-man.sh build/lint-gcc/bin/signet
 }
