@@ -4,10 +4,13 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/x509.h>
+
 #include "api_json.h"
 #include "keyring.h"
 #include "stored_keys.h"
 #include "verdict.h"
+#include "x509.h"
 
 /* null for 0. */
 static json_t *time_or_null(int64_t seconds)
@@ -72,22 +75,29 @@ static json_t *known_key(const struct sg_known_key *key, const json_t *judged_ke
 	return object;
 }
 
+static int is_expired(const X509 *cert)
+{
+	return X509_cmp_current_time(X509_get0_notBefore(cert)) >= 0 ||
+	    X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0;
+}
+
+/* The certificate is read once, and nothing of an OpenPGP key: lists are long. */
 json_t *sg_json_known_key(const struct sg_known_key *key)
 {
-	const struct sg_keyinfo bare = {
-		.name = key->keyinfo.name,
-		.kind = key->keyinfo.kind,
-		.data = key->keyinfo.data,
-	};
-	struct sg_verdict_index *index = NULL;
-	json_t *of_itself = NULL, *object = NULL;
+	const char *kind = sg_key_kind_name(key->keyinfo.kind);
+	X509 *cert = NULL;
+	json_t *of_itself, *object = NULL;
 
-	if (sg_verdict_index_new(&index, 0) == 0)
-		of_itself = judged(&bare, index);
+	if (key->keyinfo.kind == SG_KEYINFO_X509 &&
+	    sg_x509_cert_parse(&key->keyinfo.data, &cert) != 0)
+		cert = NULL;
+	of_itself = json_pack("{s:s, s:s, s:o, s:[], s:b, s:b}", "name", key->keyinfo.name, "kind",
+	    kind != NULL ? kind : "reference", "jids", sg_json_jids(cert), "user_ids", "expired",
+	    cert != NULL && is_expired(cert), "revoked", 0);
 	if (of_itself != NULL)
 		object = known_key(key, of_itself);
 	json_decref(of_itself);
-	sg_verdict_index_free(index);
+	X509_free(cert);
 	return object;
 }
 

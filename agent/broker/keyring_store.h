@@ -145,10 +145,19 @@ SG_MUST_USE int sg_store_keyring_get(struct sg_store *store, const char *fingerp
 /* What is looked for; the members that are NULL do not limit it. */
 struct sg_keyring_query {
 	const char *jid;    /* seen or told as a key of this JID */
-	const char *search; /* a part of a JID, or the beginning of a name or SHA-256 */
+	const char *search; /* the beginning of a name or SHA-256, else a part of a JID */
 	int64_t after;	    /* keys with a greater id */
 	size_t max;	    /* so many, the smallest ids first */
 };
+/*
+ * The same; where a text is searched for, SG_KEYRING_SEARCH_MAX keys are looked through in one call:
+ * *reached is the id of the last of them, and 0 when there are no more.
+ */
+#define SG_KEYRING_SEARCH_MAX 20000
+SG_MUST_USE int sg_store_keyring_search(struct sg_store *store,
+    const struct sg_keyring_query *query, unsigned flags, sg_known_key_fn *fn, void *arg,
+    int64_t *reached);
+
 SG_MUST_USE int sg_store_keyring_list(struct sg_store *store, const struct sg_keyring_query *query,
     unsigned flags, sg_known_key_fn *fn, void *arg);
 

@@ -12,6 +12,7 @@
 #include "x509.h"
 
 #define STORE_APPLICATION_ID 0x53674167 /* "SgAg" */
+#define STORE_CACHE_KIB	     "512"
 #define STORE_OPEN_BUSY_MS   2000
 #define STORE_BUSY_MS	     100 /* the whole agent waits that long for another process's lock */
 
@@ -250,12 +251,17 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_IDS_ALL] = "SELECT id FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2",
 	[SG_STMT_IDS_OF_JID] = "SELECT DISTINCT key FROM sightings WHERE jid = ?3 AND key > ?1"
 			       " ORDER BY key LIMIT ?2",
-	/* ?4 to ?5: names and fingerprints that begin so; an empty range when it is no hex. */
+	/* From ?3 to before ?4. */
+	[SG_STMT_IDS_BEGIN] =
+	    "SELECT id FROM keys INDEXED BY keys_by_name"
+	    " WHERE name >= ?3 AND name < ?4 AND +id > ?1 UNION"
+	    " SELECT id FROM keys INDEXED BY keys_by_sha256"
+	    " WHERE sha256 >= ?3 AND sha256 < ?4 AND +id > ?1 ORDER BY 1 LIMIT ?2",
+	/* In the order of the index, so that it ends with the last that is wanted, or at ?4. */
 	[SG_STMT_IDS_FOUND] =
-	    "SELECT id FROM keys WHERE name >= ?4 AND name < ?5 AND id > ?1 UNION"
-	    " SELECT id FROM keys WHERE sha256 >= ?4 AND sha256 < ?5 AND id > ?1 UNION"
-	    " SELECT key FROM sightings WHERE key > ?1 AND instr(jid, ?3) > 0"
-	    " ORDER BY 1 LIMIT ?2",
+	    "SELECT DISTINCT key FROM sightings INDEXED BY sightings_by_key"
+	    " WHERE key > ?1 AND key <= ?4 AND instr(jid, ?3) > 0 ORDER BY key LIMIT ?2",
+	[SG_STMT_IDS_LAST] = "SELECT coalesce(max(id), 0) FROM keys",
 	[SG_STMT_IDS_SIGNED] = "SELECT DISTINCT s.key FROM signers g"
 			       " JOIN sightings s ON s.id = g.sighting WHERE g.issuer = ?1"
 			       " ORDER BY s.key LIMIT ?2",
@@ -443,12 +449,14 @@ int sg_store_open(const char *path, struct sg_store **store)
 		goto fail;
 	sqlite3_busy_timeout(made->db, STORE_OPEN_BUSY_MS);
 	sqlite3_db_config(made->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	/* Before anything is read: the keyring may be large, and the agent stays small. */
+	(void)db_exec(made->db, "PRAGMA cache_size = -" STORE_CACHE_KIB);
 	wrong = store_examine(made->db, &version);
 	if (wrong != NULL)
 		goto fail;
 	wrong = "it cannot be written";
 	if (db_exec(made->db,
-		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512;"
+		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 		"PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF") != 0 ||
 	    (version < SG_STORE_VERSION && store_upgrade(made->db, version) != 0))
 		goto fail;

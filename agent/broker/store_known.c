@@ -1,6 +1,7 @@
 /* What is known of the keys of others: looked up by name, fingerprint, JID and signer. */
 #include "keyring_store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -313,38 +314,88 @@ static int hex_prefix(const char *search, char prefix[HEX_MAX + 2])
 	return len >= 4;
 }
 
-static int list_ids(struct sg_store *store, const struct sg_keyring_query *query, struct ids *ids)
+/* Keys whose name or SHA-256 begins so. */
+static int ids_begin(
+    struct sg_store *store, const char *prefix, int64_t after, size_t max, struct ids *ids)
 {
-	char from[HEX_MAX + 2] = "", to[HEX_MAX + 2] = "";
+	char end[HEX_MAX + 2];
+	const struct sg_value values[] = { SG_INT(after), SG_INT((int64_t)max), SG_TEXT(prefix),
+		SG_TEXT(end), SG_END };
+
+	(void)snprintf(end, sizeof(end), "%sg", prefix); /* after every hex digit */
+	return read_ids(store, SG_STMT_IDS_BEGIN, values, max, ids);
+}
+
+/* A part of the keys is looked through, so that nobody waits: *reached is its end, or 0 at the last. */
+static int ids_found(
+    struct sg_store *store, const struct sg_keyring_query *query, struct ids *ids, int64_t *reached)
+{
+	int64_t end = query->after + SG_KEYRING_SEARCH_MAX, last = 0;
+	const struct sg_value values[] = { SG_INT(query->after), SG_INT((int64_t)query->max),
+		SG_TEXT(query->search), SG_INT(end), SG_END };
+	struct ids all;
+	int err = read_ids(store, SG_STMT_IDS_LAST, sg_no_values, 1, &all);
+
+	if (err == 0 && all.count > 0)
+		last = all.list[0];
+	free(all.list);
+	*reached = end < last ? end : 0;
+	return err == 0 ? read_ids(store, SG_STMT_IDS_FOUND, values, query->max, ids) : err;
+}
+
+static int search_ids(
+    struct sg_store *store, const struct sg_keyring_query *query, struct ids *ids, int64_t *reached)
+{
+	char prefix[HEX_MAX + 2];
+	size_t any = 0;
+	int err = 0;
+
+	if (hex_prefix(query->search, prefix)) {
+		err = ids_begin(store, prefix, 0, 1, ids);
+		any = ids->count;
+		free(ids->list);
+		ids->list = NULL;
+	}
+	if (err == 0 && any > 0)
+		return ids_begin(store, prefix, query->after, query->max, ids);
+	return err == 0 ? ids_found(store, query, ids, reached) : err;
+}
+
+static int list_ids(
+    struct sg_store *store, const struct sg_keyring_query *query, struct ids *ids, int64_t *reached)
+{
 	const struct sg_value of_jid[] = { SG_INT(query->after), SG_INT((int64_t)query->max),
 		SG_TEXT(query->jid), SG_END };
-	const struct sg_value found[] = { SG_INT(query->after), SG_INT((int64_t)query->max),
-		SG_TEXT(query->search), SG_TEXT(from), SG_TEXT(to), SG_END };
 	const struct sg_value all[] = { SG_INT(query->after), SG_INT((int64_t)query->max), SG_END };
 
+	*ids = (struct ids){ NULL, 0 };
 	if (query->jid != NULL)
 		return read_ids(store, SG_STMT_IDS_OF_JID, of_jid, query->max, ids);
-	if (query->search == NULL)
-		return read_ids(store, SG_STMT_IDS_ALL, all, query->max, ids);
-	if (hex_prefix(query->search, from)) {
-		memcpy(to, from, sizeof(to));
-		to[strlen(to)] = 'g'; /* after every hex digit */
-	} else {
-		from[0] = '\0';
-	}
-	return read_ids(store, SG_STMT_IDS_FOUND, found, query->max, ids);
+	if (query->search != NULL)
+		return search_ids(store, query, ids, reached);
+	return read_ids(store, SG_STMT_IDS_ALL, all, query->max, ids);
+}
+
+int sg_store_keyring_search(struct sg_store *store, const struct sg_keyring_query *query,
+    unsigned flags, sg_known_key_fn *fn, void *arg, int64_t *reached)
+{
+	struct ids ids;
+	int err;
+
+	*reached = 0;
+	err = list_ids(store, query, &ids, reached);
+	if (err == 0)
+		err = each_key(store, &ids, flags, fn, arg);
+	free(ids.list);
+	return err;
 }
 
 int sg_store_keyring_list(struct sg_store *store, const struct sg_keyring_query *query,
     unsigned flags, sg_known_key_fn *fn, void *arg)
 {
-	struct ids ids;
-	int err = list_ids(store, query, &ids);
+	int64_t reached;
 
-	if (err == 0)
-		err = each_key(store, &ids, flags, fn, arg);
-	free(ids.list);
-	return err;
+	return sg_store_keyring_search(store, query, flags, fn, arg, &reached);
 }
 
 /* ---- neighbours ---- */

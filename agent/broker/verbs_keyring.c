@@ -14,7 +14,7 @@
 #include "text.h"
 #include "verbs_keyring.h"
 
-#define LIST_MAX       100	    /* keys in one reply of ListKeyring */
+#define LIST_MAX       50	    /* keys in one reply of ListKeyring */
 #define LIST_BYTES_MAX (600u << 10) /* of them, about */
 #define KNOWN_MAX      16	    /* keys of a JID that a mismatch names */
 
@@ -245,6 +245,7 @@ void sg_verb_list_keyring(struct sg_call *call)
 		.max = LIST_MAX + 1 };
 	struct page page = { .keys = json_array() };
 	int failed = 0, err;
+	int64_t reached;
 	char *jid = NULL;
 
 	if (!sg_call_take_after(call, &query.after))
@@ -258,7 +259,11 @@ void sg_verb_list_keyring(struct sg_call *call)
 		goto out;
 	}
 	query.jid = jid;
-	err = sg_store_keyring_list(call->agent->store, &query, 0, page_add, &page);
+	err = sg_store_keyring_search(call->agent->store, &query, 0, page_add, &page, &reached);
+	if (!page.more && reached != 0) {
+		page.more = 1;
+		page.last = reached;
+	}
 	if (err != 0)
 		sg_call_fail_code(call, err, NULL);
 	else

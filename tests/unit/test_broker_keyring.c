@@ -654,6 +654,31 @@ static void keys_are_found(void **state)
 	free_key(&one);
 }
 
+/* A search that finds nothing looks through a part of the keys, and says how far it came. */
+static void a_search_goes_step_by_step(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyring_query query = { .search = "romeo", .max = 10 };
+	struct found found = { .count = 0 };
+	int64_t reached;
+
+	put_text(world, juliet, SG_SIGHT_NODE, NULL, NOW, "one");
+	put_text(world, romeo, SG_SIGHT_NODE, NULL, NOW, "two");
+	execute(world->path,
+	    "UPDATE keys SET id = 20001 WHERE id = 2;"
+	    "UPDATE sightings SET key = 20001 WHERE key = 2");
+	assert_int_equal(
+	    sg_store_keyring_search(world->store, &query, 0, keep, &found, &reached), 0);
+	assert_int_equal(found.count, 0);
+	assert_int_equal(reached, SG_KEYRING_SEARCH_MAX);
+	query.after = reached;
+	assert_int_equal(
+	    sg_store_keyring_search(world->store, &query, 0, keep, &found, &reached), 0);
+	assert_int_equal(found.count, 1);
+	assert_int_equal(reached, 0);
+	found_clear(&found);
+}
+
 static void decisions_and_forgetting(void **state)
 {
 	struct world *world = *state;
@@ -1055,6 +1080,7 @@ int main(void)
 		KEYRING_TEST(signatures_are_kept_as_they_came),
 		KEYRING_TEST(neighbours_are_issuers_and_subjects),
 		KEYRING_TEST(keys_are_found),
+		KEYRING_TEST(a_search_goes_step_by_step),
 		KEYRING_TEST(decisions_and_forgetting),
 		KEYRING_TEST(test_k14_a_sender_over_its_limit_loses_its_oldest),
 		KEYRING_TEST(test_k14_a_sender_has_so_many_a_day),
