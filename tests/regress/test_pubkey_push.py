@@ -99,7 +99,6 @@ def test_k14_nobody_fills_the_keyring(people):
         client.settle()
         push(other, resource, pubkeys(after))
         until(lambda: known(taker, after.name), "another sender's keys are refused, too")
-    print("".join(taker.agent.lines[-5:]))
     kept = taker.signet("keyring", "list", flooder.jid)["keys"] + taker.signet("keyring", "list", friend.jid)["keys"]
     assert len({k["name"] for k in kept}) <= 200 + 2
     assert known(taker, first.name)
