@@ -245,7 +245,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_buf test_ccm2 test_channel \
     test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep test_pep_node \
-    test_pgp test_pgp_key test_pkcs11_uri \
+    test_pgp test_pgp_key test_pkcs11_uri test_pubkeys \
     test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
     test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest \
     test_token_tls test_token_uri test_verdict test_verdict_pgp test_x509 test_xml test_xmpp_scram)
