@@ -18,6 +18,15 @@ struct sg_rnp_key {
 	struct sg_msg_pgp_facts facts;
 };
 
+int sg_rnp_begin(void)
+{
+	rnp_ffi_t ffi = NULL;
+
+	if (rnp_ffi_create(&ffi, "GPG", "GPG") != RNP_SUCCESS)
+		return SG_ERR_INTERNAL;
+	return rnp_ffi_destroy(ffi) == RNP_SUCCESS ? 0 : SG_ERR_INTERNAL;
+}
+
 void sg_rnp_key_free(struct sg_rnp_key *key)
 {
 	if (key == NULL)

@@ -9,6 +9,10 @@
 #include "msg.h"
 #include "pgp_key.h"
 
+/* Has librnp open what it keeps open (its source of random numbers), so that nothing need be opened
+ * later. SG_ERR_INTERNAL. */
+SG_MUST_USE int sg_rnp_begin(void);
+
 struct sg_rnp_key;
 
 /* Loads the copies of a key and judges it. SG_ERR_FORMAT when it has no good form or librnp does
