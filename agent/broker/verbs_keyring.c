@@ -314,38 +314,42 @@ static int keep_those_of(struct sg_store *store, const char *jid, struct found *
 	return err;
 }
 
+/* The fingerprint of the kind that was given. */
+static char *comparable(const struct sg_known_key *key, const char *given)
+{
+	return strlen(given) == 64 && key->sha256 != NULL ? key->sha256 : key->keyinfo.name;
+}
+
 /* What was compared is no key of the JID: both sides are told. */
 static void fail_mismatch(struct sg_call *call, const char *jid, const char *given,
     const char *other, const struct found *known)
 {
 	struct sg_msg_error error = { 0 };
-	struct sg_buf names = { 0 };
-	char *text;
+	struct sg_buf text = { 0 };
+	char *message;
 
-	for (size_t i = 0; i < known->count; i++) {
-		const char *sha256 = known->keys[i].sha256;
-
-		sg_buf_printf(&names, "%s%s", i > 0 ? ", " : "",
-		    strlen(given) == 64 && sha256 != NULL ? sha256 : known->keys[i].keyinfo.name);
-	}
-	text = sg_buf_steal(&names, NULL);
-	sg_msg_error_set(&error, SG_ERR_KEY_MISMATCH, jid,
-	    "MISMATCH: %s is not a key of %s, whose known keys are: %s%s%s%s", given, jid,
-	    text != NULL && text[0] != '\0' ? text : "none",
-	    other != NULL ? " (it is known as a key of " : "", other != NULL ? other : "",
-	    other != NULL ? ")" : "");
+	sg_buf_printf(&text, "MISMATCH: %s is not a key of %s", given, jid);
+	if (other != NULL)
+		sg_buf_printf(&text, ", but known as one of %s", other);
+	if (known->count == 0)
+		sg_buf_printf(&text, "; of %s no key is known", jid);
+	else
+		sg_buf_printf(&text, "; known is %s%s", comparable(&known->keys[0], given),
+		    known->count > 1 ? ", among others" : "");
+	message = sg_buf_steal(&text, NULL);
+	sg_msg_error_set(&error, SG_ERR_KEY_MISMATCH, jid, "%s",
+	    message != NULL ? message : sg_err_text(SG_ERR_KEY_MISMATCH));
 	error.condition = strdup(given);
 	for (size_t i = 0; i < known->count; i++) {
 		const struct sg_candidate candidate = {
-			.uri = known->keys[i].keyinfo.name,
-			.label = known->keys[i].sha256,
+			.uri = comparable(&known->keys[i], given),
 		};
 
 		sg_failure_add_candidate(&error, &candidate);
 	}
 	sg_call_fail(call, &error);
 	sg_failure_clear(&error);
-	free(text);
+	free(message);
 }
 
 /* Nothing fits: why, as far as it is known. */

@@ -397,7 +397,8 @@ static int conclude(struct import *import)
 	if (import->refused_count > 0)
 		return sg_cli_fail(import->cli, SG_ERR_KEYINFO,
 		    "What was not refused is in the keyring.",
-		    "%lld keys were refused; the first, '%s': %s", (long long)import->refused_count,
+		    "%lld of %zu keys refused; the first, '%s': %s",
+		    (long long)import->refused_count, import->keys,
 		    sg_member(first, "name", "without a name"), sg_member(first, "reason", "-"));
 	return 0;
 }
