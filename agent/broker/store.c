@@ -67,6 +67,7 @@ static const char schema_3[] =
     " decided INTEGER NOT NULL DEFAULT 0, decided_for TEXT) STRICT;"
     "CREATE UNIQUE INDEX keys_by_name ON keys (name, sha256);"
     "CREATE INDEX keys_by_sha256 ON keys (sha256);"
+    "CREATE INDEX keys_decided ON keys (name) WHERE decision <> 0;"
     "CREATE TABLE sightings ("
     " id INTEGER PRIMARY KEY, key INTEGER NOT NULL REFERENCES keys ON DELETE CASCADE,"
     " jid TEXT NOT NULL, source INTEGER NOT NULL, told_by TEXT NOT NULL,"
@@ -107,6 +108,11 @@ static const char schema_3[] =
     "CREATE INDEX watched_by_time ON watched (account, fetched, jid);";
 
 static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2, schema_3 };
+
+/* The names of the own certificates, of what own keys have signed, and of what was decided on. */
+#define WITH_NEAR                                                                                  \
+	"WITH near (name) AS (SELECT name FROM keys WHERE decision <> 0 UNION"                     \
+	" SELECT subject FROM signatures UNION SELECT name FROM certificates) "
 
 static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -281,6 +287,19 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    "  OR EXISTS (SELECT 1 FROM accounts a JOIN signatures o"
 	    "   ON o.jid = a.jid AND o.subject = g.issuer))"
 	    " ORDER BY g.issuer LIMIT ?2",
+	[SG_STMT_WEB_NEAR] = WITH_NEAR
+	    "SELECT k.id, k.name FROM near JOIN keys k ON k.name = near.name WHERE k.id > ?1"
+	    " ORDER BY k.id LIMIT ?2",
+	[SG_STMT_WEB_SIGNED] = WITH_NEAR
+	    "SELECT DISTINCT k.id, k.name FROM near JOIN signers g ON g.issuer = near.name"
+	    " JOIN sightings s ON s.id = g.sighting JOIN keys k ON k.id = s.key"
+	    " WHERE k.id > ?1 AND k.name NOT IN (SELECT name FROM near) ORDER BY k.id LIMIT ?2",
+	[SG_STMT_WEB_FAR] = WITH_NEAR
+	    "SELECT k.id, k.name FROM keys k WHERE k.id > ?1"
+	    " AND k.name NOT IN (SELECT name FROM near) AND NOT EXISTS ("
+	    "  SELECT 1 FROM sightings s JOIN signers g ON g.sighting = s.id"
+	    "  WHERE s.key = k.id AND g.issuer IN (SELECT name FROM near))"
+	    " ORDER BY k.id LIMIT ?2",
 	[SG_STMT_SHOWN_SIZE] =
 	    "SELECT coalesce(sum(s.size), 0) FROM keys k JOIN sightings s ON s.key = k.id"
 	    " WHERE k.name = ?1 AND (?2 IS NULL OR EXISTS (SELECT 1 FROM signers g"

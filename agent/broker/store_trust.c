@@ -62,3 +62,22 @@ int sg_store_shown_size(struct sg_store *store, const char *name, const char *is
 	*size = rc == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
 	return sg_store_done(store, statement, rc, 0);
 }
+
+int sg_store_web(struct sg_store *store, enum sg_web_part part, int64_t after, size_t max,
+    sg_web_fn *fn, void *arg)
+{
+	static const enum sg_statement parts[SG_WEB_PARTS] = { SG_STMT_WEB_NEAR, SG_STMT_WEB_SIGNED,
+		SG_STMT_WEB_FAR };
+	const struct sg_value values[] = { SG_INT(after), SG_INT((int64_t)max), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, parts[part], values, &statement);
+	int err = 0;
+
+	while (rc == SQLITE_ROW && err == 0) {
+		err = fn(arg, sqlite3_column_int64(statement, 0),
+		    (const char *)sqlite3_column_text(statement, 1));
+		if (err == 0)
+			rc = sqlite3_step(statement);
+	}
+	return sg_store_done(store, statement, rc, err);
+}

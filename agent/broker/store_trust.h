@@ -31,4 +31,18 @@ SG_MUST_USE int sg_store_trusted_issuers(
 SG_MUST_USE int sg_store_shown_size(
     struct sg_store *store, const char *name, const char *issuer, int64_t *size);
 
+/* The keyring from near to far, so that many strangers hide nobody. */
+enum sg_web_part {
+	SG_WEB_NEAR,   /* what the person decided on, or signed */
+	SG_WEB_SIGNED, /* what says that those have signed it, or an own key */
+	SG_WEB_FAR,    /* the rest */
+	SG_WEB_PARTS,
+};
+
+/* The keys of this part in the order in which they became known, those after this id, at most max.
+ * fn's first error ends it; SG_ERR_IO. */
+typedef int sg_web_fn(void *arg, int64_t id, const char *name);
+SG_MUST_USE int sg_store_web(struct sg_store *store, enum sg_web_part part, int64_t after,
+    size_t max, sg_web_fn *fn, void *arg);
+
 #endif

@@ -1,6 +1,7 @@
 /* ExplainKey, Graph. */
 #include "verbs.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,8 @@
 #include "accounts.h"
 #include "api_json.h"
 #include "call.h"
-#include "keyring_store.h"
 #include "path_json.h"
+#include "store_trust.h"
 #include "trust.h"
 #include "verbs_keyring.h"
 
@@ -96,14 +97,43 @@ void sg_verb_explain_key(struct sg_call *call)
 
 /* ---- Graph ---- */
 
+/* "PART.ID": the part of the keyring, and the last key of it. 0 when the call has failed. */
+static int take_after(struct sg_call *call, int *part, int64_t *after)
+{
+	const char *text = sg_call_string(call, "after");
+	char *end;
+
+	*part = 0;
+	*after = 0;
+	if (text == NULL)
+		return 1;
+	if (text[0] >= '0' && text[0] < '0' + SG_WEB_PARTS && text[1] == '.' && text[2] >= '1' &&
+	    text[2] <= '9') {
+		errno = 0;
+		*part = text[0] - '0';
+		*after = strtoll(text + 2, &end, 10);
+		if (errno == 0 && *end == '\0')
+			return 1;
+	}
+	sg_call_fail_with(call, SG_ERR_ARG, "after", "after is what an earlier reply gave as next");
+	return 0;
+}
+
+static json_t *next_json(int part, int64_t last)
+{
+	return json_sprintf("%d.%" PRId64, part, last);
+}
+
 struct page {
 	struct sg_trust *trust;
 	json_t *keys;
 	json_t *edges;
-	char
-	    *names[PAGE_KEYS + 1]; /* of the keyring; the last one only tells that there are more */
+	/* Of the keyring; the last one only tells that there are more. It is read part by part. */
+	char *names[PAGE_KEYS + 1];
 	size_t name_count;
+	int part; /* enum sg_web_part: of the last one that is on the page, ... */
 	int64_t last;
+	int reading; /* ... and the one that is being read */
 };
 
 static const char *role_of(const struct sg_path_key *key)
@@ -164,15 +194,31 @@ static int key_put(void *arg, const struct sg_path_key *key)
 	    : SG_ERR_NOMEM;
 }
 
-static int page_take(void *arg, struct sg_known_key *known)
+static int page_take(void *arg, int64_t id, const char *name)
 {
 	struct page *page = arg;
 
-	if (page->name_count < PAGE_KEYS)
-		page->last = known->id;
-	page->names[page->name_count++] = known->keyinfo.name;
-	known->keyinfo.name = NULL;
-	return 0;
+	if (page->name_count < PAGE_KEYS) {
+		page->part = page->reading;
+		page->last = id;
+	}
+	page->names[page->name_count] = name != NULL ? strdup(name) : NULL;
+	return page->names[page->name_count++] != NULL ? 0 : SG_ERR_NOMEM;
+}
+
+/* The names of the page's keys, from where the last page ended. */
+static int page_read(struct sg_store *store, struct page *page, int64_t after)
+{
+	int err = 0;
+
+	for (page->reading = page->part;
+	     err == 0 && page->reading < SG_WEB_PARTS && page->name_count <= PAGE_KEYS;
+	     page->reading++) {
+		err = sg_store_web(store, (enum sg_web_part)page->reading, after,
+		    PAGE_KEYS + 1 - page->name_count, page_take, page);
+		after = 0;
+	}
+	return err;
 }
 
 static int is_new(const struct page *page, size_t at)
@@ -186,14 +232,13 @@ static int is_new(const struct page *page, size_t at)
 
 static int page_fill(struct sg_call *call, struct page *page, int64_t after)
 {
-	const struct sg_keyring_query query = { .after = after, .max = PAGE_KEYS + 1 };
 	size_t count;
 	int err = 0;
 
-	if (after == 0)
+	if (after == 0 && page->part == 0)
 		err = sg_trust_own(page->trust, key_put, page);
 	if (err == 0)
-		err = sg_store_keyring_list(call->agent->store, &query, 0, page_take, page);
+		err = page_read(call->agent->store, page, after);
 	count = page->name_count < PAGE_KEYS ? page->name_count : PAGE_KEYS;
 	for (size_t i = 0; err == 0 && i < count; i++)
 		err = sg_trust_add(page->trust, page->names[i], PAGE_SHOWN);
@@ -213,7 +258,7 @@ void sg_verb_graph(struct sg_call *call)
 	int64_t after;
 	int err;
 
-	if (!take_account(call, &account) || !sg_call_take_after(call, &after))
+	if (!take_account(call, &account) || !take_after(call, &page.part, &after))
 		goto out;
 	err = sg_trust_new(call->agent, account, &page.trust);
 	if (err == 0)
@@ -221,7 +266,8 @@ void sg_verb_graph(struct sg_call *call)
 	if (err == 0)
 		sg_call_reply(call,
 		    json_pack("{s:O, s:O, s:o}", "keys", page.keys, "edges", page.edges, "next",
-			sg_json_next(page.name_count > PAGE_KEYS, page.last)));
+			page.name_count > PAGE_KEYS ? next_json(page.part, page.last)
+						    : json_null()));
 	else
 		sg_call_fail_code(call, err, NULL);
 out:

@@ -96,7 +96,8 @@ def test_own_key_to_friend_to_his_client_key():
                              ({"name": "romeo"}, "ArgumentWrong"), ({"name": phone.name, "account": "x@y"}, "AccountAbsent")):
             assert agent.error("ExplainKey", wrong).name == error
         assert agent.error("Graph", {"account": "x@y"}).name == "AccountAbsent"
-        assert agent.error("Graph", {"after": "x"}).name == "ArgumentWrong"
+        for after in ("x", "", "0", "0.", "0.0", "3.1", "-1.1", "0.1x", "0.-1", "00.1", "0." + "9" * 30):
+            assert agent.error("Graph", {"after": after}).name == "ArgumentWrong", after
 
 
 def test_every_verdict_of_a_stored_key():
@@ -263,6 +264,21 @@ def test_graph_tells_keys_and_signatures():
         told = {(e["issuer"], e["subject"], e["method"]) for e in edges}
         assert told == {edge for edge in known if edge[0] in keys}
         assert {e["verdict"] for e in edges} == {"good", "bad"}
+
+
+def test_graph_goes_from_near_to_far():
+    """Strangers who came first, and many of them, hide nobody."""
+    web = Web()
+    strangers = [web.add(f"s{i}@example.org", number=i % 3) for i in range(30)]
+    romeo, nurse = Key(ROMEO, make_key()), Key("nurse@capulet.example", make_key(), decision=TRUSTED)
+    signed = [romeo.sign(web.add(ROMEO)), nurse.sign(web.add(MERCUTIO)), web.user.forge(web.add(MERCUTIO), "RSA-SHA256")]
+    refused = web.add(ROMEO, decision=DISTRUSTED)
+    web.keys += [web.cross_sign(romeo), nurse]
+    with agent_of(web) as agent:
+        keys, _, _ = graph(agent)
+        names = [web.user.name, *(c.name for c in web.clients)]
+        assert set(list(keys)[:3]) == set(names)
+        assert list(keys)[3:] == [k.name for k in (refused, romeo, nurse, *signed, *strangers)]
 
 
 @pytest.mark.long
