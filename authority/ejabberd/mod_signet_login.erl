@@ -85,10 +85,10 @@ auth_result(#{sasl_mech := <<"EXTERNAL">>} = State, true, _) ->
         {ok, User, Sha} = accept(State),
         ets:insert(?SESSIONS, {self(), maps:get(lserver, State), Sha, none, false}),
         ok = ask(maps:get(lserver, State), {used, Sha}),
-        State#{user => User, signet_sha256 => Sha}
+        State#{signet_login => {ok, User, Sha}, signet_sha256 => Sha}
     catch
         throw:Why -> refuse(State, Why);
-        _:Why -> refuse(State, Why)
+        _:Why -> refuse(State, unexpected(Why))
     end;
 auth_result(State, _, _) ->
     State.
@@ -117,7 +117,7 @@ handle_recv(State, _, {sasl_auth, <<"EXTERNAL">>, Asked}) ->
 %% revocation, but gets no new certificate: whoever stole the old one would keep the account by that.
 handle_recv(#{signet_sha256 := Sha, stream_state := Stage} = State, Element, _) ->
     try
-        Stage == wait_for_bind andalso judge(State) /= {ok, maps:get(user, State), Sha} andalso throw(bad),
+        Stage == wait_for_bind andalso judge(State) /= maps:get(signet_login, State) andalso throw(bad),
         Stage == established andalso is_add(Element) andalso check_list(State, Sha),
         State
     catch
@@ -143,10 +143,11 @@ last_word() ->
     xmpp:serr_not_authorized(<<"Your certificate is no longer accepted">>, <<"en">>).
 
 say(Why) ->
-    logger:info("Certificate refused: ~0tp", [text(Why)]).
+    logger:info("Certificate refused: ~ts", [Why]).
 
-text(Why) when is_list(Why) -> list_to_binary(Why);
-text(Why) -> Why.
+%% A certificate that cannot be decoded, or the list's process that does not answer.
+unexpected(Why) ->
+    io_lib:format("~0tP", [Why, 12]).
 
 %%% ---- certificates
 
@@ -162,7 +163,7 @@ judge(#{socket := Socket, lserver := Host} = State) ->
         {ok, account(Certificate, Host), Sha}
     catch
         throw:Why -> {no, Why};
-        _:Why -> {no, Why}
+        _:Why -> {no, unexpected(Why)}
     end.
 
 certificate(Socket) ->

@@ -83,7 +83,8 @@ def hex_of(cert):
 def test_a_good_certificate_logs_in(place, key):
     assert place.logs_in(good(place, key), key)
     assert place.logs_in(good(place, key), key, authzid="")
-    assert place.logs_in(good(place, key, "Juliet@XMPP.test"), key)
+    for authzid in (None, ""):
+        assert place.logs_in(good(place, key, "Juliet@XMPP.test"), key, authzid=authzid)
 
 
 NAMES = {
@@ -383,7 +384,7 @@ def test_a_resumed_session_is_closed_when_its_certificate_is_revoked(place):
 
 
 @pytest.mark.parametrize("place", ["ejabberd"], indirect=True)
-def test_ejabberds_module_started_again_knows_the_sessions(place):
+def test_ejabberds_module_started_again_knows_the_sessions_and_reloaded_the_options(place):
     """Prosody's keeps them the same way, but is not told to reload from here."""
     cert, files = login(place)
     with Stream(place, "juliet", files) as stream:
@@ -396,6 +397,12 @@ def test_ejabberds_module_started_again_knows_the_sessions(place):
         stream.hear("</stream:stream>")
         assert "<not-authorized" in stream.before
     place.list_revoked()
+    other = make_key()
+    trusted = place.other_ca.issue(other, [xmpp_addr(JULIET)])
+    for ca, is_taken in (("only.pem", False), ("ca.pem", True)):
+        place.configure_login(ca=ca)
+        place.server.command(("reload_config", {}))
+        assert place.logs_in(trusted, other) == is_taken
 
 
 def test_only_the_configured_cas_certificates_count(place, key):

@@ -77,7 +77,7 @@ access_rules:
 api_permissions:
   accounts:
     who: {{acl: loopback}}
-    what: [register, add_rosteritem, restart_module]
+    what: [register, add_rosteritem, restart_module, reload_config]
 modules:
   mod_admin_extra: {{}}
   mod_blocking: {{}}
