@@ -171,7 +171,7 @@ json_t *sg_json_judged_known_key(struct sg_agent *agent, struct sg_known_key *ke
 		sg_layout_clear(
 		    &sg_layout_signature, &key->keyinfo.signatures[--key->keyinfo.signature_count]);
 	if (sg_stored_keys_known_issuers(&issuers, agent->store, NULL, &subject) == 0 &&
-	    sg_verdict_index_new(&index, 2 * SG_SHOWN_SIGNATURES_MAX) == 0 &&
+	    sg_verdict_index_new(&index, SG_SHOWN_CHECKS_MAX) == 0 &&
 	    sg_verdict_index_add(index, issuers.keyinfos, issuers.keyinfo_count) == 0)
 		reply = judge_with(key, index, total);
 	sg_verdict_index_free(index);

@@ -8,7 +8,7 @@
 #include "store_engine.h"
 #include "x509.h"
 
-#define DAY_S		  (24 * 60 * 60)
+#define DAY_S		  INT64_C(86400)
 #define SIGNATURE_WEIGHTS 64 /* bytes that each costs beside the keyinfo's own */
 
 /* The rows of one source, and what of them may still be added. */
@@ -167,7 +167,7 @@ static int make_room_of_all(struct batch *batch, int64_t size)
 		char *sender;
 
 		err = greatest_sender(batch->store, &sender);
-		if (err == 0)
+		if (err == 0 && sender != NULL)
 			err = drop_of_sender(batch, sender);
 		free(sender);
 	}
