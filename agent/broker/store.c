@@ -287,19 +287,20 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    "  OR EXISTS (SELECT 1 FROM accounts a JOIN signatures o"
 	    "   ON o.jid = a.jid AND o.subject = g.issuer))"
 	    " ORDER BY g.issuer LIMIT ?2",
-	[SG_STMT_WEB_NEAR] = WITH_NEAR
-	    "SELECT k.id, k.name FROM near JOIN keys k ON k.name = near.name WHERE k.id > ?1"
-	    " ORDER BY k.id LIMIT ?2",
+	/* CROSS JOIN keeps the order: from the few that are near, not along all keys. */
+	[SG_STMT_WEB_NEAR] =
+	    WITH_NEAR "SELECT k.id, k.name FROM near CROSS JOIN keys k ON k.name = near.name"
+		      " WHERE +k.id > ?1 ORDER BY k.id LIMIT ?2",
 	[SG_STMT_WEB_SIGNED] = WITH_NEAR
-	    "SELECT DISTINCT k.id, k.name FROM near JOIN signers g ON g.issuer = near.name"
-	    " JOIN sightings s ON s.id = g.sighting JOIN keys k ON k.id = s.key"
-	    " WHERE k.id > ?1 AND k.name NOT IN (SELECT name FROM near) ORDER BY k.id LIMIT ?2",
-	[SG_STMT_WEB_FAR] = WITH_NEAR
-	    "SELECT k.id, k.name FROM keys k WHERE k.id > ?1"
-	    " AND k.name NOT IN (SELECT name FROM near) AND NOT EXISTS ("
-	    "  SELECT 1 FROM sightings s JOIN signers g ON g.sighting = s.id"
-	    "  WHERE s.key = k.id AND g.issuer IN (SELECT name FROM near))"
-	    " ORDER BY k.id LIMIT ?2",
+	"SELECT DISTINCT k.id, k.name FROM near CROSS JOIN signers g ON g.issuer = near.name"
+	" CROSS JOIN sightings s ON s.id = g.sighting CROSS JOIN keys k ON k.id = s.key"
+	" WHERE +k.id > ?1 AND k.name NOT IN (SELECT name FROM near) ORDER BY k.id LIMIT ?2",
+	[SG_STMT_WEB_FAR] =
+	    WITH_NEAR "SELECT k.id, k.name FROM keys k WHERE k.id > ?1"
+		      " AND k.name NOT IN (SELECT name FROM near) AND NOT EXISTS ("
+		      "  SELECT 1 FROM sightings s JOIN signers g ON g.sighting = s.id"
+		      "  WHERE s.key = k.id AND g.issuer IN (SELECT name FROM near))"
+		      " ORDER BY k.id LIMIT ?2",
 	[SG_STMT_SHOWN_SIZE] =
 	    "SELECT coalesce(sum(s.size), 0) FROM keys k JOIN sightings s ON s.key = k.id"
 	    " WHERE k.name = ?1 AND (?2 IS NULL OR EXISTS (SELECT 1 FROM signers g"
@@ -310,7 +311,8 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    "INSERT OR REPLACE INTO publishing (jid, access, members, direct, more_open)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5)",
 	[SG_STMT_WATCHED_PUT] = "INSERT INTO watched (account, jid, fetched) VALUES (?1, ?2, ?3)"
-				" ON CONFLICT (account, jid) DO UPDATE SET fetched = ?3",
+				" ON CONFLICT (account, jid) DO UPDATE SET"
+				" fetched = CASE WHEN ?3 = 0 THEN fetched ELSE ?3 END",
 	[SG_STMT_WATCHED_TRIM] = "DELETE FROM watched WHERE account = ?1 AND jid IN"
 				 " (SELECT jid FROM watched WHERE account = ?1"
 				 " ORDER BY fetched DESC, jid DESC LIMIT -1 OFFSET ?2)",
