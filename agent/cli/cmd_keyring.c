@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "agent_call.h"
 #include "ask.h"
@@ -142,9 +143,31 @@ int sg_keyring_trust(struct sg_cli *cli, json_t **result)
 	return err;
 }
 
+/* Whether it says of itself that it is somebody else's. */
+static int names_others(const json_t *key)
+{
+	const json_t *jids = json_object_get(key, "jids"), *jid;
+	const char *of = sg_member(key, "decided_for", "");
+	size_t i;
+
+	json_array_foreach(jids, i, jid) {
+		if (json_is_string(jid) && strcasecmp(json_string_value(jid), of) == 0)
+			return 0;
+	}
+	return json_array_size(jids) > 0;
+}
+
 /* What a person who trusts the key has to know of it. */
 static void warn_of(const json_t *key)
 {
+	char *jids = sg_member_list(key, "jids");
+
+	if (names_others(key)) {
+		fputs("But it says itself that it is a key of ", stdout);
+		sg_print_text(stdout, jids != NULL ? jids : "-");
+		puts(": ask why.");
+	}
+	free(jids);
 	if (json_is_true(json_object_get(key, "revoked")))
 		puts("But its owner has revoked it: it counts for nothing.");
 	if (json_is_true(json_object_get(key, "expired")))

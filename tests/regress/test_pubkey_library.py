@@ -369,6 +369,16 @@ def test_parameters_that_make_no_sense(agent, method, parameters):
     assert agent.error(method, parameters).name == "ArgumentWrong"
 
 
+def test_what_a_person_who_trusts_a_key_is_told(agent):
+    """It is trusted all the same: he has compared it."""
+    for key, says in ((Key("romeo@example.test"), None), (Key(), None), (Key("mallory@evil.test"), "mallory@evil.test"),
+                      (Key("romeo@example.test", days=(-9, -2)), "expired"), (Key("romeo@example.test", days=(2, 9)), "not valid")):
+        told(agent, "keyring", "import", "-", "--jid", "romeo@example.test", input=key.keyinfo())
+        words = text(agent, "keyring", "trust", "romeo@example.test", key.name)
+        assert words.startswith("Trusted from now on, as a key of romeo@example.test") and ("But it " in words) == bool(says)
+        assert says is None or says in words
+
+
 def test_what_is_not_known(agent):
     name = "ab" * 20
     for args in (("show", name), ("distrust", name), ("forget", "--yes", name), ("export", name),
