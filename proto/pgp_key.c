@@ -52,8 +52,7 @@ void sg_pgp_reap(void)
 
 static int judge_connect(int sock)
 {
-	const struct timeval timeout = { .tv_sec = SG_PGP_ANSWER_MS / 1000,
-		.tv_usec = SG_PGP_ANSWER_MS % 1000 * 1000 };
+	const struct timeval timeout = { .tv_sec = SG_PGP_ANSWER_MS / 1000 };
 
 	if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) != 0 ||
 	    setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) != 0)

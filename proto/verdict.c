@@ -149,6 +149,42 @@ enum sg_grade sg_signature_grade(const struct sg_signature *signature)
 	return sg_pgp_hash_grade(form.hash);
 }
 
+/* ---- SHA-1 ---- */
+
+static enum sg_sha1 sha1_now = SG_SHA1_ON;
+
+int sg_sha1_parse(const char *text, enum sg_sha1 *sha1)
+{
+	static const char *const words[] = {
+		[SG_SHA1_ON] = "on",
+		[SG_SHA1_VERIFY] = "verify",
+		[SG_SHA1_OFF] = "off",
+	};
+
+	*sha1 = SG_SHA1_OFF;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(text, words[i]) == 0) {
+			*sha1 = (enum sg_sha1)i;
+			return 0;
+		}
+	}
+	return SG_ERR_ARG;
+}
+
+void sg_verdict_set_sha1(enum sg_sha1 sha1)
+{
+	sha1_now = sha1;
+}
+
+int sg_signature_counts(const struct sg_signature *signature, const char **reason)
+{
+	int counts = sha1_now != SG_SHA1_OFF || sg_signature_grade(signature) != SG_GRADE_SHA1;
+
+	if (reason != NULL)
+		*reason = counts ? NULL : "SHA-1 does not count here (sha1 = off)";
+	return counts;
+}
+
 /* ---- issuers ---- */
 
 /* A possible issuer; it is parsed when a signature first names it. */
@@ -254,12 +290,14 @@ static X509 *load_cert(const struct sg_keyinfo *keyinfo)
 static struct issuer *find_kind(
     struct sg_verdict_index *index, const char *name, enum sg_key_kind kind)
 {
-	struct issuer *found = find_issuer(index, name);
+	struct issuer *found = name != NULL ? find_issuer(index, name) : NULL;
 	const struct issuer *end = index->list + index->count;
 
-	while (found != NULL && found > index->list && strcmp(found[-1].keyinfo->name, name) == 0)
+	if (found == NULL)
+		return NULL;
+	while (found > index->list && strcmp(found[-1].keyinfo->name, name) == 0)
 		found--;
-	for (; found != NULL && found < end && strcmp(found->keyinfo->name, name) == 0; found++) {
+	for (; found < end && strcmp(found->keyinfo->name, name) == 0; found++) {
 		if (found->keyinfo->kind == kind)
 			return found;
 	}
@@ -434,6 +472,8 @@ static enum sg_signature_verdict judge_signature(const struct subject *subject,
 	if (signature->issuer != NULL && subject->keyinfo->name != NULL &&
 	    strcmp(signature->issuer, subject->keyinfo->name) == 0)
 		return SG_SIG_SELF;
+	if (!sg_signature_counts(signature, reason))
+		return SG_SIG_REFUSED;
 	if (signature->method == NULL)
 		return judge_packet(subject, index, signature, now, reason);
 	issuer = find_issuer_key(index, signature->issuer);
@@ -564,6 +604,8 @@ static enum sg_signature_verdict check_keys(const struct sg_keyinfo *issuer,
 	struct sg_pgp_key *pgp;
 	X509 *cert;
 
+	if (!sg_signature_counts(signature, reason))
+		return SG_SIG_REFUSED;
 	if (signature->method != NULL) {
 		cert = load_cert(issuer);
 		if (cert != NULL)
