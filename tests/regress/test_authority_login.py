@@ -383,6 +383,19 @@ def test_a_resumed_session_is_closed_when_its_certificate_is_revoked(place):
     place.list_revoked()
 
 
+@pytest.mark.alone
+def test_a_revoked_session_ends_within_two_seconds(place):
+    for _ in range(3):
+        cert, files = login(place)
+        with Stream(place, "juliet", files) as stream:
+            stream.bind("phone")
+            start = time.monotonic()
+            place.list_revoked(cert)
+            stream.hear("</stream:stream>")
+            assert time.monotonic() - start < 2
+    place.list_revoked()
+
+
 @pytest.mark.parametrize("place", ["ejabberd"], indirect=True)
 def test_ejabberds_module_started_again_knows_the_sessions_and_reloaded_the_options(place):
     """Prosody's keeps them the same way, but is not told to reload from here."""
