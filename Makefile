@@ -36,7 +36,7 @@ VERSION         := 0.1.0
 PACKAGES_BUILD  := gcc libc6-dev make pkg-config libp11-kit-dev libssl-dev libstrophe-dev \
                    libevent-dev libjansson-dev libsqlite3-dev libassuan-dev libexpat1-dev libinih-dev \
                    libsystemd-dev librnp-dev libgpgme-dev libqrencode-dev
-PACKAGES_WORLD  := softhsm2 opensc openssl prosody prosody-modules lua-sec ejabberd erlang-base python3
+PACKAGES_WORLD  := softhsm2 opensc openssl sha1cdsum prosody prosody-modules lua-sec ejabberd erlang-base python3
 PACKAGES_TEST   := gnupg libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock graphviz zbar-tools
 PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
                    libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon python3-cryptography
@@ -79,7 +79,7 @@ SRC_token := $(call in,token, \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
     asking key_names publishing store_publishing verbs_asking verbs_publish watching \
-    accounts agent ask_all call call_key config conn doctor doctor_system events failure \
+    accounts agent ask_all call call_key collisions config conn doctor doctor_system events failure \
     find json key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
     reaper remember rest server signings store store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
     touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
@@ -241,7 +241,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_bounds test_authority_config test_authority_delegation \
     test_authority_ledger test_authority_logins test_authority_profile \
-    test_authority_service test_broker_config test_broker_key_cache test_broker_keyring test_broker_ledger test_broker_queue test_broker_store test_broker_uri \
+    test_authority_service test_broker_config test_broker_key_cache test_broker_keyring test_broker_ledger test_broker_publishing test_broker_queue test_broker_store test_broker_uri \
     test_buf test_ccm2 test_channel \
     test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep test_pep_node \

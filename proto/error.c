@@ -98,8 +98,13 @@ static const struct error_row error_rows[] = {
 	    "Remove objects that nobody needs with the token's own tool, or use another token." },
 	{ SG_ERR_KEY_MISMATCH, EXIT_REFUSED, "KeyMismatch",
 	    "the key that was compared is not one of this JID",
-	    "Nothing is trusted. Either it was read wrongly, or somebody shows you another key than "
+	    "Nothing is trusted. Either it was read wrongly, or somebody shows you another key "
+	    "than "
 	    "its owner's: compare again, by another way." },
+	{ SG_ERR_COLLISION, EXIT_REFUSED, "CollisionFound", "it carries a SHA-1 collision attack",
+	    "Nothing was signed: somebody has made two of these, and a signature on one would "
+	    "stand "
+	    "on the other. Find out where it comes from, and get another." },
 	{ SG_ERR_ACCOUNT_ABSENT, EXIT_ABSENT, "AccountAbsent", "there is no such account",
 	    "`signet account list` shows the accounts; `signet account add` makes one." },
 	{ SG_ERR_ACCOUNT_EXISTS, EXIT_USAGE, "AccountExists", "there is such an account already",

@@ -41,8 +41,9 @@ enum sg_err {
 	SG_ERR_CERT_MISMATCH = -31, /* certificate and key do not belong together */
 	SG_ERR_KEY_CHANGED = -32,   /* another key stands under a name that was used before */
 	SG_ERR_TOKEN_READ_ONLY = -33,
-	SG_ERR_TOKEN_FULL = -34, /* no memory left on the token */
+	SG_ERR_TOKEN_FULL = -34,   /* no memory left on the token */
 	SG_ERR_KEY_MISMATCH = -35, /* a key that a person compared is not what is known of a JID */
+	SG_ERR_COLLISION = -36,	   /* the subject carries a SHA-1 collision attack (K7) */
 	/* accounts and XMPP */
 	SG_ERR_ACCOUNT_ABSENT = -40,
 	SG_ERR_ACCOUNT_EXISTS = -41,

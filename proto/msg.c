@@ -281,6 +281,7 @@ static const struct sg_field cross_sign_fields[] = {
 	STR(key),
 	U32(kind),
 	BLOB(subject),
+	U32(sha1),
 	BLOB(spki_sha256),
 };
 static const struct sg_layout layout_cross_sign = LAYOUT(cross_sign_fields);

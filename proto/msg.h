@@ -391,6 +391,7 @@ struct sg_msg_cross_sign {
 	char *key;
 	uint32_t kind; /* enum sg_subject_kind */
 	struct sg_blob subject;
+	uint32_t sha1; /* not 0: an RSA key signs by RSA-SHA1, too (K5, K7) */
 	struct sg_blob spki_sha256;
 };
 

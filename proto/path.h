@@ -19,8 +19,7 @@ enum sg_path_flag {
 	SG_PATH_OWN_CLIENT = 2, /* another key of his own */
 	SG_PATH_TRUSTED = 4,	/* the person compared it and said so */
 	SG_PATH_REFUSED = 8,	/* the person said that it is not to be trusted */
-	SG_PATH_RETRACTED = 16, /* its owner has taken it from his node */
-	SG_PATH_REVOKED = 32,
+	SG_PATH_REVOKED = 16,
 };
 
 /* A key as it is known; all is borrowed until the graph is freed. */
@@ -28,6 +27,9 @@ struct sg_path_key {
 	const struct sg_keyinfo *keyinfo;
 	const char *const *seen_jids; /* bare JIDs whose own node showed it */
 	size_t seen_count;
+	const char *const
+	    *retracted_jids; /* those whose node has shown it, and does not any more */
+	size_t retracted_count;
 	const char *trusted_jid; /* whose it is by the person's decision, or NULL */
 	unsigned flags;		 /* enum sg_path_flag */
 	int64_t first_seen;	 /* 0: not known */
@@ -62,11 +64,11 @@ enum sg_path_break {
 	SG_PATH_BREAKS_NOT_YET_VALID,
 	SG_PATH_BREAKS_BAD_SIGNATURE,
 	SG_PATH_BREAKS_UNKNOWN_METHOD,
-	SG_PATH_BREAKS_SIGNATURE_REFUSED, /* one of OpenPGP that may not count */
+	SG_PATH_BREAKS_SIGNATURE_REFUSED, /* one that may not count: of OpenPGP, or SHA-1 that is off */
 	SG_PATH_BREAKS_UNCHECKED,	  /* all the checks that may be made were made before */
-	SG_PATH_BREAKS_ISSUER_MISSING,	  /* no key with the issuer's name is at hand */
-	SG_PATH_BREAKS_ISSUER_UNKNOWN,	  /* nothing leads to the issuer */
-	SG_PATH_BREAKS_TOO_FAR,		  /* the issuer makes no other key trusted */
+	SG_PATH_BREAKS_ISSUER_MISSING, /* no key with the issuer's name is at hand */
+	SG_PATH_BREAKS_ISSUER_UNKNOWN, /* nothing leads to the issuer */
+	SG_PATH_BREAKS_TOO_FAR,	       /* the issuer makes no other key trusted */
 };
 
 /* One step; its strings are the graph's. */

@@ -35,6 +35,7 @@ static void node_free(void *freed)
 	X509_free(node->cert);
 	sg_strv_free(node->names);
 	free(node->claims);
+	free(node->seen);
 	free(node->links);
 	free(node->root);
 	free(node);
@@ -164,14 +165,20 @@ static int node_merge(struct sg_path_node *node, const struct sg_path_key *key)
 		node->key.seen_jids = key->seen_jids;
 		node->key.seen_count = key->seen_count;
 	}
+	if (node->key.retracted_count == 0) {
+		node->key.retracted_jids = key->retracted_jids;
+		node->key.retracted_count = key->retracted_count;
+	}
 	if (node->key.first_seen == 0)
 		node->key.first_seen = key->first_seen;
 	X509_free(node->cert);
 	sg_strv_free(node->names);
 	free(node->claims);
+	free(node->seen);
 	node->cert = NULL;
 	node->names = NULL;
 	node->claims = NULL;
+	node->seen = NULL;
 	node->parsed = 0;
 	return 0;
 }
@@ -310,26 +317,31 @@ static int is_in(const char *const *list, size_t count, const char *text)
 	return 0;
 }
 
-/* The names, each once; those of the certificate first. */
-static const char **claims_new(const struct sg_path_node *node)
+/* The names (NULL: none), then those whose node shows it; each once. */
+static const char **jids_new(char *const *names, const struct sg_path_key *key)
 {
-	size_t names = 0, count = 0;
-	const char **claims;
+	size_t named = 0, count = 0;
+	const char **jids;
 
-	while (node->names != NULL && node->names[names] != NULL)
-		names++;
-	claims = calloc(names + node->key.seen_count + 1, sizeof(*claims));
-	if (claims == NULL)
+	while (names != NULL && names[named] != NULL)
+		named++;
+	jids = calloc(named + key->seen_count + 1, sizeof(*jids));
+	if (jids == NULL)
 		return NULL;
-	for (size_t i = 0; i < names; i++) {
-		if (!is_in(claims, count, node->names[i]))
-			claims[count++] = node->names[i];
+	for (size_t i = 0; i < named; i++) {
+		if (!is_in(jids, count, names[i]))
+			jids[count++] = names[i];
 	}
-	for (size_t i = 0; i < node->key.seen_count; i++) {
-		if (!is_in(claims, count, node->key.seen_jids[i]))
-			claims[count++] = node->key.seen_jids[i];
+	for (size_t i = 0; i < key->seen_count; i++) {
+		if (!is_in(jids, count, key->seen_jids[i]))
+			jids[count++] = key->seen_jids[i];
 	}
-	return claims;
+	return jids;
+}
+
+static int is_named(const struct sg_path_node *node)
+{
+	return node->cert != NULL && node->names != NULL && node->names[0] != NULL;
 }
 
 const char *const *sg_path_node_jids(struct sg_path_graph *graph, struct sg_path_node *node)
@@ -337,11 +349,27 @@ const char *const *sg_path_node_jids(struct sg_path_graph *graph, struct sg_path
 	static const char *const nobody[] = { NULL };
 
 	sg_path_node_parse(graph, node);
-	if (node->names != NULL && node->names[0] != NULL)
+	if (is_named(node))
 		return (const char *const *)node->names;
-	if (node->claims == NULL)
-		node->claims = claims_new(node);
-	return node->claims != NULL ? node->claims : nobody;
+	if (node->seen == NULL)
+		node->seen = jids_new(NULL, &node->key);
+	return node->seen != NULL ? node->seen : nobody;
+}
+
+int sg_path_node_is_retracted(struct sg_path_graph *graph, struct sg_path_node *node)
+{
+	const struct sg_path_key *key = &node->key;
+	const char *const *jids = sg_path_node_jids(graph, node);
+
+	if (key->retracted_count == 0)
+		return 0;
+	if (key->trusted_jid != NULL)
+		return is_in(key->retracted_jids, key->retracted_count, key->trusted_jid);
+	for (; *jids != NULL; jids++) {
+		if (is_in(key->retracted_jids, key->retracted_count, *jids))
+			return 1;
+	}
+	return !is_named(node) && node->key.seen_count == 0;
 }
 
 const char *const *sg_path_claims(struct sg_path_graph *graph, const char *name)
@@ -352,7 +380,7 @@ const char *const *sg_path_claims(struct sg_path_graph *graph, const char *name)
 		return NULL;
 	sg_path_node_parse(graph, node);
 	if (node->claims == NULL)
-		node->claims = claims_new(node);
+		node->claims = jids_new(node->names, &node->key);
 	return node->claims;
 }
 
@@ -371,6 +399,9 @@ static int is_clear(struct sg_path_graph *graph, struct sg_path_node *issuer,
 {
 	EVP_PKEY *by = key_of(graph, issuer), *on = key_of(graph, node);
 
+	*verdict = SG_SIG_REFUSED;
+	if (!sg_signature_counts(signature, NULL))
+		return 1;
 	*verdict = SG_SIG_UNKNOWN_METHOD;
 	if (issuer->key.keyinfo->kind == SG_KEYINFO_REFERENCE ||
 	    node->key.keyinfo->kind == SG_KEYINFO_REFERENCE)

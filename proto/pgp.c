@@ -234,6 +234,29 @@ static int fingerprint_of(const struct sg_cursor *body, struct sg_pgp_form *form
 	return form->name[0] != '\0' ? 0 : SG_ERR_NOMEM;
 }
 
+int sg_pgp_fingerprint_input(const struct sg_blob *key, struct sg_blob *input)
+{
+	struct sg_cursor cur = { key->data, key->data + key->len };
+	struct packet packet;
+	size_t len;
+
+	*input = (struct sg_blob){ NULL, 0 };
+	if (get_packet(&cur, &packet) != 0 || packet.tag != TAG_PUBLIC_KEY)
+		return SG_ERR_FORMAT;
+	len = sg_cursor_left(&packet.body);
+	if (len > SG_PGP_MATERIAL_MAX)
+		return SG_ERR_FORMAT;
+	input->data = malloc(3 + len);
+	if (input->data == NULL)
+		return SG_ERR_NOMEM;
+	input->len = 3 + len;
+	input->data[0] = 0x99;
+	input->data[1] = (unsigned char)(len >> 8);
+	input->data[2] = (unsigned char)len;
+	memcpy(input->data + 3, packet.body.pos, len);
+	return 0;
+}
+
 static int check_material(const struct packet *packet, const char **why)
 {
 	size_t len = sg_cursor_left(&packet->body);

@@ -39,6 +39,10 @@ struct sg_pgp_form {
 SG_MUST_USE int sg_pgp_key_check(
     const struct sg_blob *key, struct sg_pgp_form *form, const char **why);
 
+/* What the fingerprint is the SHA-1 of (RFC 4880 12.2), of a key that was checked: owned bytes.
+ * SG_ERR_FORMAT, SG_ERR_NOMEM. */
+SG_MUST_USE int sg_pgp_fingerprint_input(const struct sg_blob *key, struct sg_blob *input);
+
 /* A file with one public key, binary or in ASCII armour (RFC 4880 6.2): owned, checked bytes. Fails
  * as above, and with SG_ERR_NOMEM. */
 SG_MUST_USE int sg_pgp_key_read(const struct sg_blob *file, struct sg_blob *key, const char **why);

@@ -20,7 +20,7 @@ enum sg_signature_verdict {
 	SG_SIG_UNKNOWN_ISSUER, /* no key with the issuer's name is at hand */
 	SG_SIG_SELF,	  /* the key's own, or by it in another certificate: counts for nothing */
 	SG_SIG_UNCHECKED, /* the index has made all the checks that it may: counts for nothing */
-	SG_SIG_REFUSED, /* an OpenPGP signature that may not count, whoever made it; a reason is told */
+	SG_SIG_REFUSED, /* one that may not count, whoever made it (OpenPGP; SHA-1 that is off); a reason is told */
 };
 
 /* What the good signatures of other keys on this key are worth together. */
@@ -30,6 +30,25 @@ enum sg_grade {
 	SG_GRADE_SHA256,
 	SG_GRADE_BAD, /* one signature by a known issuer is bad: whatever else is good, say so */
 };
+
+/* What is done with SHA-1 (K7); the words of signet.conf and of `signet verify`. */
+enum sg_sha1 {
+	SG_SHA1_ON,	/* signatures with it are made and counted */
+	SG_SHA1_VERIFY, /* counted, not made */
+	SG_SHA1_OFF,	/* neither */
+};
+
+/* "on", "verify" or "off". SG_ERR_ARG. */
+SG_MUST_USE int sg_sha1_parse(const char *text, enum sg_sha1 *sha1);
+
+/*
+ * For all judging in this process, once before the first: at first ON. With OFF, what would be of
+ * the grade SHA1 is REFUSED, good or bad, and no check is spent on it.
+ */
+void sg_verdict_set_sha1(enum sg_sha1 sha1);
+
+/* Whether a signature may count by that. *reason, which may be NULL, says why not. */
+int sg_signature_counts(const struct sg_signature *signature, const char **reason);
 
 struct sg_verdict {
 	enum sg_signature_verdict *signatures; /* one for each of the keyinfo's, owned */

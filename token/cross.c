@@ -118,7 +118,8 @@ int sg_cross_sign(struct sg_module *module, const struct sg_msg_cross_sign *requ
 	if (answer->signatures == NULL)
 		err = SG_ERR_NOMEM;
 	for (i = 0; i < method_count && err == 0; i++) {
-		if (methods[i].type == key->type)
+		if (methods[i].type == key->type &&
+		    (request->sha1 || methods[i].how.hash != SG_HASH_SHA1))
 			err = add(key, &methods[i], &request->subject, answer, error);
 	}
 	if (err == 0 && answer->signature_count == 0) {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "accounts.h"
+#include "collisions.h"
 #include "events.h"
 #include "key_cache.h"
 #include "keyring.h"
@@ -24,6 +25,7 @@
 #include "signings.h"
 #include "store.h"
 #include "tokens.h"
+#include "verdict.h"
 #include "worker.h"
 
 static void on_stop(evutil_socket_t signal_number, short what, void *arg)
@@ -107,6 +109,7 @@ static void stop_workers(struct sg_agent *agent)
 		for (size_t i = 0; i < sg_tokens_module_count(agent->tokens); i++)
 			sg_worker_stop(sg_tokens_module(agent->tokens, i)->worker, SG_ERR_WORKER);
 	}
+	sg_collisions_stop(agent->collisions);
 	if (agent->reaper != NULL)
 		sg_reaper_drain(agent->reaper);
 	/* What fails at once because we are stopping is told from the loop, and may ask once
@@ -129,6 +132,7 @@ static void agent_clear(struct sg_agent *agent)
 	sg_remember_free(agent->remember);
 	sg_key_cache_free(agent->key_cache);
 	sg_signings_free(agent->signings);
+	sg_collisions_free(agent->collisions);
 	sg_tokens_free(agent->tokens);
 	sg_ledgers_free(agent->ledgers);
 	sg_store_close(agent->store);
@@ -142,9 +146,13 @@ static int agent_init(struct sg_agent *agent, const char *config_path, const cha
 
 	if (err != 0)
 		return err;
+	sg_verdict_set_sha1(agent->config.sha1);
 	err = open_state(agent);
 	if (err == 0)
 		err = sg_reaper_new(agent->base, &agent->reaper);
+	if (err == 0)
+		err = sg_collisions_new(
+		    agent->base, agent->reaper, agent->config.sha1cdsum, &agent->collisions);
 	if (err == 0)
 		err = sg_logins_new(&agent->logins);
 	if (err == 0)

@@ -10,6 +10,7 @@
 #include "error.h"
 
 struct sg_accounts;
+struct sg_collisions;
 struct sg_events;
 struct sg_key_cache;
 struct sg_keyring;
@@ -32,6 +33,7 @@ struct sg_agent {
 	struct sg_tokens *tokens;
 	struct sg_key_cache *key_cache;
 	struct sg_signings *signings;
+	struct sg_collisions *collisions;
 	struct sg_logins *logins;
 	struct sg_remembering *remember;
 	struct sg_events *events;

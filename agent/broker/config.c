@@ -12,7 +12,8 @@
 #include "conf.h"
 #include "log.h"
 
-#define PINENTRY_DEFAULT "/usr/bin/pinentry"
+#define PINENTRY_DEFAULT  "/usr/bin/pinentry"
+#define SHA1CDSUM_DEFAULT "/usr/bin/sha1cdsum"
 
 static int is_absolute(const char *path)
 {
@@ -126,6 +127,10 @@ static int agent_setting(struct sg_config *config, const char *name, const char 
 		return is_absolute(value) && set_string(&config->touch_command, value);
 	if (strcmp(name, "watch") == 0)
 		return read_switch(value, &config->no_watch);
+	if (strcmp(name, "sha1") == 0)
+		return sg_sha1_parse(value, &config->sha1) == 0;
+	if (strcmp(name, "sha1cdsum") == 0)
+		return is_absolute(value) && set_string(&config->sha1cdsum, value);
 	return 0;
 }
 
@@ -254,6 +259,8 @@ int sg_config_read(struct sg_config *config, const char *path)
 	err = SG_ERR_NOMEM;
 	if (config->pinentry == NULL && !set_string(&config->pinentry, PINENTRY_DEFAULT))
 		goto out;
+	if (config->sha1cdsum == NULL && !set_string(&config->sha1cdsum, SHA1CDSUM_DEFAULT))
+		goto out;
 	if (config->module_count == 0 && module_get(config, "system") == NULL)
 		goto out;
 	err = 0;
@@ -280,6 +287,7 @@ void sg_config_clear(struct sg_config *config)
 	free(config->tokens);
 	free(config->module_dirs);
 	free(config->pinentry);
+	free(config->sha1cdsum);
 	free(config->touch_command);
 	*config = (struct sg_config){ .modules = NULL };
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "error.h"
+#include "verdict.h"
 
 #define SG_CONFIG_ITEMS_MAX 64 /* of modules, and of tokens */
 
@@ -62,6 +63,8 @@ struct sg_config {
 	char *module_dirs; /* colon-separated; NULL: those set when the programs were built */
 	char *pinentry;	   /* absolute path */
 	int no_watch;	   /* no presence is sent, so nobody's events come */
+	enum sg_sha1 sha1; /* what is done with SHA-1 */
+	char *sha1cdsum;   /* absolute path of what looks for its collisions */
 	/* Absolute path of what tells that a token wants to be touched, or NULL. */
 	char *touch_command;
 };

@@ -223,6 +223,12 @@ void sg_doctor_config(const struct sg_agent *agent, json_t *findings)
 		    "Install a pinentry, or name it in signet.conf(5).",
 		    "The program that asks for PINs, %s, cannot be run: %s.", config->pinentry,
 		    strerror(errno));
+	if (config->sha1 == SG_SHA1_ON && access(config->sha1cdsum, X_OK) != 0)
+		sg_doctor_add(findings, SG_FINDING_NOTE, "sha1cdsum",
+		    "Install the package sha1cdsum, or set sha1 = verify in signet.conf(5).",
+		    "The program that looks for SHA-1 collisions, %s, cannot be run: %s. What was "
+		    "made elsewhere is not signed by RSA-SHA1 without it.",
+		    config->sha1cdsum, strerror(errno));
 	if (config->touch_command != NULL && access(config->touch_command, X_OK) != 0)
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, "touch-command",
 		    "Put its path right in signet.conf(5).",

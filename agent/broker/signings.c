@@ -7,10 +7,12 @@
 
 #include <jansson.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <openssl/x509.h>
 
 #include "api_json.h"
 #include "clock.h"
+#include "pgp.h"
 #include "pgp_key.h"
 #include "store.h"
 #include "stored_keys.h"
@@ -40,6 +42,9 @@ struct sg_signing {
 	int64_t changes;		  /* of the store, when this was read */
 	struct sg_msg_keyinfos keys;	  /* the subject and the issuer */
 	struct sg_blob fingerprint_bytes; /* of an OpenPGP subject */
+	struct sg_blob fingerprint_input; /* the same */
+	int foreign;			  /* others have made the subject */
+	unsigned char foreign_sha256[SHA256_DIGEST_LENGTH];
 	X509 *issuer;
 	time_t from, until; /* in which the reply says rightly whether the certificate is expired */
 	const struct sg_signature *slots[METHODS_MAX]; /* the kept ones that have places */
@@ -92,6 +97,7 @@ void sg_signing_unref(struct sg_signing *signing)
 		return;
 	sg_msg_clear(SG_MSG_KEYINFOS, &signing->keys);
 	sg_blob_clear(&signing->fingerprint_bytes);
+	sg_blob_clear(&signing->fingerprint_input);
 	X509_free(signing->issuer);
 	free(signing->checked.text);
 	free(signing->unchecked.text);
@@ -143,6 +149,22 @@ struct sg_blob sg_signing_bytes(const struct sg_signing *signing)
 const char *sg_signing_fingerprint(const struct sg_signing *signing)
 {
 	return signing->fingerprint;
+}
+
+int sg_signing_is_rsa(const struct sg_signing *signing)
+{
+	return EVP_PKEY_get_base_id(X509_get0_pubkey(signing->issuer)) == EVP_PKEY_RSA;
+}
+
+const struct sg_blob *sg_signing_foreign(
+    const struct sg_signing *signing, const unsigned char **sha256)
+{
+	*sha256 = signing->foreign_sha256;
+	if (!signing->foreign)
+		return NULL;
+	return sg_signing_subject(signing)->kind == SG_KEYINFO_PGP
+	    ? &signing->fingerprint_input
+	    : &sg_signing_subject(signing)->data;
 }
 
 /* ---- checks ---- */
@@ -210,11 +232,27 @@ static const struct sg_blob *value_of(
 	return &kept->value;
 }
 
+/* How a form ends, and what stands behind the note; both with the NUL that ends the message. */
+static const char form_tail[] = "null}}", form_end[] = "}}";
+
+static void put_note(struct sg_buf *text, const char *note)
+{
+	json_t *string = sg_json_text(note);
+	char *json = string != NULL ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+
+	if (json != NULL)
+		sg_buf_put_str(text, json);
+	else
+		text->err = SG_ERR_NOMEM;
+	free(json);
+	json_decref(string);
+}
+
 void sg_signing_reply(const struct sg_signing *signing, const struct sg_msg_signatures *fresh,
-    int all, struct sg_buf *text)
+    int all, const char *note, struct sg_buf *text)
 {
 	const struct form *form = all ? &signing->checked : &signing->unchecked;
-	size_t done = 0;
+	size_t done = 0, tail = form->len - sizeof(form_tail);
 
 	for (size_t i = 0; i < signing->slot_count; i++) {
 		const struct sg_blob *value = value_of(fresh, signing->slots[i]);
@@ -229,7 +267,9 @@ void sg_signing_reply(const struct sg_signing *signing, const struct sg_msg_sign
 		free(base64);
 		done = form->places[i].end;
 	}
-	sg_buf_put(text, form->text + done, form->len - done);
+	sg_buf_put(text, form->text + done, tail - done);
+	put_note(text, note);
+	sg_buf_put(text, form_end, sizeof(form_end));
 }
 
 /* ---- out of the store ---- */
@@ -276,6 +316,30 @@ static int load_pgp(struct sg_signing *signing, time_t now, time_t *begin, time_
 	}
 	sg_pgp_key_free(key);
 	return err == SG_ERR_NOMEM ? err : 0;
+}
+
+/* A user key's certificate is made nowhere but here (sg_user_key_make()). */
+static int load_foreign(struct sg_signing *signing, const struct sg_account *account)
+{
+	const struct sg_keyinfo *subject = sg_signing_subject(signing);
+	const unsigned char *unused;
+	const struct sg_blob *bytes;
+	struct sg_cert_row cert;
+	int err;
+
+	if (subject->kind == SG_KEYINFO_PGP) {
+		signing->foreign = 1;
+		err = sg_pgp_fingerprint_input(&subject->data, &signing->fingerprint_input);
+	} else {
+		err = sg_store_cert_get(
+		    account->agent->store, account->row.jid, signing->fingerprint, &cert);
+		signing->foreign = err != 0 || cert.role != SG_CERT_USER;
+		sg_cert_row_clear(&cert);
+	}
+	bytes = sg_signing_foreign(signing, &unused);
+	if (err == 0 && bytes != NULL)
+		SHA256(bytes->data, bytes->len, signing->foreign_sha256);
+	return err;
 }
 
 /* From when until when the subject is as it is now: not valid yet, valid, or no longer. */
@@ -335,7 +399,8 @@ static char *marked_text(const struct sg_signing *signing, const struct sg_verdi
 	for (size_t i = 0; i < signing->slot_count; i++)
 		marked.signatures[signing->slots[i] - subject->signatures].value =
 		    (struct sg_blob){ marks[i], MARK_SIZE };
-	reply = json_pack("{s:{s:o}}", "parameters", "key", sg_json_public_key(&marked, verdict));
+	reply = json_pack(
+	    "{s:{s:o, s:n}}", "parameters", "key", sg_json_public_key(&marked, verdict), "note");
 	if (reply != NULL)
 		text = json_dumps(reply, JSON_COMPACT);
 	json_decref(reply);
@@ -355,6 +420,9 @@ static int load_form(
 	if (form->text == NULL)
 		return SG_ERR_NOMEM;
 	form->len = strlen(form->text) + 1; /* the NUL ends the message */
+	if (form->len < sizeof(form_tail) ||
+	    strcmp(form->text + form->len - sizeof(form_tail), form_tail) != 0)
+		return SG_ERR_INTERNAL;
 	for (size_t i = 0; i < signing->slot_count; i++) {
 		struct place *place = &form->places[i];
 		char *mark = sg_base64_encode(marks[i], MARK_SIZE);
@@ -401,6 +469,8 @@ static int load(struct sg_signing *signing, const struct sg_account *account)
 		err = sg_x509_cert_parse(&sg_signing_issuer(signing)->data, &signing->issuer);
 	if (err == 0)
 		err = load_times(signing, now);
+	if (err == 0)
+		err = load_foreign(signing, account);
 	if (err == 0)
 		err = sg_verdict_index_new(&index, SG_VERDICT_CHECKS_MAX);
 	if (err == 0)

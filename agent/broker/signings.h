@@ -36,6 +36,17 @@ struct sg_blob sg_signing_bytes(const struct sg_signing *signing);
 
 const char *sg_signing_fingerprint(const struct sg_signing *signing);
 
+/* Whether the issuer's key is one of RSA. */
+int sg_signing_is_rsa(const struct sg_signing *signing);
+
+/*
+ * What of the subject may hide a collision of SHA-1 (K7): its DER, or what the fingerprint is the
+ * SHA-1 of; with its SHA-256. NULL for a certificate that this agent had made on its own token:
+ * nobody else has chosen bytes of it.
+ */
+const struct sg_blob *sg_signing_foreign(
+    const struct sg_signing *signing, const unsigned char **sha256);
+
 /*
  * Whether signatures that were just made are good. Beside a kept one of the same method that is
  * good, those of a deterministic method are compared with it, and the others are not verified again
@@ -49,8 +60,8 @@ SG_MUST_USE int sg_signing_check(
 int sg_signing_has_kept(const struct sg_signing *signing, const struct sg_msg_signatures *fresh);
 
 /* Appends the reply's message, with its NUL, that has fresh in place of the kept ones of the same
- * methods. all: see sg_signing_check(); without it their verdict is "unchecked". */
+ * methods. all: see sg_signing_check(); without it their verdict is "unchecked". note: or NULL. */
 void sg_signing_reply(const struct sg_signing *signing, const struct sg_msg_signatures *fresh,
-    int all, struct sg_buf *text);
+    int all, const char *note, struct sg_buf *text);
 
 #endif

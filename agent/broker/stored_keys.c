@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "store.h"
+#include "verdict.h"
 #include "x509.h"
 
 static struct sg_keyinfo *keys_grow(struct sg_msg_keyinfos *set)
@@ -49,6 +50,23 @@ static int load_own(
 	return 0;
 }
 
+/* K7: what was made before is kept, but not shown to anybody while none are made. */
+static void leave_out_sha1(struct sg_msg_signatures *signatures)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < signatures->signature_count; i++) {
+		struct sg_signature *signature = &signatures->signatures[i];
+
+		if (signature->method != NULL && sg_signature_grade(signature) == SG_GRADE_SHA1) {
+			sg_layout_clear(&sg_layout_signature, signature);
+			continue;
+		}
+		signatures->signatures[kept++] = *signature;
+	}
+	signatures->signature_count = kept;
+}
+
 int sg_stored_keys_add(
     struct sg_msg_keyinfos *set, const struct sg_account *account, const char *fingerprint)
 {
@@ -63,6 +81,8 @@ int sg_stored_keys_add(
 	if (err != 0)
 		return err;
 	err = sg_store_signatures_get(store, account->row.jid, key.name, &signatures);
+	if (err == 0 && account->agent->config.sha1 != SG_SHA1_ON)
+		leave_out_sha1(&signatures);
 	if (err == 0) {
 		key.signatures = signatures.signatures;
 		key.signature_count = signatures.signature_count;

@@ -1,11 +1,14 @@
 /* Sign. */
 #include "verbs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "call.h"
 #include "call_key.h"
+#include "collisions.h"
+#include "log.h"
 #include "signings.h"
 #include "text.h"
 #include "x509.h"
@@ -15,6 +18,17 @@
 static const char advice_user_key[] =
     "Make one with `signet key new --user --account JID --token TOKEN --label LABEL`.";
 static const char advice_enrol[] = "Get one with `signet enrol JID --key KEY`.";
+
+struct sign {
+	struct sg_signing *signing;
+	uint32_t sha1; /* RSA-SHA1 is made, too */
+	char *note;    /* for the reply, or NULL */
+};
+
+static struct sg_signing *signing_of(const struct sg_call *call)
+{
+	return ((const struct sign *)call->state)->signing;
+}
 
 /* ---- what was signed ---- */
 
@@ -68,9 +82,10 @@ static int name_issuer(struct sg_msg_signatures *signatures, const struct sg_key
 static void sign_reply(struct sg_call *call, const struct sg_signing *signing,
     const struct sg_msg_signatures *signatures, int all_checked)
 {
+	const struct sign *sign = call->state;
 	struct sg_buf text = { NULL, 0, 0, 0 };
 
-	sg_signing_reply(signing, signatures, all_checked, &text);
+	sg_signing_reply(signing, signatures, all_checked, sign->note, &text);
 	sg_call_reply_text(call, &text);
 	sg_buf_clear(&text);
 }
@@ -97,7 +112,7 @@ static void sign_kept(
  */
 static void sign_signed(struct sg_call *call, void *answer)
 {
-	struct sg_signing *signing = call->state;
+	struct sg_signing *signing = signing_of(call);
 	const struct sg_keyinfo *subject = sg_signing_subject(signing);
 	const char *jid = call->account->row.jid;
 	struct sg_msg_signatures *signatures = answer;
@@ -128,13 +143,14 @@ static void sign_signed(struct sg_call *call, void *answer)
 
 static void sign_key_unlocked(struct sg_call *call)
 {
-	const struct sg_signing *signing = call->state;
+	const struct sg_signing *signing = signing_of(call);
 	const struct sg_msg_cross_sign msg = {
 		.caller = call->caller,
 		.key = sg_key_ref_info(&call->key)->uri,
 		.kind = sg_signing_subject(signing)->kind == SG_KEYINFO_PGP ? SG_SUBJECT_PGP
 									    : SG_SUBJECT_X509,
 		.subject = sg_signing_bytes(signing),
+		.sha1 = ((const struct sign *)call->state)->sha1,
 		.spki_sha256 = sg_call_key_spki_sha256(call),
 	};
 
@@ -169,40 +185,133 @@ static char *sign_subject(struct sg_call *call)
 	return hex;
 }
 
-static void signing_free(void *state)
+/* ---- collisions (K7) ---- */
+
+static void sign_refused(struct sg_call *call)
 {
-	sg_signing_unref(state);
+	const struct sg_keyinfo *subject = sg_signing_subject(signing_of(call));
+	const char *what = subject->kind == SG_KEYINFO_PGP ? "OpenPGP key" : "certificate";
+	const char *exe = call->caller.exe != NULL ? call->caller.exe : "unknown";
+
+	sg_log(SG_LOG_WARN,
+	    "audit: process %u (%s) asked to sign the %s %s of %s, which carries a SHA-1 collision "
+	    "attack: refused",
+	    call->caller.pid, exe, what, subject->name, call->account->row.jid);
+	sg_call_fail_with(call, SG_ERR_COLLISION, subject->name,
+	    "the %s %s carries a SHA-1 collision attack: it is not signed", what, subject->name);
 }
 
-void sg_verb_sign(struct sg_call *call)
+/* The stronger signature is made all the same. */
+static int sign_doubted(struct sg_call *call, const char *why)
 {
-	struct sg_signing *signing = NULL;
-	char *subject;
-	int err;
+	struct sign *sign = call->state;
+	const char *subject = sg_signing_subject(sign->signing)->name;
+	int len;
 
-	if (!sg_call_take_account(call, "account") || (subject = sign_subject(call)) == NULL)
-		return;
-	err = sg_signing_get(call->agent->signings, call->account, subject, &signing);
+	if (sign->sha1)
+		len = asprintf(&sign->note,
+		    "No RSA-SHA1 signature was made, for it could not be found out whether the "
+		    "subject carries a SHA-1 collision attack: %s. Install the package sha1cdsum, "
+		    "or "
+		    "set sha1 = verify in signet.conf.",
+		    why);
+	else
+		len = asprintf(&sign->note,
+		    "It could not be found out whether the fingerprint of the OpenPGP key, a "
+		    "SHA-1, "
+		    "is that of another key, too: %s. Install the package sha1cdsum.",
+		    why);
+	if (len < 0) {
+		sign->note = NULL;
+		return SG_ERR_NOMEM;
+	}
+	sg_log(SG_LOG_WARN, "Sign: %s was not looked at for SHA-1 collisions: %s", subject, why);
+	sign->sha1 = 0;
+	return 0;
+}
+
+static void sign_looked(void *arg, enum sg_collision outcome, const char *why)
+{
+	struct sg_call *call = arg;
+
+	if (outcome == SG_COLLISION_FOUND)
+		sign_refused(call);
+	else if (outcome == SG_COLLISION_UNCHECKED && sign_doubted(call, why) != 0)
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
+	else
+		sg_call_use_key(call, call->account->row.user_key, sign_key_unlocked);
+}
+
+/*
+ * What others have made is looked at before SHA-1 of it is signed; that is so of an OpenPGP key
+ * by every method, for what is signed of it is a SHA-1 (K4).
+ */
+static void sign_look(struct sg_call *call)
+{
+	struct sign *sign = call->state;
+	const unsigned char *sha256;
+	const struct sg_blob *foreign = sg_signing_foreign(sign->signing, &sha256);
+
+	sign->sha1 = call->agent->config.sha1 == SG_SHA1_ON && sg_signing_is_rsa(sign->signing);
+	if (foreign != NULL &&
+	    (sign->sha1 || sg_signing_subject(sign->signing)->kind == SG_KEYINFO_PGP))
+		sg_collisions_look(call->agent->collisions, foreign, sha256, sign_looked, call);
+	else
+		sg_call_use_key(call, call->account->row.user_key, sign_key_unlocked);
+}
+
+/* ---- the verb ---- */
+
+static void sign_free(void *state)
+{
+	struct sign *sign = state;
+
+	sg_signing_unref(sign->signing);
+	free(sign->note);
+	free(sign);
+}
+
+/* The call's state with what is known of the subject; 0 when the call has failed. */
+static int sign_begin(struct sg_call *call, const char *subject)
+{
+	struct sign *sign = calloc(1, sizeof(*sign));
+	int err = SG_ERR_NOMEM;
+
+	if (sign != NULL) {
+		call->state = sign;
+		call->state_free = sign_free;
+		err = sg_signing_get(call->agent->signings, call->account, subject, &sign->signing);
+	}
+	if (err == 0)
+		return 1;
 	if (err == SG_ERR_KEY_ABSENT) {
 		sg_call_advise(call, err,
 		    "Name one that this agent holds, or leave the subject out to sign the "
 		    "account's own.");
 		sg_call_fail_with(call, err, subject, "%s holds no certificate or OpenPGP key %s",
 		    call->account->row.jid, subject);
-		free(subject);
-		return;
-	}
-	if (err != 0) {
+	} else {
 		sg_call_fail_code(call, err, subject);
-		free(subject);
-		return;
 	}
-	call->state = signing;
-	call->state_free = signing_free;
-	if (strcmp(sg_signing_subject(signing)->name, sg_signing_issuer(signing)->name) == 0)
-		sg_call_fail_with(call, SG_ERR_ARG, subject,
-		    "the user key does not sign its own certificate: that would count for nothing");
-	else
-		sg_call_use_key(call, call->account->row.user_key, sign_key_unlocked);
+	return 0;
+}
+
+void sg_verb_sign(struct sg_call *call)
+{
+	const struct sg_signing *signing;
+	char *subject;
+
+	if (!sg_call_take_account(call, "account") || (subject = sign_subject(call)) == NULL)
+		return;
+	if (sign_begin(call, subject)) {
+		signing = signing_of(call);
+		if (strcmp(sg_signing_subject(signing)->name, sg_signing_issuer(signing)->name) ==
+		    0)
+			sg_call_fail_with(call, SG_ERR_ARG, subject,
+			    "the user key does not sign its own certificate: that would count for "
+			    "nothing");
+		else
+			sign_look(call);
+	}
 	free(subject);
 }

@@ -273,7 +273,13 @@ int sg_sign(struct sg_cli *cli, json_t **result)
 void sg_sign_show(const struct sg_cli *cli, const json_t *result)
 {
 	json_t *keys = json_pack("[O]", json_object_get(result, "key"));
+	const char *note = sg_member(result, "note", NULL);
 
 	sg_show_public_keys(keys);
 	json_decref(keys);
+	if (note != NULL) {
+		putchar('\n');
+		sg_print_text(stdout, note);
+		putchar('\n');
+	}
 }

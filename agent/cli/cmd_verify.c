@@ -275,6 +275,19 @@ static int read_issuers(struct sg_cli *cli, struct sg_keyset *given)
 	return err;
 }
 
+/* signet.conf has nothing to say to what is judged without an agent. */
+static int take_sha1(struct sg_cli *cli)
+{
+	const char *text = cli->args.value[SG_OPT_SHA1];
+	enum sg_sha1 sha1 = SG_SHA1_VERIFY;
+
+	if (text != NULL && sg_sha1_parse(text, &sha1) != 0)
+		return sg_cli_fail(cli, SG_ERR_ARG, "Write off, verify or on.",
+		    "'%s' says nothing about SHA-1", text);
+	sg_verdict_set_sha1(sha1);
+	return 0;
+}
+
 int sg_verify(struct sg_cli *cli, json_t **result)
 {
 	const char *at_text = cli->args.value[SG_OPT_AT];
@@ -285,6 +298,8 @@ int sg_verify(struct sg_cli *cli, json_t **result)
 	if (at_text != NULL && time_parse(at_text, &bench.at) != 0)
 		err = sg_cli_fail(cli, SG_ERR_ARG, "Write it as 2026-01-31T12:00:00Z, in UTC.",
 		    "'%s' is no time", at_text);
+	if (err == 0)
+		err = take_sha1(cli);
 	if (err == 0)
 		err = read_issuers(cli, &given);
 	if (err == 0)

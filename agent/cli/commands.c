@@ -196,7 +196,7 @@ const struct sg_command sg_commands[] = {
 	    .operands = "FILE",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = OPT(ISSUER) | OPT(AT) | OPT(WHY),
+	    .options = OPT(ISSUER) | OPT(AT) | OPT(WHY) | OPT(SHA1),
 	    .offline = 1,
 	    .summary = "Judge the keyinfos in a file.",
 	    .help =
@@ -204,7 +204,9 @@ const struct sg_command sg_commands[] = {
 		"An\n"
 		"issuer's key is looked for among those given and in FILE itself. Succeeds when\n"
 		"every keyinfo is well-formed, no signature is bad, and at least one is good.\n"
-		"--why shows for each key the way to it from the keys given with --issuer." },
+		"--why shows for each key the way to it from the keys given with --issuer. With "
+		"--sha1\n"
+		"off a signature with SHA-1 is refused, good or bad." },
 
 	{ .name = "account add",
 	    .run = sg_account_add,

@@ -200,7 +200,9 @@ static int job(void)
 {
 	struct sg_msg_token_ref alpha = { .token = TEXT("alpha") };
 	struct sg_msg_csr_make csr = { .key = TEXT("client"), .jid = TEXT("juliet@example.com") };
-	struct sg_msg_cross_sign cross = { .key = TEXT("user"), .kind = SG_SUBJECT_X509 };
+	struct sg_msg_cross_sign cross = {
+		.key = TEXT("user"), .kind = SG_SUBJECT_X509, .sha1 = 1
+	};
 	struct sg_msg_object_list all = { .selector = TEXT("") };
 	struct sg_msg_empty empty = { 0 };
 	int err;

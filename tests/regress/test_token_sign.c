@@ -142,10 +142,10 @@ static void verify(const char *hash, const char *key, const char *data)
 		fail_msg("%s with %s does not verify", hash, key);
 }
 
-static void cross(
-    char *key, uint32_t kind, const char *subject, const char *const *methods, const char *pem)
+static void cross_with(uint32_t sha1, char *key, uint32_t kind, const char *subject,
+    const char *const *methods, const char *pem)
 {
-	struct sg_msg_cross_sign msg = { .key = key, .kind = kind };
+	struct sg_msg_cross_sign msg = { .key = key, .kind = kind, .sha1 = sha1 };
 	const struct sg_msg_signatures *signatures;
 	struct sg_frame answer;
 	uint32_t i;
@@ -165,15 +165,24 @@ static void cross(
 	sg_blob_clear(&msg.subject);
 }
 
+static void cross(
+    char *key, uint32_t kind, const char *subject, const char *const *methods, const char *pem)
+{
+	cross_with(1, key, kind, subject, methods, pem);
+}
+
 static void test_cross_sign(void **state)
 {
 	static const char *const rsa[] = { "RSA-SHA1", "RSA-SHA256", NULL };
+	static const char *const rsa_sha256[] = { "RSA-SHA256", NULL };
 	static const char *const ec[] = { "ECDSA-SHA256", NULL };
 
 	self_cert(TEXT("p256"), TEXT(JID), SG_PROFILE_USER, 30, "subject");
 	file_write("fingerprint", "01234567890123456789", 20);
 	cross(TEXT("rsa"), SG_SUBJECT_X509, "subject", rsa, "rsa.pem");
 	cross(TEXT("rsa"), SG_SUBJECT_PGP, "fingerprint", rsa, "rsa.pem");
+	cross_with(0, TEXT("rsa"), SG_SUBJECT_X509, "subject", rsa_sha256, "rsa.pem");
+	cross_with(0, TEXT("rsa"), SG_SUBJECT_PGP, "fingerprint", rsa_sha256, "rsa.pem");
 	cross(TEXT("p256"), SG_SUBJECT_X509, "subject", ec, "p256.pem");
 	cross(TEXT("p384"), SG_SUBJECT_PGP, "fingerprint", ec, "p384.pem");
 }
