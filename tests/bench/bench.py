@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "world"))
+from library import library  # noqa: E402
 from processes import WorldError, wait_idle  # noqa: E402
 from sides import Agent, Direct, P11Kit, SshAgent  # noqa: E402
 from world import BUILD, Failed, World, interruptible, say  # noqa: E402
@@ -25,6 +26,7 @@ CLIENTS = (1, 2, 16)
 BUSY = 16
 IDLE = 1000
 KEY_PAIRS = 10000
+KNOWN_KEYS = 100000
 
 
 def rates(sides, algorithm, clients, options):
@@ -153,7 +155,7 @@ def bench(world, options):
 def measure_all(world, agent, options, out):
     """The parts that were asked for, in an order in which none disturbs the next."""
     direct = Direct(world, agent)
-    parts = options.only or ("rates", "latency", "memory", "crowd", "large")
+    parts = options.only or ("rates", "latency", "memory", "crowd", "large", "keyring")
     for algorithm in ALGORITHMS:  # each key is used once before anything is timed
         agent.check(algorithm)
     if "memory" in parts:
@@ -169,6 +171,8 @@ def measure_all(world, agent, options, out):
         crowd(agent, options, out)
     if "large" in parts:
         large_token(world, agent, direct, options, out)
+    if "keyring" in parts:
+        library(world, KNOWN_KEYS, out)
 
 
 def main():
@@ -176,7 +180,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of one run")
     parser.add_argument("--alone", action="store_true", help="not p11-kit and ssh-agent")
-    parser.add_argument("only", nargs="*", help="rates latency memory crowd large")
+    parser.add_argument("only", nargs="*", help="rates latency memory crowd large keyring")
     options = parser.parse_args()
     interruptible()
     started = time.monotonic()
