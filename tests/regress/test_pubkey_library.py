@@ -251,6 +251,47 @@ def test_k11_a_key_that_was_retracted(pair):
     assert pair.agent.call("Status")["changed_count"] == 0
 
 
+def test_many_keys_of_one_node_are_kept_in_slices(pair):
+    """More than one slice, and more than are told one by one."""
+    names = [f"{i:040x}" for i in range(1, 151)]
+    publish(pair.world, pair.romeo.name, *((n, f"<keyinfo xmlns='{NS}'><name>{n}</name></keyinfo>") for n in names))
+    with monitor(pair.agent) as events:
+        assert len(pair.fetch()["keys"]) == len(names)
+        assert set(listed(pair.agent)) == set(names)  # all of them, when the reply has come
+        heard = [next_event(events, "key_seen") for _ in range(17)]
+        assert {e["name"] for e in heard[:16]} < set(names) and {e["jid"] for e in heard} == {pair.romeo.jid}
+        assert heard[16]["name"] is None and "more" in heard[16]["text"]
+        pair.publish(pair.user)
+        retract(pair.world, pair.romeo.name, *names[:20])
+        pair.fetch()
+        gone = [next_event(events, "key_new", "key_retracted") for _ in range(18)]
+        assert [e["kind"] for e in gone] == ["key_new"] + ["key_retracted"] * 17
+        assert {e["name"] for e in gone[1:17]} < set(names[:20]) and gone[17]["name"] is None
+    assert sum(k["retracted"] for k in listed(pair.agent).values()) == 20
+
+
+def test_a_store_that_is_locked(pair):
+    """What was fetched is shown all the same, and kept the next time; a decision is not made in secret."""
+    pair.publish(pair.user)
+    other = sqlite3.connect(pair.agent.dir / "state/signet/agent.db", isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        assert [k["name"] for k in pair.fetch()["keys"]] == [pair.user.name]
+        pair.agent.wait_line("could not be kept")
+        error = told(pair.agent, "keyring", "import", "-", input=pair.client.keyinfo(), status=1)
+        assert error["error"] == "StorageFailed" and "locked" in error["parameters"]["message"]
+        other.execute("ROLLBACK")
+        assert listed(pair.agent) == {}
+        pair.fetch()
+        other.execute("BEGIN IMMEDIATE")
+        for args in (("trust", pair.romeo.jid, pair.user.name), ("distrust", pair.user.name), ("forget", "--yes", pair.user.name)):
+            assert told(pair.agent, "keyring", *args, status=1)["error"] == "StorageFailed"
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+    assert [k["decision"] for k in listed(pair.agent).values()] == ["undecided"]
+
+
 def test_k10_an_update_takes_the_place_of_what_was_shown(pair):
     key = Key(pair.romeo.jid)
     pair.publish(pair.user, key)
