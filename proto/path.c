@@ -27,7 +27,7 @@ static enum sg_path_break key_break(struct sg_path_graph *graph, struct sg_path_
 		return SG_PATH_BREAKS_REFUSED;
 	if (node->key.flags & SG_PATH_REVOKED)
 		return SG_PATH_BREAKS_REVOKED;
-	if (node->key.flags & SG_PATH_RETRACTED)
+	if (sg_path_node_is_retracted(graph, node))
 		return SG_PATH_BREAKS_RETRACTED;
 	if (node->not_after != 0 && graph->now > node->not_after)
 		return SG_PATH_BREAKS_EXPIRED;

@@ -31,6 +31,7 @@ struct sg_path_node {
 	int unloaded;		       /* an OpenPGP key that could not be judged */
 	size_t cost;		       /* of one, to load it once more */
 	const char **claims;
+	const char **seen; /* each JID once; NULL: not looked for yet */
 	/* path.c: what it found of this key alone, when the graph was of that age; or NULL */
 	struct sg_path_chain *root;
 	size_t root_age;
@@ -55,10 +56,14 @@ struct sg_path_node *sg_path_node_issuer(
 void sg_path_node_parse(struct sg_path_graph *graph, struct sg_path_node *node);
 
 /*
- * The bare JIDs that the key is of, NULL-terminated: those in its certificate or user ids; when it has none, those
- * whose node showed it. May be an empty list, is never NULL.
+ * The bare JIDs that the key is of, NULL-terminated: those in its certificate, which whoever signs it
+ * signs, too. When it has none, and of an OpenPGP key, whose user ids no signature here covers (K4):
+ * those whose own node shows it. May be an empty list, is never NULL.
  */
 const char *const *sg_path_node_jids(struct sg_path_graph *graph, struct sg_path_node *node);
+
+/* Whether one whose key it is has taken it from his node; what others show does not matter. */
+int sg_path_node_is_retracted(struct sg_path_graph *graph, struct sg_path_node *node);
 
 /* What one of its signatures is: checked once, as long as checks are left. */
 enum sg_signature_verdict sg_path_node_check(

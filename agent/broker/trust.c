@@ -21,6 +21,7 @@ struct item {
 	struct sg_keyinfo keyinfo; /* owned */
 	struct sg_known_key known; /* of the keyring; else empty */
 	const char *seen_jids[SG_KNOWN_SIGHTINGS_MAX];
+	const char *retracted_jids[SG_KNOWN_SIGHTINGS_MAX];
 	char *account; /* of an own key: whose */
 	int whole;     /* its signatures were read */
 };
@@ -263,18 +264,37 @@ int sg_trust_new(struct sg_agent *agent, const char *account, struct sg_trust **
 
 /* ---- keys of the keyring ---- */
 
-/* Whose node showed it, and shows it still. */
-static void take_seen(struct item *item)
+/* Whether the node of this JID shows it now. */
+static int is_shown(const struct sg_known_key *known, const char *jid)
+{
+	for (uint32_t i = 0; i < known->sighting_count; i++) {
+		const struct sg_sighting *sighting = &known->sightings[i];
+
+		if (sighting->source <= SG_SIGHT_EVENT && sighting->retracted == 0 &&
+		    strcmp(sighting->jid, jid) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* Who showed it himself, and who has taken it back. */
+static void take_sightings(struct item *item)
 {
 	const struct sg_known_key *known = &item->known;
+	struct sg_path_key *key = &item->key;
 
 	for (uint32_t i = 0; i < known->sighting_count; i++) {
 		const struct sg_sighting *sighting = &known->sightings[i];
 
-		if (sighting->source <= SG_SIGHT_DIRECT && sighting->retracted == 0)
-			item->seen_jids[item->key.seen_count++] = sighting->jid;
+		if (sighting->source > SG_SIGHT_DIRECT)
+			continue;
+		if (sighting->retracted == 0)
+			item->seen_jids[key->seen_count++] = sighting->jid;
+		else if (!is_shown(known, sighting->jid))
+			item->retracted_jids[key->retracted_count++] = sighting->jid;
 	}
-	item->key.seen_jids = item->seen_jids;
+	key->seen_jids = item->seen_jids;
+	key->retracted_jids = item->retracted_jids;
 }
 
 struct reading {
@@ -297,13 +317,11 @@ static int known_add(void *arg, struct sg_known_key *known)
 	item->keyinfo = item->known.keyinfo;
 	memset(&item->known.keyinfo, 0, sizeof(item->known.keyinfo));
 	item->key.first_seen = item->known.first;
-	take_seen(item);
+	take_sightings(item);
 	if (item->known.decision == SG_DECISION_TRUSTED)
 		item->key.flags |= SG_PATH_TRUSTED;
 	if (item->known.decision == SG_DECISION_DISTRUSTED)
 		item->key.flags |= SG_PATH_REFUSED;
-	if (item->known.retracted)
-		item->key.flags |= SG_PATH_RETRACTED;
 	item->key.trusted_jid = item->known.decided_for;
 	item->key.decided = item->known.decided;
 	return item_add(reading->trust, item);

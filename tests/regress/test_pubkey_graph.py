@@ -227,14 +227,21 @@ def test_k4_k6_paths_over_openpgp_keys(tmp_path):
         foreign = met.sign(web.add(MERCUTIO))
         other = met.sign(PgpKey(ROMEO, gpg, gpg.make_key("xmpp:romeo@montague.example?x")))
         web.keys.append(other)
+        # a user id can be made at any time: it is not what was signed (K4)
+        renamed = met.sign(PgpKey(ROMEO, gpg, gpg.make_key("xmpp:romeo@montague.example?y"), shown_by=[MERCUTIO]))
+        mine = web.cross_sign(PgpKey(ROMEO, gpg, gpg.make_key("xmpp:romeo@montague.example?z"), shown_by=[MERCUTIO]))
+        web.keys += [renamed, mine]
+        his = mine.sign(web.add(ROMEO))
     with agent_of(web) as agent:
         for key, verdict, broken in (
                 (met, "trusted", [None]), (signed, "trusted", [None, None]), (gone, "broken", ["revoked"]),
                 (by[0], "friend", [None, None]), (by[1], "friend", [None, None, None]),
                 (by[3], "vouched", [None, None]), (forged, "broken", [None, "bad_signature"]),
-                (foreign, "vouched", [None, None]), (other, "friend", [None, None])):
+                (foreign, "vouched", [None, None]), (other, "friend", [None, None]), (renamed, "vouched", [None, None]),
+                (his, "vouched", [None, None, None])):
             path = explain(agent, key)
             assert (path["verdict"], breaks(path)) == (verdict, broken), key.name
+        assert explain(agent, renamed)["claims"] == [ROMEO, MERCUTIO]
         path = explain(agent, by[0])
         assert (path["steps"][1]["method"], path["grade"], path["jid"]) == (None, "sha256", ROMEO)
         assert explain(agent, by[2])["verdict"] == "broken" and "revoked" in breaks(explain(agent, by[2]))

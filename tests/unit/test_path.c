@@ -406,6 +406,7 @@ static void whose_node_shows_a_key_does_not_make_it_his(void **state)
 /* What happens to the middle of own -> Romeo -> his client key, or to its end. */
 static void every_break_is_named(void **state)
 {
+	static const char *const romeo[] = { ROMEO };
 	static const struct {
 		unsigned flag;
 		time_t from, to;
@@ -413,7 +414,7 @@ static void every_break_is_named(void **state)
 	} cases[] = {
 		{ SG_PATH_REFUSED, 0, 0, SG_PATH_BREAKS_REFUSED },
 		{ SG_PATH_REVOKED, 0, 0, SG_PATH_BREAKS_REVOKED },
-		{ SG_PATH_RETRACTED, 0, 0, SG_PATH_BREAKS_RETRACTED },
+		{ 0, 0, 0, SG_PATH_BREAKS_RETRACTED },
 		{ 0, NOW - 2 * DAY, NOW - 1, SG_PATH_BREAKS_EXPIRED },
 		{ 0, NOW + 1, NOW + DAY, SG_PATH_BREAKS_NOT_YET_VALID },
 		{ 0, NOW, NOW, SG_PATH_HOLDS },
@@ -434,6 +435,10 @@ static void every_break_is_named(void **state)
 			broken = at == 1 ? &cast.romeo : &cast.romeos_client;
 			actor_clear(broken);
 			actor_make(broken, pool[1 + at], cases[i].flag, recipe);
+			if (cases[i].breaks == SG_PATH_BREAKS_RETRACTED) {
+				broken->entry.retracted_jids = romeo;
+				broken->entry.retracted_count = 1;
+			}
 			cross_sign(&cast.mine, &cast.romeo);
 			cross_sign(&cast.romeo, &cast.romeos_client);
 			path = cast_judge(&cast, &cast.romeos_client);
@@ -449,6 +454,67 @@ static void every_break_is_named(void **state)
 			assert_int_equal(path.jid == NULL, cases[i].breaks != SG_PATH_HOLDS);
 			cast_clear(&cast);
 		}
+	}
+}
+
+/* Somebody else's node can neither retract a key nor keep one. */
+static void only_its_owner_retracts_a_key(void **state)
+{
+	static const char *const both[] = { ROMEO, MERCUTIO };
+	struct cast cast;
+	struct actor nameless;
+	struct sg_path_key *entry = &cast.romeo.entry;
+
+	cast_init(&cast);
+	cross_sign(&cast.mine, &cast.romeo);
+	entry->retracted_jids = both + 1;
+	entry->retracted_count = 1;
+	assert_int_equal(cast_verdict(&cast, &cast.romeo), SG_PATH_IS_TRUSTED);
+	entry->retracted_jids = both;
+	entry->seen_jids = both + 1;
+	entry->seen_count = 1;
+	assert_int_equal(cast_verdict(&cast, &cast.romeo), SG_PATH_IS_BROKEN);
+	/* by the person's decision it is Mercutio's */
+	entry->flags = SG_PATH_TRUSTED;
+	entry->trusted_jid = MERCUTIO;
+	assert_int_equal(cast_verdict(&cast, &cast.romeo), SG_PATH_IS_TRUSTED);
+	entry->retracted_count = 2;
+	assert_int_equal(cast_verdict(&cast, &cast.romeo), SG_PATH_IS_BROKEN);
+	/* of one without a name: all who showed it */
+	actor_make(&nameless, pool[5], SG_PATH_TRUSTED, (struct recipe){ 0 });
+	nameless.entry.retracted_jids = both;
+	nameless.entry.retracted_count = 1;
+	nameless.entry.seen_jids = both + 1;
+	for (size_t seen = 0; seen < 2; seen++) {
+		nameless.entry.seen_count = seen;
+		cast_graph(&cast);
+		assert_int_equal(sg_path_graph_add(cast.graph, &nameless.entry), 0);
+		assert_int_equal(judge(cast.graph, &nameless).verdict,
+		    seen ? SG_PATH_IS_TRUSTED : SG_PATH_IS_BROKEN);
+	}
+	actor_clear(&nameless);
+	cast_clear(&cast);
+}
+
+/* What the owner's node showed stands first: noise that others told behind it hides nothing. */
+static void the_first_of_a_pair_are_checked(void **state)
+{
+	struct cast cast;
+
+	for (int late = 0; late < 2; late++) {
+		cast_init(&cast);
+		cast.romeo.entry.flags = SG_PATH_TRUSTED;
+		if (!late)
+			cross_sign(&cast.romeo, &cast.romeos_client);
+		for (int i = 0; i < 2 * SG_PATH_PAIR_CHECKS_MAX; i++)
+			forge(&cast.romeo, &cast.romeos_client);
+		if (late)
+			cross_sign(&cast.romeo, &cast.romeos_client);
+		assert_int_equal(cast_verdict(&cast, &cast.romeos_client),
+		    late ? SG_PATH_IS_BROKEN : SG_PATH_IS_FRIEND);
+		assert_int_equal(
+		    sg_path_graph_checks(cast.graph), late ? SG_PATH_PAIR_CHECKS_MAX : 1);
+		cast_clear(&cast);
 	}
 }
 
@@ -991,6 +1057,8 @@ int main(void)
 		cmocka_unit_test(a_key_of_two_names_speaks_for_neither),
 		cmocka_unit_test(whose_node_shows_a_key_does_not_make_it_his),
 		cmocka_unit_test(every_break_is_named),
+		cmocka_unit_test(only_its_owner_retracts_a_key),
+		cmocka_unit_test(the_first_of_a_pair_are_checked),
 		cmocka_unit_test(an_own_user_key_that_is_over_breaks_what_it_signed),
 		cmocka_unit_test(signatures_that_do_not_hold_break),
 		cmocka_unit_test(what_the_person_refused_is_refused),
