@@ -1,10 +1,15 @@
 #!/bin/sh
 # Installs the Debian packages named as arguments, as root or by sudo; says what is missing otherwise.
-# No service that a package brings is started.
+# No service that a package brings is started. XMPP servers that come new do not start with the system either: the
+# tests run private ones, and these would be in each other's way.
 set -eu
+is_installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = 'ii ' ]
+}
+
 missing=
 for package; do
-	[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = 'ii ' ] || missing="$missing $package"
+	is_installed "$package" || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
 
@@ -18,6 +23,8 @@ else
 	exit 1
 fi
 echo "make deps: installing$missing" >&2
+is_installed prosody && disable='' || disable=prosody
+is_installed ejabberd || disable="$disable ejabberd epmd"
 
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -28,4 +35,8 @@ if [ ! -e "$policy" ]; then
 fi
 $as_root env DEBIAN_FRONTEND=noninteractive sh -ec "
 	apt-get update -qq
-	apt-get install -qq -y --no-install-recommends $missing" >&2
+	apt-get install -qq -y --no-install-recommends $missing
+	for server in $disable; do
+		update-rc.d \$server disable 2>/dev/null || :
+		systemctl --quiet disable \$server.service \$server.socket 2>/dev/null || :
+	done" >&2
