@@ -181,7 +181,8 @@ SG_MUST_USE int sg_store_keyring_decide(
 /* Removes the key with all that is known of it. SG_ERR_IO. */
 SG_MUST_USE int sg_store_keyring_forget(struct sg_store *store, int64_t id);
 
-/* The JID of an account of ours whose certificate this is, by name or SHA-256: a new string.
+/* The JID of an account of ours whose certificate (by name or SHA-256) or OpenPGP key (by name) this
+ * is: a new string.
  * SG_ERR_KEY_ABSENT. */
 SG_MUST_USE int sg_store_keyring_own(struct sg_store *store, const char *fingerprint, char **jid);
 

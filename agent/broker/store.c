@@ -188,7 +188,8 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_KEY_USE_PUT] =
 	    "INSERT OR REPLACE INTO key_uses (uri, spki_sha256, abilities, adopted)"
 	    " VALUES (?1, ?2, ?3, ?4)",
-	[SG_STMT_OWN_KEY] = "SELECT jid FROM certificates WHERE name = ?1 OR sha256 = ?1 LIMIT 1",
+	[SG_STMT_OWN_KEY] = "SELECT jid FROM certificates WHERE name = ?1 OR sha256 = ?1 UNION ALL"
+			    " SELECT jid FROM pgp_keys WHERE name = ?1 LIMIT 1",
 	[SG_STMT_JID_IS_KNOWN] =
 	    "SELECT EXISTS (SELECT 1 FROM sightings WHERE jid = ?1 AND source <= 2)",
 	[SG_STMT_JID_USE] = "SELECT count(*), coalesce(sum(size), 0) FROM sightings"

@@ -141,7 +141,7 @@ static void fail_unknown(struct sg_call *call, const char *fingerprint)
 		    "The keyring holds the keys of others; `signet key list` and `signet account "
 		    "show` show your own.");
 		sg_call_fail_with(call, SG_ERR_ARG, fingerprint,
-		    "%s is a key of your own: a certificate of the account %s", fingerprint, own);
+		    "%s is a key of your own, of the account %s", fingerprint, own);
 	} else if (err == SG_ERR_KEY_ABSENT) {
 		sg_call_advise(call, SG_ERR_KEY_ABSENT, no_such_advice);
 		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, fingerprint,

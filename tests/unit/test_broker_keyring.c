@@ -376,6 +376,12 @@ static void own_certificates_are_no_part_of_it(void **state)
 	free(own);
 	assert_int_equal(sg_store_keyring_own(world->store, "aa", &own), SG_ERR_KEY_ABSENT);
 	assert_null(own);
+	assert_int_equal(sg_store_pgp_put(world->store, juliet, "aa", &keyinfo.data), 0);
+	assert_int_equal(sg_store_keyring_own(world->store, "aa", &own), 0);
+	assert_string_equal(own, juliet);
+	free(own);
+	assert_int_equal(sg_store_keyring_own(world->store, "bb", &own), SG_ERR_KEY_ABSENT);
+	assert_null(own);
 	sg_account_row_clear(&row);
 	free_key(&keyinfo);
 }
