@@ -93,6 +93,38 @@ static void settings(void **state)
 	assert_null(config->modules[1].path);
 }
 
+static void watching_is_a_switch(void **state)
+{
+	struct world *world = *state;
+
+	assert_int_equal(read_text(world, ""), 0);
+	assert_int_equal(world->config.no_watch, 0);
+	assert_int_equal(read_text(world, "[agent]\nwatch = no\n"), 0);
+	assert_int_equal(world->config.no_watch, 1);
+	assert_int_equal(read_text(world, "[agent]\nwatch = no\nwatch = yes\n"), 0);
+	assert_int_equal(world->config.no_watch, 0);
+	assert_int_equal(read_text(world, "[agent]\nwatch = never\n"), SG_ERR_CONFIG);
+}
+
+static void sha1_has_three_states(void **state)
+{
+	struct world *world = *state;
+
+	assert_int_equal(read_text(world, ""), 0);
+	assert_int_equal(world->config.sha1, SG_SHA1_ON);
+	assert_string_equal(world->config.sha1cdsum, "/usr/bin/sha1cdsum");
+	assert_int_equal(read_text(world, "[agent]\nsha1 = off\nsha1cdsum = /a/b\n"), 0);
+	assert_int_equal(world->config.sha1, SG_SHA1_OFF);
+	assert_string_equal(world->config.sha1cdsum, "/a/b");
+	assert_int_equal(read_text(world, "[agent]\nsha1 = off\nsha1 = verify\n"), 0);
+	assert_int_equal(world->config.sha1, SG_SHA1_VERIFY);
+	assert_int_equal(read_text(world, "[agent]\nsha1 = on\n"), 0);
+	assert_int_equal(world->config.sha1, SG_SHA1_ON);
+	assert_int_equal(read_text(world, "[agent]\nsha1 = no\n"), SG_ERR_CONFIG);
+	assert_int_equal(read_text(world, "[agent]\nsha1 =\n"), SG_ERR_CONFIG);
+	assert_int_equal(read_text(world, "[agent]\nsha1cdsum = sha1cdsum\n"), SG_ERR_CONFIG);
+}
+
 static void the_last_of_two_counts(void **state)
 {
 	struct world *world = *state;
@@ -290,6 +322,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(defaults, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(settings, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(watching_is_a_switch, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sha1_has_three_states, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_last_of_two_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pin_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(modules, set_up, tear_down),

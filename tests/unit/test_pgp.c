@@ -1,5 +1,7 @@
 #include "proto/pgp.h"
 
+#include <openssl/sha.h>
+
 #include "codecs.h"
 #include "pgp_vectors.h"
 
@@ -30,19 +32,38 @@ static void fingerprints_are_gpgs(void **state)
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		struct sg_blob key = read_vector(keys[i].file);
+		unsigned char hash[SHA_DIGEST_LENGTH];
 		struct sg_pgp_form form;
+		struct sg_blob input;
 		const char *why;
 		char *hex;
 
 		assert_int_equal(sg_pgp_key_check(&key, &form, &why), 0);
 		assert_null(why);
 		assert_string_equal(form.name, keys[i].name);
+		assert_int_equal(sg_pgp_fingerprint_input(&key, &input), 0);
+		SHA1(input.data, input.len, hash);
+		assert_memory_equal(hash, form.fingerprint, sizeof(hash));
+		sg_blob_clear(&input);
 		hex = sg_hex_encode(form.fingerprint, sizeof(form.fingerprint));
 		assert_string_equal(hex, keys[i].name);
 		assert_int_equal(form.own_signatures, keys[i].own_signatures);
 		free(hex);
 		sg_blob_clear(&key);
 	}
+}
+
+static void only_a_key_has_a_fingerprint(void **state)
+{
+	struct sg_blob key = read_vector("pgp-rsa.pgp"), signature = read_vector("pgp-rsa.sig");
+	struct sg_blob cut = { key.data, 100 }, none = { key.data, 0 }, input;
+
+	assert_int_equal(sg_pgp_fingerprint_input(&signature, &input), SG_ERR_FORMAT);
+	assert_int_equal(sg_pgp_fingerprint_input(&cut, &input), SG_ERR_FORMAT);
+	assert_int_equal(sg_pgp_fingerprint_input(&none, &input), SG_ERR_FORMAT);
+	assert_null(input.data);
+	sg_blob_clear(&key);
+	sg_blob_clear(&signature);
 }
 
 static void armour_is_read(void **state)
@@ -398,6 +419,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fingerprints_are_gpgs),
+		cmocka_unit_test(only_a_key_has_a_fingerprint),
 		cmocka_unit_test(armour_is_read),
 		cmocka_unit_test(bad_armour_is_refused),
 		cmocka_unit_test(secret_keys_are_refused),

@@ -362,6 +362,55 @@ static void the_documents_key_is_judged(void **state)
 	clear(issuer);
 }
 
+/* K7: what is off counts for nothing, good or bad, and costs no check. */
+static void sha1_may_be_off(void **state)
+{
+	struct sg_keyinfo subject = vector_keyinfo();
+	struct sg_keyinfo issuer = keyinfo_of(blob_of(vector_issuer.data, vector_issuer.len));
+	struct sg_signature sha256 = { .method = (char[]){ "RSA-SHA256" } };
+	struct sg_verdict verdict;
+	const char *reason;
+
+	sg_verdict_set_sha1(SG_SHA1_OFF);
+	assert_int_equal(judge(&subject, &issuer, 1, 0, IN_2008, &verdict), 0);
+	assert_int_equal(verdict.signatures[0], SG_SIG_REFUSED);
+	assert_string_equal(verdict.reasons[0], "SHA-1 does not count here (sha1 = off)");
+	assert_int_equal(verdict.grade, SG_GRADE_NONE);
+	sg_verdict_clear(&verdict);
+	assert_int_equal(
+	    sg_verdict_check_keys(&issuer, &subject, &subject.signatures[0], IN_2008, &reason),
+	    SG_SIG_REFUSED);
+	assert_non_null(reason);
+	assert_false(sg_signature_counts(&subject.signatures[0], NULL));
+	assert_true(sg_signature_counts(&sha256, &reason));
+	assert_null(reason);
+	subject.signatures[0].value.data[77] ^= 1;
+	assert_judged(&subject, &issuer, 1, SG_SIG_REFUSED, SG_GRADE_NONE);
+	sg_verdict_set_sha1(SG_SHA1_VERIFY);
+	assert_judged(&subject, &issuer, 1, SG_SIG_BAD, SG_GRADE_BAD);
+	subject.signatures[0].value.data[77] ^= 1;
+	assert_judged(&subject, &issuer, 1, SG_SIG_GOOD, SG_GRADE_SHA1);
+	sg_verdict_set_sha1(SG_SHA1_ON);
+	assert_judged(&subject, &issuer, 1, SG_SIG_GOOD, SG_GRADE_SHA1);
+	clear(&subject);
+	clear(&issuer);
+}
+
+static void the_words_for_sha1(void **state)
+{
+	static const char *const bad[] = { "", "On", "no", "yes", "off ", "verified" };
+	enum sg_sha1 sha1;
+
+	assert_int_equal(sg_sha1_parse("on", &sha1), 0);
+	assert_int_equal(sha1, SG_SHA1_ON);
+	assert_int_equal(sg_sha1_parse("verify", &sha1), 0);
+	assert_int_equal(sha1, SG_SHA1_VERIFY);
+	assert_int_equal(sg_sha1_parse("off", &sha1), 0);
+	assert_int_equal(sha1, SG_SHA1_OFF);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(sg_sha1_parse(bad[i], &sha1), SG_ERR_ARG);
+}
+
 static struct sg_keyinfo made_keyinfo(EVP_PKEY *key, long serial)
 {
 	return keyinfo_of(make_cert(&(struct recipe){ .cn = "x", .serial = serial }, key));
@@ -568,6 +617,8 @@ int main(void)
 		cmocka_unit_test(an_exponent_of_one_judges_nothing),
 		cmocka_unit_test(rsa_keys_outside_the_limits_judge_nothing),
 		cmocka_unit_test(the_documents_key_is_judged),
+		cmocka_unit_test(sha1_may_be_off),
+		cmocka_unit_test(the_words_for_sha1),
 		cmocka_unit_test(grades_say_what_carried),
 		cmocka_unit_test(a_keys_own_signature_counts_for_nothing),
 		cmocka_unit_test(references_and_wrong_kinds_count_for_nothing),
