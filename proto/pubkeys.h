@@ -12,6 +12,8 @@
 
 #define SG_PUBKEYS_NAMES_MAX 1000 /* fprint elements in a request */
 #define SG_PUBKEYS_KEYS_MAX  1000 /* keyinfo elements in an answer or a push */
+#define SG_PUBKEYS_BYTES_MAX                                                                       \
+	(200u << 10) /* of one that we write: servers end streams over 256 KiB */
 
 /* A request: about NULL for the own keys of who is asked; no names: all. */
 SG_MUST_USE int sg_pubkeys_ask_encode(
@@ -25,6 +27,7 @@ SG_MUST_USE int sg_pubkeys_ask_encode(
 SG_MUST_USE int sg_pubkeys_ask_decode(
     const struct sg_xml *element, struct sg_msg_keys_wanted *wanted);
 
+/* SG_ERR_LIMIT also when it would be longer than any server must take. */
 SG_MUST_USE int sg_pubkeys_encode(const char *about, const struct sg_keyinfo *keyinfos,
     uint32_t keyinfo_count, struct sg_xml **payload);
 

@@ -9,6 +9,18 @@
 #include "stored_keys.h"
 #include "worker.h"
 
+#define COLLECTED_MAX                                                                              \
+	(4u << 20) /* bytes: more is no answer, and what no frame can hold ends the worker */
+
+static size_t size_of(const struct sg_keyinfo *keyinfo)
+{
+	size_t size = keyinfo->data.len + (keyinfo->xml != NULL ? strlen(keyinfo->xml) : 0) + 128;
+
+	for (uint32_t i = 0; i < keyinfo->signature_count; i++)
+		size += keyinfo->signatures[i].value.len + 256;
+	return size;
+}
+
 static int is_wanted(const char *name, char *const *names, uint32_t name_count)
 {
 	for (uint32_t i = 0; i < name_count; i++) {
@@ -52,6 +64,7 @@ int sg_asking_own_keys(struct sg_msg_keyinfos *set, const struct sg_account *acc
 struct known {
 	struct sg_msg_keyinfos *set;
 	const char *jid;
+	size_t size;
 	int by_itself;
 	char *const *names;
 	uint32_t name_count;
@@ -72,7 +85,7 @@ static int is_shown(const struct sg_known_key *key, const char *jid)
 
 static int on_known(void *arg, struct sg_known_key *key)
 {
-	const struct known *known = arg;
+	struct known *known = arg;
 	struct sg_msg_keyinfos *set = known->set;
 	struct sg_keyinfo *grown;
 
@@ -80,7 +93,8 @@ static int on_known(void *arg, struct sg_known_key *key)
 	    !is_wanted(key->keyinfo.name, known->names, known->name_count) ||
 	    (known->by_itself && !is_shown(key, known->jid)))
 		return 0;
-	if (set->keyinfo_count == SG_PUBKEYS_KEYS_MAX)
+	known->size += size_of(&key->keyinfo);
+	if (set->keyinfo_count == SG_PUBKEYS_KEYS_MAX || known->size > COLLECTED_MAX)
 		return SG_ERR_LIMIT;
 	grown = reallocarray(set->keyinfos, set->keyinfo_count + 1u, sizeof(*grown));
 	if (grown == NULL)
@@ -94,7 +108,11 @@ static int on_known(void *arg, struct sg_known_key *key)
 int sg_asking_known_keys(struct sg_msg_keyinfos *set, struct sg_store *store, const char *jid,
     int by_itself, char *const *names, uint32_t name_count)
 {
-	struct known known = { set, jid, by_itself, names, name_count };
+	struct known known = { .set = set,
+		.jid = jid,
+		.by_itself = by_itself,
+		.names = names,
+		.name_count = name_count };
 	const struct sg_keyring_query query = { .jid = jid, .max = SG_KEYRING_JID_ROWS };
 
 	return sg_store_keyring_list(store, &query, SG_KNOWN_SIGNATURES, on_known, &known);
@@ -105,7 +123,12 @@ int sg_asking_known_keys(struct sg_msg_keyinfos *set, struct sg_store *store, co
 static void answer(struct sg_account *account, uint32_t id, int err, struct sg_msg_keyinfos *set)
 {
 	struct sg_msg_error error = { 0 };
+	size_t size = 0;
 
+	for (uint32_t i = 0; i < set->keyinfo_count; i++)
+		size += size_of(&set->keyinfos[i]);
+	if (err == 0 && size > COLLECTED_MAX)
+		err = SG_ERR_LIMIT;
 	if (err == 0 && set->keyinfo_count == 0)
 		err = SG_ERR_KEY_ABSENT;
 	if (err == 0) {
@@ -168,17 +191,18 @@ static void answer_third(struct sg_account *account, uint32_t id, struct sg_msg_
 void sg_asking_wanted(struct sg_account *account, uint32_t id, struct sg_msg_keys_wanted *wanted)
 {
 	struct sg_msg_keyinfos set = { 0 };
+	int is_own = wanted->about == NULL || strcmp(wanted->about, account->row.jid) == 0;
 	int err;
 
 	sg_log(SG_LOG_INFO, "%s: %s asks for the keys of %s", account->row.jid,
 	    wanted->from != NULL ? wanted->from : "?",
 	    wanted->about != NULL ? wanted->about : "this account");
-	if (wanted->about == NULL)
+	if (is_own)
 		err = sg_asking_own_keys(&set, account, wanted->names, wanted->name_count);
 	else
 		err = sg_asking_known_keys(&set, account->agent->store, wanted->about, 1,
 		    wanted->names, wanted->name_count);
-	if (err == 0 && wanted->about != NULL && set.keyinfo_count > 0)
+	if (err == 0 && !is_own && set.keyinfo_count > 0)
 		answer_third(account, id, wanted, &set);
 	else
 		answer(account, id, err, &set);

@@ -27,7 +27,8 @@ SG_MUST_USE int sg_store_publishing_get(
 SG_MUST_USE int sg_store_publishing_put(
     struct sg_store *store, const char *account, const struct sg_publishing_row *row);
 
-/* The account watches the node of this JID; it was (or is now being) fetched at this time. SG_ERR_IO. */
+/* The account watches the node of this JID; it was (or is now being) fetched at this time; 0: nothing is
+ * said of that, and a new one was never fetched. SG_ERR_IO. */
 SG_MUST_USE int sg_store_watched_put(
     struct sg_store *store, const char *account, const char *jid, int64_t fetched);
 

@@ -173,7 +173,8 @@ static void on_node(void *arg, const struct sg_msg_error *error, void *answer)
 	struct fetch *fetch = call->state;
 
 	if (error == NULL && (keys->keyinfo_count > 0 || keys->refused > 0)) {
-		sg_watching_add(call->account, fetch->from);
+		/* Of some by name nobody knows what else is there. */
+		sg_watching_add(call->account, fetch->from, fetch->names.count == 0);
 		fetch_reply(call, keys);
 		return;
 	}
@@ -353,7 +354,7 @@ void sg_verb_send_keys(struct sg_call *call)
 	err = send_collect(call, send);
 	if (err == SG_ERR_LIMIT)
 		sg_call_fail_with(call, err, send->about,
-		    "there are more than %d keys; send some by name", SG_PUBKEYS_KEYS_MAX);
+		    "there are more keys than a message may hold; send some by name");
 	else if (err != 0)
 		sg_call_fail_code(call, err, call->account->row.jid);
 	else if (send->keys.keyinfo_count == 0)

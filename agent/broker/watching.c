@@ -126,12 +126,13 @@ void sg_watching_begin(struct sg_account *account)
 	fetch_next(watch);
 }
 
-void sg_watching_add(struct sg_account *account, const char *jid)
+void sg_watching_add(struct sg_account *account, const char *jid, int fetched)
 {
+	int64_t now = fetched ? (int64_t)time(NULL) : 0;
+
 	if (account->removed)
 		return;
-	if (sg_store_watched_put(
-		account->agent->store, account->row.jid, jid, (int64_t)time(NULL)) != 0)
+	if (sg_store_watched_put(account->agent->store, account->row.jid, jid, now) != 0)
 		sg_log(SG_LOG_WARN, "%s: the keys of %s will not be fetched daily",
 		    account->row.jid, jid);
 	else if (account->watch != NULL)
@@ -140,14 +141,12 @@ void sg_watching_add(struct sg_account *account, const char *jid)
 
 /* ---- what the worker hears ---- */
 
-static void fetch_now(struct sg_account *account, const char *jid)
+/* As if it had not been fetched for longer than any other. */
+static void fetch_soon(struct sg_account *account, const char *jid)
 {
-	char *copy = strdup(jid);
-
-	if (copy != NULL && account->watch != NULL && account->watch->fetching == NULL)
-		fetch(account->watch, copy, time(NULL));
-	else
-		free(copy);
+	if (sg_store_watched_put(account->agent->store, account->row.jid, jid, 1) == 0 &&
+	    account->watch != NULL)
+		fetch_next(account->watch);
 }
 
 void sg_watching_seen(struct sg_account *account, struct sg_msg_keys_seen *seen)
@@ -168,10 +167,10 @@ void sg_watching_seen(struct sg_account *account, struct sg_msg_keys_seen *seen)
 	seen->keyinfo_count = 0;
 	/* Purged or deleted: the fetch tells that nothing is there. */
 	if (!is_push && keyinfos.keyinfo_count + seen->refused + seen->retracted_count == 0)
-		fetch_now(account, seen->from);
+		fetch_soon(account, seen->from);
 	else
 		sg_keyring_learn(account->agent, &lesson, &keyinfos, on_learnt, NULL);
 	sg_msg_clear(SG_MSG_KEYINFOS, &keyinfos);
 	if (!is_push)
-		sg_watching_add(account, seen->from);
+		sg_watching_add(account, seen->from, 0);
 }

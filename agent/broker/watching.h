@@ -21,8 +21,9 @@ int64_t sg_watch_due(int64_t fetched, int64_t online_since);
 void sg_watching_begin(struct sg_account *account);
 void sg_watching_end(struct sg_account *account);
 
-/* This node was fetched just now, by the account: from now on it is watched. */
-void sg_watching_add(struct sg_account *account, const char *jid);
+/* From now on this node is watched. fetched: the account has just read all of it; otherwise that is done
+ * soon, unless it was watched before. */
+void sg_watching_add(struct sg_account *account, const char *jid, int fetched);
 
 /* KEYS_SEEN of the account's worker; what it holds may be taken over. */
 void sg_watching_seen(struct sg_account *account, struct sg_msg_keys_seen *seen);

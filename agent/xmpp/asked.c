@@ -207,11 +207,15 @@ static void wanted_answer(
 	struct sg_xml *echo = echo_of(wanted->text), *payload = NULL;
 	struct sg_iq_question question = { wanted->id, wanted->from, 1, echo };
 	int code = frame->type == SG_MSG_ERROR ? sg_msg_error_code(error) : 0;
+	int err = SG_ERR_UNSUPPORTED;
 
-	if (frame->type == SG_MSG_KEYINFOS &&
-	    sg_pubkeys_encode(
-		wanted->about, keyinfos->keyinfos, keyinfos->keyinfo_count, &payload) == 0)
+	if (frame->type == SG_MSG_KEYINFOS)
+		err = sg_pubkeys_encode(
+		    wanted->about, keyinfos->keyinfos, keyinfos->keyinfo_count, &payload);
+	if (err == 0)
 		sg_iq_reply(asked->iqs, &question, payload);
+	else if (err == SG_ERR_LIMIT || code == SG_ERR_LIMIT)
+		sg_iq_refuse(asked->iqs, &question, "modify", "resource-constraint");
 	else if (code == SG_ERR_KEY_ABSENT)
 		sg_iq_refuse(asked->iqs, &question, "cancel", "item-not-found");
 	else

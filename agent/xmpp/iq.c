@@ -18,6 +18,8 @@
 #define NS_TRIAL    "urn:xmpp:signet:nobody" /* that nobody understands */
 #define ID_BYTES    12
 #define ABSENCE_MAX 4096 /* bytes of a server's error for an absent client */
+#define ECHO_MAX                                                                                   \
+	60000 /* bytes of a question that is shown again: servers end streams over 64 KiB */
 #define PLAIN_ABSENCE                                                                              \
 	"<error type='cancel'><service-unavailable xmlns='" SG_NS_STANZAS "'/></error>"
 
@@ -269,13 +271,15 @@ static void receive_answer(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_error)
 
 /* ---- questions to us ---- */
 
-/* A copy by way of its text; NULL without memory. */
+/* A copy by way of its text; NULL without memory, or when it is too long to be shown again. */
 static struct sg_xml *copy_of(const struct sg_xml *element)
 {
 	char *text = sg_xml_to_string(element);
 	struct sg_xml *copy = NULL;
-	int err = text != NULL ? sg_xml_parse(text, strlen(text), &copy) : SG_ERR_NOMEM;
+	int err = text == NULL ? SG_ERR_NOMEM : strlen(text) > ECHO_MAX ? SG_ERR_LIMIT : 0;
 
+	if (err == 0)
+		err = sg_xml_parse(text, strlen(text), &copy);
 	free(text);
 	return err == 0 ? copy : NULL;
 }
@@ -326,6 +330,7 @@ void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question)
 		NULL };
 	struct sg_xml *iq = NULL;
 	struct sg_buf text = { 0 };
+	size_t begun;
 
 	if (sg_element_iq(&head, NULL, &iq) == 0)
 		sg_xml_write(iq, &text);
@@ -336,8 +341,11 @@ void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question)
 	}
 	text.len -= 2; /* of "/>" */
 	sg_buf_put_str(&text, ">");
+	begun = text.len;
 	if (absence->echoes && question->payload != NULL)
 		sg_xml_write(question->payload, &text);
+	if (text.err == 0 && text.len - begun > ECHO_MAX)
+		text.len = begun;
 	sg_buf_put_str(&text, absence->error != NULL ? absence->error : PLAIN_ABSENCE);
 	sg_buf_put_str(&text, "</iq>");
 	sg_buf_put_u8(&text, 0);

@@ -23,6 +23,7 @@
 #define PASSWORD_TIMEOUT_MS 10000
 #define SIGN_TIMEOUT_MS	    30000	/* of the token, a touch included */
 #define SIGN_ID_FIRST	    0x80000000u /* ours; the broker's are below */
+#define PRESENCES_MS	    3000	/* after ours was sent, those of others come */
 
 struct waiting {
 	struct waiting *next;
@@ -36,11 +37,13 @@ struct worker {
 	struct sg_contacts *contacts;
 	struct sg_asked *asked;
 	struct sg_requests requests;
-	int settled;   /* the broker has given a policy since the login */
-	int roster;    /* the roster has been read, or will not be */
-	int available; /* our presence was sent */
+	int64_t settled_ms; /* when it did */
+	int settled;	    /* the broker has given a policy since the login */
+	int roster;	    /* the roster has been read, or will not be */
+	int available;	    /* our presence was sent */
 
 	struct waiting *first, **end; /* frames that came while a signature was awaited */
+	struct waiting *held;	      /* requests to who may yet turn out to be there */
 	int gone;		      /* the broker's end of the channel is closed */
 	int failed;		      /* the channel cannot be read any more: SG_ERR_* */
 
@@ -416,10 +419,78 @@ static void start_policy(struct worker *worker, struct sg_frame *frame)
 		refuse(worker, frame->id, err, NULL);
 		return;
 	}
+	if (!worker->settled)
+		worker->settled_ms = sg_clock_ms();
 	worker->settled = 1;
 	sg_asked_set_policy(worker->asked, frame->msg);
 	show_presence(worker);
 	answer(worker, frame->id, SG_MSG_OK, &empty);
+}
+
+/* ---- who is there is known only a moment after the login ---- */
+
+/* The bare JID whose clients a request is for, or NULL. */
+static const char *asks_clients_of(const struct sg_frame *frame)
+{
+	const char *to = NULL;
+
+	if (frame->type == SG_MSG_KEYS_ASK)
+		to = ((const struct sg_msg_keys_ask *)frame->msg)->to;
+	else if (frame->type == SG_MSG_KEYS_SEND)
+		to = ((const struct sg_msg_keys_send *)frame->msg)->to;
+	return to != NULL && strchr(to, '/') == NULL ? to : NULL;
+}
+
+static int must_wait(const struct worker *worker, const struct sg_frame *frame)
+{
+	const char *to = asks_clients_of(frame);
+	size_t count = 0;
+
+	if (to == NULL || !sg_stream_is_online(worker->stream) || !worker->settled ||
+	    sg_asked_policy(worker->asked)->watch == 0 ||
+	    sg_clock_ms() >= worker->settled_ms + PRESENCES_MS)
+		return 0;
+	(void)sg_contacts_resources(worker->contacts, to, &count);
+	return count == 0;
+}
+
+/* Takes the frame over; 0 when there is no memory to hold it. */
+static int hold(struct worker *worker, struct sg_frame *frame)
+{
+	struct waiting *held = calloc(1, sizeof(*held));
+
+	if (held == NULL)
+		return 0;
+	held->frame = *frame;
+	held->next = worker->held;
+	worker->held = held;
+	return 1;
+}
+
+static int held_timeout(const struct worker *worker)
+{
+	int64_t left = worker->settled_ms + PRESENCES_MS - sg_clock_ms();
+
+	if (worker->held == NULL)
+		return -1;
+	return left > 0 ? (int)left : 0;
+}
+
+static void serve(struct worker *worker, struct sg_frame *frame);
+
+static void serve_held(struct worker *worker)
+{
+	struct waiting *held, **at = &worker->held;
+
+	while ((held = *at) != NULL) {
+		if (must_wait(worker, &held->frame)) {
+			at = &held->next;
+			continue;
+		}
+		*at = held->next;
+		serve(worker, &held->frame);
+		free(held);
+	}
 }
 
 /* Serves one frame, and frees it. */
@@ -436,6 +507,8 @@ static void serve(struct worker *worker, struct sg_frame *frame)
 		start_disconnect(worker, frame);
 	} else if (frame->type == SG_MSG_DIRECT_POLICY) {
 		start_policy(worker, frame);
+	} else if (must_wait(worker, frame) && hold(worker, frame)) {
+		return;
 	} else {
 		err = sg_request_start(&worker->requests, frame);
 		if (err != 0)
@@ -481,6 +554,7 @@ static void loop(struct worker *worker)
 		sg_stream_poll(worker->stream, &pfds[1], &timeout);
 		timeout = earlier(timeout, sg_iqs_timeout(worker->iqs));
 		timeout = earlier(timeout, sg_asked_timeout(worker->asked));
+		timeout = earlier(timeout, held_timeout(worker));
 		if (worker->first != NULL)
 			timeout = 0;
 		n = poll(pfds, 2, timeout);
@@ -494,18 +568,25 @@ static void loop(struct worker *worker)
 		sg_stream_run(worker->stream);
 		sg_iqs_expire(worker->iqs);
 		sg_asked_expire(worker->asked);
+		serve_held(worker);
+	}
+}
+
+static void waiting_clear(struct waiting *first)
+{
+	while (first != NULL) {
+		struct waiting *next = first->next;
+
+		sg_frame_clear(&first->frame);
+		free(first);
+		first = next;
 	}
 }
 
 static void worker_clear(struct worker *worker)
 {
-	while (worker->first != NULL) {
-		struct waiting *next = worker->first->next;
-
-		sg_frame_clear(&worker->first->frame);
-		free(worker->first);
-		worker->first = next;
-	}
+	waiting_clear(worker->first);
+	waiting_clear(worker->held);
 	sg_asked_free(worker->asked);
 	sg_iqs_free(worker->iqs);
 	sg_contacts_free(worker->contacts);

@@ -143,6 +143,7 @@ def test_k13_of_third_parties_only_the_own_resources_hear_and_only_what_is_open(
         answer = own.iq("get", ask(about=private.jid), resource)
         assert error_of(answer) == "item-not-found" and echoed(answer).get("jid") == private.jid
         assert error_of(own.iq("get", ask(about="a@nowhere.test"), resource)) == "item-not-found"
+        assert len(names(own.iq("get", ask(about=owner.jid), resource))) == 1
         answer = own.iq("get", ask(about=third.jid), resource)
         if served.kind == "ejabberd":  # it tells nobody how open a node is, so none is taken for open
             assert error_of(answer) == "item-not-found"

@@ -1,11 +1,17 @@
 """Publishing whole (K9, K10): what the server holds is what was promised, as another client sees it."""
+import contextlib
+
 import pytest
 
+import xmpp_frames as f
+from key_node import Key
 from key_people import configure, live, make_user_key, refused
 from peer import NS_PUBKEY, fetch_items
 from processes import until
+from rogue_server import Rogue
+from xmpp_world import PASSWORD, account, online
 
-pytest_plugins = ["server_fixtures"]
+pytest_plugins = ["server_fixtures", "xmpp_fixtures"]
 
 
 def reads(served, reader, owner):
@@ -118,3 +124,75 @@ def test_k9_a_node_more_open_than_asked_is_an_alarm(served, people):
     owner.signet("account", "disconnect", owner.jid)
     owner.online()
     until(lambda: owner.signet("status")["accounts"][0]["more_open"], "the login did not find it")
+
+
+# ---- a server that says one thing and does another
+
+FORM = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='urn:xmpp:tmp:pubkey'>" \
+       "<x xmlns='jabber:x:data' type='form'>{}</x></configure></pubsub>"
+FIELD = "<field var='pubsub#{}'><value>{}</value></field>"
+MEMBERS = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><affiliations node='urn:xmpp:tmp:pubkey'>{}" \
+          "</affiliations></pubsub>"
+ROMEO = "<affiliation jid='romeo@xmpp.test' affiliation='member'/>"
+
+
+def lying(pki, form, members=""):
+    """Takes all that is asked for and shows something else; gives the questions it has heard."""
+    def script(c):
+        c.login()
+        heard = []
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                question, text = c.question()
+                heard.append(text)
+                inner = "" if "type='set'" in text else MEMBERS.format(members) if "affiliations" in text else form
+                c.send(f"<iq type='result' id='{question}'>{inner}</iq>")
+        return heard
+    return Rogue(pki, script)
+
+
+@pytest.mark.parametrize("form, members, is_private", [
+    (FORM.format(FIELD.format("access_model", "whitelist")), ROMEO, True),
+    (FORM.format(FIELD.format("access_model", "whitelist")), "", True),
+    (FORM.format(FIELD.format("access_model", "open")), ROMEO, False),
+    (FORM.format(FIELD.format("access_model", "presence")), ROMEO, False),
+    (FORM.format(FIELD.format("access_model", "anything")), ROMEO, False),
+    (FORM.format(""), ROMEO, False),
+    (FORM.format(FIELD.format("access_model", "whitelist")), ROMEO + ROMEO.replace("romeo", "tybalt"), False),
+    (FORM.format(FIELD.format("access_model", "whitelist")), ROMEO.replace("member", "publisher").replace("romeo", "tybalt"),
+     False),
+])
+def test_k9_no_key_goes_to_a_node_that_is_more_open_than_asked(pki, workers, form, members, is_private):
+    server, worker = lying(pki, form, members), workers()
+    online(worker.connect(account(server, pki), PASSWORD))
+    key = Key()
+    kind, node = worker.ask(f.PEP_PUBLISH, {"access_model": "whitelist", "members": ["romeo@xmpp.test"], "set_members": 1,
+                                            "keyinfos": [{"name": key.name, "kind": 1, "data": key.der}]})
+    assert kind == f.PEP_NODE and node["exists"] and node["published"] == is_private
+    worker.ask(f.DISCONNECT)
+    (heard,) = server.close()
+    assert any("<publish " in text for text in heard) == is_private
+
+
+@pytest.mark.parametrize("form, members", [
+    ("", ""), ("<x/>", ""), (FORM.format("").replace("tmp:pubkey", "tmp:other"), ""), (FORM.format("") * 2, None),
+    (FORM.format(FIELD.format("access_model", "open") * 2), ""), (FORM.format(""), "<affiliation jid='@' affiliation='member'/>"),
+    (FORM.format(""), "<affiliation jid='romeo@xmpp.test'/>"), (FORM.format(""), ROMEO * 10001),
+])
+def test_k9_a_server_that_does_not_tell_gets_no_key(pki, workers, form, members):
+    server, worker = lying(pki, form, members or ""), workers()
+    online(worker.connect(account(server, pki), PASSWORD))
+    key = Key()
+    kind, answer = worker.ask(f.PEP_PUBLISH, {"access_model": "presence",
+                                              "keyinfos": [{"name": key.name, "kind": 1, "data": key.der}]})
+    if members is None:  # a second form behind the first is not looked at: what is not told is open
+        assert kind == f.PEP_NODE and node_is_untold(answer)
+    else:
+        assert kind == f.ERROR and answer["code"] in (f.FORMAT, f.LIMIT), answer
+    assert worker.ask(f.DISCONNECT)[0] == f.OK
+    (heard,) = server.close()
+    assert not any("<publish " in text for text in heard)
+
+
+def node_is_untold(node):
+    return node["access_model"] is None and node["published"] == 0

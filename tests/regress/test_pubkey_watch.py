@@ -69,10 +69,12 @@ def test_k11_events_come_into_the_keyring(served, people):
     key, other = Key(owner.jid), Key(owner.jid)
     publish(served, owner.name, key)
     until(lambda: known(watcher, key.name), "no event came")
-    assert sightings(watcher, key.name) == {(owner.jid, "event", None)}
+    both = {(owner.jid, "event", None), (owner.jid, "node", None)}  # whose node was never read, is read then
+    until(lambda: sightings(watcher, key.name) == both, "the node was not read")
     publish(served, owner.name, key, other)  # an event that comes twice is one
     until(lambda: known(watcher, other.name), "no second event came")
-    assert len(known(watcher, key.name)["sightings"]) == 1
+    assert sightings(watcher, other.name) == {(owner.jid, "event", None)}
+    assert len(known(watcher, key.name)["sightings"]) == 2
     retract_with_notice(owner, key.name)
     if served.kind == "ejabberd":  # it tells of no retraction: the next fetch finds it
         watcher.signet("keyring", "fetch", owner.jid)
@@ -85,6 +87,18 @@ def retract_with_notice(owner, name):
         answer = client.iq("set", f"<pubsub xmlns='{NS_PUBSUB}'><retract node='{NS_PUBKEY}' notify='true'>"
                                   f"<item id='{name}'/></retract></pubsub>")
         assert answer.get("type") == "result"
+
+
+def test_k11_a_purged_node_is_read_again(served, people):
+    watcher, owner = people(2, friends=[(0, 1)])
+    watching(watcher, owner)
+    key = Key(owner.jid)
+    publish(served, owner.name, key)
+    until(lambda: (owner.jid, "node", None) in sightings(watcher, key.name), "the node was not read")
+    with live(owner, "editor", None) as client:
+        answer = client.iq("set", f"<pubsub xmlns='{NS_PUBSUB}#owner'><delete node='{NS_PUBKEY}'/></pubsub>")
+        assert answer.get("type") == "result"
+    until(lambda: all(s["retracted"] for s in known(watcher, key.name)["sightings"]), "the end of the node is not known")
 
 
 def event(key, item_id=None, node=NS_PUBKEY):

@@ -461,7 +461,7 @@ static void on_offline(void *arg, int was_online, struct sg_msg_error *why)
 	is_offline = 1;
 }
 
-static void on_iq(void *arg, xmpp_stanza_t *iq)
+static void on_stanza(void *arg, xmpp_stanza_t *stanza)
 {
 }
 
@@ -496,7 +496,8 @@ static void give_password(struct sg_secret *secret)
 
 static void test_password_is_wiped(void **state)
 {
-	static const struct sg_stream_events events = { on_online, on_offline, on_iq };
+	static const struct sg_stream_events events = { on_online, on_offline, on_stanza, on_stanza,
+		on_stanza };
 	static struct server server;
 	struct sg_msg_xmpp_connect connect = { 0 };
 	struct sg_msg_error error = { 0 };
@@ -532,7 +533,8 @@ static void test_password_is_wiped(void **state)
 /* A second context's parser does not pass the filter: that must be seen, not believed away. */
 static void test_filter_is_missed(void **state)
 {
-	static const struct sg_stream_events events = { on_online, on_offline, on_iq };
+	static const struct sg_stream_events events = { on_online, on_offline, on_stanza, on_stanza,
+		on_stanza };
 	struct sg_msg_xmpp_connect connect = { 0 };
 	struct sg_msg_error error = { 0 };
 	struct sg_stream *stream;

@@ -147,6 +147,18 @@ static void keys_are_written_and_read_again(void **state)
 	sg_msg_clear(SG_MSG_KEYINFOS, &keyinfos);
 	assert_int_equal(
 	    sg_pubkeys_encode(NULL, keys, SG_PUBKEYS_KEYS_MAX + 1, &payload), SG_ERR_LIMIT);
+	/* What fits, and what is a byte too long: Base64 of 3 bytes is 4. */
+	keys[1].kind = SG_KEYINFO_PGP;
+	assert_int_equal(sg_blob_set(&keys[1].data, text = many('x', 153000), 153000), 0);
+	free(text);
+	assert_int_equal(sg_pubkeys_encode(NULL, keys, 2, &payload), 0);
+	sg_xml_free(payload);
+	assert_int_equal(sg_blob_set(&keys[1].data, text = many('x', 153600), 153600), 0);
+	free(text);
+	assert_int_equal(sg_pubkeys_encode(NULL, keys, 2, &payload), SG_ERR_LIMIT);
+	assert_null(payload);
+	sg_blob_clear(&keys[1].data);
+	keys[1].kind = SG_KEYINFO_REFERENCE;
 	keys[1].name = NULL;
 	assert_int_equal(sg_pubkeys_encode(NULL, keys, 2, &payload), SG_ERR_KEYINFO);
 	assert_null(payload);
