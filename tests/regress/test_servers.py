@@ -10,6 +10,7 @@ import pytest
 
 from authority_client import Stream
 from key_node import _form as form
+from key_people import make_user_key
 from peer import NS_PUBKEY, NS_PUBSUB, fetch_items
 from processes import running
 from world import Failed
@@ -82,9 +83,7 @@ def options(**fields):
 
 def test_a_friend_sees_what_a_stranger_does_not(served, people):
     owner, friend, stranger = people(3, friends=[(0, 1)], tokens=[0])
-    owner.signet("key", "new", "--token", owner.name, "--label", "user", "--user", "--account", owner.jid, "--algorithm",
-                 "p256", "--pin-file", served.dir / "pin")
-    assert owner.online()["state"] == "online"
+    make_user_key(owner)
     owner.signet("publish", owner.jid)
     assert len(friend.signet("keyring", "fetch", owner.jid, "--account", friend.jid, *friend.password)["keys"]) == 1
     with pytest.raises(Failed):
@@ -155,7 +154,7 @@ def test_nothing_leaves_for_another_server(served, people):
     owner, = people(1)
     with Client(owner) as mine:
         answer = mine.iq("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", "elsewhere.invalid")
-        assert condition(answer) in ("remote-server-not-found", "service-unavailable", "not-allowed", "forbidden"), answer
+        assert condition(answer) == ("forbidden" if served.kind == "ejabberd" else "not-allowed"), answer
 
 
 def test_ejabberd_needs_no_epmd(served):

@@ -43,7 +43,8 @@ signet_ccm2_poll = {poll}
         clients' certificates. settings, tls: more of the general settings, and of those for TLS.
         """
         self.ports = [self.port, self.direct_port] + ([self.component_port] if "Component " in hosts else [])
-        pki, data, more = self.world.pki.dir, self.world.mkdir(f"{self.name}/data"), self.world.mkdir(f"{self.name}/modules")
+        pki, data = self.world.pki.dir, self.world.mkdir(f"{self.name}/data")
+        more = self.world.mkdir(f"{self.name}/modules")
         names = ", ".join(f'"{name}"' for name in ("roster", "saslauth", "tls", "disco", "ping", "pep", *modules))
         self.conf = self.world.write(f"{self.name}/prosody.cfg.lua", f"""\
 pidfile = "{self.dir}/prosody.pid"
