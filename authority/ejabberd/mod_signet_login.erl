@@ -223,8 +223,7 @@ check_list(#{lserver := Host}, Sha) ->
 init([Host, _]) ->
     process_flag(trap_exit, true),
     catch ets:new(?SESSIONS, [named_table, public, {heir, erlang:group_leader(), none}]),
-    self() ! look,
-    {ok, configure(Host)}.
+    {ok, look_in(0, configure(Host))}.
 
 %% With the options of this moment: those of the start may be old when the process is started again.
 configure(Host) ->
@@ -233,6 +232,9 @@ configure(Host) ->
               complaint => none, logins => Logins, poll => Poll, used => read_logins(Logins)},
     write_logins(State),
     State.
+
+look_in(Milliseconds, State) ->
+    State#{timer => erlang:start_timer(Milliseconds, self(), look)}.
 
 authorities(File) ->
     try
@@ -262,16 +264,15 @@ handle_call({used, Sha}, _, #{used := Used} = State) ->
     write_logins(New),
     {reply, ok, New};
 handle_call(configure, _, #{host := Host}) ->
-    {reply, ok, configure(Host)}.
+    {reply, ok, look_in(0, configure(Host))}.
 
 handle_cast(_, State) ->
     {noreply, State}.
 
-handle_info(look, #{poll := Poll} = State) ->
+handle_info({timeout, Timer, look}, #{timer := Timer, poll := Poll} = State) -> % no other: that is an older one's
     New = forget(refresh(State)),
     close(New),
-    erlang:send_after(Poll, self(), look),
-    {noreply, New};
+    {noreply, look_in(Poll, New)};
 handle_info(_, State) ->
     {noreply, State}.
 
