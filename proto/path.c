@@ -502,7 +502,8 @@ static int find_nearest(
 	for (size_t i = 0; err == 0 && i < all.count && looked < FAR_ISSUERS_MAX; i++) {
 		struct sg_path_chain far;
 
-		if (i > 0 && all.list[i].issuer == all.list[i - 1].issuer)
+		if ((i > 0 && all.list[i].issuer == all.list[i - 1].issuer) ||
+		    sg_path_node_is_twin(graph, all.list[i].issuer, node))
 			continue;
 		looked++;
 		err = find_chain(graph, all.list[i].issuer, &far);

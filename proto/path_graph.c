@@ -392,6 +392,14 @@ static EVP_PKEY *key_of(struct sg_path_graph *graph, struct sg_path_node *node)
 	return node->cert != NULL ? X509_get0_pubkey(node->cert) : NULL;
 }
 
+int sg_path_node_is_twin(
+    struct sg_path_graph *graph, struct sg_path_node *a, struct sg_path_node *b)
+{
+	EVP_PKEY *one = key_of(graph, a), *other = key_of(graph, b);
+
+	return one != NULL && other != NULL && EVP_PKEY_eq(one, other) == 1;
+}
+
 /* Whether it is known without a check what the signature is; *verdict is that then. */
 static int is_clear(struct sg_path_graph *graph, struct sg_path_node *issuer,
     struct sg_path_node *node, const struct sg_signature *signature,
@@ -406,7 +414,7 @@ static int is_clear(struct sg_path_graph *graph, struct sg_path_node *issuer,
 	if (issuer->key.keyinfo->kind == SG_KEYINFO_REFERENCE ||
 	    node->key.keyinfo->kind == SG_KEYINFO_REFERENCE)
 		return 1;
-	if (by != NULL && on != NULL && EVP_PKEY_eq(by, on) == 1) {
+	if (sg_path_node_is_twin(graph, issuer, node)) {
 		*verdict = SG_SIG_SELF;
 		return 1;
 	}

@@ -65,6 +65,10 @@ const char *const *sg_path_node_jids(struct sg_path_graph *graph, struct sg_path
 /* Whether one whose key it is has taken it from his node; what others show does not matter. */
 int sg_path_node_is_retracted(struct sg_path_graph *graph, struct sg_path_node *node);
 
+/* Whether both are certificates of one key. */
+int sg_path_node_is_twin(
+    struct sg_path_graph *graph, struct sg_path_node *a, struct sg_path_node *b);
+
 /* What one of its signatures is: checked once, as long as checks are left. */
 enum sg_signature_verdict sg_path_node_check(
     struct sg_path_graph *graph, struct sg_path_node *node, size_t index);

@@ -954,6 +954,7 @@ static void the_same_key_in_another_certificate_counts_for_nothing(void **state)
 	cast_graph(&cast);
 	assert_int_equal(sg_path_graph_add(cast.graph, &renewed.entry), 0);
 	assert_int_equal(judge(cast.graph, &renewed).verdict, SG_PATH_IS_UNKNOWN);
+	assert_int_equal(judge(cast.graph, &renewed).step_count, 0);
 	assert_int_equal(sg_path_graph_checks(cast.graph), 0);
 	actor_clear(&renewed);
 	cast_clear(&cast);
