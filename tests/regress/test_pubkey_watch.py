@@ -98,6 +98,8 @@ def test_k11_a_purged_node_is_read_again(served, people):
     with live(owner, "editor", None) as client:
         answer = client.iq("set", f"<pubsub xmlns='{NS_PUBSUB}#owner'><delete node='{NS_PUBKEY}'/></pubsub>")
         assert answer.get("type") == "result"
+    if served.kind == "ejabberd":  # nor does it tell of this
+        assert watcher.signet("keyring", "fetch", owner.jid)["keys"] == []
     until(lambda: all(s["retracted"] for s in known(watcher, key.name)["sightings"]), "the end of the node is not known")
 
 
