@@ -19,8 +19,8 @@ json_t *sg_json_known_key(const struct sg_known_key *key);
 
 /*
  * The reply of ShowKeyring: the key (with its signatures) judged by the keys of the keyring and the
- * certificates of our accounts. A signature that is bad and that the JID itself did not show makes no
- * key bad: anybody could have told it.
+ * certificates of our accounts. A signature that is bad and that the JID itself did not show makes
+ * no key bad: anybody could have told it.
  */
 json_t *sg_json_judged_known_key(struct sg_agent *agent, struct sg_known_key *key);
 

@@ -79,16 +79,16 @@ SG_MUST_USE int sg_store_keyring_put(struct sg_store *store, const struct sg_wit
     const struct sg_keyinfo *keyinfos, size_t count, enum sg_learnt *learnt);
 
 /*
- * Calls fn with the name of each key that the node of the JID has shown and not yet retracted; where it
- * gives 1, the key is retracted now. fn's error (negative) ends it, and nothing is changed.
- * One that is trusted waits to be looked at. SG_ERR_IO.
+ * Calls fn with the name of each key that the node of the JID has shown and not yet retracted;
+ * where it gives 1, the key is retracted now. fn's error (negative) ends it, and nothing is
+ * changed. One that is trusted waits to be looked at. SG_ERR_IO.
  */
 typedef int sg_retract_fn(void *arg, const char *name);
 SG_MUST_USE int sg_store_keyring_retract(
     struct sg_store *store, const char *jid, int64_t now, sg_retract_fn *fn, void *arg);
 
-/* Keys out of a file that the person gave: each is said to be the JID's beside it. As put, but for the
- * limits. */
+/* Keys out of a file that the person gave: each is said to be the JID's beside it. As put, but for
+ * the limits. */
 struct sg_import {
 	const char *jid;
 	const struct sg_keyinfo *keyinfo;
@@ -149,24 +149,17 @@ struct sg_keyring_query {
 	int64_t after;	    /* keys with a greater id */
 	size_t max;	    /* so many, the smallest ids first */
 };
+SG_MUST_USE int sg_store_keyring_list(struct sg_store *store, const struct sg_keyring_query *query,
+    unsigned flags, sg_known_key_fn *fn, void *arg);
+
 /*
- * The same; where a text is searched for, SG_KEYRING_SEARCH_MAX keys are looked through in one call:
- * *reached is the id of the last of them, and 0 when there are no more.
+ * The same; where a text is searched for, SG_KEYRING_SEARCH_MAX keys are looked through in one
+ * call: *reached is the id of the last of them, and 0 when there are no more.
  */
 #define SG_KEYRING_SEARCH_MAX 20000
 SG_MUST_USE int sg_store_keyring_search(struct sg_store *store,
     const struct sg_keyring_query *query, unsigned flags, sg_known_key_fn *fn, void *arg,
     int64_t *reached);
-
-SG_MUST_USE int sg_store_keyring_list(struct sg_store *store, const struct sg_keyring_query *query,
-    unsigned flags, sg_known_key_fn *fn, void *arg);
-
-/*
- * The keys with this name, those that signed them (as far as they are known), and those that have
- * a signature by this name; with their signatures, each once, at most max altogether.
- */
-SG_MUST_USE int sg_keyring_neighbours(
-    struct sg_store *store, const char *name, size_t max, sg_known_key_fn *fn, void *arg);
 
 /* Whether it was ever shown or told as a key of this JID. SG_ERR_IO. */
 SG_MUST_USE int sg_store_keyring_is_of(
@@ -181,9 +174,8 @@ SG_MUST_USE int sg_store_keyring_decide(
 /* Removes the key with all that is known of it. SG_ERR_IO. */
 SG_MUST_USE int sg_store_keyring_forget(struct sg_store *store, int64_t id);
 
-/* The JID of an account of ours whose certificate (by name or SHA-256) or OpenPGP key (by name) this
- * is: a new string.
- * SG_ERR_KEY_ABSENT. */
+/* The JID of an account of ours whose certificate (by name or SHA-256) or OpenPGP key (by name)
+ * this is: a new string. SG_ERR_KEY_ABSENT. */
 SG_MUST_USE int sg_store_keyring_own(struct sg_store *store, const char *fingerprint, char **jid);
 
 /* ---- changes that wait to be looked at ---- */
@@ -200,7 +192,8 @@ struct sg_key_change {
 	int64_t at;
 };
 
-/* Those of a JID, or (NULL) all; the oldest first, at most max. The strings are valid during the call. */
+/* Those of a JID, or (NULL) all; the oldest first, at most max. The strings are valid during the
+ * call. */
 typedef int sg_key_change_fn(void *arg, const struct sg_key_change *change);
 SG_MUST_USE int sg_store_key_changes(
     struct sg_store *store, const char *jid, size_t max, sg_key_change_fn *fn, void *arg);

@@ -269,9 +269,6 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    "SELECT DISTINCT key FROM sightings INDEXED BY sightings_by_key"
 	    " WHERE key > ?1 AND key <= ?4 AND instr(jid, ?3) > 0 ORDER BY key LIMIT ?2",
 	[SG_STMT_IDS_LAST] = "SELECT coalesce(max(id), 0) FROM keys",
-	[SG_STMT_IDS_SIGNED] = "SELECT DISTINCT s.key FROM signers g"
-			       " JOIN sightings s ON s.id = g.sighting WHERE g.issuer = ?1"
-			       " ORDER BY s.key LIMIT ?2",
 	[SG_STMT_CHANGE_ADD] =
 	    "INSERT OR IGNORE INTO key_changes (jid, name, kind, at) SELECT ?1, ?2, ?3, ?4"
 	    " WHERE (SELECT count(*) FROM key_changes WHERE jid = ?1) < ?5",

@@ -87,8 +87,8 @@ static int sweep_key(struct sg_store *store, int64_t key)
 	return sg_store_run(store, SG_STMT_KEY_SWEEP, values);
 }
 
-/* The sighting that the statement finds goes, and its key when nothing else is known of it. *size is
- * what it took. SG_ERR_LIMIT: there is none. */
+/* The sighting that the statement finds goes, and its key when nothing else is known of it. *size
+ * is what it took. SG_ERR_LIMIT: there is none. */
 static int drop_sighting(
     struct batch *batch, enum sg_statement which, const struct sg_value *values, int64_t *size)
 {
@@ -223,8 +223,8 @@ int sg_store_keyring_own(struct sg_store *store, const char *fingerprint, char *
 }
 
 /*
- * The key of this keyinfo, 0 when it is not known: the one with its data, or the reference of its name,
- * which *reference tells. A reference is taken for the first key of its name.
+ * The key of this keyinfo, 0 when it is not known: the one with its data, or the reference of its
+ * name, which *reference tells. A reference is taken for the first key of its name.
  */
 static int find_key(struct sg_store *store, const struct sg_keyinfo *keyinfo, const char *sha256,
     int64_t *key, int *reference)
@@ -312,8 +312,8 @@ struct old_sighting {
 };
 
 /*
- * The key was told by this source before. Its keyinfo as it came now takes the place of that one; from a
- * sender, not more often than it is written down that it came at all.
+ * The key was told by this source before. Its keyinfo as it came now takes the place of that one;
+ * from a sender, not more often than it is written down that it came at all.
  */
 static int renew_sighting(struct batch *batch, const struct old_sighting *old,
     const struct sg_keyinfo *keyinfo, int64_t size)
@@ -429,7 +429,7 @@ static int has_sha1(const struct sg_keyinfo *keyinfo)
 	return same;
 }
 
-/* Who says so is not believed: a worker that parses what peers send may have been taken over (K2). */
+/* Who says so is not believed: a worker that reads what peers send may be in their hands (K2). */
 static int has_its_name(const struct sg_keyinfo *keyinfo)
 {
 	struct sg_pgp_form form;

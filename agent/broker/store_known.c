@@ -157,7 +157,8 @@ static int drop_twins(struct sg_known_key *key)
 	return 0;
 }
 
-/* Puts the signatures of a keyinfo to those of the key; what is none of this very key is passed over. */
+/* Puts the signatures of a keyinfo to those of the key; what is none of this very key is passed
+ * over. */
 static int add_keyinfo(struct sg_known_key *key, const char *text, int own)
 {
 	struct sg_keyinfo *known = &key->keyinfo, came = { 0 };
@@ -293,8 +294,8 @@ int sg_store_keyring_get(
 
 #define HEX_MAX 64
 
-/* The search as the beginning of a fingerprint: lower-case hex without blanks and colons. 0 when it is
- * none. */
+/* The search as the beginning of a fingerprint: lower-case hex without blanks and colons. 0 when
+ * it is none. */
 static int hex_prefix(const char *search, char prefix[HEX_MAX + 2])
 {
 	size_t len = 0;
@@ -326,7 +327,8 @@ static int ids_begin(
 	return read_ids(store, SG_STMT_IDS_BEGIN, values, max, ids);
 }
 
-/* A part of the keys is looked through, so that nobody waits: *reached is its end, or 0 at the last. */
+/* A part of the keys is looked through, so that nobody waits: *reached is its end, or 0 at the
+ * last. */
 static int ids_found(
     struct sg_store *store, const struct sg_keyring_query *query, struct ids *ids, int64_t *reached)
 {
@@ -396,95 +398,4 @@ int sg_store_keyring_list(struct sg_store *store, const struct sg_keyring_query 
 	int64_t reached;
 
 	return sg_store_keyring_search(store, query, flags, fn, arg, &reached);
-}
-
-/* ---- neighbours ---- */
-
-/* The walk around one name: what was given to the caller already is not given again. */
-struct walk {
-	struct sg_store *store;
-	sg_known_key_fn *fn;
-	void *arg;
-	size_t left;
-	struct ids given;
-	char **issuers; /* of the keys of the name itself */
-	size_t issuer_count;
-	int centre; /* keys of the name itself are being read */
-};
-
-static int note_issuers(struct walk *walk, const struct sg_keyinfo *keyinfo)
-{
-	for (uint32_t i = 0; i < keyinfo->signature_count && walk->issuer_count < walk->left; i++) {
-		const char *issuer = keyinfo->signatures[i].issuer;
-		size_t last = walk->issuer_count;
-
-		if (strcmp(issuer, keyinfo->name) == 0 ||
-		    (last > 0 && strcmp(issuer, walk->issuers[last - 1]) == 0))
-			continue;
-		walk->issuers[last] = strdup(issuer);
-		if (walk->issuers[last] == NULL)
-			return SG_ERR_NOMEM;
-		walk->issuer_count++;
-	}
-	return 0;
-}
-
-static int walk_key(void *arg, struct sg_known_key *key)
-{
-	struct walk *walk = arg;
-	int err = 0;
-
-	for (size_t i = 0; i < walk->given.count; i++) {
-		if (walk->given.list[i] == key->id)
-			return 0;
-	}
-	if (walk->left == 0)
-		return 0;
-	if (walk->centre)
-		err = note_issuers(walk, &key->keyinfo);
-	walk->given.list[walk->given.count++] = key->id;
-	walk->left--;
-	return err == 0 ? walk->fn(walk->arg, key) : err;
-}
-
-static int walk_all(struct walk *walk, const char *name)
-{
-	const struct sg_value signed_by[] = { SG_TEXT(name), SG_INT((int64_t)walk->left), SG_END };
-	struct ids ids = { NULL, 0 };
-	int err;
-
-	walk->centre = 1;
-	err = sg_store_keyring_get(walk->store, name, SG_KNOWN_SIGNATURES, walk_key, walk);
-	walk->centre = 0;
-	for (size_t i = 0; err == 0 && walk->left > 0 && i < walk->issuer_count; i++)
-		err = sg_store_keyring_get(
-		    walk->store, walk->issuers[i], SG_KNOWN_SIGNATURES, walk_key, walk);
-	if (err == 0)
-		err = read_ids(walk->store, SG_STMT_IDS_SIGNED, signed_by, walk->left, &ids);
-	if (err == 0)
-		err = each_key(walk->store, &ids, SG_KNOWN_SIGNATURES, walk_key, walk);
-	free(ids.list);
-	return err;
-}
-
-int sg_keyring_neighbours(
-    struct sg_store *store, const char *name, size_t max, sg_known_key_fn *fn, void *arg)
-{
-	struct walk walk = {
-		.store = store,
-		.fn = fn,
-		.arg = arg,
-		.left = max,
-		.given = { calloc(max + 1, sizeof(*walk.given.list)), 0 },
-		.issuers = calloc(max + 1, sizeof(char *)),
-	};
-	int err = SG_ERR_NOMEM;
-
-	if (walk.given.list != NULL && walk.issuers != NULL)
-		err = walk_all(&walk, name);
-	for (size_t i = 0; i < walk.issuer_count; i++)
-		free(walk.issuers[i]);
-	free(walk.issuers);
-	free(walk.given.list);
-	return err;
 }

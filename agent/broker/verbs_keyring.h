@@ -13,8 +13,8 @@
 struct sg_call;
 
 /*
- * A fingerprint as people write it (of either case, blanks, colons and hyphens between the digits) as
- * lower-case hex: the 40 digits of a name, or the 64 of a SHA-256. "" when it is neither. A new
+ * A fingerprint as people write it (of either case, blanks, colons and hyphens between the digits)
+ * as lower-case hex: the 40 digits of a name, or the 64 of a SHA-256. "" when it is neither. A new
  * string; NULL without memory.
  */
 char *sg_fingerprint_take(const char *text);

@@ -570,54 +570,6 @@ static void signatures_are_kept_as_they_came(void **state)
 	free_key(&told);
 }
 
-static size_t neighbours(struct world *world, const char *name, size_t max, struct found *found)
-{
-	*found = (struct found){ .count = 0 };
-	assert_int_equal(sg_keyring_neighbours(world->store, name, max, keep, found), 0);
-	return found->count;
-}
-
-static void neighbours_are_issuers_and_subjects(void **state)
-{
-	struct world *world = *state;
-	struct sg_keyinfo issuer = make_cert("issuer"), key = make_cert("key"),
-			  subject = make_cert("subject"), alone = make_cert("alone");
-	struct found found;
-
-	sign_key(&key, issuer.name, "i on k");
-	sign_key(&key, key.name, "itself");
-	sign_key(&subject, key.name, "k on s");
-	sign_key(&issuer, key.name, "a cycle");
-	write_xml(&key);
-	write_xml(&subject);
-	write_xml(&issuer);
-	put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &issuer);
-	put(world, romeo, SG_SIGHT_NODE, NULL, NOW, &key);
-	put(world, juliet, SG_SIGHT_NODE, NULL, NOW, &subject);
-	put(world, juliet, SG_SIGHT_NODE, NULL, NOW, &alone);
-	assert_int_equal(neighbours(world, key.name, 60, &found), 3);
-	assert_string_equal(found.keys[0].keyinfo.name, key.name);
-	assert_string_equal(found.keys[1].keyinfo.name, issuer.name);
-	assert_string_equal(found.keys[2].keyinfo.name, subject.name);
-	assert_int_equal(found.keys[2].keyinfo.signature_count, 1);
-	found_clear(&found);
-	assert_int_equal(neighbours(world, key.name, 2, &found), 2);
-	found_clear(&found);
-	assert_int_equal(neighbours(world, key.name, 0, &found), 0);
-	assert_int_equal(neighbours(world, alone.name, 60, &found), 1);
-	found_clear(&found);
-	/* a name that only signs, and is not known itself */
-	found = get(world, key.name);
-	assert_int_equal(sg_store_keyring_forget(world->store, found.keys[0].id), 0);
-	found_clear(&found);
-	assert_int_equal(neighbours(world, key.name, 60, &found), 2);
-	found_clear(&found);
-	free_key(&issuer);
-	free_key(&key);
-	free_key(&subject);
-	free_key(&alone);
-}
-
 /* ---- looking for keys ---- */
 
 static void keys_are_found(void **state)
@@ -1084,7 +1036,6 @@ int main(void)
 		KEYRING_TEST(changes_of_one_jid_are_limited),
 		KEYRING_TEST(test_k11_keys_are_retracted_and_shown_again),
 		KEYRING_TEST(signatures_are_kept_as_they_came),
-		KEYRING_TEST(neighbours_are_issuers_and_subjects),
 		KEYRING_TEST(keys_are_found),
 		KEYRING_TEST(a_search_goes_step_by_step),
 		KEYRING_TEST(decisions_and_forgetting),
