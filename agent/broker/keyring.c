@@ -17,6 +17,7 @@ struct lesson {
 	TAILQ_ENTRY(lesson) entry;
 	struct sg_keyring *keyring;
 	struct event *next; /* the next slice */
+	int begun;
 	struct sg_witness witness;
 	char *jid;
 	char *told_by;
@@ -35,7 +36,9 @@ struct lesson {
 
 struct sg_keyring {
 	struct sg_agent *agent;
-	TAILQ_HEAD(lesson_list, lesson) lessons; /* in the order in which they came */
+	/* In the order in which they came, of which the first is being learned: an event that came
+	 * after a whole node must not be taken for a key that the node does not show. */
+	TAILQ_HEAD(lesson_list, lesson) lessons;
 };
 
 int sg_keyring_new(struct sg_agent *agent, struct sg_keyring **keyring)
@@ -67,9 +70,12 @@ static void lesson_free(struct lesson *lesson)
 	free(lesson);
 }
 
-/* Ends the lesson. */
+/* Ends the lesson, and lets the next one begin. */
 static void finish(struct lesson *lesson, int err)
 {
+	static const struct timeval at_once = { 0, 0 };
+	struct sg_keyring *keyring = lesson->keyring;
+
 	if (lesson->sum.refused > 0)
 		sg_log(SG_LOG_WARN, "keyring: %u keys of %s were not kept", lesson->sum.refused,
 		    lesson->jid);
@@ -77,7 +83,9 @@ static void finish(struct lesson *lesson, int err)
 		sg_log(SG_LOG_WARN, "keyring: the keys of %s could not be kept: %s",
 		    lesson->jid != NULL ? lesson->jid : "",
 		    sg_store_failure(lesson->keyring->agent->store, err));
-	TAILQ_REMOVE(&lesson->keyring->lessons, lesson, entry);
+	TAILQ_REMOVE(&keyring->lessons, lesson, entry);
+	if (!TAILQ_EMPTY(&keyring->lessons))
+		evtimer_add(TAILQ_FIRST(&keyring->lessons)->next, &at_once);
 	if (lesson->done != NULL)
 		lesson->done(lesson->arg, err, &lesson->sum);
 	lesson_free(lesson);
@@ -199,7 +207,10 @@ static void work(struct lesson *lesson)
 	struct sg_store *store = lesson->keyring->agent->store;
 	int err = 0;
 
-	if (lesson->at < lesson->keyinfos.keyinfo_count)
+	if (!lesson->begun)
+		err = sg_store_keyring_is_known(store, lesson->jid, &lesson->witness.known);
+	lesson->begun = 1;
+	if (err == 0 && lesson->at < lesson->keyinfos.keyinfo_count)
 		err = slice(lesson);
 	if (err == 1) {
 		evtimer_add(lesson->next, &at_once);
@@ -247,7 +258,6 @@ static int take_names(struct lesson *lesson, const struct sg_lesson *given)
 static int lesson_fill(struct lesson *lesson, const struct sg_lesson *given)
 {
 	struct sg_agent *agent = lesson->keyring->agent;
-	int err;
 
 	lesson->jid = strdup(given->jid);
 	lesson->told_by = sg_text_copy(given->told_by);
@@ -261,10 +271,7 @@ static int lesson_fill(struct lesson *lesson, const struct sg_lesson *given)
 		.told_by = lesson->told_by,
 		.now = time(NULL),
 	};
-	err = take_names(lesson, given);
-	if (err != 0)
-		return err;
-	return sg_store_keyring_is_known(agent->store, lesson->jid, &lesson->witness.known);
+	return take_names(lesson, given);
 }
 
 void sg_keyring_learn(struct sg_agent *agent, const struct sg_lesson *given,
@@ -289,7 +296,7 @@ void sg_keyring_learn(struct sg_agent *agent, const struct sg_lesson *given,
 	err = lesson_fill(lesson, given);
 	if (err != 0)
 		finish(lesson, err);
-	else
+	else if (TAILQ_FIRST(&agent->keyring->lessons) == lesson)
 		work(lesson);
 }
 

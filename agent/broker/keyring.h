@@ -39,8 +39,8 @@ struct sg_lesson_sum {
 typedef void sg_lesson_fn(void *arg, int err, const struct sg_lesson_sum *sum);
 
 /*
- * Learns it; the keyinfos are taken over, and *keyinfos is empty then. done (or NULL) is called at
- * the end: for a few keys before this returns, for many later from the loop.
+ * Learns it, after what came before; the keyinfos are taken over, and *keyinfos is empty then. done
+ * (or NULL) is called at the end: for a few keys maybe before this returns, else from the loop.
  */
 void sg_keyring_learn(struct sg_agent *agent, const struct sg_lesson *lesson,
     struct sg_msg_keyinfos *keyinfos, sg_lesson_fn *done, void *arg);
