@@ -335,6 +335,8 @@ static int load_foreign(struct sg_signing *signing, const struct sg_account *acc
 		    account->agent->store, account->row.jid, signing->fingerprint, &cert);
 		signing->foreign = err != 0 || cert.role != SG_CERT_USER;
 		sg_cert_row_clear(&cert);
+		if (err == SG_ERR_KEY_ABSENT) /* of the keyring */
+			err = 0;
 	}
 	bytes = sg_signing_foreign(signing, &unused);
 	if (err == 0 && bytes != NULL)
@@ -461,7 +463,7 @@ static int load(struct sg_signing *signing, const struct sg_account *account)
 	time_t now = time(NULL);
 	struct sg_verdict verdict = { 0 };
 	struct sg_verdict_index *index = NULL;
-	int err = sg_stored_keys_add(&signing->keys, account, signing->fingerprint);
+	int err = sg_stored_keys_add_trusted(&signing->keys, account, signing->fingerprint);
 
 	if (err == 0)
 		err = sg_stored_keys_add(&signing->keys, account, signing->user_certificate);

@@ -20,8 +20,8 @@ void sg_signings_free(struct sg_signings *signings);
 
 /*
  * A new reference to what is known of the account's certificate or OpenPGP key with this fingerprint
- * (lower-case hex) and its user certificate, out of the store when that has changed since. SG_ERR_KEY_ABSENT
- * when the account has none such, SG_ERR_IO, SG_ERR_NOMEM.
+ * (lower-case hex), or of a certificate of the keyring that the person trusts, and of the account's
+ * user certificate; out of the store when that has changed since. SG_ERR_KEY_ABSENT when there is none, SG_ERR_IO, SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_signing_get(struct sg_signings *signings, const struct sg_account *account,
     const char *fingerprint, struct sg_signing **signing);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keyring_store.h"
 #include "store.h"
 #include "verdict.h"
 #include "x509.h"
@@ -67,33 +68,71 @@ static void leave_out_sha1(struct sg_msg_signatures *signatures)
 	signatures->signature_count = kept;
 }
 
-int sg_stored_keys_add(
-    struct sg_msg_keyinfos *set, const struct sg_account *account, const char *fingerprint)
+/* Adds the key, which it takes over, with the signatures that the account keeps for it. */
+static int add_signed(
+    struct sg_msg_keyinfos *set, const struct sg_account *account, struct sg_keyinfo *key)
 {
-	struct sg_store *store = account->agent->store;
 	struct sg_msg_signatures signatures = { 0 };
-	struct sg_keyinfo key, *added = NULL;
-	int err;
+	struct sg_keyinfo *added = NULL;
+	int err = sg_store_signatures_get(
+	    account->agent->store, account->row.jid, key->name, &signatures);
 
-	if (fingerprint == NULL)
-		return 0;
-	err = load_own(store, account->row.jid, fingerprint, &key);
-	if (err != 0)
-		return err;
-	err = sg_store_signatures_get(store, account->row.jid, key.name, &signatures);
 	if (err == 0 && account->agent->config.sha1 != SG_SHA1_ON)
 		leave_out_sha1(&signatures);
 	if (err == 0) {
-		key.signatures = signatures.signatures;
-		key.signature_count = signatures.signature_count;
+		key->signatures = signatures.signatures;
+		key->signature_count = signatures.signature_count;
 		added = keys_grow(set);
 		err = added != NULL ? 0 : SG_ERR_NOMEM;
 	}
 	if (err != 0)
-		sg_layout_clear(&sg_layout_keyinfo, &key);
+		sg_layout_clear(&sg_layout_keyinfo, key);
 	else
-		*added = key;
+		*added = *key;
 	return err;
+}
+
+int sg_stored_keys_add(
+    struct sg_msg_keyinfos *set, const struct sg_account *account, const char *fingerprint)
+{
+	struct sg_keyinfo key;
+	int err;
+
+	if (fingerprint == NULL)
+		return 0;
+	err = load_own(account->agent->store, account->row.jid, fingerprint, &key);
+	return err == 0 ? add_signed(set, account, &key) : err;
+}
+
+/* The first that the person trusts. */
+static int trusted_take(void *arg, struct sg_known_key *known)
+{
+	struct sg_keyinfo *key = arg;
+
+	if (key->name != NULL || known->decision != SG_DECISION_TRUSTED ||
+	    known->keyinfo.kind != SG_KEYINFO_X509)
+		return 0;
+	key->name = known->keyinfo.name;
+	key->kind = known->keyinfo.kind;
+	key->data = known->keyinfo.data;
+	known->keyinfo.name = NULL;
+	known->keyinfo.data = (struct sg_blob){ NULL, 0 };
+	return 0;
+}
+
+int sg_stored_keys_add_trusted(
+    struct sg_msg_keyinfos *set, const struct sg_account *account, const char *fingerprint)
+{
+	struct sg_keyinfo key = { 0 };
+	int err = sg_stored_keys_add(set, account, fingerprint);
+
+	if (err != SG_ERR_KEY_ABSENT)
+		return err;
+	err = sg_store_keyring_get(account->agent->store, fingerprint, 0, trusted_take, &key);
+	if (err == 0 && key.name != NULL)
+		return add_signed(set, account, &key);
+	sg_layout_clear(&sg_layout_keyinfo, &key);
+	return err == 0 ? SG_ERR_KEY_ABSENT : err;
 }
 
 int sg_stored_keys_add_pgp(struct sg_msg_keyinfos *set, const struct sg_account *account)

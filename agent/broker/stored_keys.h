@@ -18,6 +18,13 @@
 SG_MUST_USE int sg_stored_keys_add(
     struct sg_msg_keyinfos *set, const struct sg_account *account, const char *fingerprint);
 
+/*
+ * The same, and else adds the certificate of the keyring that has this fingerprint, if the person
+ * trusts it.
+ */
+SG_MUST_USE int sg_stored_keys_add_trusted(
+    struct sg_msg_keyinfos *set, const struct sg_account *account, const char *fingerprint);
+
 /* Adds all OpenPGP keys of the account. SG_ERR_IO, SG_ERR_NOMEM. */
 SG_MUST_USE int sg_stored_keys_add_pgp(
     struct sg_msg_keyinfos *set, const struct sg_account *account);

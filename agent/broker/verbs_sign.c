@@ -286,9 +286,10 @@ static int sign_begin(struct sg_call *call, const char *subject)
 		return 1;
 	if (err == SG_ERR_KEY_ABSENT) {
 		sg_call_advise(call, err,
-		    "Name one that this agent holds, or leave the subject out to sign the "
-		    "account's own.");
-		sg_call_fail_with(call, err, subject, "%s holds no certificate or OpenPGP key %s",
+		    "Name one that this agent holds, or of the keyring one that you trust (`signet "
+		    "keyring trust`), or leave the subject out to sign the account's own.");
+		sg_call_fail_with(call, err, subject,
+		    "%s holds no certificate or OpenPGP key %s, and none of this name is trusted",
 		    call->account->row.jid, subject);
 	} else {
 		sg_call_fail_code(call, err, subject);

@@ -185,9 +185,11 @@ const struct sg_command sg_commands[] = {
 	    .waits = WAITS_TOKEN,
 	    .summary = "Cross-sign with the account's user key.",
 	    .help =
-		"SUBJECT is the name of a certificate or OpenPGP key that the account holds; "
-		"without\n"
-		"it, the account's own certificate is signed. With --pgp, an OpenPGP key of the "
+		"SUBJECT is the name of a certificate or OpenPGP key that the account holds, or "
+		"of a\n"
+		"certificate of the keyring that you trust; without it, the account's own "
+		"certificate\n"
+		"is signed. With --pgp, an OpenPGP key of the "
 		"account\n"
 		"signs instead, wherever your gpg has it. --out writes the keyinfo." },
 	{ .name = "verify",

@@ -354,7 +354,7 @@ static void put_break(
 		{ "retracted", "taken back by its owner" },
 		{ "not_yet_valid", "not valid yet" },
 		{ "unknown_method", "signed by an unknown method" },
-		{ "signature_refused", "its OpenPGP signature may not count" },
+		{ "signature_refused", "its signature may not count" },
 		{ "unchecked", "not checked" },
 		{ "issuer_missing", "signed by a key that is not at hand" },
 	};

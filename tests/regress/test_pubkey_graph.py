@@ -29,9 +29,9 @@ HOSTILE = ['"]; evil [label="x"', "</B></TD></TR></TABLE>>]; evil [", "<IMG SRC=
 
 
 @contextlib.contextmanager
-def agent_of(web):
+def agent_of(web, **more):
     """An agent without tokens whose store holds the web."""
-    agent = Agent(softhsm=False)
+    agent = Agent(softhsm=False, **more)
     try:
         agent.start()
         assert agent.stop() == 0
@@ -158,6 +158,47 @@ def test_k7_sha1_alone_is_weaker():
         assert (explain(agent, phone)["verdict"], explain(agent, phone)["grade"]) == ("friend", "sha1")
         done = signet("keyring", "show", phone.name, "--why", env=env_of(agent))
         assert "by SHA-1 only, which is weaker" in done.stdout and "RSA-SHA1 (SHA-1: weaker)" in done.stdout
+
+
+def test_k7_sha1_that_is_off_counts_for_nothing():
+    web = Web()
+    romeo = web.cross_sign(web.add(ROMEO), sha1=True)
+    with agent_of(web, conf="[agent]\nsha1 = off\n") as agent:
+        path = explain(agent, romeo)
+        assert (path["verdict"], breaks(path)) == ("broken", [None, "signature_refused"])
+
+
+def test_the_person_signs_a_friends_user_key():
+    """Whom he trusts; from then on the signature carries the path, whatever becomes of the decision."""
+    romeo = Key(ROMEO, make_key())
+    phone = romeo.sign(Key(ROMEO, make_key()))
+    document = f"<pubkeys jid='{ROMEO}'>{romeo.keyinfo()}{phone.keyinfo()}</pubkeys>"
+    with Agent() as agent:
+        agent.unlock("one")
+        agent.call("AddAccount", {"jid": "juliet@capulet.example"})
+        with secret(PIN) as fd:
+            user = agent.call("NewKey", {"token": "one", "label": "me", "account": "juliet@capulet.example", "user": True,
+                                         "pin": {"fd": 0}}, [fd])["certificate"]
+        sign = {"account": "juliet@capulet.example", "subject": romeo.name}
+        assert agent.error("Sign", sign).name == "KeyAbsent"
+        agent.call("ImportKeyring", {"keyinfos": document})
+        assert agent.error("Sign", sign).name == "KeyAbsent"  # known, and not looked at
+        agent.call("TrustKey", {"jid": ROMEO, "fingerprint": romeo.name})
+        signed = agent.call("Sign", sign)["key"]
+        assert signed["name"] == romeo.name and {s["verdict"] for s in signed["signatures"]} == {"good"}
+        assert {s["method"] for s in signed["signatures"]} >= {"RSA-SHA256"}
+        assert f"<issuer jid='juliet@capulet.example'>{user['name']}</issuer>" in signed["keyinfo"].replace('"', "'")  # K8
+        agent.call("ForgetKey", {"fingerprint": romeo.name})
+        assert agent.error("Sign", sign).name == "KeyAbsent"
+        agent.call("ImportKeyring", {"keyinfos": document})
+        path = explain(agent, phone)
+        assert (path["verdict"], path["jid"]) == ("friend", ROMEO)
+        assert [(s["way"], s["issuer"], s["subject"]) for s in path["steps"]] == [
+            ("own", None, user["name"]), ("signature", user["name"], romeo.name), ("signature", romeo.name, phone.name)]
+        # what he refuses later is refused, and is not signed again
+        agent.call("DistrustKey", {"fingerprint": romeo.name})
+        assert agent.error("Sign", sign).name == "KeyAbsent"
+        assert explain(agent, phone)["verdict"] == "broken"
 
 
 def test_k2_a_key_that_is_not_its_names_is_not_judged():

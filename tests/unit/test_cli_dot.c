@@ -130,7 +130,7 @@ static void every_reason_is_told(void **state)
 		{ "broken", "signature", "not_yet_valid", "not valid yet" },
 		{ "broken", "signature", "bad_signature", "FORGED signature of i@x" },
 		{ "broken", "signature", "unknown_method", "signed by an unknown method" },
-		{ "broken", "signature", "signature_refused", "OpenPGP signature may not count" },
+		{ "broken", "signature", "signature_refused", "its signature may not count" },
 		{ "broken", "signature", "unchecked", "not checked" },
 		{ "unknown", "signature", "issuer_missing", "a key that is not at hand" },
 		{ "unknown", "signature", "issuer_unknown", "signed by i@x, a stranger" },
