@@ -14,9 +14,9 @@
 #include "x509.h"
 #include "xml.h"
 
-#define EXPORT_KEYS_MAX	 200	      /* in one reply */
+#define EXPORT_KEYS_MAX	 100	      /* in one reply */
 #define EXPORT_BYTES_MAX (700u << 10) /* of XML in one reply; a longer keyinfo is left out */
-#define IMPORT_KEYS_MAX	 1000	      /* in one call */
+#define IMPORT_KEYS_MAX	 250	      /* in one call: nobody else is answered meanwhile */
 #define REFUSED_MAX	 100	      /* that a reply names */
 
 /* ---- ExportKeyring ---- */

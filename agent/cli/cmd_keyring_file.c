@@ -19,7 +19,7 @@
 #define NS_KEYRING "urn:signet:keyring" /* pubkeys elements of several JIDs in one document */
 
 #define CALL_BYTES_MAX	  (400u << 10) /* of keyinfos in one call, about */
-#define CALL_KEYS_MAX	  250
+#define CALL_KEYS_MAX	  100
 #define KEYINFO_BYTES_MAX (900u << 10) /* what fits into a message at all */
 
 /* ---- export ---- */
