@@ -296,7 +296,7 @@ fault-mainjob: deps
 	@$(PYTHON) tests/fault/mainjob_calls.py
 
 FUZZERS := $(addprefix $(BUILD)/fuzz/, \
-    fuzz_base64 fuzz_ccm2 fuzz_filter fuzz_frame fuzz_hex fuzz_keyinfo fuzz_pgp fuzz_x509 fuzz_xml)
+    fuzz_base64 fuzz_ccm2 fuzz_filter fuzz_frame fuzz_hex fuzz_keyinfo fuzz_pgp fuzz_pubkeys fuzz_x509 fuzz_xml)
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz: $(FUZZERS)
