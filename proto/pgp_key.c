@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "channel.h"
+#include "clock.h"
 #include "log.h"
 #include "spawn.h"
 #include "text.h"
@@ -22,12 +23,37 @@ static struct {
 	struct sg_channel *channel;
 	pid_t pid;
 	uint32_t last_id;
-	int missing; /* said already */
+	int missing;	  /* said already */
+	int64_t since_ms; /* the time that trouble is counted in, and how much it was */
+	unsigned trouble;
 } judge = { .pid = -1 };
 
 void sg_pgp_set_program(const char *path)
 {
 	judge.program = path;
+	judge.trouble = 0;
+}
+
+/*
+ * Somebody may have made keys that librnp hangs at or dies of, and all of our process waits
+ * meanwhile: when that was too much, nothing is asked until the time is over.
+ */
+static int has_had_trouble(void)
+{
+	int64_t now = sg_clock_ms();
+
+	if (now - judge.since_ms >= SG_PGP_TROUBLE_MS) {
+		judge.since_ms = now;
+		judge.trouble = 0;
+	}
+	return judge.trouble >= SG_PGP_TROUBLE_MAX;
+}
+
+static void note_trouble(const char *what, unsigned weight)
+{
+	judge.trouble += weight;
+	sg_log(SG_LOG_WARN, "%s %s: an OpenPGP key was not judged%s", PROGRAM, what,
+	    judge.trouble >= SG_PGP_TROUBLE_MAX ? ", and none will be for a while" : "");
 }
 
 static void judge_end(void)
@@ -69,6 +95,8 @@ static int judge_start(void)
 	int err = 0;
 
 	sg_pgp_reap();
+	if (has_had_trouble())
+		return SG_ERR_WORKER;
 	if (judge.channel != NULL)
 		return 0;
 	if (judge.program == NULL)
@@ -101,10 +129,12 @@ static int ask_once(
 		return err;
 	if (err == 0)
 		err = sg_channel_recv(judge.channel, answer);
-	if (err != 1)
-		err = err == SG_ERR_TIMEOUT ? SG_ERR_WORKER : SG_ERR_IO;
-	else
-		err = 0;
+	if (err == SG_ERR_TIMEOUT) {
+		note_trouble("hangs", SG_PGP_TROUBLE_HANG);
+		err = SG_ERR_WORKER;
+	} else {
+		err = err == 1 ? 0 : SG_ERR_IO;
+	}
 	if (err == 0 &&
 	    (answer->id != judge.last_id ||
 		(answer->type != answer_type && answer->type != SG_MSG_ERROR))) {
@@ -128,10 +158,10 @@ static int ask(uint16_t type, const void *request, uint16_t answer_type, struct 
 
 	if (err == SG_ERR_IO && was_running)
 		err = ask_once(type, request, answer_type, answer);
-	if (err == SG_ERR_IO)
+	if (err == SG_ERR_IO) {
+		note_trouble("died", 1);
 		err = SG_ERR_WORKER;
-	if (err == SG_ERR_WORKER)
-		sg_log(SG_LOG_WARN, "an OpenPGP key was not judged: %s gave no answer", PROGRAM);
+	}
 	if (err == 0 && answer->type == SG_MSG_ERROR) {
 		sg_frame_clear(answer);
 		err = SG_ERR_FORMAT;

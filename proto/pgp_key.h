@@ -24,6 +24,11 @@
 #define SG_PGP_ANSWER_MS  2000	/* then signet-pgp hangs */
 #define SG_PGP_IDLE_MS	  30000 /* without a request, it ends by itself */
 
+/* How much trouble it may make in what time: a key that it dies of (twice) counts as 1. */
+#define SG_PGP_TROUBLE_MS   60000
+#define SG_PGP_TROUBLE_MAX  8
+#define SG_PGP_TROUBLE_HANG 4
+
 /* Why a signature does not count; the text of each is below. */
 enum sg_pgp_reason {
 	SG_PGP_NO_REASON,

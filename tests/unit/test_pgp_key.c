@@ -349,6 +349,45 @@ static void one_that_hangs_is_killed(void **state)
 	unload(&key);
 }
 
+static int64_t ms_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Keys that it hangs at or dies of, one after another: then it is left alone for a while, and nobody
+ * waits. */
+static void too_much_trouble_ends_it(void **state)
+{
+	struct sg_blob data = read_vector("pgp-rsa.pgp");
+	struct sg_pgp_key *key;
+	const char *why;
+	int64_t before;
+
+	use_signet_pgp();
+	for (size_t i = 0; i < SG_PGP_TROUBLE_MAX / SG_PGP_TROUBLE_HANG; i++) {
+		struct loaded good = load("pgp-rsa.pgp", PGP_AT);
+
+		unload(&good);
+		signal_child(child(), SIGSTOP);
+		assert_int_equal(sg_pgp_key_load(&data, 1, PGP_AT, &key, &why), SG_ERR_WORKER);
+	}
+	before = ms_now();
+	for (size_t i = 0; i < 1000; i++)
+		assert_int_equal(sg_pgp_key_load(&data, 1, PGP_AT, &key, &why), SG_ERR_WORKER);
+	assert_true(ms_now() - before < SG_PGP_ANSWER_MS / 2);
+	assert_int_equal(child(), -1);
+	/* what dies at once */
+	sg_pgp_set_program("/bin/true");
+	for (size_t i = 0; i < SG_PGP_TROUBLE_MAX; i++)
+		assert_int_equal(sg_pgp_key_load(&data, 1, PGP_AT, &key, &why), SG_ERR_WORKER);
+	sg_blob_clear(&data);
+	use_signet_pgp();
+	assert_verdict("pgp-rsa.pgp", "pgp-rsa.sig", SG_SIG_GOOD, NULL);
+}
+
 static void without_it_nothing_is_judged(void **state)
 {
 	struct sg_blob data = read_vector("pgp-rsa.pgp");
@@ -385,6 +424,7 @@ int main(void)
 		cmocka_unit_test(a_key_without_signatures_is_not_valid),
 		cmocka_unit_test(one_that_died_is_started_anew),
 		cmocka_unit_test(one_that_hangs_is_killed),
+		cmocka_unit_test(too_much_trouble_ends_it),
 		cmocka_unit_test(without_it_nothing_is_judged),
 	};
 
