@@ -190,7 +190,7 @@ DOUBTS = {
     "nonsense": ("echo it is fine", "does not answer as sha1cdsum does"),
     "silent": ("exit 0", "does not answer as sha1cdsum does"),
     "other bytes": (f"echo other | {SHA1CDSUM}", "does not answer as sha1cdsum does"),
-    "too much": ("head -c 100000 /dev/zero", "does not answer as sha1cdsum does|gave no answer within 5 s"),
+    "too much": ("head -c 1000 /dev/zero", "does not answer as sha1cdsum does"),
     "killed": (f"{SHA1CDSUM}; kill -KILL $$", "was ended by signal 9"),
     "failing": (f"{SHA1CDSUM}; exit 3", "failed with status 3"),
     "no program": ("exec /nonexistent", "failed with status 127"),
@@ -373,7 +373,7 @@ def test_k7_signet_verify_has_the_switch(tmp_path):
         assert status == 0 and verdicts(reply) == [["good"], []] and reply["sha1_only"]
         assert reply["keys"][0]["grade"] == "sha1"
     status, reply = verify(tmp_path, text, *at, "--sha1", "off")
-    assert status == 7 and verdicts(reply.get("parameters", reply)) == [["refused"], []]
+    assert status == 7 and verdicts(reply) == [["refused"], []]
     assert reply["parameters"]["message"] == "no signature counts: SHA-1 does not count here (sha1 = off)"
     status, reply = verify(tmp_path, f"<x>{keyinfo(CLIENT, BY_RSA)}{keyinfo(USER)}</x>", "--sha1", "off")
     assert status == 0 and verdicts(reply) == [["good"], []] and not reply["sha1_only"]
@@ -390,7 +390,7 @@ def test_k7_the_path_breaks_at_sha1_that_is_off(tmp_path):
     for sha1, verdict, breaks in (("on", "friend", None), ("verify", "friend", None),
                                   ("off", "broken", "signature_refused")):
         _, reply = verify(tmp_path, text, "--issuer", issuer, "--why", "--sha1", sha1)
-        path = reply.get("parameters", reply)["keys"][0]["path"]
+        path = reply["keys"][0]["path"]
         assert (path["verdict"], path["steps"][-1]["breaks"]) == (verdict, breaks)
 
 
