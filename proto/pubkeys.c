@@ -105,15 +105,16 @@ static int take_name(const struct sg_xml *element, struct sg_msg_keys_wanted *wa
 	int err = text != NULL ? sg_keyinfo_name_take(text, &name) : SG_ERR_NOMEM;
 
 	free(text);
-	for (uint32_t i = 0; name != NULL && i < wanted->name_count; i++) {
+	if (err != 0)
+		return err;
+	for (uint32_t i = 0; i < wanted->name_count; i++) {
 		if (strcmp(wanted->names[i], name) == 0) {
 			free(name);
-			name = NULL;
+			return 0;
 		}
 	}
-	if (name != NULL)
-		wanted->names[wanted->name_count++] = name;
-	return err;
+	wanted->names[wanted->name_count++] = name;
+	return 0;
 }
 
 int sg_pubkeys_ask_decode(const struct sg_xml *element, struct sg_msg_keys_wanted *wanted)

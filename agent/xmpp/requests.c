@@ -221,9 +221,9 @@ static const struct sg_request_kind server_requests[] = {
 static const struct sg_request_kind *find_kind(uint16_t type)
 {
 	const struct sg_request_kind *const lists[] = { server_requests, sg_pep_requests,
-		sg_key_requests };
+		sg_key_requests, NULL };
 
-	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+	for (int i = 0; lists[i] != NULL; i++) {
 		for (const struct sg_request_kind *kind = lists[i]; kind->type != 0; kind++) {
 			if (kind->type == type)
 				return kind;

@@ -84,6 +84,8 @@ class Rogue:
                 self.send(frame_id, frames.FEATURE_SET, {"features": CCM2})
             elif kind == frames.CCM2_ADD:
                 self.send(frame_id, frames.DER, {"der": self.certify(message["csr"])})
+            elif kind == frames.DIRECT_POLICY:
+                self.send(frame_id, frames.OK)
             elif kind == frames.DISCONNECT:
                 self.ask("leaving")
                 self.send(frame_id, frames.OK)
