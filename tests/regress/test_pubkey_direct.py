@@ -185,6 +185,20 @@ def test_k12_a_closed_node_is_followed_by_a_direct_request(served, people):
     assert refused(asker, "keyring", "request", owner.jid)[0] == "KeyAbsent"
 
 
+def test_k12_asking_right_after_a_login_waits_for_who_is_there(people):
+    asker, owner, absent = people(3, friends=[(0, 1), (0, 2)])
+    key = Key(owner.jid)
+    with live(owner) as client:
+        client.answer(lambda request: (result(key), "result"))
+        got = asker.signet("keyring", "request", owner.jid, *asker.password)
+        assert [k["name"] for k in got["keys"]] == [key.name]
+        asker.signet("account", "disconnect", asker.jid)
+        assert refused(asker, "keyring", "request", absent.jid, *asker.password)[0] == "KeyAbsent"
+        with live(asker, "late"):  # one's own other clients count as well, once they are there
+            asker.signet("account", "disconnect", asker.jid)
+            assert refused(asker, "keyring", "request", asker.jid, *asker.password)[0] == "PeerRefused"
+
+
 def test_k13_a_third_party_is_asked_last_and_only_when_it_is_named(people):
     asker, owner, third = people(3, friends=[(0, 1), (0, 2)])
     key = Key(owner.jid)
