@@ -347,7 +347,7 @@ static int load_foreign(struct sg_signing *signing, const struct sg_account *acc
 /* From when until when the subject is as it is now: not valid yet, valid, or no longer. */
 static int load_times(struct sg_signing *signing, time_t now)
 {
-	time_t begin, end;
+	time_t begin = 0, end = 0;
 	int err = sg_signing_subject(signing)->kind == SG_KEYINFO_PGP
 	    ? load_pgp(signing, now, &begin, &end)
 	    : load_x509(signing, &begin, &end);
