@@ -381,6 +381,8 @@ int sg_signing_get(struct sg_signings *signings, const struct sg_account *accoun
 
 	*signing = NULL;
 	if (made != NULL && !is_outdated(made, store)) {
+		TAILQ_REMOVE(&signings->list, made, entry);
+		TAILQ_INSERT_HEAD(&signings->list, made, entry);
 		made->refs++;
 		*signing = made;
 		return 0;
