@@ -107,6 +107,15 @@ static char *readers_list(struct pcsc *pcsc)
 	return names;
 }
 
+/* The reader after this one (NULL: the first) whose name begins so; NULL when there is none. */
+static const char *reader_next(const char *names, const char *name, const char *begin)
+{
+	name = name != NULL ? name + strlen(name) + 1 : names;
+	while (name != NULL && *name && strncmp(name, begin, strlen(begin)) != 0)
+		name += strlen(name) + 1;
+	return name != NULL && *name ? name : NULL;
+}
+
 /* Whether there is a card in the reader that somebody has in this way. */
 static int is_used(struct pcsc *pcsc, const char *name, unsigned long how)
 {
@@ -119,25 +128,25 @@ static int is_used(struct pcsc *pcsc, const char *name, unsigned long how)
 char *sg_reader_taken(void)
 {
 	struct pcsc pcsc;
-	char *names, *held = NULL;
-	const char *name;
+	char *names, *taken = NULL;
+	const char *name = NULL;
 
 	if (!pcsc_open(&pcsc))
 		return NULL;
 	names = readers_list(&pcsc);
-	for (name = names; name != NULL && *name && held == NULL; name += strlen(name) + 1) {
+	while (taken == NULL && (name = reader_next(names, name, "")) != NULL) {
 		if (is_used(&pcsc, name, STATE_EXCLUSIVE))
-			held = strdup(name);
+			taken = strdup(name);
 	}
 	free(names);
 	pcsc_end(&pcsc);
-	return held;
+	return taken;
 }
 
 enum sg_reader_state sg_reader_state(const char *reader, unsigned long *changes)
 {
 	struct pcsc pcsc;
-	const char *name;
+	const char *name = NULL;
 	char *names;
 	enum sg_reader_state found = SG_READER_NONE;
 
@@ -145,12 +154,10 @@ enum sg_reader_state sg_reader_state(const char *reader, unsigned long *changes)
 	if (reader == NULL || !*reader || !pcsc_open(&pcsc))
 		return SG_READER_UNKNOWN;
 	names = readers_list(&pcsc);
-	for (name = names; name != NULL && *name && found == SG_READER_NONE;
-	     name += strlen(name) + 1) {
+	while (found == SG_READER_NONE && (name = reader_next(names, name, reader)) != NULL) {
 		struct reader_state state = { .name = name };
 
-		if (strncmp(name, reader, strlen(reader)) != 0 ||
-		    pcsc.status(pcsc.context, 0, &state, 1) != 0)
+		if (pcsc.status(pcsc.context, 0, &state, 1) != 0)
 			continue;
 		found = state.event & STATE_PRESENT ? SG_READER_CARD : SG_READER_EMPTY;
 		*changes = state.event >> STATE_CHANGES_SHIFT;
@@ -181,8 +188,8 @@ static int is_deaf(struct pcsc *pcsc, const char *name)
 	return deaf;
 }
 
-/* Gives 0, or why it cannot be had. */
-static unsigned long card_touch(struct pcsc *pcsc, const char *name, unsigned long how)
+/* Connects to the card, and leaves it so. Gives 0, or why it cannot be had. */
+static unsigned long card_visit(struct pcsc *pcsc, const char *name, unsigned long how)
 {
 	unsigned long protocol;
 	long card, rv;
@@ -193,35 +200,35 @@ static unsigned long card_touch(struct pcsc *pcsc, const char *name, unsigned lo
 	return (unsigned long)rv & 0xffffffff;
 }
 
-/* Gives 1 when it is there, anew. pcscd may not have noticed yet that it is gone: a reset shows
- * it. */
+/* Gives 1 when it is there, anew; 0 when nobody knows; SG_ERR_TOKEN_ABSENT. pcscd may not have
+ * noticed yet that it is gone: a reset shows it. */
 static int card_reset(struct pcsc *pcsc, const char *name)
 {
-	unsigned long rv = card_touch(pcsc, name, RESET_CARD);
+	unsigned long rv = card_visit(pcsc, name, RESET_CARD);
 
 	if (rv == 0)
-		rv = card_touch(pcsc, name, LEAVE_CARD);
+		rv = card_visit(pcsc, name, LEAVE_CARD);
 	if (rv == NO_CARD || rv == MUTE_CARD || rv == REMOVED_CARD || rv == UNPOWERED_CARD)
 		return SG_ERR_TOKEN_ABSENT;
 	return rv == 0;
 }
 
+/* The same for all cards of the reader: what came of the last that anything is known of. */
 static int reset(const char *reader, int only_deaf)
 {
 	struct pcsc pcsc;
-	const char *name;
+	const char *name = NULL;
 	int done = 0, one;
 	char *names;
 
 	if (reader == NULL || !*reader || !pcsc_open(&pcsc))
 		return 0;
 	names = readers_list(&pcsc);
-	for (name = names; name != NULL && *name; name += strlen(name) + 1) {
-		if (strncmp(name, reader, strlen(reader)) == 0 &&
-		    (!only_deaf || is_deaf(&pcsc, name))) {
-			one = card_reset(&pcsc, name);
-			done = one != 0 ? one : done;
-		}
+	while ((name = reader_next(names, name, reader)) != NULL) {
+		if (only_deaf && !is_deaf(&pcsc, name))
+			continue;
+		one = card_reset(&pcsc, name);
+		done = one != 0 ? one : done;
 	}
 	free(names);
 	pcsc_end(&pcsc);
@@ -278,15 +285,13 @@ int sg_reader_transact(const char *reader, sg_card_fn *fn, void *arg)
 {
 	int err = SG_ERR_IO;
 	struct pcsc pcsc;
-	const char *name;
+	const char *name = NULL;
 	char *names;
 
 	if (reader == NULL || !*reader || !pcsc_open(&pcsc))
 		return SG_ERR_UNSUPPORTED;
 	names = readers_list(&pcsc);
-	for (name = names; name != NULL && *name; name += strlen(name) + 1) {
-		if (strncmp(name, reader, strlen(reader)) != 0)
-			continue;
+	while ((name = reader_next(names, name, reader)) != NULL) {
 		err = transact(&pcsc, name, fn, arg);
 		if (err != 0)
 			break;
