@@ -9,14 +9,13 @@
 #include "ask_all.h"
 #include "clock.h"
 #include "log.h"
-#include "remember.h"
+#include "rest.h"
 #include "text.h"
 #include "uri.h"
 #include "x509.h"
 
 #define ALIKE_MAX    1000 /* candidates that are compared with each other */
 #define SUBJECTS_MAX 100  /* keys of a token whose certificates are looked at */
-#define RESTART_MS   2000 /* a worker is not restarted more often to look for a token */
 
 struct search {
 	char *selector;
@@ -119,16 +118,13 @@ static void token_add_candidate(struct sg_msg_error *error, const struct sg_toke
 
 /* ---- tokens that came while a worker ran: some modules list their slots only once ---- */
 
-/* Whether another process may see more, and nobody would miss this one. */
-static int may_restart(
-    struct sg_agent *agent, const struct sg_module_answer *answer, unsigned process)
+/* Whether another process may see more than this one, which has answered. */
+static int may_restart(const struct sg_module_answer *answer, unsigned process)
 {
 	const struct sg_module *module = answer->module;
 
 	return answer->error.code == 0 && process != 0 &&
-	    sg_worker_starts(module->worker) == process && sg_worker_pid(module->worker) != 0 &&
-	    sg_worker_is_idle(module->worker) && !sg_remember_any(agent, module) &&
-	    (module->restarted == 0 || sg_clock_ms() - module->restarted >= RESTART_MS);
+	    sg_worker_starts(module->worker) == process && sg_rest_may_reload(module);
 }
 
 /* Whether workers were restarted, so that it is to be looked once more. */
@@ -139,8 +135,7 @@ static int restart_for(struct search *search, struct sg_module_answer *answers, 
 	if (search->again)
 		return 0;
 	for (size_t i = 0; i < count; i++) {
-		if (!may_restart(
-			sg_tokens_agent(search->tokens), &answers[i], search->processes[i]))
+		if (!may_restart(&answers[i], search->processes[i]))
 			continue;
 		sg_log(SG_LOG_INFO, "the module %s is loaded anew, to look for a token",
 		    answers[i].module->name);

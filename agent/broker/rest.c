@@ -5,7 +5,7 @@
 #include "log.h"
 #include "remember.h"
 
-#define RELOAD_MS 2000
+#define RELOAD_MS 2000 /* a process is not ended more often to see what tokens there are */
 
 static void process_end(struct sg_module *module)
 {
@@ -42,18 +42,22 @@ int sg_rest_released(struct sg_module *module, const char *uri)
 	return 1;
 }
 
+int sg_rest_may_reload(const struct sg_module *module)
+{
+	return sg_worker_pid(module->worker) != 0 && sg_worker_is_idle(module->worker) &&
+	    !sg_remember_any(module->agent, module) &&
+	    (module->restarted == 0 || sg_clock_ms() - module->restarted >= RELOAD_MS);
+}
+
 void sg_rest_reload(struct sg_module *module)
 {
-	int64_t now = sg_clock_ms();
+	int may = sg_rest_may_reload(module) && sg_module_has_blank(module);
 
-	if (sg_worker_pid(module->worker) == 0)
-		module->restarted = now;
-	if ((module->restarted != 0 && now - module->restarted < RELOAD_MS) ||
-	    !sg_worker_is_idle(module->worker) || sg_remember_any(module->agent, module) ||
-	    !sg_module_has_blank(module))
-		return;
-	module->restarted = now;
-	process_end(module);
+	/* Without a process, the call that follows starts one. */
+	if (may || sg_worker_pid(module->worker) == 0)
+		module->restarted = sg_clock_ms();
+	if (may)
+		process_end(module);
 }
 
 void sg_rest_idle(void *arg)

@@ -23,10 +23,14 @@ void sg_rest_locked(struct sg_module *module);
  */
 SG_MUST_USE int sg_rest_released(struct sg_module *module, const char *uri);
 
+/* Whether the module's process, which runs, may be ended for the next to list the slots anew:
+ * nobody misses it, and that was not done within the last 2 s (module->restarted). */
+int sg_rest_may_reload(const struct sg_module *module);
+
 /*
  * Before a person is told what tokens there are: some modules list their slots once only, and such
  * a one shows a blank token, of which another program may have made something since. Its process is
- * ended when nobody misses it, not more often than every 2 s.
+ * ended when it may be.
  */
 void sg_rest_reload(struct sg_module *module);
 

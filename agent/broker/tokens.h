@@ -28,7 +28,7 @@ struct sg_module {
 	int is_probed;	      /* ... and that is not answered yet */
 	struct sg_buf tokens; /* ask_all.h: SG_MSG_TOKENS as in a frame; empty: not known */
 	unsigned lists_asked; /* ... and that are not answered yet */
-	int64_t restarted;    /* when it last was, to see what tokens there are; by sg_clock_ms */
+	int64_t restarted;    /* rest.h: when it last was, to list its slots anew; by sg_clock_ms */
 	char **unlocked;      /* unlocked.h: URIs of tokens, ... */
 	size_t unlocked_count;
 	unsigned unlocked_in; /* in this process of the worker */
