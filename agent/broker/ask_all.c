@@ -428,7 +428,7 @@ void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question)
 
 /* ---- usual questions ---- */
 
-const struct sg_msg_error *sg_answers_first_error(
+const struct sg_msg_error *sg_module_answers_first_error(
     const struct sg_module_answer *answers, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -438,16 +438,17 @@ const struct sg_msg_error *sg_answers_first_error(
 	return NULL;
 }
 
-const struct sg_msg_error *sg_answers_failed(const struct sg_module_answer *answers, size_t count)
+const struct sg_msg_error *sg_module_answers_failed(
+    const struct sg_module_answer *answers, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (answers[i].error.code == 0 || answers[i].remembered.token_count > 0)
 			return NULL;
 	}
-	return sg_answers_first_error(answers, count);
+	return sg_module_answers_first_error(answers, count);
 }
 
-size_t sg_answers_token_count(const struct sg_module_answer *answers, size_t count)
+size_t sg_module_answers_token_count(const struct sg_module_answer *answers, size_t count)
 {
 	size_t tokens = 0;
 
@@ -467,7 +468,7 @@ static int enough_always(void *arg, const struct sg_module_answer *answers, size
 
 static int enough_any(void *arg, const struct sg_module_answer *answers, size_t count)
 {
-	return sg_answers_failed(answers, count) == NULL;
+	return sg_module_answers_failed(answers, count) == NULL;
 }
 
 /* What is remembered is as good as what is asked. */
@@ -556,7 +557,7 @@ static void on_objects(void *arg, struct sg_module_answer *answers, size_t count
 	struct objects *objects = arg;
 
 	/* It may have moved to another module since. */
-	if (objects->among_known && sg_answers_first_error(answers, count) == NULL &&
+	if (objects->among_known && sg_module_answers_first_error(answers, count) == NULL &&
 	    !any_key(NULL, answers, count)) {
 		objects->among_known = 0;
 		objects_ask(objects);

@@ -90,14 +90,15 @@ void sg_ask_objects(
  * The error to show for answers of which none is good, nor any remembered: the first one's,
  * borrowed from answers; NULL when one is good or remembered.
  */
-const struct sg_msg_error *sg_answers_failed(const struct sg_module_answer *answers, size_t count);
+const struct sg_msg_error *sg_module_answers_failed(
+    const struct sg_module_answer *answers, size_t count);
 
 /* How many tokens there are in those that are good, blank ones left out. */
-size_t sg_answers_token_count(const struct sg_module_answer *answers, size_t count);
+size_t sg_module_answers_token_count(const struct sg_module_answer *answers, size_t count);
 
 /* The first error, borrowed, or NULL; for when nothing was found: what is looked for may be
  * there. */
-const struct sg_msg_error *sg_answers_first_error(
+const struct sg_msg_error *sg_module_answers_first_error(
     const struct sg_module_answer *answers, size_t count);
 
 #endif

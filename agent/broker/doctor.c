@@ -180,11 +180,11 @@ void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answe
 				look_at_token(agent, &list->tokens[k], answer->module, findings);
 		}
 	}
-	if (sg_answers_token_count(answers, count) == 0 && failed)
+	if (sg_module_answers_token_count(answers, count) == 0 && failed)
 		sg_doctor_add(findings, SG_FINDING_NOTE, "tokens",
 		    "Look at the modules that cannot be used first.",
 		    "No module that answers has a token.");
-	else if (sg_answers_token_count(answers, count) == 0)
+	else if (sg_module_answers_token_count(answers, count) == 0)
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, "tokens",
 		    "Put one in; name its PKCS#11 module in signet.conf(5) if p11-kit does not "
 		    "know it; for a software token, make one.",

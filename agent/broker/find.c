@@ -68,7 +68,7 @@ static int two_alike(const struct sg_msg_error *error)
 static void search_judge(const struct search *search, int absent, int ambiguous, const char *what,
     const struct sg_module_answer *answers, size_t count, struct sg_msg_error *error)
 {
-	const struct sg_msg_error *failed = sg_answers_first_error(answers, count);
+	const struct sg_msg_error *failed = sg_module_answers_first_error(answers, count);
 
 	if (error->candidate_count > 1) {
 		error->code = (uint32_t)-ambiguous;

@@ -118,7 +118,7 @@ void sg_verb_new_key(struct sg_call *call)
 static void on_keys(void *arg, struct sg_module_answer *answers, size_t count)
 {
 	struct sg_call *call = arg;
-	const struct sg_msg_error *failed = sg_answers_failed(answers, count);
+	const struct sg_msg_error *failed = sg_module_answers_failed(answers, count);
 	json_t *array;
 
 	if (failed != NULL) {

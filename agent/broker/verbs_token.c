@@ -18,7 +18,7 @@
 static void on_tokens(void *arg, struct sg_module_answer *answers, size_t count)
 {
 	struct sg_call *call = arg;
-	const struct sg_msg_error *failed = sg_answers_failed(answers, count);
+	const struct sg_msg_error *failed = sg_module_answers_failed(answers, count);
 
 	if (failed != NULL)
 		sg_call_fail(call, failed);
