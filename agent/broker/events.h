@@ -23,6 +23,7 @@ enum sg_news {
 	SG_NEWS_KEY_CHANGED,
 };
 
+/* SG_ERR_NOMEM. */
 SG_MUST_USE int sg_events_new(struct sg_agent *agent, struct sg_events **events);
 void sg_events_free(struct sg_events *events);
 

@@ -39,6 +39,7 @@ struct sg_module {
 	char *full_token;
 };
 
+/* Starts no process yet. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens);
 void sg_tokens_free(struct sg_tokens *tokens);
 

@@ -44,6 +44,7 @@ struct sg_worker_spec {
  */
 typedef void sg_answer_fn(void *arg, const struct sg_msg_error *error, void *answer);
 
+/* Starts no process yet. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_worker_new(
     struct sg_agent *agent, const struct sg_worker_spec *spec, struct sg_worker **worker);
 
