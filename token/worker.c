@@ -58,7 +58,7 @@ struct reading {
 	int over;	     /* 1: the channel has ended, and is not read any more */
 	int status;	     /* then: the exit status */
 	size_t share, limit; /* threads that may work: as a rule, and now */
-	unsigned turns;	     /* frames that were taken from the socket or the queue */
+	unsigned taken;	     /* how often somebody took from the socket or the queue */
 	int asleep;	     /* the stand-in must be woken when nobody reads */
 	pthread_cond_t wake;
 };
@@ -345,7 +345,7 @@ static void socket_read(struct worker *worker)
 		sg_log(SG_LOG_ERROR, "the channel broke: %s", sg_err_text(got));
 	pthread_mutex_lock(&worker->work.lock);
 	reading->reads = 0;
-	reading->turns++;
+	reading->taken++;
 	if (!over && got == 0)
 		return;
 	reading->over = 1;
@@ -415,7 +415,7 @@ static void *work_thread(void *arg)
 		if (pool->count > 0 && pool->busy < reading->limit) {
 			frame = queue_take(pool);
 			is_last = pool->count == 0;
-			reading->turns++;
+			reading->taken++;
 			sg_turn_begin(frame.id); /* at any time it is here or in the queue */
 			others_call(worker);
 			pthread_mutex_unlock(&pool->lock);
@@ -452,7 +452,7 @@ static int stand_in(struct worker *worker)
 	struct reading *reading = &worker->reading;
 	struct pool *pool = &worker->work;
 	struct timespec deadline;
-	unsigned turns;
+	unsigned taken;
 
 	pthread_mutex_lock(&pool->lock);
 	while (!reading->over) {
@@ -462,15 +462,15 @@ static int stand_in(struct worker *worker)
 				pthread_cond_wait(&reading->wake, &pool->lock);
 			continue;
 		}
-		turns = reading->turns;
+		taken = reading->taken;
 		deadline = sg_cond_deadline(STAND_IN_MS);
 		pthread_cond_timedwait(&reading->wake, &pool->lock, &deadline);
-		if (turns == reading->turns) {
+		if (taken == reading->taken) {
 			pthread_mutex_unlock(&pool->lock);
 			sg_answers_write(&worker->answers);
 			pthread_mutex_lock(&pool->lock);
 		}
-		if (turns == reading->turns && !reading->over)
+		if (taken == reading->taken && !reading->over)
 			step_in(worker);
 	}
 	pthread_mutex_unlock(&pool->lock);
