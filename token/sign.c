@@ -17,6 +17,8 @@
 #define VALUE_MAX 2048 /* bytes of a signature: RSA of 16,384 bits */
 #define ANY_HASH  (-1)
 
+#define NAME_MAX_SIZE 256 /* of a label or identifier that is looked at again */
+
 #define HANDLE_TRUSTED_MS 1000
 #define VERIFY_EVERY_MS	  1000
 
@@ -258,27 +260,46 @@ static CK_RV sign_ways(struct job *job, CK_SESSION_HANDLE session, CK_OBJECT_HAN
 	return CKR_MECHANISM_INVALID;
 }
 
-/* A handle may have come to mean another object since: cheaper to ask than to sign with a wrong
- * key, but as dear as a third of a signature with P-256, so not more often than need be. */
+/* Whether the object still has what it was found by. */
+static int is_still(const CK_ATTRIBUTE *attribute, const struct sg_blob *was)
+{
+	return attribute->ulValueLen == was->len &&
+	    memcmp(attribute->pValue, was->data, was->len) == 0;
+}
+
+/* A handle may have come to mean another object since, or its object may be called otherwise, so
+ * that another one has its name: cheaper to ask than to sign with a wrong key, but as dear as a
+ * third of a signature with P-256, so not more often than need be. */
 static CK_RV handle_check(struct sg_key *key, CK_SESSION_HANDLE session)
 {
-	unsigned char id[256];
-	CK_ATTRIBUTE attribute = { CKA_ID, id, sizeof(id) };
-	int64_t now = sg_clock_ms();
+	const struct sg_blob *was[2];
+	unsigned char room[2][NAME_MAX_SIZE];
+	CK_ATTRIBUTE now[2];
+	CK_ULONG i, count = 0;
+	int64_t time = sg_clock_ms();
 	CK_RV rv;
 
-	if (key->info.id.len == 0 || key->info.id.len > sizeof(id) ||
-	    now - atomic_load(&key->checked_ms) < HANDLE_TRUSTED_MS)
+	if (time - atomic_load(&key->checked_ms) < HANDLE_TRUSTED_MS)
 		return CKR_OK;
-	rv = key->token->module->f->C_GetAttributeValue(session, key->handle, &attribute, 1);
-	if (rv == CKR_BUFFER_TOO_SMALL)
+	if (key->info.id.len > 0 && key->info.id.len <= NAME_MAX_SIZE) {
+		now[count] = (CK_ATTRIBUTE){ CKA_ID, room[count], NAME_MAX_SIZE };
+		was[count++] = &key->info.id;
+	}
+	if (key->label.len > 0 && key->label.len <= NAME_MAX_SIZE) {
+		now[count] = (CK_ATTRIBUTE){ CKA_LABEL, room[count], NAME_MAX_SIZE };
+		was[count++] = &key->label;
+	}
+	if (count == 0)
+		return CKR_OK;
+	rv = key->token->module->f->C_GetAttributeValue(session, key->handle, now, count);
+	if (rv == CKR_BUFFER_TOO_SMALL || rv == CKR_ATTRIBUTE_TYPE_INVALID)
 		return CKR_KEY_HANDLE_INVALID;
-	if (rv == CKR_OK &&
-	    (attribute.ulValueLen != key->info.id.len ||
-		memcmp(id, key->info.id.data, key->info.id.len) != 0))
-		rv = CKR_KEY_HANDLE_INVALID;
+	for (i = 0; i < count && rv == CKR_OK; i++) {
+		if (!is_still(&now[i], was[i]))
+			rv = CKR_KEY_HANDLE_INVALID;
+	}
 	if (rv == CKR_OK)
-		atomic_store(&key->checked_ms, now);
+		atomic_store(&key->checked_ms, time);
 	return rv;
 }
 
