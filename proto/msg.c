@@ -137,6 +137,7 @@ static const struct sg_field pin_try_fields[] = {
 	U32(by),
 	BLOB(hash),
 	U32(flags),
+	U32(left),
 };
 static const struct sg_layout layout_pin_try = LAYOUT(pin_try_fields);
 #undef MSG

@@ -108,7 +108,7 @@ enum sg_token_flag {
 	SG_TOKEN_READ_ONLY = 64,     /* CKF_WRITE_PROTECTED */
 	SG_TOKEN_PINPAD = 128,	     /* CKF_PROTECTED_AUTHENTICATION_PATH */
 	SG_TOKEN_UNLOCKED = 256,     /* our own session is logged in */
-	SG_TOKEN_PIN_ASKED = 512,    /* of PIN_OUTCOME: the card itself told its tries just now */
+	SG_TOKEN_REMOVABLE = 1024,   /* of TOKENS: CKF_REMOVABLE_DEVICE of its slot */
 };
 
 struct sg_token_info {
@@ -154,8 +154,11 @@ enum sg_pin_user {
 
 struct sg_pin_hash {
 	struct sg_blob hash;
-	uint32_t unsure; /* 0: it was refused; 1: it was tried, and what came of it nobody knows */
+	/* 0: it was refused. Else it was tried, and what came of it nobody knows: 1, or
+	 * SG_PIN_UNSURE_AT() the tries that the card told right before. */
+	uint32_t unsure;
 };
+#define SG_PIN_UNSURE_AT(left) ((left) + 2)
 
 /*
  * What is remembered of a token's PIN tries, by its serial number and across restarts. A PIN's hash is
@@ -208,13 +211,15 @@ struct sg_msg_pin_try {
 	uint32_t by; /* enum sg_pin_user */
 	struct sg_blob hash;
 	uint32_t flags; /* enum sg_token_flag, right before the try */
+	uint32_t left;	/* tries that the card itself told right before, or SG_TRIES_UNKNOWN */
 };
 
 enum sg_pin_verdict {
 	SG_PIN_TAKEN = 0,   /* the count of tries starts anew */
 	SG_PIN_REFUSED = 1, /* this PIN is wrong */
 	SG_PIN_BLOCKED = 2, /* the token takes no PIN any more */
-	SG_PIN_UNSAID = 3,  /* the module answered, but said nothing of the PIN: it is not unsure */
+	SG_PIN_UNSAID = 3,  /* the module answered, but said nothing of the PIN */
+	SG_PIN_UNTRIED = 4, /* as the module or the card says, no PIN was tried */
 };
 
 /* How the last try on this token ended. */

@@ -47,6 +47,7 @@ static struct sg_token *token_new(
 	token->identity = *info;
 	token->slot = slot;
 	token->epoch = 1;
+	token->pin_left = SG_TRIES_UNKNOWN;
 	token->uri = sg_uri_token(info);
 	token->label = sg_text_padded(info->label, sizeof(info->label));
 	token->serial = sg_text_padded(info->serialNumber, sizeof(info->serialNumber));
@@ -588,6 +589,8 @@ int sg_token_describe(struct sg_token *token, struct sg_token_info *info)
 	info->slot = sg_text_padded(
 	    token->slot_info.slotDescription, sizeof(token->slot_info.slotDescription));
 	info->flags = flags_of(token, SG_PIN_USER);
+	if ((token->slot_info.flags & CKF_REMOVABLE_DEVICE) != 0)
+		info->flags |= SG_TOKEN_REMOVABLE;
 	info->slot_manufacturer = sg_text_padded(
 	    token->slot_info.manufacturerID, sizeof(token->slot_info.manufacturerID));
 	if (asprintf(&info->slot_id, "%lu", token->slot) < 0)

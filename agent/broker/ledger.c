@@ -13,6 +13,8 @@
 #include "log.h"
 #include "store.h"
 
+#define CARD_TRIES_MAX 15 /* that a card can tell of (SP 800-73) */
+
 struct sg_ledgers {
 	unsigned char key[SG_LEDGER_KEY_SIZE];
 	/* The last PIN that a token took: by and hash; serial is the token's name here. */
@@ -177,12 +179,14 @@ int sg_ledger_try(const struct sg_agent *agent, const struct sg_msg_pin_try *try
 {
 	const char *name = sg_ledger_name(try->serial, try->token);
 	uint32_t told = (try->flags & SG_LEDGER_TELLING) != 0;
-	int err = sg_store_ledger_try(agent->store, name, try->by, &try->hash, told);
+	uint32_t unsure = try->left <= CARD_TRIES_MAX ? SG_PIN_UNSURE_AT(try->left) : 1;
+	int err = sg_store_ledger_try(agent->store, name, try->by, &try->hash, unsure, told);
 
 	if (err == SG_ERR_KEY_ABSENT) {
 		err = ledger_make(agent, name, try->by);
 		if (err == 0)
-			err = sg_store_ledger_try(agent->store, name, try->by, &try->hash, told);
+			err = sg_store_ledger_try(
+			    agent->store, name, try->by, &try->hash, unsure, told);
 	}
 	return err;
 }
@@ -213,19 +217,43 @@ static void state_read(
 	sg_ledger_row_clear(&row);
 }
 
-/* Whether the token tells that this was no try: its flags were read afterwards and show no failure,
- * and they are known to show one, which those of a TPM never do. Of a token that is gone nothing is
- * known. */
-static int tells_no_try(const struct sg_agent *agent, const char *name, uint32_t by, uint32_t flags)
+static int was_taken_last(
+    const struct sg_ledgers *ledgers, const char *name, uint32_t by, const struct sg_blob *hash)
+{
+	const struct sg_msg_pin_outcome *taken = &ledgers->taken;
+
+	return taken->serial != NULL && taken->by == by && strcmp(taken->serial, name) == 0 &&
+	    hash->len > 0 && taken->hash.len == hash->len &&
+	    memcmp(taken->hash.data, hash->data, hash->len) == 0;
+}
+
+/* Whether the token's flags tell that this was no try: they were read afterwards and show no
+ * failure, and they are known to show one, which those of a TPM never do. Of a token that is gone
+ * nothing is known. */
+static int flags_tell_no_try(
+    const struct sg_agent *agent, const char *name, uint32_t by, uint32_t flags)
 {
 	struct sg_ledger_state state;
 
 	if ((flags & SG_TOKEN_PIN_SET) == 0 || (flags & SG_LEDGER_TELLING) != 0)
 		return 0;
-	if (by == SG_PIN_USER && (flags & SG_TOKEN_PIN_ASKED) != 0)
-		return 1;
 	state_read(agent, name, by, &state);
 	return state.told;
+}
+
+/* Who has the right PIN is not to be called for each time that a token is not ready; but somebody
+ * may have set another one, so this is for once. */
+static int unsaid(
+    const struct sg_agent *agent, const char *name, const struct sg_msg_pin_outcome *outcome)
+{
+	const struct sg_blob *hash = &outcome->hash;
+
+	if (flags_tell_no_try(agent, name, outcome->by, outcome->flags))
+		return sg_store_ledger_untried(agent->store, name, outcome->by, hash);
+	if (!was_taken_last(agent->ledgers, name, outcome->by, hash))
+		return 0;
+	sg_msg_clear(SG_MSG_PIN_OUTCOME, &agent->ledgers->taken);
+	return sg_store_ledger_forgive(agent->store, name, outcome->by, hash);
 }
 
 void sg_ledger_outcome(
@@ -245,9 +273,10 @@ void sg_ledger_outcome(
 		err = sg_store_ledger_wrong(agent->store, name, outcome->by, hash);
 	else if (err == 0 && outcome->verdict == SG_PIN_BLOCKED)
 		err = sg_store_ledger_locked(agent->store, name, outcome->by, hash);
+	else if (err == 0 && outcome->verdict == SG_PIN_UNTRIED)
+		err = sg_store_ledger_untried(agent->store, name, outcome->by, hash);
 	else if (err == 0)
-		err = sg_store_ledger_unsaid(agent->store, name, outcome->by, hash,
-		    tells_no_try(agent, name, outcome->by, outcome->flags));
+		err = unsaid(agent, name, outcome);
 	/* The try was counted before, and its PIN is unsure: at worst a person is asked for no
 	 * need. */
 	if (err != 0)

@@ -158,6 +158,35 @@ def test_removal_during_a_login(card, moment):
     signs_again(card, key or card.key_in("9a")["uri"])
 
 
+@pytest.mark.parametrize("between", ["nothing", "another card", "a restart"])
+def test_a_wrong_pin_whose_answer_was_lost(card, between):
+    """The card has counted it, and is pulled before it says so: it is not tried again, for the card shows the loss."""
+    if card is None:
+        return
+    named = card.token
+    card.card("lose")
+    call = Call(card, "Unlock", {"token": named, "pin": {"fd": 0}}, "777777")
+    card.card("held")
+    card.card("remove")
+    assert call.outcome().name in GONE
+    card.card("ok")
+    if between == "another card":
+        card.card("insert", "second")
+        until(card.tokens)
+    if between == "a restart":
+        card.signetd.stop()
+        card.signetd.start()
+    card.card("insert")
+    until(lambda: [t["uri"] for t in card.tokens()] == [named])
+    card.pins()
+    error = card.unlock_error("777777")
+    assert error.name == "Denied" and "person" in error.parameters["advice"], error
+    assert card.pins() == []
+    assert card.card("pin-state")["pin_tries"] == 2
+    card.unlock()
+    judged(card, card.key_in("9a")["uri"])
+
+
 def test_another_token_never_gets_the_pin(card):
     """The card's own log shows what PINs it was given."""
     if card is None:
