@@ -13,6 +13,7 @@
 #include "login.h"
 #include "pin_set.h"
 #include "probe.h"
+#include "renew.h"
 #include "tls.h"
 #include "token.h"
 #include "token_find.h"
@@ -146,6 +147,7 @@ uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
 	memset(answer, 0, sizeof(*answer));
 	if (error.code == 0)
 		sg_msg_error_set(&error, err, NULL, "%s", sg_err_text(err));
+	sg_renew_tell(module, &error);
 	answer->error = error;
 	return SG_MSG_ERROR;
 }

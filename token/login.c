@@ -9,6 +9,7 @@
 #include "key_find.h"
 #include "ledger.h"
 #include "pin.h"
+#include "renew.h"
 #include "session.h"
 #include "token_find.h"
 #include "tries.h"
@@ -117,6 +118,8 @@ static int login_try(struct sg_token *token, struct attempt *attempt, struct sg_
 	pthread_mutex_unlock(&token->lock);
 	if (err != 0)
 		return err;
+	if (attempt->rv != CKR_OK)
+		sg_renew_note(token, attempt->rv);
 	if (sg_ckr_code(attempt->rv) == SG_ERR_PIN_WRONG)
 		return SG_ERR_PIN_WRONG; /* login_fail() knows more */
 	if (attempt->rv != CKR_OK)

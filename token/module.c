@@ -116,7 +116,7 @@ static CK_RV initialize(CK_FUNCTION_LIST *f, const char *init)
 }
 
 static int load_path(struct sg_module *module, const char *path, const char *dirs, const char *init,
-    struct sg_msg_error *error)
+    int *may_pass, struct sg_msg_error *error)
 {
 	char *real = NULL;
 	CK_RV rv;
@@ -142,6 +142,7 @@ static int load_path(struct sg_module *module, const char *path, const char *dir
 		    p11_kit_strerror(rv), sg_ckr_name(rv));
 		p11_kit_module_release(module->f);
 		module->f = NULL;
+		*may_pass = 1;
 		goto out;
 	}
 	err = 0;
@@ -151,19 +152,20 @@ out:
 }
 
 int sg_module_open(const char *name, const char *dirs, const char *init, struct sg_module **module,
-    struct sg_msg_error *error)
+    int *may_pass, struct sg_msg_error *error)
 {
 	struct sg_module *m = calloc(1, sizeof(*m));
 	int err;
 
 	*module = NULL;
+	*may_pass = 0;
 	if (m == NULL)
 		return SG_ERR_NOMEM;
 	p11_kit_be_quiet();
 	if (strcmp(name, "system") == 0)
 		err = load_proxy(m, error);
 	else
-		err = load_path(m, name, dirs, init, error);
+		err = load_path(m, name, dirs, init, may_pass, error);
 	if (err != 0) {
 		free(m);
 		return err;

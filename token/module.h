@@ -56,6 +56,7 @@ struct sg_module {
 	const struct sg_host *host; /* NULL: there is nobody to talk to */
 	struct sg_watch *watch;	    /* NULL: nobody looks at the slots by himself */
 	atomic_int watch_on;	    /* the broker wants to know of tokens that come and go */
+	atomic_int spent;	    /* it is to be loaded anew: see renew.h */
 
 	pthread_mutex_t lock; /* for adding tokens, and lets one thread at a time scan */
 	struct sg_token *tokens[SG_TOKENS_MAX]; /* never freed before the module is */
@@ -74,10 +75,10 @@ struct sg_module {
  * lies in one of the folders (colon-separated), and neither the file nor its folder can be written
  * by anybody but root and us. init is NULL, or what a module at a path is given as it starts
  * (C_Initialize's pReserved: NSS wants to be told its database). SG_ERR_MODULE with the error
- * filled, SG_ERR_NOMEM.
+ * filled, SG_ERR_NOMEM. *may_pass: it may do in another process, for nothing but C_Initialize failed.
  */
 SG_MUST_USE int sg_module_open(const char *name, const char *dirs, const char *init,
-    struct sg_module **module, struct sg_msg_error *error);
+    struct sg_module **module, int *may_pass, struct sg_msg_error *error);
 
 /* Wipes the PINs of all tokens, and waits for nobody. Other threads may still be in the module. */
 void sg_module_wipe(struct sg_module *module);

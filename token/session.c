@@ -6,6 +6,7 @@
 #include "held.h"
 #include "log.h"
 #include "login.h"
+#include "renew.h"
 
 struct session {
 	CK_SESSION_HANDLE handle;
@@ -181,7 +182,7 @@ static CK_RV run_once(
 	return rv;
 }
 
-CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg)
+static CK_RV run_cured(struct sg_token *token, sg_session_fn *fn, void *arg)
 {
 	int tried = sg_login_again(token);
 	unsigned epoch;
@@ -201,5 +202,14 @@ CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg)
 		sg_token_drop(token, epoch);
 		sg_token_lost(token, (was & SG_TOKEN_UNLOCKED) != 0);
 	}
+	return rv;
+}
+
+CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg)
+{
+	CK_RV rv = run_cured(token, fn, arg);
+
+	if (rv != CKR_OK)
+		sg_renew_note(token, rv);
 	return rv;
 }

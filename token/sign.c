@@ -9,6 +9,7 @@
 #include "log.h"
 #include "login.h"
 #include "object.h"
+#include "renew.h"
 #include "session.h"
 #include "touch.h"
 #include "turn.h"
@@ -471,6 +472,7 @@ int sg_sign_by(struct sg_key *key, uint32_t ability, const struct sg_sign_how *h
 		sg_key_cache_drop(key);
 	if (rv != CKR_OK)
 		return sign_fail(&job, rv, error);
+	sg_renew_note(key->token, CKR_OK);
 	if (job.cancelled) {
 		sg_msg_error_set(
 		    error, SG_ERR_PIN_CANCELLED, key->info.uri, "whoever asked for it has gone");

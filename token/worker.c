@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -66,6 +67,7 @@ struct reading {
 struct worker {
 	struct sg_module *module; /* NULL when it could not be loaded */
 	struct sg_msg_error why;
+	int may_pass; /* ... here, and could be in another process */
 	struct sg_channel *in;
 	struct sg_answers answers; /* by the same socket: reading and writing share nothing */
 	struct sg_host host;
@@ -122,6 +124,20 @@ static struct sg_frame queue_take(struct pool *pool)
 	return frame;
 }
 
+/* Whether another process is to load the module anew, or for the first time. */
+static int is_spent(const struct worker *worker)
+{
+	return worker->module != NULL ? atomic_load(&worker->module->spent) : worker->may_pass;
+}
+
+/* Once the answer that says so is written, nothing more is taken from the broker, which starts the
+ * next process then; what it has sent already is answered. */
+static void spent_end(struct worker *worker)
+{
+	if (is_spent(worker))
+		shutdown(sg_channel_fd(worker->in), SHUT_RD);
+}
+
 /* Gives how many answers wait now. */
 static unsigned answer_put(
     struct worker *worker, struct sg_frame *frame, uint16_t type, union sg_token_answer *answer)
@@ -170,6 +186,7 @@ static void *serve_thread(void *arg)
 		pool->busy--;
 		pthread_mutex_unlock(&pool->lock);
 		frame_answer(pool->worker, &frame, type, &answer);
+		spent_end(pool->worker);
 		pthread_mutex_lock(&pool->lock);
 	}
 	thread_over(pool);
@@ -393,13 +410,16 @@ static void work_do(struct worker *worker, struct sg_frame *frame, int is_last)
 	may_wait = clock_us() - begun < QUICK_US;
 	may_wait &= answer_put(worker, frame, type, &answer) < TOGETHER_MAX;
 	pthread_mutex_lock(&pool->lock);
-	if (!may_wait || pool->count < REFILL_AT) {
+	if (!may_wait || pool->count < REFILL_AT || is_spent(worker)) {
 		pthread_mutex_unlock(&pool->lock);
 		sg_answers_write(&worker->answers);
+		spent_end(worker);
 		pthread_mutex_lock(&pool->lock);
 	}
 	if (--pool->busy < worker->reading.share)
 		worker->reading.limit = worker->reading.share;
+	if (pool->busy + pool->count == 0 && worker->reading.over)
+		pthread_cond_broadcast(&pool->ended);
 }
 
 static void *work_thread(void *arg)
@@ -500,6 +520,20 @@ static void give_up(int signal_number)
 	_exit(0);
 }
 
+/* What the broker has sent before it knew that this process ends is answered. */
+static void work_drain(struct worker *worker, const struct timespec *deadline)
+{
+	struct pool *pool = &worker->work;
+
+	pthread_mutex_lock(&pool->lock);
+	pthread_cond_broadcast(&pool->more);
+	while (pool->busy + pool->count > 0) {
+		if (pthread_cond_timedwait(&pool->ended, &pool->lock, deadline) != 0)
+			break;
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
 /*
  * The module is finalised only when no thread is in it any more, and even that may hang: the alarm
  * ends the process then.
@@ -512,6 +546,8 @@ static void finish(struct worker *worker)
 	signal(SIGALRM, give_up);
 	alarm(2 * SG_WORKER_STOP_S);
 	sg_upcalls_stop(&worker->upcalls);
+	if (is_spent(worker))
+		work_drain(worker, &deadline);
 	ended = pool_stop(&worker->work, &deadline);
 	ended &= pool_stop(&worker->logins, &deadline);
 	ended &= pool_stop(&worker->ends, &deadline);
@@ -571,8 +607,8 @@ int sg_worker_run(const struct sg_worker_options *options, int sock)
 		return 1;
 	}
 	sg_upcalls_init(&worker.upcalls);
-	err = sg_module_open(
-	    options->module, options->module_dirs, options->init, &worker.module, &worker.why);
+	err = sg_module_open(options->module, options->module_dirs, options->init, &worker.module,
+	    &worker.may_pass, &worker.why);
 	if (err != 0)
 		sg_log(SG_LOG_ERROR, "%s",
 		    worker.why.message != NULL ? worker.why.message : sg_err_text(err));
