@@ -6,6 +6,7 @@
 #include "ca.h"
 #include "cert.h"
 #include "cross.h"
+#include "gate.h"
 #include "issue.h"
 #include "keygen.h"
 #include "list.h"
@@ -136,7 +137,9 @@ uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
 		return SG_MSG_ERROR;
 	}
 	sg_touch_request(frame->id);
+	sg_gate_enter();
 	err = answer_to(module, frame, answer, &type, &error);
+	sg_gate_leave();
 	sg_touch_request(0);
 	sg_touch_caller(NULL);
 	if (err == 0) {

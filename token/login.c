@@ -5,12 +5,14 @@
 
 #include "ckr.h"
 #include "event.h"
+#include "gate.h"
 #include "held.h"
 #include "key_find.h"
 #include "ledger.h"
 #include "pin.h"
 #include "renew.h"
 #include "session.h"
+#include "stay.h"
 #include "token_find.h"
 #include "tries.h"
 #include "watch.h"
@@ -53,6 +55,11 @@ static int attempt_make(struct sg_token *token, struct attempt *attempt, CK_SESS
 	/* Sessions that were at work kept it up: there is nothing to try. */
 	if (attempt->again && sg_session_is_user(token, anchor)) {
 		attempt->rv = CKR_OK;
+		return 0;
+	}
+	/* The PIN is for the card that was found, and that may be another one. */
+	if (sg_stay_is_over(token)) {
+		attempt->rv = CKR_DEVICE_REMOVED;
 		return 0;
 	}
 	err = sg_ledger_try(token, SG_PIN_USER, &held->mark, error);
@@ -147,6 +154,16 @@ static int may_return(const struct sg_token *token, const struct sg_msg_token_lo
 	return request->returns && token->identity.serialNumber[0] > ' ';
 }
 
+static int pin_wait(
+    struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_held *held, struct sg_msg_error *error)
+{
+	unsigned depth = sg_gate_pause();
+	int err = sg_pin_get(wish, flags, held->pin, &held->mark, error);
+
+	sg_gate_resume(depth);
+	return err;
+}
+
 static int login_locked(struct sg_token *token, const struct sg_msg_token_login *request, int fd,
     struct sg_msg_error *error)
 {
@@ -168,7 +185,7 @@ static int login_locked(struct sg_token *token, const struct sg_msg_token_login 
 	if (err == 0 && !(flags & CKF_PROTECTED_AUTHENTICATION_PATH)) {
 		err = sg_pin_new(&held.pin, error);
 		if (err == 0)
-			err = sg_pin_get(&wish, flags, held.pin, &held.mark, error);
+			err = pin_wait(&wish, flags, &held, error);
 		/* Typing takes its time: look again, right before the try. */
 		if (err == 0)
 			err = sg_pin_check_again(&wish, &flags, error);
@@ -208,7 +225,7 @@ int sg_login(struct sg_module *module, const struct sg_msg_token_login *request,
 	err = sg_token_find(module, request->token, &token, error);
 	if (err != 0)
 		return err;
-	pthread_mutex_lock(&token->login_lock);
+	sg_gate_lock(&token->login_lock);
 	if (!is_unlocked(token))
 		sg_login_again(token);
 	if (!sg_token_is_open(token)) {
@@ -384,6 +401,8 @@ CK_RV sg_login_context(
 	struct sg_held held;
 	CK_RV rv;
 
+	if (sg_stay_is_over(token))
+		return CKR_DEVICE_REMOVED;
 	sg_held_take(token, &held);
 	if (sg_ledger_try(token, SG_PIN_USER, &held.mark, error) != 0) {
 		sg_held_give(token, &held);

@@ -52,6 +52,9 @@ struct sg_module {
 	CK_INFO library;
 	int is_proxy;		    /* p11-kit's proxy for the system's configuration */
 	int is_own;		    /* initialised here, and not by p11-kit */
+	char *init;		    /* what it is given as it starts, or NULL */
+	atomic_ulong service;	    /* sg_reader_service() as it was started; 0: there was none */
+	atomic_uint starts;	    /* grows when it is started anew: handles mean nothing then */
 	int authority;		    /* --role authority */
 	const struct sg_host *host; /* NULL: there is nobody to talk to */
 	struct sg_watch *watch;	    /* NULL: nobody looks at the slots by himself */
@@ -79,6 +82,10 @@ struct sg_module {
  */
 SG_MUST_USE int sg_module_open(const char *name, const char *dirs, const char *init,
     struct sg_module **module, int *may_pass, struct sg_msg_error *error);
+
+/* Finalises the module and starts it anew: all sessions and handles are gone. No other thread is in
+ * it (gate.h). SG_ERR_MODULE: it cannot be used any more. */
+SG_MUST_USE int sg_module_restart(struct sg_module *module);
 
 /* Wipes the PINs of all tokens, and waits for nobody. Other threads may still be in the module. */
 void sg_module_wipe(struct sg_module *module);

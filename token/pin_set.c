@@ -6,11 +6,13 @@
 #include <openssl/crypto.h>
 
 #include "ckr.h"
+#include "gate.h"
 #include "ledger.h"
 #include "log.h"
 #include "login.h"
 #include "pin.h"
 #include "session.h"
+#include "stay.h"
 #include "token_find.h"
 #include "wipe.h"
 
@@ -150,6 +152,12 @@ static int set_in_session(struct change *change, struct sg_msg_error *error)
 	change->call = "C_OpenSession";
 	if (change->rv != CKR_OK)
 		return 0;
+	/* The PINs are for the card that was found. */
+	if (sg_stay_is_over(token)) {
+		change->rv = CKR_DEVICE_REMOVED;
+		token->module->f->C_CloseSession(session);
+		return 0;
+	}
 	sg_wipe_begin();
 	if (change->wish->by == SG_PIN_SO && sg_token_is_of_ykcs11(&token->identity) &&
 	    change->pin != NULL)
@@ -290,9 +298,13 @@ static int pins_get(struct change *change, CK_FLAGS *flags, struct sg_msg_error 
 	err = sg_pin_new(&change->pin, error);
 	if (err == 0)
 		err = sg_pin_new(&change->fresh, error);
-	if (err == 0)
+	if (err == 0) {
+		unsigned depth = sg_gate_pause();
+
 		err =
 		    sg_pin_get_two(wish, *flags, change->pin, &change->mark, change->fresh, error);
+		sg_gate_resume(depth);
+	}
 	if (err == 0)
 		err = fresh_check(change, error);
 	/* Typing takes its time. */
@@ -322,7 +334,7 @@ int sg_pin_set(struct sg_module *module, const struct sg_msg_pin_set *request, i
 	err = sg_token_find(module, request->token, &wish.token, error);
 	if (err != 0)
 		return err;
-	pthread_mutex_lock(&wish.token->login_lock);
+	sg_gate_lock(&wish.token->login_lock);
 	err = is_known_beyond(&wish) ? beyond_fail(&wish, error) : pins_get(&change, &flags, error);
 	if (err == 0) {
 		sg_login_end(wish.token);

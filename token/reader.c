@@ -1,6 +1,7 @@
 #include "reader.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #define LEAVE_CARD	    0
 #define RESET_CARD	    1
 #define NO_CARD		    0x8010000cuL
+#define NO_READERS	    0x8010002euL
 #define MUTE_CARD	    0x80100066uL
 #define UNPOWERED_CARD	    0x80100067uL
 #define REMOVED_CARD	    0x80100069uL
@@ -166,6 +168,100 @@ enum sg_reader_state sg_reader_state(const char *reader, unsigned long *changes)
 	pcsc_end(&pcsc);
 	return found;
 }
+
+/* ---- the pcscd that was there before ---- */
+
+static struct {
+	pthread_mutex_t lock; /* protects what follows; held while pcscd answers */
+	struct pcsc pcsc;
+	int is_open;
+	unsigned long number; /* of this connection */
+} standing = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* The same as readers_list(), or NULL when the connection has ended. libpcsclite asks pcscd for
+ * each list, while it tells of a context that it is valid without asking. */
+static char *standing_list(void)
+{
+	unsigned long size = NAMES_MAX;
+	char *names = calloc(1, NAMES_MAX + 2);
+	unsigned long rv;
+
+	if (names == NULL)
+		return NULL;
+	rv = (unsigned long)standing.pcsc.list(standing.pcsc.context, NULL, names, &size) &
+	    0xffffffff;
+	if (rv == 0)
+		return names;
+	names[0] = '\0';
+	if (rv == NO_READERS)
+		return names;
+	free(names);
+	return NULL;
+}
+
+/* Gives the list, to be freed, of the pcscd with standing.number; NULL when there is none. The
+ * lock is held. */
+static char *standing_ask(void)
+{
+	char *names = standing.is_open ? standing_list() : NULL;
+
+	if (names != NULL)
+		return names;
+	if (standing.is_open)
+		pcsc_end(&standing.pcsc);
+	standing.is_open = pcsc_open(&standing.pcsc);
+	if (!standing.is_open)
+		return NULL;
+	standing.number++;
+	return standing_list();
+}
+
+unsigned long sg_reader_service(void)
+{
+	unsigned long number = 0;
+	char *names;
+
+	pthread_mutex_lock(&standing.lock);
+	names = standing_ask();
+	if (names != NULL)
+		number = standing.number;
+	free(names);
+	pthread_mutex_unlock(&standing.lock);
+	return number;
+}
+
+void sg_reader_stay(const char *reader, struct sg_reader_stay *stay)
+{
+	const char *name = NULL;
+	char *names;
+
+	*stay = (struct sg_reader_stay){ 0 };
+	if (reader == NULL || !*reader)
+		return;
+	pthread_mutex_lock(&standing.lock);
+	names = standing_ask();
+	while ((name = reader_next(names, name, reader)) != NULL) {
+		struct reader_state state = { .name = name };
+
+		if (standing.pcsc.status(standing.pcsc.context, 0, &state, 1) != 0) {
+			*stay = (struct sg_reader_stay){ 0 };
+			break;
+		}
+		/* Of all that a name which was cut off may mean. */
+		stay->service = standing.number;
+		stay->changes = stay->changes * 65599 + (state.event >> STATE_CHANGES_SHIFT) * 2 +
+		    ((state.event & STATE_PRESENT) != 0);
+	}
+	free(names);
+	pthread_mutex_unlock(&standing.lock);
+}
+
+int sg_reader_stay_is_same(const struct sg_reader_stay *a, const struct sg_reader_stay *b)
+{
+	return a->service == b->service && a->changes == b->changes;
+}
+
+/* ---- cards that do not answer ---- */
 
 /* Whether there are handles to it and none can work: nothing was agreed on with it. It is not
  * woken. */

@@ -11,6 +11,7 @@
 #include "object.h"
 #include "renew.h"
 #include "session.h"
+#include "stay.h"
 #include "touch.h"
 #include "turn.h"
 #include "verify.h"
@@ -311,6 +312,8 @@ static CK_RV sign_in_turn(
 	CK_RV rv;
 
 	job->found_again = again;
+	/* Handles of an older epoch may mean other keys by now. */
+	again |= job->key->epoch != sg_token_epoch(token);
 	rv = again ? sg_key_handle(job->key, session, &handle) : handle_check(job->key, session);
 	if (rv != CKR_OK)
 		return rv;
@@ -330,13 +333,20 @@ static CK_RV sign_in_turn(
 static CK_RV sign_in_session(
     struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
 {
+	unsigned start = token->module->starts;
 	struct job *job = arg;
 	CK_RV rv;
 
 	job->cancelled = sg_turn_take(token) != 0;
 	if (job->cancelled)
 		return CKR_OK;
-	rv = sign_in_turn(token, session, again, job);
+	/* While it waited for its turn, the card may have been out, and the module begun anew. */
+	if (token->module->starts != start)
+		rv = CKR_SESSION_HANDLE_INVALID;
+	else if (sg_stay_is_over(token))
+		rv = CKR_DEVICE_REMOVED;
+	else
+		rv = sign_in_turn(token, session, again, job);
 	sg_turn_give(token);
 	return rv;
 }

@@ -10,6 +10,7 @@
 #include "ledger.h"
 #include "log.h"
 #include "reader.h"
+#include "stay.h"
 
 #define SLOTS_MAX 1024
 
@@ -163,6 +164,8 @@ struct changes {
 	size_t gone_count;
 	struct sg_token *came[SG_TOKENS_MAX];
 	size_t came_count;
+	struct sg_token *stale[SG_TOKENS_MAX]; /* what the module says of them is old */
+	size_t stale_count;
 };
 
 static void pad(CK_UTF8CHAR *field, size_t size)
@@ -250,19 +253,47 @@ static CK_RV serial_find(
 	return rv == CKR_OK ? token_info_get(module->f, slot, info) : rv;
 }
 
+/* Before the token is read: a card that is swapped later is seen to be. */
+static void stay_note(const CK_SLOT_INFO *info, struct sg_reader_stay *stay)
+{
+	char *reader = NULL;
+
+	if (info->flags & CKF_REMOVABLE_DEVICE)
+		reader = sg_text_padded(info->slotDescription, sizeof(info->slotDescription));
+	sg_reader_stay(reader, stay);
+	free(reader);
+}
+
+/* Whether the token was found in this stay of its card, as it is from now on where none is
+ * known. */
+static int stay_take(struct sg_token *token, const struct sg_reader_stay *stay)
+{
+	int same;
+
+	pthread_mutex_lock(&token->held_lock);
+	if (token->stay.service == 0)
+		token->stay = *stay;
+	same = sg_reader_stay_is_same(&token->stay, stay);
+	pthread_mutex_unlock(&token->held_lock);
+	return same;
+}
+
 /* Finds or adds the token that is in the slot now. The module's lock is held. */
 static int scan_slot(
     struct sg_module *module, CK_SLOT_ID slot, struct sg_token **found, struct changes *changes)
 {
 	CK_FUNCTION_LIST *f = module->f;
 	struct sg_token *token = NULL;
+	struct sg_reader_stay stay;
 	CK_SLOT_INFO slot_info;
 	CK_TOKEN_INFO info;
 	size_t i;
 
 	*found = NULL;
-	if (slot_info_get(f, slot, &slot_info) != CKR_OK ||
-	    token_info_get(f, slot, &info) != CKR_OK ||
+	if (slot_info_get(f, slot, &slot_info) != CKR_OK)
+		return 0;
+	stay_note(&slot_info, &stay);
+	if (token_info_get(f, slot, &info) != CKR_OK ||
 	    serial_find(module, slot, &slot_info, &info) != CKR_OK)
 		return 0; /* pulled out just now */
 	for (i = 0; i < module->token_count && token == NULL; i++) {
@@ -277,6 +308,10 @@ static int scan_slot(
 			return SG_ERR_NOMEM;
 		module->tokens[module->token_count] = token;
 		module->token_count++; /* after it can be read */
+	}
+	if (!stay_take(token, &stay)) {
+		changes->stale[changes->stale_count++] = token;
+		return 0;
 	}
 	pthread_mutex_lock(&token->lock);
 	if (token->present && token->slot != slot)
@@ -354,6 +389,12 @@ static void mark_gone(
 		if (is_in(tokens, count, token))
 			continue;
 		pthread_mutex_lock(&token->lock);
+		/* The module has seen that it went, and will read it anew. */
+		if (!is_in(changes->stale, changes->stale_count, token)) {
+			pthread_mutex_lock(&token->held_lock);
+			token->stay = (struct sg_reader_stay){ 0 };
+			pthread_mutex_unlock(&token->held_lock);
+		}
 		if (token->present || (sg_held_is(token) && !sg_held_returns(token))) {
 			token->present = 0;
 			changes->was_unlocked[changes->gone_count] = token->unlocked;
@@ -393,7 +434,8 @@ int sg_token_scan(
 
 	*tokens = NULL;
 	*count = 0;
-	changes.gone_count = changes.came_count = 0;
+	changes.gone_count = changes.came_count = changes.stale_count = 0;
+	sg_stay_renew(module);
 	pthread_mutex_lock(&module->lock);
 	rv = sg_slots_list(module, &slots, &slot_count);
 	if (rv != CKR_OK) {

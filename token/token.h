@@ -14,6 +14,7 @@
 #include "error.h"
 #include "module.h"
 #include "msg.h"
+#include "reader.h"
 #include "secret.h"
 #include "uri.h"
 
@@ -62,6 +63,7 @@ struct sg_token {
 	struct sg_held held;
 	int held_out; /* it is at work, and was not to be wiped since */
 	int held_out_returns;
+	struct sg_reader_stay stay; /* of the card, when it was found (stay.h) */
 
 	pthread_mutex_t lock; /* protects all below; never held in a call that waits for a person */
 	pthread_cond_t session_back;

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "cond.h"
+#include "gate.h"
+#include "stay.h"
 #include "token.h"
 
 /*
@@ -52,7 +54,7 @@ static void look(struct sg_watch *watch)
 
 	if (sg_slots_list(watch->module, &slots, &count) != CKR_OK)
 		count = 0; /* no pcscd: nothing is there */
-	if (!watch->looked || count != watch->count ||
+	if (!watch->looked || sg_stay_any_over(watch->module) || count != watch->count ||
 	    (count > 0 && memcmp(slots, watch->slots, count * sizeof(*slots)) != 0)) {
 		if (sg_token_scan(watch->module, &tokens, &n, &error) != 0)
 			sg_layout_clear(&sg_layout_error, &error);
@@ -94,8 +96,10 @@ static void *watch_thread(void *arg)
 	struct sg_watch *watch = arg;
 
 	while (wait_for_time(watch)) {
+		sg_gate_enter();
 		if (is_needed(watch->module))
 			look(watch);
+		sg_gate_leave();
 	}
 	pthread_mutex_lock(&watch->lock);
 	watch->ended = 1;

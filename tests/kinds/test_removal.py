@@ -277,6 +277,155 @@ def test_pcscd_stopped_and_started(card):
     signs_again(card, key)
 
 
+def remembers(card, how):
+    """An agent that remembers the card's PIN so; gives the keys in 9a and 9c, which have signed."""
+    label = card.tokens()[0]["label"]
+    conf = card.signetd.conf
+    conf.write_text(conf.read_text() + f"[token {label}]\nremember = {how}\n")
+    card.signetd.stop()
+    card.signetd.start()
+    card.unlock()
+    keys = [card.key_in(place)["uri"] for place in ("9a", "9c")]
+    for key in keys:
+        judged(card, key)
+    card.pins()
+    return keys
+
+
+OTHER_PIN = "654321"
+
+
+@pytest.fixture(params=["own PIN", "equal PIN"])
+def second(card, request):
+    """The second card has another PIN than the first one, or the same; gives its serial number."""
+    if card is None:
+        return None
+    serial = card.card("insert", "second")["serial"]
+    if request.param == "own PIN":
+        card.tool("--login", "--pin", card.pin, "--change-pin", "--new-pin", OTHER_PIN)
+    card.card("insert", "first")
+    until(card.tokens)
+    yield serial
+    card.card("ok")
+    card.card("pcscd", "start")
+    card.card("insert", "second")
+    card.card("pin-reset")
+    card.card("insert", "first")
+
+
+def swap_unseen(card, name="second"):
+    """While pcscd is away: no count of its tells of it."""
+    card.card("pcscd", "stop")
+    card.card("remove")
+    card.card("insert", name)
+    card.card("pcscd", "start")
+
+
+@pytest.mark.parametrize("how", ["removal", "lock"])
+def test_a_card_swapped_while_pcscd_is_away(card, second, how):
+    """No module knows of it: the PIN goes to the first card alone, which the cards' own log shows."""
+    if card is None:
+        return
+    keys = remembers(card, how)
+    first = card.token
+    swap_unseen(card)
+    for key in keys:
+        assert card.error("MakeCsr", key=key, jid=JID).name in ("TokenAbsent", "KeyAbsent")
+    assert card.token != first
+    assert not card.tokens()[0]["unlocked"]
+    assert card.unlock_error(token=first).name == "TokenAbsent"
+    for key in keys:
+        assert card.error("MakeCsr", key=key, jid=JID).name in ("TokenAbsent", "KeyAbsent")
+    assert [tried for tried in card.pins() if tried[0] == second] == []
+    swap_unseen(card, "first")
+    for key in keys:
+        signs_again(card, key)
+    assert {tried[1:] for tried in card.pins()} == {(card.pin, "9000")}
+
+
+@pytest.mark.parametrize("how", ["removal", "lock"])
+def test_a_card_swapped_while_pcscd_is_away_and_signatures_wait(card, second, how):
+    if card is None:
+        return
+    keys = remembers(card, how)
+    card.card("touch", 60)
+    calls = [Call(card, "MakeCsr", {"key": key, "jid": JID}) for key in keys * 4]
+    card.card("held")
+    swap_unseen(card)
+    card.card("ok")
+    calls += [Call(card, "MakeCsr", {"key": key, "jid": JID}) for key in keys]
+    for call in calls:
+        error = call.outcome()
+        assert error is not None and error.name in GONE, error
+    assert [tried for tried in card.pins() if tried[0] == second] == []
+    swap_unseen(card, "first")
+    for key in keys:
+        signs_again(card, key)
+    assert {tried[1:] for tried in card.pins()} == {(card.pin, "9000")}
+
+
+@pytest.mark.parametrize("how", ["removal", "lock"])
+def test_removal_while_pcscd_is_away(card, how):
+    """Out and in again: a PIN that was to be remembered until the removal is not, one until the lock is."""
+    if card is None:
+        return
+    keys = remembers(card, how)
+    card.card("pcscd", "stop")
+    card.card("remove")
+    card.card("insert")
+    card.card("pcscd", "start")
+    started = time.monotonic()
+    for key in keys:
+        if how == "lock":
+            judged(card, key)
+        else:
+            assert card.error("MakeCsr", key=key, jid=JID).name == "PinNeeded"
+    took = time.monotonic() - started
+    print(f"{card.name}: after {took:.2f} s")
+    assert took < BACK
+    if how == "removal":
+        assert card.pins() == []
+        card.unlock()
+        for key in keys:
+            judged(card, key)
+    assert {tried[1:] for tried in card.pins()} == {(card.pin, "9000")}
+
+
+@pytest.mark.parametrize("how", ["removal", "lock"])
+def test_pcscd_started_anew_with_the_card_in(card, how):
+    """Nobody can tell whether it was out: for 'removal' it was."""
+    if card is None:
+        return
+    keys = remembers(card, how)
+    card.card("pcscd", "stop")
+    card.card("pcscd", "start")
+    for key in keys:
+        if how == "lock":
+            judged(card, key)
+        else:
+            assert card.error("MakeCsr", key=key, jid=JID).name == "PinNeeded"
+    assert card.tokens()[0]["unlocked"] == (how == "lock")
+    assert {tried[1:] for tried in card.pins()} <= {(card.pin, "9000")}
+
+
+def test_removal_during_a_signature_with_a_login_of_its_own(card):
+    """The token has gone, and not the key from it."""
+    if card is None:
+        return
+    card.unlock()
+    key = card.key_in("9c")["uri"]
+    judged(card, key)
+    card.card("touch", 60)
+    call = Call(card, "MakeCsr", {"key": key, "jid": JID})
+    card.card("held")
+    card.card("remove")
+    error = call.outcome()
+    assert error.name == "TokenAbsent", error
+    card.card("ok")
+    card.card("insert")
+    signs_again(card, key)
+
+
 def test_a_card_that_does_not_answer(card):
     """A typed error by the deadline; the other token goes on meanwhile; then all is well again."""
     if card is None:
