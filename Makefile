@@ -81,7 +81,8 @@ SRC_broker := $(call in,agent/broker, \
     find json key_cache key_find key_known ledger login logind main online pin_source pinentry queue \
     reaper remember rest server signings store store_rows store_tokens stored_keys tokens \
     touch unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
-    verbs_key verbs_monitor verbs_pin verbs_pubkey verbs_sign verbs_token worker worker_process)
+    verbs_key verbs_monitor verbs_pin verbs_pubkey verbs_release verbs_sign verbs_token worker \
+    worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
     filter iq main memory reason remotekey requests scram stream tls worker)
 SRC_cli := $(call in,agent/cli, \

@@ -96,6 +96,9 @@ static const struct error_row error_rows[] = {
 	    "Take the write protection off with the token's own tool, or use another token." },
 	{ SG_ERR_TOKEN_FULL, EXIT_DEVICE, "TokenFull", "the token has no room left",
 	    "Remove objects that nobody needs with the token's own tool, or use another token." },
+	{ SG_ERR_RELEASED, EXIT_DEVICE, "TokenReleased", "the token was released during the call",
+	    "It was for another program to have. Try again when that is done; unlock it again "
+	    "then." },
 	{ SG_ERR_ACCOUNT_ABSENT, EXIT_ABSENT, "AccountAbsent", "there is no such account",
 	    "`signet account list` shows the accounts; `signet account add` makes one." },
 	{ SG_ERR_ACCOUNT_EXISTS, EXIT_USAGE, "AccountExists", "there is such an account already",

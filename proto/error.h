@@ -42,6 +42,7 @@ enum sg_err {
 	SG_ERR_KEY_CHANGED = -32,   /* another key stands under a name that was used before */
 	SG_ERR_TOKEN_READ_ONLY = -33,
 	SG_ERR_TOKEN_FULL = -34, /* no memory left on the token */
+	SG_ERR_RELEASED = -35,	 /* its process was ended for another program to have the token */
 	/* accounts and XMPP */
 	SG_ERR_ACCOUNT_ABSENT = -40,
 	SG_ERR_ACCOUNT_EXISTS = -41,

@@ -134,7 +134,6 @@ void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token
 
 /* ---- watching for tokens ---- */
 
-/* Whether somebody wants to know of tokens that come and go. */
 static int is_watching(const struct sg_events *events)
 {
 	const struct monitor *monitor;
@@ -144,6 +143,11 @@ static int is_watching(const struct sg_events *events)
 			return 1;
 	}
 	return 0;
+}
+
+int sg_events_are_watched(const struct sg_agent *agent)
+{
+	return is_watching(agent->events);
 }
 
 static void on_watching(void *arg, const struct sg_msg_error *error, void *answer)

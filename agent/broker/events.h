@@ -31,6 +31,9 @@ void sg_events_free(struct sg_events *events);
 void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token, const char *label,
     const struct sg_caller *caller, const char *text);
 
+/* Whether somebody wants to know of tokens that come and go. */
+int sg_events_are_watched(const struct sg_agent *agent);
+
 /* The call is told from now on, until its client goes. */
 void sg_events_monitor(struct sg_call *call);
 

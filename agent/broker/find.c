@@ -116,6 +116,29 @@ static void token_add_candidate(struct sg_msg_error *error, const struct sg_toke
 	sg_failure_add_candidate(error, &candidate);
 }
 
+int sg_tokens_find_known(struct sg_tokens *tokens, const char *selector, struct sg_token_ref *found)
+{
+	size_t matches = 0;
+
+	memset(found, 0, sizeof(*found));
+	for (size_t i = 0; i < sg_tokens_module_count(tokens); i++) {
+		struct sg_module *module = sg_tokens_module(tokens, i);
+		struct sg_msg_tokens known;
+		int is_known = sg_module_recall(module, &known);
+
+		for (uint32_t k = 0; is_known && k < known.token_count; k++) {
+			if (!sg_uri_matches_token(selector, &known.tokens[k]))
+				continue;
+			if (matches++ == 0)
+				token_take(found, module, &known.tokens[k]);
+		}
+		sg_msg_clear(SG_MSG_TOKENS, &known);
+	}
+	if (matches != 1)
+		sg_token_ref_clear(found);
+	return matches == 1;
+}
+
 /* ---- tokens that came while a worker ran: some modules list their slots only once ---- */
 
 /* Whether another process may see more than this one, which has answered. */

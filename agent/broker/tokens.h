@@ -27,13 +27,16 @@ struct sg_module {
 	int64_t probed;	      /* ask_all.h: when it was tried again, by sg_clock_ms */
 	int is_probed;	      /* ... and that is not answered yet */
 	struct sg_buf tokens; /* ask_all.h: SG_MSG_TOKENS as in a frame; empty: not known */
-	unsigned lists_asked; /* ... and that are not answered yet */
+	int removable;	      /* ... of which one can be taken out */
+	unsigned lists_asked; /* questions for them that are not answered yet */
 	int64_t restarted;    /* rest.h: when it last was, to list its slots anew; by sg_clock_ms */
 	char **unlocked;      /* unlocked.h: URIs of tokens, ... */
 	size_t unlocked_count;
 	unsigned unlocked_in; /* in this process of the worker */
 	enum sg_rest_state rest;
 	int stays;	      /* not ended for the token that is just being locked */
+	struct event *unused; /* rest.h: nothing has used the process for a while */
+	unsigned rested_in;   /* ... the process that ended for that, or locked; 0: none */
 	unsigned released_in; /* rest.h: the process that was ended for other programs; 0: none */
 	/* URI of the one that had no room left when it last was to store something. */
 	char *full_token;

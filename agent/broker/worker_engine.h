@@ -10,8 +10,6 @@
 #include "queue.h"
 #include "worker.h"
 
-#define SG_WORKER_GRACE_MS 2000
-
 struct request {
 	TAILQ_ENTRY(request) entry;
 	struct sg_worker *worker;
@@ -24,6 +22,7 @@ struct request {
 	int64_t last_ms;     /* by when it must be answered, whatever else is */
 	int code;	     /* of a request that failed at once */
 	int abandoned;	     /* the worker was told that nobody wants it any more */
+	struct sg_worker_use use; /* its strings are its own */
 	sg_answer_fn *fn;
 	void *arg;
 };

@@ -39,6 +39,8 @@ void sg_worker_request_free(struct request *request)
 	if (request->timer != NULL)
 		event_free(request->timer);
 	sg_buf_clear(&request->waiting.message);
+	free(request->use.target);
+	free(request->use.purpose);
 	free(request);
 }
 
@@ -57,6 +59,11 @@ void sg_worker_request_fail(struct request *request, int code)
 		break;
 	case SG_ERR_WORKER:
 		sg_msg_error_set(&error, code, worker->subject, "%s ended during the call",
+		    who != NULL ? who : "a worker");
+		break;
+	case SG_ERR_RELEASED:
+		sg_msg_error_set(&error, code, worker->subject,
+		    "the token was released while %s was at work for the call",
 		    who != NULL ? who : "a worker");
 		break;
 	case SG_ERR_IO:
