@@ -10,7 +10,7 @@
 
 #include <pthread.h>
 
-#define SG_GATE_MS 500 /* that who wants to be alone waits for all others */
+#define SG_GATE_MS 250 /* that who wants to be alone waits for all others */
 
 /* This thread works with the module until it leaves; may be nested. Waits while somebody is
  * alone, or wants to be. */

@@ -157,10 +157,10 @@ static int may_return(const struct sg_token *token, const struct sg_msg_token_lo
 static int pin_wait(
     struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_held *held, struct sg_msg_error *error)
 {
-	unsigned depth = sg_gate_pause();
+	unsigned depth = sg_watch_asked(wish->token);
 	int err = sg_pin_get(wish, flags, held->pin, &held->mark, error);
 
-	sg_gate_resume(depth);
+	sg_watch_answered(wish->token, depth);
 	return err;
 }
 

@@ -44,7 +44,9 @@ struct sg_key_slot {
 /*
  * Locks are taken in this order: a token's login_lock, its cure_lock, its turn (turn.h), its
  * secret_lock, its signing, the module's lock, a token's lock. objects, cache_lock and a token's
- * held_lock are innermost: no other lock is taken while they are held.
+ * held_lock are innermost: no other lock is taken while they are held. Who wants to be alone in the
+ * module (gate.h) holds none but login_lock and cure_lock; who waits for those, for a turn or for a
+ * person waits outside.
  */
 struct sg_module {
 	CK_FUNCTION_LIST *f;

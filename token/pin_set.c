@@ -14,6 +14,7 @@
 #include "session.h"
 #include "stay.h"
 #include "token_find.h"
+#include "watch.h"
 #include "wipe.h"
 
 /* The two PINs of one change; both NULL for a PIN pad. */
@@ -299,11 +300,11 @@ static int pins_get(struct change *change, CK_FLAGS *flags, struct sg_msg_error 
 	if (err == 0)
 		err = sg_pin_new(&change->fresh, error);
 	if (err == 0) {
-		unsigned depth = sg_gate_pause();
+		unsigned depth = sg_watch_asked(wish->token);
 
 		err =
 		    sg_pin_get_two(wish, *flags, change->pin, &change->mark, change->fresh, error);
-		sg_gate_resume(depth);
+		sg_watch_answered(wish->token, depth);
 	}
 	if (err == 0)
 		err = fresh_check(change, error);

@@ -1,5 +1,6 @@
 #include "stay.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -9,20 +10,42 @@
 #include "key_find.h"
 #include "log.h"
 
-int sg_stay_is_over(struct sg_token *token)
+#define OVER ULONG_MAX /* in the place of a service: no card has such a stay */
+
+static struct sg_reader_stay stay_of(struct sg_token *token)
 {
-	struct sg_reader_stay then, now;
-	char *reader;
+	struct sg_reader_stay stay;
 
 	pthread_mutex_lock(&token->held_lock);
-	then = token->stay;
+	stay = token->stay;
 	pthread_mutex_unlock(&token->held_lock);
-	if (then.service == 0)
-		return 0;
+	return stay;
+}
+
+/* For good: a card that is its own reader takes the count of its changes away with it, and the next
+ * one begins as it did. */
+static void stay_end(struct sg_token *token, const struct sg_reader_stay *then)
+{
+	pthread_mutex_lock(&token->held_lock);
+	if (sg_reader_stay_is_same(&token->stay, then))
+		token->stay.service = OVER;
+	pthread_mutex_unlock(&token->held_lock);
+}
+
+int sg_stay_is_over(struct sg_token *token)
+{
+	struct sg_reader_stay then = stay_of(token), now;
+	char *reader;
+
+	if (then.service == 0 || then.service == OVER)
+		return then.service == OVER;
 	reader = sg_token_reader(token);
 	sg_reader_stay(reader, &now);
 	free(reader);
-	return !sg_reader_stay_is_same(&then, &now);
+	if (sg_reader_stay_is_same(&then, &now))
+		return 0;
+	stay_end(token, &then);
+	return 1;
 }
 
 int sg_stay_any_over(struct sg_module *module)
@@ -37,7 +60,7 @@ int sg_stay_any_over(struct sg_module *module)
 }
 
 /* The remember policy has its say, once. */
-static void end(struct sg_token *token)
+static void token_end(struct sg_token *token)
 {
 	int was_present, was_unlocked;
 
@@ -93,7 +116,7 @@ void sg_stay_renew(struct sg_module *module)
 		module->service = service; /* it knows no card of an older one */
 	for (i = 0; i < module->token_count; i++) {
 		if (sg_stay_is_over(module->tokens[i]))
-			end(module->tokens[i]);
+			token_end(module->tokens[i]);
 	}
 	if (!is_stale(module, service) || !sg_gate_alone())
 		return;

@@ -601,7 +601,8 @@ int sg_token_wants_watch(struct sg_token *token)
 	unlocked = token->unlocked;
 	pthread_mutex_unlock(&token->lock);
 	return sg_token_is_in_reader(token) &&
-	    ((present && unlocked) || (sg_held_is(token) && (present || !sg_held_returns(token))));
+	    ((present && (unlocked || atomic_load(&token->asked) > 0)) ||
+		(sg_held_is(token) && (present || !sg_held_returns(token))));
 }
 
 static int describe_library(const CK_INFO *library, struct sg_token_info *info)

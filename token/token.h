@@ -55,6 +55,7 @@ struct sg_token {
 
 	pthread_rwlock_t signing; /* shared by signatures; held alone by each where alone is set */
 	atomic_int alone;	  /* the module cannot make two at once: see sign.c */
+	atomic_uint asked;	  /* so many PINs are entered for it now */
 	int turn_taken;		  /* somebody signs whose turn it is: see turn.c */
 	atomic_uint failures;	  /* of its device, since it last signed: see renew.c */
 

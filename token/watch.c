@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "cond.h"
 #include "gate.h"
 #include "stay.h"
@@ -25,6 +26,8 @@ struct sg_watch {
 	CK_SLOT_ID *slots; /* that had a token at the last look */
 	CK_ULONG count;
 	int looked;
+	int64_t looked_ms;
+	int was_over; /* the stay of a card, at the last look (stay.h) */
 };
 
 static int is_needed(struct sg_module *module)
@@ -49,12 +52,19 @@ static void look(struct sg_watch *watch)
 	struct sg_token **tokens = NULL;
 	struct sg_msg_error error = { 0 };
 	CK_SLOT_ID *slots = NULL;
+	int over = sg_stay_any_over(watch->module);
 	CK_ULONG count = 0;
 	size_t n;
 
+	/* A stay that is over stays so until pcscd is back, and nobody else in the module. */
+	if (watch->looked && over <= watch->was_over &&
+	    sg_clock_ms() - watch->looked_ms < SG_WATCH_MS)
+		return;
+	watch->was_over = over;
+	watch->looked_ms = sg_clock_ms();
 	if (sg_slots_list(watch->module, &slots, &count) != CKR_OK)
 		count = 0; /* no pcscd: nothing is there */
-	if (!watch->looked || sg_stay_any_over(watch->module) || count != watch->count ||
+	if (!watch->looked || over || count != watch->count ||
 	    (count > 0 && memcmp(slots, watch->slots, count * sizeof(*slots)) != 0)) {
 		if (sg_token_scan(watch->module, &tokens, &n, &error) != 0)
 			sg_layout_clear(&sg_layout_error, &error);
@@ -80,7 +90,7 @@ static int wait_for_time(struct sg_watch *watch)
 		watch->poked = 0;
 		pthread_mutex_unlock(&watch->lock);
 	}
-	deadline = sg_cond_deadline(SG_WATCH_MS);
+	deadline = sg_cond_deadline(SG_WATCH_STAY_MS);
 	pthread_mutex_lock(&watch->lock);
 	while (!watch->stop) {
 		if (pthread_cond_timedwait(&watch->changed, &watch->lock, &deadline) != 0)
@@ -134,6 +144,19 @@ void sg_watch_poke(struct sg_module *module)
 	watch->poked = 1;
 	pthread_cond_broadcast(&watch->changed);
 	pthread_mutex_unlock(&watch->lock);
+}
+
+unsigned sg_watch_asked(struct sg_token *token)
+{
+	atomic_fetch_add(&token->asked, 1);
+	sg_watch_poke(token->module);
+	return sg_gate_pause();
+}
+
+void sg_watch_answered(struct sg_token *token, unsigned depth)
+{
+	sg_gate_resume(depth);
+	atomic_fetch_sub(&token->asked, 1);
 }
 
 int sg_watch_set(struct sg_module *module, int on, struct sg_msg_error *error)

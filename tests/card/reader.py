@@ -37,7 +37,8 @@ class Reader(threading.Thread):
         with self.news:
             self.memory = None
             if self.connection is not None:
-                self.connection.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # pcscd has ended meanwhile
+                    self.connection.shutdown(socket.SHUT_RDWR)
             self.news.notify_all()
 
     def behave(self, touch=0.0, hangs=False, errs=False, loses=False):
