@@ -30,7 +30,8 @@ typedef void sg_verb_fn(struct sg_call *call);
 struct sg_call_key_use {
 	char *selector;	   /* what the key was found by, ... */
 	sg_verb_fn *step;  /* for which step, ... */
-	int asked_again;   /* and whether that step was taken twice */
+	int asked_again;   /* and whether that step was taken twice, ... */
+	int token_gone;	   /* for the token had gone the first time */
 	const void *asked; /* what waits for the answer of the key's worker, or NULL */
 	int any;	   /* whatever public key stood there before */
 	/* Set by a step: whether the call goes on by itself although the key's worker answered with
