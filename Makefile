@@ -74,7 +74,7 @@ SRC_proto := $(call in,proto, \
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
     answers ca cert ckr cond cross digest dispatch event gate guard held issue key key_find keygen ledger list \
-    login main module object pin pin_set pinentry piv probe pubkey reader renew session sign stay tls token \
+    login made main module object pin pin_set pinentry piv probe pubkey reader renew session sign stay tls token \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
     accounts agent ask_all call call_key config conn doctor doctor_system events failure \

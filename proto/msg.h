@@ -32,6 +32,7 @@ enum sg_msg_type {
 	SG_MSG_KEY_PROBE,	/* sg_msg_key_probe     -> SG_MSG_OBJECTS (one key) */
 	SG_MSG_TOKEN_WATCH,	/* sg_msg_token_watch   -> SG_MSG_OK */
 	SG_MSG_CANCEL,		/* sg_msg_cancel; id 0, no answer of its own */
+	SG_MSG_KEY_DISCARD,	/* sg_msg_key_discard   -> SG_MSG_OK */
 
 	SG_MSG_TOKENS = 48,
 	SG_MSG_OBJECTS,
@@ -334,6 +335,13 @@ struct sg_msg_key_generate {
 struct sg_msg_key_probe {
 	struct sg_caller caller;
 	char *key; /* selector of exactly one key */
+};
+
+/* Destroys a pair that this process has made for the same caller's pid and purpose, and that nobody else
+ * has signed with since, with the certificates that were stored beside it; SG_ERR_DENIED for any other. */
+struct sg_msg_key_discard {
+	struct sg_caller caller;
+	char *key; /* its URI, as KEY_GENERATE gave it */
 };
 
 /* Refused with SG_ERR_CERT_MISMATCH unless the certificate holds the key's public key. Storing the

@@ -61,6 +61,7 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 	const struct sg_msg_tls_sign *tls = msg;
 	const struct sg_msg_ca_sign *ca = msg;
 	const struct sg_msg_key_probe *probe = msg;
+	const struct sg_msg_key_discard *discard = msg;
 
 	*type = SG_MSG_OK;
 	switch (frame->type) {
@@ -88,6 +89,9 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 		*type = SG_MSG_OBJECTS;
 		note("key generation", &generate->caller, generate->label);
 		return sg_key_generate(module, generate, &answer->objects, error);
+	case SG_MSG_KEY_DISCARD:
+		note("end of a new key", &discard->caller, discard->key);
+		return sg_key_discard(module, discard, error);
 	case SG_MSG_KEY_PROBE:
 		*type = SG_MSG_OBJECTS;
 		note("key probe", &probe->caller, probe->key);

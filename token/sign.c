@@ -8,6 +8,7 @@
 #include "key_find.h"
 #include "log.h"
 #include "login.h"
+#include "made.h"
 #include "object.h"
 #include "renew.h"
 #include "session.h"
@@ -483,6 +484,7 @@ int sg_sign_by(struct sg_key *key, uint32_t ability, const struct sg_sign_how *h
 	if (rv != CKR_OK)
 		return sign_fail(&job, rv, error);
 	sg_renew_note(key->token, CKR_OK);
+	sg_made_use(key, sg_touch_caller_now());
 	if (job.cancelled) {
 		sg_msg_error_set(
 		    error, SG_ERR_PIN_CANCELLED, key->info.uri, "whoever asked for it has gone");

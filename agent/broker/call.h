@@ -75,6 +75,9 @@ struct sg_call {
 	void (*gone)(struct sg_call *call);
 	/* What to do before the call fails, or NULL. It may not finish the call. */
 	void (*undo)(struct sg_call *call, const struct sg_msg_error *error);
+	/* Takes something back before the call fails, or NULL. Is asked once, and fails the call when it
+	 * has. */
+	void (*retract)(struct sg_call *call, const struct sg_msg_error *error);
 };
 
 void sg_call_free(struct sg_call *call);
