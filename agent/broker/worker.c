@@ -127,6 +127,8 @@ static int take_answer(struct sg_worker *worker, struct sg_frame *frame)
 		return 0;
 	TAILQ_REMOVE(&worker->requests, request, entry);
 	worker->answered_ms = sg_clock_ms();
+	worker->answered_in = worker->starts;
+	worker->early = 0;
 	if (makes_signature(request->type))
 		signature_timed(worker, request, frame->type != SG_MSG_ERROR);
 	if (frame->type == SG_MSG_ERROR)

@@ -45,6 +45,8 @@ struct sg_worker {
 	int is_quick;	     /* the last signature took no longer than one in software does */
 	unsigned starts;
 	unsigned deaths;
+	unsigned answered_in; /* the last process that answered anything */
+	unsigned early;	      /* deaths in a row of processes that had not */
 	int looked;	      /* in this turn of the loop the process was looked at */
 	unsigned in_callback; /* a callback may free the worker: it is then freed after it */
 	int freed;
