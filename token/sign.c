@@ -241,24 +241,42 @@ static int is_open(const struct job *job, size_t i)
 	    !(atomic_load(&job->key->refused) & 1u << i);
 }
 
-static CK_RV sign_ways(struct job *job, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
+/* Goes one way; gives 0 when it is refused. */
+static int sign_way(
+    struct job *job, size_t i, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, CK_RV *rv)
 {
 	struct prepared prepared;
+
+	*rv = prepare(job, &ways[i], &prepared);
+	if (*rv == CKR_OK)
+		*rv = sign_call(job, &prepared, session, handle);
+	if (!is_refusal(*rv))
+		return 1;
+	sg_log(SG_LOG_INFO, "key '%s' on token '%s': %s is refused (%s)", job->key->info.label,
+	    job->key->token->label, ways[i].name, sg_ckr_name(*rv));
+	job->refusal = *rv;
+	atomic_fetch_or(&job->key->refused, 1u << i);
+	return 0;
+}
+
+/* When none is left, those that were refused before may be free again. */
+static CK_RV sign_ways(struct job *job, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
+{
+	unsigned before = atomic_load(&job->key->refused);
 	size_t i;
 	CK_RV rv;
 
 	for (i = 0; i < WAY_COUNT; i++) {
-		if (!is_open(job, i))
-			continue;
-		rv = prepare(job, &ways[i], &prepared);
-		if (rv == CKR_OK)
-			rv = sign_call(job, &prepared, session, handle);
-		if (!is_refusal(rv))
+		if (is_open(job, i) && sign_way(job, i, session, handle, &rv))
 			return rv;
-		sg_log(SG_LOG_INFO, "key '%s' on token '%s': %s is refused (%s)",
-		    job->key->info.label, job->key->token->label, ways[i].name, sg_ckr_name(rv));
-		job->refusal = rv;
-		atomic_fetch_or(&job->key->refused, 1u << i);
+	}
+	for (i = 0; i < WAY_COUNT; i++) {
+		if (!is_way(job, i) || !(job->abilities & ways[i].ability) || !(before & 1u << i) ||
+		    !sign_way(job, i, session, handle, &rv))
+			continue;
+		if (rv == CKR_OK)
+			atomic_fetch_and(&job->key->refused, ~(1u << i));
+		return rv;
 	}
 	return CKR_MECHANISM_INVALID;
 }
