@@ -130,8 +130,8 @@ static int is_spent(const struct worker *worker)
 	return worker->module != NULL ? atomic_load(&worker->module->spent) : worker->may_pass;
 }
 
-/* Once the answer that says so is written, nothing more is taken from the broker, which starts the
- * next process then; what it has sent already is answered. */
+/* Before the answer that says so, for whoever has that may ask again at once: nothing more is taken
+ * from the broker, which starts the next process then; what it has sent already is answered. */
 static void spent_end(struct worker *worker)
 {
 	if (is_spent(worker))
@@ -185,8 +185,8 @@ static void *serve_thread(void *arg)
 		pthread_mutex_lock(&pool->lock);
 		pool->busy--;
 		pthread_mutex_unlock(&pool->lock);
-		frame_answer(pool->worker, &frame, type, &answer);
 		spent_end(pool->worker);
+		frame_answer(pool->worker, &frame, type, &answer);
 		pthread_mutex_lock(&pool->lock);
 	}
 	thread_over(pool);
@@ -407,13 +407,13 @@ static void work_do(struct worker *worker, struct sg_frame *frame, int is_last)
 		sg_answers_write(&worker->answers);
 	type = sg_dispatch(worker->module, &worker->why, frame, &answer);
 	sg_turn_end();
+	spent_end(worker);
 	may_wait = clock_us() - begun < QUICK_US;
 	may_wait &= answer_put(worker, frame, type, &answer) < TOGETHER_MAX;
 	pthread_mutex_lock(&pool->lock);
 	if (!may_wait || pool->count < REFILL_AT || is_spent(worker)) {
 		pthread_mutex_unlock(&pool->lock);
 		sg_answers_write(&worker->answers);
-		spent_end(worker);
 		pthread_mutex_lock(&pool->lock);
 	}
 	if (--pool->busy < worker->reading.share)
