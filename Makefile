@@ -239,7 +239,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_pep \
     test_pkcs11_uri \
     test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
-    test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest \
+    test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest test_token_gate \
     test_token_tls test_token_uri test_verdict test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
     test_token_broker test_token_faults test_token_held test_token_keys test_token_limits test_token_login test_token_sign \

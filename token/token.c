@@ -168,6 +168,24 @@ struct changes {
 	size_t stale_count;
 };
 
+static int is_in(struct sg_token *const *tokens, size_t count, const struct sg_token *token)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (tokens[i] == token)
+			return 1;
+	}
+	return 0;
+}
+
+/* Once each. */
+static void stale_add(struct changes *changes, struct sg_token *token)
+{
+	if (!is_in(changes->stale, changes->stale_count, token))
+		changes->stale[changes->stale_count++] = token;
+}
+
 static void pad(CK_UTF8CHAR *field, size_t size)
 {
 	size_t i;
@@ -278,6 +296,31 @@ static int stay_take(struct sg_token *token, const struct sg_reader_stay *stay)
 	return same;
 }
 
+/*
+ * Whether the module knows a card in the slot whose stay is over: what it would say is old, and
+ * OpenSC may never come back when it is asked for what was pulled.
+ */
+static int is_stale(struct sg_module *module, CK_SLOT_ID slot, const struct sg_reader_stay *stay,
+    struct changes *changes)
+{
+	size_t i;
+	int found = 0;
+
+	for (i = 0; i < module->token_count; i++) {
+		struct sg_token *token = module->tokens[i];
+		int is;
+
+		pthread_mutex_lock(&token->held_lock);
+		is = token->slot == slot && token->stay.service != 0 &&
+		    !sg_reader_stay_is_same(&token->stay, stay);
+		pthread_mutex_unlock(&token->held_lock);
+		if (is)
+			stale_add(changes, token);
+		found |= is;
+	}
+	return found;
+}
+
 /* Finds or adds the token that is in the slot now. The module's lock is held. */
 static int scan_slot(
     struct sg_module *module, CK_SLOT_ID slot, struct sg_token **found, struct changes *changes)
@@ -293,6 +336,8 @@ static int scan_slot(
 	if (slot_info_get(f, slot, &slot_info) != CKR_OK)
 		return 0;
 	stay_note(&slot_info, &stay);
+	if (is_stale(module, slot, &stay, changes))
+		return 0;
 	if (token_info_get(f, slot, &info) != CKR_OK ||
 	    serial_find(module, slot, &slot_info, &info) != CKR_OK)
 		return 0; /* pulled out just now */
@@ -310,7 +355,7 @@ static int scan_slot(
 		module->token_count++; /* after it can be read */
 	}
 	if (!stay_take(token, &stay)) {
-		changes->stale[changes->stale_count++] = token;
+		stale_add(changes, token);
 		return 0;
 	}
 	pthread_mutex_lock(&token->lock);
@@ -364,17 +409,6 @@ CK_RV sg_slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *coun
 			break;
 	}
 	return rv;
-}
-
-static int is_in(struct sg_token *const *tokens, size_t count, const struct sg_token *token)
-{
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		if (tokens[i] == token)
-			return 1;
-	}
-	return 0;
 }
 
 /* Marks those that are no longer there. The module's lock is held. */
@@ -536,10 +570,11 @@ uint32_t sg_token_flags(struct sg_token *token, uint32_t by)
 
 CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info)
 {
+	int over = sg_stay_is_over(token);
 	CK_RV rv = CKR_TOKEN_NOT_PRESENT;
 
 	pthread_mutex_lock(&token->lock);
-	if (token->present)
+	if (token->present && !over)
 		rv = token_info_get(token->module->f, token->slot, info);
 	if (rv == CKR_OK && !is_same(info, &token->identity))
 		rv = CKR_TOKEN_NOT_PRESENT;
@@ -601,8 +636,7 @@ int sg_token_wants_watch(struct sg_token *token)
 	unlocked = token->unlocked;
 	pthread_mutex_unlock(&token->lock);
 	return sg_token_is_in_reader(token) &&
-	    ((present && (unlocked || atomic_load(&token->asked) > 0)) ||
-		(sg_held_is(token) && (present || !sg_held_returns(token))));
+	    ((present && unlocked) || (sg_held_is(token) && (present || !sg_held_returns(token))));
 }
 
 static int describe_library(const CK_INFO *library, struct sg_token_info *info)

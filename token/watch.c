@@ -43,6 +43,17 @@ static int is_needed(struct sg_module *module)
 	return 0;
 }
 
+static int is_asked(struct sg_module *module)
+{
+	size_t i;
+
+	for (i = 0; i < module->token_count; i++) {
+		if (atomic_load(&module->tokens[i]->asked) > 0)
+			return 1;
+	}
+	return 0;
+}
+
 /*
  * The list of slots costs a card nothing, while a token's information may be read from it in a
  * transaction: that is asked for only when the list has changed.
@@ -56,9 +67,11 @@ static void look(struct sg_watch *watch)
 	CK_ULONG count = 0;
 	size_t n;
 
+	/* OpenSC may not come back when a card is pulled while it is asked: as little as may be. */
+	if (!over && !is_needed(watch->module))
+		return;
 	/* A stay that is over stays so until pcscd is back, and nobody else in the module. */
-	if (watch->looked && over <= watch->was_over &&
-	    sg_clock_ms() - watch->looked_ms < SG_WATCH_MS)
+	if (over <= watch->was_over && sg_clock_ms() - watch->looked_ms < SG_WATCH_MS)
 		return;
 	watch->was_over = over;
 	watch->looked_ms = sg_clock_ms();
@@ -82,13 +95,16 @@ static int wait_for_time(struct sg_watch *watch)
 	struct timespec deadline;
 	int go;
 
-	if (!is_needed(watch->module)) {
+	if (!is_needed(watch->module))
 		watch->looked = 0; /* what was seen is old by the time somebody needs it */
+	if (!is_needed(watch->module) && !is_asked(watch->module)) {
 		pthread_mutex_lock(&watch->lock);
 		while (!watch->poked && !watch->stop)
 			pthread_cond_wait(&watch->changed, &watch->lock);
 		watch->poked = 0;
 		pthread_mutex_unlock(&watch->lock);
+		watch->looked_ms = sg_clock_ms();
+		watch->was_over = 0;
 	}
 	deadline = sg_cond_deadline(SG_WATCH_STAY_MS);
 	pthread_mutex_lock(&watch->lock);
@@ -107,8 +123,7 @@ static void *watch_thread(void *arg)
 
 	while (wait_for_time(watch)) {
 		sg_gate_enter();
-		if (is_needed(watch->module))
-			look(watch);
+		look(watch);
 		sg_gate_leave();
 	}
 	pthread_mutex_lock(&watch->lock);

@@ -225,8 +225,9 @@ done
 """
 
 
+@pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("other", ["second", None])
-def test_a_card_swapped_while_its_pin_is_typed(card, other):
+def test_a_card_swapped_while_its_pin_is_typed(card, other, away):
     """Another one, or none, is there then: said so, and the PIN is tried on none."""
     if card is None:
         return
@@ -243,9 +244,12 @@ def test_a_card_swapped_while_its_pin_is_typed(card, other):
     with Client(card.signetd.sock) as client:
         client.send("Unlock", {"token": token, "pin": {"pinentry": {}}})
         assert asked.read_text() == "asked\n"
+        if away:
+            card.card("pcscd", "stop")
         card.card("remove")
         if other:
             card.card("insert", other)
+        card.card("pcscd", "start")
         go.write_text("now\n")
         error = client.error_of_next()
     assert error.name == "TokenAbsent" and error.parameters["advice"], error
