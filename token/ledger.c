@@ -135,11 +135,10 @@ static int is_untried(CK_RV rv)
 {
 	static const CK_RV before[] = { CKR_ARGUMENTS_BAD, CKR_CRYPTOKI_NOT_INITIALIZED,
 		CKR_FUNCTION_CANCELED, CKR_FUNCTION_NOT_SUPPORTED, CKR_OPERATION_NOT_INITIALIZED,
-		CKR_PIN_EXPIRED, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE, CKR_PIN_TOO_WEAK,
-		CKR_SESSION_CLOSED, CKR_SESSION_HANDLE_INVALID, CKR_SESSION_READ_ONLY,
-		CKR_SESSION_READ_ONLY_EXISTS, CKR_TOKEN_WRITE_PROTECTED, CKR_USER_ALREADY_LOGGED_IN,
-		CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_USER_PIN_NOT_INITIALIZED,
-		CKR_USER_TOO_MANY_TYPES, CKR_USER_TYPE_INVALID };
+		CKR_PIN_EXPIRED, CKR_SESSION_CLOSED, CKR_SESSION_HANDLE_INVALID,
+		CKR_SESSION_READ_ONLY, CKR_SESSION_READ_ONLY_EXISTS, CKR_TOKEN_WRITE_PROTECTED,
+		CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
+		CKR_USER_PIN_NOT_INITIALIZED, CKR_USER_TOO_MANY_TYPES, CKR_USER_TYPE_INVALID };
 	size_t i;
 
 	for (i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
@@ -179,6 +178,11 @@ static void outcome_tell(struct sg_token *token, uint32_t by, const struct sg_pi
 void sg_ledger_taken(struct sg_token *token, const struct sg_pin_mark *mark)
 {
 	outcome_tell(token, SG_PIN_USER, mark, SG_PIN_TAKEN, 0);
+}
+
+void sg_ledger_untried(struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark)
+{
+	outcome_tell(token, by, mark, SG_PIN_UNTRIED, 0);
 }
 
 void sg_ledger_outcome(

@@ -54,6 +54,9 @@ SG_MUST_USE int sg_ledger_try(
  * wants it, nothing else may be asked of a card. */
 void sg_ledger_taken(struct sg_token *token, const struct sg_pin_mark *mark);
 
+/* Tells that it came to no try: the token said so of something else. */
+void sg_ledger_untried(struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark);
+
 /* Tells how the try ended, also when that says nothing of the PIN: the module has answered. */
 void sg_ledger_outcome(
     struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark, CK_RV rv);

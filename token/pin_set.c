@@ -73,7 +73,7 @@ static int set_by_pin(struct change *change, CK_SESSION_HANDLE session, struct s
 	change->rv = f->C_SetPIN(session, text_of(change->pin), len_of(change->pin),
 	    text_of(change->fresh), len_of(change->fresh));
 	change->is_of_fresh = is_of_form(change->rv);
-	if (change->pin == NULL)
+	if (change->pin == NULL && !change->is_of_fresh)
 		sg_ledger_outcome(token, SG_PIN_USER, &change->mark, change->rv);
 	f->C_Logout(session);
 	return 0;
@@ -114,7 +114,10 @@ static int set_by_puk(struct change *change, CK_SESSION_HANDLE session, struct s
 		change->rv = token->module->f->C_SetPIN(
 		    session, text_of(puk), len_of(puk), text_of(fresh), len_of(fresh));
 		change->is_of_fresh = is_of_form(change->rv);
-		sg_ledger_outcome(token, SG_PIN_SO, &change->mark, change->rv);
+		if (change->is_of_fresh)
+			sg_ledger_untried(token, SG_PIN_SO, &change->mark);
+		else
+			sg_ledger_outcome(token, SG_PIN_SO, &change->mark, change->rv);
 	}
 	sg_secret_free(puk);
 	sg_secret_free(fresh);

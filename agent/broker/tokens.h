@@ -13,6 +13,10 @@
 #define SG_TOKEN_SECONDS    (-1)
 #define SG_GENERATE_SECONDS (-3)
 
+/* What a logout that somebody waits for may take: a module that works for another call, waiting for
+ * a touch, may not let it in, and still have the PIN. Its process is ended then. */
+#define SG_LOCK_SECONDS 2
+
 struct sg_tokens;
 
 /* rest.h: whether the worker's process is to end when nothing needs it. */

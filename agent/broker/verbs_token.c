@@ -159,7 +159,7 @@ static void lock_found(struct sg_call *call)
 	sg_login_lock(call->agent, sg_ledger_name(token->serial, token->uri));
 	sg_unlocked_forget(call->agent, call->token.module, uri);
 	sg_worker_request(call->token.module->worker, SG_MSG_TOKEN_LOGOUT, &msg, -1,
-	    SG_TOKEN_SECONDS, on_logout, call);
+	    SG_LOCK_SECONDS, on_logout, call);
 }
 
 static void lock_remembered(struct sg_call *call)

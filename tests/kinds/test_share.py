@@ -1,8 +1,11 @@
 """Other programs use the same token while the agent idles."""
 import contextlib
 import os
+import signal
 import subprocess
 import sys
+
+import pytest
 
 from kinds import JID, OTHER
 from processes import PATIENCE, until
@@ -155,3 +158,27 @@ def test_nothing_is_left_of_a_pin_that_is_locked(kind):
     if kind.can["removal"]:
         assert holders(kind.signetd, pin) == []
     assert kind.error("Unlock", token=kind.token).name == "PinNeeded"
+
+
+@pytest.mark.parametrize("how", ["Lock", "SIGHUP"])
+def test_nothing_is_left_of_a_pin_while_a_touch_is_awaited(kind, how):
+    """The module may let no logout in; the call is lost then, and not the PIN."""
+    if not kind.can["touch"]:
+        assert not hasattr(kind, "card")
+        return
+    pin = "71840395"
+    pin_call(kind, "ChangePin", kind.pin, pin)
+    kind.unlock(pin)
+    key = kind.key_in("9a")["uri"]
+    kind.card("touch", 60)
+    call = Call(kind, "MakeCsr", {"key": key, "jid": JID})
+    kind.card("held")
+    if how == "Lock":
+        kind.call("Lock", token=kind.token)
+    else:
+        kind.signetd.popen.send_signal(signal.SIGHUP)
+    until(lambda: holders(kind.signetd, pin) == [], "the PIN is still in memory")
+    assert call.outcome() is not None
+    kind.card("ok")
+    kind.unlock(pin)
+    judged(kind, key)
