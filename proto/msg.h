@@ -79,13 +79,13 @@ struct sg_candidate {
 };
 
 struct sg_msg_error {
-	uint32_t code;	     /* minus an SG_ERR_* */
-	char *message;	     /* a sentence about this very case, or NULL */
-	char *subject;	     /* the URI, JID, feature, ... it is about, or NULL */
+	uint32_t code; /* minus an SG_ERR_* */
+	char *message; /* a sentence about this very case, or NULL */
+	char *subject; /* the URI, JID, feature, ... it is about, or NULL */
 	/* SG_ERR_STANZA: the defined condition (RFC 6120 8.3.3), or NULL. Of a token's failure: what
 	 * to do about it, a sentence in place of the code's own advice; NULL: that holds. */
 	char *condition;
-	uint32_t tries_left; /* PIN errors: tries left, or SG_TRIES_UNKNOWN */
+	uint32_t tries_left;		 /* PIN errors: tries left, or SG_TRIES_UNKNOWN */
 	struct sg_candidate *candidates; /* ambiguity: what matches */
 	uint32_t candidate_count;
 };

@@ -72,7 +72,7 @@ struct sg_token {
 	CK_SLOT_ID slot;
 	CK_SLOT_INFO slot_info;
 	CK_TOKEN_INFO info; /* as last seen */
-	uint32_t pin_left;  /* tries of its PIN, as the card itself told last, or SG_TRIES_UNKNOWN */
+	uint32_t pin_left; /* tries of its PIN, as the card itself told last, or SG_TRIES_UNKNOWN */
 	int present;
 	uint32_t abilities; /* SG_KEY_RSA_PKCS1 to SG_KEY_ECDSA: what the slot's mechanisms sign */
 	int unlocked;	    /* by our own login */
