@@ -44,8 +44,9 @@ int sg_ledger_is_last(CK_FLAGS flags, uint32_t tries, uint32_t tries_max);
 uint32_t sg_ledger_left(CK_FLAGS flags, uint32_t tries, uint32_t tries_max);
 
 /*
- * Has the try written down before it is made. On any failure nothing may be tried: what the broker
- * says, SG_ERR_TIMEOUT when it says nothing; the error is filled.
+ * Has the try written down before it is made, and looks, right before it, whether the card is still
+ * the one that was found: SG_ERR_TOKEN_ABSENT when not. On any failure nothing may be tried: what the
+ * broker says, SG_ERR_TIMEOUT when it says nothing; the error is filled.
  */
 SG_MUST_USE int sg_ledger_try(
     struct sg_token *token, uint32_t by, struct sg_pin_mark *mark, struct sg_msg_error *error);

@@ -12,7 +12,6 @@
 #include "pin.h"
 #include "renew.h"
 #include "session.h"
-#include "stay.h"
 #include "token_find.h"
 #include "tries.h"
 #include "watch.h"
@@ -55,11 +54,6 @@ static int attempt_make(struct sg_token *token, struct attempt *attempt, CK_SESS
 	/* Sessions that were at work kept it up: there is nothing to try. */
 	if (attempt->again && sg_session_is_user(token, anchor)) {
 		attempt->rv = CKR_OK;
-		return 0;
-	}
-	/* The PIN is for the card that was found, and that may be another one. */
-	if (sg_stay_is_over(token)) {
-		attempt->rv = CKR_DEVICE_REMOVED;
 		return 0;
 	}
 	err = sg_ledger_try(token, SG_PIN_USER, &held->mark, error);
@@ -400,13 +394,13 @@ CK_RV sg_login_context(
 {
 	struct sg_held held;
 	CK_RV rv;
+	int err;
 
-	if (sg_stay_is_over(token))
-		return CKR_DEVICE_REMOVED;
 	sg_held_take(token, &held);
-	if (sg_ledger_try(token, SG_PIN_USER, &held.mark, error) != 0) {
+	err = sg_ledger_try(token, SG_PIN_USER, &held.mark, error);
+	if (err != 0) {
 		sg_held_give(token, &held);
-		return CKR_FUNCTION_CANCELED;
+		return err == SG_ERR_TOKEN_ABSENT ? CKR_DEVICE_REMOVED : CKR_FUNCTION_CANCELED;
 	}
 	rv = sg_login_call(token, session, CKU_CONTEXT_SPECIFIC, held.pin);
 	if (rv == CKR_OK) {

@@ -12,7 +12,6 @@
 #include "login.h"
 #include "pin.h"
 #include "session.h"
-#include "stay.h"
 #include "token_find.h"
 #include "watch.h"
 #include "wipe.h"
@@ -156,12 +155,6 @@ static int set_in_session(struct change *change, struct sg_msg_error *error)
 	change->call = "C_OpenSession";
 	if (change->rv != CKR_OK)
 		return 0;
-	/* The PINs are for the card that was found. */
-	if (sg_stay_is_over(token)) {
-		change->rv = CKR_DEVICE_REMOVED;
-		token->module->f->C_CloseSession(session);
-		return 0;
-	}
 	sg_wipe_begin();
 	if (change->wish->by == SG_PIN_SO && sg_token_is_of_ykcs11(&token->identity) &&
 	    change->pin != NULL)

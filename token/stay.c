@@ -32,7 +32,17 @@ static void stay_end(struct sg_token *token, const struct sg_reader_stay *then)
 	pthread_mutex_unlock(&token->held_lock);
 }
 
-int sg_stay_is_over(struct sg_token *token)
+void sg_stay_forget(struct sg_token *token)
+{
+	pthread_mutex_lock(&token->held_lock);
+	if (token->stay.service != 0)
+		token->gone = 1;
+	token->stay = (struct sg_reader_stay){ 0 };
+	pthread_mutex_unlock(&token->held_lock);
+}
+
+/* Of one that was not seen to go. */
+static int is_over(struct sg_token *token)
 {
 	struct sg_reader_stay then = stay_of(token), now;
 	char *reader;
@@ -48,12 +58,22 @@ int sg_stay_is_over(struct sg_token *token)
 	return 1;
 }
 
+int sg_stay_is_over(struct sg_token *token)
+{
+	int gone;
+
+	pthread_mutex_lock(&token->held_lock);
+	gone = token->gone;
+	pthread_mutex_unlock(&token->held_lock);
+	return gone || is_over(token);
+}
+
 int sg_stay_any_over(struct sg_module *module)
 {
 	size_t i;
 
 	for (i = 0; i < module->token_count; i++) {
-		if (sg_stay_is_over(module->tokens[i]))
+		if (is_over(module->tokens[i]))
 			return 1;
 	}
 	return 0;
@@ -86,9 +106,7 @@ static void restart(struct sg_module *module)
 		int was_open = (sg_token_flags(token, SG_PIN_USER) & SG_TOKEN_UNLOCKED) != 0;
 
 		sg_token_drop(token, sg_token_epoch(token));
-		pthread_mutex_lock(&token->held_lock);
-		token->stay = (struct sg_reader_stay){ 0 };
-		pthread_mutex_unlock(&token->held_lock);
+		sg_stay_forget(token);
 		/* At a PIN pad: nothing logs it in again. */
 		if (was_open && !sg_held_is(token))
 			sg_event_tell(token, SG_EVENT_TOKEN_LOCKED, NULL);
@@ -115,7 +133,7 @@ void sg_stay_renew(struct sg_module *module)
 	if (module->service == 0)
 		module->service = service; /* it knows no card of an older one */
 	for (i = 0; i < module->token_count; i++) {
-		if (sg_stay_is_over(module->tokens[i]))
+		if (is_over(module->tokens[i]))
 			token_end(module->tokens[i]);
 	}
 	if (!is_stale(module, service) || !sg_gate_alone())

@@ -8,12 +8,16 @@
 
 #include "token.h"
 
-/* Whether the card has been out since it was found, or pcscd has ended: then the token gets no PIN,
- * and nothing of it is used. 0 for what is in no reader of pcscd's. It costs two questions to
- * pcscd. */
+/* Whether the card has been out since it was found, was seen to go, or pcscd has ended: then the
+ * token gets no PIN, and nothing of it is used. 0 for what is in no reader of pcscd's. It costs two
+ * questions to pcscd. */
 int sg_stay_is_over(struct sg_token *token);
 
-/* The same for any token that is there. */
+/* The module knows, or will know, no more of this stay: it is over until the token is found
+ * again. */
+void sg_stay_forget(struct sg_token *token);
+
+/* Whether the module may still know a card whose stay is over. */
 int sg_stay_any_over(struct sg_module *module);
 
 /*

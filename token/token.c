@@ -289,8 +289,10 @@ static int stay_take(struct sg_token *token, const struct sg_reader_stay *stay)
 	int same;
 
 	pthread_mutex_lock(&token->held_lock);
-	if (token->stay.service == 0)
+	if (token->stay.service == 0) {
 		token->stay = *stay;
+		token->gone = 0;
+	}
 	same = sg_reader_stay_is_same(&token->stay, stay);
 	pthread_mutex_unlock(&token->held_lock);
 	return same;
@@ -424,11 +426,8 @@ static void mark_gone(
 			continue;
 		pthread_mutex_lock(&token->lock);
 		/* The module has seen that it went, and will read it anew. */
-		if (!is_in(changes->stale, changes->stale_count, token)) {
-			pthread_mutex_lock(&token->held_lock);
-			token->stay = (struct sg_reader_stay){ 0 };
-			pthread_mutex_unlock(&token->held_lock);
-		}
+		if (!is_in(changes->stale, changes->stale_count, token))
+			sg_stay_forget(token);
 		if (token->present || (sg_held_is(token) && !sg_held_returns(token))) {
 			token->present = 0;
 			changes->was_unlocked[changes->gone_count] = token->unlocked;

@@ -65,6 +65,7 @@ struct sg_token {
 	int held_out; /* it is at work, and was not to be wiped since */
 	int held_out_returns;
 	struct sg_reader_stay stay; /* of the card, when it was found (stay.h) */
+	int gone;		    /* it was seen to go, or is to be found again */
 
 	pthread_mutex_t lock; /* protects all below; never held in a call that waits for a person */
 	pthread_cond_t session_back;

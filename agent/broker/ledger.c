@@ -13,7 +13,7 @@
 #include "log.h"
 #include "store.h"
 
-#define CARD_TRIES_MAX 15 /* that a card can tell of (SP 800-73) */
+#define CARD_TRIES_MAX 16 /* that a card can tell of (SP 800-73), or that its PIN is verified */
 
 struct sg_ledgers {
 	unsigned char key[SG_LEDGER_KEY_SIZE];

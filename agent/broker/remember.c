@@ -344,6 +344,11 @@ static int is_counted(const struct sg_remembered *token)
 	    token->policy.remember == SG_REMEMBER_IDLE;
 }
 
+int sg_remember_has(struct sg_agent *agent, struct sg_module *module, const char *token_uri)
+{
+	return token_find(agent->remember, module, token_uri) != NULL;
+}
+
 int sg_remember_any(struct sg_agent *agent, const struct sg_module *module)
 {
 	const struct sg_remembered *token;

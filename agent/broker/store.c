@@ -109,9 +109,13 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 			      " VALUES (?1, ?2, ?3, 0)",
 	[SG_STMT_UNSURE_PUT] = "INSERT INTO pin_wrong (token, whose, hash, unsure)"
 			       " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (token, whose, hash)"
-			       " DO UPDATE SET unsure = ?4 WHERE unsure <> 0",
+			       " DO UPDATE SET unsure = 1 WHERE unsure <> 0",
 	[SG_STMT_UNSURE_REMOVE] = "DELETE FROM pin_wrong"
 				  " WHERE token = ?1 AND whose = ?2 AND hash = ?3 AND unsure <> 0",
+	[SG_STMT_UNSURE_FORGIVE] = "DELETE FROM pin_wrong"
+				   " WHERE token = ?1 AND whose = ?2 AND hash = ?3 AND unsure = 1",
+	[SG_STMT_UNSURE_RESET] = "UPDATE pin_wrong SET unsure = 1"
+				 " WHERE token = ?1 AND whose = ?2 AND unsure <> 0",
 	[SG_STMT_WRONG_TRIM] = "DELETE FROM pin_wrong WHERE number IN (SELECT number FROM pin_wrong"
 			       " WHERE token = ?1 AND whose = ?2 ORDER BY number DESC"
 			       " LIMIT -1 OFFSET ?3)",

@@ -143,7 +143,8 @@ SG_MUST_USE int sg_store_ledger_try(struct sg_store *store, const char *token, u
 SG_MUST_USE int sg_store_ledger_told(struct sg_store *store, const char *token, uint32_t by);
 
 /* The PIN of this hash was good. No tries, if starts_anew or when the flags told; else this one was
- * none. What else was wrong stays wrong. */
+ * none. What else was wrong stays wrong, and what was unsure says nothing by the card's count any
+ * more, which begins anew. */
 SG_MUST_USE int sg_store_ledger_good(struct sg_store *store, const char *token, uint32_t by,
     const struct sg_blob *hash, int starts_anew);
 
@@ -155,7 +156,8 @@ SG_MUST_USE int sg_store_ledger_wrong(
 SG_MUST_USE int sg_store_ledger_untried(
     struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash);
 
-/* Nothing is known of the PIN of this hash, but it is not unsure: the try counts. */
+/* Nothing is known of the PIN of this hash, but it is not unsure: the try counts. It stays unsure
+ * where the card told its tries: that says more. */
 SG_MUST_USE int sg_store_ledger_forgive(
     struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash);
 

@@ -7,6 +7,7 @@ import pytest
 
 from kinds import JID, OTHER
 from processes import until
+from test_pins_of_others import change_by_another
 from test_sign import judged
 from varlink_client import AgentError, Client, secret
 
@@ -59,7 +60,10 @@ def signs_again(kind, key):
     try:
         judged(kind, key)
     except AgentError as error:
-        assert error.name == "PinNeeded"
+        # OpenSC 0.23 may lock itself up in a call that a pull interrupts: the deadline is the end of that.
+        assert error.name == "PinNeeded" or (error.name, kind.name) == ("TimedOut", "opensc")
+        if error.name == "TimedOut":
+            started = time.monotonic()
         kind.unlock()
         judged(kind, key)
     took = time.monotonic() - started
@@ -185,6 +189,33 @@ def test_a_wrong_pin_whose_answer_was_lost(card, between):
     assert card.card("pin-state")["pin_tries"] == 2
     card.unlock()
     judged(card, card.key_in("9a")["uri"])
+    # The agent's own success began the card's count anew: that it is whole says nothing of that PIN.
+    card.call("Lock", token=card.token)
+    card.pins()
+    assert card.unlock_error("777777").name == "Denied"
+    assert card.pins() == []
+
+
+def test_the_old_pin_whose_answer_was_lost(card):
+    """It was right, and another program has set a new one: the card shows the loss, so it is not tried again."""
+    if card is None:
+        return
+    card.unlock()
+    card.call("Lock", token=card.token)
+    change_by_another(card, card.pin, "654321")
+    named = card.token
+    card.card("lose")
+    call = Call(card, "Unlock", {"token": named, "pin": {"fd": 0}}, card.pin)
+    card.card("held")
+    card.card("remove")
+    assert call.outcome().name in GONE
+    card.card("ok")
+    card.card("insert")
+    until(lambda: [t["uri"] for t in card.tokens()] == [named])
+    card.pins()
+    assert card.unlock_error().name == "Denied"
+    assert card.pins() == []
+    card.unlock("654321")
 
 
 def test_another_token_never_gets_the_pin(card):
@@ -281,19 +312,39 @@ def test_pcscd_stopped_and_started(card):
     signs_again(card, key)
 
 
-def remembers(card, how):
-    """An agent that remembers the card's PIN so; gives the keys in 9a and 9c, which have signed."""
+def unlocked(card, how):
+    """An agent that remembers the card's PIN so, and has it."""
     label = card.tokens()[0]["label"]
     conf = card.signetd.conf
     conf.write_text(conf.read_text() + f"[token {label}]\nremember = {how}\n")
     card.signetd.stop()
     card.signetd.start()
     card.unlock()
+
+
+def remembers(card, how):
+    """The same; gives the keys in 9a and 9c, which have signed."""
+    unlocked(card, how)
     keys = [card.key_in(place)["uri"] for place in ("9a", "9c")]
     for key in keys:
         judged(card, key)
     card.pins()
     return keys
+
+
+def test_a_returned_card_has_its_pin(card):
+    """With "lock": whichever call comes first, though no key was used before."""
+    if card is None:
+        return
+    unlocked(card, "lock")
+    for first in ("Unlock", "MakeCsr"):
+        card.card("remove")
+        card.card("insert")
+        until(card.tokens)
+        if first == "Unlock":
+            assert card.call("Unlock", token=card.token)["token"]["unlocked"]
+        else:
+            judged(card, card.key_in("9a")["uri"])
 
 
 OTHER_PIN = "654321"
@@ -303,7 +354,8 @@ OTHER_PIN = "654321"
 def second(card, request):
     """The second card has another PIN than the first one, or the same; gives its serial number."""
     if card is None:
-        return None
+        yield None
+        return
     serial = card.card("insert", "second")["serial"]
     if request.param == "own PIN":
         card.tool("--login", "--pin", card.pin, "--change-pin", "--new-pin", OTHER_PIN)

@@ -357,11 +357,12 @@ def test_a_try_that_said_nothing_of_the_pin():
 
 
 @pytest.mark.parametrize("answer", ["CKR_DEVICE_ERROR", "CKR_DEVICE_REMOVED", "CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED",
-                                    "CKR_TOKEN_NOT_PRESENT", "CKR_HOST_MEMORY"])
+                                    "CKR_TOKEN_NOT_PRESENT", "CKR_HOST_MEMORY", "CKR_SESSION_HANDLE_INVALID",
+                                    "CKR_FUNCTION_CANCELED"])
 def test_a_wrong_pin_whose_answer_is_lost(answer):
     """The token has counted it, and says something else: it is not tried again, also from a file and after a restart."""
     with FaultAgent(f"pin 5 silent\nafter C_Login fail {answer}\n", conf="[token one]\npin-tries = 5\n") as agent:
-        assert try_pin(agent, "777777").name in ("TokenFailed", "TokenAbsent", "Internal", "NoMemory")
+        assert try_pin(agent, "777777").name not in ("PinWrong", "PinLocked")
         agent.script("pin 5 silent\n")
         assert is_left_to_a_person(try_pin(agent, "777777"))
         agent.stop()
@@ -371,7 +372,7 @@ def test_a_wrong_pin_whose_answer_is_lost(answer):
         assert agent.unlock("one")["unlocked"]
 
 
-@pytest.mark.parametrize("answer", ["CKR_USER_PIN_NOT_INITIALIZED", "CKR_PIN_EXPIRED", "CKR_SESSION_HANDLE_INVALID",
+@pytest.mark.parametrize("answer", ["CKR_USER_PIN_NOT_INITIALIZED", "CKR_PIN_EXPIRED",
                                     "CKR_USER_ANOTHER_ALREADY_LOGGED_IN"])
 def test_a_pin_that_was_not_tried(answer):
     with FaultAgent(f"on C_Login fail {answer}\n") as agent:
