@@ -113,7 +113,7 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
 
 static void release_ask(struct sg_call *call, struct sg_module *module, char *token)
 {
-	static const struct timeval patience = { 0, PATIENCE_MS * 1000 };
+	static const struct timeval patience = { 0, PATIENCE_MS * 1000L };
 	struct release *release = call->state;
 	struct release_part *part = malloc(sizeof(*part));
 	const struct sg_msg_token_ref msg = { .caller = call->caller, .token = token };
