@@ -141,6 +141,26 @@ static uint32_t tries_max(const struct sg_agent *agent, const struct sg_token_in
 	return sg_config_pin_policy(&agent->config, token->label, token->serial).pin_tries;
 }
 
+/* As its owner says. */
+static int never_locks(const struct sg_agent *agent, const struct sg_token_info *token)
+{
+	return sg_config_pin_policy(&agent->config, token->label, token->serial).pin_tries == 0;
+}
+
+/* One more try of a PIN that may be right costs nothing there, and no person may be near. */
+static void unsure_drop(struct sg_pin_ledger *ledger)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < ledger->wrong_count; i++) {
+		if (ledger->wrong[i].unsure == 0)
+			ledger->wrong[kept++] = ledger->wrong[i];
+		else
+			sg_blob_clear(&ledger->wrong[i].hash);
+	}
+	ledger->wrong_count = kept;
+}
+
 int sg_ledger_get(const struct sg_agent *agent, const struct sg_token_info *token, uint32_t by,
     struct sg_pin_ledger *ledger)
 {
@@ -156,6 +176,8 @@ int sg_ledger_get(const struct sg_agent *agent, const struct sg_token_info *toke
 	ledger->salt = row.salt;
 	ledger->wrong = row.wrong;
 	ledger->wrong_count = row.wrong_count;
+	if (never_locks(agent, token))
+		unsure_drop(ledger);
 	err = sg_blob_set(&ledger->key, agent->ledgers->key, SG_LEDGER_KEY_SIZE);
 	if (err != 0)
 		sg_ledger_clear(ledger);

@@ -1,9 +1,7 @@
 """What stands between the module and its token is started anew: the TPM's resource manager."""
-import os
 import time
 
 from kinds import JID, Tpm2
-from processes import wait_gone
 from test_sign import judged
 from varlink_client import secret
 
@@ -20,7 +18,6 @@ def test_the_resource_manager_is_started_anew(kind, tmp_path):
     judged(kind, key)
     for calls_between in (False, True):
         kind.unlock()
-        pid = kind.signetd.worker()["pid"]
         kind.manager.stop()
         if calls_between:
             assert kind.error("MakeCsr", key=key, jid=JID).name in ("TokenFailed", "ModuleRefused")

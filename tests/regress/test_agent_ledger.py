@@ -372,6 +372,20 @@ def test_a_wrong_pin_whose_answer_is_lost(answer):
         assert agent.unlock("one")["unlocked"]
 
 
+def test_a_token_that_never_locks():
+    """As its owner says by pin-tries: a PIN of which nobody knows the answer is tried again, one that was refused is not."""
+    with FaultAgent("on C_Login fail CKR_DEVICE_ERROR\n", conf="[token one]\npin-tries = 0\n") as agent:
+        for _ in range(3):
+            assert try_pin(agent, PIN).name == "TokenFailed"
+        agent.script("")
+        assert agent.unlock("one")["unlocked"]
+        agent.call("Lock", {"token": "one"})
+        assert try_pin(agent).name == "PinWrong"
+        refused = tries_by_softhsm(agent)
+        assert try_pin(agent).name == "PinWrong"
+        assert tries_by_softhsm(agent) == refused
+
+
 @pytest.mark.parametrize("answer", ["CKR_USER_PIN_NOT_INITIALIZED", "CKR_PIN_EXPIRED",
                                     "CKR_USER_ANOTHER_ALREADY_LOGGED_IN"])
 def test_a_pin_that_was_not_tried(answer):
