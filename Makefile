@@ -74,8 +74,8 @@ SRC_proto := $(call in,proto, \
     pgp pgp_key pkcs11_uri pubkeys secret secret_file spawn text verdict x509 xml)
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
-    answers ca cert ckr cond cross digest dispatch event guard held issue key key_find keygen ledger list \
-    login main module object pin pin_set pinentry piv probe pubkey reader session sign tls token \
+    answers ca cert ckr cond cross digest dispatch event gate guard held issue key key_find keygen ledger list \
+    login made main module object pin pin_set pinentry piv probe pubkey reader renew session sign stay tls token \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
     asking key_names publishing store_publishing verbs_asking verbs_publish watching \
@@ -83,7 +83,7 @@ SRC_broker := $(call in,agent/broker, \
     find json key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
     reaper remember rest server signings store store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
     touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
-    verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_sign verbs_token verbs_trust worker worker_process)
+    verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_release verbs_sign verbs_token verbs_trust worker worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
     asked contacts filter iq key_requests main memory pep_requests reason remotekey requests scram seen self \
     stream tls worker)
@@ -241,13 +241,13 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_bounds test_authority_config test_authority_delegation \
     test_authority_ledger test_authority_logins test_authority_profile \
-    test_authority_service test_broker_collisions test_broker_config test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_store test_broker_uri \
+    test_authority_service test_broker_collisions test_broker_config test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_signings test_broker_store test_broker_uri \
     test_buf test_ccm2 test_channel \
     test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep test_pep_node \
     test_pgp test_pgp_key test_pkcs11_uri test_pubkeys \
     test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
-    test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest \
+    test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest test_token_gate \
     test_token_tls test_token_uri test_verdict test_verdict_pgp test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
     test_token_broker test_token_faults test_token_held test_token_keys test_token_limits test_token_login test_token_sign \

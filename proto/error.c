@@ -55,7 +55,7 @@ static const struct error_row error_rows[] = {
 	{ SG_ERR_AGENT_ABSENT, EXIT_ABSENT, "AgentAbsent", "no agent is running",
 	    "Start signetd, or set SIGNET_SOCK to the socket where it listens." },
 	{ SG_ERR_BUSY, EXIT_DEVICE, "Busy", "something else of the same kind is going on",
-	    "Wait for it to end, then try again." },
+	    "Try again when that is over." },
 	{ SG_ERR_TOKEN_ABSENT, EXIT_ABSENT, "TokenAbsent", "there is no such token",
 	    "Plug it in; `signet token list` shows the tokens at hand." },
 	{ SG_ERR_TOKEN_AMBIGUOUS, EXIT_ABSENT, "TokenAmbiguous", "more than one token matches",
@@ -65,7 +65,8 @@ static const struct error_row error_rows[] = {
 	    "error." },
 	{ SG_ERR_MODULE, EXIT_DEVICE, "ModuleRefused",
 	    "the PKCS#11 module cannot be loaded or is not allowed",
-	    "Check the module's path in signet.conf and the folders it may come from." },
+	    "See that its path in signet.conf is right, and in a folder that it may come from; and "
+	    "that what the module itself needs is there: its configuration, its device." },
 	{ SG_ERR_PIN_NEEDED, EXIT_LOGIN, "PinNeeded", "the token is locked and its PIN is needed",
 	    "Unlock it with `signet token unlock`, or give the PIN with --pin-file or --pin-fd." },
 	{ SG_ERR_PIN_WRONG, EXIT_LOGIN, "PinWrong", "the token refused the PIN",
@@ -105,6 +106,9 @@ static const struct error_row error_rows[] = {
 	    "Nothing was signed: somebody has made two of these, and a signature on one would "
 	    "stand "
 	    "on the other. Find out where it comes from, and get another." },
+	{ SG_ERR_RELEASED, EXIT_DEVICE, "TokenReleased", "the token was released during the call",
+	    "It was for another program to have. Try again when that is done; unlock it again "
+	    "then." },
 	{ SG_ERR_ACCOUNT_ABSENT, EXIT_ABSENT, "AccountAbsent", "there is no such account",
 	    "`signet account list` shows the accounts; `signet account add` makes one." },
 	{ SG_ERR_ACCOUNT_EXISTS, EXIT_USAGE, "AccountExists", "there is such an account already",

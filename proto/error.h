@@ -44,6 +44,7 @@ enum sg_err {
 	SG_ERR_TOKEN_FULL = -34,   /* no memory left on the token */
 	SG_ERR_KEY_MISMATCH = -35, /* a key that a person compared is not what is known of a JID */
 	SG_ERR_COLLISION = -36,	   /* the subject carries a SHA-1 collision attack (K7) */
+	SG_ERR_RELEASED = -37,	   /* its process was ended for another program to have the token */
 	/* accounts and XMPP */
 	SG_ERR_ACCOUNT_ABSENT = -40,
 	SG_ERR_ACCOUNT_EXISTS = -41,

@@ -137,6 +137,7 @@ static const struct sg_field pin_try_fields[] = {
 	U32(by),
 	BLOB(hash),
 	U32(flags),
+	U32(left),
 };
 static const struct sg_layout layout_pin_try = LAYOUT(pin_try_fields);
 #undef MSG
@@ -240,6 +241,11 @@ static const struct sg_layout layout_key_generate = LAYOUT(key_generate_fields);
 #define MSG sg_msg_key_probe
 static const struct sg_field key_probe_fields[] = { STRUCT(caller, layout_caller), STR(key) };
 static const struct sg_layout layout_key_probe = LAYOUT(key_probe_fields);
+#undef MSG
+
+#define MSG sg_msg_key_discard
+static const struct sg_field key_discard_fields[] = { STRUCT(caller, layout_caller), STR(key) };
+static const struct sg_layout layout_key_discard = LAYOUT(key_discard_fields);
 #undef MSG
 
 #define MSG sg_msg_cert_store
@@ -556,6 +562,7 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_KEY_PROBE] = &layout_key_probe,
 	[SG_MSG_TOKEN_WATCH] = &layout_token_watch,
 	[SG_MSG_CANCEL] = &layout_cancel,
+	[SG_MSG_KEY_DISCARD] = &layout_key_discard,
 	[SG_MSG_TOKENS] = &sg_layout_tokens,
 	[SG_MSG_OBJECTS] = &sg_layout_objects,
 	[SG_MSG_DER] = &layout_der,

@@ -32,6 +32,7 @@ enum sg_msg_type {
 	SG_MSG_KEY_PROBE,	/* sg_msg_key_probe     -> SG_MSG_OBJECTS (one key) */
 	SG_MSG_TOKEN_WATCH,	/* sg_msg_token_watch   -> SG_MSG_OK */
 	SG_MSG_CANCEL,		/* sg_msg_cancel; id 0, no answer of its own */
+	SG_MSG_KEY_DISCARD,	/* sg_msg_key_discard   -> SG_MSG_OK */
 
 	SG_MSG_TOKENS = 48,
 	SG_MSG_OBJECTS,
@@ -95,12 +96,14 @@ struct sg_candidate {
 };
 
 struct sg_msg_error {
-	uint32_t code;	     /* minus an SG_ERR_* */
-	char *message;	     /* a sentence about this very case, or NULL */
-	char *subject;	     /* the URI, JID, feature, ... it is about, or NULL */
-	char *condition;     /* SG_ERR_STANZA: the defined condition (RFC 6120 8.3.3), or NULL;
-			      * SG_ERR_KEY_MISMATCH: the fingerprint that was given */
-	uint32_t tries_left; /* PIN errors: tries left, or SG_TRIES_UNKNOWN */
+	uint32_t code; /* minus an SG_ERR_* */
+	char *message; /* a sentence about this very case, or NULL */
+	char *subject; /* the URI, JID, feature, ... it is about, or NULL */
+	/* SG_ERR_STANZA: the defined condition (RFC 6120 8.3.3), or NULL. SG_ERR_KEY_MISMATCH: the
+	 * fingerprint that was given. Of a token's failure: what to do about it, a sentence in place
+	 * of the code's own advice; NULL: that holds. */
+	char *condition;
+	uint32_t tries_left;		 /* PIN errors: tries left, or SG_TRIES_UNKNOWN */
 	struct sg_candidate *candidates; /* ambiguity: what matches */
 	uint32_t candidate_count;
 };
@@ -126,7 +129,7 @@ enum sg_token_flag {
 	SG_TOKEN_READ_ONLY = 64,     /* CKF_WRITE_PROTECTED */
 	SG_TOKEN_PINPAD = 128,	     /* CKF_PROTECTED_AUTHENTICATION_PATH */
 	SG_TOKEN_UNLOCKED = 256,     /* our own session is logged in */
-	SG_TOKEN_PIN_ASKED = 512,    /* of PIN_OUTCOME: the card itself told its tries just now */
+	SG_TOKEN_REMOVABLE = 1024,   /* of TOKENS: CKF_REMOVABLE_DEVICE of its slot */
 };
 
 struct sg_token_info {
@@ -172,8 +175,11 @@ enum sg_pin_user {
 
 struct sg_pin_hash {
 	struct sg_blob hash;
-	uint32_t unsure; /* 0: it was refused; 1: it was tried, and what came of it nobody knows */
+	/* 0: it was refused. Else it was tried, and what came of it nobody knows: 1, or
+	 * SG_PIN_UNSURE_AT() the tries that the card told right before. */
+	uint32_t unsure;
 };
+#define SG_PIN_UNSURE_AT(left) ((left) + 2)
 
 /*
  * What is remembered of a token's PIN tries, by its serial number and across restarts. A PIN's hash is
@@ -226,13 +232,15 @@ struct sg_msg_pin_try {
 	uint32_t by; /* enum sg_pin_user */
 	struct sg_blob hash;
 	uint32_t flags; /* enum sg_token_flag, right before the try */
+	uint32_t left;	/* tries that the card itself told right before, or SG_TRIES_UNKNOWN */
 };
 
 enum sg_pin_verdict {
 	SG_PIN_TAKEN = 0,   /* the count of tries starts anew */
 	SG_PIN_REFUSED = 1, /* this PIN is wrong */
 	SG_PIN_BLOCKED = 2, /* the token takes no PIN any more */
-	SG_PIN_UNSAID = 3,  /* the module answered, but said nothing of the PIN: it is not unsure */
+	SG_PIN_UNSAID = 3,  /* the module answered, but said nothing of the PIN */
+	SG_PIN_UNTRIED = 4, /* as the module or the card says, no PIN was tried */
 };
 
 /* How the last try on this token ended. */
@@ -347,6 +355,13 @@ struct sg_msg_key_generate {
 struct sg_msg_key_probe {
 	struct sg_caller caller;
 	char *key; /* selector of exactly one key */
+};
+
+/* Destroys a pair that this process has made for the same caller's pid and purpose, and that nobody else
+ * has signed with since, with the certificates that were stored beside it; SG_ERR_DENIED for any other. */
+struct sg_msg_key_discard {
+	struct sg_caller caller;
+	char *key; /* its URI, as KEY_GENERATE gave it */
 };
 
 /* Refused with SG_ERR_CERT_MISMATCH unless the certificate holds the key's public key. Storing the

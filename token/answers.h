@@ -14,7 +14,7 @@
 #include "error.h"
 
 struct sg_answers {
-	pthread_mutex_t lock; /* protects both */
+	pthread_mutex_t lock; /* protects all below */
 	struct sg_channel *out;
 	unsigned waiting; /* answers that are not written */
 };
@@ -24,7 +24,8 @@ SG_MUST_USE int sg_answers_init(struct sg_answers *answers, int sock);
 void sg_answers_clear(struct sg_answers *answers);
 
 /* Has the answer to a frame wait until sg_answers_write(), or any other frame is sent. One that
- * does not fit into a frame is an error in its place. Gives how many wait now. */
+ * does not fit into a frame is an error in its place. The answer stays the caller's. Gives how many
+ * wait now. */
 unsigned sg_answers_put(struct sg_answers *answers, const struct sg_frame *frame, uint16_t type,
     union sg_token_answer *answer);
 

@@ -1,10 +1,14 @@
 #include "ckr.h"
 
+#include <ctype.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "log.h"
 
-/* What each says to a person: what is the matter, and what to do. The token is named before it. */
+/* What each says to a person: what is the matter, and behind a colon what to do, where that is more
+ * than the code's own advice. The token is named before it. */
 #define ODD	"the module did not expect this: report it with the module's name"
 #define BROKEN	"the device failed: try again, and put the token in anew if that does not help"
 #define LOST	"the session was lost: try again"
@@ -17,8 +21,11 @@
 #define PIN_FORM  "it takes no PIN of this length or with these characters"
 
 #define NO_READERS                                                                                 \
-	"the module cannot list its tokens: if they are cards, see that pcscd runs and that you "  \
-	"may use it; `signet doctor` looks"
+	"the module cannot list its tokens, which is so for cards when pcscd does not run or may " \
+	"not be used: see what `signet doctor` finds"
+#define NO_MEMORY                                                                                  \
+	"it has no memory left for this operation: try again, and put it in anew if that does "    \
+	"not help"
 
 #define ROW(rv, code, cure, text)                                                                  \
 	{                                                                                          \
@@ -87,7 +94,9 @@ static const struct row {
 	ROW(CKR_PIN_INVALID, SG_ERR_PIN_WRONG, NONE, PIN_FORM),
 	ROW(CKR_PIN_LEN_RANGE, SG_ERR_PIN_WRONG, NONE, PIN_FORM),
 	ROW(CKR_PIN_LOCKED, SG_ERR_PIN_LOCKED, NONE,
-	    "its PIN is locked: unblock it with `signet token pin unblock`"),
+	    "its PIN is locked: set a new one with the PUK or SO PIN (`signet token pin unblock`); "
+	    "a TPM takes PINs again after a while, or after `tpm2_dictionarylockout "
+	    "--clear-lockout`"),
 	ROW(CKR_PIN_TOO_WEAK, SG_ERR_ARG, NONE, "it finds the new PIN too weak: choose another"),
 	ROW(CKR_PUBLIC_KEY_INVALID, SG_ERR_TOKEN_FAILED, NONE, TEMPLATE),
 	ROW(CKR_SESSION_CLOSED, SG_ERR_TOKEN_FAILED, SESSION, LOST),
@@ -185,24 +194,46 @@ enum sg_ckr_cure sg_ckr_cure(CK_RV rv)
 	return row_of(rv)->cure;
 }
 
+/* What is before the colon is the message's; what is behind it is to be done. */
+static void advice_split(const char *text, int *message_len, char *advice, size_t room)
+{
+	const char *colon = strstr(text, ": ");
+
+	*message_len = (int)(colon != NULL ? (size_t)(colon - text) : strlen(text));
+	advice[0] = '\0';
+	if (colon == NULL)
+		return;
+	snprintf(advice, room, "%s.", colon + 2);
+	advice[0] = (char)toupper((unsigned char)advice[0]);
+}
+
 int sg_ckr_fail(struct sg_msg_error *error, CK_RV rv, const char *call, const char *label)
 {
 	const struct row *row = row_of(rv);
 	const char *text = row->text;
 	int err = row->code;
+	char advice[512];
+	int len;
 
 	if (err == 0)
 		err = SG_ERR_INTERNAL; /* CKR_OK is no failure to report */
 	/* Without a token to blame: modules for cards say so when pcscd is not there. */
 	if (label == NULL && row->code == SG_ERR_TOKEN_FAILED)
 		text = NO_READERS;
+	if (err == SG_ERR_TOKEN_FULL && strncmp(call, "C_Sign", strlen("C_Sign")) == 0) {
+		err = SG_ERR_TOKEN_FAILED; /* nothing was to be stored */
+		text = NO_MEMORY;
+	}
 	sg_log(SG_LOG_WARN, "%s on token '%s': %s (0x%lx)", call, label != NULL ? label : "",
 	    row->name, rv);
+	advice_split(text, &len, advice, sizeof(advice));
 	if (label != NULL)
-		sg_msg_error_set(error, err, label, "token '%s': %s (%s gave %s, 0x%lx)", label,
-		    row->text, call, row->name, rv);
+		sg_msg_error_set(error, err, label, "token '%s': %.*s (%s gave %s, 0x%lx)", label,
+		    len, text, call, row->name, rv);
 	else
 		sg_msg_error_set(
-		    error, err, NULL, "%s (%s gave %s, 0x%lx)", text, call, row->name, rv);
+		    error, err, NULL, "%.*s (%s gave %s, 0x%lx)", len, text, call, row->name, rv);
+	if (advice[0] != '\0')
+		error->condition = strdup(advice);
 	return err;
 }

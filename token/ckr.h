@@ -28,7 +28,8 @@ enum sg_ckr_cure sg_ckr_cure(CK_RV rv);
 
 /*
  * Fills the error from a failed call ("C_Sign") on the token named by its label (NULL: none in
- * particular) with a sentence that says what it is and what to do; logs it, and returns the code.
+ * particular) with a sentence that says what it is, and with what to do about it, where that is more
+ * than the code's own advice; logs it, and returns the code.
  */
 int sg_ckr_fail(struct sg_msg_error *error, CK_RV rv, const char *call, const char *label);
 

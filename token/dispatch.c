@@ -6,6 +6,7 @@
 #include "ca.h"
 #include "cert.h"
 #include "cross.h"
+#include "gate.h"
 #include "issue.h"
 #include "keygen.h"
 #include "list.h"
@@ -13,6 +14,7 @@
 #include "login.h"
 #include "pin_set.h"
 #include "probe.h"
+#include "renew.h"
 #include "tls.h"
 #include "token.h"
 #include "token_find.h"
@@ -59,6 +61,7 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 	const struct sg_msg_tls_sign *tls = msg;
 	const struct sg_msg_ca_sign *ca = msg;
 	const struct sg_msg_key_probe *probe = msg;
+	const struct sg_msg_key_discard *discard = msg;
 
 	*type = SG_MSG_OK;
 	switch (frame->type) {
@@ -86,6 +89,9 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 		*type = SG_MSG_OBJECTS;
 		note("key generation", &generate->caller, generate->label);
 		return sg_key_generate(module, generate, &answer->objects, error);
+	case SG_MSG_KEY_DISCARD:
+		note("end of a new key", &discard->caller, discard->key);
+		return sg_key_discard(module, discard, error);
 	case SG_MSG_KEY_PROBE:
 		*type = SG_MSG_OBJECTS;
 		note("key probe", &probe->caller, probe->key);
@@ -135,7 +141,9 @@ uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
 		return SG_MSG_ERROR;
 	}
 	sg_touch_request(frame->id);
+	sg_gate_enter();
 	err = answer_to(module, frame, answer, &type, &error);
+	sg_gate_leave();
 	sg_touch_request(0);
 	sg_touch_caller(NULL);
 	if (err == 0) {
@@ -146,6 +154,7 @@ uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
 	memset(answer, 0, sizeof(*answer));
 	if (error.code == 0)
 		sg_msg_error_set(&error, err, NULL, "%s", sg_err_text(err));
+	sg_renew_tell(module, &error);
 	answer->error = error;
 	return SG_MSG_ERROR;
 }

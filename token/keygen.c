@@ -9,6 +9,7 @@
 #include "key_find.h"
 #include "log.h"
 #include "login.h"
+#include "made.h"
 #include "object.h"
 #include "session.h"
 #include "text.h"
@@ -46,10 +47,11 @@ struct job {
 	struct sg_blob label;
 	CK_OBJECT_HANDLE public;
 	CK_OBJECT_HANDLE private;
-	int taken; /* label or identifier are there already */
-	int begun; /* they were not: what has both now is ours */
-	int weak;  /* the token did not keep to the template */
-	char *uri; /* of the key, to find it again by */
+	int taken;     /* label or identifier are there already */
+	int begun;     /* they were not: what has both now is ours */
+	int given_out; /* it was there for others */
+	int weak;      /* the token did not keep to the template */
+	char *uri;     /* of the key, to find it again by */
 };
 
 struct template
@@ -183,6 +185,12 @@ static CK_RV read_back(struct sg_token *token, CK_SESSION_HANDLE session, struct
 	return rv;
 }
 
+/* What goes with a pair that was made: only of one that was given out can there be a certificate. */
+static size_t classes_of(const struct job *job)
+{
+	return job->given_out ? 3 : 2;
+}
+
 /*
  * Removes what was made, found by its name: handles may be stale, a call that failed may have made
  * one half all the same, and neither label nor identifier was there before. The objects lock is
@@ -190,11 +198,12 @@ static CK_RV read_back(struct sg_token *token, CK_SESSION_HANDLE session, struct
  */
 static CK_RV sweep(struct sg_token *token, CK_SESSION_HANDLE session, struct job *job)
 {
-	static const CK_OBJECT_CLASS classes[] = { CKO_PRIVATE_KEY, CKO_PUBLIC_KEY };
+	static const CK_OBJECT_CLASS classes[] = { CKO_PRIVATE_KEY, CKO_PUBLIC_KEY,
+		CKO_CERTIFICATE };
 	CK_RV rv, worst = CKR_OK;
 	size_t i;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < classes_of(job); i++) {
 		CK_OBJECT_CLASS class = classes[i];
 		CK_ATTRIBUTE wanted[] = { { CKA_CLASS, &class, sizeof(class) },
 			{ CKA_TOKEN, &yes, sizeof(yes) }, { CKA_ID, job->id.data, job->id.len },
@@ -243,6 +252,9 @@ static CK_RV generate_in_session(
 		rv = generate(token, session, job);
 		if (rv == CKR_OK)
 			rv = read_back(token, session, job);
+		/* At once: this may be the last session with a login. */
+		if (rv != CKR_OK && login_check(token, session) == CKR_OK)
+			(void)sweep(token, session, job);
 	}
 	pthread_rwlock_unlock(&token->module->objects);
 	return rv;
@@ -265,6 +277,7 @@ static CK_RV sweep_in_session(
 /* After a failure: nothing half-made stays, or a person is told. */
 static void undo(struct sg_token *token, struct job *job, int err, struct sg_msg_error *error)
 {
+	char *text = NULL;
 	CK_RV rv;
 
 	if (!job->begun)
@@ -276,14 +289,16 @@ static void undo(struct sg_token *token, struct job *job, int err, struct sg_msg
 	    "token '%s': what was made of key '%s' could not be removed (%s): remove it "
 	    "with the token's own tool",
 	    token->label, job->name, sg_ckr_name(rv));
-	if (err != SG_ERR_TOKEN_ABSENT)
-		return;
+	if (err == SG_ERR_TOKEN_ABSENT)
+		text = strdup("the token was taken out while it made the key: put it back in");
+	else if (error->message != NULL)
+		text = strdup(error->message);
 	sg_layout_clear(&sg_layout_error, error);
 	sg_msg_error_set(error, err, token->uri,
-	    "token '%s' was taken out while it made key '%s': put it back in. The key, or half of "
-	    "it, "
-	    "may be on it: adopt it with `signet key use`, or remove it with the token's own tool",
-	    token->label, job->name);
+	    "%s. The key '%s', or half of it, may be on it: adopt it with `signet key use`, or "
+	    "remove it with the token's own tool",
+	    text != NULL ? text : "the key was not made", job->name);
+	free(text);
 }
 
 static int request_check(
@@ -453,10 +468,33 @@ int sg_key_generate(struct sg_module *module, const struct sg_msg_key_generate *
 		job.uri = sg_uri_object(&token->identity, CKO_PRIVATE_KEY, &job.id, &job.label);
 		err = job.uri != NULL ? answer_fill(token, job.uri, answer, error) : SG_ERR_NOMEM;
 	}
+	/* Whose identifier was chosen by others may stand beside something of theirs. */
+	if (err == 0 && request->id.len == 0)
+		sg_made_note(token, job.uri, &job.id, &job.label, &request->caller);
 	if (err != 0 && token != NULL)
 		undo(token, &job, err, error);
 	sg_blob_clear(&job.id);
 	sg_blob_clear(&job.label);
 	free(job.uri);
 	return err;
+}
+
+int sg_key_discard(
+    struct sg_module *module, const struct sg_msg_key_discard *request, struct sg_msg_error *error)
+{
+	struct job job = { .given_out = 1 };
+	const char *uri = request->key != NULL ? request->key : "";
+	struct sg_token *token;
+	CK_RV rv;
+
+	if (!sg_made_take(uri, &request->caller, &token, &job.id, &job.label)) {
+		sg_msg_error_set(error, SG_ERR_DENIED, uri,
+		    "this process has not made the key %s, or another call has used it since", uri);
+		return SG_ERR_DENIED;
+	}
+	sg_key_cache_flush(module);
+	rv = sg_token_run(token, sweep_in_session, &job);
+	sg_blob_clear(&job.id);
+	sg_blob_clear(&job.label);
+	return rv == CKR_OK ? 0 : sg_ckr_fail(error, rv, "C_DestroyObject", token->label);
 }

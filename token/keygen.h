@@ -21,4 +21,9 @@
 SG_MUST_USE int sg_key_generate(struct sg_module *module, const struct sg_msg_key_generate *request,
     struct sg_msg_objects *answer, struct sg_msg_error *error);
 
+/* Destroys a pair that is this process's own still (made.h). SG_ERR_DENIED for any other, what the
+ * token says; the error is filled. */
+SG_MUST_USE int sg_key_discard(
+    struct sg_module *module, const struct sg_msg_key_discard *request, struct sg_msg_error *error);
+
 #endif

@@ -7,6 +7,8 @@
 #include <openssl/hmac.h>
 
 #include "ckr.h"
+#include "piv.h"
+#include "stay.h"
 #include "tries.h"
 
 /* 16 MB and some 50 ms for each guess of who has the book, its key and much time. */
@@ -47,8 +49,18 @@ int sg_ledger_mark(const struct sg_pin_ledger *ledger, const struct sg_secret *p
 	return 0;
 }
 
+/* A card whose PIN is verified tells no number: that it is so now was done since. */
+static enum sg_pin_known known_of(const struct sg_pin_hash *hash, uint32_t left)
+{
+	if (!hash->unsure)
+		return SG_PIN_IS_WRONG;
+	if (left == SG_TRIES_UNKNOWN || left == SG_PIV_VERIFIED)
+		return SG_PIN_IS_UNSURE;
+	return hash->unsure == SG_PIN_UNSURE_AT(left) ? SG_PIN_IS_NEW : SG_PIN_IS_UNSURE;
+}
+
 enum sg_pin_known sg_ledger_known(
-    const struct sg_pin_ledger *ledger, const struct sg_pin_mark *mark)
+    const struct sg_pin_ledger *ledger, const struct sg_pin_mark *mark, uint32_t left)
 {
 	uint32_t i;
 
@@ -56,7 +68,7 @@ enum sg_pin_known sg_ledger_known(
 		const struct sg_blob *hash = &ledger->wrong[i].hash;
 
 		if (hash->len == mark->len && CRYPTO_memcmp(hash->data, mark->hash, mark->len) == 0)
-			return ledger->wrong[i].unsure ? SG_PIN_IS_UNSURE : SG_PIN_IS_WRONG;
+			return known_of(&ledger->wrong[i], left);
 	}
 	return SG_PIN_IS_NEW;
 }
@@ -96,19 +108,62 @@ uint32_t sg_ledger_left(CK_FLAGS flags, uint32_t tries, uint32_t tries_max)
 	return tries < tries_max ? tries_max - tries : 0;
 }
 
-int sg_ledger_try(
-    struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark, struct sg_msg_error *error)
+/* What a module says before it looks at a PIN (PKCS #11 2.40, 5.6 and 5.1), or of a right one. */
+static int is_untried(CK_RV rv)
+{
+	static const CK_RV before[] = { CKR_ARGUMENTS_BAD, CKR_FUNCTION_NOT_SUPPORTED,
+		CKR_PIN_EXPIRED, CKR_SESSION_READ_ONLY, CKR_SESSION_READ_ONLY_EXISTS,
+		CKR_TOKEN_WRITE_PROTECTED, CKR_USER_ALREADY_LOGGED_IN,
+		CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_USER_PIN_NOT_INITIALIZED,
+		CKR_USER_TOO_MANY_TYPES, CKR_USER_TYPE_INVALID };
+	size_t i;
+
+	for (i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+		if (rv == before[i])
+			return 1;
+	}
+	return 0;
+}
+
+static uint32_t verdict_of(CK_RV rv)
+{
+	if (rv == CKR_OK)
+		return SG_PIN_TAKEN;
+	if (sg_ckr_code(rv) == SG_ERR_PIN_WRONG)
+		return SG_PIN_REFUSED;
+	if (rv == CKR_PIN_LOCKED)
+		return SG_PIN_BLOCKED;
+	return is_untried(rv) ? SG_PIN_UNTRIED : SG_PIN_UNSAID;
+}
+
+static void outcome_tell(struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark,
+    uint32_t verdict, uint32_t flags)
 {
 	const struct sg_host *host = token->module->host;
 	struct sg_pin_mark copy = *mark;
+	struct sg_msg_pin_outcome msg = { .token = token->uri,
+		.serial = token->serial,
+		.by = by,
+		.hash = { copy.hash, copy.len },
+		.verdict = verdict,
+		.flags = flags };
+
+	if (mark->len > 0 && host != NULL)
+		host->tell(host->arg, SG_MSG_PIN_OUTCOME, &msg);
+}
+
+static int write_down(
+    struct sg_token *token, uint32_t by, struct sg_pin_mark *mark, struct sg_msg_error *error)
+{
+	const struct sg_host *host = token->module->host;
 	struct sg_msg_pin_try msg = { .token = token->uri,
 		.serial = token->serial,
 		.by = by,
-		.hash = { copy.hash, copy.len } };
+		.hash = { mark->hash, mark->len } };
 	int err;
 
-	if (mark->len == 0)
-		return 0;
+	mark->left = by == SG_PIN_USER ? sg_tries_left(token) : SG_TRIES_UNKNOWN;
+	msg.left = mark->left;
 	msg.flags = sg_token_flags(token, by);
 	err = host != NULL ? host->ask(host->arg, SG_MSG_PIN_TRY, &msg) : SG_ERR_INTERNAL;
 	if (err != 0)
@@ -119,44 +174,50 @@ int sg_ledger_try(
 	return err;
 }
 
-static uint32_t verdict_of(CK_RV rv)
+int sg_ledger_try(
+    struct sg_token *token, uint32_t by, struct sg_pin_mark *mark, struct sg_msg_error *error)
 {
-	if (rv == CKR_OK)
-		return SG_PIN_TAKEN;
-	if (sg_ckr_code(rv) == SG_ERR_PIN_WRONG)
-		return SG_PIN_REFUSED;
-	return rv == CKR_PIN_LOCKED ? SG_PIN_BLOCKED : SG_PIN_UNSAID;
-}
+	int err = mark->len > 0 ? write_down(token, by, mark, error) : 0;
 
-static void outcome_tell(
-    struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark, CK_RV rv, uint32_t flags)
-{
-	const struct sg_host *host = token->module->host;
-	struct sg_pin_mark copy = *mark;
-	struct sg_msg_pin_outcome msg = { .token = token->uri,
-		.serial = token->serial,
-		.by = by,
-		.hash = { copy.hash, copy.len },
-		.verdict = verdict_of(rv),
-		.flags = flags };
-
-	if (mark->len > 0 && host != NULL)
-		host->tell(host->arg, SG_MSG_PIN_OUTCOME, &msg);
+	if (err != 0 || !sg_stay_is_over(token))
+		return err;
+	outcome_tell(token, by, mark, SG_PIN_UNTRIED, 0);
+	sg_msg_error_set(error, SG_ERR_TOKEN_ABSENT, token->uri,
+	    "token '%s' was taken out: nothing was tried, on it or on another in its place",
+	    token->label);
+	return SG_ERR_TOKEN_ABSENT;
 }
 
 void sg_ledger_taken(struct sg_token *token, const struct sg_pin_mark *mark)
 {
-	outcome_tell(token, SG_PIN_USER, mark, CKR_OK, 0);
+	outcome_tell(token, SG_PIN_USER, mark, SG_PIN_TAKEN, 0);
+}
+
+void sg_ledger_untried(struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark)
+{
+	outcome_tell(token, by, mark, SG_PIN_UNTRIED, 0);
 }
 
 void sg_ledger_outcome(
     struct sg_token *token, uint32_t by, const struct sg_pin_mark *mark, CK_RV rv)
 {
-	uint32_t flags = 0;
+	uint32_t verdict = verdict_of(rv), flags = 0, left;
 	CK_TOKEN_INFO info;
-	int asked = 0;
 
-	if (mark->len > 0 && sg_tries_ask(token, &info, &asked) == CKR_OK)
-		flags = sg_token_flags(token, by) | (asked ? SG_TOKEN_PIN_ASKED : 0);
-	outcome_tell(token, by, mark, rv, flags);
+	if (mark->len > 0 && sg_tries_read(token, &info) == CKR_OK) {
+		flags = sg_token_flags(token, by);
+		left = by == SG_PIN_USER ? sg_tries_left(token) : SG_TRIES_UNKNOWN;
+		/* A card's count is believed in place of flags, which show a failure late, and of
+		 * what the module says. */
+		if (left != SG_TRIES_UNKNOWN &&
+		    (verdict == SG_PIN_UNSAID || verdict == SG_PIN_UNTRIED)) {
+			if (left == mark->left || left == SG_PIV_VERIFIED) {
+				verdict = SG_PIN_UNTRIED;
+			} else {
+				verdict = SG_PIN_UNSAID;
+				flags |= SG_TOKEN_PIN_LOW;
+			}
+		}
+	}
+	outcome_tell(token, by, mark, verdict, flags);
 }

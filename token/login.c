@@ -5,10 +5,12 @@
 
 #include "ckr.h"
 #include "event.h"
+#include "gate.h"
 #include "held.h"
 #include "key_find.h"
 #include "ledger.h"
 #include "pin.h"
+#include "renew.h"
 #include "session.h"
 #include "token_find.h"
 #include "tries.h"
@@ -117,6 +119,8 @@ static int login_try(struct sg_token *token, struct attempt *attempt, struct sg_
 	pthread_mutex_unlock(&token->lock);
 	if (err != 0)
 		return err;
+	if (attempt->rv != CKR_OK)
+		sg_renew_note(token, attempt->rv);
 	if (sg_ckr_code(attempt->rv) == SG_ERR_PIN_WRONG)
 		return SG_ERR_PIN_WRONG; /* login_fail() knows more */
 	if (attempt->rv != CKR_OK)
@@ -144,6 +148,16 @@ static int may_return(const struct sg_token *token, const struct sg_msg_token_lo
 	return request->returns && token->identity.serialNumber[0] > ' ';
 }
 
+static int pin_wait(
+    struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_held *held, struct sg_msg_error *error)
+{
+	unsigned depth = sg_watch_asked(wish->token);
+	int err = sg_pin_get(wish, flags, held->pin, &held->mark, error);
+
+	sg_watch_answered(wish->token, depth);
+	return err;
+}
+
 static int login_locked(struct sg_token *token, const struct sg_msg_token_login *request, int fd,
     struct sg_msg_error *error)
 {
@@ -165,7 +179,7 @@ static int login_locked(struct sg_token *token, const struct sg_msg_token_login 
 	if (err == 0 && !(flags & CKF_PROTECTED_AUTHENTICATION_PATH)) {
 		err = sg_pin_new(&held.pin, error);
 		if (err == 0)
-			err = sg_pin_get(&wish, flags, held.pin, &held.mark, error);
+			err = pin_wait(&wish, flags, &held, error);
 		/* Typing takes its time: look again, right before the try. */
 		if (err == 0)
 			err = sg_pin_check_again(&wish, &flags, error);
@@ -205,7 +219,7 @@ int sg_login(struct sg_module *module, const struct sg_msg_token_login *request,
 	err = sg_token_find(module, request->token, &token, error);
 	if (err != 0)
 		return err;
-	pthread_mutex_lock(&token->login_lock);
+	sg_gate_lock(&token->login_lock);
 	if (!is_unlocked(token))
 		sg_login_again(token);
 	if (!sg_token_is_open(token)) {
@@ -380,11 +394,13 @@ CK_RV sg_login_context(
 {
 	struct sg_held held;
 	CK_RV rv;
+	int err;
 
 	sg_held_take(token, &held);
-	if (sg_ledger_try(token, SG_PIN_USER, &held.mark, error) != 0) {
+	err = sg_ledger_try(token, SG_PIN_USER, &held.mark, error);
+	if (err != 0) {
 		sg_held_give(token, &held);
-		return CKR_FUNCTION_CANCELED;
+		return err == SG_ERR_TOKEN_ABSENT ? CKR_DEVICE_REMOVED : CKR_FUNCTION_CANCELED;
 	}
 	rv = sg_login_call(token, session, CKU_CONTEXT_SPECIFIC, held.pin);
 	if (rv == CKR_OK) {

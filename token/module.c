@@ -12,6 +12,7 @@
 #include "held.h"
 #include "key_find.h"
 #include "log.h"
+#include "reader.h"
 #include "token.h"
 
 /* Whether only root and we can write to it. */
@@ -69,14 +70,20 @@ static int path_check(const char *path, const char *dirs, char **real, struct sg
 	return 0;
 }
 
-static int load_proxy(struct sg_module *module, struct sg_msg_error *error)
+static CK_RV initialize_proxy(CK_FUNCTION_LIST *f)
 {
 	CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
+
+	return f->C_Initialize(&args);
+}
+
+static int load_proxy(struct sg_module *module, struct sg_msg_error *error)
+{
 	CK_RV rv;
 
 	rv = C_GetFunctionList(&module->f);
 	if (rv == CKR_OK)
-		rv = module->f->C_Initialize(&args);
+		rv = initialize_proxy(module->f);
 	if (rv != CKR_OK) {
 		module->f = NULL;
 		sg_msg_error_set(error, SG_ERR_MODULE, "system",
@@ -116,7 +123,7 @@ static CK_RV initialize(CK_FUNCTION_LIST *f, const char *init)
 }
 
 static int load_path(struct sg_module *module, const char *path, const char *dirs, const char *init,
-    struct sg_msg_error *error)
+    int *may_pass, struct sg_msg_error *error)
 {
 	char *real = NULL;
 	CK_RV rv;
@@ -142,6 +149,7 @@ static int load_path(struct sg_module *module, const char *path, const char *dir
 		    p11_kit_strerror(rv), sg_ckr_name(rv));
 		p11_kit_module_release(module->f);
 		module->f = NULL;
+		*may_pass = 1;
 		goto out;
 	}
 	err = 0;
@@ -151,20 +159,29 @@ out:
 }
 
 int sg_module_open(const char *name, const char *dirs, const char *init, struct sg_module **module,
-    struct sg_msg_error *error)
+    int *may_pass, struct sg_msg_error *error)
 {
 	struct sg_module *m = calloc(1, sizeof(*m));
 	int err;
 
 	*module = NULL;
+	if (m != NULL && init != NULL) {
+		m->init = strdup(init);
+		if (m->init == NULL) {
+			free(m);
+			return SG_ERR_NOMEM;
+		}
+	}
+	*may_pass = 0;
 	if (m == NULL)
 		return SG_ERR_NOMEM;
 	p11_kit_be_quiet();
 	if (strcmp(name, "system") == 0)
 		err = load_proxy(m, error);
 	else
-		err = load_path(m, name, dirs, init, error);
+		err = load_path(m, name, dirs, init, may_pass, error);
 	if (err != 0) {
+		free(m->init);
 		free(m);
 		return err;
 	}
@@ -173,8 +190,34 @@ int sg_module_open(const char *name, const char *dirs, const char *init, struct 
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_mutex_init(&m->cache_lock, NULL);
 	pthread_rwlock_init(&m->objects, NULL);
+	m->service = sg_reader_service();
 	*module = m;
 	return 0;
+}
+
+static void finalize(struct sg_module *module)
+{
+	if (module->is_proxy || module->is_own)
+		module->f->C_Finalize(NULL);
+	else
+		p11_kit_module_finalize(module->f);
+}
+
+static CK_RV initialize_again(struct sg_module *module)
+{
+	return module->is_proxy ? initialize_proxy(module->f) : initialize(module->f, module->init);
+}
+
+int sg_module_restart(struct sg_module *module)
+{
+	CK_RV rv;
+
+	finalize(module);
+	rv = initialize_again(module);
+	if (sg_ckr_cure(rv) != SG_CURE_NONE)
+		rv = initialize_again(module);
+	module->starts++;
+	return rv == CKR_OK ? 0 : SG_ERR_MODULE;
 }
 
 void sg_module_wipe(struct sg_module *module)
@@ -194,17 +237,12 @@ void sg_module_close(struct sg_module *module)
 	sg_key_cache_flush(module);
 	for (i = 0; i < module->token_count; i++)
 		sg_token_free(module->tokens[i]);
-	if (module->is_proxy) {
-		module->f->C_Finalize(NULL);
-	} else {
-		if (module->is_own)
-			module->f->C_Finalize(NULL);
-		else
-			p11_kit_module_finalize(module->f);
+	finalize(module);
+	if (!module->is_proxy)
 		p11_kit_module_release(module->f);
-	}
 	pthread_mutex_destroy(&module->lock);
 	pthread_mutex_destroy(&module->cache_lock);
 	pthread_rwlock_destroy(&module->objects);
+	free(module->init);
 	free(module);
 }

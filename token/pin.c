@@ -192,7 +192,7 @@ static int person_get(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret
 			err = sg_ledger_mark(wish->ledger, pin, mark, error);
 		if (err != 0)
 			return err;
-		if (sg_ledger_known(wish->ledger, mark) != SG_PIN_IS_WRONG ||
+		if (sg_ledger_known(wish->ledger, mark, SG_TRIES_UNKNOWN) != SG_PIN_IS_WRONG ||
 		    (last.len > 0 && memcmp(last.hash, mark->hash, sizeof(last.hash)) == 0))
 			return 0;
 		last = *mark;
@@ -207,8 +207,9 @@ static int known_fail(const struct sg_pin_wish *wish, CK_FLAGS flags, enum sg_pi
 {
 	if (known == SG_PIN_IS_UNSURE) {
 		sg_msg_error_set(error, SG_ERR_DENIED, wish->token->uri,
-		    "this %s was tried on token '%s' before, and its answer never came: only a "
-		    "person at a pinentry tries it again",
+		    "this %s was tried on token '%s' before, and no answer came that says whether "
+		    "it "
+		    "is right: only a person at a pinentry tries it again",
 		    name_of(wish), wish->token->label);
 		error->tries_left =
 		    sg_ledger_left(flags, wish->ledger->tries, wish->ledger->tries_max);
@@ -225,7 +226,8 @@ static int known_fail(const struct sg_pin_wish *wish, CK_FLAGS flags, enum sg_pi
 static int known_check(const struct sg_pin_wish *wish, CK_FLAGS flags,
     const struct sg_pin_mark *mark, struct sg_msg_error *error)
 {
-	enum sg_pin_known known = sg_ledger_known(wish->ledger, mark);
+	uint32_t left = wish->by == SG_PIN_USER ? sg_tries_left(wish->token) : SG_TRIES_UNKNOWN;
+	enum sg_pin_known known = sg_ledger_known(wish->ledger, mark, left);
 
 	return known == SG_PIN_IS_NEW ? 0 : known_fail(wish, flags, known, error);
 }

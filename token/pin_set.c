@@ -6,12 +6,14 @@
 #include <openssl/crypto.h>
 
 #include "ckr.h"
+#include "gate.h"
 #include "ledger.h"
 #include "log.h"
 #include "login.h"
 #include "pin.h"
 #include "session.h"
 #include "token_find.h"
+#include "watch.h"
 #include "wipe.h"
 
 /* The two PINs of one change; both NULL for a PIN pad. */
@@ -111,7 +113,9 @@ static int set_by_puk(struct change *change, CK_SESSION_HANDLE session, struct s
 		change->rv = token->module->f->C_SetPIN(
 		    session, text_of(puk), len_of(puk), text_of(fresh), len_of(fresh));
 		change->is_of_fresh = is_of_form(change->rv);
-		if (!change->is_of_fresh)
+		if (change->is_of_fresh)
+			sg_ledger_untried(token, SG_PIN_SO, &change->mark);
+		else
 			sg_ledger_outcome(token, SG_PIN_SO, &change->mark, change->rv);
 	}
 	sg_secret_free(puk);
@@ -291,9 +295,13 @@ static int pins_get(struct change *change, CK_FLAGS *flags, struct sg_msg_error 
 	err = sg_pin_new(&change->pin, error);
 	if (err == 0)
 		err = sg_pin_new(&change->fresh, error);
-	if (err == 0)
+	if (err == 0) {
+		unsigned depth = sg_watch_asked(wish->token);
+
 		err =
 		    sg_pin_get_two(wish, *flags, change->pin, &change->mark, change->fresh, error);
+		sg_watch_answered(wish->token, depth);
+	}
 	if (err == 0)
 		err = fresh_check(change, error);
 	/* Typing takes its time. */
@@ -323,7 +331,7 @@ int sg_pin_set(struct sg_module *module, const struct sg_msg_pin_set *request, i
 	err = sg_token_find(module, request->token, &wish.token, error);
 	if (err != 0)
 		return err;
-	pthread_mutex_lock(&wish.token->login_lock);
+	sg_gate_lock(&wish.token->login_lock);
 	err = is_known_beyond(&wish) ? beyond_fail(&wish, error) : pins_get(&change, &flags, error);
 	if (err == 0) {
 		sg_login_end(wish.token);

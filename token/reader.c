@@ -1,6 +1,7 @@
 #include "reader.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #define LEAVE_CARD	    0
 #define RESET_CARD	    1
 #define NO_CARD		    0x8010000cuL
+#define NO_READERS	    0x8010002euL
 #define MUTE_CARD	    0x80100066uL
 #define UNPOWERED_CARD	    0x80100067uL
 #define REMOVED_CARD	    0x80100069uL
@@ -107,6 +109,15 @@ static char *readers_list(struct pcsc *pcsc)
 	return names;
 }
 
+/* The reader after this one (NULL: the first) whose name begins so; NULL when there is none. */
+static const char *reader_next(const char *names, const char *name, const char *begin)
+{
+	name = name != NULL ? name + strlen(name) + 1 : names;
+	while (name != NULL && *name && strncmp(name, begin, strlen(begin)) != 0)
+		name += strlen(name) + 1;
+	return name != NULL && *name ? name : NULL;
+}
+
 /* Whether there is a card in the reader that somebody has in this way. */
 static int is_used(struct pcsc *pcsc, const char *name, unsigned long how)
 {
@@ -119,25 +130,25 @@ static int is_used(struct pcsc *pcsc, const char *name, unsigned long how)
 char *sg_reader_taken(void)
 {
 	struct pcsc pcsc;
-	char *names, *held = NULL;
-	const char *name;
+	char *names, *taken = NULL;
+	const char *name = NULL;
 
 	if (!pcsc_open(&pcsc))
 		return NULL;
 	names = readers_list(&pcsc);
-	for (name = names; name != NULL && *name && held == NULL; name += strlen(name) + 1) {
+	while (taken == NULL && (name = reader_next(names, name, "")) != NULL) {
 		if (is_used(&pcsc, name, STATE_EXCLUSIVE))
-			held = strdup(name);
+			taken = strdup(name);
 	}
 	free(names);
 	pcsc_end(&pcsc);
-	return held;
+	return taken;
 }
 
 enum sg_reader_state sg_reader_state(const char *reader, unsigned long *changes)
 {
 	struct pcsc pcsc;
-	const char *name;
+	const char *name = NULL;
 	char *names;
 	enum sg_reader_state found = SG_READER_NONE;
 
@@ -145,12 +156,10 @@ enum sg_reader_state sg_reader_state(const char *reader, unsigned long *changes)
 	if (reader == NULL || !*reader || !pcsc_open(&pcsc))
 		return SG_READER_UNKNOWN;
 	names = readers_list(&pcsc);
-	for (name = names; name != NULL && *name && found == SG_READER_NONE;
-	     name += strlen(name) + 1) {
+	while (found == SG_READER_NONE && (name = reader_next(names, name, reader)) != NULL) {
 		struct reader_state state = { .name = name };
 
-		if (strncmp(name, reader, strlen(reader)) != 0 ||
-		    pcsc.status(pcsc.context, 0, &state, 1) != 0)
+		if (pcsc.status(pcsc.context, 0, &state, 1) != 0)
 			continue;
 		found = state.event & STATE_PRESENT ? SG_READER_CARD : SG_READER_EMPTY;
 		*changes = state.event >> STATE_CHANGES_SHIFT;
@@ -159,6 +168,100 @@ enum sg_reader_state sg_reader_state(const char *reader, unsigned long *changes)
 	pcsc_end(&pcsc);
 	return found;
 }
+
+/* ---- the pcscd that was there before ---- */
+
+static struct {
+	pthread_mutex_t lock; /* protects what follows; held while pcscd answers */
+	struct pcsc pcsc;
+	int is_open;
+	unsigned long number; /* of this connection */
+} standing = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* The same as readers_list(), or NULL when the connection has ended. libpcsclite asks pcscd for
+ * each list, while it tells of a context that it is valid without asking. */
+static char *standing_list(void)
+{
+	unsigned long size = NAMES_MAX;
+	char *names = calloc(1, NAMES_MAX + 2);
+	unsigned long rv;
+
+	if (names == NULL)
+		return NULL;
+	rv = (unsigned long)standing.pcsc.list(standing.pcsc.context, NULL, names, &size) &
+	    0xffffffff;
+	if (rv == 0)
+		return names;
+	names[0] = '\0';
+	if (rv == NO_READERS)
+		return names;
+	free(names);
+	return NULL;
+}
+
+/* Gives the list, to be freed, of the pcscd with standing.number; NULL when there is none. The
+ * lock is held. */
+static char *standing_ask(void)
+{
+	char *names = standing.is_open ? standing_list() : NULL;
+
+	if (names != NULL)
+		return names;
+	if (standing.is_open)
+		pcsc_end(&standing.pcsc);
+	standing.is_open = pcsc_open(&standing.pcsc);
+	if (!standing.is_open)
+		return NULL;
+	standing.number++;
+	return standing_list();
+}
+
+unsigned long sg_reader_service(void)
+{
+	unsigned long number = 0;
+	char *names;
+
+	pthread_mutex_lock(&standing.lock);
+	names = standing_ask();
+	if (names != NULL)
+		number = standing.number;
+	free(names);
+	pthread_mutex_unlock(&standing.lock);
+	return number;
+}
+
+void sg_reader_stay(const char *reader, struct sg_reader_stay *stay)
+{
+	const char *name = NULL;
+	char *names;
+
+	*stay = (struct sg_reader_stay){ 0 };
+	if (reader == NULL || !*reader)
+		return;
+	pthread_mutex_lock(&standing.lock);
+	names = standing_ask();
+	while ((name = reader_next(names, name, reader)) != NULL) {
+		struct reader_state state = { .name = name };
+
+		if (standing.pcsc.status(standing.pcsc.context, 0, &state, 1) != 0) {
+			*stay = (struct sg_reader_stay){ 0 };
+			break;
+		}
+		/* Of all that a name which was cut off may mean. */
+		stay->service = standing.number;
+		stay->changes = stay->changes * 65599 + (state.event >> STATE_CHANGES_SHIFT) * 2 +
+		    ((state.event & STATE_PRESENT) != 0);
+	}
+	free(names);
+	pthread_mutex_unlock(&standing.lock);
+}
+
+int sg_reader_stay_is_same(const struct sg_reader_stay *a, const struct sg_reader_stay *b)
+{
+	return a->service == b->service && a->changes == b->changes;
+}
+
+/* ---- cards that do not answer ---- */
 
 /* Whether there are handles to it and none can work: nothing was agreed on with it. It is not
  * woken. */
@@ -181,8 +284,8 @@ static int is_deaf(struct pcsc *pcsc, const char *name)
 	return deaf;
 }
 
-/* Gives 0, or why it cannot be had. */
-static unsigned long card_touch(struct pcsc *pcsc, const char *name, unsigned long how)
+/* Connects to the card, and leaves it so. Gives 0, or why it cannot be had. */
+static unsigned long card_visit(struct pcsc *pcsc, const char *name, unsigned long how)
 {
 	unsigned long protocol;
 	long card, rv;
@@ -193,35 +296,35 @@ static unsigned long card_touch(struct pcsc *pcsc, const char *name, unsigned lo
 	return (unsigned long)rv & 0xffffffff;
 }
 
-/* Gives 1 when it is there, anew. pcscd may not have noticed yet that it is gone: a reset shows
- * it. */
+/* Gives 1 when it is there, anew; 0 when nobody knows; SG_ERR_TOKEN_ABSENT. pcscd may not have
+ * noticed yet that it is gone: a reset shows it. */
 static int card_reset(struct pcsc *pcsc, const char *name)
 {
-	unsigned long rv = card_touch(pcsc, name, RESET_CARD);
+	unsigned long rv = card_visit(pcsc, name, RESET_CARD);
 
 	if (rv == 0)
-		rv = card_touch(pcsc, name, LEAVE_CARD);
+		rv = card_visit(pcsc, name, LEAVE_CARD);
 	if (rv == NO_CARD || rv == MUTE_CARD || rv == REMOVED_CARD || rv == UNPOWERED_CARD)
 		return SG_ERR_TOKEN_ABSENT;
 	return rv == 0;
 }
 
+/* The same for all cards of the reader: what came of the last that anything is known of. */
 static int reset(const char *reader, int only_deaf)
 {
 	struct pcsc pcsc;
-	const char *name;
+	const char *name = NULL;
 	int done = 0, one;
 	char *names;
 
 	if (reader == NULL || !*reader || !pcsc_open(&pcsc))
 		return 0;
 	names = readers_list(&pcsc);
-	for (name = names; name != NULL && *name; name += strlen(name) + 1) {
-		if (strncmp(name, reader, strlen(reader)) == 0 &&
-		    (!only_deaf || is_deaf(&pcsc, name))) {
-			one = card_reset(&pcsc, name);
-			done = one != 0 ? one : done;
-		}
+	while ((name = reader_next(names, name, reader)) != NULL) {
+		if (only_deaf && !is_deaf(&pcsc, name))
+			continue;
+		one = card_reset(&pcsc, name);
+		done = one != 0 ? one : done;
 	}
 	free(names);
 	pcsc_end(&pcsc);
@@ -278,15 +381,13 @@ int sg_reader_transact(const char *reader, sg_card_fn *fn, void *arg)
 {
 	int err = SG_ERR_IO;
 	struct pcsc pcsc;
-	const char *name;
+	const char *name = NULL;
 	char *names;
 
 	if (reader == NULL || !*reader || !pcsc_open(&pcsc))
 		return SG_ERR_UNSUPPORTED;
 	names = readers_list(&pcsc);
-	for (name = names; name != NULL && *name; name += strlen(name) + 1) {
-		if (strncmp(name, reader, strlen(reader)) != 0)
-			continue;
+	while ((name = reader_next(names, name, reader)) != NULL) {
 		err = transact(&pcsc, name, fn, arg);
 		if (err != 0)
 			break;

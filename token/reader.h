@@ -28,6 +28,23 @@ enum sg_reader_state {
 enum sg_reader_state sg_reader_state(const char *reader, unsigned long *changes);
 
 /*
+ * What tells one stay of a card in a reader from the next. All zero when nobody can tell: pcscd is
+ * not there, is not what the module speaks to, or knows no such reader.
+ */
+struct sg_reader_stay {
+	unsigned long service; /* sg_reader_service() */
+	unsigned long changes; /* other whenever a card was pulled or put in */
+};
+
+/*
+ * The number of the pcscd that answers now, which grows when it was started anew; 0 when none does.
+ * Known by a connection of our own, which is there from the first call on, and ends with pcscd.
+ */
+unsigned long sg_reader_service(void);
+void sg_reader_stay(const char *reader, struct sg_reader_stay *stay);
+int sg_reader_stay_is_same(const struct sg_reader_stay *a, const struct sg_reader_stay *b);
+
+/*
  * Sees to it that handles to the card in this reader work. A card that a client connects to before
  * pcscd itself has noticed that it was put in loses its protocol when pcscd does notice: from then
  * on every command over that handle fails, and the module does not know why. Such a card is reset,

@@ -3,13 +3,17 @@
 #include <stdlib.h>
 
 #include "ckr.h"
+#include "gate.h"
 #include "held.h"
 #include "log.h"
 #include "login.h"
+#include "renew.h"
+#include "stay.h"
 
 struct session {
 	CK_SESSION_HANDLE handle;
 	unsigned epoch;
+	unsigned start; /* of the module */
 };
 
 CK_RV sg_session_open(struct sg_token *token, CK_SESSION_HANDLE *handle)
@@ -48,6 +52,7 @@ static CK_RV session_get(struct sg_token *token, struct session *session)
 	if (rv == CKR_OK) {
 		token->busy_count++;
 		session->epoch = token->epoch;
+		session->start = token->module->starts;
 	}
 	pthread_mutex_unlock(&token->lock);
 	return rv;
@@ -61,7 +66,7 @@ static void session_put(struct sg_token *token, struct session *session, CK_RV l
 	if (last == CKR_OK && session->epoch == token->epoch &&
 	    token->idle_count < SG_SESSIONS_IDLE_MAX)
 		token->idle[token->idle_count++] = session->handle;
-	else
+	else if (session->start == token->module->starts)
 		token->module->f->C_CloseSession(session->handle);
 	pthread_cond_signal(&token->session_back);
 	pthread_mutex_unlock(&token->lock);
@@ -129,7 +134,7 @@ int sg_session_from_scratch(struct sg_token *token)
 {
 	int there;
 
-	pthread_mutex_lock(&token->cure_lock);
+	sg_gate_lock(&token->cure_lock);
 	there = find_again(token, sg_token_epoch(token), sg_token_is_open(token), CKR_DEVICE_ERROR);
 	pthread_mutex_unlock(&token->cure_lock);
 	return there;
@@ -154,7 +159,7 @@ static CK_RV cure(struct sg_token *token, unsigned epoch, int tried, CK_RV rv)
 	    (kind == SG_CURE_SESSION && !(wants_scratch(token, rv) && sg_held_is(token)) &&
 		!login_is_lost(token)))
 		return CKR_OK;
-	pthread_mutex_lock(&token->cure_lock);
+	sg_gate_lock(&token->cure_lock);
 	if (epoch == sg_token_epoch(token))
 		there = find_again(token, epoch, was_open, rv);
 	if (there && !tried && atomic_load(&token->again_epoch) != sg_token_epoch(token))
@@ -181,13 +186,28 @@ static CK_RV run_once(
 	return rv;
 }
 
-CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg)
+/* Whether the card has been out: the module is asked again then what there is. */
+static int look_again(struct sg_token *token)
 {
-	int tried = sg_login_again(token);
+	struct sg_token **tokens = NULL;
+	struct sg_msg_error error = { 0 };
+	size_t count = 0;
+
+	if (!sg_stay_is_over(token))
+		return 0;
+	if (sg_token_scan(token->module, &tokens, &count, &error) != 0)
+		sg_layout_clear(&sg_layout_error, &error);
+	free(tokens);
+	return 1;
+}
+
+static CK_RV run_cured(struct sg_token *token, sg_session_fn *fn, void *arg)
+{
+	int anew = look_again(token), tried = sg_login_again(token);
 	unsigned epoch;
 	CK_RV rv;
 
-	rv = run_once(token, fn, arg, 0, &epoch);
+	rv = run_once(token, fn, arg, anew, &epoch);
 	if (rv == CKR_OK)
 		return rv;
 	rv = cure(token, epoch, tried, rv);
@@ -201,5 +221,14 @@ CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg)
 		sg_token_drop(token, epoch);
 		sg_token_lost(token, (was & SG_TOKEN_UNLOCKED) != 0);
 	}
+	return rv;
+}
+
+CK_RV sg_token_run(struct sg_token *token, sg_session_fn *fn, void *arg)
+{
+	CK_RV rv = run_cured(token, fn, arg);
+
+	if (rv != CKR_OK)
+		sg_renew_note(token, rv);
 	return rv;
 }

@@ -8,14 +8,19 @@
 #include "key_find.h"
 #include "log.h"
 #include "login.h"
+#include "made.h"
 #include "object.h"
+#include "renew.h"
 #include "session.h"
+#include "stay.h"
 #include "touch.h"
 #include "turn.h"
 #include "verify.h"
 
 #define VALUE_MAX 2048 /* bytes of a signature: RSA of 16,384 bits */
 #define ANY_HASH  (-1)
+
+#define NAME_MAX_SIZE 256 /* of a label or identifier that is looked at again */
 
 #define HANDLE_TRUSTED_MS 1000
 #define VERIFY_EVERY_MS	  1000
@@ -236,49 +241,86 @@ static int is_open(const struct job *job, size_t i)
 	    !(atomic_load(&job->key->refused) & 1u << i);
 }
 
-static CK_RV sign_ways(struct job *job, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
+/* Goes one way; gives 0 when it is refused. */
+static int sign_way(
+    struct job *job, size_t i, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, CK_RV *rv)
 {
 	struct prepared prepared;
+
+	*rv = prepare(job, &ways[i], &prepared);
+	if (*rv == CKR_OK)
+		*rv = sign_call(job, &prepared, session, handle);
+	if (!is_refusal(*rv))
+		return 1;
+	sg_log(SG_LOG_INFO, "key '%s' on token '%s': %s is refused (%s)", job->key->info.label,
+	    job->key->token->label, ways[i].name, sg_ckr_name(*rv));
+	job->refusal = *rv;
+	atomic_fetch_or(&job->key->refused, 1u << i);
+	return 0;
+}
+
+/* When none is left, those that were refused before may be free again. */
+static CK_RV sign_ways(struct job *job, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle)
+{
+	unsigned before = atomic_load(&job->key->refused);
 	size_t i;
 	CK_RV rv;
 
 	for (i = 0; i < WAY_COUNT; i++) {
-		if (!is_open(job, i))
-			continue;
-		rv = prepare(job, &ways[i], &prepared);
-		if (rv == CKR_OK)
-			rv = sign_call(job, &prepared, session, handle);
-		if (!is_refusal(rv))
+		if (is_open(job, i) && sign_way(job, i, session, handle, &rv))
 			return rv;
-		sg_log(SG_LOG_INFO, "key '%s' on token '%s': %s is refused (%s)",
-		    job->key->info.label, job->key->token->label, ways[i].name, sg_ckr_name(rv));
-		job->refusal = rv;
-		atomic_fetch_or(&job->key->refused, 1u << i);
+	}
+	for (i = 0; i < WAY_COUNT; i++) {
+		if (!is_way(job, i) || !(job->abilities & ways[i].ability) || !(before & 1u << i) ||
+		    !sign_way(job, i, session, handle, &rv))
+			continue;
+		if (rv == CKR_OK)
+			atomic_fetch_and(&job->key->refused, ~(1u << i));
+		return rv;
 	}
 	return CKR_MECHANISM_INVALID;
 }
 
-/* A handle may have come to mean another object since: cheaper to ask than to sign with a wrong
- * key, but as dear as a third of a signature with P-256, so not more often than need be. */
+/* Whether the object still has what it was found by. */
+static int is_still(const CK_ATTRIBUTE *attribute, const struct sg_blob *was)
+{
+	return attribute->ulValueLen == was->len &&
+	    memcmp(attribute->pValue, was->data, was->len) == 0;
+}
+
+/* A handle may have come to mean another object since, or its object may be called otherwise, so
+ * that another one has its name: cheaper to ask than to sign with a wrong key, but as dear as a
+ * third of a signature with P-256, so not more often than need be. */
 static CK_RV handle_check(struct sg_key *key, CK_SESSION_HANDLE session)
 {
-	unsigned char id[256];
-	CK_ATTRIBUTE attribute = { CKA_ID, id, sizeof(id) };
-	int64_t now = sg_clock_ms();
+	const struct sg_blob *was[2];
+	unsigned char room[2][NAME_MAX_SIZE];
+	CK_ATTRIBUTE now[2];
+	CK_ULONG i, count = 0;
+	int64_t time = sg_clock_ms();
 	CK_RV rv;
 
-	if (key->info.id.len == 0 || key->info.id.len > sizeof(id) ||
-	    now - atomic_load(&key->checked_ms) < HANDLE_TRUSTED_MS)
+	if (time - atomic_load(&key->checked_ms) < HANDLE_TRUSTED_MS)
 		return CKR_OK;
-	rv = key->token->module->f->C_GetAttributeValue(session, key->handle, &attribute, 1);
-	if (rv == CKR_BUFFER_TOO_SMALL)
+	if (key->info.id.len > 0 && key->info.id.len <= NAME_MAX_SIZE) {
+		now[count] = (CK_ATTRIBUTE){ CKA_ID, room[count], NAME_MAX_SIZE };
+		was[count++] = &key->info.id;
+	}
+	if (key->label.len > 0 && key->label.len <= NAME_MAX_SIZE) {
+		now[count] = (CK_ATTRIBUTE){ CKA_LABEL, room[count], NAME_MAX_SIZE };
+		was[count++] = &key->label;
+	}
+	if (count == 0)
+		return CKR_OK;
+	rv = key->token->module->f->C_GetAttributeValue(session, key->handle, now, count);
+	if (rv == CKR_BUFFER_TOO_SMALL || rv == CKR_ATTRIBUTE_TYPE_INVALID)
 		return CKR_KEY_HANDLE_INVALID;
-	if (rv == CKR_OK &&
-	    (attribute.ulValueLen != key->info.id.len ||
-		memcmp(id, key->info.id.data, key->info.id.len) != 0))
-		rv = CKR_KEY_HANDLE_INVALID;
+	for (i = 0; i < count && rv == CKR_OK; i++) {
+		if (!is_still(&now[i], was[i]))
+			rv = CKR_KEY_HANDLE_INVALID;
+	}
 	if (rv == CKR_OK)
-		atomic_store(&key->checked_ms, now);
+		atomic_store(&key->checked_ms, time);
 	return rv;
 }
 
@@ -289,6 +331,8 @@ static CK_RV sign_in_turn(
 	CK_RV rv;
 
 	job->found_again = again;
+	/* Handles of an older epoch may mean other keys by now. */
+	again |= job->key->epoch != sg_token_epoch(token);
 	rv = again ? sg_key_handle(job->key, session, &handle) : handle_check(job->key, session);
 	if (rv != CKR_OK)
 		return rv;
@@ -308,13 +352,20 @@ static CK_RV sign_in_turn(
 static CK_RV sign_in_session(
     struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
 {
+	unsigned start = token->module->starts;
 	struct job *job = arg;
 	CK_RV rv;
 
 	job->cancelled = sg_turn_take(token) != 0;
 	if (job->cancelled)
 		return CKR_OK;
-	rv = sign_in_turn(token, session, again, job);
+	/* While it waited for its turn, the card may have been out, and the module begun anew. */
+	if (token->module->starts != start)
+		rv = CKR_SESSION_HANDLE_INVALID;
+	else if (sg_stay_is_over(token))
+		rv = CKR_DEVICE_REMOVED;
+	else
+		rv = sign_in_turn(token, session, again, job);
 	sg_turn_give(token);
 	return rv;
 }
@@ -450,6 +501,8 @@ int sg_sign_by(struct sg_key *key, uint32_t ability, const struct sg_sign_how *h
 		sg_key_cache_drop(key);
 	if (rv != CKR_OK)
 		return sign_fail(&job, rv, error);
+	sg_renew_note(key->token, CKR_OK);
+	sg_made_use(key, sg_touch_caller_now());
 	if (job.cancelled) {
 		sg_msg_error_set(
 		    error, SG_ERR_PIN_CANCELLED, key->info.uri, "whoever asked for it has gone");

@@ -27,7 +27,7 @@ SG_MUST_USE int sg_sign_how_sha256(
 
 /*
  * Hashes the data and signs, by the first way that the token has and does not refuse; what it
- * refuses is remembered, so that later signatures do not ask again. The caller has judged what the
+ * refuses is remembered, so that later signatures do not ask again while another way is left. The caller has judged what the
  * data are: nothing outside this process chooses bytes that get here unseen. SG_ERR_MECHANISM
  * naming the mechanisms that are missing, or saying that the key may not sign; SG_ERR_KEY_CHANGED
  * when another key stands in its place; what sg_sign_unverified() says of a signature that the

@@ -10,6 +10,7 @@
 #include "ledger.h"
 #include "log.h"
 #include "reader.h"
+#include "stay.h"
 
 #define SLOTS_MAX 1024
 
@@ -47,6 +48,7 @@ static struct sg_token *token_new(
 	token->identity = *info;
 	token->slot = slot;
 	token->epoch = 1;
+	token->pin_left = SG_TRIES_UNKNOWN;
 	token->uri = sg_uri_token(info);
 	token->label = sg_text_padded(info->label, sizeof(info->label));
 	token->serial = sg_text_padded(info->serialNumber, sizeof(info->serialNumber));
@@ -162,7 +164,27 @@ struct changes {
 	size_t gone_count;
 	struct sg_token *came[SG_TOKENS_MAX];
 	size_t came_count;
+	struct sg_token *stale[SG_TOKENS_MAX]; /* what the module says of them is old */
+	size_t stale_count;
 };
+
+static int is_in(struct sg_token *const *tokens, size_t count, const struct sg_token *token)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (tokens[i] == token)
+			return 1;
+	}
+	return 0;
+}
+
+/* Once each. */
+static void stale_add(struct changes *changes, struct sg_token *token)
+{
+	if (!is_in(changes->stale, changes->stale_count, token))
+		changes->stale[changes->stale_count++] = token;
+}
 
 static void pad(CK_UTF8CHAR *field, size_t size)
 {
@@ -249,19 +271,76 @@ static CK_RV serial_find(
 	return rv == CKR_OK ? token_info_get(module->f, slot, info) : rv;
 }
 
+/* Before the token is read: a card that is swapped later is seen to be. */
+static void stay_note(const CK_SLOT_INFO *info, struct sg_reader_stay *stay)
+{
+	char *reader = NULL;
+
+	if (info->flags & CKF_REMOVABLE_DEVICE)
+		reader = sg_text_padded(info->slotDescription, sizeof(info->slotDescription));
+	sg_reader_stay(reader, stay);
+	free(reader);
+}
+
+/* Whether the token was found in this stay of its card, as it is from now on where none is
+ * known. */
+static int stay_take(struct sg_token *token, const struct sg_reader_stay *stay)
+{
+	int same;
+
+	pthread_mutex_lock(&token->held_lock);
+	if (token->stay.service == 0) {
+		token->stay = *stay;
+		token->gone = 0;
+	}
+	same = sg_reader_stay_is_same(&token->stay, stay);
+	pthread_mutex_unlock(&token->held_lock);
+	return same;
+}
+
+/*
+ * Whether the module knows a card in the slot whose stay is over: what it would say is old, and
+ * OpenSC may never come back when it is asked for what was pulled.
+ */
+static int is_stale(struct sg_module *module, CK_SLOT_ID slot, const struct sg_reader_stay *stay,
+    struct changes *changes)
+{
+	size_t i;
+	int found = 0;
+
+	for (i = 0; i < module->token_count; i++) {
+		struct sg_token *token = module->tokens[i];
+		int is;
+
+		pthread_mutex_lock(&token->held_lock);
+		is = token->slot == slot && token->stay.service != 0 &&
+		    !sg_reader_stay_is_same(&token->stay, stay);
+		pthread_mutex_unlock(&token->held_lock);
+		if (is)
+			stale_add(changes, token);
+		found |= is;
+	}
+	return found;
+}
+
 /* Finds or adds the token that is in the slot now. The module's lock is held. */
 static int scan_slot(
     struct sg_module *module, CK_SLOT_ID slot, struct sg_token **found, struct changes *changes)
 {
 	CK_FUNCTION_LIST *f = module->f;
 	struct sg_token *token = NULL;
+	struct sg_reader_stay stay;
 	CK_SLOT_INFO slot_info;
 	CK_TOKEN_INFO info;
 	size_t i;
 
 	*found = NULL;
-	if (slot_info_get(f, slot, &slot_info) != CKR_OK ||
-	    token_info_get(f, slot, &info) != CKR_OK ||
+	if (slot_info_get(f, slot, &slot_info) != CKR_OK)
+		return 0;
+	stay_note(&slot_info, &stay);
+	if (is_stale(module, slot, &stay, changes))
+		return 0;
+	if (token_info_get(f, slot, &info) != CKR_OK ||
 	    serial_find(module, slot, &slot_info, &info) != CKR_OK)
 		return 0; /* pulled out just now */
 	for (i = 0; i < module->token_count && token == NULL; i++) {
@@ -276,6 +355,10 @@ static int scan_slot(
 			return SG_ERR_NOMEM;
 		module->tokens[module->token_count] = token;
 		module->token_count++; /* after it can be read */
+	}
+	if (!stay_take(token, &stay)) {
+		stale_add(changes, token);
+		return 0;
 	}
 	pthread_mutex_lock(&token->lock);
 	if (token->present && token->slot != slot)
@@ -330,17 +413,6 @@ CK_RV sg_slots_list(struct sg_module *module, CK_SLOT_ID **slots, CK_ULONG *coun
 	return rv;
 }
 
-static int is_in(struct sg_token *const *tokens, size_t count, const struct sg_token *token)
-{
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		if (tokens[i] == token)
-			return 1;
-	}
-	return 0;
-}
-
 /* Marks those that are no longer there. The module's lock is held. */
 static void mark_gone(
     struct sg_module *module, struct sg_token *const *tokens, size_t count, struct changes *changes)
@@ -353,6 +425,9 @@ static void mark_gone(
 		if (is_in(tokens, count, token))
 			continue;
 		pthread_mutex_lock(&token->lock);
+		/* The module has seen that it went, and will read it anew. */
+		if (!is_in(changes->stale, changes->stale_count, token))
+			sg_stay_forget(token);
 		if (token->present || (sg_held_is(token) && !sg_held_returns(token))) {
 			token->present = 0;
 			changes->was_unlocked[changes->gone_count] = token->unlocked;
@@ -392,7 +467,8 @@ int sg_token_scan(
 
 	*tokens = NULL;
 	*count = 0;
-	changes.gone_count = changes.came_count = 0;
+	changes.gone_count = changes.came_count = changes.stale_count = 0;
+	sg_stay_renew(module);
 	pthread_mutex_lock(&module->lock);
 	rv = sg_slots_list(module, &slots, &slot_count);
 	if (rv != CKR_OK) {
@@ -493,10 +569,11 @@ uint32_t sg_token_flags(struct sg_token *token, uint32_t by)
 
 CK_RV sg_token_info_read(struct sg_token *token, CK_TOKEN_INFO *info)
 {
+	int over = sg_stay_is_over(token);
 	CK_RV rv = CKR_TOKEN_NOT_PRESENT;
 
 	pthread_mutex_lock(&token->lock);
-	if (token->present)
+	if (token->present && !over)
 		rv = token_info_get(token->module->f, token->slot, info);
 	if (rv == CKR_OK && !is_same(info, &token->identity))
 		rv = CKR_TOKEN_NOT_PRESENT;
@@ -588,6 +665,8 @@ int sg_token_describe(struct sg_token *token, struct sg_token_info *info)
 	info->slot = sg_text_padded(
 	    token->slot_info.slotDescription, sizeof(token->slot_info.slotDescription));
 	info->flags = flags_of(token, SG_PIN_USER);
+	if ((token->slot_info.flags & CKF_REMOVABLE_DEVICE) != 0)
+		info->flags |= SG_TOKEN_REMOVABLE;
 	info->slot_manufacturer = sg_text_padded(
 	    token->slot_info.manufacturerID, sizeof(token->slot_info.manufacturerID));
 	if (asprintf(&info->slot_id, "%lu", token->slot) < 0)

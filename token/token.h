@@ -14,6 +14,7 @@
 #include "error.h"
 #include "module.h"
 #include "msg.h"
+#include "reader.h"
 #include "secret.h"
 #include "uri.h"
 
@@ -23,6 +24,7 @@
 struct sg_pin_mark {
 	unsigned char hash[SG_PIN_HASH_SIZE];
 	size_t len;
+	uint32_t left; /* tries that the card told right before it was tried, or SG_TRIES_UNKNOWN */
 };
 
 /* A PIN that the token took. */
@@ -53,13 +55,17 @@ struct sg_token {
 
 	pthread_rwlock_t signing; /* shared by signatures; held alone by each where alone is set */
 	atomic_int alone;	  /* the module cannot make two at once: see sign.c */
+	atomic_uint asked;	  /* so many PINs are entered for it now */
 	int turn_taken;		  /* somebody signs whose turn it is: see turn.c */
+	atomic_uint failures;	  /* of its device, since it last signed: see renew.c */
 
 	/* Innermost; protects what follows (held.h), and is never held long. */
 	pthread_mutex_t held_lock;
 	struct sg_held held;
 	int held_out; /* it is at work, and was not to be wiped since */
 	int held_out_returns;
+	struct sg_reader_stay stay; /* of the card, when it was found (stay.h) */
+	int gone;		    /* it was seen to go, or is to be found again */
 
 	pthread_mutex_t lock; /* protects all below; never held in a call that waits for a person */
 	pthread_cond_t session_back;
@@ -67,6 +73,7 @@ struct sg_token {
 	CK_SLOT_ID slot;
 	CK_SLOT_INFO slot_info;
 	CK_TOKEN_INFO info; /* as last seen */
+	uint32_t pin_left; /* tries of its PIN, as the card itself told last, or SG_TRIES_UNKNOWN */
 	int present;
 	uint32_t abilities; /* SG_KEY_RSA_PKCS1 to SG_KEY_ECDSA: what the slot's mechanisms sign */
 	int unlocked;	    /* by our own login */

@@ -50,6 +50,11 @@ void sg_touch_caller(const struct sg_caller *caller)
 	own_caller = caller;
 }
 
+const struct sg_caller *sg_touch_caller_now(void)
+{
+	return own_caller;
+}
+
 static struct place *place_get(void)
 {
 	if (own_place < 0)

@@ -25,6 +25,8 @@ void sg_touch_request(uint32_t id);
 /* Whose request this thread works on from now on; NULL: nobody's. Valid until it is set anew. */
 void sg_touch_caller(const struct sg_caller *caller);
 
+const struct sg_caller *sg_touch_caller_now(void);
+
 /* Around a call that signs. */
 void sg_touch_begin(struct sg_token *token);
 void sg_touch_end(void);

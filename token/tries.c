@@ -24,20 +24,24 @@ static CK_FLAGS corrected(CK_FLAGS flags, int tries)
 	return flags;
 }
 
-CK_RV sg_tries_read(struct sg_token *token, CK_TOKEN_INFO *info)
+static void note(struct sg_token *token, const CK_FLAGS *flags, uint32_t left)
 {
-	int asked;
-
-	return sg_tries_ask(token, info, &asked);
+	pthread_mutex_lock(&token->lock);
+	pthread_mutex_lock(&token->held_lock);
+	if (flags != NULL)
+		token->info.flags = *flags;
+	token->pin_left = left;
+	pthread_mutex_unlock(&token->held_lock);
+	pthread_mutex_unlock(&token->lock);
 }
 
-CK_RV sg_tries_ask(struct sg_token *token, CK_TOKEN_INFO *info, int *asked)
+CK_RV sg_tries_read(struct sg_token *token, CK_TOKEN_INFO *info)
 {
 	CK_RV rv = sg_token_info_read(token, info);
 	char *reader;
 	int tries, err;
 
-	*asked = 0;
+	note(token, NULL, SG_TRIES_UNKNOWN);
 	if (rv != CKR_OK)
 		return rv;
 	reader = is_piv(token) ? sg_token_reader(token) : NULL;
@@ -49,12 +53,17 @@ CK_RV sg_tries_ask(struct sg_token *token, CK_TOKEN_INFO *info, int *asked)
 		return CKR_OK;
 	if (err != 0)
 		return CKR_DEVICE_ERROR;
-	*asked = 1;
 	info->flags = corrected(info->flags, tries);
-	pthread_mutex_lock(&token->lock);
-	pthread_mutex_lock(&token->held_lock);
-	token->info.flags = info->flags;
-	pthread_mutex_unlock(&token->held_lock);
-	pthread_mutex_unlock(&token->lock);
+	note(token, &info->flags, (uint32_t)tries);
 	return CKR_OK;
+}
+
+uint32_t sg_tries_left(struct sg_token *token)
+{
+	uint32_t left;
+
+	pthread_mutex_lock(&token->held_lock);
+	left = token->pin_left;
+	pthread_mutex_unlock(&token->held_lock);
+	return left;
 }

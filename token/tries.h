@@ -18,7 +18,8 @@
  */
 CK_RV sg_tries_read(struct sg_token *token, CK_TOKEN_INFO *info);
 
-/* The same; *asked: it is the card itself that has told of the user's PIN, and no module. */
-CK_RV sg_tries_ask(struct sg_token *token, CK_TOKEN_INFO *info, int *asked);
+/* How many tries of the user's PIN the card itself told when that was last read, SG_PIV_VERIFIED or
+ * SG_TRIES_UNKNOWN: only modules tell of it. */
+uint32_t sg_tries_left(struct sg_token *token);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include <sys/queue.h>
 
+#include "gate.h"
+
 /* A thread and its request. */
 struct worker {
 	TAILQ_ENTRY(worker) working;
@@ -74,13 +76,19 @@ static void pass_on(struct sg_token *token)
 /* The lock is held, but for the time of the wait. */
 static void turn_wait(struct sg_token *token)
 {
+	unsigned depth;
+
 	own.wants = token;
 	TAILQ_INSERT_TAIL(&turns.waiting, &own, waiting);
+	depth = sg_gate_pause();
 	while (!own.has && !own.cancelled)
 		pthread_cond_wait(&own.mine, &turns.lock);
 	if (!own.has)
 		TAILQ_REMOVE(&turns.waiting, &own, waiting);
 	own.wants = NULL;
+	pthread_mutex_unlock(&turns.lock);
+	sg_gate_resume(depth);
+	pthread_mutex_lock(&turns.lock);
 }
 
 int sg_turn_take(struct sg_token *token)

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "cond.h"
+#include "gate.h"
+#include "stay.h"
 #include "token.h"
 
 /*
@@ -23,6 +26,8 @@ struct sg_watch {
 	CK_SLOT_ID *slots; /* that had a token at the last look */
 	CK_ULONG count;
 	int looked;
+	int64_t looked_ms;
+	int was_over; /* the stay of a card, at the last look (stay.h) */
 };
 
 static int is_needed(struct sg_module *module)
@@ -38,6 +43,17 @@ static int is_needed(struct sg_module *module)
 	return 0;
 }
 
+static int is_asked(struct sg_module *module)
+{
+	size_t i;
+
+	for (i = 0; i < module->token_count; i++) {
+		if (atomic_load(&module->tokens[i]->asked) > 0)
+			return 1;
+	}
+	return 0;
+}
+
 /*
  * The list of slots costs a card nothing, while a token's information may be read from it in a
  * transaction: that is asked for only when the list has changed.
@@ -47,12 +63,21 @@ static void look(struct sg_watch *watch)
 	struct sg_token **tokens = NULL;
 	struct sg_msg_error error = { 0 };
 	CK_SLOT_ID *slots = NULL;
+	int over = sg_stay_any_over(watch->module);
 	CK_ULONG count = 0;
 	size_t n;
 
+	/* OpenSC may not come back when a card is pulled while it is asked: as little as may be. */
+	if (!over && !is_needed(watch->module))
+		return;
+	/* A stay that is over stays so until pcscd is back, and nobody else in the module. */
+	if (over <= watch->was_over && sg_clock_ms() - watch->looked_ms < SG_WATCH_MS)
+		return;
+	watch->was_over = over;
+	watch->looked_ms = sg_clock_ms();
 	if (sg_slots_list(watch->module, &slots, &count) != CKR_OK)
 		count = 0; /* no pcscd: nothing is there */
-	if (!watch->looked || count != watch->count ||
+	if (!watch->looked || over || count != watch->count ||
 	    (count > 0 && memcmp(slots, watch->slots, count * sizeof(*slots)) != 0)) {
 		if (sg_token_scan(watch->module, &tokens, &n, &error) != 0)
 			sg_layout_clear(&sg_layout_error, &error);
@@ -70,15 +95,18 @@ static int wait_for_time(struct sg_watch *watch)
 	struct timespec deadline;
 	int go;
 
-	if (!is_needed(watch->module)) {
+	if (!is_needed(watch->module))
 		watch->looked = 0; /* what was seen is old by the time somebody needs it */
+	if (!is_needed(watch->module) && !is_asked(watch->module)) {
 		pthread_mutex_lock(&watch->lock);
 		while (!watch->poked && !watch->stop)
 			pthread_cond_wait(&watch->changed, &watch->lock);
 		watch->poked = 0;
 		pthread_mutex_unlock(&watch->lock);
+		watch->looked_ms = sg_clock_ms();
+		watch->was_over = 0;
 	}
-	deadline = sg_cond_deadline(SG_WATCH_MS);
+	deadline = sg_cond_deadline(SG_WATCH_STAY_MS);
 	pthread_mutex_lock(&watch->lock);
 	while (!watch->stop) {
 		if (pthread_cond_timedwait(&watch->changed, &watch->lock, &deadline) != 0)
@@ -94,8 +122,9 @@ static void *watch_thread(void *arg)
 	struct sg_watch *watch = arg;
 
 	while (wait_for_time(watch)) {
-		if (is_needed(watch->module))
-			look(watch);
+		sg_gate_enter();
+		look(watch);
+		sg_gate_leave();
 	}
 	pthread_mutex_lock(&watch->lock);
 	watch->ended = 1;
@@ -130,6 +159,19 @@ void sg_watch_poke(struct sg_module *module)
 	watch->poked = 1;
 	pthread_cond_broadcast(&watch->changed);
 	pthread_mutex_unlock(&watch->lock);
+}
+
+unsigned sg_watch_asked(struct sg_token *token)
+{
+	atomic_fetch_add(&token->asked, 1);
+	sg_watch_poke(token->module);
+	return sg_gate_pause();
+}
+
+void sg_watch_answered(struct sg_token *token, unsigned depth)
+{
+	sg_gate_resume(depth);
+	atomic_fetch_sub(&token->asked, 1);
 }
 
 int sg_watch_set(struct sg_module *module, int on, struct sg_msg_error *error)

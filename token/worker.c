@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,7 +59,7 @@ struct reading {
 	int over;	     /* 1: the channel has ended, and is not read any more */
 	int status;	     /* then: the exit status */
 	size_t share, limit; /* threads that may work: as a rule, and now */
-	unsigned turns;	     /* frames that were taken from the socket or the queue */
+	unsigned taken;	     /* how often somebody took from the socket or the queue */
 	int asleep;	     /* the stand-in must be woken when nobody reads */
 	pthread_cond_t wake;
 };
@@ -66,6 +67,7 @@ struct reading {
 struct worker {
 	struct sg_module *module; /* NULL when it could not be loaded */
 	struct sg_msg_error why;
+	int may_pass; /* ... here, and could be in another process */
 	struct sg_channel *in;
 	struct sg_answers answers; /* by the same socket: reading and writing share nothing */
 	struct sg_host host;
@@ -122,6 +124,20 @@ static struct sg_frame queue_take(struct pool *pool)
 	return frame;
 }
 
+/* Whether another process is to load the module anew, or for the first time. */
+static int is_spent(const struct worker *worker)
+{
+	return worker->module != NULL ? atomic_load(&worker->module->spent) : worker->may_pass;
+}
+
+/* Before the answer that says so, for whoever has that may ask again at once: nothing more is taken
+ * from the broker, which starts the next process then; what it has sent already is answered. */
+static void spent_end(struct worker *worker)
+{
+	if (is_spent(worker))
+		shutdown(sg_channel_fd(worker->in), SHUT_RD);
+}
+
 /* Gives how many answers wait now. */
 static unsigned answer_put(
     struct worker *worker, struct sg_frame *frame, uint16_t type, union sg_token_answer *answer)
@@ -169,6 +185,7 @@ static void *serve_thread(void *arg)
 		pthread_mutex_lock(&pool->lock);
 		pool->busy--;
 		pthread_mutex_unlock(&pool->lock);
+		spent_end(pool->worker);
 		frame_answer(pool->worker, &frame, type, &answer);
 		pthread_mutex_lock(&pool->lock);
 	}
@@ -345,7 +362,7 @@ static void socket_read(struct worker *worker)
 		sg_log(SG_LOG_ERROR, "the channel broke: %s", sg_err_text(got));
 	pthread_mutex_lock(&worker->work.lock);
 	reading->reads = 0;
-	reading->turns++;
+	reading->taken++;
 	if (!over && got == 0)
 		return;
 	reading->over = 1;
@@ -390,16 +407,19 @@ static void work_do(struct worker *worker, struct sg_frame *frame, int is_last)
 		sg_answers_write(&worker->answers);
 	type = sg_dispatch(worker->module, &worker->why, frame, &answer);
 	sg_turn_end();
+	spent_end(worker);
 	may_wait = clock_us() - begun < QUICK_US;
 	may_wait &= answer_put(worker, frame, type, &answer) < TOGETHER_MAX;
 	pthread_mutex_lock(&pool->lock);
-	if (!may_wait || pool->count < REFILL_AT) {
+	if (!may_wait || pool->count < REFILL_AT || is_spent(worker)) {
 		pthread_mutex_unlock(&pool->lock);
 		sg_answers_write(&worker->answers);
 		pthread_mutex_lock(&pool->lock);
 	}
 	if (--pool->busy < worker->reading.share)
 		worker->reading.limit = worker->reading.share;
+	if (pool->busy + pool->count == 0 && worker->reading.over)
+		pthread_cond_broadcast(&pool->ended);
 }
 
 static void *work_thread(void *arg)
@@ -415,7 +435,7 @@ static void *work_thread(void *arg)
 		if (pool->count > 0 && pool->busy < reading->limit) {
 			frame = queue_take(pool);
 			is_last = pool->count == 0;
-			reading->turns++;
+			reading->taken++;
 			sg_turn_begin(frame.id); /* at any time it is here or in the queue */
 			others_call(worker);
 			pthread_mutex_unlock(&pool->lock);
@@ -452,7 +472,7 @@ static int stand_in(struct worker *worker)
 	struct reading *reading = &worker->reading;
 	struct pool *pool = &worker->work;
 	struct timespec deadline;
-	unsigned turns;
+	unsigned taken;
 
 	pthread_mutex_lock(&pool->lock);
 	while (!reading->over) {
@@ -462,15 +482,15 @@ static int stand_in(struct worker *worker)
 				pthread_cond_wait(&reading->wake, &pool->lock);
 			continue;
 		}
-		turns = reading->turns;
+		taken = reading->taken;
 		deadline = sg_cond_deadline(STAND_IN_MS);
 		pthread_cond_timedwait(&reading->wake, &pool->lock, &deadline);
-		if (turns == reading->turns) {
+		if (taken == reading->taken) {
 			pthread_mutex_unlock(&pool->lock);
 			sg_answers_write(&worker->answers);
 			pthread_mutex_lock(&pool->lock);
 		}
-		if (turns == reading->turns && !reading->over)
+		if (taken == reading->taken && !reading->over)
 			step_in(worker);
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -500,6 +520,20 @@ static void give_up(int signal_number)
 	_exit(0);
 }
 
+/* What the broker has sent before it knew that this process ends is answered. */
+static void work_drain(struct worker *worker, const struct timespec *deadline)
+{
+	struct pool *pool = &worker->work;
+
+	pthread_mutex_lock(&pool->lock);
+	pthread_cond_broadcast(&pool->more);
+	while (pool->busy + pool->count > 0) {
+		if (pthread_cond_timedwait(&pool->ended, &pool->lock, deadline) != 0)
+			break;
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
 /*
  * The module is finalised only when no thread is in it any more, and even that may hang: the alarm
  * ends the process then.
@@ -512,6 +546,8 @@ static void finish(struct worker *worker)
 	signal(SIGALRM, give_up);
 	alarm(2 * SG_WORKER_STOP_S);
 	sg_upcalls_stop(&worker->upcalls);
+	if (is_spent(worker))
+		work_drain(worker, &deadline);
 	ended = pool_stop(&worker->work, &deadline);
 	ended &= pool_stop(&worker->logins, &deadline);
 	ended &= pool_stop(&worker->ends, &deadline);
@@ -571,8 +607,8 @@ int sg_worker_run(const struct sg_worker_options *options, int sock)
 		return 1;
 	}
 	sg_upcalls_init(&worker.upcalls);
-	err = sg_module_open(
-	    options->module, options->module_dirs, options->init, &worker.module, &worker.why);
+	err = sg_module_open(options->module, options->module_dirs, options->init, &worker.module,
+	    &worker.may_pass, &worker.why);
 	if (err != 0)
 		sg_log(SG_LOG_ERROR, "%s",
 		    worker.why.message != NULL ? worker.why.message : sg_err_text(err));

@@ -22,8 +22,9 @@ struct sg_worker_options {
 };
 
 /*
- * Serves the channel until the peer closes it. A module that does not load is no reason to end:
- * every request is told. Does not return on a hanging module, but ends the process. Gives the
+ * Serves the channel until the peer closes it, or the module is to be loaded anew (renew.h, or its
+ * C_Initialize failed) and a request was told so. A module that does not load is no reason to end
+ * otherwise: every request is told. Does not return on a hanging module, but ends the process. Gives the
  * exit status.
  */
 int sg_worker_run(const struct sg_worker_options *options, int sock);

@@ -46,7 +46,7 @@ struct sg_account {
 
 struct sg_accounts;
 
-/* Loads the accounts of the store. */
+/* Loads the accounts of the store. SG_ERR_IO, logged; SG_ERR_NOMEM. */
 SG_MUST_USE int sg_accounts_new(struct sg_agent *agent, struct sg_accounts **accounts);
 void sg_accounts_free(struct sg_accounts *accounts);
 

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "rest.h"
 #include "uri.h"
 
 struct gather;
@@ -61,10 +62,12 @@ static void remember(struct sg_module *module, const struct sg_msg_tokens *token
 	sg_buf_clear(&module->tokens);
 	if (sg_layout_encode(sg_msg_layout(SG_MSG_TOKENS), tokens, &module->tokens) != 0)
 		sg_buf_clear(&module->tokens);
+	module->removable = 0;
+	for (uint32_t i = 0; i < tokens->token_count; i++)
+		module->removable |= (tokens->tokens[i].flags & SG_TOKEN_REMOVABLE) != 0;
 }
 
-/* Gives 0 when nothing is known; an empty list is known, too. */
-static int recall(const struct sg_module *module, struct sg_msg_tokens *tokens)
+int sg_module_recall(const struct sg_module *module, struct sg_msg_tokens *tokens)
 {
 	struct sg_cursor cursor;
 
@@ -73,13 +76,17 @@ static int recall(const struct sg_module *module, struct sg_msg_tokens *tokens)
 		return 0;
 	cursor =
 	    (struct sg_cursor){ module->tokens.data, module->tokens.data + module->tokens.len };
-	return sg_layout_decode(sg_msg_layout(SG_MSG_TOKENS), &cursor, tokens) == 0;
+	if (sg_layout_decode(sg_msg_layout(SG_MSG_TOKENS), &cursor, tokens) != 0)
+		return 0;
+	for (uint32_t i = 0; sg_worker_pid(module->worker) == 0 && i < tokens->token_count; i++)
+		tokens->tokens[i].flags &= ~(uint32_t)SG_TOKEN_UNLOCKED;
+	return 1;
 }
 
 int sg_module_lacks(const struct sg_module *module, const char *token_uri)
 {
 	struct sg_msg_tokens tokens;
-	int lacks = recall(module, &tokens);
+	int lacks = sg_module_recall(module, &tokens);
 
 	for (uint32_t i = 0; lacks && i < tokens.token_count; i++)
 		lacks =
@@ -91,7 +98,7 @@ int sg_module_lacks(const struct sg_module *module, const char *token_uri)
 int sg_module_has_blank(const struct sg_module *module)
 {
 	struct sg_msg_tokens tokens;
-	int known = recall(module, &tokens), has = 0;
+	int known = sg_module_recall(module, &tokens), has = 0;
 
 	for (uint32_t i = 0; known && i < tokens.token_count && !has; i++)
 		has = (tokens.tokens[i].flags & SG_TOKEN_INITIALIZED) == 0;
@@ -158,13 +165,13 @@ static int slot_is_spare(const struct gather_slot *slot)
 
 	sg_msg_clear(SG_MSG_TOKENS, remembered);
 	if (slot->is_probe) {
-		if (!recall(slot->answer->module, remembered))
+		if (!sg_module_recall(slot->answer->module, remembered))
 			sg_msg_clear(SG_MSG_TOKENS, remembered);
 		return 1;
 	}
 	if (!slot->slow)
 		return 0;
-	if (!recall(slot->answer->module, remembered)) {
+	if (!sg_module_recall(slot->answer->module, remembered)) {
 		sg_msg_clear(SG_MSG_TOKENS, remembered);
 		return question->unknown_is_spare;
 	}
@@ -335,9 +342,22 @@ static int skips_hanging(struct sg_tokens *tokens)
 static void slot_leave_out(struct gather_slot *slot)
 {
 	slot_fail(slot, "hangs; it will be tried again");
-	if (!recall(slot->answer->module, &slot->answer->remembered))
+	if (!sg_module_recall(slot->answer->module, &slot->answer->remembered))
 		sg_msg_clear(SG_MSG_TOKENS, &slot->answer->remembered);
 	slot->answered = 1;
+}
+
+/* Its process ended for want of use: it is not started for that, and the card not taken. */
+static int slot_rests(struct gather_slot *slot)
+{
+	const struct sg_module *module = slot->answer->module;
+
+	if (!slot->gather->question.rested_will_do || !sg_rest_is_on(module))
+		return 0;
+	slot->answered = sg_module_recall(module, &slot->answer->u.tokens);
+	if (!slot->answered)
+		sg_msg_clear(SG_MSG_TOKENS, &slot->answer->u.tokens);
+	return slot->answered;
 }
 
 /* A slow module is not asked the same once more, when it need not be waited for. */
@@ -381,7 +401,8 @@ static void slot_probe(struct gather_slot *slot, int skips)
 static int is_meant(const struct sg_question *question, const struct sg_module *module)
 {
 	struct sg_msg_tokens remembered;
-	int is = recall(module, &remembered) && question->meant(question->arg, &remembered);
+	int is =
+	    sg_module_recall(module, &remembered) && question->meant(question->arg, &remembered);
 
 	sg_msg_clear(SG_MSG_TOKENS, &remembered);
 	return is;
@@ -410,7 +431,7 @@ void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question)
 	for (size_t i = 0; i < gather->count; i++) {
 		struct gather_slot *slot = &gather->slots[i];
 
-		if (slot->answered)
+		if (slot->answered || slot_rests(slot))
 			continue;
 		slot->slow = module_is_slow(slot->answer->module, slow_ms(question));
 		slot_probe(slot, skips);
@@ -423,12 +444,12 @@ void sg_ask_all(struct sg_tokens *tokens, const struct sg_question *question)
 	/* What need not be waited for ends it from the loop, too. */
 	if (!gather->any_slow)
 		gather->stage = GATHER_ASKED;
-	patience_wait(gather, gather->any_slow ? 0 : slow_ms(question));
+	patience_wait(gather, gather->any_slow || gather->waiting == 0 ? 0 : slow_ms(question));
 }
 
 /* ---- usual questions ---- */
 
-const struct sg_msg_error *sg_answers_first_error(
+const struct sg_msg_error *sg_module_answers_first_error(
     const struct sg_module_answer *answers, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -438,16 +459,17 @@ const struct sg_msg_error *sg_answers_first_error(
 	return NULL;
 }
 
-const struct sg_msg_error *sg_answers_failed(const struct sg_module_answer *answers, size_t count)
+const struct sg_msg_error *sg_module_answers_failed(
+    const struct sg_module_answer *answers, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (answers[i].error.code == 0 || answers[i].remembered.token_count > 0)
 			return NULL;
 	}
-	return sg_answers_first_error(answers, count);
+	return sg_module_answers_first_error(answers, count);
 }
 
-size_t sg_answers_token_count(const struct sg_module_answer *answers, size_t count)
+size_t sg_module_answers_token_count(const struct sg_module_answer *answers, size_t count)
 {
 	size_t tokens = 0;
 
@@ -467,7 +489,7 @@ static int enough_always(void *arg, const struct sg_module_answer *answers, size
 
 static int enough_any(void *arg, const struct sg_module_answer *answers, size_t count)
 {
-	return sg_answers_failed(answers, count) == NULL;
+	return sg_module_answers_failed(answers, count) == NULL;
 }
 
 /* What is remembered is as good as what is asked. */
@@ -486,6 +508,7 @@ void sg_ask_tokens(struct sg_tokens *tokens, enum sg_patience patience, sg_all_f
 		.concerns = concerned_never,
 		.slow_ms = patience == SG_HASTY ? SG_HASTY_MS : 0,
 		.unknown_is_spare = patience == SG_HASTY,
+		.rested_will_do = patience == SG_HASTY,
 		.fn = fn,
 		.arg = arg,
 	};
@@ -556,7 +579,7 @@ static void on_objects(void *arg, struct sg_module_answer *answers, size_t count
 	struct objects *objects = arg;
 
 	/* It may have moved to another module since. */
-	if (objects->among_known && sg_answers_first_error(answers, count) == NULL &&
+	if (objects->among_known && sg_module_answers_first_error(answers, count) == NULL &&
 	    !any_key(NULL, answers, count)) {
 		objects->among_known = 0;
 		objects_ask(objects);

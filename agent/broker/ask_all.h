@@ -47,6 +47,8 @@ struct sg_question {
 	int slow_ms; /* 0: SG_SLOW_MS */
 	/* A slow module of which nothing is remembered is not waited for, either. */
 	int unknown_is_spare;
+	/* Of TOKEN_LIST: one that rests (rest.h) is not asked; its tokens are as they were. */
+	int rested_will_do;
 	sg_all_fn *fn; /* called from the loop */
 	void *arg;
 };
@@ -68,10 +70,14 @@ int sg_module_lacks(const struct sg_module *module, const char *token_uri);
 /* Whether it showed a token that is not initialised when it was last asked. */
 int sg_module_has_blank(const struct sg_module *module);
 
+/* A copy of what it said of its tokens then; gives 0 when nothing is known. An empty list is known,
+ * too. What its process had unlocked is locked where that has ended. */
+int sg_module_recall(const struct sg_module *module, struct sg_msg_tokens *tokens);
+
 enum sg_patience {
 	SG_PATIENT,   /* as long as it takes for one good answer */
 	SG_IMPATIENT, /* ... or SG_PATIENCE_MS, without any */
-	SG_HASTY,     /* or SG_HASTY_MS, for whatever is known then */
+	SG_HASTY,     /* or SG_HASTY_MS, for whatever is known then; what rests goes on resting */
 };
 
 /* The tokens of all, of slow ones as they are remembered. */
@@ -90,14 +96,15 @@ void sg_ask_objects(
  * The error to show for answers of which none is good, nor any remembered: the first one's,
  * borrowed from answers; NULL when one is good or remembered.
  */
-const struct sg_msg_error *sg_answers_failed(const struct sg_module_answer *answers, size_t count);
+const struct sg_msg_error *sg_module_answers_failed(
+    const struct sg_module_answer *answers, size_t count);
 
 /* How many tokens there are in those that are good, blank ones left out. */
-size_t sg_answers_token_count(const struct sg_module_answer *answers, size_t count);
+size_t sg_module_answers_token_count(const struct sg_module_answer *answers, size_t count);
 
 /* The first error, borrowed, or NULL; for when nothing was found: what is looked for may be
  * there. */
-const struct sg_msg_error *sg_answers_first_error(
+const struct sg_msg_error *sg_module_answers_first_error(
     const struct sg_module_answer *answers, size_t count);
 
 #endif

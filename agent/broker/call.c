@@ -47,7 +47,7 @@ void sg_call_free(struct sg_call *call)
 int sg_call_is_dropped(const struct sg_call *call)
 {
 	return call->pin.abandoned && call->account == NULL && call->undo == NULL &&
-	    call->rescue == NULL;
+	    call->retract == NULL && call->rescue == NULL;
 }
 
 void sg_call_abandon(struct sg_call *call)
@@ -212,9 +212,15 @@ void sg_call_note_stored(struct sg_call *call, const struct sg_msg_error *error)
 void sg_call_fail(struct sg_call *call, const struct sg_msg_error *error)
 {
 	json_t *reply = call->rescue != NULL ? call->rescue(call, error) : NULL;
+	void (*retract)(struct sg_call *, const struct sg_msg_error *) = call->retract;
 
 	if (reply != NULL) {
 		sg_call_reply(call, reply);
+		return;
+	}
+	call->retract = NULL;
+	if (retract != NULL) {
+		retract(call, error);
 		return;
 	}
 	if (call->undo != NULL)

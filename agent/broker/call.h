@@ -30,7 +30,8 @@ typedef void sg_verb_fn(struct sg_call *call);
 struct sg_call_key_use {
 	char *selector;	   /* what the key was found by, ... */
 	sg_verb_fn *step;  /* for which step, ... */
-	int asked_again;   /* and whether that step was taken twice */
+	int asked_again;   /* and whether that step was taken twice, ... */
+	int token_gone;	   /* for the token had gone the first time */
 	const void *asked; /* what waits for the answer of the key's worker, or NULL */
 	int any;	   /* whatever public key stood there before */
 	/* Set by a step: whether the call goes on by itself although the key's worker answered with
@@ -74,6 +75,9 @@ struct sg_call {
 	void (*gone)(struct sg_call *call);
 	/* What to do before the call fails, or NULL. It may not finish the call. */
 	void (*undo)(struct sg_call *call, const struct sg_msg_error *error);
+	/* Takes something back before the call fails, or NULL. Is asked once, and fails the call when it
+	 * has. */
+	void (*retract)(struct sg_call *call, const struct sg_msg_error *error);
 };
 
 void sg_call_free(struct sg_call *call);

@@ -25,15 +25,31 @@ void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *ne
 	sg_tokens_find_key(call->agent->tokens, &call->caller, selector, on_key, call);
 }
 
+/* The key is not gone from its token when that was pulled during the call. */
+static void on_unlocked(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
+{
+	struct sg_msg_error gone = { 0 };
+	struct sg_call *call = arg;
+
+	if (error != NULL && call->key_use.token_gone &&
+	    sg_msg_error_code(error) == SG_ERR_KEY_ABSENT) {
+		sg_msg_error_set(&gone, SG_ERR_TOKEN_ABSENT, error->subject,
+		    "the token that has the key was taken out during the call");
+		error = &gone;
+	}
+	on_key(call, error, key);
+	sg_failure_clear(&gone);
+}
+
 static void find_unlocked(struct sg_call *call)
 {
 	call->next = call->key_use.step;
 	if (call->key_use.any)
-		sg_key_find_any(
-		    call->agent, &call->caller, call->key_use.selector, &call->pin, on_key, call);
+		sg_key_find_any(call->agent, &call->caller, call->key_use.selector, &call->pin,
+		    on_unlocked, call);
 	else
-		sg_key_find_unlocked(
-		    call->agent, &call->caller, call->key_use.selector, &call->pin, on_key, call);
+		sg_key_find_unlocked(call->agent, &call->caller, call->key_use.selector, &call->pin,
+		    on_unlocked, call);
 }
 
 /* The selector may be a text of the key that is found anew. */
@@ -48,7 +64,7 @@ static void use_key(struct sg_call *call, const char *selector, int any, sg_verb
 	free(call->key_use.selector);
 	call->key_use.selector = copy;
 	call->key_use.step = step;
-	call->key_use.asked_again = 0;
+	call->key_use.asked_again = call->key_use.token_gone = 0;
 	call->key_use.any = any;
 	find_unlocked(call);
 }
@@ -118,6 +134,7 @@ static void on_answer(void *arg, const struct sg_msg_error *error, void *answer)
 			sg_call_fail(call, error);
 	} else {
 		call->key_use.asked_again = 1;
+		call->key_use.token_gone = code == SG_ERR_TOKEN_ABSENT;
 		find_unlocked(call);
 	}
 }

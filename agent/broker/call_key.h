@@ -30,6 +30,8 @@ struct sg_blob sg_call_key_spki_sha256(struct sg_call *call);
  * it. */
 SG_MUST_USE int sg_call_key_fits(struct sg_call *call, const struct sg_blob *certificate);
 
+/* As sg_call_ask(), of call->key's worker: see sg_call_use_key(). Once whoever made the call has
+ * gone it fails with SG_ERR_PIN_CANCELLED, but for storing a certificate. */
 void sg_call_ask_key(
     struct sg_call *call, uint16_t type, const void *msg, int seconds, sg_call_answer_fn *next);
 

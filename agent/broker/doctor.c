@@ -33,6 +33,19 @@ void sg_doctor_add(json_t *findings, enum sg_finding level, const char *subject,
 		sg_json_text(advice)));
 }
 
+int sg_doctor_has_problem(const json_t *findings, const char *subject)
+{
+	const json_t *finding;
+	size_t i;
+
+	json_array_foreach(findings, i, finding) {
+		if (strcmp(json_string_value(json_object_get(finding, "level")), "problem") == 0 &&
+		    strcmp(json_string_value(json_object_get(finding, "subject")), subject) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 /* ---- tokens ---- */
 
 static int has_mechanism(const struct sg_token_info *token, const char *name)
@@ -151,6 +164,46 @@ static void look_at_token(const struct sg_agent *agent, const struct sg_token_in
 		    (token->flags & SG_TOKEN_UNLOCKED) != 0 ? " and unlocked" : "");
 }
 
+int sg_doctor_lacks_readers(const struct sg_module_answer *answer)
+{
+	return answer->error.code != 0 &&
+	    sg_msg_error_code(&answer->error) == SG_ERR_TOKEN_FAILED &&
+	    answer->error.subject == NULL;
+}
+
+int sg_doctor_lacks_card(const struct sg_module_answer *answer)
+{
+	return answer->error.code != 0 && sg_msg_error_code(&answer->error) == SG_ERR_BUSY;
+}
+
+/* What was found already and may be why is the problem; this is no other one then. */
+static const char *reason_for(const struct sg_module_answer *answer, const json_t *findings)
+{
+	if (sg_doctor_lacks_readers(answer) && sg_doctor_has_problem(findings, "pcscd"))
+		return "pcscd";
+	if (sg_doctor_lacks_card(answer) && sg_doctor_has_problem(findings, "scdaemon"))
+		return "scdaemon";
+	return NULL;
+}
+
+static void look_at_failure(const struct sg_module_answer *answer, json_t *findings)
+{
+	const char *name = answer->module->name;
+	const char *reason = reason_for(answer, findings);
+	const char *message = answer->error.message != NULL
+	    ? answer->error.message
+	    : sg_err_text(sg_msg_error_code(&answer->error));
+
+	if (sg_doctor_has_problem(findings, name))
+		return; /* its file is missing */
+	if (reason != NULL)
+		sg_doctor_add(findings, SG_FINDING_NOTE, name, NULL,
+		    "The module %s cannot be used: %s. See %s.", name, message, reason);
+	else
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, name, sg_failure_advice(&answer->error),
+		    "The module %s cannot be used: %s.", name, message);
+}
+
 void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answer *answers,
     size_t count, json_t *findings)
 {
@@ -159,15 +212,10 @@ void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answe
 	for (size_t i = 0; i < count; i++) {
 		const struct sg_module_answer *answer = &answers[i];
 		const struct sg_msg_tokens *list = &answer->u.tokens;
-		int code = sg_msg_error_code(&answer->error);
 
 		failed = failed || answer->error.code != 0;
 		if (answer->error.code != 0)
-			sg_doctor_add(findings, SG_FINDING_PROBLEM, answer->module->name,
-			    sg_err_advice(code), "The module %s cannot be used: %s.",
-			    answer->module->name,
-			    answer->error.message != NULL ? answer->error.message
-							  : sg_err_text(code));
+			look_at_failure(answer, findings);
 		else if (sg_worker_deaths(answer->module->worker) > 0)
 			sg_doctor_add(findings, SG_FINDING_NOTE, answer->module->name,
 			    "The log of signetd says when. If it happens again, update the module, "
@@ -180,15 +228,15 @@ void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answe
 				look_at_token(agent, &list->tokens[k], answer->module, findings);
 		}
 	}
-	if (sg_answers_token_count(answers, count) == 0 && failed)
+	if (sg_module_answers_token_count(answers, count) == 0 && failed)
 		sg_doctor_add(findings, SG_FINDING_NOTE, "tokens",
 		    "Look at the modules that cannot be used first.",
 		    "No module that answers has a token.");
-	else if (sg_answers_token_count(answers, count) == 0)
+	else if (sg_module_answers_token_count(answers, count) == 0)
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, "tokens",
-		    "Put one in; name its PKCS#11 module in signet.conf(5) if p11-kit does not "
-		    "know it; for a software token, make one.",
-		    "There is no token at all.");
+		    "Put one in. If one is in, name the PKCS#11 module that belongs to it in "
+		    "signet.conf(5); for a software token, make one.",
+		    "The modules show no token at all.");
 }
 
 /* ---- keys ---- */
@@ -214,15 +262,52 @@ static void look_at_key(
 	sg_key_use_clear(&use);
 }
 
-void sg_doctor_keys(const struct sg_agent *agent, const struct sg_module_answer *answers,
-    size_t count, json_t *findings)
+/* How often each URI is there. */
+static json_t *count_uris(const struct sg_module_answer *answers, size_t count)
 {
+	json_t *uris = json_object();
+
 	for (size_t i = 0; i < count; i++) {
 		const struct sg_msg_objects *objects = &answers[i].u.objects;
 
-		for (uint32_t k = 0; answers[i].error.code == 0 && k < objects->key_count; k++)
-			look_at_key(agent, &objects->keys[k], findings);
+		for (uint32_t k = 0; answers[i].error.code == 0 && k < objects->key_count; k++) {
+			const char *uri = objects->keys[k].uri;
+
+			if (uri != NULL)
+				json_object_set_new(uris, uri,
+				    json_integer(
+					json_integer_value(json_object_get(uris, uri)) + 1));
+		}
 	}
+	return uris;
+}
+
+void sg_doctor_keys(const struct sg_agent *agent, const struct sg_module_answer *answers,
+    size_t count, json_t *findings)
+{
+	json_t *uris = count_uris(answers, count);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct sg_msg_objects *objects = &answers[i].u.objects;
+
+		for (uint32_t k = 0; answers[i].error.code == 0 && k < objects->key_count; k++) {
+			const struct sg_key_info *key = &objects->keys[k];
+			long long same = key->uri != NULL
+			    ? (long long)json_integer_value(json_object_get(uris, key->uri))
+			    : 1;
+
+			if (same == 1)
+				look_at_key(agent, key, findings);
+			else if (!sg_doctor_has_problem(findings, key->uri))
+				sg_doctor_add(findings, SG_FINDING_PROBLEM, key->uri,
+				    "Remove or relabel all but one with the token's own tool.",
+				    "%lld keys \"%s\" have one label and one identifier (or one "
+				    "token "
+				    "shows through two modules): none of them can be named.",
+				    same, key->label != NULL ? key->label : key->uri);
+		}
+	}
+	json_decref(uris);
 }
 
 /* ---- accounts ---- */

@@ -20,8 +20,16 @@ enum sg_finding {
 void sg_doctor_add(json_t *findings, enum sg_finding level, const char *subject, const char *advice,
     const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* Each adds what it finds to the array. */
-void sg_doctor_system(const struct sg_agent *agent, int has_tokens, json_t *findings);
+/* Whether there is a problem of this subject among them. */
+int sg_doctor_has_problem(const json_t *findings, const char *subject);
+
+/* Whether the module could not list its tokens, as is so for cards when pcscd cannot be asked; or
+ * has a reader that another program has for itself. */
+int sg_doctor_lacks_readers(const struct sg_module_answer *answer);
+int sg_doctor_lacks_card(const struct sg_module_answer *answer);
+
+/* Each adds what it finds to the array; the system and the configuration come before the tokens. */
+void sg_doctor_system(const struct sg_module_answer *answers, size_t count, json_t *findings);
 void sg_doctor_config(const struct sg_agent *agent, json_t *findings);
 void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answer *answers,
     size_t count, json_t *findings);

@@ -41,10 +41,10 @@ static int pcscd_connect(const char *path)
 	return err;
 }
 
-/* Without it no card reader is seen; where tokens are found it may not be needed. */
-static void look_at_pcscd(int has_tokens, json_t *findings)
+/* Without it no card reader is seen; where tokens are found, or modules fail for another reason, it
+ * may not be needed. */
+static void look_at_pcscd(enum sg_finding level, json_t *findings)
 {
-	enum sg_finding level = has_tokens ? SG_FINDING_NOTE : SG_FINDING_PROBLEM;
 	const char *path = getenv("PCSCLITE_CSOCK_NAME");
 	int err;
 
@@ -71,7 +71,7 @@ static void look_at_pcscd(int has_tokens, json_t *findings)
 		break;
 	case EACCES:
 	case EPERM:
-		sg_doctor_add(findings, SG_FINDING_PROBLEM, "pcscd",
+		sg_doctor_add(findings, level, "pcscd",
 		    "Let the user into the group that owns the socket, or allow "
 		    "org.debian.pcsc-lite.access_pcsc in polkit.",
 		    "pcscd may not be asked by this user (%s: %s).", path, strerror(err));
@@ -103,7 +103,7 @@ static int is_scdaemon(const char *pid)
 	return got == 9 && memcmp(name, "scdaemon\n", 9) == 0;
 }
 
-static void look_for_scdaemon(int has_tokens, json_t *findings)
+static void look_for_scdaemon(enum sg_finding level, json_t *findings)
 {
 	DIR *dir = opendir("/proc");
 	const struct dirent *entry;
@@ -112,8 +112,7 @@ static void look_for_scdaemon(int has_tokens, json_t *findings)
 		return;
 	while ((entry = readdir(dir)) != NULL) {
 		if (isdigit((unsigned char)entry->d_name[0]) && is_scdaemon(entry->d_name))
-			sg_doctor_add(findings, has_tokens ? SG_FINDING_NOTE : SG_FINDING_PROBLEM,
-			    "scdaemon",
+			sg_doctor_add(findings, level, "scdaemon",
 			    "`gpgconf --kill scdaemon` ends it. With \"disable-ccid\" and "
 			    "\"pcsc-shared\" in ~/.gnupg/scdaemon.conf it shares the card.",
 			    "gpg's scdaemon runs (process %s): it may hold a card for itself.",
@@ -137,10 +136,26 @@ static void look_at_memory(json_t *findings)
 	    (unsigned long)limit.rlim_cur);
 }
 
-void sg_doctor_system(const struct sg_agent *agent, int has_tokens, json_t *findings)
+static int any_answer(const struct sg_module_answer *answers, size_t count,
+    int (*is_so)(const struct sg_module_answer *answer))
 {
-	look_at_pcscd(has_tokens, findings);
-	look_for_scdaemon(has_tokens, findings);
+	for (size_t i = 0; i < count; i++) {
+		if (is_so(&answers[i]))
+			return 1;
+	}
+	return 0;
+}
+
+void sg_doctor_system(const struct sg_module_answer *answers, size_t count, json_t *findings)
+{
+	int nothing = sg_module_answers_token_count(answers, count) == 0 &&
+	    sg_module_answers_first_error(answers, count) == NULL;
+	int readers = any_answer(answers, count, sg_doctor_lacks_readers);
+	int card = any_answer(answers, count, sg_doctor_lacks_card);
+
+	look_at_pcscd(readers || nothing ? SG_FINDING_PROBLEM : SG_FINDING_NOTE, findings);
+	nothing = nothing && !sg_doctor_has_problem(findings, "pcscd");
+	look_for_scdaemon(card || nothing ? SG_FINDING_PROBLEM : SG_FINDING_NOTE, findings);
 	look_at_memory(findings);
 }
 

@@ -158,7 +158,6 @@ void sg_events_tell_key(
 
 /* ---- watching for tokens ---- */
 
-/* Whether somebody wants to know of tokens that come and go. */
 static int is_watching(const struct sg_events *events)
 {
 	const struct monitor *monitor;
@@ -168,6 +167,11 @@ static int is_watching(const struct sg_events *events)
 			return 1;
 	}
 	return 0;
+}
+
+int sg_events_are_watched(const struct sg_agent *agent)
+{
+	return is_watching(agent->events);
 }
 
 static void on_watching(void *arg, const struct sg_msg_error *error, void *answer)

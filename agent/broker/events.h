@@ -27,6 +27,7 @@ enum sg_news {
 	SG_NEWS_COUNT,
 };
 
+/* SG_ERR_NOMEM. */
 SG_MUST_USE int sg_events_new(struct sg_agent *agent, struct sg_events **events);
 void sg_events_free(struct sg_events *events);
 
@@ -37,6 +38,9 @@ void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token
 /* The same of the public key of somebody; name may be NULL. */
 void sg_events_tell_key(
     struct sg_agent *agent, enum sg_news news, const char *jid, const char *name, const char *text);
+
+/* Whether somebody wants to know of tokens that come and go. */
+int sg_events_are_watched(const struct sg_agent *agent);
 
 /* The call is told from now on, until its client goes. */
 void sg_events_monitor(struct sg_call *call);

@@ -35,6 +35,16 @@ void sg_failure_copy(struct sg_msg_error *copy, const struct sg_msg_error *error
 		sg_failure_add_candidate(copy, &error->candidates[i]);
 }
 
+const char *sg_failure_advice(const struct sg_msg_error *error)
+{
+	int code = sg_msg_error_code(error);
+	int is_of_token = code == SG_ERR_WORKER || code == SG_ERR_NOMEM || code == SG_ERR_DENIED ||
+	    code == SG_ERR_LIMIT || code == SG_ERR_UNSUPPORTED || code == SG_ERR_ARG ||
+	    (code <= SG_ERR_TOKEN_ABSENT && code > SG_ERR_ACCOUNT_ABSENT);
+
+	return is_of_token && error->condition != NULL ? error->condition : sg_err_advice(code);
+}
+
 void sg_failure_clear(struct sg_msg_error *error)
 {
 	sg_msg_clear(SG_MSG_ERROR, error);

@@ -9,14 +9,13 @@
 #include "ask_all.h"
 #include "clock.h"
 #include "log.h"
-#include "remember.h"
+#include "rest.h"
 #include "text.h"
 #include "uri.h"
 #include "x509.h"
 
 #define ALIKE_MAX    1000 /* candidates that are compared with each other */
 #define SUBJECTS_MAX 100  /* keys of a token whose certificates are looked at */
-#define RESTART_MS   2000 /* a worker is not restarted more often to look for a token */
 
 struct search {
 	char *selector;
@@ -69,7 +68,7 @@ static int two_alike(const struct sg_msg_error *error)
 static void search_judge(const struct search *search, int absent, int ambiguous, const char *what,
     const struct sg_module_answer *answers, size_t count, struct sg_msg_error *error)
 {
-	const struct sg_msg_error *failed = sg_answers_first_error(answers, count);
+	const struct sg_msg_error *failed = sg_module_answers_first_error(answers, count);
 
 	if (error->candidate_count > 1) {
 		error->code = (uint32_t)-ambiguous;
@@ -117,18 +116,38 @@ static void token_add_candidate(struct sg_msg_error *error, const struct sg_toke
 	sg_failure_add_candidate(error, &candidate);
 }
 
+int sg_tokens_find_known(struct sg_tokens *tokens, const char *selector, struct sg_token_ref *found)
+{
+	size_t matches = 0;
+
+	memset(found, 0, sizeof(*found));
+	for (size_t i = 0; i < sg_tokens_module_count(tokens); i++) {
+		struct sg_module *module = sg_tokens_module(tokens, i);
+		struct sg_msg_tokens known;
+		int is_known = sg_module_recall(module, &known);
+
+		for (uint32_t k = 0; is_known && k < known.token_count; k++) {
+			if (!sg_uri_matches_token(selector, &known.tokens[k]))
+				continue;
+			if (matches++ == 0)
+				token_take(found, module, &known.tokens[k]);
+		}
+		sg_msg_clear(SG_MSG_TOKENS, &known);
+	}
+	if (matches != 1)
+		sg_token_ref_clear(found);
+	return matches == 1;
+}
+
 /* ---- tokens that came while a worker ran: some modules list their slots only once ---- */
 
-/* Whether another process may see more, and nobody would miss this one. */
-static int may_restart(
-    struct sg_agent *agent, const struct sg_module_answer *answer, unsigned process)
+/* Whether another process may see more than this one, which has answered. */
+static int may_restart(const struct sg_module_answer *answer, unsigned process)
 {
 	const struct sg_module *module = answer->module;
 
 	return answer->error.code == 0 && process != 0 &&
-	    sg_worker_starts(module->worker) == process && sg_worker_pid(module->worker) != 0 &&
-	    sg_worker_is_idle(module->worker) && !sg_remember_any(agent, module) &&
-	    (module->restarted == 0 || sg_clock_ms() - module->restarted >= RESTART_MS);
+	    sg_worker_starts(module->worker) == process && sg_rest_may_reload(module);
 }
 
 /* Whether workers were restarted, so that it is to be looked once more. */
@@ -139,8 +158,7 @@ static int restart_for(struct search *search, struct sg_module_answer *answers, 
 	if (search->again)
 		return 0;
 	for (size_t i = 0; i < count; i++) {
-		if (!may_restart(
-			sg_tokens_agent(search->tokens), &answers[i], search->processes[i]))
+		if (!may_restart(&answers[i], search->processes[i]))
 			continue;
 		sg_log(SG_LOG_INFO, "the module %s is loaded anew, to look for a token",
 		    answers[i].module->name);

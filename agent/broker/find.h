@@ -24,6 +24,11 @@ const struct sg_token_info *sg_token_ref_info(const struct sg_token_ref *token);
  * waited long for others that do not answer; so with keys. */
 void sg_tokens_find(struct sg_tokens *tokens, const char *selector, sg_token_fn *fn, void *arg);
 
+/* Whether exactly one of the tokens that modules had when they last told is meant, without asking
+ * any: a copy of what it was then. */
+int sg_tokens_find_known(
+    struct sg_tokens *tokens, const char *selector, struct sg_token_ref *found);
+
 /* A key with the certificates that hold its public key, and the module that has it. The callee of
  * the callback may take it over by zeroing it. */
 struct sg_key_ref {

@@ -79,7 +79,7 @@ static json_t *advice_text(const struct sg_msg_error *error, const char *advice)
 				    "'%s'`; else find out who did.",
 		    uri);
 	if (advice == NULL)
-		advice = sg_err_advice(sg_msg_error_code(error));
+		advice = sg_failure_advice(error);
 	return advice[0] != '\0' ? json_string(advice) : json_null();
 }
 

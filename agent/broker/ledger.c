@@ -13,6 +13,8 @@
 #include "log.h"
 #include "store.h"
 
+#define CARD_TRIES_MAX 16 /* that a card can tell of (SP 800-73), or that its PIN is verified */
+
 struct sg_ledgers {
 	unsigned char key[SG_LEDGER_KEY_SIZE];
 	/* The last PIN that a token took: by and hash; serial is the token's name here. */
@@ -139,6 +141,26 @@ static uint32_t tries_max(const struct sg_agent *agent, const struct sg_token_in
 	return sg_config_pin_policy(&agent->config, token->label, token->serial).pin_tries;
 }
 
+/* As its owner says. */
+static int never_locks(const struct sg_agent *agent, const struct sg_token_info *token)
+{
+	return sg_config_pin_policy(&agent->config, token->label, token->serial).pin_tries == 0;
+}
+
+/* One more try of a PIN that may be right costs nothing there, and no person may be near. */
+static void unsure_drop(struct sg_pin_ledger *ledger)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < ledger->wrong_count; i++) {
+		if (ledger->wrong[i].unsure == 0)
+			ledger->wrong[kept++] = ledger->wrong[i];
+		else
+			sg_blob_clear(&ledger->wrong[i].hash);
+	}
+	ledger->wrong_count = kept;
+}
+
 int sg_ledger_get(const struct sg_agent *agent, const struct sg_token_info *token, uint32_t by,
     struct sg_pin_ledger *ledger)
 {
@@ -154,6 +176,8 @@ int sg_ledger_get(const struct sg_agent *agent, const struct sg_token_info *toke
 	ledger->salt = row.salt;
 	ledger->wrong = row.wrong;
 	ledger->wrong_count = row.wrong_count;
+	if (never_locks(agent, token))
+		unsure_drop(ledger);
 	err = sg_blob_set(&ledger->key, agent->ledgers->key, SG_LEDGER_KEY_SIZE);
 	if (err != 0)
 		sg_ledger_clear(ledger);
@@ -177,12 +201,14 @@ int sg_ledger_try(const struct sg_agent *agent, const struct sg_msg_pin_try *try
 {
 	const char *name = sg_ledger_name(try->serial, try->token);
 	uint32_t told = (try->flags & SG_LEDGER_TELLING) != 0;
-	int err = sg_store_ledger_try(agent->store, name, try->by, &try->hash, told);
+	uint32_t unsure = try->left <= CARD_TRIES_MAX ? SG_PIN_UNSURE_AT(try->left) : 1;
+	int err = sg_store_ledger_try(agent->store, name, try->by, &try->hash, unsure, told);
 
 	if (err == SG_ERR_KEY_ABSENT) {
 		err = ledger_make(agent, name, try->by);
 		if (err == 0)
-			err = sg_store_ledger_try(agent->store, name, try->by, &try->hash, told);
+			err = sg_store_ledger_try(
+			    agent->store, name, try->by, &try->hash, unsure, told);
 	}
 	return err;
 }
@@ -213,19 +239,43 @@ static void state_read(
 	sg_ledger_row_clear(&row);
 }
 
-/* Whether the token tells that this was no try: its flags were read afterwards and show no failure,
- * and they are known to show one, which those of a TPM never do. Of a token that is gone nothing is
- * known. */
-static int tells_no_try(const struct sg_agent *agent, const char *name, uint32_t by, uint32_t flags)
+static int was_taken_last(
+    const struct sg_ledgers *ledgers, const char *name, uint32_t by, const struct sg_blob *hash)
+{
+	const struct sg_msg_pin_outcome *taken = &ledgers->taken;
+
+	return taken->serial != NULL && taken->by == by && strcmp(taken->serial, name) == 0 &&
+	    hash->len > 0 && taken->hash.len == hash->len &&
+	    memcmp(taken->hash.data, hash->data, hash->len) == 0;
+}
+
+/* Whether the token's flags tell that this was no try: they were read afterwards and show no
+ * failure, and they are known to show one, which those of a TPM never do. Of a token that is gone
+ * nothing is known. */
+static int flags_tell_no_try(
+    const struct sg_agent *agent, const char *name, uint32_t by, uint32_t flags)
 {
 	struct sg_ledger_state state;
 
 	if ((flags & SG_TOKEN_PIN_SET) == 0 || (flags & SG_LEDGER_TELLING) != 0)
 		return 0;
-	if (by == SG_PIN_USER && (flags & SG_TOKEN_PIN_ASKED) != 0)
-		return 1;
 	state_read(agent, name, by, &state);
 	return state.told;
+}
+
+/* Who has the right PIN is not to be called for each time that a token is not ready; but somebody
+ * may have set another one, so this is for once. */
+static int unsaid(
+    const struct sg_agent *agent, const char *name, const struct sg_msg_pin_outcome *outcome)
+{
+	const struct sg_blob *hash = &outcome->hash;
+
+	if (flags_tell_no_try(agent, name, outcome->by, outcome->flags))
+		return sg_store_ledger_untried(agent->store, name, outcome->by, hash);
+	if (!was_taken_last(agent->ledgers, name, outcome->by, hash))
+		return 0;
+	sg_msg_clear(SG_MSG_PIN_OUTCOME, &agent->ledgers->taken);
+	return sg_store_ledger_forgive(agent->store, name, outcome->by, hash);
 }
 
 void sg_ledger_outcome(
@@ -245,9 +295,10 @@ void sg_ledger_outcome(
 		err = sg_store_ledger_wrong(agent->store, name, outcome->by, hash);
 	else if (err == 0 && outcome->verdict == SG_PIN_BLOCKED)
 		err = sg_store_ledger_locked(agent->store, name, outcome->by, hash);
+	else if (err == 0 && outcome->verdict == SG_PIN_UNTRIED)
+		err = sg_store_ledger_untried(agent->store, name, outcome->by, hash);
 	else if (err == 0)
-		err = sg_store_ledger_unsaid(agent->store, name, outcome->by, hash,
-		    tells_no_try(agent, name, outcome->by, outcome->flags));
+		err = unsaid(agent, name, outcome);
 	/* The try was counted before, and its PIN is unsure: at worst a person is asked for no
 	 * need. */
 	if (err != 0)

@@ -38,13 +38,14 @@ SG_MUST_USE int sg_ledger_get(const struct sg_agent *agent, const struct sg_toke
 void sg_ledger_clear(struct sg_pin_ledger *ledger);
 
 /* A PIN is about to be tried. When this gives 0 it is on the disk, and the PIN is not tried again
- * by itself unless an outcome is told. */
+ * by itself unless an outcome is told that says it was right, or was not tried. */
 SG_MUST_USE int sg_ledger_try(const struct sg_agent *agent, const struct sg_msg_pin_try *try);
 
 /*
  * How the try ended. by_person: somebody entered it, or asked for just this. Not every token counts
  * anew after a success (a TPM does not): where its flags never told of a failure, one by a person
- * sets the count back, any other is only no try.
+ * sets the count back, any other is only no try. One that says nothing leaves the PIN unsure, but
+ * for one that this token took last: it is unsure the second time.
  */
 void sg_ledger_outcome(
     const struct sg_agent *agent, const struct sg_msg_pin_outcome *outcome, int by_person);

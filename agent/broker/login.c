@@ -415,6 +415,30 @@ static int login_pin(struct login *login, struct sg_msg_token_login *msg)
 	return pin_from_config(login, &msg->ledger);
 }
 
+static void login_send(struct login *login);
+
+static void on_held(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct login *login = arg;
+
+	if (error != NULL && sg_msg_error_code(error) == SG_ERR_PIN_NEEDED)
+		login_send(login);
+	else if (error == NULL && login->forgotten)
+		lock_again(login);
+	else
+		login_finish(login, error);
+}
+
+/* A token that is back may have waited with its PIN: nobody is asked for that. */
+static void login_by_held(struct login *login)
+{
+	const struct waiter *first = TAILQ_FIRST(&login->waiters);
+	struct sg_msg_token_login msg = { .caller = *first->caller, .token = login->token_uri };
+
+	sg_worker_request(
+	    login->module->worker, SG_MSG_TOKEN_LOGIN, &msg, -1, SG_TOKEN_SECONDS, on_held, login);
+}
+
 static void login_send(struct login *login)
 {
 	const struct sg_token_info *token = &login->token.tokens[0];
@@ -485,6 +509,8 @@ static void on_tokens(void *arg, const struct sg_msg_error *error, void *answer)
 	if ((token->flags & SG_TOKEN_UNLOCKED) != 0 ||
 	    (token->flags & SG_TOKEN_LOGIN_REQUIRED) == 0)
 		login_finish(login, NULL);
+	else if (sg_remember_has(login->agent, login->module, login->token_uri))
+		login_by_held(login);
 	else
 		login_send(login);
 }

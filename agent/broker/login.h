@@ -31,6 +31,7 @@ void sg_pin_init(struct sg_pin *pin);
 void sg_pin_clear(struct sg_pin *pin);
 
 struct sg_logins;
+/* SG_ERR_NOMEM. */
 SG_MUST_USE int sg_logins_new(struct sg_logins **logins);
 void sg_logins_free(struct sg_logins *logins);
 

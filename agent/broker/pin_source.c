@@ -49,9 +49,9 @@ const char *sg_pin_source_no_use(int code)
 		return "the PIN in the configured pin-source failed before and is not tried again "
 		       "until another PIN is there: ";
 	case SG_ERR_DENIED:
-		return "the PIN in the configured pin-source was tried before and its answer never "
-		       "came, or it would be the last try, so a person must unlock the token; "
-		       "not tried: ";
+		return "the PIN in the configured pin-source was tried before and no answer came "
+		       "that says whether it is right, or it would be the last try, so a person "
+		       "must unlock the token; not tried: ";
 	case SG_ERR_FORMAT:
 	case SG_ERR_LIMIT:
 		return "the configured pin-source is empty or has no PIN that a token could take: ";

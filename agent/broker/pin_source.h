@@ -16,8 +16,8 @@
 const char *sg_pin_source_refusal(
     const struct sg_token_info *token, const struct sg_pin_ledger *ledger);
 
-/* Opens the file, and tells when it was last written; -1, logged, for what cannot be opened, is
- * open to others or is not a regular file. */
+/* Opens the file, and tells when it was last written: its descriptor, the caller's to close; or -1,
+ * logged, for what cannot be opened, is open to others or is not a regular file. */
 int sg_pin_source_open(const char *path, struct timespec *mtime);
 
 /* What is wrong with the file for which signet-token gave this SG_ERR_* without trying the PIN;

@@ -171,7 +171,7 @@ static void on_locked(void *arg, const struct sg_msg_error *error, void *answer)
 }
 
 /* Calls that need it from now on wait until it is locked, and then unlock it anew. */
-static void token_lock(struct sg_remembered *token, const char *reason)
+static void token_lock(struct sg_remembered *token, const char *reason, int seconds)
 {
 	struct sg_agent *agent = token->agent;
 	char purpose[] = "remember";
@@ -191,8 +191,8 @@ static void token_lock(struct sg_remembered *token, const char *reason)
 	token->locking = reason;
 	sg_unlocked_forget(agent, token->module, token->uri);
 	sg_login_pause(agent, token->module, token->uri);
-	sg_worker_request(token->module->worker, SG_MSG_TOKEN_LOGOUT, &msg, -1, SG_TOKEN_SECONDS,
-	    on_locked, locking);
+	sg_worker_request(
+	    token->module->worker, SG_MSG_TOKEN_LOGOUT, &msg, -1, seconds, on_locked, locking);
 }
 
 void sg_remember_locked(
@@ -238,7 +238,7 @@ void sg_remember_forget_all(
 	sg_logins_forget(agent);
 	for (token = TAILQ_FIRST(&agent->remember->tokens); token != NULL; token = next) {
 		next = TAILQ_NEXT(token, entry);
-		token_lock(token, reason);
+		token_lock(token, reason, SG_LOCK_SECONDS);
 	}
 	tell_forgotten(agent->remember);
 }
@@ -251,7 +251,8 @@ static void on_time(evutil_socket_t fd, short what, void *arg)
 
 	token_lock(token,
 	    token->policy.remember == SG_REMEMBER_IDLE ? "it was not used for a while"
-						       : "its time is over");
+						       : "its time is over",
+	    SG_TOKEN_SECONDS);
 }
 
 static void timer_start(struct sg_remembered *token)
@@ -343,6 +344,11 @@ static int is_counted(const struct sg_remembered *token)
 	    token->policy.remember == SG_REMEMBER_IDLE;
 }
 
+int sg_remember_has(struct sg_agent *agent, struct sg_module *module, const char *token_uri)
+{
+	return token_find(agent->remember, module, token_uri) != NULL;
+}
+
 int sg_remember_any(struct sg_agent *agent, const struct sg_module *module)
 {
 	const struct sg_remembered *token;
@@ -402,7 +408,7 @@ void sg_remember_let_go(struct sg_uses *uses)
 		if (!token->listed)
 			token_free(token);
 		else if (token->policy.remember == SG_REMEMBER_ALWAYS)
-			token_lock(token, "its call is over");
+			token_lock(token, "its call is over", SG_TOKEN_SECONDS);
 		else
 			timer_start(token);
 	}

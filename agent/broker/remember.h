@@ -36,6 +36,9 @@ void sg_remember_let_go(struct sg_uses *uses);
  * unlocked. */
 int sg_remember_wants_use(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
 
+/* Whether this token is, as far as is known, unlocked, or its PIN waits for it. */
+int sg_remember_has(struct sg_agent *agent, struct sg_module *module, const char *token_uri);
+
 /* Whether a token of the module is unlocked, or away while its PIN waits for it. */
 int sg_remember_any(struct sg_agent *agent, const struct sg_module *module);
 

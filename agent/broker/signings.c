@@ -47,11 +47,12 @@ struct sg_signing {
 	unsigned char foreign_sha256[SHA256_DIGEST_LENGTH];
 	X509 *issuer;
 	time_t from, until; /* in which the reply says rightly whether the certificate is expired */
-	const struct sg_signature *slots[METHODS_MAX]; /* the kept ones that have places */
-	size_t slot_count;
-	struct form checked,
-	    unchecked;	    /* unchecked: when not all that the token made were verified */
-	int64_t checked_ms; /* sg_clock_ms() when all were */
+	/* The issuer's kept signatures; a form's places are in the same order. */
+	const struct sg_signature *kept[METHODS_MAX];
+	size_t kept_count;
+	struct form checked;
+	struct form unchecked; /* for when not all that the token made were verified */
+	int64_t checked_ms;    /* sg_clock_ms() when all last were; 0: never */
 };
 
 TAILQ_HEAD(signing_list, sg_signing);
@@ -175,11 +176,11 @@ static int is_deterministic(const char *method)
 	return strncmp(method, "RSA-", 4) == 0;
 }
 
-static const struct sg_signature *slot_of(const struct sg_signing *signing, const char *method)
+static const struct sg_signature *kept_of(const struct sg_signing *signing, const char *method)
 {
-	for (size_t i = 0; i < signing->slot_count; i++) {
-		if (strcmp(method, signing->slots[i]->method) == 0)
-			return signing->slots[i];
+	for (size_t i = 0; i < signing->kept_count; i++) {
+		if (strcmp(method, signing->kept[i]->method) == 0)
+			return signing->kept[i];
 	}
 	return NULL;
 }
@@ -187,7 +188,7 @@ static const struct sg_signature *slot_of(const struct sg_signing *signing, cons
 int sg_signing_has_kept(const struct sg_signing *signing, const struct sg_msg_signatures *fresh)
 {
 	for (uint32_t i = 0; i < fresh->signature_count; i++) {
-		if (slot_of(signing, fresh->signatures[i].method) == NULL)
+		if (kept_of(signing, fresh->signatures[i].method) == NULL)
 			return 0;
 	}
 	return 1;
@@ -202,7 +203,7 @@ int sg_signing_check(struct sg_signing *signing, const struct sg_msg_signatures 
 	*all = 1;
 	for (uint32_t i = 0; i < fresh->signature_count; i++) {
 		const struct sg_signature *signature = &fresh->signatures[i];
-		const struct sg_signature *kept = slot_of(signing, signature->method);
+		const struct sg_signature *kept = kept_of(signing, signature->method);
 
 		if (kept != NULL && is_deterministic(signature->method) &&
 		    sg_blob_eq(&signature->value, &kept->value))
@@ -254,8 +255,8 @@ void sg_signing_reply(const struct sg_signing *signing, const struct sg_msg_sign
 	const struct form *form = all ? &signing->checked : &signing->unchecked;
 	size_t done = 0, tail = form->len - sizeof(form_tail);
 
-	for (size_t i = 0; i < signing->slot_count; i++) {
-		const struct sg_blob *value = value_of(fresh, signing->slots[i]);
+	for (size_t i = 0; i < signing->kept_count; i++) {
+		const struct sg_blob *value = value_of(fresh, signing->kept[i]);
 		char *base64 = sg_base64_encode(value->data, value->len);
 
 		if (base64 == NULL) {
@@ -368,7 +369,7 @@ static int load_times(struct sg_signing *signing, time_t now)
 
 /* The good signatures of the issuer that are kept. Its own key in another certificate (SELF) counts
  * for nothing, but need not be stored again either. */
-static void load_slots(struct sg_signing *signing, const struct sg_verdict *verdict)
+static void load_kept(struct sg_signing *signing, const struct sg_verdict *verdict)
 {
 	const struct sg_keyinfo *subject = sg_signing_subject(signing);
 	const char *issuer = sg_signing_issuer(signing)->name;
@@ -376,15 +377,15 @@ static void load_slots(struct sg_signing *signing, const struct sg_verdict *verd
 	for (uint32_t i = 0; i < subject->signature_count; i++) {
 		const struct sg_signature *signature = &subject->signatures[i];
 
-		if (signing->slot_count < METHODS_MAX && signature->issuer != NULL &&
+		if (signing->kept_count < METHODS_MAX && signature->issuer != NULL &&
 		    signature->method != NULL && strcmp(signature->issuer, issuer) == 0 &&
 		    (verdict->signatures[i] == SG_SIG_GOOD ||
 			verdict->signatures[i] == SG_SIG_SELF))
-			signing->slots[signing->slot_count++] = signature;
+			signing->kept[signing->kept_count++] = signature;
 	}
 }
 
-/* The reply's text, with a mark in place of the value in each slot. */
+/* The reply's text, with a mark in place of each kept value. */
 static char *marked_text(const struct sg_signing *signing, const struct sg_verdict *verdict,
     unsigned char marks[METHODS_MAX][MARK_SIZE])
 {
@@ -398,8 +399,8 @@ static char *marked_text(const struct sg_signing *signing, const struct sg_verdi
 		return NULL;
 	for (uint32_t i = 0; i < subject->signature_count; i++)
 		marked.signatures[i] = subject->signatures[i];
-	for (size_t i = 0; i < signing->slot_count; i++)
-		marked.signatures[signing->slots[i] - subject->signatures].value =
+	for (size_t i = 0; i < signing->kept_count; i++)
+		marked.signatures[signing->kept[i] - subject->signatures].value =
 		    (struct sg_blob){ marks[i], MARK_SIZE };
 	reply = json_pack(
 	    "{s:{s:o, s:n}}", "parameters", "key", sg_json_public_key(&marked, verdict), "note");
@@ -425,7 +426,7 @@ static int load_form(
 	if (form->len < sizeof(form_tail) ||
 	    strcmp(form->text + form->len - sizeof(form_tail), form_tail) != 0)
 		return SG_ERR_INTERNAL;
-	for (size_t i = 0; i < signing->slot_count; i++) {
+	for (size_t i = 0; i < signing->kept_count; i++) {
 		struct place *place = &form->places[i];
 		char *mark = sg_base64_encode(marks[i], MARK_SIZE);
 		const char *at = mark != NULL ? strstr(from, mark) : NULL;
@@ -448,10 +449,10 @@ static int load_forms(struct sg_signing *signing, struct sg_verdict *verdict)
 	const struct sg_signature *first = sg_signing_subject(signing)->signatures;
 	int err = load_form(signing, verdict, &signing->checked);
 
-	for (size_t i = 0; i < signing->slot_count; i++) {
-		size_t at = (size_t)(signing->slots[i] - first);
+	for (size_t i = 0; i < signing->kept_count; i++) {
+		size_t at = (size_t)(signing->kept[i] - first);
 
-		if (!is_deterministic(signing->slots[i]->method) &&
+		if (!is_deterministic(signing->kept[i]->method) &&
 		    verdict->signatures[at] == SG_SIG_GOOD)
 			verdict->signatures[at] = SG_SIG_UNCHECKED;
 	}
@@ -481,7 +482,7 @@ static int load(struct sg_signing *signing, const struct sg_account *account)
 	if (err == 0)
 		err = sg_verdict_judge(sg_signing_subject(signing), index, now, &verdict);
 	if (err == 0) {
-		load_slots(signing, &verdict);
+		load_kept(signing, &verdict);
 		err = load_forms(signing, &verdict);
 	}
 	sg_verdict_clear(&verdict);
@@ -499,6 +500,8 @@ int sg_signing_get(struct sg_signings *signings, const struct sg_account *accoun
 
 	*signing = NULL;
 	if (made != NULL && !is_outdated(made, store)) {
+		TAILQ_REMOVE(&signings->list, made, entry);
+		TAILQ_INSERT_HEAD(&signings->list, made, entry);
 		made->refs++;
 		*signing = made;
 		return 0;

@@ -10,25 +10,27 @@
 #include "msg.h"
 
 #define SG_SIGNINGS_MAX	    64 /* remembered; the one that was not used for longest makes room */
-#define SG_SIGNING_CHECK_MS 20 /* to verify costs more than a fast token's signature */
+#define SG_SIGNING_CHECK_MS 20 /* from one that is verified to the next that must be */
 
 struct sg_signings;
 struct sg_signing;
 
+/* SG_ERR_NOMEM. */
 SG_MUST_USE int sg_signings_new(struct sg_signings **signings);
 void sg_signings_free(struct sg_signings *signings);
 
 /*
  * A new reference to what is known of the account's certificate or OpenPGP key with this fingerprint
  * (lower-case hex), or of a certificate of the keyring that the person trusts, and of the account's
- * user certificate; out of the store when that has changed since. SG_ERR_KEY_ABSENT when there is none, SG_ERR_IO, SG_ERR_NOMEM.
+ * user certificate; out of the store when that has changed since. SG_ERR_KEY_ABSENT when there is none,
+ * SG_ERR_IO, SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_signing_get(struct sg_signings *signings, const struct sg_account *account,
     const char *fingerprint, struct sg_signing **signing);
 void sg_signing_unref(struct sg_signing *signing); /* NULL is fine */
 
-/* The certificate or OpenPGP key with the signatures that are kept for it, and the certificate of
- * the issuer. */
+/* The certificate or OpenPGP key with the signatures that are kept for it, the certificate of the
+ * issuer, and the fingerprint that the first was asked for by. All are the signing's. */
 const struct sg_keyinfo *sg_signing_subject(const struct sg_signing *signing);
 const struct sg_keyinfo *sg_signing_issuer(const struct sg_signing *signing);
 /* What is signed of the subject: its DER (K3), or the fingerprint (K4). It is the signing's. */
@@ -50,8 +52,8 @@ const struct sg_blob *sg_signing_foreign(
 /*
  * Whether signatures that were just made are good. Beside a kept one of the same method that is
  * good, those of a deterministic method are compared with it, and the others are not verified again
- * within SG_SIGNING_CHECK_MS: *all tells whether each was checked. SG_ERR_TOKEN_FAILED when one is
- * not good.
+ * within SG_SIGNING_CHECK_MS, for that costs more than a fast token's signature: *all tells whether
+ * each was checked. SG_ERR_TOKEN_FAILED when one is not good.
  */
 SG_MUST_USE int sg_signing_check(
     struct sg_signing *signing, const struct sg_msg_signatures *fresh, int *all);

@@ -167,16 +167,21 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 				" WHERE token = ?1 AND whose = ?2",
 	[SG_STMT_LEDGER_LOCKED] = "UPDATE pin_ledgers SET locked = 1, tries = max(tries - 1, 0)"
 				  " WHERE token = ?1 AND whose = ?2",
-	[SG_STMT_LEDGER_BACK] = "UPDATE pin_ledgers SET tries = max(tries - ?3, 0)"
+	[SG_STMT_LEDGER_BACK] = "UPDATE pin_ledgers SET tries = max(tries - 1, 0)"
 				" WHERE token = ?1 AND whose = ?2",
 	[SG_STMT_WRONG_LIST] = "SELECT hash, unsure FROM pin_wrong WHERE token = ?1 AND whose = ?2"
 			       " ORDER BY number DESC",
 	[SG_STMT_WRONG_PUT] = "INSERT OR REPLACE INTO pin_wrong (token, whose, hash, unsure)"
 			      " VALUES (?1, ?2, ?3, 0)",
-	[SG_STMT_UNSURE_PUT] = "INSERT OR IGNORE INTO pin_wrong (token, whose, hash, unsure)"
-			       " VALUES (?1, ?2, ?3, 1)",
+	[SG_STMT_UNSURE_PUT] = "INSERT INTO pin_wrong (token, whose, hash, unsure)"
+			       " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (token, whose, hash)"
+			       " DO UPDATE SET unsure = 1 WHERE unsure <> 0",
 	[SG_STMT_UNSURE_REMOVE] = "DELETE FROM pin_wrong"
 				  " WHERE token = ?1 AND whose = ?2 AND hash = ?3 AND unsure <> 0",
+	[SG_STMT_UNSURE_FORGIVE] = "DELETE FROM pin_wrong"
+				   " WHERE token = ?1 AND whose = ?2 AND hash = ?3 AND unsure = 1",
+	[SG_STMT_UNSURE_RESET] = "UPDATE pin_wrong SET unsure = 1"
+				 " WHERE token = ?1 AND whose = ?2 AND unsure <> 0",
 	[SG_STMT_WRONG_TRIM] = "DELETE FROM pin_wrong WHERE number IN (SELECT number FROM pin_wrong"
 			       " WHERE token = ?1 AND whose = ?2 ORDER BY number DESC"
 			       " LIMIT -1 OFFSET ?3)",

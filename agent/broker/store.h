@@ -149,16 +149,18 @@ SG_MUST_USE int sg_store_ledger_make(
 SG_MUST_USE int sg_store_ledger_get(
     struct sg_store *store, const char *token, uint32_t by, struct sg_ledger_row *row);
 
-/* The PIN of this hash is going to be tried: counts it, keeps the hash as unsure unless it is known
- * to be wrong, and that the flags told. SG_ERR_KEY_ABSENT: no ledger. */
+/* The PIN of this hash is going to be tried: counts it, keeps the hash as unsure (struct
+ * sg_pin_hash) unless it is known to be wrong, and that the flags told. SG_ERR_KEY_ABSENT: no
+ * ledger. */
 SG_MUST_USE int sg_store_ledger_try(struct sg_store *store, const char *token, uint32_t by,
-    const struct sg_blob *hash, uint32_t told);
+    const struct sg_blob *hash, uint32_t unsure, uint32_t told);
 
 /* The flags told of failures. */
 SG_MUST_USE int sg_store_ledger_told(struct sg_store *store, const char *token, uint32_t by);
 
 /* The PIN of this hash was good. No tries, if starts_anew or when the flags told; else this one was
- * none. What else was wrong stays wrong. */
+ * none. What else was wrong stays wrong, and what was unsure says nothing by the card's count any
+ * more, which begins anew. */
 SG_MUST_USE int sg_store_ledger_good(struct sg_store *store, const char *token, uint32_t by,
     const struct sg_blob *hash, int starts_anew);
 
@@ -166,10 +168,14 @@ SG_MUST_USE int sg_store_ledger_good(struct sg_store *store, const char *token, 
 SG_MUST_USE int sg_store_ledger_wrong(
     struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash);
 
-/* Nothing was said of the PIN of this hash: it is unsure no more. was_none: the token has not
- * counted it. */
-SG_MUST_USE int sg_store_ledger_unsaid(struct sg_store *store, const char *token, uint32_t by,
-    const struct sg_blob *hash, int was_none);
+/* The PIN of this hash is not unsure after all: it was not tried. */
+SG_MUST_USE int sg_store_ledger_untried(
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash);
+
+/* Nothing is known of the PIN of this hash, but it is not unsure: the try counts. It stays unsure
+ * where the card told its tries: that says more. */
+SG_MUST_USE int sg_store_ledger_forgive(
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash);
 
 /* No PIN is taken any more, whatever it is: it was no try. */
 SG_MUST_USE int sg_store_ledger_locked(

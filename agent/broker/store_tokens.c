@@ -95,9 +95,10 @@ static int hash_run(struct sg_store *store, enum sg_statement of_hash, enum sg_s
 }
 
 int sg_store_ledger_try(struct sg_store *store, const char *token, uint32_t by,
-    const struct sg_blob *hash, uint32_t told)
+    const struct sg_blob *hash, uint32_t unsure, uint32_t told)
 {
-	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(hash), SG_END };
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(hash),
+		SG_INT(unsure), SG_END };
 	const struct sg_value ledger[] = { SG_TEXT(token), SG_INT(by), SG_INT(told), SG_END };
 
 	return hash_run(store, SG_STMT_UNSURE_PUT, SG_STMT_LEDGER_TRY, values, ledger);
@@ -116,8 +117,19 @@ int sg_store_ledger_good(struct sg_store *store, const char *token, uint32_t by,
 	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(hash), SG_END };
 	const struct sg_value ledger[] = { SG_TEXT(token), SG_INT(by), SG_INT(starts_anew != 0),
 		SG_END };
+	const struct sg_value all[] = { SG_TEXT(token), SG_INT(by), SG_END };
+	int err = sg_store_begin(store);
 
-	return hash_run(store, SG_STMT_WRONG_REMOVE, SG_STMT_LEDGER_GOOD, values, ledger);
+	if (err != 0)
+		return err;
+	err = sg_store_run(store, SG_STMT_LEDGER_GOOD, ledger);
+	if (err == 0 && sqlite3_changes(store->db) != 1)
+		err = SG_ERR_KEY_ABSENT;
+	if (err == 0)
+		err = sg_store_run(store, SG_STMT_WRONG_REMOVE, values);
+	if (err == 0)
+		err = sg_store_run(store, SG_STMT_UNSURE_RESET, all);
+	return sg_store_finish(store, err);
 }
 
 int sg_store_ledger_wrong(
@@ -128,14 +140,21 @@ int sg_store_ledger_wrong(
 	return hash_run(store, SG_STMT_WRONG_PUT, SG_STMT_COUNT, values, NULL);
 }
 
-int sg_store_ledger_unsaid(struct sg_store *store, const char *token, uint32_t by,
-    const struct sg_blob *hash, int was_none)
+int sg_store_ledger_untried(
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash)
 {
 	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(hash), SG_END };
-	const struct sg_value ledger[] = { SG_TEXT(token), SG_INT(by), SG_INT(was_none != 0),
-		SG_END };
+	const struct sg_value ledger[] = { SG_TEXT(token), SG_INT(by), SG_END };
 
 	return hash_run(store, SG_STMT_UNSURE_REMOVE, SG_STMT_LEDGER_BACK, values, ledger);
+}
+
+int sg_store_ledger_forgive(
+    struct sg_store *store, const char *token, uint32_t by, const struct sg_blob *hash)
+{
+	const struct sg_value values[] = { SG_TEXT(token), SG_INT(by), SG_BLOB(hash), SG_END };
+
+	return hash_run(store, SG_STMT_UNSURE_FORGIVE, SG_STMT_COUNT, values, NULL);
 }
 
 int sg_store_ledger_locked(

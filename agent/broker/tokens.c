@@ -51,6 +51,52 @@ static struct argv module_argv(
 	return argv;
 }
 
+/* What calls do with one token; a list is for all, and is asked for again. */
+static struct sg_worker_use token_use(uint16_t type, const void *msg)
+{
+	const struct sg_caller *caller = NULL;
+	char *target = NULL;
+
+#define USE(message, field)                                                                        \
+	(caller = &((const struct message *)msg)->caller,                                          \
+	    target = ((const struct message *)msg)->field)
+	switch (type) {
+	case SG_MSG_TOKEN_LOGIN:
+		USE(sg_msg_token_login, token);
+		break;
+	case SG_MSG_PIN_SET:
+		USE(sg_msg_pin_set, token);
+		break;
+	case SG_MSG_KEY_GENERATE:
+		USE(sg_msg_key_generate, token);
+		break;
+	case SG_MSG_KEY_PROBE:
+		USE(sg_msg_key_probe, key);
+		break;
+	case SG_MSG_CERT_STORE:
+		USE(sg_msg_cert_store, key);
+		break;
+	case SG_MSG_CSR_MAKE:
+		USE(sg_msg_csr_make, key);
+		break;
+	case SG_MSG_SELF_CERT_MAKE:
+		USE(sg_msg_self_cert_make, key);
+		break;
+	case SG_MSG_CROSS_SIGN:
+		USE(sg_msg_cross_sign, key);
+		break;
+	case SG_MSG_TLS_SIGN:
+		USE(sg_msg_tls_sign, key);
+		break;
+	default:
+		return (struct sg_worker_use){ .pid = 0 };
+	}
+#undef USE
+	return (struct sg_worker_use){
+		.target = target, .purpose = caller->purpose, .pid = caller->pid
+	};
+}
+
 int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens)
 {
 	const struct sg_config *config = &agent->config;
@@ -74,6 +120,7 @@ int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens)
 			.window = TOKEN_WINDOW,
 			.seconds = config->modules[i].timeout,
 			.resends = 1,
+			.use = token_use,
 			.event = sg_events_frame,
 			.ended = sg_events_ended,
 			.idle = sg_rest_idle,
@@ -87,6 +134,12 @@ int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens)
 		if (err != 0)
 			goto fail;
 		made->module_count++;
+		made->modules[i].unused =
+		    evtimer_new(agent->base, sg_rest_unused, &made->modules[i]);
+		if (made->modules[i].unused == NULL) {
+			err = SG_ERR_NOMEM;
+			goto fail;
+		}
 	}
 	*tokens = made;
 	return 0;
@@ -101,6 +154,8 @@ void sg_tokens_free(struct sg_tokens *tokens)
 		return;
 	for (size_t i = 0; i < tokens->module_count; i++) {
 		sg_worker_free(tokens->modules[i].worker);
+		if (tokens->modules[i].unused != NULL)
+			event_free(tokens->modules[i].unused);
 		sg_unlocked_clear(&tokens->modules[i]);
 		sg_buf_clear(&tokens->modules[i].tokens);
 		free(tokens->modules[i].full_token);

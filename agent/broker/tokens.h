@@ -13,6 +13,10 @@
 #define SG_TOKEN_SECONDS    (-1)
 #define SG_GENERATE_SECONDS (-3)
 
+/* What a logout that somebody waits for may take: a module that works for another call, waiting for
+ * a touch, may not let it in, and still have the PIN. Its process is ended then. */
+#define SG_LOCK_SECONDS 2
+
 struct sg_tokens;
 
 /* rest.h: whether the worker's process is to end when nothing needs it. */
@@ -27,18 +31,22 @@ struct sg_module {
 	int64_t probed;	      /* ask_all.h: when it was tried again, by sg_clock_ms */
 	int is_probed;	      /* ... and that is not answered yet */
 	struct sg_buf tokens; /* ask_all.h: SG_MSG_TOKENS as in a frame; empty: not known */
-	unsigned lists_asked; /* ... and that are not answered yet */
-	int64_t restarted;    /* when it last was, to see what tokens there are; by sg_clock_ms */
+	int removable;	      /* ... of which one can be taken out */
+	unsigned lists_asked; /* questions for them that are not answered yet */
+	int64_t restarted;    /* rest.h: when it last was, to list its slots anew; by sg_clock_ms */
 	char **unlocked;      /* unlocked.h: URIs of tokens, ... */
 	size_t unlocked_count;
 	unsigned unlocked_in; /* in this process of the worker */
 	enum sg_rest_state rest;
 	int stays;	      /* not ended for the token that is just being locked */
+	struct event *unused; /* rest.h: nothing has used the process for a while */
+	unsigned rested_in;   /* ... the process that ended for that, or locked; 0: none */
 	unsigned released_in; /* rest.h: the process that was ended for other programs; 0: none */
 	/* URI of the one that had no room left when it last was to store something. */
 	char *full_token;
 };
 
+/* Starts no process yet. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_tokens_new(struct sg_agent *agent, struct sg_tokens **tokens);
 void sg_tokens_free(struct sg_tokens *tokens);
 

@@ -17,8 +17,8 @@ SG_MUST_USE int sg_user_key_take(struct sg_call *call);
 /*
  * Makes call->key, which is on an unlocked token, the user key of call->account: its self-signed
  * certificate is made on the token, stored beside it where the token takes certificates, and kept
- * by the agent. Then the step is taken. Uses call->state. Else the call fails: with what the worker
- * says or sg_account_certify(); not where the token takes no certificate, or has no room for one.
+ * by the agent. Then the step is taken, also where the token takes no certificate, or has no room
+ * for one. Else the call fails with what the worker or sg_account_certify() says. Uses call->state.
  */
 void sg_user_key_make(struct sg_call *call, sg_verb_fn *done);
 

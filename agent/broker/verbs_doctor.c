@@ -30,9 +30,9 @@ static void on_tokens(void *arg, struct sg_module_answer *answers, size_t count)
 	struct sg_call *call = arg;
 	char all[] = "";
 	const struct sg_msg_object_list msg = { .caller = call->caller, .selector = all };
-	size_t tokens = sg_answers_token_count(answers, count);
+	size_t tokens = sg_module_answers_token_count(answers, count);
 
-	sg_doctor_system(call->agent, tokens > 0, findings_of(call));
+	sg_doctor_system(answers, count, findings_of(call));
 	sg_doctor_config(call->agent, findings_of(call));
 	sg_doctor_tokens(call->agent, answers, count, findings_of(call));
 	if (tokens > 0)

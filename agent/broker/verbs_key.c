@@ -1,12 +1,15 @@
 /* NewKey, ListKeys, ShowKey, MakeCsr, UseKey. */
 #include "verbs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "call.h"
 #include "call_key.h"
 #include "json.h"
+#include "key_cache.h"
 #include "key_known.h"
 #include "log.h"
 #include "text.h"
@@ -23,11 +26,96 @@ static void key_done(struct sg_call *call)
 
 /* ---- NewKey ---- */
 
-/* From here on the key is on the token, whatever else fails: the log says where. */
-static void new_key_left(struct sg_call *call, const struct sg_msg_error *error)
+/* The call fails, and what is on the token all the same is said with it. */
+static void new_key_fail(struct sg_call *call, const struct sg_msg_error *error, const char *left)
 {
-	sg_log(SG_LOG_WARN, "the new key stays on the token, but is not made a user key: %s",
-	    sg_key_ref_info(&call->key)->uri);
+	struct sg_msg_error whole;
+	char *text;
+
+	sg_log(SG_LOG_WARN, "%s", left);
+	sg_failure_copy(&whole, error);
+	if (whole.message != NULL && asprintf(&text, "%s. %s", whole.message, left) >= 0) {
+		free(whole.message);
+		whole.message = text;
+	}
+	sg_call_fail(call, &whole);
+	sg_failure_clear(&whole);
+}
+
+/* It was made, and is to go with what failed after it. */
+struct retreat {
+	struct sg_call *call;
+	struct sg_msg_error error;
+};
+
+static void new_key_stays(struct sg_call *call, const struct sg_msg_error *error)
+{
+	const char *uri = sg_key_ref_info(&call->key)->uri;
+	int is_user = sg_call_flag(call, "user");
+	char *left = NULL;
+
+	if (asprintf(&left, "The new key is on the token: go on with `signet key use '%s'%s%s`",
+		uri, is_user ? " --user --account " : "",
+		is_user ? call->account->row.jid : "") < 0)
+		left = NULL;
+	new_key_fail(call, error, left != NULL ? left : "The new key is on the token");
+	free(left);
+}
+
+static void on_discarded(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct retreat *retreat = arg;
+	struct sg_call *call = retreat->call;
+
+	sg_key_cache_flush(call->agent->key_cache, call->key.module);
+	if (error != NULL)
+		new_key_stays(call, &retreat->error);
+	else
+		sg_call_fail(call, &retreat->error);
+	sg_failure_clear(&retreat->error);
+	free(retreat);
+}
+
+static int is_of_process(const struct sg_msg_error *error)
+{
+	int code = sg_msg_error_code(error);
+
+	return code == SG_ERR_WORKER || code == SG_ERR_TIMEOUT;
+}
+
+/* The process that made it takes it back; another one would not. */
+static void new_key_retract(struct sg_call *call, const struct sg_msg_error *error)
+{
+	const struct sg_msg_key_discard msg = { .caller = call->caller,
+		.key = sg_key_ref_info(&call->key)->uri };
+	struct retreat *retreat = is_of_process(error) ? NULL : malloc(sizeof(*retreat));
+
+	if (retreat == NULL) {
+		new_key_stays(call, error);
+		return;
+	}
+	retreat->call = call;
+	sg_failure_copy(&retreat->error, error);
+	sg_worker_request(call->key.module->worker, SG_MSG_KEY_DISCARD, &msg, -1, SG_TOKEN_SECONDS,
+	    on_discarded, retreat);
+}
+
+/* The process ended while it made one: nobody knows how far that came. */
+static void new_key_unsure(struct sg_call *call, const struct sg_msg_error *error)
+{
+	char *left = NULL;
+
+	if (!is_of_process(error)) {
+		sg_call_fail(call, error);
+		return;
+	}
+	if (asprintf(&left,
+		"The key '%s', or half of it, may be on the token: look with `signet key list`, "
+		"adopt it with `signet key use`, or remove it with the token's own tool",
+		sg_call_string(call, "label")) < 0)
+		left = NULL;
+	new_key_fail(call, error, left != NULL ? left : "The key may be on the token");
+	free(left);
 }
 
 static void new_key_made(struct sg_call *call, void *answer)
@@ -35,6 +123,7 @@ static void new_key_made(struct sg_call *call, void *answer)
 	struct sg_msg_objects *made = answer;
 	int err;
 
+	call->retract = NULL;
 	if (made->key_count != 1 || made->keys[0].uri == NULL) {
 		sg_call_fail_with(
 		    call, SG_ERR_INTERNAL, NULL, "the token did not say what it made");
@@ -45,9 +134,9 @@ static void new_key_made(struct sg_call *call, void *answer)
 	call->key.module = call->token.module;
 	call->key.objects = *made;
 	memset(made, 0, sizeof(*made));
+	call->retract = new_key_retract;
 	err = sg_key_known_put(call->agent, &call->key, 0);
 	if (err != 0) {
-		new_key_left(call, NULL);
 		sg_call_fail_code(call, err, sg_key_ref_info(&call->key)->uri);
 		return;
 	}
@@ -55,7 +144,6 @@ static void new_key_made(struct sg_call *call, void *answer)
 		key_done(call);
 		return;
 	}
-	call->undo = new_key_left;
 	sg_user_key_make(call, key_done);
 }
 
@@ -73,6 +161,7 @@ static void new_key_unlocked(struct sg_call *call)
 	/* The arguments have been judged: what is left is a label that is taken. */
 	sg_call_advise(call, SG_ERR_ARG,
 	    "Choose another label; `signet key list` shows those that are taken.");
+	call->retract = new_key_unsure;
 	sg_call_ask(call, call->token.module->worker, SG_MSG_KEY_GENERATE, &msg,
 	    SG_GENERATE_SECONDS, new_key_made);
 }
@@ -118,7 +207,7 @@ void sg_verb_new_key(struct sg_call *call)
 static void on_keys(void *arg, struct sg_module_answer *answers, size_t count)
 {
 	struct sg_call *call = arg;
-	const struct sg_msg_error *failed = sg_answers_failed(answers, count);
+	const struct sg_msg_error *failed = sg_module_answers_failed(answers, count);
 	json_t *array;
 
 	if (failed != NULL) {

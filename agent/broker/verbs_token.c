@@ -1,4 +1,4 @@
-/* ListTokens, ShowToken, Unlock, Lock, ReleaseToken. */
+/* ListTokens, ShowToken, Unlock, Lock. */
 #include "verbs.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 static void on_tokens(void *arg, struct sg_module_answer *answers, size_t count)
 {
 	struct sg_call *call = arg;
-	const struct sg_msg_error *failed = sg_answers_failed(answers, count);
+	const struct sg_msg_error *failed = sg_module_answers_failed(answers, count);
 
 	if (failed != NULL)
 		sg_call_fail(call, failed);
@@ -159,7 +159,7 @@ static void lock_found(struct sg_call *call)
 	sg_login_lock(call->agent, sg_ledger_name(token->serial, token->uri));
 	sg_unlocked_forget(call->agent, call->token.module, uri);
 	sg_worker_request(call->token.module->worker, SG_MSG_TOKEN_LOGOUT, &msg, -1,
-	    SG_TOKEN_SECONDS, on_logout, call);
+	    SG_LOCK_SECONDS, on_logout, call);
 }
 
 static void lock_remembered(struct sg_call *call)
@@ -187,122 +187,4 @@ void sg_verb_lock(struct sg_call *call)
 		lock_remembered(call);
 	else
 		sg_call_find_token(call, selector, lock_found);
-}
-
-/* ---- ReleaseToken ---- */
-
-/* The modules that are asked, until all have answered and their processes have ended. */
-struct release {
-	size_t waiting;
-	struct sg_msg_error error; /* the first one */
-	int held;		   /* not all that was to end has ended */
-};
-
-/* Of one of them. */
-struct release_part {
-	struct sg_call *call;
-	struct sg_module *module;
-};
-
-static void release_free(void *arg)
-{
-	struct release *release = arg;
-
-	sg_failure_clear(&release->error);
-	free(release);
-}
-
-static void release_part_is_over(void *arg)
-{
-	static const char note[] =
-	    "All sessions are closed, but the module stays connected: another of its tokens is "
-	    "unlocked, or a call uses it. Lock that one, or wait, then release again.";
-	struct sg_call *call = arg;
-	struct release *release = call->state;
-
-	if (--release->waiting > 0)
-		return;
-	if (release->error.code != 0)
-		sg_call_fail(call, &release->error);
-	else
-		sg_call_reply(call,
-		    json_pack("{s:o}", "note", release->held ? json_string(note) : json_null()));
-}
-
-/* Sessions are closed first: they are, whatever becomes of the process. */
-static void on_released(void *arg, const struct sg_msg_error *error, void *answer)
-{
-	const struct release_part part = *(struct release_part *)arg;
-	struct release *release = part.call->state;
-	pid_t pid = sg_worker_pid(part.module->worker);
-
-	free(arg);
-	if (error != NULL && release->error.code == 0) {
-		sg_failure_copy(&release->error, error);
-		release->error.code = (uint32_t)-sg_msg_error_code(error);
-	}
-	if (error == NULL) {
-		const struct sg_token_ref *token = &part.call->token;
-
-		if (!sg_rest_released(
-			part.module, token->module != NULL ? sg_token_ref_info(token)->uri : NULL))
-			release->held = 1;
-	}
-	if (!sg_reaper_wait(part.call->agent->reaper, pid, release_part_is_over, part.call))
-		release_part_is_over(part.call);
-}
-
-static void release_ask(struct sg_call *call, struct sg_module *module, char *token)
-{
-	struct release *release = call->state;
-	struct release_part *part = malloc(sizeof(*part));
-	const struct sg_msg_token_ref msg = { .caller = call->caller, .token = token };
-
-	if (part == NULL)
-		abort(); /* the caller would wait for ever */
-	*part = (struct release_part){ call, module };
-	release->waiting++;
-	sg_worker_request(
-	    module->worker, SG_MSG_TOKEN_RELEASE, &msg, -1, SG_TOKEN_SECONDS, on_released, part);
-}
-
-static void release_found(struct sg_call *call)
-{
-	char *uri = found_uri(call);
-
-	if (uri != NULL)
-		release_ask(call, call->token.module, uri);
-}
-
-/* A worker that does not run has no session. */
-static void release_all(struct sg_call *call)
-{
-	struct sg_tokens *tokens = call->agent->tokens;
-	const struct release *release = call->state;
-	char all[] = "";
-
-	for (size_t i = 0; i < sg_tokens_module_count(tokens); i++) {
-		struct sg_module *module = sg_tokens_module(tokens, i);
-
-		if (sg_worker_pid(module->worker) > 0)
-			release_ask(call, module, all);
-	}
-	if (release->waiting == 0)
-		sg_call_reply(call, json_pack("{s:n}", "note"));
-}
-
-void sg_verb_release_token(struct sg_call *call)
-{
-	const char *token = sg_call_string(call, "token");
-
-	call->state = calloc(1, sizeof(struct release));
-	call->state_free = release_free;
-	if (call->state == NULL) {
-		call->state_free = NULL;
-		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
-	} else if (token != NULL) {
-		sg_call_find_token(call, token, release_found);
-	} else {
-		release_all(call);
-	}
 }

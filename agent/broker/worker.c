@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "text.h"
 
 #define DUE_SLACK_MS	      100 /* deadlines so near to each other are over together */
 #define TOUCH_MS	      300 /* what takes longer may have waited for a touch */
@@ -31,6 +32,7 @@ static const uint16_t answer_types[] = {
 	[SG_MSG_PIN_SET] = SG_MSG_OK,
 	[SG_MSG_KEY_PROBE] = SG_MSG_OBJECTS,
 	[SG_MSG_TOKEN_WATCH] = SG_MSG_OK,
+	[SG_MSG_KEY_DISCARD] = SG_MSG_OK,
 	[SG_MSG_XMPP_CONNECT] = SG_MSG_XMPP_ONLINE,
 	[SG_MSG_XMPP_DISCONNECT] = SG_MSG_OK,
 	[SG_MSG_XMPP_FEATURES] = SG_MSG_XMPP_FEATURE_SET,
@@ -132,6 +134,8 @@ static int take_answer(struct sg_worker *worker, struct sg_frame *frame)
 		return 0;
 	TAILQ_REMOVE(&worker->requests, request, entry);
 	worker->answered_ms = sg_clock_ms();
+	worker->answered_in = worker->starts;
+	worker->early = 0;
 	if (makes_signature(request->type))
 		signature_timed(worker, request, frame->type != SG_MSG_ERROR);
 	if (frame->type == SG_MSG_ERROR)
@@ -370,6 +374,13 @@ void sg_worker_request(struct sg_worker *worker, uint16_t type, const void *msg,
 		.seconds = seconds < 0 ? -seconds * worker->spec.seconds : seconds,
 		.fn = fn,
 		.arg = arg };
+	if (worker->spec.use != NULL) {
+		const struct sg_worker_use use = worker->spec.use(type, msg);
+
+		request->use = (struct sg_worker_use){ .target = sg_text_copy(use.target),
+			.purpose = sg_text_copy(use.purpose),
+			.pid = use.pid };
+	}
 	if (!is_bounded(worker, type) || (worker->queue.count == 0 && has_window(worker))) {
 		request_start(worker, request, msg, fd);
 		return;
@@ -477,6 +488,11 @@ void sg_worker_stop(struct sg_worker *worker, int code)
 	sg_worker_end(worker, code, 0, SG_WORKER_GRACE_MS, 0);
 }
 
+void sg_worker_break(struct sg_worker *worker, int code)
+{
+	sg_worker_end(worker, code, 0, SG_WORKER_BREAK_MS, 0);
+}
+
 pid_t sg_worker_pid(const struct sg_worker *worker)
 {
 	return worker->pid;
@@ -508,6 +524,24 @@ int64_t sg_worker_busy_since(const struct sg_worker *worker)
 			since = request->sent_ms;
 	}
 	return since;
+}
+
+const struct sg_worker_use *sg_worker_use_of(const struct sg_worker *worker,
+    int (*is_other)(const void *arg, const char *target), const void *arg)
+{
+	const struct sg_waiting *waiting;
+	const struct request *request;
+
+	TAILQ_FOREACH(request, &worker->requests, entry) {
+		if (request->use.target != NULL && is_other(arg, request->use.target))
+			return &request->use;
+	}
+	TAILQ_FOREACH(waiting, &worker->queue.list, entry) {
+		request = waiting->owner;
+		if (request->use.target != NULL && is_other(arg, request->use.target))
+			return &request->use;
+	}
+	return NULL;
 }
 
 const char *sg_worker_kind(const struct sg_worker *worker)

@@ -13,6 +13,13 @@
 
 struct sg_worker;
 
+/* What a request uses, and for whom; all of it may be unset. */
+struct sg_worker_use {
+	char *target; /* URI or label */
+	char *purpose;
+	uint32_t pid;
+};
+
 struct sg_worker_spec {
 	const char *program; /* "signet-token" */
 	const char *kind;    /* "token", "xmpp" */
@@ -26,6 +33,8 @@ struct sg_worker_spec {
 	 * that cannot have seen it. Otherwise it is bound to what has gone with the process, and
 	 * fails. */
 	int resends;
+	/* What a request of this type uses, borrowed from msg. May be NULL. */
+	struct sg_worker_use (*use)(uint16_t type, const void *msg);
 	/* A frame that no request of ours asked for; valid during the call. May be NULL. */
 	void (*event)(void *arg, const struct sg_frame *frame);
 	/* The process is gone; what ran has been answered, or will be from the loop. May come from
@@ -44,6 +53,7 @@ struct sg_worker_spec {
  */
 typedef void sg_answer_fn(void *arg, const struct sg_msg_error *error, void *answer);
 
+/* Starts no process yet. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_worker_new(
     struct sg_agent *agent, const struct sg_worker_spec *spec, struct sg_worker **worker);
 
@@ -75,8 +85,12 @@ void sg_worker_answer(struct sg_worker *worker, uint32_t id, uint16_t type, cons
  * resends takes care of. */
 void sg_worker_look(struct sg_worker *worker);
 
-/* Ends the process in good order; requests that run fail with this code. */
+/* Ends the process in good order; requests that run fail with this code. The second one gives what
+ * is in the middle of something SG_WORKER_BREAK_MS for that, not SG_WORKER_GRACE_MS. */
+#define SG_WORKER_GRACE_MS 2000
+#define SG_WORKER_BREAK_MS 500
 void sg_worker_stop(struct sg_worker *worker, int code);
+void sg_worker_break(struct sg_worker *worker, int code);
 
 /* The process's id, or 0 when none runs. */
 pid_t sg_worker_pid(const struct sg_worker *worker);
@@ -89,6 +103,11 @@ unsigned sg_worker_deaths(const struct sg_worker *worker);
  * login, or 0. */
 int sg_worker_is_idle(const struct sg_worker *worker);
 int64_t sg_worker_busy_since(const struct sg_worker *worker);
+
+/* The first thing that is asked of it, waiting requests included, and that uses something for which
+ * is_other says 1; NULL: there is none. Borrowed. */
+const struct sg_worker_use *sg_worker_use_of(const struct sg_worker *worker,
+    int (*is_other)(const void *arg, const char *target), const void *arg);
 
 const char *sg_worker_kind(const struct sg_worker *worker);
 const char *sg_worker_subject(const struct sg_worker *worker);

@@ -10,8 +10,6 @@
 #include "queue.h"
 #include "worker.h"
 
-#define SG_WORKER_GRACE_MS 2000
-
 struct request {
 	TAILQ_ENTRY(request) entry;
 	struct sg_worker *worker;
@@ -24,6 +22,7 @@ struct request {
 	int64_t last_ms;     /* by when it must be answered, whatever else is */
 	int code;	     /* of a request that failed at once */
 	int abandoned;	     /* the worker was told that nobody wants it any more */
+	struct sg_worker_use use; /* its strings are its own */
 	sg_answer_fn *fn;
 	void *arg;
 };
@@ -46,6 +45,8 @@ struct sg_worker {
 	int is_quick;	     /* the last signature took no longer than one in software does */
 	unsigned starts;
 	unsigned deaths;
+	unsigned answered_in; /* the last process that answered anything */
+	unsigned early;	      /* deaths in a row of processes that had not */
 	int looked;	      /* in this turn of the loop the process was looked at */
 	unsigned in_callback; /* a callback may free the worker: it is then freed after it */
 	int freed;

@@ -4,12 +4,15 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
 #include "reaper.h"
 #include "spawn.h"
+
+#define EARLY_DEATHS 2 /* after so many it is no accident */
 
 /* ---- callbacks that may free the worker ---- */
 
@@ -39,7 +42,19 @@ void sg_worker_request_free(struct request *request)
 	if (request->timer != NULL)
 		event_free(request->timer);
 	sg_buf_clear(&request->waiting.message);
+	free(request->use.target);
+	free(request->use.purpose);
 	free(request);
+}
+
+/* To try again does not help here. */
+static void crash_set(struct sg_msg_error *error, const struct sg_worker *worker, const char *who)
+{
+	sg_msg_error_set(error, SG_ERR_WORKER, worker->subject,
+	    "%s crashed before its first answer, %u times in a row", who != NULL ? who : "a worker",
+	    worker->early);
+	error->condition = strdup("It will do so again: look into the log of signetd, then update "
+				  "what it loads, or take that out of signet.conf.");
 }
 
 void sg_worker_request_fail(struct request *request, int code)
@@ -56,7 +71,16 @@ void sg_worker_request_fail(struct request *request, int code)
 		    "%s gave no answer in time and was killed", who != NULL ? who : "a worker");
 		break;
 	case SG_ERR_WORKER:
+		if (worker->early >= EARLY_DEATHS) {
+			crash_set(&error, worker, who);
+			break;
+		}
 		sg_msg_error_set(&error, code, worker->subject, "%s ended during the call",
+		    who != NULL ? who : "a worker");
+		break;
+	case SG_ERR_RELEASED:
+		sg_msg_error_set(&error, code, worker->subject,
+		    "the token was released while %s was at work for the call",
 		    who != NULL ? who : "a worker");
 		break;
 	case SG_ERR_IO:
@@ -75,6 +99,14 @@ void sg_worker_request_fail(struct request *request, int code)
 }
 
 /* ---- the end of a process ---- */
+
+/* One that ends before its first answer may do that each time. */
+static void death_note(struct sg_worker *worker)
+{
+	worker->deaths++;
+	if (worker->answered_in != worker->starts)
+		worker->early++;
+}
 
 static void queue_empty(struct sg_worker *worker, struct request_list *list)
 {
@@ -185,7 +217,7 @@ void sg_worker_died(struct sg_worker *worker, const char *why)
 {
 	sg_log(SG_LOG_WARN, "%s for %s (process %d) %s", worker->spec.program, worker->subject,
 	    (int)worker->pid, why);
-	worker->deaths++;
+	death_note(worker);
 	sg_worker_end(worker, SG_ERR_WORKER, 0, 0, 1);
 }
 
@@ -238,7 +270,7 @@ static void worker_lost(struct sg_worker *worker)
 
 	sg_log(SG_LOG_WARN, "%s for %s (process %d) had ended", worker->spec.program,
 	    worker->subject, (int)worker->pid);
-	worker->deaths++;
+	death_note(worker);
 	sg_channel_free(process_end(worker, 0));
 	TAILQ_FOREACH(request, &worker->requests, entry) {
 		if (request->code == 0)

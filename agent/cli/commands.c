@@ -43,7 +43,9 @@ const struct sg_command sg_commands[] = {
 	    .operands_max = 1,
 	    .waits = WAITS_TOKEN,
 	    .summary = "Log out of a token.",
-	    .help = "Its PIN is forgotten at once. `signet token release` keeps it." },
+	    .help =
+		"Its PIN is forgotten at once. So that another program can have the card, too:\n"
+		"`signet token release`." },
 	{ .name = "token release",
 	    .run = sg_token_release,
 	    .show = sg_token_release_show,
@@ -52,9 +54,9 @@ const struct sg_command sg_commands[] = {
 	    .waits = WAITS_TOKEN,
 	    .summary = "Let other programs have a token, or all.",
 	    .help =
-		"Closes all of the agent's sessions with it at once. How long the PIN is kept "
-		"does\n"
-		"not change by that: the next call opens a session and logs in again by itself." },
+		"Closes all of the agent's sessions with it at once, and ends the process that "
+		"has\n"
+		"its module, and the PIN with that. Calls that work with the token get an error." },
 	{ .name = "token pin change",
 	    .run = sg_token_pin_change,
 	    .show = sg_token_pin_change_show,

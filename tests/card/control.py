@@ -7,6 +7,7 @@
     remove | insert [NAME]        pull the card; put in the card of that name, made when there is none (first);
                                   both end when pcscd has noticed
     touch SECONDS | hang | error  the use of a key waits so long for a finger, does not end, fails
+    lose                          a PIN is counted, and gets no answer until the card is pulled
     ok                            the card behaves again
     replace SLOT ALGORITHM        another key in the slot (9a 9c 9d 9e 82), with a certificate
     duplicate SLOT FROM           a slot gets the key and certificate of another one
@@ -14,7 +15,8 @@
     pin-state                     tries left of PIN and PUK
     pin-reset                     another reader's program has set PIN and PUK as they were, with all tries
     log                           the commands that cards got since the last time
-    held                          waits until a key is being used while touch or hang says so
+    held                          waits until a key is being used, or a PIN was counted, while touch, hang or lose
+                                  says so
     pcscd stop | pcscd start      the real one
 """
 import contextlib
@@ -69,6 +71,9 @@ class Control:
     def error(self):
         self.reader.behave(errs=True)
 
+    def lose(self):
+        self.reader.behave(loses=True)
+
     def ok(self):
         self.reader.behave()
 
@@ -104,9 +109,9 @@ class Control:
 
     def held(self):
         with self.reader.news:
-            if not self.reader.news.wait_for(lambda: self.reader.held and (self.reader.touch or self.reader.hangs),
-                                             PATIENCE):
-                raise ValueError("no key is being used")
+            if not self.reader.news.wait_for(lambda: self.reader.held and (self.reader.touch or self.reader.hangs or
+                                                                           self.reader.loses), PATIENCE):
+                raise ValueError("no key is being used, and no PIN was counted")
 
     def pcscd_stop(self):
         self.pcscd.stop()
@@ -114,7 +119,7 @@ class Control:
     def pcscd_start(self):
         self.pcscd.start(with_card=self.inserted is not None)
 
-    COMMANDS = ("remove", "insert", "touch", "hang", "error", "ok", "replace", "duplicate", "forget", "pin_state",
+    COMMANDS = ("remove", "insert", "touch", "hang", "error", "lose", "ok", "replace", "duplicate", "forget", "pin_state",
                 "pin_reset", "log", "held", "pcscd_stop", "pcscd_start")
 
     def obey(self, words):

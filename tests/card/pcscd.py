@@ -55,8 +55,8 @@ class Pcscd:
                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.process = Process("pcscd", popen, self.config.parent / "pcscd.log")
         self.process.wait_line("daemon ready")
-        if with_card:
-            self.process.wait_line("Card inserted into")
+        if with_card:  # it is there at pcscd's first look, or comes after it
+            self.process.wait_line("Card inserted into|Card ATR:")
 
     def stop(self):
         if self.process is not None:

@@ -11,6 +11,7 @@ import threading
 from card import ATR, Card
 
 GIVE_ATR = 4
+VERIFY, HEADER = 0x20, 5
 
 
 class Pulled(OSError):
@@ -25,7 +26,7 @@ class Reader(threading.Thread):
         self.port = port
         self.news = threading.Condition()  # protects all below
         self.memory, self.connection, self.log = None, None, []
-        self.touch, self.hangs, self.errs, self.held = 0.0, False, False, 0
+        self.touch, self.hangs, self.errs, self.loses, self.held = 0.0, False, False, False, 0
 
     def insert(self, memory):
         with self.news:
@@ -36,13 +37,15 @@ class Reader(threading.Thread):
         with self.news:
             self.memory = None
             if self.connection is not None:
-                self.connection.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # pcscd has ended meanwhile
+                    self.connection.shutdown(socket.SHUT_RDWR)
             self.news.notify_all()
 
-    def behave(self, touch=0.0, hangs=False, errs=False):
-        """touch: so many seconds until a finger is on the card. hangs: no answer. errs: an error each time."""
+    def behave(self, touch=0.0, hangs=False, errs=False, loses=False):
+        """touch: so many seconds until a finger is on the card. hangs: no answer. errs: an error each time.
+        loses: no answer to a PIN that was counted."""
         with self.news:
-            self.touch, self.hangs, self.errs = touch, hangs, errs
+            self.touch, self.hangs, self.errs, self.loses = touch, hangs, errs, loses
             self.news.notify_all()
 
     def _hold(self, memory):
@@ -56,6 +59,17 @@ class Reader(threading.Thread):
             if self.memory is not memory:
                 raise Pulled
             return self.errs
+
+    def _lose(self, memory, message):
+        """After a command was done; a PIN that gets no answer waits until the card is pulled."""
+        with self.news:
+            if not self.loses or message[1] != VERIFY or len(message) <= HEADER:
+                return
+            self.held += 1
+            self.news.notify_all()
+            self.news.wait_for(lambda: self.memory is not memory)
+            self.held -= 1
+            raise Pulled
 
     def run(self):
         while True:
@@ -82,6 +96,7 @@ class Reader(threading.Thread):
             message = receive(connection, struct.unpack(">H", receive(connection, 2))[0])
             if len(message) > 1:
                 answer = card.answer(message)
+                self._lose(card.memory, message)
             elif message[0] == GIVE_ATR:
                 answer = ATR
             else:

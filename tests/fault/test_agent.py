@@ -19,8 +19,8 @@ JULIET = "juliet@example.test"
 class FaultyAgent(FaultAgent):
     """An agent whose one token, 'one', is behind libsignet-fault.so, which logs what it is asked."""
 
-    def __init__(self, conf=""):
-        super().__init__(conf=f"timeout = 3\n{conf}")
+    def __init__(self, conf="", labels=("one",)):
+        super().__init__(conf=f"timeout = 3\n{conf}", labels=labels)
         self.log_path = self.dir / "calls"
         self.log_path.write_text("")
         self.env["SIGNET_FAULT_LOG"] = str(self.log_path)

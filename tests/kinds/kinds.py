@@ -220,11 +220,16 @@ class Tpm2(Kind):
         self.env = {"DBUS_SESSION_BUS_ADDRESS": bus.wait_line("unix:").strip(), "TPM2_PKCS11_LOG_LEVEL": "0",
                     "TSS2_LOG": "all+NONE", "TPM2_PKCS11_BACKEND": "esysdb", "TPM2_PKCS11_STORE": f"{self.dir}/store",
                     "TPM2_PKCS11_TCTI": "tabrmd:bus_type=session", "TPM2TOOLS_TCTI": "tabrmd:bus_type=session"}
-        manager = self.run_part("abrmd", ["tpm2-abrmd", "--session", "--allow-root",
-                                          f"--tcti=swtpm:host=127.0.0.1,port={port}"],
-                                **self.env, G_MESSAGES_DEBUG="all")
-        manager.wait_line("on_name_acquired|name acquired|acquired")
+        self.port = port
+        self.start_manager()
         self._make_token()
+
+    def start_manager(self):
+        """The resource manager, which may have been stopped."""
+        self.manager = self.run_part("abrmd", ["tpm2-abrmd", "--session", "--allow-root",
+                                               f"--tcti=swtpm:host=127.0.0.1,port={self.port}"],
+                                     **self.env, G_MESSAGES_DEBUG="all")
+        self.manager.wait_line("on_name_acquired|name acquired|acquired")
 
     def _make_token(self):
         self.run("bash", FIXTURES / "tpm2.sh", self.dir / "store", self.label)

@@ -7,6 +7,7 @@ import pytest
 
 from kinds import JID, OTHER
 from processes import until
+from test_pins_of_others import change_by_another
 from test_sign import judged
 from varlink_client import AgentError, Client, secret
 
@@ -59,7 +60,10 @@ def signs_again(kind, key):
     try:
         judged(kind, key)
     except AgentError as error:
-        assert error.name == "PinNeeded"
+        # OpenSC 0.23 may lock itself up in a call that a pull interrupts: the deadline is the end of that.
+        assert error.name == "PinNeeded" or (error.name, kind.name) == ("TimedOut", "opensc")
+        if error.name == "TimedOut":
+            started = time.monotonic()
         kind.unlock()
         judged(kind, key)
     took = time.monotonic() - started
@@ -158,6 +162,62 @@ def test_removal_during_a_login(card, moment):
     signs_again(card, key or card.key_in("9a")["uri"])
 
 
+@pytest.mark.parametrize("between", ["nothing", "another card", "a restart"])
+def test_a_wrong_pin_whose_answer_was_lost(card, between):
+    """The card has counted it, and is pulled before it says so: it is not tried again, for the card shows the loss."""
+    if card is None:
+        return
+    named = card.token
+    card.card("lose")
+    call = Call(card, "Unlock", {"token": named, "pin": {"fd": 0}}, "777777")
+    card.card("held")
+    card.card("remove")
+    assert call.outcome().name in GONE
+    card.card("ok")
+    if between == "another card":
+        card.card("insert", "second")
+        until(card.tokens)
+    if between == "a restart":
+        card.signetd.stop()
+        card.signetd.start()
+    card.card("insert")
+    until(lambda: [t["uri"] for t in card.tokens()] == [named])
+    card.pins()
+    error = card.unlock_error("777777")
+    assert error.name == "Denied" and "person" in error.parameters["advice"], error
+    assert card.pins() == []
+    assert card.card("pin-state")["pin_tries"] == 2
+    card.unlock()
+    judged(card, card.key_in("9a")["uri"])
+    # The agent's own success began the card's count anew: that it is whole says nothing of that PIN.
+    card.call("Lock", token=card.token)
+    card.pins()
+    assert card.unlock_error("777777").name == "Denied"
+    assert card.pins() == []
+
+
+def test_the_old_pin_whose_answer_was_lost(card):
+    """It was right, and another program has set a new one: the card shows the loss, so it is not tried again."""
+    if card is None:
+        return
+    card.unlock()
+    card.call("Lock", token=card.token)
+    change_by_another(card, card.pin, "654321")
+    named = card.token
+    card.card("lose")
+    call = Call(card, "Unlock", {"token": named, "pin": {"fd": 0}}, card.pin)
+    card.card("held")
+    card.card("remove")
+    assert call.outcome().name in GONE
+    card.card("ok")
+    card.card("insert")
+    until(lambda: [t["uri"] for t in card.tokens()] == [named])
+    card.pins()
+    assert card.unlock_error().name == "Denied"
+    assert card.pins() == []
+    card.unlock("654321")
+
+
 def test_another_token_never_gets_the_pin(card):
     """The card's own log shows what PINs it was given."""
     if card is None:
@@ -196,8 +256,9 @@ done
 """
 
 
+@pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("other", ["second", None])
-def test_a_card_swapped_while_its_pin_is_typed(card, other):
+def test_a_card_swapped_while_its_pin_is_typed(card, other, away):
     """Another one, or none, is there then: said so, and the PIN is tried on none."""
     if card is None:
         return
@@ -214,9 +275,12 @@ def test_a_card_swapped_while_its_pin_is_typed(card, other):
     with Client(card.signetd.sock) as client:
         client.send("Unlock", {"token": token, "pin": {"pinentry": {}}})
         assert asked.read_text() == "asked\n"
+        if away:
+            card.card("pcscd", "stop")
         card.card("remove")
         if other:
             card.card("insert", other)
+        card.card("pcscd", "start")
         go.write_text("now\n")
         error = client.error_of_next()
     assert error.name == "TokenAbsent" and error.parameters["advice"], error
@@ -245,6 +309,176 @@ def test_pcscd_stopped_and_started(card):
     assert card.tokens() == []
     assert [t["label"] for t in card.call("ListTokens")["tokens"]] == [OTHER]
     card.card("pcscd", "start")
+    signs_again(card, key)
+
+
+def unlocked(card, how):
+    """An agent that remembers the card's PIN so, and has it."""
+    label = card.tokens()[0]["label"]
+    conf = card.signetd.conf
+    conf.write_text(conf.read_text() + f"[token {label}]\nremember = {how}\n")
+    card.signetd.stop()
+    card.signetd.start()
+    card.unlock()
+
+
+def remembers(card, how):
+    """The same; gives the keys in 9a and 9c, which have signed."""
+    unlocked(card, how)
+    keys = [card.key_in(place)["uri"] for place in ("9a", "9c")]
+    for key in keys:
+        judged(card, key)
+    card.pins()
+    return keys
+
+
+def test_a_returned_card_has_its_pin(card):
+    """With "lock": whichever call comes first, though no key was used before."""
+    if card is None:
+        return
+    unlocked(card, "lock")
+    for first in ("Unlock", "MakeCsr"):
+        card.card("remove")
+        card.card("insert")
+        until(card.tokens)
+        if first == "Unlock":
+            assert card.call("Unlock", token=card.token)["token"]["unlocked"]
+        else:
+            judged(card, card.key_in("9a")["uri"])
+
+
+OTHER_PIN = "654321"
+
+
+@pytest.fixture(params=["own PIN", "equal PIN"])
+def second(card, request):
+    """The second card has another PIN than the first one, or the same; gives its serial number."""
+    if card is None:
+        yield None
+        return
+    serial = card.card("insert", "second")["serial"]
+    if request.param == "own PIN":
+        card.tool("--login", "--pin", card.pin, "--change-pin", "--new-pin", OTHER_PIN)
+    card.card("insert", "first")
+    until(card.tokens)
+    yield serial
+    card.card("ok")
+    card.card("pcscd", "start")
+    card.card("insert", "second")
+    card.card("pin-reset")
+    card.card("insert", "first")
+
+
+def swap_unseen(card, name="second"):
+    """While pcscd is away: no count of its tells of it."""
+    card.card("pcscd", "stop")
+    card.card("remove")
+    card.card("insert", name)
+    card.card("pcscd", "start")
+
+
+@pytest.mark.parametrize("how", ["removal", "lock"])
+def test_a_card_swapped_while_pcscd_is_away(card, second, how):
+    """No module knows of it: the PIN goes to the first card alone, which the cards' own log shows."""
+    if card is None:
+        return
+    keys = remembers(card, how)
+    first = card.token
+    swap_unseen(card)
+    for key in keys:
+        assert card.error("MakeCsr", key=key, jid=JID).name in ("TokenAbsent", "KeyAbsent")
+    assert card.token != first
+    assert not card.tokens()[0]["unlocked"]
+    assert card.unlock_error(token=first).name == "TokenAbsent"
+    for key in keys:
+        assert card.error("MakeCsr", key=key, jid=JID).name in ("TokenAbsent", "KeyAbsent")
+    assert [tried for tried in card.pins() if tried[0] == second] == []
+    swap_unseen(card, "first")
+    for key in keys:
+        signs_again(card, key)
+    assert {tried[1:] for tried in card.pins()} == {(card.pin, "9000")}
+
+
+@pytest.mark.parametrize("how", ["removal", "lock"])
+def test_a_card_swapped_while_pcscd_is_away_and_signatures_wait(card, second, how):
+    if card is None:
+        return
+    keys = remembers(card, how)
+    card.card("touch", 60)
+    calls = [Call(card, "MakeCsr", {"key": key, "jid": JID}) for key in keys * 4]
+    card.card("held")
+    swap_unseen(card)
+    card.card("ok")
+    calls += [Call(card, "MakeCsr", {"key": key, "jid": JID}) for key in keys]
+    for call in calls:
+        error = call.outcome()
+        assert error is not None and error.name in GONE, error
+    assert [tried for tried in card.pins() if tried[0] == second] == []
+    swap_unseen(card, "first")
+    for key in keys:
+        signs_again(card, key)
+    assert {tried[1:] for tried in card.pins()} == {(card.pin, "9000")}
+
+
+@pytest.mark.parametrize("how", ["removal", "lock"])
+def test_removal_while_pcscd_is_away(card, how):
+    """Out and in again: a PIN that was to be remembered until the removal is not, one until the lock is."""
+    if card is None:
+        return
+    keys = remembers(card, how)
+    card.card("pcscd", "stop")
+    card.card("remove")
+    card.card("insert")
+    card.card("pcscd", "start")
+    started = time.monotonic()
+    for key in keys:
+        if how == "lock":
+            judged(card, key)
+        else:
+            assert card.error("MakeCsr", key=key, jid=JID).name == "PinNeeded"
+    took = time.monotonic() - started
+    print(f"{card.name}: after {took:.2f} s")
+    assert took < BACK
+    if how == "removal":
+        assert card.pins() == []
+        card.unlock()
+        for key in keys:
+            judged(card, key)
+    assert {tried[1:] for tried in card.pins()} == {(card.pin, "9000")}
+
+
+@pytest.mark.parametrize("how", ["removal", "lock"])
+def test_pcscd_started_anew_with_the_card_in(card, how):
+    """Nobody can tell whether it was out: for 'removal' it was."""
+    if card is None:
+        return
+    keys = remembers(card, how)
+    card.card("pcscd", "stop")
+    card.card("pcscd", "start")
+    for key in keys:
+        if how == "lock":
+            judged(card, key)
+        else:
+            assert card.error("MakeCsr", key=key, jid=JID).name == "PinNeeded"
+    assert card.tokens()[0]["unlocked"] == (how == "lock")
+    assert {tried[1:] for tried in card.pins()} <= {(card.pin, "9000")}
+
+
+def test_removal_during_a_signature_with_a_login_of_its_own(card):
+    """The token has gone, and not the key from it."""
+    if card is None:
+        return
+    card.unlock()
+    key = card.key_in("9c")["uri"]
+    judged(card, key)
+    card.card("touch", 60)
+    call = Call(card, "MakeCsr", {"key": key, "jid": JID})
+    card.card("held")
+    card.card("remove")
+    error = call.outcome()
+    assert error.name == "TokenAbsent", error
+    card.card("ok")
+    card.card("insert")
     signs_again(card, key)
 
 

@@ -1,14 +1,17 @@
 """Other programs use the same token while the agent idles."""
 import contextlib
 import os
+import signal
 import subprocess
 import sys
+
+import pytest
 
 from kinds import JID, OTHER
 from processes import PATIENCE, until
 from test_agent_remember import holders
 from test_pin import pin_call
-from test_removal import signs_again
+from test_removal import Call, signs_again
 from test_sign import judged
 from world import TOP
 
@@ -106,6 +109,42 @@ def test_release(kind):
     assert kind.error("MakeCsr", key=key, jid=JID).name == "PinNeeded"
 
 
+def test_a_card_that_was_only_looked_at(kind):
+    """After a release a list takes it again, and not for long: gpg has it for itself."""
+    if not kind.can["removal"]:
+        assert kind.tokens()
+        return
+    kind.unlock()
+    key = kind.any_key()
+    kind.call("ReleaseToken", token=kind.token)
+    labels = [t["label"] for t in kind.call("ListTokens")["tokens"]]
+    assert OTHER in labels and len(labels) == 2
+    with gpg(kind) as look:
+        until(lambda: kind.call("Status") and "Application type .: OpenPGP" in look(), "gpg does not get the card")
+        assert [t["label"] for t in kind.call("Status")["tokens"]] == labels
+    signs_again(kind, key)
+
+
+def test_release_during_a_call(kind):
+    """It does not wait for a card that does not answer, nor for a touch."""
+    if not kind.can["removal"]:
+        assert kind.tokens()
+        return
+    for words in (("hang",), ("touch", 60)):
+        kind.unlock()
+        key = kind.any_key()
+        judged(kind, key)
+        kind.card(*words)
+        call = Call(kind, "MakeCsr", {"key": key, "jid": JID})
+        kind.card("held")
+        assert kind.call("ReleaseToken", token=kind.token)["note"] is None
+        assert call.outcome().name == "TokenReleased"
+        kind.card("ok")
+        with exclusive(kind) as held:
+            assert held
+    signs_again(kind, key)
+
+
 def test_nothing_is_left_of_a_pin_that_is_locked(kind):
     """Not on the heap of the module either, which C_Logout does not wipe."""
     pin = kind.pin
@@ -119,3 +158,27 @@ def test_nothing_is_left_of_a_pin_that_is_locked(kind):
     if kind.can["removal"]:
         assert holders(kind.signetd, pin) == []
     assert kind.error("Unlock", token=kind.token).name == "PinNeeded"
+
+
+@pytest.mark.parametrize("how", ["Lock", "SIGHUP"])
+def test_nothing_is_left_of_a_pin_while_a_touch_is_awaited(kind, how):
+    """The module may let no logout in; the call is lost then, and not the PIN."""
+    if not kind.can["touch"]:
+        assert not hasattr(kind, "card")
+        return
+    pin = "71840395"
+    pin_call(kind, "ChangePin", kind.pin, pin)
+    kind.unlock(pin)
+    key = kind.key_in("9a")["uri"]
+    kind.card("touch", 60)
+    call = Call(kind, "MakeCsr", {"key": key, "jid": JID})
+    kind.card("held")
+    if how == "Lock":
+        kind.call("Lock", token=kind.token)
+    else:
+        kind.signetd.popen.send_signal(signal.SIGHUP)
+    until(lambda: holders(kind.signetd, pin) == [], "the PIN is still in memory")
+    assert call.outcome() is not None
+    kind.card("ok")
+    kind.unlock(pin)
+    judged(kind, key)

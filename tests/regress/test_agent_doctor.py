@@ -113,10 +113,75 @@ def test_modules_that_cannot_be_used(tmp_path):
     shutil.copy(MODULE, tmp_path / "elsewhere.so")
     with Agent(conf=f"[module missing]\npath = {MODULE}.not\n"
                f"[module refused]\npath = {tmp_path}/elsewhere.so\n") as agent:
-        found = findings(agent, "problem", "missing")
-        assert any("cannot be read" in f["message"] for f in found), found
+        found, = findings(agent, "problem", "missing")  # one thing is wrong with it
+        assert "cannot be read" in found["message"], found
         assert any("cannot be used" in f["message"] for f in findings(agent, "problem", "refused"))
         assert findings(agent, "good", "one")
+
+
+def test_one_problem_when_pcscd_is_not_there(tmp_path, monkeypatch):
+    """It is pcscd's, where a module cannot list its readers."""
+    with pcscd(tmp_path, monkeypatch, "absent"), FaultAgent("on C_GetSlotList fail CKR_DEVICE_ERROR\n") as agent:
+        problems = [f["subject"] for f in findings(agent, "problem") if f["subject"] not in ("pinentry", "memory")]
+        assert problems == ["pcscd"], findings(agent)
+        note, = findings(agent, "note", "fault")
+        assert "See pcscd." in note["message"]
+
+
+def test_a_module_that_is_missing_is_not_pcscds_fault(tmp_path, monkeypatch):
+    with pcscd(tmp_path, monkeypatch, "absent"), \
+            Agent(softhsm=False, conf=f"[module missing]\npath = {MODULE}.not\n") as agent:
+        problems = [f["subject"] for f in findings(agent, "problem") if f["subject"] not in ("pinentry", "memory")]
+        assert problems == ["missing"], findings(agent)
+
+
+def test_a_module_that_crashes_when_it_is_loaded():
+    """It is said after the second time, with no advice to try again."""
+    with FaultAgent("on C_Initialize crash\n") as agent:
+        until(lambda: "times in a row" in agent.error("ListTokens").parameters["message"], "it was never said")
+        error = agent.error("ListTokens")
+        assert error.name == "WorkerDied" and "before its first answer" in error.parameters["message"]
+        assert "It will do so again" in error.parameters["advice"] and "nlock" not in error.parameters["advice"]
+        problem(agent, "fault", "before its first answer")
+        agent.script("")
+        assert agent.call("ListTokens")["tokens"]
+
+
+def test_two_keys_of_one_name():
+    """Neither can be named: that is said, and not that one of them was changed."""
+    make = ["pkcs11-tool", "--module", MODULE, "--token-label", "one", "--login", "--pin", PIN, "--keypairgen",
+            "--key-type", "EC:prime256v1", "--label", "k", "--id", "55"]
+    with Agent() as agent:
+        subprocess.run(make, env=agent.env, check=True, capture_output=True)
+        agent.unlock("one")
+        agent.call("MakeCsr", {"key": "k", "jid": "a@b.test"})
+        subprocess.run(make, env=agent.env, check=True, capture_output=True)
+        found, = [f for f in findings(agent, "problem") if f["subject"].startswith("pkcs11:")]
+        assert "2 keys" in found["message"] and "elabel" in found["advice"] and "key use" not in found["advice"]
+
+
+@pytest.mark.parametrize("where, result, said, unsaid", [
+    ("C_Login", "CKR_PIN_EXPIRED", "pin change", "PUK"),
+    ("C_Login", "CKR_USER_PIN_NOT_INITIALIZED", "pin unblock", "plug"),
+    ("C_OpenSession", "CKR_SESSION_COUNT", "nother program", "plug"),
+    ("C_GetSlotList", "CKR_DEVICE_ERROR", "signet doctor", "plug"),
+    ("C_Initialize", "CKR_GENERAL_ERROR", "what the module itself needs", "plug"),
+])
+def test_the_advice_is_for_what_is_said(where, result, said, unsaid):
+    """A sentence about a failure, and advice for another one that has the same name, is none."""
+    with FaultAgent(f"on {where} fail {result}\n") as agent, secret(PIN) as fd:
+        error = agent.error("Unlock", {"token": "one", "pin": {"fd": 0}}, [fd])
+        assert result in error.parameters["message"], error
+        assert said in error.parameters["advice"] and unsaid not in error.parameters["advice"], error
+
+
+def test_no_memory_for_a_signature_is_no_full_token():
+    with FaultAgent() as agent:
+        agent.unlock("one")
+        agent.call("NewKey", {"token": "one", "label": "k", "algorithm": "p256"})
+        agent.script("on C_Sign fail CKR_DEVICE_MEMORY\n")
+        assert agent.error("MakeCsr", {"key": "k", "jid": "a@b.test"}).name == "TokenFailed"
+        assert [f for f in findings(agent) if "room" in f["message"]] == []
 
 
 def test_a_module_that_crashes():

@@ -1,8 +1,10 @@
 """Keys that were used before: they cost no search, and another key under the same name is not taken for them."""
 import base64
+import contextlib
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 from cryptography import x509
@@ -160,6 +162,41 @@ def test_a_rotated_key_is_refused_until_a_person_says_so(agent):
     used = agent.call("UseKey", {"key": "hsm"})["key"]
     assert used["uri"] == uri and "ecdsa" in str(used["abilities"]).lower()
     assert public(agent) != old
+
+
+def change_is_seen(agent, uri):
+    """Under the name of a key that was used stands another: refused until a person says so."""
+    old = public(agent, uri)
+    yield
+    time.sleep(1)  # so long a handle is trusted
+    error = agent.error("MakeCsr", {"key": uri, "jid": JULIET})
+    assert (error.name, error.parameters["subject"]) == ("KeyChanged", uri)
+    agent.call("UseKey", {"key": uri})
+    assert public(agent, uri) != old
+
+
+@pytest.mark.parametrize("kind", ("EC:prime256v1", "rsa:2048"))
+def test_a_rotated_key_whose_old_one_gets_another_id(agent, kind):
+    """Its handle still signs."""
+    make_by_hand(agent, key_id="01", kind=kind)
+    uri = agent.call("UseKey", {"key": "hsm"})["key"]["uri"]
+    assert "id=%01;" in uri
+    with contextlib.contextmanager(change_is_seen)(agent, uri):
+        for half in ("privkey", "pubkey"):
+            tool(agent, "--type", half, "--id", "01", "--set-id", "99")
+        make_by_hand(agent, key_id="01", kind=kind)
+
+
+@pytest.mark.parametrize("rules", ("attribute x CKA_LABEL old\nattribute y CKA_LABEL x\nattribute y CKA_ID 0x01\n",
+                                   "swap x y\n"), ids=("label", "swap"))
+def test_a_rotated_key_whose_old_one_gets_another_label(rules):
+    with FaultAgent() as agent:
+        for label, key_id in (("x", "01"), ("y", "02")):
+            make_by_hand(agent, label=label, key_id=key_id)
+        agent.unlock("one")
+        uri = agent.call("UseKey", {"key": "x"})["key"]["uri"]
+        with contextlib.contextmanager(change_is_seen)(agent, uri):
+            agent.script(rules)
 
 
 def test_a_rotated_key_is_refused_after_a_restart(agent):

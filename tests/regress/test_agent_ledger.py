@@ -304,7 +304,12 @@ def test_release(agent):
     assert agent.error("ReleaseToken", {"token": "two"}).name == "TokenAbsent"
 
 
-# ---- tries whose answer never came ----
+# ---- tries whose answer never came, or said nothing ----
+
+def is_left_to_a_person(error):
+    return error.name == "Denied" and "no answer came" in error.parameters["message"] and \
+        "person" in error.parameters["advice"]
+
 
 def test_a_try_that_was_never_answered(agent):
     """The worker, or the agent, is killed while the module has the PIN: a person enters it the next time."""
@@ -324,7 +329,7 @@ def test_a_try_that_was_never_answered(agent):
             if who == "agent":
                 agent.start()
             error = try_pin(agent, PIN)
-            assert error.name == "Denied" and "never came" in error.parameters["message"], error
+            assert is_left_to_a_person(error), error
             assert "person" in error.parameters["advice"]
             assert ledger(agent) == (1, 0, 1)
             with_pinentry(agent, PIN)
@@ -333,22 +338,75 @@ def test_a_try_that_was_never_answered(agent):
 
 
 def test_a_try_that_said_nothing_of_the_pin():
+    """It may have been refused: a person tries it again. Of one that the token took, no more is said than that once."""
     with FaultAgent("on C_Login 1 fail CKR_DEVICE_ERROR\n") as agent:
         assert try_pin(agent, PIN).name == "TokenFailed"
-        assert ledger(agent)[2] == 0
+        assert ledger(agent) == (1, 0, 1)
+        for _ in range(2):
+            assert is_left_to_a_person(try_pin(agent, PIN))
+            agent.stop()
+            agent.start()
+        with_pinentry(agent, PIN)
+        assert agent.call("Unlock", {"token": "one", "pin": {"pinentry": {}}})["token"]["unlocked"]
+        assert ledger(agent) == (0, 0, 0)
+        for times in (1, 2):
+            agent.call("Lock", {"token": "one"})
+            agent.script("on C_Login 1 fail CKR_DEVICE_ERROR\n")
+            assert try_pin(agent, PIN).name == "TokenFailed"
+            assert ledger(agent) == (times, 0, times - 1)
+
+
+@pytest.mark.parametrize("answer", ["CKR_DEVICE_ERROR", "CKR_DEVICE_REMOVED", "CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED",
+                                    "CKR_TOKEN_NOT_PRESENT", "CKR_HOST_MEMORY", "CKR_SESSION_HANDLE_INVALID",
+                                    "CKR_FUNCTION_CANCELED"])
+def test_a_wrong_pin_whose_answer_is_lost(answer):
+    """The token has counted it, and says something else: it is not tried again, also from a file and after a restart."""
+    with FaultAgent(f"pin 5 silent\nafter C_Login fail {answer}\n", conf="[token one]\npin-tries = 5\n") as agent:
+        assert try_pin(agent, "777777").name not in ("PinWrong", "PinLocked")
+        agent.script("pin 5 silent\n")
+        assert is_left_to_a_person(try_pin(agent, "777777"))
+        agent.stop()
+        agent.start()
+        assert is_left_to_a_person(try_pin(agent, "777777"))
+        assert ledger(agent) == (1, 0, 1)
+        assert agent.unlock("one")["unlocked"]
+
+
+def test_a_token_that_never_locks():
+    """As its owner says by pin-tries: a PIN of which nobody knows the answer is tried again, one that was refused is not."""
+    with FaultAgent("on C_Login fail CKR_DEVICE_ERROR\n", conf="[token one]\npin-tries = 0\n") as agent:
+        for _ in range(3):
+            assert try_pin(agent, PIN).name == "TokenFailed"
+        agent.script("")
+        assert agent.unlock("one")["unlocked"]
+        agent.call("Lock", {"token": "one"})
+        assert try_pin(agent).name == "PinWrong"
+        refused = tries_by_softhsm(agent)
+        assert try_pin(agent).name == "PinWrong"
+        assert tries_by_softhsm(agent) == refused
+
+
+@pytest.mark.parametrize("answer", ["CKR_USER_PIN_NOT_INITIALIZED", "CKR_PIN_EXPIRED",
+                                    "CKR_USER_ANOTHER_ALREADY_LOGGED_IN"])
+def test_a_pin_that_was_not_tried(answer):
+    with FaultAgent(f"on C_Login fail {answer}\n") as agent:
+        for _ in range(3):
+            try_pin(agent, PIN)
+            assert ledger(agent) == (0, 0, 0)
+        agent.script("")
         assert agent.unlock("one")["unlocked"]
 
 
 def test_a_try_that_said_nothing_on_a_silent_token():
     """Whose flags show nothing in any case: it may have been a failure, and the last one is a person's."""
     with FaultAgent("pin 3 silent\non C_Login fail CKR_GENERAL_ERROR\n") as agent:
-        for tries in (1, 2):
-            assert try_pin(agent, PIN).name == "TokenFailed"
-            assert ledger(agent) == (tries, 0, 0)
+        for tries, pin in enumerate(("one PIN", "another PIN"), 1):
+            assert try_pin(agent, pin).name == "TokenFailed"
+            assert ledger(agent) == (tries, 0, tries)
         agent.script("pin 3 silent\n")
         error = try_pin(agent, PIN)
         assert error.name == "Denied" and "as counted" in error.parameters["message"], error
-        assert ledger(agent) == (2, 0, 0)
+        assert ledger(agent) == (2, 0, 2)
 
 
 CONTEXT = "always-authenticate careful\n"
@@ -386,7 +444,7 @@ def test_a_login_for_one_signature_that_never_ends(how, name):
         assert ledger(agent)[::2] == (1, 1)
         agent.script(CONTEXT)
         error = try_pin(agent, PIN)
-        assert error.name == "Denied" and "never came" in error.parameters["message"], error
+        assert is_left_to_a_person(error), error
 
 
 def test_who_waits_for_a_login_that_never_ends():
@@ -409,7 +467,7 @@ def test_a_pin_source_whose_try_was_never_answered(agent):
         assert agent.error("NewKey", {"token": "one", "label": "x"}).name == "TimedOut"
         agent.script("")
         error = agent.error("NewKey", {"token": "one", "label": "x"})
-        assert error.name == "PinNeeded" and "never came" in error.parameters["message"], error
+        assert error.name == "PinNeeded" and "no answer came" in error.parameters["message"], error
         assert str(path) in error.parameters["message"]
         assert ledger(agent) == (1, 0, 1)
 

@@ -414,6 +414,93 @@ def test_release_beside_another_token():
         assert not unlocked(agent)
 
 
+def hung_call(agent, stack, log):
+    """A signature that does not come back; its client."""
+    agent.script("removable\non C_Sign hang\n")
+    client = stack.enter_context(agent.client())
+    client.send("MakeCsr", {"key": "x", "jid": "a@b.test"})
+    until(lambda: "! " in log.read_text(), "no signature hangs")
+    return client
+
+
+@pytest.mark.parametrize("token", [{"token": "one"}, {}])
+def test_release_ends_a_call_that_hangs(token):
+    """The token is free at once; who was at work is told why it ended."""
+    agent = FaultAgent("removable\n")
+    log = agent.dir / "calls"
+    agent.env["SIGNET_FAULT_LOG"] = str(log)
+    with agent, contextlib.ExitStack() as stack:
+        new_key(agent)
+        pid = agent.worker()["pid"]
+        client = hung_call(agent, stack, log)
+        begin = time.monotonic()
+        assert agent.call("ReleaseToken", token) == {"note": None}
+        assert not runs(pid)
+        assert time.monotonic() - begin < 20  # of the 60 seconds that the module has
+        error = client.error_of_next()
+        assert error.name == "TokenReleased" and "was released" in error.parameters["message"], error
+        agent.script("removable\n")
+        agent.unlock("one")
+        assert csr(agent)
+
+
+def test_release_beside_a_call_with_another_token():
+    """It does not wait for that one, and says whose it is."""
+    agent = FaultAgent("removable\n", labels=("one", "two"), conf="[token two]\nremember = always\n")
+    log = agent.dir / "calls"
+    agent.env["SIGNET_FAULT_LOG"] = str(log)
+    with agent, contextlib.ExitStack() as stack:
+        read, write = os.pipe()
+        pid = agent.call("ListTokens") and agent.worker()["pid"]
+        login = stack.enter_context(agent.client())
+        login.send("Unlock", {"token": "two", "pin": {"fd": 0}}, [read])
+        wait_open(pid, read)
+        note = agent.call("ReleaseToken", {"token": "one"})["note"]
+        assert f"Unlock of process {os.getpid()}" in note and runs(pid), note
+        os.close(write)
+        os.close(read)
+        login.error_of_next()
+
+
+# ---- a token that can be taken out, and that nobody uses ----
+
+def test_an_unused_card_is_let_go():
+    """Status tells of it as it was, and does not take it again; a list does."""
+    with FaultAgent("removable\n") as agent:
+        for _ in range(2):
+            tokens = agent.call("ListTokens")["tokens"]
+            starts = agent.count("signet-token for fault started")
+            until(lambda: agent.worker()["pid"] is None, "the process keeps the card")
+            status = agent.call("Status")
+            assert [t["label"] for t in status["tokens"]] == ["one"] and status["tokens"] == tokens
+            assert status["workers"][0]["restarts"] == 0 and status["workers"][0]["problem"] is None
+            assert agent.count("signet-token for fault started") == starts
+        assert agent.unlock("one")["unlocked"]
+        pid = agent.worker()["pid"]
+        agent.call("ReleaseToken", {"token": "one"})
+        assert not runs(pid) and agent.worker()["pid"] is None
+        assert not agent.call("Status")["tokens"][0]["unlocked"]
+        assert agent.call("ReleaseToken", {"token": "one"}) == {"note": None}
+        assert agent.worker()["pid"] is None  # to release it does not take it either
+
+
+@pytest.mark.parametrize("why", ["unlocked", "monitored", "not removable"])
+def test_a_process_that_is_needed_stays(why):
+    with FaultAgent("" if why == "not removable" else "removable\n") as agent, contextlib.ExitStack() as stack:
+        if why == "unlocked":
+            agent.unlock("one")
+        if why == "monitored":
+            stack.enter_context(agent.client()).send("Monitor", more=True)
+            agent.wait_line("monitors")
+        agent.call("ListTokens")
+        pid = agent.worker()["pid"]
+        time.sleep(4)  # twice as long as an unused card is kept
+        assert runs(pid) and agent.worker()["pid"] == pid
+        stack.close()
+        if why == "monitored":
+            until(lambda: not runs(pid), "the process keeps the card when nobody monitors any more")
+
+
 @pytest.mark.parametrize("how, minutes", [("minutes 7", 7), ("idle 9", 9), ("removal", None)])
 def test_the_minutes_are_told(how, minutes):
     with agent_that_remembers(how) as agent:

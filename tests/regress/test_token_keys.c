@@ -67,6 +67,62 @@ static void test_key_generation_refusals(void **state)
 	ask_error(&worker, SG_MSG_KEY_GENERATE, &long_id, -1, SG_ERR_ARG);
 }
 
+static char *generate_for(struct sg_caller caller, char *label)
+{
+	struct sg_msg_key_generate msg = {
+		.caller = caller, .token = TEXT("alpha"), .label = label, .algorithm = TEXT("p256")
+	};
+	struct sg_frame answer;
+	char *uri;
+
+	ask(&worker, SG_MSG_KEY_GENERATE, &msg, SG_MSG_OBJECTS, &answer);
+	uri = strdup(((const struct sg_msg_objects *)answer.msg)->keys[0].uri);
+	sg_frame_clear(&answer);
+	return uri;
+}
+
+static void csr_for(struct sg_caller caller, char *uri)
+{
+	struct sg_msg_csr_make msg = { .caller = caller, .key = uri, .jid = TEXT("a@b.test") };
+
+	ask_der(&worker, SG_MSG_CSR_MAKE, &msg, "csr");
+}
+
+static void expect_discard_error(struct sg_caller caller, char *uri)
+{
+	struct sg_msg_key_discard msg = { .caller = caller, .key = uri };
+
+	ask_error(&worker, SG_MSG_KEY_DISCARD, &msg, -1, SG_ERR_DENIED);
+}
+
+/* A pair goes with the call that made it, and with no other; once somebody else has used it, it
+ * stays. */
+static void test_new_keys_are_discarded(void **state)
+{
+	const struct sg_caller maker = { .pid = 7, .purpose = TEXT("NewKey") },
+			       other = { .pid = 8, .purpose = TEXT("NewKey") },
+			       use = { .pid = 7, .purpose = TEXT("MakeCsr") };
+	char *mine = generate_for(maker, TEXT("mine")), *used = generate_for(maker, TEXT("used"));
+	struct sg_msg_key_discard msg = { .caller = maker, .key = mine };
+	struct sg_msg_csr_make csr = { .key = mine, .jid = TEXT("a@b.test") };
+	struct sg_frame answer;
+
+	csr_for(maker, mine);
+	csr_for(use, used);
+	expect_discard_error(other, mine);
+	expect_discard_error(use, mine);
+	expect_discard_error(maker, used);
+	expect_discard_error(maker, TEXT("mine"));
+	expect_discard_error(maker, TEXT(""));
+	ask(&worker, SG_MSG_KEY_DISCARD, &msg, SG_MSG_OK, &answer);
+	sg_frame_clear(&answer);
+	expect_discard_error(maker, mine);
+	ask_error(&worker, SG_MSG_CSR_MAKE, &csr, -1, SG_ERR_KEY_ABSENT);
+	csr_for(use, used);
+	free(mine);
+	free(used);
+}
+
 static void expect_csr_error(char *key, char *jid, int code)
 {
 	struct sg_msg_csr_make msg = { .key = key, .jid = jid };
@@ -240,6 +296,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 		    test_keys_have_the_whole_template, start_unlocked, stop),
 		cmocka_unit_test_setup_teardown(test_key_generation_refusals, start_unlocked, stop),
+		cmocka_unit_test_setup_teardown(test_new_keys_are_discarded, start_unlocked, stop),
 		cmocka_unit_test_setup_teardown(test_key_selectors, start_unlocked, stop),
 		cmocka_unit_test_setup_teardown(test_locked_keys_are_seen, start_unlocked, stop),
 		cmocka_unit_test_setup_teardown(

@@ -75,6 +75,28 @@ static void test_refused_mechanisms_lead_to_the_next(void **state)
 	}
 }
 
+/* A way that was refused once is gone again when the others are refused, in the same call. */
+static void test_refused_mechanisms_that_are_free_again(void **state)
+{
+	size_t i;
+
+	for (i = 0; i < LADDER; i++) {
+		char *key = ladder_key(i);
+
+		sg_key_cache_flush(module);
+		faults.refusal = CKR_MECHANISM_INVALID;
+		faults.refused_init[0] = ladder[i].first;
+		assert_int_equal(try_sign(key, ladder[i].kind, ladder[i].hash), 0);
+		expect_tried(2, ladder[i].first, ladder[i].second);
+		faults.refused_init[0] = ladder[i].second;
+		assert_int_equal(try_sign(key, ladder[i].kind, ladder[i].hash), 0);
+		expect_tried(2, ladder[i].second, ladder[i].first);
+		assert_int_equal(try_sign(key, ladder[i].kind, ladder[i].hash), 0);
+		expect_tried(1, ladder[i].first, 0);
+		faults.refused_init[0] = CK_UNAVAILABLE_INFORMATION;
+	}
+}
+
 static void rescan(void)
 {
 	module_stop(NULL);
@@ -334,6 +356,7 @@ int main(void)
 		TEST(test_refused_mechanisms_lead_to_the_next),
 		TEST(test_missing_mechanisms_are_not_tried),
 		TEST(test_list_of_mechanisms_that_fails),
+		TEST(test_refused_mechanisms_that_are_free_again),
 		TEST(test_nothing_left_names_what_is_missing),
 		TEST(test_a_failure_is_no_refusal),
 		TEST(test_module_that_signs_one_at_a_time),

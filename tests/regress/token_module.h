@@ -15,7 +15,7 @@ static struct sg_msg_error error; /* of the last try */
 
 static void module_open(void)
 {
-	if (sg_module_open(world_module, SG_MODULE_DIRS, NULL, &module, &error) != 0)
+	if (sg_module_open(world_module, SG_MODULE_DIRS, NULL, &module, &(int){ 0 }, &error) != 0)
 		fail_msg("%s", error.message);
 	real = module->f;
 	fake = *real;

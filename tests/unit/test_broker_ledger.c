@@ -69,7 +69,8 @@ static void try_of(struct world *world, uint32_t by, uint32_t flags)
 		.serial = world->serial,
 		.by = by,
 		.hash = { (unsigned char *)world->hash, 4 },
-		.flags = flags };
+		.flags = flags,
+		.left = SG_TRIES_UNKNOWN };
 
 	assert_int_equal(sg_ledger_try(&world->agent, &msg), 0);
 }
@@ -137,19 +138,19 @@ static void counted(void **state)
 	outcome_of(world, SG_PIN_USER, SG_PIN_TAKEN, 0, 1);
 	is_ledger(world, 0, 3, 0);
 	assert_int_equal(sg_ledger_tries_left(&world->agent, &world->token), 3);
+	/* The first word that says nothing of the PIN that was right last does not make it unsure. */
 	try(world, 0);
 	outcome(world, SG_PIN_UNSAID, 0);
-	is_ledger(world, 1, 3, 0); /* it counts, and the PIN may be tried again */
+	is_ledger(world, 1, 3, 0);
+	try(world, 0);
+	outcome(world, SG_PIN_UNTRIED, 0);
+	is_ledger(world, 1, 3, 0); /* it was none */
 	try(world, world->token.flags);
-	is_ledger(world, 2, 3, 1);
 	outcome(world, SG_PIN_UNSAID, world->token.flags);
-	is_ledger(world, 2, 3, 0); /* the token is there, but it never tells of a failure */
-	try(world, world->token.flags);
-	outcome(world, SG_PIN_UNSAID, world->token.flags | SG_TOKEN_PIN_ASKED);
-	is_ledger(world, 2, 3, 0); /* the card was asked, and has seen none */
+	is_ledger(world, 2, 3, 1); /* the token is there, but it never tells of a failure */
 	try(world, world->token.flags);
 	outcome(world, SG_PIN_UNSAID, world->token.flags | SG_TOKEN_PIN_LOW);
-	is_ledger(world, 3, 0, 0);
+	is_ledger(world, 3, 0, 1);
 	try(world, world->token.flags);
 	outcome(world, SG_PIN_UNSAID, world->token.flags);
 	is_ledger(world, 3, 0, 0); /* it has told before, and tells of none now */

@@ -300,12 +300,12 @@ static void ledgers(void **state)
 
 	assert_int_equal(sg_store_ledger_get(store, "s", SG_PIN_USER, &row), SG_ERR_KEY_ABSENT);
 	assert_int_equal(
-	    sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 0), SG_ERR_KEY_ABSENT);
+	    sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 1, 0), SG_ERR_KEY_ABSENT);
 	assert_int_equal(sg_store_ledger_make(store, "s", SG_PIN_USER, &der_one), 0);
 	assert_int_equal(sg_store_ledger_make(store, "s", SG_PIN_SO, &der_two), 0);
-	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 0), 0);
-	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 1), 0);
-	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 0), 0);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 1, 0), 0);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 1, 1), 0);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 1, 0), 0);
 	assert_int_equal(sg_store_ledger_wrong(store, "s", SG_PIN_USER, &der_one), 0);
 	assert_int_equal(sg_store_ledger_wrong(store, "s", SG_PIN_USER, &der_one), 0);
 	/* It has one already, which keeps its salt. */
@@ -319,7 +319,7 @@ static void ledgers(void **state)
 	assert_int_equal(row.tries, 0);
 	assert_int_equal(row.wrong_count, 0);
 	sg_ledger_row_clear(&row);
-	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 0), 0);
+	assert_int_equal(sg_store_ledger_try(store, "s", SG_PIN_USER, &der_one, 1, 0), 0);
 	assert_int_equal(sg_store_ledger_clear(store, "s", SG_PIN_USER), 0);
 	is_ledger(world, "s", 0, 1, 0);
 	/* A PIN that was wrong and is right now. */
@@ -337,35 +337,35 @@ static void unsure_pins(void **state)
 
 	assert_int_equal(sg_store_ledger_make(world->store, "s", SG_PIN_SO, &der_one), 0);
 	assert_int_equal(sg_store_ledger_wrong(world->store, "s", SG_PIN_SO, &der_one), 0);
-	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_one, 0), 0);
-	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
+	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_one, 1, 0), 0);
+	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 1, 0), 0);
 	reopen(world);
 	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_SO, &row), 0);
 	assert_int_equal(row.wrong_count, 2);
 	assert_int_equal(row.wrong[0].unsure, 1);
 	assert_int_equal(row.wrong[1].unsure, 0);
 	sg_ledger_row_clear(&row);
-	assert_int_equal(sg_store_ledger_unsaid(world->store, "s", SG_PIN_SO, &der_one, 0), 0);
-	assert_int_equal(sg_store_ledger_unsaid(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
+	assert_int_equal(sg_store_ledger_forgive(world->store, "s", SG_PIN_SO, &der_one), 0);
+	assert_int_equal(sg_store_ledger_forgive(world->store, "s", SG_PIN_SO, &der_two), 0);
 	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_SO, &row), 0);
 	assert_int_equal(row.wrong_count, 1);
 	assert_int_equal(row.tries, 2);
 	assert_int_equal(row.locked, 0);
 	sg_ledger_row_clear(&row);
-	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
+	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 1, 0), 0);
 	assert_int_equal(sg_store_ledger_locked(world->store, "s", SG_PIN_SO, &der_two), 0);
 	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_SO, &row), 0);
 	assert_int_equal(row.wrong_count, 1);
 	assert_int_equal(row.tries, 2); /* it was none */
 	assert_int_equal(row.locked, 1);
 	sg_ledger_row_clear(&row);
-	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
+	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 1, 0), 0);
 	assert_int_equal(sg_store_ledger_good(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
 	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_SO, &row), 0);
 	assert_int_equal(row.tries, 2); /* its flags never told */
 	assert_int_equal(row.locked, 0);
 	sg_ledger_row_clear(&row);
-	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 0), 0);
+	assert_int_equal(sg_store_ledger_try(world->store, "s", SG_PIN_SO, &der_two, 1, 0), 0);
 	assert_int_equal(sg_store_ledger_good(world->store, "s", SG_PIN_SO, &der_two, 1), 0);
 	assert_int_equal(sg_store_ledger_get(world->store, "s", SG_PIN_SO, &row), 0);
 	assert_int_equal(row.tries, 0);
