@@ -20,7 +20,7 @@
 
 #define SHA1_SIZE   20
 #define SHA256_SIZE 32
-#define HEX_SIZE    (2 * SHA1_SIZE)
+#define HEX_SIZE    40	/* digits of a SHA-1 */
 #define OUTPUT_MAX  128 /* bytes; a good one has half of them */
 
 struct waiter {
