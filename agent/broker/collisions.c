@@ -20,7 +20,7 @@
 
 #define SHA1_SIZE   20
 #define SHA256_SIZE 32
-#define HEX_SIZE    (2 * SHA1_SIZE)
+#define HEX_SIZE    40	/* digits of a SHA-1 */
 #define OUTPUT_MAX  128 /* bytes; a good one has half of them */
 
 struct waiter {
@@ -299,7 +299,8 @@ static struct check *check_new(
 
 	if (check == NULL)
 		return NULL;
-	*check = (struct check){ .collisions = collisions, .pid = -1, .pidfd = -1, .output = -1 };
+	check->collisions = collisions;
+	check->pid = check->pidfd = check->output = -1;
 	TAILQ_INIT(&check->waiters);
 	memcpy(check->sha256, sha256, SHA256_SIZE);
 	check->sha1 = sha1_of(bytes);
