@@ -245,17 +245,17 @@ int sg_delegation_answer(const struct sg_delegation *delegation, const struct sg
 	struct sg_answer answer = { 0 };
 	const struct sg_xml *payload;
 	const char *to;
-	int err = 0;
+	int err = 0, is_one, is_delegated;
 
 	*reply = NULL;
 	if (!is_request(iq) || sg_xml_attr(iq, "from") == NULL)
 		return 0;
-	if (children(iq, &payload) != 1)
-		sg_answer_error(&answer, "modify", "bad-request", NULL);
-	else if (is_delegation_ns(sg_xml_ns(payload)) &&
-	    strcmp(sg_xml_name(payload), "delegation") == 0)
+	is_one = children(iq, &payload) == 1;
+	is_delegated = is_one && is_delegation_ns(sg_xml_ns(payload)) &&
+	    strcmp(sg_xml_name(payload), "delegation") == 0;
+	if (is_delegated)
 		err = answer_delegation(delegation, iq, payload, is_whole, &answer);
-	else if (!is_whole)
+	else if (!is_one || !is_whole)
 		sg_answer_error(&answer, "modify", "bad-request", NULL);
 	else if (sg_xml_is(payload, "query", SG_NS_DISCO_INFO) &&
 	    strcmp(sg_xml_attr(iq, "type"), "get") == 0)

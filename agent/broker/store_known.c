@@ -171,7 +171,7 @@ static int add_keyinfo(struct sg_known_key *key, const char *text, int own)
 		err = sg_keyinfo_decode(element, &came, &why);
 	sg_xml_free(element);
 	if (err == 0 &&
-	    (strcmp(came.name, known->name) != 0 ||
+	    (came.name == NULL || known->name == NULL || strcmp(came.name, known->name) != 0 ||
 		(came.kind != SG_KEYINFO_REFERENCE && !sg_blob_eq(&came.data, &known->data))))
 		err = SG_ERR_KEYINFO;
 	if (err != 0)
