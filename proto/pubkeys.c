@@ -105,7 +105,7 @@ static int take_name(const struct sg_xml *element, struct sg_msg_keys_wanted *wa
 	int err = text != NULL ? sg_keyinfo_name_take(text, &name) : SG_ERR_NOMEM;
 
 	free(text);
-	if (err != 0)
+	if (err != 0 || name == NULL)
 		return err;
 	for (uint32_t i = 0; i < wanted->name_count; i++) {
 		if (strcmp(wanted->names[i], name) == 0) {
