@@ -98,6 +98,15 @@ static int count_children(
 
 /* ---- a request ---- */
 
+static int is_wanted(const struct sg_msg_keys_wanted *wanted, const char *name)
+{
+	for (uint32_t i = 0; i < wanted->name_count; i++) {
+		if (wanted->names[i] != NULL && strcmp(wanted->names[i], name) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 static int take_name(const struct sg_xml *element, struct sg_msg_keys_wanted *wanted)
 {
 	char *text = sg_xml_trimmed_text(element);
@@ -105,15 +114,12 @@ static int take_name(const struct sg_xml *element, struct sg_msg_keys_wanted *wa
 	int err = text != NULL ? sg_keyinfo_name_take(text, &name) : SG_ERR_NOMEM;
 
 	free(text);
-	if (err != 0 || name == NULL)
+	if (err != 0)
 		return err;
-	for (uint32_t i = 0; i < wanted->name_count; i++) {
-		if (strcmp(wanted->names[i], name) == 0) {
-			free(name);
-			return 0;
-		}
-	}
-	wanted->names[wanted->name_count++] = name;
+	if (is_wanted(wanted, name))
+		free(name);
+	else
+		wanted->names[wanted->name_count++] = name;
 	return 0;
 }
 
