@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <expat.h>
 
@@ -75,14 +76,20 @@ static void real_set_text(XML_Parser expat, XML_CharacterDataHandler text)
 	function(expat, text);
 }
 
-/* Not every version of expat has it. */
-static void parse_at_once(XML_Parser expat)
+/*
+ * Whether a tag that is not whole may wait; without that, expat reads it again from its start with each
+ * piece. Not every version of expat can do either.
+ */
+static void may_wait(XML_Parser expat, int may)
 {
-	XML_Bool (*function)(XML_Parser, XML_Bool);
+	static XML_Bool (*function)(XML_Parser, XML_Bool);
+	static int looked;
 
-	*(void **)&function = dlsym(RTLD_NEXT, "XML_SetReparseDeferralEnabled");
+	if (!looked)
+		*(void **)&function = dlsym(RTLD_NEXT, "XML_SetReparseDeferralEnabled");
+	looked = 1;
 	if (function != NULL)
-		(void)function(expat, XML_FALSE);
+		(void)function(expat, may ? XML_TRUE : XML_FALSE);
 }
 
 /* ---- what expat tells goes to the filter ---- */
@@ -153,7 +160,6 @@ void XML_SetElementHandler(
 	real_set_element(expat, on_start, on_end);
 	if (parser.filter->doctype != NULL)
 		XML_SetStartDoctypeDeclHandler(expat, on_doctype);
-	parse_at_once(expat);
 }
 
 void XML_SetCharacterDataHandler(XML_Parser expat, XML_CharacterDataHandler text)
@@ -174,6 +180,7 @@ enum XML_Status XML_Parse(XML_Parser expat, const char *data, int len, int is_fi
 		return real_parse(expat, data, len, is_final);
 	if (parser.filter->bytes != NULL && !parser.filter->bytes((size_t)len))
 		return XML_STATUS_OK;
+	may_wait(expat, memchr(data, '>', (size_t)len) == NULL); /* no tag ends in this piece */
 	status = real_parse(expat, data, len, is_final);
 	if (status == XML_STATUS_OK || parser.filter->malformed == NULL)
 		return status;

@@ -5,8 +5,8 @@
  * parser that is not libstrophe's passes through unchanged.
  *
  * Newer expat (and Debian's 2.5) waits with a tag that came in pieces until twice as much is there: the
- * end of a stanza could wait for the next one. That is switched off; a filter bounds what it saved, or
- * its server is trusted not to send long tags in small pieces.
+ * end of a stanza could wait for the next one. So that is switched off for each piece that may hold the end
+ * of a tag; for others it stays, for without it a long tag in pieces costs the square of its length.
  *
  * A stream that ends within a text would leave libstrophe with that text's length: it is made to forget
  * it when it resets its parser.

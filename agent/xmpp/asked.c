@@ -205,7 +205,7 @@ static void wanted_answer(
 	const struct sg_msg_error *error = frame->msg;
 	const struct sg_msg_keyinfos *keyinfos = frame->msg;
 	struct sg_xml *echo = echo_of(wanted->text), *payload = NULL;
-	struct sg_iq_question question = { wanted->id, wanted->from, 1, echo };
+	struct sg_iq_question question = { wanted->id, wanted->from, 1, echo, NULL };
 	int code = frame->type == SG_MSG_ERROR ? sg_msg_error_code(error) : 0;
 	int err = SG_ERR_UNSUPPORTED;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "element.h"
+#include "log.h"
 #include "scram.h"
 #include "text.h"
 
@@ -28,12 +29,14 @@ enum kind {
 static struct {
 	enum sg_filter_login login;
 	int secured;
+	int online;
 	int muted; /* the old stream is over */
 	struct sg_filter_report report;
 
 	/* the stanza at hand; the stream's own element is depth 1, a stanza depth 2 */
 	enum kind kind;
 	unsigned depth;
+	unsigned shown; /* the depth that libstrophe knows of, once the stanza is cut */
 	unsigned children[SG_FILTER_DEPTH_MAX + 2];
 	unsigned nodes;
 	uint64_t bytes, gap, work, steps;
@@ -54,6 +57,21 @@ static void stop(int code, const char *why)
 	filter.report.stopped = code;
 	filter.report.stopped_why = why;
 	sg_parser_stop();
+}
+
+/*
+ * The stanza at hand is over a limit: that is its sender's doing, and costs this stanza only, unless it
+ * can only be the server's. shown: how deep libstrophe is in it.
+ */
+static void cut(unsigned shown, const char *why)
+{
+	if (!filter.online || filter.kind != KIND_OTHER) {
+		stop(SG_ERR_LIMIT, why);
+	} else if (!filter.report.cut && filter.report.stopped == 0) {
+		sg_log(SG_LOG_WARN, "refused: %s", why);
+		filter.report.cut = 1;
+		filter.shown = shown;
+	}
 }
 
 static void capture_begin(void)
@@ -228,35 +246,71 @@ static void stanza_begin(const char *name)
 	filter.bind = 0;
 	filter.element_in_error = 0;
 	filter.element_in_answer = 0;
+	filter.report.cut = 0;
 	capture_begin();
 }
 
-/* A node below the open element; siblings of stanzas are not counted. */
+/* A node below the element at depth, which libstrophe knows; siblings of stanzas are not counted. */
 static void count_node(unsigned depth, unsigned weight)
 {
 	filter.nodes += weight;
 	if (filter.nodes > SG_FILTER_NODES_MAX)
-		stop(SG_ERR_LIMIT, "a stanza of too many parts");
+		cut(depth, "a stanza of too many parts");
 	if (depth < 2 || depth > SG_FILTER_DEPTH_MAX)
 		return;
 	filter.steps += filter.children[depth]++;
 	if (filter.steps > SG_FILTER_STEPS_MAX)
-		stop(SG_ERR_LIMIT, "an element of too many parts");
+		cut(depth, "an element of too many parts");
 }
 
 static void count_element(const char **attrs)
 {
-	size_t count = 0;
+	size_t count = 0, bytes = 0;
 
-	while (attrs != NULL && attrs[2 * count] != NULL)
-		count++;
+	if (filter.report.cut) {
+		if (filter.depth > SG_FILTER_CUT_DEPTH_MAX)
+			stop(SG_ERR_LIMIT, "a stanza that is nested far too deeply");
+		return;
+	}
+	for (; attrs[2 * count] != NULL; count++)
+		bytes += strlen(attrs[2 * count]) + strlen(attrs[2 * count + 1]);
 	if (count > SG_FILTER_ATTRS_MAX)
-		stop(SG_ERR_LIMIT, "an element of too many attributes");
+		cut(filter.depth - 1, "an element of too many attributes");
+	else if (bytes > SG_FILTER_ATTR_BYTES_MAX)
+		cut(filter.depth - 1, "an element of attributes that are too large");
 	if (filter.depth > SG_FILTER_DEPTH_MAX)
-		stop(SG_ERR_LIMIT, "a stanza that is nested too deeply");
+		cut(filter.depth - 1, "a stanza that is nested too deeply");
 	else
 		filter.children[filter.depth] = 0;
 	count_node(filter.depth - 1, 1 + (unsigned)count);
+}
+
+/* What an answer to a stanza needs of it, for one that is over the limits from the start. */
+static void show_head(const char *name, const char **attrs)
+{
+	static const char *const wanted[] = { "type", "id", "from", "to" };
+	enum { COUNT = sizeof(wanted) / sizeof(*wanted) };
+	const char *some[2 * COUNT + 1];
+	size_t have = 0;
+
+	for (; attrs[0] != NULL; attrs += 2)
+		for (unsigned i = 0; i < COUNT; i++)
+			if (strcmp(attrs[0], wanted[i]) == 0 &&
+			    strlen(attrs[1]) <= SG_FILTER_HEAD_MAX) {
+				some[have++] = attrs[0];
+				some[have++] = attrs[1];
+			}
+	some[have] = NULL;
+	sg_parser_show_start(name, some);
+	filter.shown = 2;
+}
+
+/* The end of a stanza that is cut: libstrophe sees the ends of all that it knows, and report.cut. */
+static void cut_end(const char *name)
+{
+	for (; filter.shown > 1; filter.shown--)
+		sg_parser_show_end(name);
+	filter.report.cut = 0;
 }
 
 /* The children of a stanza that the filter looks at. */
@@ -352,6 +406,11 @@ static void on_start(const char *name, const char **attrs)
 		count_element(attrs);
 	if (filter.report.stopped != 0)
 		return;
+	if (filter.report.cut) {
+		if (filter.depth == 2)
+			show_head(name, attrs);
+		return;
+	}
 	if (filter.depth == 3)
 		child_begin(name);
 	if (filter.in_mechanisms && filter.depth > 3) {
@@ -370,6 +429,11 @@ static void on_end(const char *name)
 		return;
 	filter.gap = 0;
 	filter.run = 0;
+	if (filter.report.cut) {
+		if (--filter.depth == 1)
+			cut_end(name);
+		return;
+	}
 	if (filter.depth == 3)
 		child_end(name);
 	if (filter.depth == 2)
@@ -393,15 +457,15 @@ static void on_text(const char *text, size_t len)
 	if (filter.muted || filter.report.stopped != 0)
 		return;
 	filter.gap = 0;
-	if (filter.depth < 2) /* white space that keeps the connection alive */
+	if (filter.depth < 2 || filter.report.cut) /* white space that keeps the connection alive */
 		return;
 	if (filter.run == 0)
 		count_node(filter.depth, 1);
 	filter.run += len;
 	filter.work += filter.run;
 	if (filter.run > SG_FILTER_TEXT_MAX || filter.work > SG_FILTER_WORK_MAX)
-		stop(SG_ERR_LIMIT, "a text that is too long");
-	if (filter.report.stopped != 0)
+		cut(filter.depth, "a text that is too long");
+	if (filter.report.stopped != 0 || filter.report.cut)
 		return;
 	if (filter.depth <= 4)
 		capture(text, len);
@@ -427,6 +491,7 @@ static void on_stream(void)
 	filter.muted = 0;
 	filter.depth = 0;
 	filter.in_mechanisms = 0;
+	filter.report.cut = 0;
 	filter.gap = filter.bytes = 0;
 }
 
@@ -438,8 +503,10 @@ static int on_bytes(size_t len)
 	filter.bytes += len;
 	filter.gap += len;
 	if (filter.depth >= 2 && filter.bytes > SG_FILTER_BYTES_MAX)
-		stop(SG_ERR_LIMIT, "a stanza that is too large");
-	else if (filter.gap > SG_FILTER_GAP_MAX)
+		cut(filter.depth, "a stanza that is too large");
+	if (filter.depth >= 2 && filter.bytes > SG_FILTER_CUT_BYTES_MAX)
+		stop(SG_ERR_LIMIT, "a stanza that is far too large");
+	else if (filter.gap > (filter.online ? SG_FILTER_TAG_MAX : SG_FILTER_GAP_MAX))
 		stop(SG_ERR_LIMIT, "a tag that is too large");
 	return filter.report.stopped == 0;
 }
@@ -460,6 +527,7 @@ void sg_filter_begin(enum sg_filter_login login)
 {
 	filter.login = login;
 	filter.secured = 0;
+	filter.online = 0;
 	filter.challenges = 0;
 	filter.report = (struct sg_filter_report){ 0 };
 }
@@ -467,6 +535,11 @@ void sg_filter_begin(enum sg_filter_login login)
 void sg_filter_secured(void)
 {
 	filter.secured = 1;
+}
+
+void sg_filter_online(void)
+{
+	filter.online = 1;
 }
 
 const struct sg_filter_report *sg_filter_report(void)

@@ -241,6 +241,15 @@ static void deliver(
 	sg_msg_clear(SG_MSG_ERROR, &error);
 }
 
+static void deliver_limit(const struct question *question)
+{
+	struct sg_msg_error error;
+
+	sg_msg_error_set(&error, SG_ERR_LIMIT, question->to, "the answer is over our limits");
+	question->fn(question->arg, &error, NULL);
+	sg_msg_clear(SG_MSG_ERROR, &error);
+}
+
 static void deliver_whole(const struct question *question, xmpp_stanza_t *iq)
 {
 	struct sg_xml *tree = NULL;
@@ -250,7 +259,7 @@ static void deliver_whole(const struct question *question, xmpp_stanza_t *iq)
 	sg_xml_free(tree);
 }
 
-static void receive_answer(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_error)
+static void receive_answer(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_error, int is_whole)
 {
 	const char *id = xmpp_stanza_get_id(iq), *from = xmpp_stanza_get_from(iq);
 	struct question **at = &iqs->first, *question;
@@ -262,7 +271,9 @@ static void receive_answer(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_error)
 		return;
 	}
 	question = question_take(iqs, at);
-	if (question->whole)
+	if (!is_whole)
+		deliver_limit(question);
+	else if (question->whole)
 		deliver_whole(question, iq);
 	else
 		deliver(iqs, question, is_error, iq);
@@ -322,36 +333,106 @@ void sg_iq_refuse(struct sg_iqs *iqs, const struct sg_iq_question *question, con
 		    echo != NULL ? error : NULL);
 }
 
-/* The iq, what it echoes and the error one after the other, as text: the error is the server's own. */
-void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question)
+/*
+ * The head, what it echoes and the error one after the other, as text: the error is the server's own. head
+ * and echo (either may be NULL) are taken over.
+ */
+static void say_absent(struct sg_iqs *iqs, struct sg_xml *head, char *echo)
 {
 	const struct absence *absence = &iqs->absence;
+	const char *name = head != NULL ? sg_xml_name(head) : "";
+	struct sg_buf text = { 0 };
+
+	if (head == NULL)
+		text.err = SG_ERR_NOMEM;
+	else
+		sg_xml_write(head, &text);
+	if (text.err == 0)
+		text.len -= 2; /* of "/>" */
+	sg_buf_put_str(&text, ">");
+	if (absence->echoes && echo != NULL && strlen(echo) <= ECHO_MAX)
+		sg_buf_put_str(&text, echo);
+	sg_buf_put_str(&text, absence->error != NULL ? absence->error : PLAIN_ABSENCE);
+	sg_buf_printf(&text, "</%s>", name);
+	sg_buf_put_u8(&text, 0);
+	if (text.err != 0 || sg_stream_send_text(iqs->stream, (const char *)text.data) != 0)
+		sg_log(SG_LOG_DEBUG, "a stanza is left unanswered");
+	sg_buf_clear(&text);
+	sg_xml_free(head);
+	free(echo);
+}
+
+void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question)
+{
 	const struct sg_iq_head head = { SG_NS_CLIENT, "error", question->id, question->from,
 		NULL };
 	struct sg_xml *iq = NULL;
-	struct sg_buf text = { 0 };
-	size_t begun;
+	char *echo = NULL;
 
-	if (sg_element_iq(&head, NULL, &iq) == 0)
-		sg_xml_write(iq, &text);
-	sg_xml_free(iq);
-	if (text.err != 0 || text.len < 2) {
-		sg_buf_clear(&text);
-		return;
+	if (question->shown_again != NULL)
+		echo = strdup(question->shown_again);
+	else if (question->payload != NULL)
+		echo = sg_xml_to_string(question->payload);
+	if (sg_element_iq(&head, NULL, &iq) != 0)
+		iq = NULL;
+	say_absent(iqs, iq, echo);
+}
+
+/*
+ * What is in a stanza, as text; NULL when it is over our limits. An element in no namespace says so: what is
+ * written alone leaves that out.
+ */
+static char *inside_of(xmpp_stanza_t *stanza)
+{
+	xmpp_stanza_t *child = xmpp_stanza_get_children(stanza);
+	struct sg_buf text = { 0 };
+
+	for (; text.err == 0 && child != NULL; child = xmpp_stanza_get_next(child)) {
+		struct sg_xml *tree = NULL;
+		size_t begun = text.len;
+
+		if (!xmpp_stanza_is_tag(child))
+			continue;
+		if (sg_stanza_to_xml(child, &tree) != 0)
+			text.err = SG_ERR_LIMIT;
+		else
+			sg_xml_write_in(tree, SG_NS_CLIENT, &text);
+		sg_xml_free(tree);
+		if (text.len - begun > ECHO_MAX || text.len > ECHO_MAX)
+			text.err = SG_ERR_LIMIT;
 	}
-	text.len -= 2; /* of "/>" */
-	sg_buf_put_str(&text, ">");
-	begun = text.len;
-	if (absence->echoes && question->payload != NULL)
-		sg_xml_write(question->payload, &text);
-	if (text.err == 0 && text.len - begun > ECHO_MAX)
-		text.len = begun;
-	sg_buf_put_str(&text, absence->error != NULL ? absence->error : PLAIN_ABSENCE);
-	sg_buf_put_str(&text, "</iq>");
 	sg_buf_put_u8(&text, 0);
-	if (text.err != 0 || sg_stream_send_text(iqs->stream, (const char *)text.data) != 0)
-		sg_log(SG_LOG_DEBUG, "a question is left unanswered");
-	sg_buf_clear(&text);
+	return sg_buf_steal(&text, NULL);
+}
+
+static struct sg_xml *message_head(const char *id, const char *to)
+{
+	struct sg_xml *made = sg_xml_new("message", SG_NS_CLIENT);
+	int err = made != NULL ? sg_xml_set_attr(made, "type", "error") : SG_ERR_NOMEM;
+
+	if (err == 0 && id != NULL)
+		err = sg_xml_set_attr(made, "id", id);
+	if (err == 0)
+		err = sg_xml_set_attr(made, "to", to);
+	if (err == 0)
+		return made;
+	sg_xml_free(made);
+	return NULL;
+}
+
+void sg_iq_message(struct sg_iqs *iqs, xmpp_stanza_t *message)
+{
+	static const char *const others[] = { "error", "headline", "groupchat" };
+	const char *type = xmpp_stanza_get_type(message), *from = xmpp_stanza_get_from(message);
+	const char *to = xmpp_stanza_get_to(message);
+
+	for (size_t i = 0; type != NULL && i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(type, others[i]) == 0)
+			return;
+	if (from == NULL || to == NULL || !jid_same(to, sg_stream_full_jid(iqs->stream)) ||
+	    xmpp_stanza_get_child_by_name(message, "body") == NULL)
+		return;
+	say_absent(iqs, message_head(xmpp_stanza_get_id(message), from), inside_of(message));
 }
 
 /* ---- how the server answers for who is not there ---- */
@@ -472,35 +553,39 @@ static int understand(struct sg_iqs *iqs, const struct sg_iq_question *question)
 }
 
 /* Everybody's question is read before it is looked at who asks: it takes all of them as long. */
-static void answer_question(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_get)
+static void answer_question(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_get, int is_whole)
 {
 	struct sg_iq_question question = {
 		.id = xmpp_stanza_get_id(iq),
 		.from = xmpp_stanza_get_from(iq),
 		.is_get = is_get,
 	};
-	xmpp_stanza_t *element = first_element(iq);
+	xmpp_stanza_t *element = is_whole ? first_element(iq) : NULL;
 	struct sg_xml *payload = NULL;
+	char *inside;
 
 	if (question.id == NULL)
 		return;
+	inside = is_whole ? inside_of(iq) : NULL;
+	question.shown_again = inside;
 	if (element != NULL && sg_stanza_to_xml(element, &payload) == 0)
 		question.payload = payload;
 	if (!iqs->events->is_known(iqs->arg, question.from) || !understand(iqs, &question))
 		sg_iq_unknown(iqs, &question);
 	sg_xml_free(payload);
+	free(inside);
 }
 
-void sg_iq_receive(struct sg_iqs *iqs, xmpp_stanza_t *iq)
+void sg_iq_receive(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_whole)
 {
 	const char *type = xmpp_stanza_get_type(iq);
 
 	if (type == NULL)
 		return;
 	if (strcmp(type, "result") == 0 || strcmp(type, "error") == 0)
-		receive_answer(iqs, iq, strcmp(type, "error") == 0);
+		receive_answer(iqs, iq, strcmp(type, "error") == 0, is_whole);
 	else if (strcmp(type, "get") == 0 || strcmp(type, "set") == 0)
-		answer_question(iqs, iq, strcmp(type, "get") == 0);
+		answer_question(iqs, iq, strcmp(type, "get") == 0, is_whole);
 }
 
 /* ---- no answer ---- */

@@ -30,6 +30,8 @@ struct sg_iq_question {
 	const char *from; /* NULL: the own server */
 	int is_get;
 	const struct sg_xml *payload; /* or NULL: none, or one over our limits */
+	const char
+	    *shown_again; /* all of what was in it, as text, for a refusal; NULL: the payload */
 };
 
 /* Those that are not answered here. */
@@ -67,8 +69,15 @@ void sg_iq_refuse(struct sg_iqs *iqs, const struct sg_iq_question *question, con
 void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question);
 void sg_iqs_learn(struct sg_iqs *iqs);
 
-/* An iq that came: an answer goes to who asked, a question is answered. The stanza stays libstrophe's. */
-void sg_iq_receive(struct sg_iqs *iqs, xmpp_stanza_t *iq);
+/*
+ * An iq that came: an answer goes to who asked, a question is answered. Not is_whole: the answer fails with
+ * SG_ERR_LIMIT, and nobody understands the question. The stanza stays libstrophe's.
+ */
+void sg_iq_receive(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_whole);
+
+/* A message that came: nobody reads here what is for a person, so it comes back the same way to the sender,
+ * when it was sent to this very resource. Servers deliver no other here, or not here only. */
+void sg_iq_message(struct sg_iqs *iqs, xmpp_stanza_t *message);
 
 /* Every open question fails with this. */
 void sg_iqs_fail(struct sg_iqs *iqs, const struct sg_msg_error *why);

@@ -104,7 +104,7 @@ static int on_iq(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
 	struct sg_stream *stream = userdata;
 
 	if (stream->state == STATE_ONLINE)
-		stream->events->iq(stream->arg, stanza);
+		stream->events->iq(stream->arg, stanza, !sg_filter_report()->cut);
 	return 1;
 }
 
@@ -113,7 +113,7 @@ static int on_message(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
 	struct sg_stream *stream = userdata;
 
 	if (stream->state == STATE_ONLINE)
-		stream->events->message(stream->arg, stanza);
+		stream->events->message(stream->arg, stanza, !sg_filter_report()->cut);
 	return 1;
 }
 
@@ -133,6 +133,7 @@ static void on_connection(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
 
 	if (event == XMPP_CONN_CONNECT) {
 		stream->bound = 1;
+		sg_filter_online();
 		xmpp_handler_add(conn, on_iq, NULL, "iq", NULL, stream);
 		xmpp_handler_add(conn, on_message, NULL, "message", NULL, stream);
 		xmpp_handler_add(conn, on_presence, NULL, "presence", NULL, stream);

@@ -23,9 +23,12 @@ struct sg_stream_events {
 	 * closed by sg_stream_close(). The callee may take strings out of *why by zeroing them.
 	 */
 	void (*offline)(void *arg, int was_online, struct sg_msg_error *why);
-	/* One came. The stanza stays libstrophe's. */
-	void (*iq)(void *arg, xmpp_stanza_t *iq);
-	void (*message)(void *arg, xmpp_stanza_t *message);
+	/*
+	 * One came. The stanza stays libstrophe's. Not is_whole: it was over the limits of filter.h,
+	 * and only its head can be relied on (of a presence, nothing else is given to anybody).
+	 */
+	void (*iq)(void *arg, xmpp_stanza_t *iq, int is_whole);
+	void (*message)(void *arg, xmpp_stanza_t *message, int is_whole);
 	void (*presence)(void *arg, xmpp_stanza_t *presence);
 };
 

@@ -228,20 +228,21 @@ static void on_offline(void *arg, int was_online, struct sg_msg_error *why)
 	sg_msg_clear(SG_MSG_ERROR, &worker->sign_error);
 }
 
-static void on_iq(void *arg, xmpp_stanza_t *iq)
+static void on_iq(void *arg, xmpp_stanza_t *iq, int is_whole)
 {
 	struct worker *worker = arg;
 
-	sg_iq_receive(worker->iqs, iq);
+	sg_iq_receive(worker->iqs, iq, is_whole);
 }
 
-static void on_message(void *arg, xmpp_stanza_t *message)
+static void on_message(void *arg, xmpp_stanza_t *message, int is_whole)
 {
 	struct worker *worker = arg;
 	struct sg_msg_keys_seen seen = { 0 };
 	struct sg_xml *tree = NULL;
 
-	if (!worker->settled || sg_stanza_to_xml(message, &tree) != 0)
+	sg_iq_message(worker->iqs, message);
+	if (!is_whole || !worker->settled || sg_stanza_to_xml(message, &tree) != 0)
 		return;
 	if (sg_seen_read(tree, sg_stream_bare_jid(worker->stream), worker->contacts, &seen) &&
 	    sg_channel_send(worker->channel, 0, SG_MSG_KEYS_SEEN, &seen, -1) != 0)

@@ -65,7 +65,7 @@ def as_it_stands(text):
     passes on and last in what it makes. Prosody stamps xml:lang on whatever any client sends, too."""
     def tidy(tag):
         name, *attributes = re.findall(r"[^\s=]+=(?:'[^']*'|\"[^\"]*\")|[^\s]+", tag[1].replace('"', "'"))
-        if name == "iq":
+        if name in ("iq", "message"):
             attributes = [a for a in attributes if not a.startswith(("from=", "xml:lang="))]
         return "<" + " ".join([name, *sorted(attributes)]) + tag[2]
     return re.sub(r"<([^/>][^>]*?)(/?>)", tidy, text)

@@ -1,5 +1,6 @@
 """Direct requests and those about third parties (K12, K13): who is answered and with what, and how we ask."""
 import json
+import re
 import time
 
 import pytest
@@ -76,6 +77,47 @@ def test_k12_a_stranger_gets_what_any_unknown_namespace_gets(people, holds):
     with live(friend) as client:  # of no use to the server either: no presence of a stranger's came of it
         client.settle()
         assert client.stanzas("presence", stranger.jid) == []
+
+
+def test_k12_a_stranger_gets_all_of_an_odd_question_shown_again_as_by_the_server(people):
+    owner, stranger = people(2, tokens=[0])
+    owner.online()
+    resource = own_resource(owner)
+    with live(stranger) as client:
+        for payload in (PUBKEYS + UNKNOWN, "<a xmlns=''/>", "<a xmlns='urn:x'><b xmlns=''/></a><c xmlns='urn:y'/>",
+                        UNKNOWN + "<error type='cancel'/>"):
+            there = client.raw_iq(payload, resource)
+            assert as_it_stands(there) == as_it_stands(client.raw_iq(payload, f"{owner.jid}/{NOBODY}")), payload
+
+
+@pytest.mark.parametrize("kind", ["chat", "normal"])
+def test_a_message_for_a_person_comes_back_as_from_an_absent_client(people, kind):
+    owner, stranger = people(2, tokens=[0])
+    owner.online()
+    with live(stranger) as client:
+        got = []
+        for resource in (own_resource(owner), f"{owner.jid}/{NOBODY}"):
+            mark = len(client.client.raw)
+            client.send(f"<message type='{kind}' id='q' to='{resource}'><body>Hello</body><a xmlns='urn:a'/></message>")
+            pattern = re.compile(rb"<message [^>]*?id=['\"]q['\"].*?</message>", re.S)
+            got.append(client.wait_for(lambda: pattern.search(client.client.raw, mark))[0].decode())
+        assert as_it_stands(got[0]) == as_it_stands(got[1]), got
+
+
+@pytest.mark.parametrize("what", [f"<{{0}}><a {' '.join(f'b{i}=%si%s' % (chr(39), chr(39)) for i in range(257))}/></{{0}}>",
+                                  f"<{{0}}>{'<b/>' * 20000}</{{0}}>"], ids=["attributes", "children"])
+def test_a_stranger_does_not_take_the_agent_offline(people, what):
+    owner, stranger = people(2, tokens=[0])
+    owner.online()
+    resource = own_resource(owner)
+    with live(stranger) as client:
+        for name, to in (("presence", owner.jid), ("presence", resource), ("message", resource)) * 2:
+            client.send(what.format(name).replace(f"<{name}", f"<{name} to='{to}'", 1))
+        large = what.format("q").replace("<q", "<q xmlns='urn:q'", 1)
+        assert "service-unavailable" in client.raw_iq(large, resource)
+        client.settle()
+    account = owner.signet("status")["accounts"][0]
+    assert account["state"] == "online" and own_resource(owner) == resource
 
 
 def test_k12_a_stranger_is_answered_as_fast_as_for_an_unknown_namespace(people):

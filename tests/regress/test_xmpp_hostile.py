@@ -416,19 +416,91 @@ def nested(depth, name="a"):
     return f"<{name}>" * depth + f"</{name}>" * depth
 
 
+# What anybody may have a server send us: one stanza, and it costs no more than that.
+TOO_MUCH = {
+    "attributes": lambda: "<message " + " ".join(f"a{i}='b'" for i in range(257)) + "/>",
+    "many attributes": lambda: "<message " + " ".join(f"a{i}='b'" for i in range(20000)) + "/>",
+    "attributes within": lambda: "<message><a>" + "<b " + " ".join(f"a{i}=''" for i in range(257)) + "/></a></message>",
+    "attributes in all": lambda: "<message>" + ("<a>" + "<b " + " ".join(f"a{i}=''" for i in range(200)) + "/></a>") * 9000
+                                 + "</message>",
+    "long attribute": lambda: "<message a='" + "&apos;" * 600000 + "'/>",
+    "children": lambda: "<message>" + "<b/>" * 20000 + "</message>",
+    "in turns": lambda: "<message>" + ("<a>" + "<b/>" * 12000 + "</a>") * 15 + "</message>",
+    "parts": lambda: "<message>" + ("<a>" + "<b/>" * 1000 + "</a>") * 500 + "</message>",
+    "depth": lambda: "<message>" + nested(75000) + "</message>",
+    "size": lambda: "<message>" + "<body>" + ("x" * 10000 + "<b/>") * 2000 + "</body></message>",
+    "text": lambda: "<message><body>" + "x" * (20 << 20) + "</body></message>",
+    "broken lines": lambda: "<message><body>" + "\n" * (3 << 20) + "</body></message>",
+}
+# What no server sends that is in its right mind.
 FLOODS = {
-    "deep": lambda: "<message>" + nested(100000),
     "deep, never closed": lambda: "<message>" + "<a>" * 200000,
-    "large": lambda: "<message>" + "<body>" + ("x" * 10000 + "<b/>") * 2000 + "</body></message>",
-    "wide": lambda: "<message>" + "<b/>" * 300000 + "</message>",
-    "wide in turns": lambda: "<message>" + ("<a>" + "<b/>" * 12000 + "</a>") * 15 + "</message>",
-    "attributes": lambda: "<message " + " ".join(f"a{i}='b'" for i in range(20000)) + "/>",
-    "many attributes": lambda: "<message>" + ("<a>" + "<b " + " ".join(f"a{i}=''" for i in range(200)) + "/></a>") * 9000,
-    "long text": lambda: "<message><body>" + "x" * (40 << 20),
-    "broken lines": lambda: "<message><body>" + "\n" * (3 << 20),
+    "endless": lambda: "<message><body>" + "x" * (70 << 20),
     "long tag": lambda: "<message a='" + "x" * (30 << 20),
     "comment": lambda: "<!--" + "x" * (30 << 20),
 }
+
+
+@pytest.mark.parametrize("what", TOO_MUCH)
+def test_a_stanza_over_the_limits_costs_itself_only(pki, workers, rogue, what):
+    """As a presence, a message and a question to us, twice each: the question gets the answer of one that nobody
+    understands, and so does a small one that follows."""
+    answered = threading.Event()
+
+    def script(c):
+        c.login()
+        got = []
+        stanza = TOO_MUCH[what]()
+        iq = stanza.replace("<message", "<iq", 1).replace("</message>", "</iq>")
+        presence = stanza.replace("<message", "<presence", 1).replace("</message>", "</presence>")
+        for kind, text in (("presence", presence), ("message", stanza), ("iq", iq)) * 2:
+            head = f"<{kind} from='mallory@evil.test/x'" + (" type='get' id='large'" if kind == "iq" else "")
+            c.send(text.replace(f"<{kind}", head, 1))
+            c.send("<iq type='get' from='mallory@evil.test/x' id='small'><a/></iq>")
+            got += [c.hear("<iq .*?</iq> ")[0]] if kind == "iq" else []
+            assert "id='small'" in c.hear("<iq .*?</iq> ")[0]
+        answered.set()
+        return got, c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    assert answered.wait(PATIENCE)
+    assert peak(worker) < 300
+    worker.ask(f.DISCONNECT)
+    (got, _), = server.close()
+    for answer in got:
+        assert re.fullmatch("<iq [^>]*><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:"
+                            "xmpp-stanzas'/></error></iq> ", answer), answer
+        assert "id='large'" in answer and "to='mallory@evil.test/x'" in answer
+
+
+@pytest.mark.parametrize("what", TOO_MUCH)
+def test_an_answer_over_the_limits_fails_its_question(pki, workers, rogue, what):
+    def script(c):
+        c.login()
+        question, _ = c.question()
+        inner = TOO_MUCH[what]().replace("<message", "<items", 1).replace("</message>", "</items>")
+        c.send(f"<iq type='result' from='romeo@{DOMAIN}' id='{question}'>"
+               f"<pubsub xmlns='http://jabber.org/protocol/pubsub'>{inner}</pubsub></iq>")
+        question, _ = c.question()
+        c.send(f"<iq type='result' from='romeo@{DOMAIN}' id='{question}'>{ITEMS % ''}</iq>")
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    refused(worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"}), f.LIMIT)
+    assert worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})[0] == f.KEYINFOS
+
+
+@pytest.mark.parametrize("what", ["attributes", "children", "text"])
+def test_limits_before_the_login_end_the_stream(pki, workers, rogue, what):
+    def script(c):
+        c.authenticate("SCRAM-SHA-256")
+        c.send(STREAM + TOO_MUCH[what]())
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    refused(connect(worker, server, pki), f.LIMIT)
 
 
 @pytest.mark.parametrize("flood", FLOODS)
@@ -445,6 +517,36 @@ def test_floods(pki, workers, rogue, flood):
     offline(worker, f.LIMIT)
     assert peak(worker) < 300
     refused(worker.ask(f.FEATURES), f.OFFLINE_ERROR)  # alive
+
+
+def test_a_message_for_a_person_is_refused(pki, workers, rogue):
+    """Sent to this very resource, where nobody reads it. Never an error, a headline, one without a body, nor one that
+    was sent to the account."""
+    def script(c):
+        c.login()
+        own = f"juliet@{DOMAIN}"
+        for attributes, body in (("type='error'", "<body/>"), ("type='headline'", "<body/>"), ("type='chat'", "<composing/>"),
+                                 ("type='groupchat'", "<body/>")):
+            c.send(f"<message {attributes} to='{own}/r' from='romeo@{DOMAIN}/x' id='no'>{body}</message>")
+        c.send(f"<message type='chat' to='{own}' from='romeo@{DOMAIN}/x' id='no'><body>x</body></message>")
+        got = []
+        for attributes in ("type='chat'", "", "type='normal'", "type='odd'"):
+            c.send(f"<message {attributes} to='{own}/r' from='romeo@{DOMAIN}/x' id='yes'><body>x</body><a/></message>")
+            got.append(c.hear("<(message|iq) .*?</(message|iq)> ")[0])
+        answered.set()
+        return got, c.hear_all()
+
+    answered = threading.Event()
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    assert answered.wait(PATIENCE)
+    worker.ask(f.DISCONNECT)
+    (got, heard), = server.close()
+    assert "id='no'" not in heard
+    for answer in got:
+        assert re.fullmatch("<message [^>]*><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:"
+                            "xmpp-stanzas'/></error></message> ", answer), answer
+        assert "id='yes'" in answer and f"to='romeo@{DOMAIN}/x'" in answer and "type='error'" in answer
 
 
 @pytest.mark.parametrize("junk, code", [
