@@ -406,7 +406,7 @@ const struct sg_layout sg_layout_keyinfo = LAYOUT(keyinfo_fields);
 static const struct sg_field pep_publish_fields[] = {
 	STR(access_model),
 	STRS(members, member_count),
-	U32(set_members),
+	U32(renew),
 	LIST(keyinfos, keyinfo_count, sg_layout_keyinfo),
 };
 static const struct sg_layout layout_pep_publish = LAYOUT(pep_publish_fields);
@@ -416,7 +416,7 @@ static const struct sg_layout layout_pep_publish = LAYOUT(pep_publish_fields);
 static const struct sg_field pep_configure_fields[] = {
 	STR(access_model),
 	STRS(members, member_count),
-	U32(set_members),
+	U32(renew),
 };
 static const struct sg_layout layout_pep_configure = LAYOUT(pep_configure_fields);
 #undef MSG
@@ -424,6 +424,11 @@ static const struct sg_layout layout_pep_configure = LAYOUT(pep_configure_fields
 #define MSG sg_msg_pep_retract
 static const struct sg_field pep_retract_fields[] = { STRS(names, name_count) };
 static const struct sg_layout layout_pep_retract = LAYOUT(pep_retract_fields);
+#undef MSG
+
+#define MSG sg_affiliation
+static const struct sg_field affiliation_fields[] = { STR(jid), STR(affiliation) };
+static const struct sg_layout layout_affiliation = LAYOUT(affiliation_fields);
 #undef MSG
 
 #define MSG sg_msg_pep_node
@@ -435,7 +440,13 @@ static const struct sg_field pep_node_fields[] = {
 	STR(max_items),
 	STR(send_last),
 	STRS(offered, offered_count),
+	STR(publish_model),
 	STRS(members, member_count),
+	LIST(affiliations, affiliation_count, layout_affiliation),
+	U32(subscribers_told),
+	STRS(subscribers, subscriber_count),
+	U32(uncertain),
+	U32(made_anew),
 	U32(published),
 };
 static const struct sg_layout layout_pep_node = LAYOUT(pep_node_fields);

@@ -525,10 +525,10 @@ struct sg_keyinfo {
  */
 struct sg_msg_pep_publish {
 	char *access_model;
-	char *
-	    *members; /* with set_members: bare JIDs, the whole whitelist; else it is left alone */
+	char **members; /* bare JIDs: all who are to have an affiliation, beside the owner */
 	uint32_t member_count;
-	uint32_t set_members;
+	uint32_t
+	    renew; /* where the server does not tell its subscribers, a node that is there is made anew */
 	struct sg_keyinfo *keyinfos;
 	uint32_t keyinfo_count;
 };
@@ -538,12 +538,17 @@ struct sg_msg_pep_configure {
 	char *access_model;
 	char **members;
 	uint32_t member_count;
-	uint32_t set_members;
+	uint32_t renew;
 };
 
 struct sg_msg_pep_retract {
 	char **names;
 	uint32_t name_count;
+};
+
+struct sg_affiliation {
+	char *jid; /* bare */
+	char *affiliation;
 };
 
 /* The own node as the server has it, not as we asked for it. NULL or empty is what it does not tell. */
@@ -556,8 +561,18 @@ struct sg_msg_pep_node {
 	char *send_last; /* "never", "on_sub", "on_sub_and_presence" */
 	char **offered;	 /* the access models that the server has */
 	uint32_t offered_count;
+	char *publish_model; /* "publishers", or others may write */
 	char **members; /* who may read by affiliation, the owner left out: bare JIDs, sorted */
 	uint32_t member_count;
+	struct sg_affiliation *affiliations; /* all but none, the owner left out, sorted */
+	uint32_t affiliation_count;
+	uint32_t subscribers_told; /* 0: the server does not list the subscriptions */
+	char *
+	    *subscribers; /* whom the access model does not let read: JIDs as the server has them */
+	uint32_t subscriber_count;
+	uint32_t
+	    uncertain; /* subscribers that nobody can list, and the node could not be made anew */
+	uint32_t made_anew; /* it was removed, with all that stood in it */
 	uint32_t published; /* of PEP_PUBLISH: how many keyinfos went to the node */
 };
 

@@ -60,6 +60,8 @@ static int put_form(struct sg_xml *parent, const char *form_type, const char *ac
 	err = put_field(form, "pubsub#send_last_published_item", "never");
 	if (err == 0)
 		err = put_field(form, "pubsub#max_items", "max");
+	if (err == 0)
+		err = put_field(form, "pubsub#publish_model", "publishers");
 	return err;
 }
 

@@ -44,6 +44,11 @@ int sg_pep_members_ask_encode(const char *node, struct sg_xml **payload)
 	return encode_plain("affiliations", node, payload);
 }
 
+int sg_pep_subscribers_ask_encode(const char *node, struct sg_xml **payload)
+{
+	return encode_plain("subscriptions", node, payload);
+}
+
 int sg_pep_delete_encode(const char *node, struct sg_xml **payload)
 {
 	return encode_plain("delete", node, payload);
@@ -150,6 +155,8 @@ static int take_field(const struct sg_xml *field, struct sg_msg_pep_node *shown)
 	}
 	if (strcmp(var, "pubsub#max_items") == 0)
 		return take_text(field, &shown->max_items);
+	if (strcmp(var, "pubsub#publish_model") == 0)
+		return take_text(field, &shown->publish_model);
 	if (strcmp(var, "pubsub#send_last_published_item") == 0)
 		return take_text(field, &shown->send_last);
 	if (strcmp(var, "pubsub#persist_items") != 0)
@@ -232,6 +239,21 @@ static void members_clear(struct sg_msg_pep_node *shown)
 	free(shown->members);
 	shown->members = NULL;
 	shown->member_count = 0;
+	for (uint32_t i = 0; i < shown->affiliation_count; i++) {
+		free(shown->affiliations[i].jid);
+		free(shown->affiliations[i].affiliation);
+	}
+	free(shown->affiliations);
+	shown->affiliations = NULL;
+	shown->affiliation_count = 0;
+}
+
+static int compare_affiliations(const void *a, const void *b)
+{
+	const struct sg_affiliation *left = a, *right = b;
+	int order = strcmp(left->jid, right->jid);
+
+	return order != 0 ? order : strcmp(left->affiliation, right->affiliation);
 }
 
 /* Sorts, and drops what is there twice. */
@@ -247,6 +269,8 @@ static void members_tidy(struct sg_msg_pep_node *shown)
 			shown->members[kept++] = shown->members[i];
 	}
 	shown->member_count = kept;
+	qsort(shown->affiliations, shown->affiliation_count, sizeof(*shown->affiliations),
+	    compare_affiliations);
 }
 
 static int take_member(
@@ -255,17 +279,30 @@ static int take_member(
 	const char *jid = sg_xml_attr(element, "jid");
 	const char *affiliation = sg_xml_attr(element, "affiliation");
 	char *bare = jid != NULL ? sg_jid_bare(jid) : NULL;
+	struct sg_affiliation *kept;
 
 	/* One that cannot be read is not left out: it may stand for somebody who reads. */
 	if (bare == NULL || affiliation == NULL) {
 		free(bare);
 		return SG_ERR_FORMAT;
 	}
-	if (!reads(affiliation) || strcmp(bare, owner) == 0)
+	if (strcmp(affiliation, "none") == 0 || strcmp(bare, owner) == 0) {
 		free(bare);
-	else
-		shown->members[shown->member_count++] = bare;
-	return 0;
+		return 0;
+	}
+	if (!sg_utf8_is_text(affiliation, VALUE_MAX)) {
+		free(bare);
+		return SG_ERR_FORMAT;
+	}
+	kept = &shown->affiliations[shown->affiliation_count++];
+	kept->jid = bare;
+	kept->affiliation = strdup(affiliation);
+	if (kept->affiliation == NULL)
+		return SG_ERR_NOMEM;
+	if (!reads(affiliation))
+		return 0;
+	shown->members[shown->member_count] = strdup(bare);
+	return shown->members[shown->member_count++] != NULL ? 0 : SG_ERR_NOMEM;
 }
 
 int sg_pep_members_decode(const struct sg_xml *payload, const char *node, const char *owner,
@@ -284,16 +321,18 @@ int sg_pep_members_decode(const struct sg_xml *payload, const char *node, const 
 	if (count > SG_PEP_MEMBERS_MAX)
 		return SG_ERR_LIMIT;
 	shown->members = calloc(count + 1, sizeof(*shown->members));
-	if (shown->members == NULL)
-		return SG_ERR_NOMEM;
+	shown->affiliations = calloc(count + 1, sizeof(*shown->affiliations));
+	if (shown->members == NULL || shown->affiliations == NULL)
+		err = SG_ERR_NOMEM;
 	for (element = sg_xml_first(list); err == 0 && element != NULL;
 	     element = sg_xml_next(element)) {
 		if (sg_xml_is(element, "affiliation", SG_NS_PUBSUB_OWNER))
 			err = take_member(element, owner, shown);
 	}
-	members_tidy(shown);
 	if (err != 0)
 		members_clear(shown);
+	else
+		members_tidy(shown);
 	return err;
 }
 
@@ -302,6 +341,23 @@ static int has(char *const *list, uint32_t count, const char *text)
 	for (uint32_t i = 0; i < count; i++) {
 		if (strcmp(list[i], text) == 0)
 			return 1;
+	}
+	return 0;
+}
+
+/* Whether it may stay: it harms nobody, or it or another in its place is asked for. */
+static int is_asked(
+    const struct sg_affiliation *affiliation, char *const *members, uint32_t member_count)
+{
+	return strcmp(affiliation->affiliation, "outcast") == 0 ||
+	    has(members, member_count, affiliation->jid);
+}
+
+static int is_member(const struct sg_msg_pep_node *shown, const char *jid)
+{
+	for (uint32_t i = 0; i < shown->affiliation_count; i++) {
+		if (strcmp(shown->affiliations[i].jid, jid) == 0)
+			return strcmp(shown->affiliations[i].affiliation, "member") == 0;
 	}
 	return 0;
 }
@@ -333,14 +389,14 @@ int sg_pep_members_encode(const char *node, const char *owner, const struct sg_m
 			return SG_ERR_ARG;
 	}
 	err = new_owner(SG_NS_PUBSUB_OWNER, "affiliations", node, &root, &list);
-	for (uint32_t i = 0; err == 0 && i < shown->member_count; i++) {
-		if (has(members, member_count, shown->members[i]))
+	for (uint32_t i = 0; err == 0 && i < shown->affiliation_count; i++) {
+		if (is_asked(&shown->affiliations[i], members, member_count))
 			continue;
 		changes++;
-		err = put_affiliation(list, shown->members[i], "none");
+		err = put_affiliation(list, shown->affiliations[i].jid, "none");
 	}
 	for (uint32_t i = 0; err == 0 && i < member_count; i++) {
-		if (has(shown->members, shown->member_count, members[i]))
+		if (is_member(shown, members[i]))
 			continue;
 		changes++;
 		err = put_affiliation(list, members[i], "member");
@@ -348,6 +404,95 @@ int sg_pep_members_encode(const char *node, const char *owner, const struct sg_m
 	if (err == 0 && changes == 0) {
 		sg_xml_free(root);
 		return 0;
+	}
+	return sg_xml_hand_over(err, root, payload);
+}
+
+/* ---- subscriptions ---- */
+
+static void subscribers_clear(struct sg_msg_pep_node *shown)
+{
+	for (uint32_t i = 0; i < shown->subscriber_count; i++)
+		free(shown->subscribers[i]);
+	free(shown->subscribers);
+	shown->subscribers = NULL;
+	shown->subscriber_count = 0;
+	shown->subscribers_told = 0;
+}
+
+/* Of an owner's result; servers say the node of the list, or of each entry, or both. */
+static int is_of_node(const struct sg_xml *element, const char *node)
+{
+	const char *of = sg_xml_attr(element, "node");
+
+	return of == NULL || strcmp(of, node) == 0;
+}
+
+static int take_subscriber(const struct sg_xml *element, const char *node,
+    sg_pep_may_read_fn *may_read, void *arg, struct sg_msg_pep_node *shown)
+{
+	const char *jid = sg_xml_attr(element, "jid");
+	const char *state = sg_xml_attr(element, "subscription");
+	char *bare = jid != NULL ? sg_jid_bare(jid) : NULL;
+	int is_jid = bare != NULL;
+
+	free(bare);
+	if (!is_jid || !is_of_node(element, node))
+		return SG_ERR_FORMAT;
+	/* One who waits for leave gets nothing yet. */
+	if (state != NULL && (strcmp(state, "none") == 0 || strcmp(state, "pending") == 0))
+		return 0;
+	if (may_read(arg, jid))
+		return 0;
+	shown->subscribers[shown->subscriber_count] = strdup(jid);
+	return shown->subscribers[shown->subscriber_count++] != NULL ? 0 : SG_ERR_NOMEM;
+}
+
+int sg_pep_subscribers_decode(const struct sg_xml *payload, const char *node,
+    sg_pep_may_read_fn *may_read, void *arg, struct sg_msg_pep_node *shown)
+{
+	const struct sg_xml *list, *element;
+	size_t count = 0;
+	int err = 0;
+
+	subscribers_clear(shown);
+	if (!sg_xml_is(payload, "pubsub", SG_NS_PUBSUB_OWNER) ||
+	    sg_xml_only(payload, "subscriptions", NULL, &list) != 0 || list == NULL ||
+	    !is_of_node(list, node))
+		return SG_ERR_FORMAT;
+	for (element = sg_xml_first(list); element != NULL; element = sg_xml_next(element))
+		count += (size_t)sg_xml_is(element, "subscription", SG_NS_PUBSUB_OWNER);
+	if (count > SG_PEP_MEMBERS_MAX)
+		return SG_ERR_LIMIT;
+	shown->subscribers = calloc(count + 1, sizeof(*shown->subscribers));
+	if (shown->subscribers == NULL)
+		return SG_ERR_NOMEM;
+	for (element = sg_xml_first(list); err == 0 && element != NULL;
+	     element = sg_xml_next(element)) {
+		if (sg_xml_is(element, "subscription", SG_NS_PUBSUB_OWNER))
+			err = take_subscriber(element, node, may_read, arg, shown);
+	}
+	if (err != 0)
+		subscribers_clear(shown);
+	else
+		shown->subscribers_told = 1;
+	return err;
+}
+
+int sg_pep_unsubscribe_encode(
+    const char *node, const struct sg_msg_pep_node *shown, struct sg_xml **payload)
+{
+	struct sg_xml *root, *list, *element;
+	int err;
+
+	*payload = NULL;
+	err = new_owner(SG_NS_PUBSUB_OWNER, "subscriptions", node, &root, &list);
+	for (uint32_t i = 0; err == 0 && i < shown->subscriber_count; i++) {
+		err = sg_xml_put(list, "subscription", NULL, &element);
+		if (err == 0)
+			err = sg_xml_set_attr(element, "jid", shown->subscribers[i]);
+		if (err == 0)
+			err = sg_xml_set_attr(element, "subscription", "none");
 	}
 	return sg_xml_hand_over(err, root, payload);
 }
@@ -367,18 +512,37 @@ static int openness(const char *model)
 	return 5;
 }
 
-int sg_pep_is_more_open(
-    const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked)
+int sg_pep_lets_in_others(const char *model, const char *than)
 {
-	if (!shown->exists || strcmp(asked->access_model, "open") == 0)
+	if (strcmp(than, "open") == 0)
 		return 0;
-	if (openness(shown->access_model) > openness(asked->access_model))
-		return 1;
-	if (!asked->set_members || strcmp(asked->access_model, "whitelist") != 0)
-		return 0;
-	for (uint32_t i = 0; i < shown->member_count; i++) {
-		if (!has(asked->members, asked->member_count, shown->members[i]))
+	return model == NULL || (strcmp(model, "whitelist") != 0 && strcmp(model, than) != 0);
+}
+
+int sg_pep_has_others(const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked)
+{
+	for (uint32_t i = 0; i < shown->affiliation_count; i++) {
+		const struct sg_affiliation *one = &shown->affiliations[i];
+
+		if (!is_asked(one, asked->members, asked->member_count))
+			return 1;
+		/* Who may only read may not write, nor let others in. */
+		if (strcmp(one->affiliation, "member") != 0 &&
+		    strcmp(one->affiliation, "outcast") != 0)
 			return 1;
 	}
 	return 0;
+}
+
+int sg_pep_is_more_open(
+    const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked)
+{
+	if (!shown->exists)
+		return 0;
+	if (strcmp(asked->access_model, "open") != 0 &&
+	    openness(shown->access_model) > openness(asked->access_model))
+		return 1;
+	if (shown->publish_model != NULL && strcmp(shown->publish_model, "publishers") != 0)
+		return 1;
+	return shown->uncertain || shown->subscriber_count > 0 || sg_pep_has_others(shown, asked);
 }

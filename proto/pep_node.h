@@ -12,9 +12,11 @@
 #define SG_PEP_MEMBERS_MAX 10000 /* with an affiliation to one node */
 #define SG_PEP_OFFERED_MAX 16	 /* access models of one form */
 
-/* Payloads of iq type get, no 'to': the node's configuration; the affiliations to it. */
+/* Payloads of iq type get, no 'to': the node's configuration; the affiliations to it; who is
+ * subscribed to it. */
 SG_MUST_USE int sg_pep_config_ask_encode(const char *node, struct sg_xml **payload);
 SG_MUST_USE int sg_pep_members_ask_encode(const char *node, struct sg_xml **payload);
+SG_MUST_USE int sg_pep_subscribers_ask_encode(const char *node, struct sg_xml **payload);
 
 /* Of type get, to the node's owner: what it tells everybody of the node (XEP-0060 5.4). */
 SG_MUST_USE int sg_pep_look_encode(const char *node, struct sg_xml **payload);
@@ -37,25 +39,47 @@ SG_MUST_USE int sg_pep_config_decode(
     const struct sg_xml *payload, const char *node, struct sg_msg_pep_node *shown);
 
 /*
- * Reads the affiliations into shown->members: whoever may read by one, each once, sorted; the owner
- * left out. Errors as above; there are no members then.
+ * Reads the affiliations into shown->affiliations, but none, and into shown->members: whoever may read
+ * by one, each once, sorted; the owner left out. Errors as above; there are none then.
  */
 SG_MUST_USE int sg_pep_members_decode(const struct sg_xml *payload, const char *node,
     const char *owner, struct sg_msg_pep_node *shown);
 
+/* Whether who is subscribed may read by the access model; jid is as the server has it. */
+typedef int sg_pep_may_read_fn(void *arg, const char *jid);
+
 /*
- * The change (iq type set) that makes these bare JIDs the members, and nobody else; NULL in
- * *payload when nothing is to be changed. SG_ERR_ARG for one that is no bare JID, or the owner's
- * own.
+ * Reads the subscriptions into shown->subscribers: those alone that may not read. An access model says who
+ * may subscribe, and servers send on to who once could. Errors as above.
+ */
+SG_MUST_USE int sg_pep_subscribers_decode(const struct sg_xml *payload, const char *node,
+    sg_pep_may_read_fn *may_read, void *arg, struct sg_msg_pep_node *shown);
+
+/* The change (iq type set) that ends these subscriptions. */
+SG_MUST_USE int sg_pep_unsubscribe_encode(
+    const char *node, const struct sg_msg_pep_node *shown, struct sg_xml **payload);
+
+/*
+ * The change (iq type set) that makes these bare JIDs members, and leaves no affiliation to anybody else
+ * but to who is shut out (outcast); NULL in *payload when nothing is to be changed. SG_ERR_ARG for one
+ * that is no bare JID, or the owner's own.
  */
 SG_MUST_USE int sg_pep_members_encode(const char *node, const char *owner,
     const struct sg_msg_pep_node *shown, char *const *members, uint32_t member_count,
     struct sg_xml **payload);
 
+/* Whether somebody has an affiliation that is not asked for. */
+int sg_pep_has_others(
+    const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked);
+
+/* Whether the access model may let in somebody, other than by an affiliation, whom the other does not; one
+ * that is NULL, or not known, lets in all. */
+int sg_pep_lets_in_others(const char *model, const char *than);
+
 /*
- * Whether somebody can read the node who could not if it were as asked: a wider access model, one
- * that the server does not tell, or (with set_members, for a whitelist) a member that was not asked
- * for.
+ * Whether somebody can read or write the node who could not if it were as asked: a wider access model, or
+ * one that the server does not tell; another publish model than publishers; an affiliation that was not
+ * asked for; a subscriber who may not read.
  */
 int sg_pep_is_more_open(
     const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked);

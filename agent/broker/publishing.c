@@ -131,11 +131,13 @@ int sg_members_split(const char *members, char **copy, char ***list, uint32_t *c
 struct sg_msg_pep_configure sg_publishing_asked(
     const struct sg_publishing_row *row, char **members, uint32_t member_count)
 {
+	const int is_whitelist = strcmp(row->access, "whitelist") == 0;
+
+	/* The list stays in the row, for the next time that a whitelist is asked for. */
 	return (struct sg_msg_pep_configure){
 		.access_model = row->access,
-		.members = members,
-		.member_count = member_count,
-		.set_members = row->members != NULL,
+		.members = is_whitelist ? members : NULL,
+		.member_count = is_whitelist ? member_count : 0,
 	};
 }
 
@@ -242,17 +244,24 @@ static int is_more_open(const struct sg_account *account, const struct sg_msg_pe
 	return open;
 }
 
-int sg_publishing_note(struct sg_account *account, const struct sg_msg_pep_node *node)
+int sg_publishing_note(
+    struct sg_account *account, const struct sg_msg_pep_node *node, int was_published)
 {
 	struct sg_publishing_row *row = &account->publishing;
 	int open = is_more_open(account, node);
 
+	/* Who has subscribed while it was too open may be there still: publishing alone mends that. */
+	if (row->more_open && !was_published && node->exists && !node->subscribers_told)
+		open = 1;
 	if (open)
 		sg_log(SG_LOG_ERROR,
-		    "%s: the node with the keys is more open than asked: the access model is %s "
-		    "with %u members, not %s",
+		    "%s: the node with the keys is more open than asked: the access model is %s, "
+		    "not %s; the publish model is %s; %u have an affiliation, %u are subscribed "
+		    "who "
+		    "may not read",
 		    account->row.jid, node->access_model != NULL ? node->access_model : "not told",
-		    (unsigned)node->member_count, row->access);
+		    row->access, node->publish_model != NULL ? node->publish_model : "not told",
+		    (unsigned)node->affiliation_count, (unsigned)node->subscriber_count);
 	if ((row->more_open != 0) == open)
 		return open;
 	row->more_open = (uint32_t)open;
@@ -268,7 +277,7 @@ static void on_node(void *arg, const struct sg_msg_error *error, void *answer)
 	struct sg_account *account = arg;
 
 	if (error == NULL)
-		sg_publishing_note(account, answer);
+		sg_publishing_note(account, answer, 0);
 	else if (sg_msg_error_code(error) != SG_ERR_OFFLINE)
 		sg_log(SG_LOG_WARN, "%s: it cannot be found out how open the keys are: %s",
 		    account->row.jid,
@@ -295,13 +304,29 @@ static json_t *texts(char *const *list, uint32_t count)
 	return array;
 }
 
+static json_t *affiliations(const struct sg_msg_pep_node *node)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < node->affiliation_count; i++)
+		json_array_append_new(array,
+		    json_pack("{s:o, s:o}", "jid", sg_json_text(node->affiliations[i].jid),
+			"affiliation", sg_json_text(node->affiliations[i].affiliation)));
+	return array;
+}
+
 json_t *sg_json_node(const struct sg_account *account, const struct sg_msg_pep_node *node)
 {
-	return json_pack("{s:s, s:b, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b}", "node", SG_NS_PUBKEY,
-	    "exists", (int)node->exists, "access", sg_json_text(node->access_model), "members",
-	    texts(node->members, node->member_count), "persist_items", (int)node->persist_items,
-	    "max_items", sg_json_text(node->max_items), "send_last", sg_json_text(node->send_last),
-	    "offered", texts(node->offered, node->offered_count), "asked",
-	    sg_json_text(account->publishing.access), "more_open",
-	    (int)account->publishing.more_open);
+	json_t *subscribers =
+	    node->subscribers_told ? texts(node->subscribers, node->subscriber_count) : json_null();
+
+	return json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:b}",
+	    "node", SG_NS_PUBKEY, "exists", (int)node->exists, "access",
+	    sg_json_text(node->access_model), "publish_model", sg_json_text(node->publish_model),
+	    "members", texts(node->members, node->member_count), "affiliations", affiliations(node),
+	    "subscribers", subscribers, "persist_items", (int)node->persist_items, "max_items",
+	    sg_json_text(node->max_items), "send_last", sg_json_text(node->send_last), "offered",
+	    texts(node->offered, node->offered_count), "asked",
+	    sg_json_text(account->publishing.access), "made_anew", (int)node->made_anew,
+	    "more_open", (int)account->publishing.more_open);
 }

@@ -36,8 +36,10 @@ SG_MUST_USE int sg_publishing_set(struct sg_account *account, struct sg_publishi
  * is looked at. */
 void sg_publishing_begin(struct sg_account *account);
 
-/* The node as the server has it: raises the alarm, or ends it. Gives whether it is more open. */
-int sg_publishing_note(struct sg_account *account, const struct sg_msg_pep_node *node);
+/* The node as the server has it: raises the alarm, or ends it; was_published: after it was set right.
+ * Gives whether it is more open. */
+int sg_publishing_note(
+    struct sg_account *account, const struct sg_msg_pep_node *node, int was_published);
 
 /* A Node. New reference, or NULL without memory. */
 json_t *sg_json_node(const struct sg_account *account, const struct sg_msg_pep_node *node);

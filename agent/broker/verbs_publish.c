@@ -7,10 +7,12 @@
 #include "accounts.h"
 #include "call.h"
 #include "ccm2.h"
+#include "api_json.h"
 #include "disco.h"
 #include "key_names.h"
 #include "log.h"
 #include "pep.h"
+#include "pep_node.h"
 #include "public_keys.h"
 #include "publishing.h"
 #include "stored_keys.h"
@@ -144,10 +146,20 @@ static void published(struct sg_call *call, void *answer)
 		return;
 	}
 	/* Nothing has gone to a node that is more open than asked. */
-	sg_publishing_note(call->account, node);
+	sg_publishing_note(call->account, node, 1);
 	sg_call_reply(call,
 	    json_pack("{s:o, s:o}", "node", sg_json_node(call->account, node), "keys",
 		sg_public_keys(call->account, node->published > 0 ? &publish->keys : &none)));
+}
+
+/* Somebody may have subscribed who is not to read it any more: by another access, or while it was too
+ * open. What the node itself shows is not enough: an earlier call may have got half way. */
+static int needs_renewal(const struct sg_call *call, const struct publish *publish)
+{
+	const struct sg_publishing_row *old = &call->account->publishing;
+
+	return old->access != NULL &&
+	    (old->more_open || sg_pep_lets_in_others(old->access, publish->row.access));
 }
 
 static void publish_send(struct sg_call *call)
@@ -155,12 +167,11 @@ static void publish_send(struct sg_call *call)
 	struct publish *publish = call->state;
 	const struct sg_msg_pep_configure asked =
 	    sg_publishing_asked(&publish->row, publish->members, publish->member_count);
-	const int is_whitelist = strcmp(asked.access_model, "whitelist") == 0;
 	const struct sg_msg_pep_publish msg = {
 		.access_model = asked.access_model,
 		.members = asked.members,
-		.member_count = is_whitelist ? asked.member_count : 0,
-		.set_members = is_whitelist && asked.set_members,
+		.member_count = asked.member_count,
+		.renew = (uint32_t)needs_renewal(call, publish),
 		.keyinfos = publish->keys.keyinfos,
 		.keyinfo_count = publish->keys.keyinfo_count,
 	};
@@ -300,6 +311,38 @@ static void show_free(void *state)
 	json_decref(state);
 }
 
+static int is_in(const struct sg_msg_keyinfos *set, const char *name)
+{
+	for (uint32_t i = 0; i < set->keyinfo_count; i++) {
+		if (strcmp(set->keyinfos[i].name, name) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* The names of what Publish would not put there. NULL on an error. */
+static json_t *others(struct sg_call *call, const struct sg_msg_keyinfos *keys)
+{
+	const struct sg_account_row *row = &call->account->row;
+	struct sg_msg_keyinfos own = { 0 };
+	const char *revoked = NULL;
+	json_t *names = NULL;
+	int err = publish_add(call, &own, row->user_certificate, &revoked);
+
+	if (err == 0)
+		err = publish_add(call, &own, row->certificate, &revoked);
+	if (err == 0)
+		err = sg_stored_keys_add_pgp(&own, call->account);
+	if (err == 0)
+		names = json_array();
+	for (uint32_t i = 0; names != NULL && i < keys->keyinfo_count; i++) {
+		if (!is_in(&own, keys->keyinfos[i].name))
+			json_array_append_new(names, sg_json_text(keys->keyinfos[i].name));
+	}
+	sg_msg_clear(SG_MSG_KEYINFOS, &own);
+	return names;
+}
+
 static void show_fetched(struct sg_call *call, void *answer)
 {
 	const struct sg_msg_keyinfos *keys = answer;
@@ -307,16 +350,16 @@ static void show_fetched(struct sg_call *call, void *answer)
 
 	call->state = NULL;
 	sg_call_reply(call,
-	    json_pack("{s:o, s:o, s:I, s:o}", "node", node, "keys",
-		sg_public_keys(call->account, keys), "refused", (json_int_t)keys->refused, "direct",
-		sg_json_direct(call->account)));
+	    json_pack("{s:o, s:o, s:o, s:I, s:o}", "node", node, "keys",
+		sg_public_keys(call->account, keys), "others", others(call, keys), "refused",
+		(json_int_t)keys->refused, "direct", sg_json_direct(call->account)));
 }
 
 static void shown(struct sg_call *call, void *answer)
 {
 	struct sg_msg_pep_fetch fetch = { .jid = call->account->row.jid };
 
-	sg_publishing_note(call->account, answer);
+	sg_publishing_note(call->account, answer, 0);
 	call->state = sg_json_node(call->account, answer);
 	call->state_free = show_free;
 	if (call->state == NULL)

@@ -5,18 +5,55 @@
 #include <stdlib.h>
 
 #include "agent_call.h"
+#include "buf.h"
 #include "print.h"
 #include "show.h"
 
-/* Whoever wanted less to be seen must not take it for done. */
-static int judge_node(struct sg_cli *cli, const json_t *node)
+#define TOLD_MAX 10
+
+/* "; romeo@example.org is publisher", and so on: a new string, or NULL. */
+static char *who_has_more(const json_t *node)
 {
+	const json_t *list = json_object_get(node, "affiliations"), *entry;
+	struct sg_buf text = { 0 };
+	size_t i;
+
+	json_array_foreach(list, i, entry) {
+		if (i == TOLD_MAX)
+			break;
+		sg_buf_printf(&text, "; %s is %s", sg_member(entry, "jid", "-"),
+		    sg_member(entry, "affiliation", "-"));
+	}
+	list = json_object_get(node, "subscribers");
+	json_array_foreach(list, i, entry) {
+		if (i == TOLD_MAX)
+			break;
+		sg_buf_printf(&text, "; %s is subscribed", json_string_value(entry));
+	}
+	if (json_is_null(list))
+		sg_buf_put_str(&text, "; the server does not tell who is subscribed");
+	sg_buf_put_u8(&text, 0);
+	return sg_buf_steal(&text, NULL);
+}
+
+/* Whoever wanted less to be seen must not take it for done. */
+static int judge_node(struct sg_cli *cli, const json_t *node, int is_show)
+{
+	char *text;
+	int err;
+
 	if (!json_is_true(json_object_get(node, "more_open")))
 		return 0;
-	return sg_cli_fail(cli, SG_ERR_FEATURE,
-	    "Nothing was published. `signet publish --show` tells who can read the node.",
-	    "the node is more open than asked: its access model is %s, not %s",
-	    sg_member(node, "access", "not told"), sg_member(node, "asked", "-"));
+	text = who_has_more(node);
+	err = sg_cli_fail(cli, SG_ERR_FEATURE,
+	    is_show ? "`signet publish` sets it right." : "Nothing was published.",
+	    "the node is more open than asked: its access model is %s, and %s was asked; its "
+	    "publish "
+	    "model is %s%s",
+	    sg_member(node, "access", "not told"), sg_member(node, "asked", "-"),
+	    sg_member(node, "publish_model", "not told"), text != NULL ? text : "");
+	free(text);
+	return err;
 }
 
 /* The JIDs of every --member; NULL when there is none. */
@@ -48,7 +85,9 @@ int sg_publish(struct sg_cli *cli, json_t **result)
 	else
 		err = sg_agent_call(cli, "ShowPublished", json_pack("{s:s}", "jid", jid),
 		    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
-	return err == 0 ? judge_node(cli, json_object_get(*result, "node")) : err;
+	return err == 0
+	    ? judge_node(cli, json_object_get(*result, "node"), sg_args_has(args, SG_OPT_SHOW))
+	    : err;
 }
 
 /* A list in one line; nothing when it is empty. */
@@ -68,6 +107,15 @@ static void print_texts(const char *name, const json_t *texts)
 	putchar('\n');
 }
 
+static void print_affiliations(const json_t *list)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(list, i, entry)
+		sg_print_member(sg_member(entry, "affiliation", "-"), entry, "jid");
+}
+
 void sg_publish_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *node = json_object_get(result, "node");
@@ -79,7 +127,9 @@ void sg_publish_show(const struct sg_cli *cli, const json_t *result)
 		return;
 	}
 	sg_print_member("access", node, "access");
-	print_texts("members", json_object_get(node, "members"));
+	print_affiliations(json_object_get(node, "affiliations"));
+	print_texts("subscribed, but may not read", json_object_get(node, "subscribers"));
+	sg_print_member("who may write", node, "publish_model");
 	print_texts("the server offers", json_object_get(node, "offered"));
 	sg_print_member("max items", node, "max_items");
 	sg_print_member("send last", node, "send_last");
@@ -89,6 +139,11 @@ void sg_publish_show(const struct sg_cli *cli, const json_t *result)
 		sg_print_member("who is answered", result, "direct");
 	putchar('\n');
 	sg_show_public_keys(json_object_get(result, "keys"));
+	if (json_array_size(json_object_get(result, "others")) > 0)
+		putchar('\n');
+	print_texts("not of this agent", json_object_get(result, "others"));
+	if (json_is_true(json_object_get(node, "made_anew")))
+		puts("\nThe node was made anew: what other clients had published is gone from it.");
 	if (refused > 0)
 		printf("\n%lld items are no good keyinfo.\n", (long long)refused);
 }

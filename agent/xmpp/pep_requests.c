@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "buf.h"
+#include "contacts.h"
 #include "keyinfo.h"
+#include "log.h"
 #include "pep.h"
 #include "pep_node.h"
 #include "text.h"
@@ -18,8 +20,10 @@ enum step {
 	STEP_CONFIGURE,
 	STEP_SHOW,
 	STEP_MEMBERS,
+	STEP_SUBSCRIBERS,
 	STEP_SET_MEMBERS,
-	STEP_MEMBERS_AGAIN,
+	STEP_UNSUBSCRIBE,
+	STEP_DELETE,
 	STEP_PUBLISH,
 	STEP_TRIAL_CLEAN,
 	STEP_TRIAL,
@@ -32,6 +36,9 @@ struct node_state {
 	enum step step;
 	struct sg_msg_pep_configure asked; /* borrowed; access_model NULL: only to be shown */
 	struct sg_msg_pep_node node;
+	/* What was done already; each is done once, but for a node that is made anew. */
+	int configured, set_members, unsubscribed, made_anew;
+	int renew;	  /* to be made anew: somebody may be subscribed whom nobody can list */
 	uint32_t next;	  /* keyinfo to be published */
 	int model;	  /* that is tried */
 	unsigned offered; /* those that the trial was good for, as bits */
@@ -82,12 +89,41 @@ static int node_show(struct sg_request *request)
 	return node_ask(request, STEP_SHOW, "get", err, payload);
 }
 
-static int node_members(struct sg_request *request, enum step step)
+static int node_members(struct sg_request *request)
 {
 	struct sg_xml *payload = NULL;
 	int err = sg_pep_members_ask_encode(SG_NS_PUBKEY, &payload);
 
-	return node_ask(request, step, "get", err, payload);
+	return node_ask(request, STEP_MEMBERS, "get", err, payload);
+}
+
+static int node_subscribers(struct sg_request *request)
+{
+	struct sg_xml *payload = NULL;
+	int err = sg_pep_subscribers_ask_encode(SG_NS_PUBKEY, &payload);
+
+	return node_ask(request, STEP_SUBSCRIBERS, "get", err, payload);
+}
+
+static int node_unsubscribe(struct sg_request *request)
+{
+	struct node_state *state = request->state;
+	struct sg_xml *payload = NULL;
+	int err = sg_pep_unsubscribe_encode(SG_NS_PUBKEY, &state->node, &payload);
+
+	state->unsubscribed = 1;
+	return node_ask(request, STEP_UNSUBSCRIBE, "set", err, payload);
+}
+
+/* Affiliations and subscriptions go with a node. So do the items of other clients. */
+static int node_delete(struct sg_request *request)
+{
+	struct node_state *state = request->state;
+	struct sg_xml *payload = NULL;
+	int err = sg_pep_delete_encode(SG_NS_PUBKEY, &payload);
+
+	state->made_anew = 1;
+	return node_ask(request, STEP_DELETE, "set", err, payload);
 }
 
 /* ---- a model that the server refuses ---- */
@@ -201,57 +237,142 @@ static int node_stands(struct sg_request *request)
 static int node_shown(struct sg_request *request, const struct sg_xml *payload)
 {
 	struct node_state *state = request->state;
-	int err = payload != NULL ? sg_pep_config_decode(payload, SG_NS_PUBKEY, &state->node)
-				  : SG_ERR_FORMAT;
+	int err;
 
-	return err == 0 ? node_members(request, STEP_MEMBERS) : err;
-}
-
-static int members_read(struct sg_request *request, const struct sg_xml *payload)
-{
-	struct node_state *state = request->state;
-	const char *own = sg_stream_bare_jid(request->on->stream);
-
-	return payload != NULL ? sg_pep_members_decode(payload, SG_NS_PUBKEY, own, &state->node)
-			       : SG_ERR_FORMAT;
+	sg_msg_clear(SG_MSG_PEP_NODE, &state->node);
+	err = payload != NULL ? sg_pep_config_decode(payload, SG_NS_PUBKEY, &state->node)
+			      : SG_ERR_FORMAT;
+	return err == 0 ? node_members(request) : err;
 }
 
 static int members_shown(struct sg_request *request, const struct sg_xml *payload)
 {
 	struct node_state *state = request->state;
 	const char *own = sg_stream_bare_jid(request->on->stream);
-	struct sg_xml *change = NULL;
-	int err = members_read(request, payload);
+	int err = payload != NULL ? sg_pep_members_decode(payload, SG_NS_PUBKEY, own, &state->node)
+				  : SG_ERR_FORMAT;
 
-	if (err == 0 && state->asked.set_members)
-		err = sg_pep_members_encode(SG_NS_PUBKEY, own, &state->node, state->asked.members,
-		    state->asked.member_count, &change);
+	return err == 0 ? node_subscribers(request) : err;
+}
+
+static int is_one_of(const char *jid, char *const *members, uint32_t count)
+{
+	char *bare = sg_jid_bare(jid);
+	int is = 0;
+
+	for (uint32_t i = 0; bare != NULL && !is && i < count; i++)
+		is = strcmp(members[i], bare) == 0;
+	free(bare);
+	return is;
+}
+
+/*
+ * Whether this subscriber may read, as far as one can tell here: by what is asked, or by the node as it is
+ * when it is only shown. Of authorize, a subscription is the leave itself.
+ */
+static int may_read(void *arg, const char *jid)
+{
+	const struct sg_request *request = arg;
+	const struct node_state *state = request->state;
+	const struct sg_msg_pep_configure *asked = &state->asked;
+	const char *model = asked->access_model;
+
+	if (model == NULL)
+		model = state->node.access_model;
+	if (model == NULL || strcmp(model, "open") == 0 || strcmp(model, "authorize") == 0 ||
+	    sg_contacts_is_own(request->on->contacts, jid))
+		return 1;
+	if (strcmp(model, "presence") == 0 && sg_contacts_sees_us(request->on->contacts, jid))
+		return 1;
+	if (strcmp(model, "roster") == 0 && sg_contacts_has(request->on->contacts, jid))
+		return 1;
+	return asked->access_model != NULL
+	    ? is_one_of(jid, asked->members, asked->member_count)
+	    : is_one_of(jid, state->node.members, state->node.member_count);
+}
+
+/*
+ * A node that was there. Where subscriptions are not listed, who could read it once may be subscribed
+ * still, and gets what is published (ejabberd sends it to them): it is made anew when fewer are to
+ * read it. First it is configured all the same: a model that is refused costs no node.
+ */
+static int node_mend(struct sg_request *request)
+{
+	struct node_state *state = request->state;
+	const struct sg_msg_pep_configure *asked = &state->asked;
+
+	state->configured = 1;
+	if (!state->node.subscribers_told && strcmp(asked->access_model, "open") != 0)
+		state->renew = asked->renew || sg_pep_has_others(&state->node, asked) ||
+		    sg_pep_lets_in_others(state->node.access_model, asked->access_model);
+	return node_configure(request);
+}
+
+/* Its whole state has been read: what is wrong is set right, and then it is read again. */
+static int node_judge(struct sg_request *request)
+{
+	struct node_state *state = request->state;
+	const char *own = sg_stream_bare_jid(request->on->stream);
+	struct sg_xml *change = NULL;
+	int err;
+
+	if (request->kind->type == SG_MSG_PEP_SHOW) {
+		sg_request_answer(request, SG_MSG_PEP_NODE, &state->node);
+		return 0;
+	}
+	state->node.made_anew = (uint32_t)state->made_anew;
+	if (!state->configured)
+		return node_mend(request);
+	/* Before the affiliations: Prosody refuses to take one from who is subscribed. */
+	if (state->node.subscriber_count > 0 && !state->unsubscribed)
+		return node_unsubscribe(request);
+	err = sg_pep_members_encode(SG_NS_PUBKEY, own, &state->node, state->asked.members,
+	    state->asked.member_count, &change);
 	if (err != 0)
 		return err;
-	if (change == NULL)
-		return node_stands(request);
-	return node_ask(request, STEP_SET_MEMBERS, "set", 0, change);
+	if (change != NULL && !state->set_members) {
+		state->set_members = 1;
+		return node_ask(request, STEP_SET_MEMBERS, "set", 0, change);
+	}
+	sg_xml_free(change);
+	if (!state->made_anew && sg_pep_is_more_open(&state->node, &state->asked))
+		return node_delete(request);
+	return node_stands(request);
+}
+
+static int subscribers_shown(struct sg_request *request, const struct sg_xml *payload)
+{
+	struct node_state *state = request->state;
+	int err = payload != NULL
+	    ? sg_pep_subscribers_decode(payload, SG_NS_PUBKEY, may_read, request, &state->node)
+	    : SG_ERR_FORMAT;
+
+	return err == 0 ? node_judge(request) : err;
 }
 
 /* Gives 0 also when the request has ended. */
 static int node_goes_on(struct sg_request *request, const struct sg_xml *payload)
 {
 	struct node_state *state = request->state;
-	int err;
 
 	switch (state->step) {
 	case STEP_CREATE:
-	case STEP_CONFIGURE:
+		state->configured = 1;
 		return node_show(request);
+	case STEP_CONFIGURE:
+		return state->renew ? node_delete(request) : node_show(request);
 	case STEP_SHOW:
 		return node_shown(request, payload);
 	case STEP_MEMBERS:
 		return members_shown(request, payload);
+	case STEP_SUBSCRIBERS:
+		return subscribers_shown(request, payload);
 	case STEP_SET_MEMBERS:
-		return node_members(request, STEP_MEMBERS_AGAIN);
-	case STEP_MEMBERS_AGAIN:
-		err = members_read(request, payload);
-		return err == 0 ? node_stands(request) : err;
+	case STEP_UNSUBSCRIBE:
+		return node_show(request);
+	case STEP_DELETE:
+		state->set_members = state->unsubscribed = 0;
+		return node_create(request);
 	case STEP_PUBLISH:
 		return node_stands(request);
 	case STEP_TRIAL:
@@ -263,20 +384,41 @@ static int node_goes_on(struct sg_request *request, const struct sg_xml *payload
 	return SG_ERR_INTERNAL;
 }
 
+/* The node cannot be removed, and nobody knows who gets what is published: nothing is. */
+static void node_is_uncertain(struct sg_request *request, const struct sg_msg_error *error)
+{
+	struct node_state *state = request->state;
+
+	sg_log(SG_LOG_ERROR, "the node with the keys cannot be made anew: %s", error->condition);
+	state->node.made_anew = 0;
+	state->node.uncertain = 1;
+	sg_request_answer(request, SG_MSG_PEP_NODE, &state->node);
+}
+
 /* An error that is an answer all the same: 1 when the request goes on by it, or has ended; *err. */
 static int node_takes_error(struct sg_request *request, struct sg_msg_error *error, int *err)
 {
 	struct node_state *state = request->state;
+	const int is_absent = is_condition(error, "item-not-found");
 
 	*err = 0;
-	if (state->step == STEP_CREATE && is_condition(error, "conflict")) {
-		*err = node_configure(request);
+	if (state->step == STEP_CREATE && !state->made_anew && is_condition(error, "conflict")) {
+		*err = node_show(request);
 	} else if ((state->step == STEP_CREATE || state->step == STEP_CONFIGURE) &&
 	    is_refusal(error)) {
 		*err = trial_begin(request, error);
 	} else if (state->step == STEP_SHOW && request->kind->type == SG_MSG_PEP_SHOW &&
-	    is_condition(error, "item-not-found")) {
+	    is_absent) {
 		sg_request_answer(request, SG_MSG_PEP_NODE, &state->node);
+	} else if (state->step == STEP_SUBSCRIBERS) {
+		*err = node_judge(request); /* it does not list them */
+	} else if ((state->step == STEP_SET_MEMBERS || state->step == STEP_UNSUBSCRIBE) &&
+	    !state->made_anew) {
+		*err = node_delete(request);
+	} else if (state->step == STEP_DELETE && is_absent) {
+		*err = node_goes_on(request, NULL);
+	} else if (state->step == STEP_DELETE) {
+		node_is_uncertain(request, error);
 	} else if (state->step == STEP_TRIAL || state->step == STEP_TRIAL_CLEAN) {
 		*err = trial_next(request);
 	} else {
@@ -317,7 +459,7 @@ static int publish_start(struct sg_request *request)
 	if (publish->access_model == NULL)
 		return SG_ERR_ARG;
 	state->asked = (struct sg_msg_pep_configure){ publish->access_model, publish->members,
-		publish->member_count, publish->set_members };
+		publish->member_count, publish->renew };
 	return node_create(request);
 }
 

@@ -2,7 +2,7 @@
  * What libstrophe sees of a server through signet-xmpp's filter, whatever the server says. The harness
  * is libstrophe: it makes and resets its parser as libstrophe does, and feeds the bytes in pieces.
  *
- * Of the input, the first byte says how to log in, the second how the bytes are cut. A login by SCRAM
+ * Of the input, the first byte says how to log in and whether that is over, the second how the bytes are cut. A login by SCRAM
  * has a nonce as random as any, so none may ever succeed.
  */
 #include "filter.h"
@@ -187,6 +187,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	xmpp_rand_nonce(NULL, nonce, sizeof(nonce));
 	if (seen.secured)
 		sg_filter_secured();
+	if ((data[0] & 4) != 0)
+		sg_filter_online();
 	for (; at < size; at += len) {
 		len = piece(&cut, size - at);
 		/* never a failure: the filter remembers it, and its owner ends the stream */

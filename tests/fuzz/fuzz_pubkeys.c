@@ -82,6 +82,11 @@ static void check_event(const struct sg_xml *root)
 	sg_msg_clear(SG_MSG_KEYS_SEEN, &seen);
 }
 
+static int nobody_may(void *arg, const char *jid)
+{
+	return 0;
+}
+
 static void check_node(const struct sg_xml *root)
 {
 	static char presence[] = "presence";
@@ -94,6 +99,10 @@ static void check_node(const struct sg_xml *root)
 	sg_msg_clear(SG_MSG_PEP_NODE, &node);
 	if (sg_pep_look_decode(root, SG_NS_PUBKEY, &node) == 0 && !node.exists)
 		abort();
+	sg_msg_clear(SG_MSG_PEP_NODE, &node);
+	if (sg_pep_subscribers_decode(root, SG_NS_PUBKEY, nobody_may, NULL, &node) == 0 &&
+	    sg_pep_unsubscribe_encode(SG_NS_PUBKEY, &node, &change) == 0)
+		sg_xml_free(change);
 	sg_msg_clear(SG_MSG_PEP_NODE, &node);
 	if (sg_pep_members_decode(root, SG_NS_PUBKEY, OWN, &node) == 0) {
 		for (uint32_t i = 0; i < node.member_count; i++) {

@@ -5,8 +5,8 @@ import pytest
 
 import xmpp_frames as f
 from key_node import Key
-from key_people import configure, live, make_user_key, refused
-from peer import NS_PUBKEY, fetch_items
+from key_people import OWNER, configure, live, make_user_key, refused
+from peer import NS_PUBKEY, NS_PUBSUB, fetch_items
 from processes import until
 from rogue_server import Rogue
 from xmpp_world import PASSWORD, account, online
@@ -126,6 +126,146 @@ def test_k9_a_node_more_open_than_asked_is_an_alarm(served, people):
     until(lambda: owner.signet("status")["accounts"][0]["more_open"], "the login did not find it")
 
 
+# ---- who was let in
+
+def owner_iq(owner, inner):
+    """Another client of the owner changes the node behind the agent's back."""
+    with live(owner, "other", None) as client:
+        answer = client.iq("set", f"<pubsub xmlns='{OWNER}'>{inner}</pubsub>")
+        assert answer.get("type") == "result"
+
+
+def give(owner, person, affiliation):
+    owner_iq(owner, f"<affiliations node='{NS_PUBKEY}'><affiliation jid='{person.jid}' affiliation='{affiliation}'/>"
+                    "</affiliations>")
+
+
+def set_publish_model(owner, model):
+    owner_iq(owner, f"<configure node='{NS_PUBKEY}'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>"
+                    f"<value>{NS_PUBSUB}#node_config</value></field><field var='pubsub#publish_model'><value>{model}</value>"
+                    "</field></x></configure>")
+
+
+def subscribe(client, owner):
+    bare = client.jid.partition("/")[0]
+    answer = client.iq("set", f"<pubsub xmlns='{NS_PUBSUB}'><subscribe node='{NS_PUBKEY}' jid='{bare}'/></pubsub>", owner.jid)
+    assert answer.get("type") == "result"
+
+
+def events(client, owner):
+    """The keyinfos that came in messages of the owner."""
+    client.settle()
+    return sum(len(list(m.iter(f"{{{NS_PUBKEY}}}keyinfo"))) for m in client.stanzas("message", owner.jid))
+
+
+def test_k9_who_was_a_member_is_none_under_another_access(served, people):
+    owner, friend, stranger = people(3, friends=[(0, 1)], tokens=[0])
+    make_user_key(owner)
+    node = owner.signet("publish", owner.jid, "--member", stranger.jid)["node"]
+    assert node["affiliations"] == [{"jid": stranger.jid, "affiliation": "member"}] and reads(served, stranger, owner)
+    node = owner.signet("publish", owner.jid, "--access", "presence")["node"]
+    assert (node["access"], node["affiliations"], node["members"], node["more_open"]) == ("presence", [], [], False)
+    assert not reads(served, stranger, owner) and reads(served, friend, owner)
+
+
+@pytest.mark.parametrize("access, affiliation", [
+    ("presence", "member"), ("presence", "publisher"), ("whitelist", "owner"), ("whitelist", "publisher"), ("open", "owner")])
+def test_k9_an_affiliation_that_was_not_asked_for_is_an_alarm_and_is_removed(served, people, access, affiliation):
+    owner, stranger = people(2, tokens=[0])
+    make_user_key(owner)
+    owner.signet("publish", owner.jid, "--access", access)
+    give(owner, stranger, affiliation)
+    for _ in range(2):  # to look changes nothing
+        error, about = refused(owner, "publish", owner.jid, "--show")
+        assert error == "FeatureMissing" and f"{stranger.jid} is {affiliation}" in about["message"]
+        assert owner.signet("status")["accounts"][0]["more_open"]
+    node = owner.signet("publish", owner.jid)["node"]
+    assert (node["access"], node["affiliations"], node["more_open"]) == (access, [], False)
+    assert reads(served, stranger, owner) == (access == "open")
+    assert not owner.signet("status")["accounts"][0]["more_open"]
+
+
+def test_k9_who_is_shut_out_stays_shut_out_and_is_shown(served, people):
+    owner, friend = people(2, friends=[(0, 1)], tokens=[0])
+    make_user_key(owner)
+    owner.signet("publish", owner.jid)
+    give(owner, friend, "outcast")
+    node = owner.signet("publish", owner.jid)["node"]
+    assert (node["affiliations"], node["members"]) == ([{"jid": friend.jid, "affiliation": "outcast"}], [])
+    assert not node["more_open"] and not node["made_anew"] and not reads(served, friend, owner)
+
+
+@pytest.mark.parametrize("before, after", [
+    (("--member", None), ("--access", "whitelist", "--member", "other")),
+    (("--member", None), ("--access", "presence")),
+    (("--access", "open"), ("--access", "presence")),
+    (("--access", "open"), ("--access", "whitelist")),
+])
+def test_k9_who_may_read_no_more_gets_no_events_either(served, people, before, after):
+    owner, stranger, other = people(3, friends=[(0, 2)], tokens=[0])
+    make_user_key(owner)
+    owner.signet("publish", owner.jid, *(stranger.jid if a is None else a for a in before))
+    with live(stranger) as client, live(owner, "mine") as mine:
+        subscribe(client, owner)
+        subscribe(mine, owner)
+        owner.signet("publish", owner.jid)
+        heard = client.wait_for(lambda: len([m for m in client.stanzas("message", owner.jid)]))
+        assert heard
+        heard = events(client, owner)
+        reply = owner.signet("publish", owner.jid, *(other.jid if a == "other" else a for a in after))
+        assert reply["keys"] and not reply["node"]["more_open"]
+        assert reply["node"]["made_anew"] == (served.kind == "ejabberd")
+        assert reply["node"]["subscribers"] == (None if served.kind == "ejabberd" else [])
+        assert not owner.signet("publish", owner.jid)["node"]["made_anew"]  # once
+        assert events(client, owner) == heard
+        assert not reads(served, stranger, owner)
+
+
+def test_k9_who_subscribed_while_it_was_too_open_is_found_and_removed(served, people):
+    owner, stranger = people(2, tokens=[0])
+    make_user_key(owner)
+    owner.signet("publish", owner.jid)
+    configure(owner, "open")
+    assert refused(owner, "publish", owner.jid, "--show")[0] == "FeatureMissing"
+    with live(stranger) as client:
+        subscribe(client, owner)
+        configure(owner, "presence")
+        for _ in range(2):
+            if served.kind == "prosody":  # it ends subscriptions when the access changes
+                assert owner.signet("publish", owner.jid, "--show")["node"]["subscribers"] == []
+                continue
+            error, about = refused(owner, "publish", owner.jid, "--show")
+            assert error == "FeatureMissing" and "subscribed" in about["message"]
+        assert not owner.signet("publish", owner.jid)["node"]["more_open"]
+        assert not owner.signet("publish", owner.jid, "--show")["node"]["more_open"]
+        heard = events(client, owner)
+        owner.signet("publish", owner.jid)
+        assert events(client, owner) == heard and not reads(served, stranger, owner)
+
+
+@pytest.mark.parametrize("access", ["presence", "open"])
+def test_k9_a_node_that_others_may_write_is_an_alarm_and_is_set_back(served, people, access):
+    owner, stranger = people(2, tokens=[0])
+    name = make_user_key(owner)
+    assert owner.signet("publish", owner.jid, "--access", access)["node"]["publish_model"] == "publishers"
+    set_publish_model(owner, "open")
+    key = Key(stranger.jid)
+    item = f"<pubsub xmlns='{NS_PUBSUB}'><publish node='{NS_PUBKEY}'><item id='{key.name}'>{key.keyinfo()}</item></publish></pubsub>"
+    with live(stranger) as client:
+        assert client.iq("set", item, owner.jid).get("type") == "result"
+        error, about = refused(owner, "publish", owner.jid, "--show")
+        assert error == "FeatureMissing" and "publish model is open" in about["message"]
+        assert owner.signet("status")["accounts"][0]["more_open"]
+        node = owner.signet("publish", owner.jid)["node"]
+        assert (node["publish_model"], node["access"], node["more_open"]) == ("publishers", access, False)
+        assert client.iq("set", item, owner.jid).get("type") == "error"
+    shown = owner.signet("publish", owner.jid, "--show")
+    assert name in {k["name"] for k in shown["keys"]}
+    assert shown["others"] == [k["name"] for k in shown["keys"] if k["name"] != name]
+    if not node["made_anew"]:
+        assert shown["others"] == [key.name]
+
+
 # ---- a server that says one thing and does another
 
 FORM = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='urn:xmpp:tmp:pubkey'>" \
@@ -133,10 +273,14 @@ FORM = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node=
 FIELD = "<field var='pubsub#{}'><value>{}</value></field>"
 MEMBERS = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><affiliations node='urn:xmpp:tmp:pubkey'>{}" \
           "</affiliations></pubsub>"
+SUBSCRIBERS = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><subscriptions node='urn:xmpp:tmp:pubkey'>{}" \
+              "</subscriptions></pubsub>"
+TYBALT = "<subscription jid='tybalt@xmpp.test/r' subscription='subscribed'/>"
+MISSING = "<error type='cancel'><feature-not-implemented xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
 ROMEO = "<affiliation jid='romeo@xmpp.test' affiliation='member'/>"
 
 
-def lying(pki, form, members=""):
+def lying(pki, form, members="", subscribers=None, fails=None):
     """Takes all that is asked for and shows something else; gives the questions it has heard."""
     def script(c):
         c.login()
@@ -145,7 +289,11 @@ def lying(pki, form, members=""):
             while True:
                 question, text = c.question()
                 heard.append(text)
-                inner = "" if "type='set'" in text else MEMBERS.format(members) if "affiliations" in text else form
+                if "<subscriptions" in text and subscribers is None or fails is not None and fails in text:
+                    c.send(f"<iq type='error' id='{question}'>{MISSING}</iq>")
+                    continue
+                inner = "" if "type='set'" in text else MEMBERS.format(members) if "affiliations" in text \
+                    else subscribers if "<subscriptions" in text else form
                 c.send(f"<iq type='result' id='{question}'>{inner}</iq>")
         return heard
     return Rogue(pki, script)
@@ -166,7 +314,7 @@ def test_k9_no_key_goes_to_a_node_that_is_more_open_than_asked(pki, workers, for
     server, worker = lying(pki, form, members), workers()
     online(worker.connect(account(server, pki), PASSWORD))
     key = Key()
-    kind, node = worker.ask(f.PEP_PUBLISH, {"access_model": "whitelist", "members": ["romeo@xmpp.test"], "set_members": 1,
+    kind, node = worker.ask(f.PEP_PUBLISH, {"access_model": "whitelist", "members": ["romeo@xmpp.test"], 
                                             "keyinfos": [{"name": key.name, "kind": 1, "data": key.der}]})
     assert kind == f.PEP_NODE and node["exists"] and node["published"] == is_private
     worker.ask(f.DISCONNECT)
@@ -192,6 +340,41 @@ def test_k9_a_server_that_does_not_tell_gets_no_key(pki, workers, form, members)
     assert worker.ask(f.DISCONNECT)[0] == f.OK
     (heard,) = server.close()
     assert not any("<publish " in text for text in heard)
+
+
+WHITELIST = FORM.format(FIELD.format("access_model", "whitelist"))
+
+
+@pytest.mark.parametrize("form, members, subscribers, fails, is_private", [
+    (WHITELIST, ROMEO, SUBSCRIBERS.format(TYBALT.replace("tybalt", "romeo")), None, True),
+    (WHITELIST, ROMEO, SUBSCRIBERS.format(TYBALT.replace("subscribed", "none")), None, True),
+    (WHITELIST, ROMEO, SUBSCRIBERS.format(TYBALT), None, False),
+    (WHITELIST, ROMEO, SUBSCRIBERS.format(TYBALT), "<delete ", False),
+    (WHITELIST, ROMEO.replace("member", "publish-only"), None, None, False),
+    (WHITELIST, ROMEO + ROMEO.replace("romeo", "tybalt").replace("member", "outcast"), None, None, True),
+    (FORM.format(FIELD.format("access_model", "whitelist") + FIELD.format("publish_model", "publishers")), ROMEO, None, None, True),
+    (FORM.format(FIELD.format("access_model", "whitelist") + FIELD.format("publish_model", "open")), ROMEO, None, None, False),
+])
+def test_k9_no_key_goes_out_while_others_are_subscribed_or_may_write(pki, workers, form, members, subscribers, fails, is_private):
+    server, worker = lying(pki, form, members, subscribers, fails), workers()
+    online(worker.connect(account(server, pki), PASSWORD))
+    key = Key()
+    kind, node = worker.ask(f.PEP_PUBLISH, {"access_model": "whitelist", "members": ["romeo@xmpp.test"],
+                                            "keyinfos": [{"name": key.name, "kind": 1, "data": key.der}]})
+    assert kind == f.PEP_NODE and node["exists"] and node["published"] == is_private
+    assert node["subscribers_told"] == (subscribers is not None)
+    assert node["uncertain"] == (fails is not None)
+    worker.ask(f.DISCONNECT)
+    (heard,) = server.close()
+    assert any("<publish " in text for text in heard) == is_private
+    assert any("<delete " in text for text in heard) == (not is_private)
+    # To look changes nothing.
+    server, worker = lying(pki, form, members, subscribers, fails), workers()
+    online(worker.connect(account(server, pki), PASSWORD))
+    assert worker.ask(f.PEP_SHOW)[0] == f.PEP_NODE
+    worker.ask(f.DISCONNECT)
+    (heard,) = server.close()
+    assert not any("type='set'" in text and "pubsub" in text for text in heard)
 
 
 def node_is_untold(node):

@@ -15,7 +15,8 @@
 #define CONFIG(access)                                                                             \
 	FORM("node_config", access,                                                                \
 	    "<field var='pubsub#send_last_published_item'><value>never</value></field>"            \
-	    "<field var='pubsub#max_items'><value>max</value></field>")
+	    "<field var='pubsub#max_items'><value>max</value></field>"                             \
+	    "<field var='pubsub#publish_model'><value>publishers</value></field>")
 
 #define A40		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define B40		"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"

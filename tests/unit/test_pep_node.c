@@ -138,6 +138,11 @@ static void who_may_read_is_read(void **state)
 			HAS("c@x.lit", "none") HAS("d@x.lit", "publish-only") "<x/>"),
 		&shown),
 	    0);
+	assert_int_equal(shown.affiliation_count, 5);
+	assert_string_equal(shown.affiliations[0].jid, "abc@x.lit");
+	assert_string_equal(shown.affiliations[0].affiliation, "publisher");
+	assert_string_equal(shown.affiliations[1].affiliation, "outcast");
+	assert_string_equal(shown.affiliations[2].affiliation, "publish-only");
 	assert_int_equal(shown.member_count, 2);
 	assert_string_equal(shown.members[0], "abc@x.lit");
 	assert_string_equal(shown.members[1], "romeo@montague.lit");
@@ -171,8 +176,10 @@ static void members_are_limited(void **state)
 static void only_changes_of_members_are_sent(void **state)
 {
 	char a[] = "a@x.lit", b[] = "b@x.lit", c[] = "c@x.lit", own[] = OWN, bad[] = "c@x.lit/r";
+	char member[] = "member", publisher[] = "publisher", outcast[] = "outcast";
 	char *now[] = { a, b }, *wanted[] = { b, c }, *wrong[] = { bad }, *self[] = { own };
-	const struct sg_msg_pep_node shown = { .members = now, .member_count = 2 };
+	struct sg_affiliation held[] = { { a, member }, { b, member } };
+	struct sg_msg_pep_node shown = { .affiliations = held, .affiliation_count = 2 };
 	struct sg_xml *payload;
 
 	assert_int_equal(sg_pep_members_encode(NODE, OWN, &shown, wanted, 2, &payload), 0);
@@ -185,24 +192,114 @@ static void only_changes_of_members_are_sent(void **state)
 	    sg_pep_members_encode(NODE, OWN, &shown, wanted, SG_PEP_MEMBERS_MAX + 1, &payload),
 	    SG_ERR_LIMIT);
 	assert_null(payload);
+	/* Who is to read is not to write; who is shut out stays so. */
+	held[0].affiliation = outcast;
+	held[1].affiliation = publisher;
+	assert_int_equal(sg_pep_members_encode(NODE, OWN, &shown, wanted, 2, &payload), 0);
+	assert_xml(payload, LIST(HAS("b@x.lit", "member") HAS("c@x.lit", "member")));
+}
+
+#define SUBSCRIBED(inner) OWNER("<subscriptions node='" NODE "'>" inner "</subscriptions>")
+#define ONE(jid, what)	  "<subscription jid='" jid "' subscription='" what "'/>"
+#define ONE_OF(node, jid) "<subscription node='" node "' jid='" jid "' subscription='subscribed'/>"
+
+static int begins_with_a(void *arg, const char *jid)
+{
+	return jid[0] == 'a';
+}
+
+static int read_subscribers(const char *text, struct sg_msg_pep_node *shown)
+{
+	struct sg_xml *payload = xml_of(text);
+	int err = sg_pep_subscribers_decode(payload, NODE, begins_with_a, NULL, shown);
+
+	sg_xml_free(payload);
+	if (err != 0)
+		assert_true(!shown->subscribers && !shown->subscribers_told);
+	return err;
+}
+
+static void k9_who_is_subscribed_and_may_not_read_is_found(void **state)
+{
+	struct sg_msg_pep_node shown = { 0 };
+	struct sg_xml *payload;
+
+	assert_int_equal(
+	    read_subscribers(
+		SUBSCRIBED(ONE("a@x.lit", "subscribed") ONE("b@x.lit", "subscribed")
+			ONE("c@x.lit", "none") ONE("d@x.lit", "pending")
+			    ONE("e@x.lit/r", "unconfigured") ONE_OF(NODE, "f@x.lit") "<x/>"),
+		&shown),
+	    0);
+	assert_int_equal(shown.subscribers_told, 1);
+	assert_int_equal(shown.subscriber_count, 3);
+	assert_int_equal(sg_pep_unsubscribe_encode(NODE, &shown, &payload), 0);
+	assert_xml(payload,
+	    SUBSCRIBED(ONE("b@x.lit", "none") ONE("e@x.lit/r", "none") ONE("f@x.lit", "none")));
+	/* Servers may say the node of each entry alone. */
+	assert_int_equal(
+	    read_subscribers(
+		OWNER("<subscriptions>" ONE_OF(NODE, "b@x.lit") "</subscriptions>"), &shown),
+	    0);
+	assert_int_equal(shown.subscriber_count, 1);
+	assert_int_equal(read_subscribers(SUBSCRIBED(""), &shown), 0);
+	assert_true(shown.subscribers_told && shown.subscriber_count == 0);
+	assert_int_equal(
+	    read_subscribers(SUBSCRIBED(ONE("@", "subscribed")), &shown), SG_ERR_FORMAT);
+	assert_int_equal(read_subscribers(SUBSCRIBED("<subscription/>"), &shown), SG_ERR_FORMAT);
+	assert_int_equal(
+	    read_subscribers(SUBSCRIBED(ONE_OF("other", "b@x.lit")), &shown), SG_ERR_FORMAT);
+	assert_int_equal(read_subscribers(OWNER(""), &shown), SG_ERR_FORMAT);
+	assert_int_equal(
+	    read_subscribers(OWNER("<subscriptions node='other'/>"), &shown), SG_ERR_FORMAT);
+	sg_msg_clear(SG_MSG_PEP_NODE, &shown);
+}
+
+static void subscribers_are_limited(void **state)
+{
+	struct sg_msg_pep_node shown = { 0 };
+	struct sg_buf text = { 0 };
+
+	sg_buf_put_str(
+	    &text, "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><subscriptions>");
+	for (int i = 0; i <= SG_PEP_MEMBERS_MAX; i++)
+		sg_buf_put_str(&text, ONE("b@x", "subscribed"));
+	sg_buf_put_str(&text, "</subscriptions></pubsub>");
+	sg_buf_put_u8(&text, 0);
+	assert_int_equal(read_subscribers((char *)text.data, &shown), SG_ERR_LIMIT);
+	sg_buf_clear(&text);
+}
+
+static void k9_which_access_may_have_let_in_others(void **state)
+{
+	assert_true(sg_pep_lets_in_others("open", "presence"));
+	assert_true(sg_pep_lets_in_others("presence", "whitelist"));
+	assert_true(sg_pep_lets_in_others("authorize", "roster"));
+	assert_true(sg_pep_lets_in_others(NULL, "presence"));
+	assert_true(sg_pep_lets_in_others("else", "presence"));
+	assert_false(sg_pep_lets_in_others("presence", "presence"));
+	assert_false(sg_pep_lets_in_others("whitelist", "presence"));
+	assert_false(sg_pep_lets_in_others("presence", "open"));
 }
 
 static void k9_a_node_more_open_than_asked_is_found(void **state)
 {
 	static const char *const models[] = { "whitelist", "authorize", "roster", "presence",
 		"open" };
-	char a[] = "a@x.lit", b[] = "b@x.lit", model[16];
-	char *one[] = { a }, *both[] = { a, b };
+	char a[] = "a@x.lit", b[] = "b@x.lit", model[16], member[] = "member", owner[] = "owner";
+	char outcast[] = "outcast", publishers[] = "publishers", open[] = "open";
+	char *one[] = { a };
+	struct sg_affiliation held[] = { { a, member }, { b, member } };
 	struct sg_msg_pep_node shown = { .exists = 1, .access_model = model };
 	struct sg_msg_pep_configure asked = { .access_model = model };
 
 	for (size_t i = 0; i < 5; i++) {
 		for (size_t k = 0; k < 5; k++) {
-			char held[16], wanted[16];
+			char found[16], wanted[16];
 
-			snprintf(held, sizeof(held), "%s", models[i]);
+			snprintf(found, sizeof(found), "%s", models[i]);
 			snprintf(wanted, sizeof(wanted), "%s", models[k]);
-			shown.access_model = held;
+			shown.access_model = found;
 			asked.access_model = wanted;
 			assert_int_equal(sg_pep_is_more_open(&shown, &asked), i > k);
 		}
@@ -215,16 +312,29 @@ static void k9_a_node_more_open_than_asked_is_found(void **state)
 	shown.exists = 0;
 	assert_false(sg_pep_is_more_open(&shown, &asked));
 	shown = (struct sg_msg_pep_node){
-		.exists = 1, .access_model = model, .members = both, .member_count = 2
+		.exists = 1, .access_model = model, .affiliations = held, .affiliation_count = 2
 	};
-	assert_false(sg_pep_is_more_open(&shown, &asked));
-	asked.set_members = 1;
 	assert_true(sg_pep_is_more_open(&shown, &asked));
 	asked.members = one;
 	asked.member_count = 1;
 	assert_true(sg_pep_is_more_open(&shown, &asked));
-	shown.member_count = 1;
+	held[1].affiliation = outcast;
 	assert_false(sg_pep_is_more_open(&shown, &asked));
+	held[0].affiliation = owner;
+	assert_true(sg_pep_is_more_open(&shown, &asked));
+	shown.affiliation_count = 0;
+	assert_false(sg_pep_is_more_open(&shown, &asked));
+	shown.publish_model = publishers;
+	assert_false(sg_pep_is_more_open(&shown, &asked));
+	shown.publish_model = open;
+	assert_true(sg_pep_is_more_open(&shown, &asked));
+	shown.publish_model = NULL;
+	shown.subscribers = one;
+	shown.subscriber_count = 1;
+	assert_true(sg_pep_is_more_open(&shown, &asked));
+	shown.subscriber_count = 0;
+	shown.uncertain = 1;
+	assert_true(sg_pep_is_more_open(&shown, &asked));
 }
 
 int main(void)
@@ -237,6 +347,9 @@ int main(void)
 		cmocka_unit_test(who_may_read_is_read),
 		cmocka_unit_test(members_are_limited),
 		cmocka_unit_test(only_changes_of_members_are_sent),
+		cmocka_unit_test(k9_who_is_subscribed_and_may_not_read_is_found),
+		cmocka_unit_test(subscribers_are_limited),
+		cmocka_unit_test(k9_which_access_may_have_let_in_others),
 		cmocka_unit_test(k9_a_node_more_open_than_asked_is_found),
 	};
 
