@@ -2,8 +2,8 @@
  * What libstrophe sees of a server through signet-xmpp's filter, whatever the server says. The harness
  * is libstrophe: it makes and resets its parser as libstrophe does, and feeds the bytes in pieces.
  *
- * Of the input, the first byte says how to log in and whether that is over, the second how the bytes are cut. A login by SCRAM
- * has a nonce as random as any, so none may ever succeed.
+ * Of the input, the first byte says how to log in and whether that is over, the second how the bytes are
+ * cut. A login by SCRAM has a nonce as random as any, so none may ever succeed.
  */
 #include "filter.h"
 
