@@ -457,6 +457,42 @@ def test_two_keys_that_claim_one_name(agent):
     assert told(agent, "keyring", "show", other.sha256)["key"]["decision"] == "undecided"
 
 
+def openpgp_key(home, user_id):
+    """A new OpenPGP key: its name and its bytes."""
+    def gpg(*args):
+        return subprocess.run(["gpg", "--homedir", home, "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback",
+                               *args], check=True, capture_output=True, timeout=PATIENCE).stdout
+    home.mkdir(mode=0o700)
+    try:
+        gpg("--quick-gen-key", user_id, "ed25519", "cert,sign", "never")
+        listed = gpg("--with-colons", "--list-keys").decode()
+        name = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:")).lower()
+        return name, gpg("--export", name)
+    finally:
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False, timeout=PATIENCE)
+
+
+def test_k14_a_changed_openpgp_key_that_others_tell_of_does_not_stand_in_the_way(pair, tmp_path_factory):
+    """The name is of the primary key alone: who adds a user id has another key of the same name."""
+    name, data = openpgp_key(tmp_path_factory.mktemp("g") / "h", f"xmpp:{pair.romeo.jid}")
+
+    def keyinfo(blob):
+        return f"<keyinfo xmlns='{NS}'><name>{name}</name><pgpdata>{base64.b64encode(blob).decode()}</pgpdata></keyinfo>"
+
+    publish(pair.world, pair.romeo.name, (name, keyinfo(data)))
+    assert [k["name"] for k in pair.fetch()["keys"]] == [name]
+    sha256 = told(pair.agent, "keyring", "show", name)["key"]["sha256"]
+    for count in range(3):
+        user_id = b"forged %d" % count
+        mutant = data + bytes([0xb4, len(user_id)]) + user_id
+        told(pair.agent, "keyring", "import", "-", input=keyring_xml((pair.romeo.jid, keyinfo(mutant))))
+    assert len([k for k in told(pair.agent, "keyring", "list")["keys"] if k["name"] == name]) == 4
+    assert told(pair.agent, "keyring", "show", name)["key"]["sha256"] == sha256
+    key = told(pair.agent, "keyring", "trust", pair.romeo.jid, name)["key"]
+    assert (key["sha256"], key["decision"]) == (sha256, "trusted")
+    assert told(pair.agent, "keyring", "distrust", name)["key"]["sha256"] == sha256
+
+
 # ---- files ----
 
 def keyring_xml(*entries):
