@@ -250,7 +250,8 @@ def test_k9_a_node_that_others_may_write_is_an_alarm_and_is_set_back(served, peo
     assert owner.signet("publish", owner.jid, "--access", access)["node"]["publish_model"] == "publishers"
     set_publish_model(owner, "open")
     key = Key(stranger.jid)
-    item = f"<pubsub xmlns='{NS_PUBSUB}'><publish node='{NS_PUBKEY}'><item id='{key.name}'>{key.keyinfo()}</item></publish></pubsub>"
+    item = f"<pubsub xmlns='{NS_PUBSUB}'><publish node='{NS_PUBKEY}'><item id='{key.name}'>{key.keyinfo()}</item></publish>" \
+           "</pubsub>"
     with live(stranger) as client:
         assert client.iq("set", item, owner.jid).get("type") == "result"
         error, about = refused(owner, "publish", owner.jid, "--show")
@@ -352,7 +353,8 @@ WHITELIST = FORM.format(FIELD.format("access_model", "whitelist"))
     (WHITELIST, ROMEO, SUBSCRIBERS.format(TYBALT), "<delete ", False),
     (WHITELIST, ROMEO.replace("member", "publish-only"), None, None, False),
     (WHITELIST, ROMEO + ROMEO.replace("romeo", "tybalt").replace("member", "outcast"), None, None, True),
-    (FORM.format(FIELD.format("access_model", "whitelist") + FIELD.format("publish_model", "publishers")), ROMEO, None, None, True),
+    (FORM.format(FIELD.format("access_model", "whitelist") + FIELD.format("publish_model", "publishers")), ROMEO, None, None,
+     True),
     (FORM.format(FIELD.format("access_model", "whitelist") + FIELD.format("publish_model", "open")), ROMEO, None, None, False),
 ])
 def test_k9_no_key_goes_out_while_others_are_subscribed_or_may_write(pki, workers, form, members, subscribers, fails, is_private):
