@@ -184,8 +184,10 @@ install: all
 .PHONY: deps deps-lint deps-token
 deps:
 	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_WORLD) $(PACKAGES_TEST)
+# pcscd wants its folder, which only root can make; else systemd does when it starts.
 deps-token:
 	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_WORLD) $(PACKAGES_TEST) $(PACKAGES_TOKEN)
+	@test -d /run/pcscd || mkdir /run/pcscd 2>/dev/null || sudo mkdir /run/pcscd
 deps-lint:
 	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_LINT)
 
