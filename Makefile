@@ -38,7 +38,7 @@ PACKAGES_BUILD  := gcc libc6-dev make pkg-config libp11-kit-dev libssl-dev libst
 PACKAGES_WORLD  := softhsm2 opensc openssl prosody prosody-modules lua-sec python3
 PACKAGES_TEST   := libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock
 PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
-                   libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon python3-cryptography
+                   libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon gpg gpg-agent gpgconf python3-cryptography
 PACKAGES_BENCH  := p11-kit p11-kit-modules openssh-client
 PACKAGES_LINT   := clang clang-format clang-tidy cppcheck shellcheck mandoc lua-check pyflakes3 libclang-rt-14-dev
 
