@@ -187,7 +187,8 @@ deps:
 # pcscd wants its folder, which only root can make; else systemd does when it starts.
 deps-token:
 	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_WORLD) $(PACKAGES_TEST) $(PACKAGES_TOKEN)
-	@test -d /run/pcscd || mkdir /run/pcscd 2>/dev/null || sudo mkdir /run/pcscd
+	@test -d /run/pcscd || mkdir /run/pcscd 2>/dev/null || sudo mkdir /run/pcscd || \
+	    { echo "make deps-token: have somebody run 'mkdir /run/pcscd' as root, then call make again" >&2; exit 1; }
 deps-lint:
 	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_LINT)
 
