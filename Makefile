@@ -39,7 +39,7 @@ PACKAGES_BUILD  := gcc libc6-dev make pkg-config libp11-kit-dev libssl-dev libst
 PACKAGES_WORLD  := softhsm2 opensc openssl sha1cdsum prosody prosody-modules lua-sec ejabberd erlang-base python3
 PACKAGES_TEST   := gnupg libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock graphviz zbar-tools
 PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
-                   libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon python3-cryptography
+                   libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon gpg gpg-agent gpgconf python3-cryptography
 PACKAGES_BENCH  := p11-kit p11-kit-modules openssh-client
 PACKAGES_LINT   := clang clang-format clang-tidy cppcheck shellcheck mandoc lua-check ejabberd erlang-base pyflakes3 libclang-rt-14-dev
 
@@ -191,8 +191,11 @@ install: all
 .PHONY: deps deps-lint deps-token
 deps:
 	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_WORLD) $(PACKAGES_TEST)
+# pcscd wants its folder, which only root can make; else systemd does when it starts.
 deps-token:
 	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_WORLD) $(PACKAGES_TEST) $(PACKAGES_TOKEN)
+	@test -d /run/pcscd || mkdir /run/pcscd 2>/dev/null || sudo mkdir /run/pcscd || \
+	    { echo "make deps-token: have somebody run 'mkdir /run/pcscd' as root, then call make again" >&2; exit 1; }
 deps-lint:
 	@sh tests/deps.sh $(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_LINT)
 

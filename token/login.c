@@ -398,10 +398,15 @@ CK_RV sg_login_context(
 
 	sg_held_take(token, &held);
 	err = sg_ledger_try(token, SG_PIN_USER, &held.mark, error);
-	if (err != 0) {
+	if (err != 0)
 		sg_held_give(token, &held);
-		return err == SG_ERR_TOKEN_ABSENT ? CKR_DEVICE_REMOVED : CKR_FUNCTION_CANCELED;
+	if (err == SG_ERR_TOKEN_ABSENT) {
+		sg_layout_clear(
+		    &sg_layout_error, error); /* it is tried again when the card is back */
+		return CKR_DEVICE_REMOVED;
 	}
+	if (err != 0)
+		return CKR_FUNCTION_CANCELED;
 	rv = sg_login_call(token, session, CKU_CONTEXT_SPECIFIC, held.pin);
 	if (rv == CKR_OK) {
 		sg_ledger_taken(token, &held.mark);

@@ -40,8 +40,8 @@ int sg_login_again(struct sg_token *token);
 /*
  * Logs in for the one operation that is prepared in the session (CKA_ALWAYS_AUTHENTICATE).
  * secret_lock is held. It is a try like any other, and written down first: CKR_FUNCTION_CANCELED
- * and the error filled when that cannot be done. A PIN that fails here is wiped, and the token is
- * locked.
+ * and the error filled when that cannot be done; CKR_DEVICE_REMOVED, and no error, when the card is
+ * not the one that was found any more. A PIN that is refused here is wiped, and the token is locked.
  */
 CK_RV sg_login_context(
     struct sg_token *token, CK_SESSION_HANDLE session, struct sg_msg_error *error);

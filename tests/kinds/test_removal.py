@@ -476,7 +476,8 @@ def test_removal_during_a_signature_with_a_login_of_its_own(card):
     card.card("held")
     card.card("remove")
     error = call.outcome()
-    assert error.name == "TokenAbsent", error
+    # The module may notice before pcscd has told that the card is out.
+    assert error.name in ("TokenAbsent", "KeyAbsent"), error
     card.card("ok")
     card.card("insert")
     signs_again(card, key)
