@@ -134,6 +134,8 @@ int sg_pep_publish_encode(const char *node, const char *id, const char *access_m
 		err = sg_xml_put(root, "publish-options", NULL, &child);
 	if (err == 0)
 		err = put_form(child, PUBLISH_OPTIONS, access_model);
+	if (err == 0)
+		err = sg_xml_check_length(root, SG_PEP_PUBLISH_MAX);
 	return sg_xml_hand_over(err, root, payload);
 }
 

@@ -16,7 +16,8 @@
 #define SG_NS_PUBSUB_OWNER "http://jabber.org/protocol/pubsub#owner"
 #define SG_NS_PUBSUB_EVENT "http://jabber.org/protocol/pubsub#event"
 
-#define SG_PEP_ITEMS_MAX 20000 /* in one request or result */
+#define SG_PEP_ITEMS_MAX   20000	/* in one request or result */
+#define SG_PEP_PUBLISH_MAX (200u << 10) /* bytes of one: servers end streams over 256 KiB */
 
 /* Whether it is an access model of XEP-0060 4.5. */
 int sg_pep_is_access_model(const char *text);
@@ -27,7 +28,8 @@ SG_MUST_USE int sg_pep_create_encode(
 SG_MUST_USE int sg_pep_configure_encode(
     const char *node, const char *access_model, struct sg_xml **payload);
 
-/* Publishes one item (taken over, also on failure) with publish-options as a guard (K9). */
+/* Publishes one item (taken over, also on failure) with publish-options as a guard (K9). SG_ERR_LIMIT
+ * also over SG_PEP_PUBLISH_MAX. */
 SG_MUST_USE int sg_pep_publish_encode(const char *node, const char *id, const char *access_model,
     struct sg_xml *item, struct sg_xml **payload);
 

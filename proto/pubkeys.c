@@ -30,17 +30,6 @@ int sg_pubkeys_ask_encode(
 	return sg_xml_hand_over(err, root, payload);
 }
 
-static int check_length(const struct sg_xml *root)
-{
-	struct sg_buf text = { 0 };
-	int err;
-
-	sg_xml_write(root, &text);
-	err = text.err != 0 ? text.err : text.len > SG_PUBKEYS_BYTES_MAX ? SG_ERR_LIMIT : 0;
-	sg_buf_clear(&text);
-	return err;
-}
-
 int sg_pubkeys_encode(const char *about, const struct sg_keyinfo *keyinfos, uint32_t keyinfo_count,
     struct sg_xml **payload)
 {
@@ -57,7 +46,7 @@ int sg_pubkeys_encode(const char *about, const struct sg_keyinfo *keyinfos, uint
 			err = sg_xml_add(root, element);
 	}
 	if (err == 0)
-		err = check_length(root);
+		err = sg_xml_check_length(root, SG_PUBKEYS_BYTES_MAX);
 	return sg_xml_hand_over(err, root, payload);
 }
 

@@ -470,6 +470,17 @@ char *sg_xml_to_string(const struct sg_xml *element)
 	return sg_buf_steal(&out, NULL);
 }
 
+int sg_xml_check_length(const struct sg_xml *element, size_t max)
+{
+	struct sg_buf text = { 0 };
+	int err;
+
+	sg_xml_write(element, &text);
+	err = text.err != 0 ? text.err : text.len > max ? SG_ERR_LIMIT : 0;
+	sg_buf_clear(&text);
+	return err;
+}
+
 /* ---- parsing ---- */
 
 struct parse {

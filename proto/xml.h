@@ -84,4 +84,7 @@ void sg_xml_write_in(const struct sg_xml *element, const char *outer_ns, struct 
 /* The same as a new string; NULL without memory. */
 char *sg_xml_to_string(const struct sg_xml *element);
 
+/* SG_ERR_LIMIT when its text is longer than max bytes; SG_ERR_NOMEM. */
+SG_MUST_USE int sg_xml_check_length(const struct sg_xml *element, size_t max);
+
 #endif

@@ -10,6 +10,8 @@
 #include "api_json.h"
 #include "disco.h"
 #include "key_names.h"
+#include "key_reply.h"
+#include "keyinfo.h"
 #include "log.h"
 #include "pep.h"
 #include "pep_node.h"
@@ -162,6 +164,33 @@ static int needs_renewal(const struct sg_call *call, const struct publish *publi
 	    (old->more_open || sg_pep_lets_in_others(old->access, publish->row.access));
 }
 
+/* A key that no server takes would end the stream, half way (K9). 0 when the call has failed for it. */
+static int fits(struct sg_call *call, const struct sg_keyinfo *key, const char *access)
+{
+	struct sg_xml *item = NULL, *payload = NULL;
+	int err = sg_keyinfo_encode(key, &item);
+
+	if (err == 0)
+		err = sg_pep_publish_encode(SG_NS_PUBKEY, key->name, access, item, &payload);
+	sg_xml_free(payload);
+	if (err == 0)
+		return 1;
+	if (err != SG_ERR_LIMIT) {
+		sg_call_fail_code(call, err, key->name);
+		return 0;
+	}
+	if (key->kind == SG_KEYINFO_PGP)
+		sg_call_advise(call, SG_ERR_LIMIT,
+		    "Take it out by `signet key pgp remove`, and add it anew without pictures and "
+		    "signatures of others: `gpg --export --export-options "
+		    "export-minimal,no-export-attributes`.");
+	sg_call_fail_with(call, err, key->name,
+	    "the key %s with its signatures is longer than the %u KiB that servers take; nothing "
+	    "was published",
+	    key->name, SG_PEP_PUBLISH_MAX >> 10);
+	return 0;
+}
+
 static void publish_send(struct sg_call *call)
 {
 	struct publish *publish = call->state;
@@ -176,6 +205,10 @@ static void publish_send(struct sg_call *call)
 		.keyinfo_count = publish->keys.keyinfo_count,
 	};
 
+	for (uint32_t i = 0; i < msg.keyinfo_count; i++) {
+		if (!fits(call, &msg.keyinfos[i], msg.access_model))
+			return;
+	}
 	sg_call_ask_account(call, SG_MSG_PEP_PUBLISH, &msg, published);
 }
 
@@ -305,10 +338,20 @@ void sg_verb_publish(struct sg_call *call)
 
 /* ---- ShowPublished ---- */
 
-/* call->state: the node, until its keys are there, too. */
+/* call->state */
+struct show {
+	json_t *node;
+	json_t *others;
+	uint32_t count, refused;
+};
+
 static void show_free(void *state)
 {
-	json_decref(state);
+	struct show *show = state;
+
+	json_decref(show->node);
+	json_decref(show->others);
+	free(show);
 }
 
 static int is_in(const struct sg_msg_keyinfos *set, const char *name)
@@ -343,26 +386,50 @@ static json_t *others(struct sg_call *call, const struct sg_msg_keyinfos *keys)
 	return names;
 }
 
+/* The names are in the last of several replies. */
+static json_t *show_part(struct sg_call *call, json_t *keys, int is_last)
+{
+	const struct show *show = call->state;
+
+	return json_pack("{s:O, s:o, s:I, s:o, s:I, s:o}", "node", show->node, "keys", keys,
+	    "count", (json_int_t)show->count, "others",
+	    is_last ? json_incref(show->others) : json_array(), "refused",
+	    (json_int_t)show->refused, "direct", sg_json_direct(call->account));
+}
+
+static void show_judged(struct sg_call *call, int err, json_t *last, struct sg_msg_keyinfos *keys)
+{
+	if (err == 0) {
+		sg_call_reply(call, last);
+		return;
+	}
+	json_decref(last);
+	sg_call_fail_code(call, err, call->account->row.jid);
+}
+
 static void show_fetched(struct sg_call *call, void *answer)
 {
-	const struct sg_msg_keyinfos *keys = answer;
-	json_t *node = call->state;
+	struct sg_msg_keyinfos *keys = answer;
+	struct show *show = call->state;
 
-	call->state = NULL;
-	sg_call_reply(call,
-	    json_pack("{s:o, s:o, s:o, s:I, s:o}", "node", node, "keys",
-		sg_public_keys(call->account, keys), "others", others(call, keys), "refused",
-		(json_int_t)keys->refused, "direct", sg_json_direct(call->account)));
+	show->count = keys->keyinfo_count;
+	show->refused = keys->refused;
+	show->others = others(call, keys);
+	sg_key_reply_start(call, keys, show_part, show_judged);
 }
 
 static void shown(struct sg_call *call, void *answer)
 {
 	struct sg_msg_pep_fetch fetch = { .jid = call->account->row.jid };
+	struct show *show = calloc(1, sizeof(*show));
 
 	sg_publishing_note(call->account, answer, 0);
-	call->state = sg_json_node(call->account, answer);
-	call->state_free = show_free;
-	if (call->state == NULL)
+	if (show != NULL) {
+		call->state = show;
+		call->state_free = show_free;
+		show->node = sg_json_node(call->account, answer);
+	}
+	if (show == NULL || show->node == NULL)
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 	else
 		sg_call_ask_account(call, SG_MSG_PEP_FETCH, &fetch, show_fetched);

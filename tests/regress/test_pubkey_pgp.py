@@ -292,6 +292,20 @@ def test_a_revoked_key_signs_no_more(juliet):
     juliet.signet("key", "pgp", "remove", fingerprint, "--account", juliet.jid)
 
 
+def test_k9_a_key_too_long_for_a_server_is_named_and_nothing_is_published(juliet):
+    """Instead of the end of the stream: each server takes so many bytes of a stanza."""
+    fingerprint = juliet.gpg.make_key("with a picture")
+    picture = b"\x01" * (180 << 10)
+    juliet.add(juliet.gpg.export(fingerprint) + b"\xd1\xff" + len(picture).to_bytes(4) + picture)
+    before = juliet.signet("account", "connect", juliet.jid)["account"]
+    status, name, message = juliet.fails("publish", juliet.jid)
+    assert (status, name) == (7, "LimitExceeded") and fingerprint in message and "nothing was published" in message
+    shown = juliet.signet("publish", juliet.jid, "--show")
+    assert not shown["node"]["exists"] and shown["keys"] == []
+    assert juliet.signet("account", "show", juliet.jid)["account"]["bound_jid"] == before["bound_jid"]
+    juliet.signet("key", "pgp", "remove", fingerprint, "--account", juliet.jid)
+
+
 # ---- published and fetched
 
 

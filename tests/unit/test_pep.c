@@ -54,6 +54,31 @@ static void an_item_is_published_under_guard(void **state)
 		       "publish-options", "presence", "") "</publish-options>"));
 }
 
+/* Exactly as long as it may be, and a byte longer. */
+static void test_k9_a_published_item_is_limited(void **state)
+{
+	struct sg_xml *payload, *item = xml_of("<a/>");
+	char *text = calloc(SG_PEP_PUBLISH_MAX + 1, 1), *whole;
+
+	assert_non_null(text);
+	assert_int_equal(sg_xml_add_text(item, "x", 1), 0);
+	assert_int_equal(sg_pep_publish_encode(NODE, A40, "open", item, &payload), 0);
+	whole = sg_xml_to_string(payload);
+	sg_xml_free(payload);
+	memset(text, 'x', SG_PEP_PUBLISH_MAX - strlen(whole) + 1);
+	free(whole);
+	item = xml_of("<a/>");
+	assert_int_equal(sg_xml_add_text(item, text, strlen(text)), 0);
+	assert_int_equal(sg_pep_publish_encode(NODE, A40, "open", item, &payload), 0);
+	sg_xml_free(payload);
+	item = xml_of("<a/>");
+	text[strlen(text)] = 'x';
+	assert_int_equal(sg_xml_add_text(item, text, strlen(text)), 0);
+	assert_int_equal(sg_pep_publish_encode(NODE, A40, "open", item, &payload), SG_ERR_LIMIT);
+	assert_null(payload);
+	free(text);
+}
+
 static void an_unknown_access_model_is_refused(void **state)
 {
 	static const char *const good[] = { "open", "presence", "roster", "authorize",
@@ -296,6 +321,7 @@ int main(void)
 		cmocka_unit_test(the_node_is_created_with_its_configuration),
 		cmocka_unit_test(an_existing_node_is_configured),
 		cmocka_unit_test(an_item_is_published_under_guard),
+		cmocka_unit_test(test_k9_a_published_item_is_limited),
 		cmocka_unit_test(an_unknown_access_model_is_refused),
 		cmocka_unit_test(items_are_asked_for),
 		cmocka_unit_test(items_are_read),
