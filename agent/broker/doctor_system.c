@@ -11,11 +11,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "accounts.h"
 #include "log.h"
+#include "pgp_key.h"
 #include "secret_file.h"
 #include "store.h"
+#include "x509.h"
 
 #define PCSCD_SOCKET "/run/pcscd/pcscd.comm"
 #define PCSCD	     "/usr/sbin/pcscd"
@@ -207,6 +211,34 @@ static void look_at_pin_file(
 		close(fd);
 }
 
+/* By judging one of the own OpenPGP keys, as whatever meets them does. */
+static void look_at_judge(const struct sg_agent *agent, json_t *findings)
+{
+	for (struct sg_account *account = sg_accounts_first(agent->accounts); account != NULL;
+	     account = sg_accounts_next(account)) {
+		const char *jid = account->row.jid, *why = NULL;
+		struct sg_pgp_key *key = NULL;
+		struct sg_blob data;
+		char **names = NULL;
+		int err = sg_store_pgp_names(agent->store, jid, &names);
+
+		if (err == 0 && names[0] != NULL &&
+		    sg_store_pgp_get(agent->store, jid, names[0], &data) == 0) {
+			err = sg_pgp_key_load(&data, 1, time(NULL), &key, &why);
+			sg_pgp_key_free(key);
+			sg_blob_clear(&data);
+		}
+		sg_strv_free(names);
+		if (err != SG_ERR_WORKER)
+			continue;
+		sg_doctor_add(findings, SG_FINDING_PROBLEM, "signet-pgp",
+		    "Install signet whole, with the package librnp0; the log of signetd says why "
+		    "it does not start.",
+		    "The OpenPGP keys of %s cannot be judged: signet-pgp gives no answer.", jid);
+		return;
+	}
+}
+
 void sg_doctor_config(const struct sg_agent *agent, json_t *findings)
 {
 	const struct sg_config *config = &agent->config;
@@ -244,6 +276,7 @@ void sg_doctor_config(const struct sg_agent *agent, json_t *findings)
 		    "The program that looks for SHA-1 collisions, %s, cannot be run: %s. What was "
 		    "made elsewhere is not signed by RSA-SHA1 without it.",
 		    config->sha1cdsum, strerror(errno));
+	look_at_judge(agent, findings);
 	if (config->touch_command != NULL && access(config->touch_command, X_OK) != 0)
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, "touch-command",
 		    "Put its path right in signet.conf(5).",

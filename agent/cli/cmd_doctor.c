@@ -40,6 +40,8 @@ int sg_doctor(struct sg_cli *cli, json_t **result)
 		    "{s:o}", "findings", sg_diagnose(path, cli->args.value[SG_OPT_SOCKET], err));
 		err = *result != NULL ? 0 : SG_ERR_NOMEM;
 	}
+	if (err == 0)
+		sg_diagnose_programs(json_object_get(*result, "findings"));
 	if (err == 0 && count_problems(json_object_get(*result, "findings")) > 0)
 		cli->status = STATUS_PROBLEM;
 	return err;

@@ -250,6 +250,32 @@ static void check_locked_memory(json_t *findings)
 		    (unsigned long long)limit.rlim_cur);
 }
 
+/* As execlp(3) looks for it. */
+static int is_in_path(const char *program)
+{
+	const char *at = getenv("PATH") != NULL ? getenv("PATH") : "/bin:/usr/bin";
+
+	while (*at != '\0') {
+		size_t len = strcspn(at, ":");
+		char file[MESSAGE_MAX_LEN / 2];
+
+		(void)snprintf(file, sizeof(file), "%.*s/%s", len > 0 ? (int)len : 1,
+		    len > 0 ? at : ".", program);
+		if (access(file, X_OK) == 0)
+			return 1;
+		at += len + (at[len] == ':');
+	}
+	return 0;
+}
+
+void sg_diagnose_programs(json_t *findings)
+{
+	if (json_is_array(findings) && !is_in_path("dot"))
+		add(findings, "note", "dot",
+		    "Install the package graphviz. `signet graph` writes DOT without it.",
+		    "No program dot is in PATH: `signet graph --output` draws no picture.");
+}
+
 json_t *sg_diagnose(const char *path, const char *given, int err)
 {
 	json_t *findings = json_array();

@@ -13,4 +13,7 @@
  */
 json_t *sg_diagnose(const char *path, const char *given, int err);
 
+/* Adds what commands of ours would miss on this machine that no agent needs. */
+void sg_diagnose_programs(json_t *findings);
+
 #endif

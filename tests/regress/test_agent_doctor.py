@@ -1,4 +1,5 @@
 """Doctor: each thing that keeps a token from being used is found, and said with what to do about it."""
+import base64
 import contextlib
 import os
 import shutil
@@ -9,10 +10,12 @@ import subprocess
 
 import pytest
 
+import agent_fixture
 from agent_fixture import MODULE, PIN, Agent
 from fault_agent import FaultAgent
 from processes import until, wait_gone
 from varlink_client import secret
+from world import TOP
 
 
 def findings(agent, level=None, subject=None):
@@ -256,6 +259,29 @@ def test_what_a_pin_source_is_worth(tmp_path):
         path.write_text(PIN)
         agent.call("NewKey", {"token": "one", "label": "x"})
         assert findings(agent, "problem", "one") == []
+
+
+def test_openpgp_keys_that_nobody_can_judge(tmp_path, monkeypatch):
+    """It is tried out where the person has such keys, and nowhere else."""
+    for path in agent_fixture.BIN.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+        (tmp_path / path.name).chmod(0o755)
+    judge = tmp_path / "signet-pgp"
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\nexit 127\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
+    with Agent(softhsm=False) as agent:
+        agent.call("AddAccount", {"jid": "juliet@capulet.example"})
+        key = base64.b64encode((TOP / "tests/unit/vectors/pgp-rsa.pgp").read_bytes()).decode()
+        agent.call("AddPgpKey", {"account": "juliet@capulet.example", "key": key})
+        assert findings(agent, subject="signet-pgp") == []
+        assert agent.stop() == 0
+        broken.rename(judge)
+        agent.start()
+        assert "librnp0" in problem(agent, "signet-pgp", "juliet@capulet.example", "cannot be judged")["advice"]
+        agent.call("RemovePgpKey", {"account": "juliet@capulet.example", "name": "3b723825a061f1876ef5aabcecdbc601976d1b57"})
+        assert findings(agent, subject="signet-pgp") == []
 
 
 def test_a_store_that_cannot_be_written():

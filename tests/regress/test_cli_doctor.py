@@ -27,6 +27,20 @@ def test_findings_of_the_agent(tmp_path, findings, status, last):
     assert done.returncode == status and json.loads(done.stdout) == reply["parameters"]
 
 
+def test_no_program_that_draws(tmp_path):
+    """Nothing in PATH but what this test puts there."""
+    (tmp_path / "empty").mkdir()
+    rogue = Rogue(tmp_path, {"parameters": {"findings": [GOOD]}})
+    done = rogue.signet("doctor", env=SMALL_ENV | {"PATH": f"{tmp_path}/empty::/nonexistent"})
+    assert done.returncode == 0 and "note     dot: " in done.stdout and "graphviz" in done.stdout
+    dot = tmp_path / "empty/dot"
+    dot.write_text("#!/bin/sh\n")
+    dot.chmod(0o755)
+    (tmp_path / "rogue.sock").unlink()
+    done = Rogue(tmp_path, {"parameters": {"findings": [GOOD]}}).signet("doctor", env=SMALL_ENV | {"PATH": f"/nonexistent:{tmp_path}/empty"})
+    assert done.returncode == 0 and "dot" not in done.stdout
+
+
 @pytest.mark.parametrize("reply, status", [
     (error("Denied"), 8), (None, 3), ({"parameters": {"findings": 7}}, 0), ({"parameters": {"findings": [7, {}]}}, 0)])
 def test_an_agent_that_cannot_tell(tmp_path, reply, status):
