@@ -83,7 +83,7 @@ def test_a_pinentry_stays_for_another_caller():
         first.send("Unlock", ASK)
         pid = wait_asked(agent)
         second.send("Unlock", {"token": "one"})
-        agent.call("ListTokens")  # asks the worker, as the second call does before it waits
+        agent.call("ListKeys")  # asks the worker, as the second call does before it waits, and waits for it
         first.sock.close()
         agent.call("ListTokens")
         os.kill(pid, 0)
@@ -98,6 +98,7 @@ def test_a_pinentry_goes_with_the_last_caller():
         for client in clients:
             client.send("Unlock", ASK)
             pid = wait_asked(agent)
+        agent.call("ListKeys")  # all three wait: the worker has answered whatever they asked
         for client in clients:
             agent.call("ListTokens")
             os.kill(pid, 0)

@@ -114,7 +114,7 @@ static void test_k14_many_senders_do_not_drive_out_a_few_words(void **state)
 	free(learnt);
 }
 
-static void a_sender_has_so_many_bytes(void **state)
+static void test_k14_a_sender_has_so_many_bytes(void **state)
 {
 	struct world *world = *state;
 	const size_t each = SG_KEYRING_TOLD_BYTES / 4;
@@ -129,6 +129,80 @@ static void a_sender_has_so_many_bytes(void **state)
 	assert_int_equal(one_number(world, "SELECT count(*) FROM keys"), 4);
 	assert_int_equal(one_number(world, "SELECT min(unicode(data)) FROM keys"), 'e');
 	free(text);
+}
+
+/* As if the sightings that the condition means had taken so many bytes. */
+static void weigh(struct world *world, int64_t size, const char *condition)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "UPDATE sightings SET size = %lld WHERE %s", (long long)size,
+	    condition);
+	execute(world->path, text);
+}
+
+/* Each is within his own; over what there is for all, the one who takes the most loses his oldest. */
+static void test_k14_all_senders_together_have_so_many_bytes(void **state)
+{
+	struct world *world = *state;
+	const int senders = SG_KEYRING_ALL_BYTES / SG_KEYRING_TOLD_BYTES;
+	char sender[48], text[48];
+	struct found found;
+
+	put_text(world, JULIET, SG_SIGHT_PUSH, ROMEO, NOW - 9, "of a friend");
+	for (int i = 0; i < senders; i++) {
+		snprintf(sender, sizeof(sender), "flood%d@example.test", i);
+		for (int k = 0; k < 2; k++) {
+			snprintf(text, sizeof(text), "key %d of %d", k, i);
+			put_text(world, JULIET, SG_SIGHT_PUSH, sender, NOW + k, text);
+		}
+	}
+	/* All but one byte of it is taken, the most by the first. */
+	weigh(world, SG_KEYRING_TOLD_BYTES / 2 - 100, "told_by LIKE 'flood%'");
+	weigh(world, SG_KEYRING_TOLD_BYTES / 2, "told_by = 'flood0@example.test'");
+	snprintf(text, sizeof(text), "told_by = '%s'", ROMEO);
+	weigh(world,
+	    SG_KEYRING_ALL_BYTES - 1 -
+		one_number(world, "SELECT sum(size) FROM sightings WHERE told_by LIKE 'flood%'"),
+	    text);
+	assert_int_equal(
+	    put_text(world, JULIET, SG_SIGHT_PUSH, MALLORY, NOW + 9, "one more"), SG_LEARNT_KEY);
+	assert_true(one_number(world, "SELECT sum(size) FROM sightings") <= SG_KEYRING_ALL_BYTES);
+	assert_int_equal(one_number(world, "SELECT count(*) FROM sightings"), 2 * senders + 1);
+	found = get_text(world, "key 0 of 0");
+	assert_int_equal(found.count, 0);
+	found = get_text(world, "of a friend");
+	assert_int_equal(found.count, 1);
+	found_clear(&found);
+	/* what a node shows is no sender's */
+	weigh(world, SG_KEYRING_TOLD_BYTES / 2, "told_by LIKE 'flood%'");
+	assert_int_equal(put_text(world, ROMEO, SG_SIGHT_NODE, NULL, NOW, "own"), SG_LEARNT_KEY);
+	assert_int_equal(one_number(world, "SELECT count(*) FROM sightings"), 2 * senders + 2);
+}
+
+static void test_a_jid_has_so_many_bytes(void **state)
+{
+	struct world *world = *state;
+	struct found found;
+	char text[48];
+
+	put_text(world, ROMEO, SG_SIGHT_NODE, NULL, NOW - 3000, "oldest");
+	put_text(world, ROMEO, SG_SIGHT_NODE, NULL, NOW - 2000, "old");
+	put_text(world, ROMEO, SG_SIGHT_PUSH, MALLORY, NOW - 4000, "told of him");
+	put_text(world, JULIET, SG_SIGHT_NODE, NULL, NOW - 4000, "another's");
+	weigh(world, SG_KEYRING_JID_BYTES / 2, "source = 0");
+	assert_int_equal(
+	    put_text(world, ROMEO, SG_SIGHT_NODE, NULL, NOW, "one more"), SG_LEARNT_CHANGE);
+	found = get_text(world, "oldest");
+	assert_int_equal(found.count, 0);
+	assert_int_equal(one_number(world, "SELECT count(*) FROM sightings"), 4);
+	/* what was shown just now makes no room */
+	snprintf(text, sizeof(text), "last_seen = %d", NOW);
+	weigh(world, SG_KEYRING_JID_BYTES, text);
+	assert_int_equal(
+	    put_text(world, ROMEO, SG_SIGHT_NODE, NULL, NOW, "too much"), SG_LEARNT_REFUSED);
+	assert_int_equal(
+	    put_text(world, JULIET, SG_SIGHT_NODE, NULL, NOW, "hers"), SG_LEARNT_CHANGE);
 }
 
 static void test_a_jid_over_its_limit_loses_what_was_not_seen_for_longest(void **state)
@@ -248,7 +322,9 @@ int main(void)
 		KEYRING_TEST(test_k14_a_sender_over_its_limit_loses_its_oldest),
 		KEYRING_TEST(test_k14_a_sender_has_so_many_a_day),
 		KEYRING_TEST(test_k14_many_senders_do_not_drive_out_a_few_words),
-		KEYRING_TEST(a_sender_has_so_many_bytes),
+		KEYRING_TEST(test_k14_a_sender_has_so_many_bytes),
+		KEYRING_TEST(test_k14_all_senders_together_have_so_many_bytes),
+		KEYRING_TEST(test_a_jid_has_so_many_bytes),
 		KEYRING_TEST(test_a_jid_over_its_limit_loses_what_was_not_seen_for_longest),
 		KEYRING_TEST(a_keyinfo_that_is_too_long_is_refused),
 		KEYRING_TEST(many_signatures_on_one_key),
