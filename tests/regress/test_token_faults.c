@@ -469,9 +469,9 @@ static void test_wrong_signature_is_not_given_out(void **state)
 
 static void test_sha1_and_sha256_mechanisms_alone(void **state)
 {
-	struct sg_msg_cross_sign msg = { .kind = SG_SUBJECT_PGP,
-		.sha1 = 1,
-		.subject = { (unsigned char[20]){ 1, 2, 3 }, 20 } };
+	struct sg_msg_cross_sign msg = {
+		.kind = SG_SUBJECT_PGP, .sha1 = 1, .subject = { (unsigned char[20]){ 1, 2, 3 }, 20 }
+	};
 	static const char *const hashes[] = { "SHA1", "SHA256" };
 	struct sg_msg_signatures answer = { 0 };
 	struct sg_key *key;
