@@ -71,21 +71,21 @@ PARTS := proto strophe token broker xmpp pgp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
     api_json buf ccm2 channel client clock conf disco error harden keyinfo layout log msg output path path_graph path_json pep pep_node \
-    pgp pgp_key pkcs11_uri pubkeys secret secret_file spawn text verdict x509 xml)
+    pgp pgp_key pkcs11_uri pubkeys rsm secret secret_file spawn text verdict verdict_index x509 xml)
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
     answers ca cert ckr cond cross digest dispatch event gate guard held issue key key_find keygen ledger list \
     login made main module object pin pin_set pinentry piv probe pubkey reader renew session sign stay tls token \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
-    asking key_names publishing store_publishing verbs_asking verbs_publish watching \
+    asking key_names key_reply publishing store_publishing verbs_asking verbs_publish watching \
     accounts agent ask_all call call_key collisions config conn doctor doctor_system events failure \
-    find json key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
+    find json judging key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
     reaper remember rest server signings store store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
     touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
     verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_release verbs_sign verbs_token verbs_trust worker worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
-    asked contacts filter iq key_requests main memory pep_requests reason remotekey requests scram seen self \
+    asked contacts fetch_requests filter iq key_requests main memory pep_requests reason remotekey requests scram seen self \
     stream tls worker)
 SRC_pgp := $(call in,agent/pgp, main rnp_key serve)
 SRC_cli := $(call in,agent/cli, \
@@ -233,7 +233,11 @@ bench: deps
 	@sh tests/deps.sh $(PACKAGES_BENCH)
 	@$(SUBMAKE) -j$(JOBS) OPT=-O2 all bench-built
 	@$(PYTHON) tests/bench/bench.py
-bench-built: $(BUILD)/bench/load $(BUILD)/bench/direct
+bench-built: $(BUILD)/bench/load $(BUILD)/bench/direct $(BUILD)/bench/keyinfos
+$(BUILD)/bench/keyinfos: $(BUILD)/obj/tests/bench/keyinfos.o $(BUILD)/lib/proto.a
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread $(call pkg,--libs $(PKG_ALL))
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(say) LD $@

@@ -116,6 +116,53 @@ static int take_name(const struct sg_xml *element, char **name)
 	return err;
 }
 
+/* ---- sets ---- */
+
+size_t sg_keyinfo_weight(const struct sg_keyinfo *keyinfo)
+{
+	size_t bytes = sizeof(*keyinfo) + keyinfo->data.len;
+
+	if (keyinfo->xml != NULL)
+		bytes += strlen(keyinfo->xml);
+	for (uint32_t i = 0; i < keyinfo->signature_count; i++)
+		bytes += sizeof(*keyinfo->signatures) + keyinfo->signatures[i].value.len;
+	return bytes;
+}
+
+int sg_keyinfos_append(struct sg_msg_keyinfos *set, struct sg_msg_keyinfos *part, size_t *bytes)
+{
+	size_t count = (size_t)set->keyinfo_count + part->keyinfo_count, room = 1, had = 1;
+	size_t weight = *bytes;
+	struct sg_keyinfo *grown = set->keyinfos;
+
+	for (uint32_t i = 0; i < part->keyinfo_count; i++)
+		weight += sg_keyinfo_weight(&part->keyinfos[i]);
+	if (count > SG_KEYINFOS_MAX || weight > SG_KEYINFOS_BYTES_MAX ||
+	    part->refused > SG_KEYINFOS_MAX - set->refused)
+		return SG_ERR_LIMIT;
+	/* It grows by powers of 2, of which the count alone tells which it has. */
+	while (room < count)
+		room *= 2;
+	while (had < set->keyinfo_count)
+		had *= 2;
+	if (count > 0 && (grown == NULL || room > had)) {
+		grown = reallocarray(set->keyinfos, room, sizeof(*grown));
+		if (grown == NULL)
+			return SG_ERR_NOMEM;
+	}
+	set->keyinfos = grown;
+	for (uint32_t i = 0; i < part->keyinfo_count; i++)
+		set->keyinfos[set->keyinfo_count + i] = part->keyinfos[i];
+	set->keyinfo_count = (uint32_t)count;
+	set->refused += part->refused;
+	*bytes = weight;
+	free(part->keyinfos);
+	*part = (struct sg_msg_keyinfos){ .more = part->more };
+	return 0;
+}
+
+/* ---- decoding ---- */
+
 static const struct {
 	const char *element;
 	enum sg_key_kind kind;

@@ -14,6 +14,18 @@
 #define SG_KEYINFO_VALUE_MAX	  (64u << 10)  /* bytes of one signature, decoded */
 #define SG_KEYINFO_SIGNATURES_MAX 10000	       /* of one key */
 
+/* Of one set, e.g. all of a node. */
+#define SG_KEYINFOS_MAX	      20000
+#define SG_KEYINFOS_BYTES_MAX (64u << 20) /* by sg_keyinfo_weight() */
+
+/* About how many bytes the keyinfo takes. */
+size_t sg_keyinfo_weight(const struct sg_keyinfo *keyinfo);
+
+/* Moves the keyinfos of part to the end of set, adds refused, and to *bytes what they weigh. SG_ERR_LIMIT
+ * when the set would be over the limits, SG_ERR_NOMEM: part is as it was. */
+SG_MUST_USE int sg_keyinfos_append(
+    struct sg_msg_keyinfos *set, struct sg_msg_keyinfos *part, size_t *bytes);
+
 /* A new element. SG_ERR_KEYINFO for a name or signature that is none (an issuer and a value are
  * needed), SG_ERR_LIMIT, SG_ERR_NOMEM. xml is not looked at. */
 SG_MUST_USE int sg_keyinfo_encode(const struct sg_keyinfo *keyinfo, struct sg_xml **element);

@@ -461,6 +461,7 @@ static const struct sg_layout layout_pep_fetch = LAYOUT(pep_fetch_fields);
 static const struct sg_field keyinfos_fields[] = {
 	LIST(keyinfos, keyinfo_count, sg_layout_keyinfo),
 	U32(refused),
+	U32(more),
 };
 static const struct sg_layout layout_keyinfos = LAYOUT(keyinfos_fields);
 #undef MSG

@@ -587,6 +587,8 @@ struct sg_msg_keyinfos {
 	uint32_t keyinfo_count;
 	uint32_t
 	    refused; /* items that were not a good keyinfo (K1, K2); each has a line in the log */
+	/* 1: others of the same answer follow, in a frame of the same id. Only in answers to PEP_FETCH. */
+	uint32_t more;
 };
 
 /* ---- keys that go from client to client (K12, K13, K14) ---- */

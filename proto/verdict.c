@@ -14,6 +14,7 @@
 #include "pgp.h"
 #include "pgp_key.h"
 #include "text.h"
+#include "verdict_index.h"
 #include "x509.h"
 
 /* RSA keys outside these are judged by no method: smaller ones are within reach of factoring, larger
@@ -185,215 +186,6 @@ int sg_signature_counts(const struct sg_signature *signature, const char **reaso
 	return counts;
 }
 
-/* ---- issuers ---- */
-
-/* A possible issuer; it is parsed when a signature first names it. */
-struct issuer {
-	const struct sg_keyinfo *keyinfo;
-	X509 *cert;
-	struct sg_pgp_key *pgp; /* of all the copies, at the first of them */
-	int tried;
-};
-
-struct sg_verdict_index {
-	struct issuer *list; /* by name, once sorted */
-	size_t count;
-	int sorted;
-	size_t checks_left;
-};
-
-static int compare_issuers(const void *a, const void *b)
-{
-	const struct issuer *left = a, *right = b;
-	int order = strcmp(left->keyinfo->name, right->keyinfo->name);
-
-	return order != 0 ? order : (int)left->keyinfo->kind - (int)right->keyinfo->kind;
-}
-
-static int compare_name(const void *name, const void *issuer)
-{
-	return strcmp(name, ((const struct issuer *)issuer)->keyinfo->name);
-}
-
-int sg_verdict_index_new(struct sg_verdict_index **index, size_t checks_max)
-{
-	*index = calloc(1, sizeof(**index));
-	if (*index == NULL)
-		return SG_ERR_NOMEM;
-	(*index)->checks_left = checks_max;
-	return 0;
-}
-
-void sg_verdict_index_free(struct sg_verdict_index *index)
-{
-	if (index == NULL)
-		return;
-	for (size_t i = 0; i < index->count; i++) {
-		X509_free(index->list[i].cert);
-		sg_pgp_key_free(index->list[i].pgp);
-	}
-	free(index->list);
-	free(index);
-}
-
-int sg_verdict_index_add(
-    struct sg_verdict_index *index, const struct sg_keyinfo *keys, size_t count)
-{
-	struct issuer *list;
-
-	if (count == 0)
-		return 0;
-	list = reallocarray(index->list, index->count + count, sizeof(*list));
-	if (list == NULL)
-		return SG_ERR_NOMEM;
-	index->list = list;
-	for (size_t i = 0; i < count; i++) {
-		if (keys[i].kind != SG_KEYINFO_REFERENCE && keys[i].name != NULL)
-			list[index->count++] = (struct issuer){ .keyinfo = &keys[i] };
-	}
-	index->sorted = 0;
-	return 0;
-}
-
-static struct issuer *find_issuer(struct sg_verdict_index *index, const char *name)
-{
-	if (name == NULL || index->count == 0)
-		return NULL;
-	if (!index->sorted)
-		qsort(index->list, index->count, sizeof(*index->list), compare_issuers);
-	index->sorted = 1;
-	return bsearch(name, index->list, index->count, sizeof(*index->list), compare_name);
-}
-
-int sg_verdict_index_has(struct sg_verdict_index *index, const char *name)
-{
-	return find_issuer(index, name) != NULL;
-}
-
-/* The certificate, if it has the keyinfo's name: who fills the struct is not believed (K2). */
-static X509 *load_cert(const struct sg_keyinfo *keyinfo)
-{
-	X509 *cert = NULL;
-	char *name;
-
-	if (keyinfo->kind != SG_KEYINFO_X509 || keyinfo->name == NULL)
-		return NULL;
-	name = sg_keyinfo_name_x509(&keyinfo->data);
-	if (name != NULL && strcmp(name, keyinfo->name) == 0 &&
-	    sg_x509_cert_parse(&keyinfo->data, &cert) != 0)
-		cert = NULL;
-	free(name);
-	return cert;
-}
-
-/* The first of this name and kind; NULL when there is none. They stand side by side. */
-static struct issuer *find_kind(
-    struct sg_verdict_index *index, const char *name, enum sg_key_kind kind)
-{
-	struct issuer *found = name != NULL ? find_issuer(index, name) : NULL;
-	const struct issuer *end = index->list + index->count;
-
-	if (found == NULL)
-		return NULL;
-	while (found > index->list && strcmp(found[-1].keyinfo->name, name) == 0)
-		found--;
-	for (; found < end && strcmp(found->keyinfo->name, name) == 0; found++) {
-		if (found->keyinfo->kind == kind)
-			return found;
-	}
-	return NULL;
-}
-
-static EVP_PKEY *find_issuer_key(struct sg_verdict_index *index, const char *name)
-{
-	struct issuer *issuer = find_kind(index, name, SG_KEYINFO_X509);
-
-	if (issuer == NULL)
-		return NULL;
-	if (!issuer->tried)
-		issuer->cert = load_cert(issuer->keyinfo);
-	issuer->tried = 1;
-	return issuer->cert != NULL ? X509_get0_pubkey(issuer->cert) : NULL;
-}
-
-static int take_checks(struct sg_verdict_index *index, size_t count)
-{
-	if (index->checks_left < count)
-		return 0;
-	index->checks_left -= count;
-	return 1;
-}
-
-/* The OpenPGP key, if it has the keyinfo's name (K2); *own_signatures as sg_pgp_form has it. */
-static int is_pgp(const struct sg_keyinfo *keyinfo, struct sg_pgp_form *form)
-{
-	const char *why;
-
-	return keyinfo->kind == SG_KEYINFO_PGP && keyinfo->name != NULL &&
-	    sg_pgp_key_check(&keyinfo->data, form, &why) == 0 &&
-	    strcmp(form->name, keyinfo->name) == 0;
-}
-
-/* Copies of one OpenPGP key. */
-struct copies {
-	struct sg_blob list[SG_PGP_COPIES_MAX];
-	size_t count;
-	size_t own_signatures;
-};
-
-static void copies_add(struct copies *copies, const struct sg_keyinfo *keyinfo)
-{
-	struct sg_pgp_form form;
-
-	if (copies->count == SG_PGP_COPIES_MAX || !is_pgp(keyinfo, &form))
-		return;
-	for (size_t i = 0; i < copies->count; i++) {
-		if (sg_blob_eq(&copies->list[i], &keyinfo->data))
-			return;
-	}
-	copies->own_signatures += form.own_signatures;
-	copies->list[copies->count++] = keyinfo->data;
-}
-
-/* The index's copies of this name, after those that are there. */
-static void copies_find(
-    struct copies *copies, struct sg_verdict_index *index, const struct issuer *first)
-{
-	const struct issuer *end = index->list + index->count;
-
-	for (const struct issuer *issuer = first;
-	     issuer != NULL && issuer < end && issuer->keyinfo->kind == SG_KEYINFO_PGP &&
-	     strcmp(issuer->keyinfo->name, first->keyinfo->name) == 0;
-	     issuer++)
-		copies_add(copies, issuer->keyinfo);
-}
-
-/* UNKNOWN_ISSUER when there is none that has its name, else GOOD with the key; UNCHECKED when there
- * are no checks left for it, or with *reason when it cannot be judged. */
-static enum sg_signature_verdict find_issuer_pgp(struct sg_verdict_index *index, const char *name,
-    time_t now, struct sg_pgp_key **key, const char **reason)
-{
-	struct issuer *issuer = find_kind(index, name, SG_KEYINFO_PGP);
-	struct copies copies = { .count = 0 };
-	int err;
-
-	*key = NULL;
-	if (issuer == NULL)
-		return SG_SIG_UNKNOWN_ISSUER;
-	*key = issuer->pgp;
-	if (*key != NULL)
-		return SG_SIG_GOOD;
-	copies_find(&copies, index, issuer);
-	if (copies.count == 0)
-		return SG_SIG_UNKNOWN_ISSUER;
-	if (issuer->tried || !take_checks(index, 1 + copies.own_signatures))
-		return SG_SIG_UNCHECKED;
-	issuer->tried = 1;
-	err = sg_pgp_key_load(copies.list, copies.count, now, &issuer->pgp, reason);
-	*key = issuer->pgp;
-	return err == 0 ? SG_SIG_GOOD : SG_SIG_UNCHECKED;
-}
-
 /* ---- judging ---- */
 
 /* The key that is judged, as far as its data has its name. */
@@ -408,11 +200,11 @@ struct subject {
 
 static void subject_load(const struct sg_keyinfo *keyinfo, struct subject *subject)
 {
-	*subject = (struct subject){ .keyinfo = keyinfo, .cert = load_cert(keyinfo) };
+	*subject = (struct subject){ .keyinfo = keyinfo, .cert = sg_verdict_load_cert(keyinfo) };
 	if (subject->cert != NULL) {
 		subject->key = X509_get0_pubkey(subject->cert);
 		subject->signed_bytes[subject->signed_count++] = keyinfo->data;
-	} else if (is_pgp(keyinfo, &subject->form)) {
+	} else if (sg_verdict_is_pgp(keyinfo, &subject->form)) {
 		subject->signed_bytes[subject->signed_count++] =
 		    (struct sg_blob){ subject->form.fingerprint,
 			    sizeof(subject->form.fingerprint) };
@@ -450,15 +242,15 @@ static enum sg_signature_verdict judge_packet(const struct subject *subject,
 	struct sg_pgp_key *issuer;
 	enum sg_signature_verdict verdict;
 
-	if (find_kind(index, signature->issuer, SG_KEYINFO_PGP) == NULL &&
-	    find_issuer_key(index, signature->issuer) != NULL)
+	if (!sg_verdict_index_has_kind(index, signature->issuer, SG_KEYINFO_PGP) &&
+	    sg_verdict_index_x509(index, signature->issuer) != NULL)
 		return SG_SIG_UNKNOWN_METHOD;
-	verdict = find_issuer_pgp(index, signature->issuer, now, &issuer, reason);
+	verdict = sg_verdict_index_pgp(index, signature->issuer, now, &issuer, reason);
 	if (verdict != SG_SIG_GOOD)
 		return verdict;
 	if (subject->signed_count == 0)
 		return SG_SIG_UNKNOWN_METHOD;
-	if (!take_checks(index, subject->signed_count))
+	if (!sg_verdict_index_spend(index, subject->signed_count))
 		return SG_SIG_UNCHECKED;
 	return check_pgp(issuer, subject, signature, reason);
 }
@@ -476,9 +268,9 @@ static enum sg_signature_verdict judge_signature(const struct subject *subject,
 		return SG_SIG_REFUSED;
 	if (signature->method == NULL)
 		return judge_packet(subject, index, signature, now, reason);
-	issuer = find_issuer_key(index, signature->issuer);
+	issuer = sg_verdict_index_x509(index, signature->issuer);
 	if (issuer == NULL)
-		return find_kind(index, signature->issuer, SG_KEYINFO_PGP) != NULL
+		return sg_verdict_index_has_kind(index, signature->issuer, SG_KEYINFO_PGP)
 		    ? SG_SIG_UNKNOWN_METHOD
 		    : SG_SIG_UNKNOWN_ISSUER;
 	if (subject->signed_count == 0) /* nothing that these methods sign */
@@ -488,7 +280,7 @@ static enum sg_signature_verdict judge_signature(const struct subject *subject,
 		return SG_SIG_SELF;
 	if (find_method(signature->method) == NULL)
 		return SG_SIG_UNKNOWN_METHOD;
-	if (!take_checks(index, subject->signed_count))
+	if (!sg_verdict_index_spend(index, subject->signed_count))
 		return SG_SIG_UNCHECKED;
 	return check_x509(issuer, subject, signature);
 }
@@ -520,15 +312,15 @@ static int is_expired(const X509 *cert, time_t now)
 static int judge_pgp(const struct subject *subject, struct sg_verdict_index *index, time_t now,
     struct sg_verdict *verdict)
 {
-	struct copies copies = { .count = 0 };
+	struct sg_copies copies = { .count = 0 };
 	struct sg_pgp_key *key;
 	const struct sg_pgp_facts *facts;
 	const char *why;
 	int err;
 
-	copies_add(&copies, subject->keyinfo);
-	copies_find(&copies, index, find_kind(index, subject->keyinfo->name, SG_KEYINFO_PGP));
-	if (!take_checks(index, 1 + copies.own_signatures))
+	sg_copies_add(&copies, subject->keyinfo);
+	sg_copies_find(&copies, index, subject->keyinfo->name);
+	if (!sg_verdict_index_spend(index, 1 + copies.own_signatures))
 		return 0;
 	err = sg_pgp_key_load(copies.list, copies.count, now, &key, &why);
 	if (err != 0)
@@ -542,46 +334,103 @@ static int judge_pgp(const struct subject *subject, struct sg_verdict_index *ind
 	return verdict->user_ids != NULL && verdict->jids != NULL ? 0 : SG_ERR_NOMEM;
 }
 
-static int judge_all(const struct subject *subject, struct sg_verdict_index *index, time_t now,
-    struct sg_verdict *verdict)
-{
-	size_t count = subject->keyinfo->signature_count;
+struct sg_judgement {
+	struct subject subject;
+	struct sg_verdict_index *index;
+	time_t now;
+	size_t next; /* signature */
+	int over;
+	struct sg_verdict verdict;
+};
 
+int sg_judgement_new(const struct sg_keyinfo *subject, struct sg_verdict_index *index, time_t now,
+    struct sg_judgement **made)
+{
+	struct sg_judgement *judgement = *made = calloc(1, sizeof(*judgement));
+	size_t count = subject->signature_count;
+
+	if (judgement == NULL)
+		return SG_ERR_NOMEM;
+	judgement->index = index;
+	judgement->now = now;
 	if (count > 0) {
-		verdict->signatures = calloc(count, sizeof(*verdict->signatures));
-		verdict->reasons = calloc(count, sizeof(*verdict->reasons));
-		if (verdict->signatures == NULL || verdict->reasons == NULL)
+		judgement->verdict.signatures =
+		    calloc(count, sizeof(*judgement->verdict.signatures));
+		judgement->verdict.reasons = calloc(count, sizeof(*judgement->verdict.reasons));
+		if (judgement->verdict.signatures == NULL || judgement->verdict.reasons == NULL) {
+			sg_judgement_free(judgement);
+			*made = NULL;
 			return SG_ERR_NOMEM;
+		}
 	}
-	verdict->signature_count = count;
-	if (subject->cert != NULL)
-		verdict->expired = is_expired(subject->cert, now);
-	for (size_t i = 0; i < count; i++) {
+	judgement->verdict.signature_count = count;
+	ERR_set_mark();
+	subject_load(subject, &judgement->subject);
+	ERR_pop_to_mark();
+	if (judgement->subject.cert != NULL)
+		judgement->verdict.expired = is_expired(judgement->subject.cert, now);
+	return 0;
+}
+
+void sg_judgement_free(struct sg_judgement *judgement)
+{
+	if (judgement == NULL)
+		return;
+	X509_free(judgement->subject.cert);
+	sg_verdict_clear(&judgement->verdict);
+	free(judgement);
+}
+
+int sg_judgement_go_on(struct sg_judgement *judgement)
+{
+	const struct subject *subject = &judgement->subject;
+	struct sg_verdict *verdict = &judgement->verdict;
+	size_t i = judgement->next;
+	int err = 0;
+
+	if (judgement->over)
+		return 0;
+	ERR_set_mark();
+	if (i < verdict->signature_count) {
 		const struct sg_signature *signature = &subject->keyinfo->signatures[i];
 
-		verdict->signatures[i] =
-		    judge_signature(subject, index, signature, now, &verdict->reasons[i]);
+		verdict->signatures[i] = judge_signature(
+		    subject, judgement->index, signature, judgement->now, &verdict->reasons[i]);
 		raise_grade(verdict, verdict->signatures[i], signature);
+		judgement->next++;
+		err = 1;
+	} else {
+		judgement->over = 1;
+		if (subject->cert == NULL && subject->signed_count > 0)
+			err = judge_pgp(subject, judgement->index, judgement->now, verdict);
 	}
-	return subject->cert == NULL && subject->signed_count > 0
-	    ? judge_pgp(subject, index, now, verdict)
-	    : 0;
+	ERR_pop_to_mark();
+	return err;
+}
+
+const struct sg_verdict *sg_judgement_verdict(const struct sg_judgement *judgement)
+{
+	return &judgement->verdict;
 }
 
 int sg_verdict_judge(const struct sg_keyinfo *keyinfo, struct sg_verdict_index *index, time_t now,
     struct sg_verdict *verdict)
 {
-	struct subject subject;
+	struct sg_judgement *judgement;
 	int err;
 
 	*verdict = (struct sg_verdict){ 0 };
-	ERR_set_mark();
-	subject_load(keyinfo, &subject);
-	err = judge_all(&subject, index, now, verdict);
-	X509_free(subject.cert);
-	ERR_pop_to_mark();
+	err = sg_judgement_new(keyinfo, index, now, &judgement);
 	if (err != 0)
-		sg_verdict_clear(verdict);
+		return err;
+	do
+		err = sg_judgement_go_on(judgement);
+	while (err == 1);
+	if (err == 0) {
+		*verdict = judgement->verdict;
+		judgement->verdict = (struct sg_verdict){ 0 };
+	}
+	sg_judgement_free(judgement);
 	return err;
 }
 
@@ -600,20 +449,20 @@ static enum sg_signature_verdict check_keys(const struct sg_keyinfo *issuer,
     const char **reason)
 {
 	enum sg_signature_verdict verdict = SG_SIG_UNKNOWN_ISSUER;
-	struct copies copies = { .count = 0 };
+	struct sg_copies copies = { .count = 0 };
 	struct sg_pgp_key *pgp;
 	X509 *cert;
 
 	if (!sg_signature_counts(signature, reason))
 		return SG_SIG_REFUSED;
 	if (signature->method != NULL) {
-		cert = load_cert(issuer);
+		cert = sg_verdict_load_cert(issuer);
 		if (cert != NULL)
 			verdict = check_x509(X509_get0_pubkey(cert), subject, signature);
 		X509_free(cert);
 		return verdict;
 	}
-	copies_add(&copies, issuer);
+	sg_copies_add(&copies, issuer);
 	if (copies.count == 0)
 		return verdict;
 	if (sg_pgp_key_load(copies.list, copies.count, now, &pgp, reason) != 0)

@@ -85,6 +85,11 @@ SG_MUST_USE int sg_verdict_index_add(
 /* Whether a key of this name was added. */
 int sg_verdict_index_has(struct sg_verdict_index *index, const char *name);
 
+/* Whether a key of this name is worth looking for elsewhere: there is no certificate of that name, and it was
+ * not asked before. (An OpenPGP key that is there is looked for all the same, for another copy may tell of a
+ * revocation.) name is borrowed like the keys. Gives 1 or 0; SG_ERR_NOMEM. */
+SG_MUST_USE int sg_verdict_index_wants(struct sg_verdict_index *index, const char *name);
+
 /*
  * Judges one keyinfo with the index's keys as possible issuers; the subject itself may be among
  * them. RSA-SHA1 is checked by our own DigestInfo, so a policy against SHA-1 in OpenSSL does not
@@ -95,6 +100,18 @@ int sg_verdict_index_has(struct sg_verdict_index *index, const char *name);
 SG_MUST_USE int sg_verdict_judge(const struct sg_keyinfo *subject, struct sg_verdict_index *index,
     time_t now, struct sg_verdict *verdict);
 void sg_verdict_clear(struct sg_verdict *verdict);
+
+/*
+ * The same step by step, for those who have others to serve meanwhile. Each step judges one signature, or an OpenPGP
+ * key itself: 1 when more are left, 0 when the verdict is whole, SG_ERR_NOMEM. The subject and the index are
+ * borrowed until the judgement is freed; the verdict is the judgement's.
+ */
+struct sg_judgement;
+SG_MUST_USE int sg_judgement_new(const struct sg_keyinfo *subject, struct sg_verdict_index *index,
+    time_t now, struct sg_judgement **judgement);
+SG_MUST_USE int sg_judgement_go_on(struct sg_judgement *judgement);
+const struct sg_verdict *sg_judgement_verdict(const struct sg_judgement *judgement);
+void sg_judgement_free(struct sg_judgement *judgement); /* NULL is fine */
 
 /*
  * Whether the value is a signature by the issuer's public key over the bytes, by this method.

@@ -10,6 +10,7 @@
 #include "conn.h"
 #include "disco.h"
 #include "json.h"
+#include "key_reply.h"
 #include "log.h"
 #include "online.h"
 #include "pkcs11_uri.h"
@@ -21,6 +22,7 @@ void sg_call_free(struct sg_call *call)
 {
 	if (call == NULL)
 		return;
+	sg_key_reply_free(call->key_reply);
 	if (call->state_free != NULL)
 		call->state_free(call->state);
 	for (size_t i = 0; i < call->fd_count; i++) {
@@ -275,6 +277,12 @@ void sg_call_progress(struct sg_call *call, json_t *parameters)
 	    call->conn != NULL)
 		sg_conn_call_progress(call->conn, call);
 	json_decref(message);
+}
+
+int sg_call_is_clogged(const struct sg_call *call)
+{
+	return call->conn != NULL &&
+	    (call->out.len > 0 || sg_conn_unsent(call->conn) > SG_CONN_CLOGGED);
 }
 
 /* ---- steps ---- */

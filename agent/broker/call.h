@@ -73,6 +73,9 @@ struct sg_call {
 	json_t *(*rescue)(const struct sg_call *call, const struct sg_msg_error *error);
 	/* The client has gone, or NULL. The call may not be finished by it, but from the loop. */
 	void (*gone)(struct sg_call *call);
+	/* The client has fetched all replies that there are, or NULL. As gone. */
+	void (*drained)(struct sg_call *call);
+	struct sg_key_reply *key_reply; /* see key_reply.h; or NULL */
 	/* What to do before the call fails, or NULL. It may not finish the call. */
 	void (*undo)(struct sg_call *call, const struct sg_msg_error *error);
 	/* Takes something back before the call fails, or NULL. Is asked once, and fails the call when it
@@ -124,6 +127,10 @@ void sg_call_note_stored(struct sg_call *call, const struct sg_msg_error *error)
 
 /* A reply before the last one, when the client asked for more; parameters is taken over. */
 void sg_call_progress(struct sg_call *call, json_t *parameters);
+
+/* Whether replies wait for the client to fetch them, or for their turn: then drained, or gone, will be
+ * called. */
+int sg_call_is_clogged(const struct sg_call *call);
 
 /*
  * Steps: each of these does its part, then calls the next step; on failure the call fails and no

@@ -193,6 +193,21 @@ static void conn_write(struct sg_conn *conn)
 		conn_over(conn);
 }
 
+size_t sg_conn_unsent(const struct sg_conn *conn)
+{
+	return conn->out.len;
+}
+
+/* Whose turn it is may have waited for the client. */
+static void tell_drained(const struct sg_conn *conn)
+{
+	struct sg_call *call = TAILQ_FIRST(&conn->calls);
+
+	if (!conn->over && conn->out.len == 0 && call != NULL && !call->done &&
+	    call->drained != NULL)
+		call->drained(call);
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct sg_conn *conn = arg;
@@ -204,6 +219,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	conn_write(conn);
+	tell_drained(conn);
 	if (!conn->over)
 		process(conn);
 }
@@ -213,6 +229,7 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
 	struct sg_conn *conn = arg;
 
 	conn_write(conn);
+	tell_drained(conn);
 	if (!conn->over)
 		process(conn);
 }

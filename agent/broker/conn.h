@@ -18,6 +18,7 @@
 #define SG_CONN_CALLS_MAX    64
 #define SG_CONN_OUT_MAX	     (4u << 20)
 #define SG_CONN_SLOW_SECONDS 30
+#define SG_CONN_CLOGGED	     (256u << 10) /* bytes with which who has more to tell waits */
 
 struct sg_call;
 struct sg_conn;
@@ -35,6 +36,9 @@ void sg_conn_free(struct sg_conn *conn);
 
 /* The call's output has grown. */
 void sg_conn_call_progress(struct sg_conn *conn, struct sg_call *call);
+
+/* Bytes that the client has not fetched yet, of calls whose turn it is. */
+size_t sg_conn_unsent(const struct sg_conn *conn);
 
 /* The call is done; it is freed once its output is on its way. */
 void sg_conn_call_done(struct sg_conn *conn, struct sg_call *call);

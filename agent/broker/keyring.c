@@ -10,8 +10,9 @@
 #include "log.h"
 #include "text.h"
 
-#define SLICE	   64 /* keys of one transaction: some milliseconds */
-#define EVENTS_MAX 16 /* of one kind that one lesson tells one by one */
+#define SLICE		 64   /* keys of one transaction: some milliseconds, ... */
+#define SLICE_SIGNATURES 1000 /* ... with as many signatures on them, but for the last of them */
+#define EVENTS_MAX	 16   /* of one kind that one lesson tells one by one */
 
 struct lesson {
 	TAILQ_ENTRY(lesson) entry;
@@ -26,6 +27,7 @@ struct lesson {
 	int whole;
 	char **names; /* sorted: of whole those that the node shows, else those that it does not */
 	uint32_t name_count;
+	int64_t looked; /* up to which key it was looked for what is to be retracted */
 	char **gone; /* names that are retracted now, of which is told when that is written down */
 	uint32_t gone_count;
 	struct sg_lesson_sum sum;
@@ -183,22 +185,47 @@ static int is_gone(void *arg, const char *name)
 	return grown[lesson->gone_count++] != NULL ? 1 : SG_ERR_NOMEM;
 }
 
-/* Keeps one slice. Gives 1 when there are more. */
+/* How many keys the next slice has. */
+static uint32_t slice_count(const struct lesson *lesson)
+{
+	uint32_t left = lesson->keyinfos.keyinfo_count - lesson->at;
+	uint32_t count = 0, signatures = 0;
+
+	while (count < left && count < SLICE && signatures < SLICE_SIGNATURES)
+		signatures += lesson->keyinfos.keyinfos[lesson->at + count++].signature_count;
+	return count;
+}
+
+/* Keeps one slice, of which nothing is needed any more then. Gives 1 when there are more. */
 static int slice(struct lesson *lesson)
 {
 	struct sg_store *store = lesson->keyring->agent->store;
-	const struct sg_keyinfo *first = lesson->keyinfos.keyinfos + lesson->at;
-	uint32_t count = lesson->keyinfos.keyinfo_count - lesson->at;
+	struct sg_keyinfo *first = lesson->keyinfos.keyinfos + lesson->at;
+	uint32_t count = slice_count(lesson);
 	enum sg_learnt learnt[SLICE];
 	int err;
 
-	if (count > SLICE)
-		count = SLICE;
 	err = sg_store_keyring_put(store, &lesson->witness, first, count, learnt);
 	for (uint32_t i = 0; err == 0 && i < count; i++)
 		take_outcome(lesson, &first[i], learnt[i]);
+	for (uint32_t i = 0; i < count; i++)
+		sg_layout_clear(&sg_layout_keyinfo, &first[i]);
 	lesson->at += count;
 	return err == 0 && lesson->at < lesson->keyinfos.keyinfo_count ? 1 : err;
+}
+
+/* Looks at some of what the node has shown. Gives 1 when there is more. */
+static int retract(struct lesson *lesson)
+{
+	int err = sg_store_keyring_retract(lesson->keyring->agent->store, lesson->jid,
+	    lesson->witness.now, &lesson->looked, is_gone, lesson);
+
+	for (uint32_t i = 0; err >= 0 && i < lesson->gone_count; i++)
+		tell(lesson, SG_NEWS_KEY_RETRACTED, lesson->gone[i]);
+	names_free(lesson->gone, lesson->gone_count);
+	lesson->gone = NULL;
+	lesson->gone_count = 0;
+	return err;
 }
 
 static void work(struct lesson *lesson)
@@ -212,16 +239,12 @@ static void work(struct lesson *lesson)
 	lesson->begun = 1;
 	if (err == 0 && lesson->at < lesson->keyinfos.keyinfo_count)
 		err = slice(lesson);
-	if (err == 1) {
-		evtimer_add(lesson->next, &at_once);
-		return;
-	}
 	if (err == 0 && (lesson->whole || lesson->name_count > 0))
-		err = sg_store_keyring_retract(
-		    store, lesson->jid, lesson->witness.now, is_gone, lesson);
-	for (uint32_t i = 0; err == 0 && i < lesson->gone_count; i++)
-		tell(lesson, SG_NEWS_KEY_RETRACTED, lesson->gone[i]);
-	finish(lesson, err);
+		err = retract(lesson);
+	if (err == 1)
+		evtimer_add(lesson->next, &at_once);
+	else
+		finish(lesson, err);
 }
 
 static void on_next(evutil_socket_t fd, short what, void *arg)

@@ -161,8 +161,8 @@ static json_t *judge_with(
 
 json_t *sg_json_judged_known_key(struct sg_agent *agent, struct sg_known_key *key)
 {
-	struct sg_msg_keyinfos subject = { &key->keyinfo, 1, 0 };
-	struct sg_msg_keyinfos issuers = { NULL, 0, 0 };
+	struct sg_msg_keyinfos subject = { .keyinfos = &key->keyinfo, .keyinfo_count = 1 };
+	struct sg_msg_keyinfos issuers = { 0 };
 	struct sg_verdict_index *index = NULL;
 	json_int_t total = key->keyinfo.signature_count;
 	json_t *reply = NULL;

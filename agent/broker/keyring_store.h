@@ -80,12 +80,14 @@ SG_MUST_USE int sg_store_keyring_put(struct sg_store *store, const struct sg_wit
 
 /*
  * Calls fn with the name of each key that the node of the JID has shown and not yet retracted;
- * where it gives 1, the key is retracted now. fn's error (negative) ends it, and nothing is
- * changed. One that is trusted waits to be looked at. SG_ERR_IO.
+ * where it gives 1, the key is retracted now. One that is trusted waits to be looked at. It looks at
+ * SG_RETRACT_SLICE keys after *after, at first 0, and gives 1 when there may be others after the *after that it sets.
+ * fn's error (negative) ends it, and nothing of this call is changed. SG_ERR_IO.
  */
+#define SG_RETRACT_SLICE 128
 typedef int sg_retract_fn(void *arg, const char *name);
-SG_MUST_USE int sg_store_keyring_retract(
-    struct sg_store *store, const char *jid, int64_t now, sg_retract_fn *fn, void *arg);
+SG_MUST_USE int sg_store_keyring_retract(struct sg_store *store, const char *jid, int64_t now,
+    int64_t *after, sg_retract_fn *fn, void *arg);
 
 /* Keys out of a file that the person gave: each is said to be the JID's beside it. As put, but for
  * the limits. */

@@ -243,7 +243,8 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_SIGHT_REMOVE] = "DELETE FROM sightings WHERE id = ?1",
 	[SG_STMT_SHOWN_LIST] =
 	    "SELECT s.key, k.name, max(k.decision) FROM sightings s JOIN keys k ON k.id = s.key"
-	    " WHERE s.jid = ?1 AND s.source <= 1 AND s.retracted IS NULL GROUP BY s.key",
+	    " WHERE s.jid = ?1 AND s.key > ?2 AND s.source <= 1 AND s.retracted IS NULL"
+	    " GROUP BY s.key ORDER BY s.key LIMIT ?3",
 	[SG_STMT_SIGHT_RETRACT] = "UPDATE sightings SET retracted = ?3 WHERE jid = ?1 AND key = ?2"
 				  " AND source <= 1 AND retracted IS NULL",
 	[SG_STMT_SIGNER_ADD] = "INSERT OR IGNORE INTO signers (issuer, sighting) VALUES (?1, ?2)",

@@ -519,7 +519,7 @@ struct shown {
 };
 
 struct shown_list {
-	struct shown *list;
+	struct shown list[SG_RETRACT_SLICE];
 	size_t count;
 };
 
@@ -527,31 +527,23 @@ static void shown_clear(struct shown_list *shown)
 {
 	for (size_t i = 0; i < shown->count; i++)
 		free(shown->list[i].name);
-	free(shown->list);
 }
 
 static int shown_add(struct shown_list *shown, sqlite3_stmt *statement)
 {
-	struct shown *grown = shown->list;
-
-	if ((shown->count & (shown->count - 1)) == 0) {
-		grown = reallocarray(
-		    shown->list, shown->count == 0 ? 1 : shown->count * 2, sizeof(*grown));
-		if (grown == NULL)
-			return SG_ERR_NOMEM;
-	}
-	shown->list = grown;
-	grown[shown->count] = (struct shown){
+	shown->list[shown->count] = (struct shown){
 		.key = sqlite3_column_int64(statement, 0),
 		.name = sg_column_text(statement, 1),
 		.trusted = sqlite3_column_int64(statement, 2) == SG_DECISION_TRUSTED,
 	};
-	return grown[shown->count++].name != NULL ? 0 : SG_ERR_NOMEM;
+	return shown->list[shown->count++].name != NULL ? 0 : SG_ERR_NOMEM;
 }
 
-static int shown_read(struct sg_store *store, const char *jid, struct shown_list *shown)
+static int shown_read(
+    struct sg_store *store, const char *jid, int64_t after, struct shown_list *shown)
 {
-	const struct sg_value values[] = { SG_TEXT(jid), SG_END };
+	const struct sg_value values[] = { SG_TEXT(jid), SG_INT(after), SG_INT(SG_RETRACT_SLICE),
+		SG_END };
 	sqlite3_stmt *statement;
 	int rc = sg_store_step(store, SG_STMT_SHOWN_LIST, values, &statement);
 	int err = 0;
@@ -572,22 +564,27 @@ static int retract_one(
 	return err;
 }
 
-int sg_store_keyring_retract(
-    struct sg_store *store, const char *jid, int64_t now, sg_retract_fn *fn, void *arg)
+int sg_store_keyring_retract(struct sg_store *store, const char *jid, int64_t now, int64_t *after,
+    sg_retract_fn *fn, void *arg)
 {
-	struct shown_list shown = { NULL, 0 };
+	struct shown_list shown = { .count = 0 };
 	int err = sg_store_begin(store);
 
 	if (err != 0)
 		return err;
-	err = shown_read(store, jid, &shown);
+	err = shown_read(store, jid, *after, &shown);
 	for (size_t i = 0; err == 0 && i < shown.count; i++) {
 		err = fn(arg, shown.list[i].name);
 		if (err == 1)
 			err = retract_one(store, jid, now, &shown.list[i]);
 	}
+	err = sg_store_finish(store, err);
+	if (err == 0 && shown.count == SG_RETRACT_SLICE) {
+		*after = shown.list[shown.count - 1].key;
+		err = 1;
+	}
 	shown_clear(&shown);
-	return sg_store_finish(store, err);
+	return err;
 }
 
 int sg_store_keyring_is_of(struct sg_store *store, int64_t id, const char *jid, int *is_of)

@@ -227,7 +227,7 @@ int sg_stored_keys_known_issuers(struct sg_msg_keyinfos *issuers, struct sg_stor
 	struct names wanted = { NULL, 0 };
 	int err = names_of(keys, &own, &wanted);
 
-	*issuers = (struct sg_msg_keyinfos){ NULL, 0, 0 };
+	*issuers = (struct sg_msg_keyinfos){ 0 };
 	for (size_t i = 0; err == 0 && i < wanted.count; i++) {
 		const char *name = wanted.list[i];
 

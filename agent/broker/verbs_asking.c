@@ -7,11 +7,10 @@
 #include "accounts.h"
 #include "asking.h"
 #include "call.h"
-#include "client.h"
 #include "key_names.h"
+#include "key_reply.h"
 #include "keyring.h"
 #include "log.h"
-#include "public_keys.h"
 #include "pubkeys.h"
 #include "text.h"
 #include "watching.h"
@@ -32,8 +31,8 @@ struct fetch {
 	struct sg_key_names names;
 	enum way way;
 	int only; /* no other way is tried */
-	uint32_t refused;
-	json_t *judged;		   /* the reply's keys, until they are kept */
+	uint32_t count, refused;
+	json_t *last;		   /* reply, until the keys are kept */
 	int empty;		   /* the node was read, and nothing is there */
 	struct sg_msg_error error; /* why the node could not be read */
 };
@@ -45,39 +44,33 @@ static void fetch_free(void *state)
 	sg_key_names_clear(&fetch->names);
 	free(fetch->from);
 	free(fetch->to);
-	json_decref(fetch->judged);
+	json_decref(fetch->last);
 	sg_msg_clear(SG_MSG_ERROR, &fetch->error);
 	free(fetch);
 }
 
-/* Whether the keys alone are longer than the reply may be: then nothing is done with them, since
- * all else of the agent would wait for it. */
-static int are_too_long(const struct sg_msg_keyinfos *keys)
-{
-	size_t len = 0;
-
-	for (uint32_t i = 0; i < keys->keyinfo_count && len < SG_API_MESSAGE_MAX; i++)
-		len += keys->keyinfos[i].xml != NULL ? strlen(keys->keyinfos[i].xml) : 0;
-	return len >= SG_API_MESSAGE_MAX;
-}
-
 /* ---- what was got ---- */
+
+static json_t *fetch_part(struct sg_call *call, json_t *keys, int is_last)
+{
+	const struct fetch *fetch = call->state;
+
+	return json_pack("{s:o, s:I, s:I, s:s}", "keys", keys, "count", (json_int_t)fetch->count,
+	    "refused", (json_int_t)fetch->refused, "way", way_names[fetch->way]);
+}
 
 /* What could not be kept is in the log, and comes again. */
 static void fetch_learnt(void *arg, int err, const struct sg_lesson_sum *sum)
 {
 	struct sg_call *call = arg;
 	struct fetch *fetch = call->state;
-	json_t *judged = fetch->judged;
+	json_t *last = fetch->last;
 
-	fetch->judged = NULL;
-	sg_call_reply(call,
-	    json_pack("{s:o, s:I, s:s}", "keys", judged, "refused", (json_int_t)fetch->refused,
-		"way", way_names[fetch->way]));
+	fetch->last = NULL;
+	sg_call_reply(call, last);
 }
 
-/* The end of the call, with these keys. */
-static void fetch_reply(struct sg_call *call, struct sg_msg_keyinfos *keys)
+static void fetch_judged(struct sg_call *call, int err, json_t *last, struct sg_msg_keyinfos *keys)
 {
 	static const enum sg_sight sights[] = { SG_SIGHT_NODE, SG_SIGHT_DIRECT, SG_SIGHT_THIRD };
 	struct fetch *fetch = call->state;
@@ -89,18 +82,26 @@ static void fetch_reply(struct sg_call *call, struct sg_msg_keyinfos *keys)
 		.whole = fetch->way == WAY_NODE && fetch->names.count == 0,
 	};
 
-	if (are_too_long(keys)) {
-		sg_call_fail_with(call, SG_ERR_LIMIT, fetch->from,
-		    "the keys of %s are longer than a message may be; ask for some by name",
-		    fetch->from);
-	} else if (fetch->way == WAY_THIRD && third == NULL) {
+	/* Without a last reply the call fails, but what was fetched is kept. */
+	if (err != 0)
+		json_decref(last);
+	else
+		fetch->last = last;
+	if (fetch->way == WAY_THIRD && third == NULL)
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
-	} else {
-		fetch->refused = keys->refused;
-		fetch->judged = sg_public_keys(call->account, keys);
+	else
 		sg_keyring_learn(call->agent, &lesson, keys, fetch_learnt, call);
-	}
 	free(third);
+}
+
+/* The end of the call, with these keys. */
+static void fetch_reply(struct sg_call *call, struct sg_msg_keyinfos *keys)
+{
+	struct fetch *fetch = call->state;
+
+	fetch->refused = keys->refused;
+	fetch->count = keys->keyinfo_count;
+	sg_key_reply_start(call, keys, fetch_part, fetch_judged);
 }
 
 /* No way has led to keys: the node's own answer is what counts. */

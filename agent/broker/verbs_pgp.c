@@ -66,7 +66,7 @@ static int take_key(struct sg_call *call, const char *name, struct sg_msg_keyinf
 
 void sg_verb_list_own_keys(struct sg_call *call)
 {
-	struct sg_msg_keyinfos set = { NULL, 0, 0 };
+	struct sg_msg_keyinfos set = { 0 };
 	const struct sg_account_row *row;
 	int err;
 
@@ -106,7 +106,7 @@ static int take_file(struct sg_call *call, const char *parameter, size_t max, st
 static void add_key(struct sg_call *call, const struct sg_blob *key)
 {
 	const char *jid = call->account->row.jid;
-	struct sg_msg_keyinfos set = { NULL, 0, 0 };
+	struct sg_msg_keyinfos set = { 0 };
 	struct sg_pgp_form form;
 	const char *why;
 	int err = sg_pgp_key_check(key, &form, &why);
@@ -196,7 +196,7 @@ static void keep_signature(struct sg_call *call, const struct sg_keyinfo *issuer
 	const struct sg_signature signature = { .issuer = issuer->name, .value = *value };
 	struct sg_signature kept = signature;
 	const struct sg_msg_signatures list = { &kept, 1 };
-	struct sg_msg_keyinfos set = { NULL, 0, 0 };
+	struct sg_msg_keyinfos set = { 0 };
 	const char *reason;
 	enum sg_signature_verdict verdict =
 	    sg_verdict_check_keys(issuer, subject, &signature, time(NULL), &reason);
@@ -253,7 +253,7 @@ static int take_issuer(struct sg_call *call, const char *name, struct sg_msg_key
 static void add_signature(
     struct sg_call *call, const char *issuer_name, const struct sg_blob *value)
 {
-	struct sg_msg_keyinfos issuer = { NULL, 0, 0 }, subject = { NULL, 0, 0 };
+	struct sg_msg_keyinfos issuer = { 0 }, subject = { 0 };
 	char *subject_name = NULL;
 
 	if (take_issuer(call, issuer_name, &issuer) &&

@@ -151,7 +151,11 @@ static void fetch_soon(struct sg_account *account, const char *jid)
 
 void sg_watching_seen(struct sg_account *account, struct sg_msg_keys_seen *seen)
 {
-	struct sg_msg_keyinfos keyinfos = { seen->keyinfos, seen->keyinfo_count, seen->refused };
+	struct sg_msg_keyinfos keyinfos = {
+		.keyinfos = seen->keyinfos,
+		.keyinfo_count = seen->keyinfo_count,
+		.refused = seen->refused,
+	};
 	int is_push = seen->source == SG_SEEN_PUSH;
 	struct sg_lesson lesson = {
 		.jid = is_push && seen->about != NULL ? seen->about : seen->from,

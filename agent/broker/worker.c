@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "keyinfo.h"
 #include "log.h"
 #include "text.h"
 
@@ -124,7 +125,40 @@ static void signature_timed(struct sg_worker *worker, const struct request *requ
 		worker->touched_ms = worker->answered_ms;
 }
 
-/* An answer; gives 0 when it belongs to no request, or is of the wrong type. */
+/* More of the answer follows: it has as long to come as the answer itself. */
+static void part_allow(struct request *request)
+{
+	const struct timeval deadline = { request->seconds, 0 };
+
+	request->worker->answered_ms = sg_clock_ms();
+	request->last_ms = request->worker->answered_ms + (int64_t)request->seconds * 1000;
+	(void)evtimer_add(request->timer, &deadline);
+}
+
+/* One frame of an answer in several. 1: it is whole, and in the frame; 0: more follow; below 0: it is
+ * more than an answer may be. */
+static int take_part(struct request *request, struct sg_frame *frame)
+{
+	struct sg_msg_keyinfos *part = frame->msg;
+	int is_last = part->more == 0;
+	int err;
+
+	if (is_last && request->parts.keyinfo_count == 0 && request->parts.refused == 0)
+		return 1;
+	err = sg_keyinfos_append(&request->parts, part, &request->part_bytes);
+	if (err != 0)
+		return err;
+	if (!is_last) {
+		part_allow(request);
+		return 0;
+	}
+	sg_msg_clear(SG_MSG_KEYINFOS, part);
+	*part = request->parts;
+	request->parts = (struct sg_msg_keyinfos){ 0 };
+	return 1;
+}
+
+/* An answer; gives 0 when it belongs to no request, is of the wrong type, or too long. */
 static int take_answer(struct sg_worker *worker, struct sg_frame *frame)
 {
 	struct request *request = request_find(worker, frame->id);
@@ -132,6 +166,12 @@ static int take_answer(struct sg_worker *worker, struct sg_frame *frame)
 	if (request == NULL || request->code != 0 ||
 	    (frame->type != SG_MSG_ERROR && frame->type != answer_types[request->type]))
 		return 0;
+	if (frame->type == SG_MSG_KEYINFOS) {
+		int is_whole = take_part(request, frame);
+
+		if (is_whole <= 0)
+			return is_whole == 0;
+	}
 	TAILQ_REMOVE(&worker->requests, request, entry);
 	worker->answered_ms = sg_clock_ms();
 	worker->answered_in = worker->starts;

@@ -23,6 +23,8 @@ struct request {
 	int code;	     /* of a request that failed at once */
 	int abandoned;	     /* the worker was told that nobody wants it any more */
 	struct sg_worker_use use; /* its strings are its own */
+	struct sg_msg_keyinfos parts; /* of an answer in several frames: those that came */
+	size_t part_bytes;
 	sg_answer_fn *fn;
 	void *arg;
 };

@@ -42,6 +42,7 @@ void sg_worker_request_free(struct request *request)
 	if (request->timer != NULL)
 		event_free(request->timer);
 	sg_buf_clear(&request->waiting.message);
+	sg_msg_clear(SG_MSG_KEYINFOS, &request->parts);
 	free(request->use.target);
 	free(request->use.purpose);
 	free(request);

@@ -1,4 +1,4 @@
-/* The own node, and the nodes of others (K9, K10). */
+/* The own node (K9, K10), and what another's tells of itself. */
 #include "request.h"
 
 #include <stdlib.h>
@@ -521,42 +521,6 @@ static void retract_done(void *arg, struct sg_msg_error *error, const struct sg_
 		sg_request_ok(request);
 }
 
-/* ---- fetching ---- */
-
-static int fetch_start(struct sg_request *request)
-{
-	const struct sg_msg_pep_fetch *fetch = request->msg;
-	struct sg_xml *payload = NULL;
-	int err;
-
-	request->to = fetch->jid != NULL ? sg_jid_bare(fetch->jid) : NULL;
-	if (request->to == NULL || !sg_jid_is_account(request->to))
-		return SG_ERR_ARG;
-	err = sg_pep_items_encode(SG_NS_PUBKEY, fetch->names, fetch->name_count, &payload);
-	return sg_request_ask(request, "get", request->to, err, payload);
-}
-
-static void fetch_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
-{
-	struct sg_request *request = arg;
-	struct sg_msg_keyinfos keyinfos = { 0 };
-	int err = 0;
-
-	if (error != NULL && !is_condition(error, "item-not-found")) {
-		sg_request_refuse(request, error);
-		return;
-	}
-	/* No such node, or no such item: nothing is published, which is an answer. */
-	if (error == NULL)
-		err = payload != NULL ? sg_pep_items_decode(payload, SG_NS_PUBKEY, &keyinfos)
-				      : SG_ERR_FORMAT;
-	if (err != 0)
-		sg_request_fail(request, err, "the answer is no list of keys");
-	else
-		sg_request_answer(request, SG_MSG_KEYINFOS, &keyinfos);
-	sg_msg_clear(SG_MSG_KEYINFOS, &keyinfos);
-}
-
 /* ---- what another's node tells everybody ---- */
 
 static int look_start(struct sg_request *request)
@@ -597,7 +561,6 @@ const struct sg_request_kind sg_pep_requests[] = {
 	{ SG_MSG_PEP_CONFIGURE, configure_start, node_done },
 	{ SG_MSG_PEP_SHOW, show_start, node_done },
 	{ SG_MSG_PEP_RETRACT, retract_start, retract_done },
-	{ SG_MSG_PEP_FETCH, fetch_start, fetch_done },
 	{ SG_MSG_PEP_LOOK, look_start, look_done },
 	{ 0, NULL, NULL },
 };

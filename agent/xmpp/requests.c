@@ -221,7 +221,7 @@ static const struct sg_request_kind server_requests[] = {
 static const struct sg_request_kind *find_kind(uint16_t type)
 {
 	const struct sg_request_kind *const lists[] = { server_requests, sg_pep_requests,
-		sg_key_requests, NULL };
+		sg_fetch_requests, sg_key_requests, NULL };
 
 	for (int i = 0; lists[i] != NULL; i++) {
 		for (const struct sg_request_kind *kind = lists[i]; kind->type != 0; kind++) {

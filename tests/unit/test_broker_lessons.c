@@ -175,6 +175,26 @@ static void an_empty_node_retracts_all(void **state)
 	assert_int_equal(retracted(world), 5); /* the node never showed the sixth */
 }
 
+/* In slices, too, and so is one key among many that are still there. */
+static void a_large_node_retracts_in_slices(void **state)
+{
+	struct world *world = *state;
+	struct outcome outcome;
+
+	learn(world, SG_SIGHT_NODE, 1, 1, 300, &outcome);
+	run(world);
+	learn(world, SG_SIGHT_NODE, 1, 1, 299, &outcome);
+	run(world);
+	assert_int_equal(outcome.calls, 1);
+	assert_int_equal(retracted(world), 1);
+	learn(world, SG_SIGHT_NODE, 1, 0, 0, &outcome);
+	assert_int_equal(outcome.calls, 0);
+	run(world);
+	assert_int_equal(outcome.calls, 1);
+	assert_int_equal(outcome.err, 0);
+	assert_int_equal(retracted(world), 300);
+}
+
 static void who_waits_at_the_end_is_told(void **state)
 {
 	struct world *world = *state;
@@ -197,6 +217,7 @@ int main(void)
 		LESSON_TEST(a_few_keys_are_learned_at_once),
 		LESSON_TEST(lessons_keep_their_order),
 		LESSON_TEST(an_empty_node_retracts_all),
+		LESSON_TEST(a_large_node_retracts_in_slices),
 		LESSON_TEST(who_waits_at_the_end_is_told),
 	};
 

@@ -1,0 +1,47 @@
+/*
+ * Inside the judging of keyinfos: the keys at hand as possible issuers. For verdict.c alone; what others may
+ * do with an index is in verdict.h.
+ */
+#ifndef SG_PROTO_VERDICT_INDEX_H
+#define SG_PROTO_VERDICT_INDEX_H
+
+#include <openssl/x509.h>
+
+#include "pgp.h"
+#include "pgp_key.h"
+#include "verdict.h"
+
+/* The certificate, if it has the keyinfo's name: who fills the struct is not believed (K2). Owned by the
+ * caller; NULL when there is none. */
+X509 *sg_verdict_load_cert(const struct sg_keyinfo *keyinfo);
+
+int sg_verdict_index_has_kind(
+    const struct sg_verdict_index *index, const char *name, enum sg_key_kind kind);
+
+/* The key of the first certificate of this name, or NULL. It is the index's. */
+EVP_PKEY *sg_verdict_index_x509(struct sg_verdict_index *index, const char *name);
+
+/* Whether there are as many checks left; then they are spent. */
+int sg_verdict_index_spend(struct sg_verdict_index *index, size_t count);
+
+/* Whether it is an OpenPGP key that has its name. */
+int sg_verdict_is_pgp(const struct sg_keyinfo *keyinfo, struct sg_pgp_form *form);
+
+/* Different copies of one OpenPGP key. */
+struct sg_copies {
+	struct sg_blob list[SG_PGP_COPIES_MAX];
+	size_t count;
+	size_t own_signatures;
+};
+void sg_copies_add(struct sg_copies *copies, const struct sg_keyinfo *keyinfo);
+
+/* The index's copies of this name, after those that are there. */
+void sg_copies_find(
+    struct sg_copies *copies, const struct sg_verdict_index *index, const char *name);
+
+/* UNKNOWN_ISSUER when there is none that has its name, else GOOD with the key, which is the index's; UNCHECKED
+ * when there are no checks left for it, or with *reason when it cannot be judged. */
+enum sg_signature_verdict sg_verdict_index_pgp(struct sg_verdict_index *index, const char *name,
+    time_t now, struct sg_pgp_key **key, const char **reason);
+
+#endif
