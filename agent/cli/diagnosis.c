@@ -253,8 +253,10 @@ static void check_locked_memory(json_t *findings)
 /* As execlp(3) looks for it. */
 static int is_in_path(const char *program)
 {
-	const char *at = getenv("PATH") != NULL ? getenv("PATH") : "/bin:/usr/bin";
+	const char *at = getenv("PATH");
 
+	if (at == NULL)
+		at = "/bin:/usr/bin";
 	while (*at != '\0') {
 		size_t len = strcspn(at, ":");
 		char file[MESSAGE_MAX_LEN / 2];
