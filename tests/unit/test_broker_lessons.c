@@ -58,7 +58,8 @@ static int tear_down(void **state)
 /* References with the numbers from first on. */
 static struct sg_msg_keyinfos references(unsigned first, uint32_t count)
 {
-	struct sg_msg_keyinfos set = { calloc(count, sizeof(*set.keyinfos)), count, 0 };
+	struct sg_msg_keyinfos set = { .keyinfos = calloc(count, sizeof(*set.keyinfos)),
+		.keyinfo_count = count };
 
 	for (uint32_t i = 0; i < count; i++) {
 		char name[41];
