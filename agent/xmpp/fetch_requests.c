@@ -21,7 +21,7 @@
 #define PART_KEYS  128		   /* of one frame */
 #define PART_BYTES (128u << 10)	   /* the same; of the first key of a frame there may be more */
 #define FRAME_HEAD 16		   /* bytes of a frame that are not the message's, at most */
-#define FETCH_MS   (5 * 60 * 1000) /* for all pages together */
+#define FETCH_MS   300000 /* for all pages together */
 
 /* What was read of a node. */
 struct fetch {
