@@ -17,11 +17,11 @@
 #include "rsm.h"
 #include "text.h"
 
-#define PAGE	   250		   /* items that are asked for at a time */
-#define PART_KEYS  128		   /* of one frame */
-#define PART_BYTES (128u << 10)	   /* the same; of the first key of a frame there may be more */
-#define FRAME_HEAD 16		   /* bytes of a frame that are not the message's, at most */
-#define FETCH_MS   300000 /* for all pages together */
+#define PAGE	   250		/* items that are asked for at a time */
+#define PART_KEYS  128		/* of one frame */
+#define PART_BYTES (128u << 10) /* the same; of the first key of a frame there may be more */
+#define FRAME_HEAD 16		/* bytes of a frame that are not the message's, at most */
+#define FETCH_MS   300000	/* for all pages together */
 
 /* What was read of a node. */
 struct fetch {
