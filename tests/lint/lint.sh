@@ -36,6 +36,7 @@ erlang() {
 	step 'lists of sources' sh tests/lint/sources.sh
 	step 'direction of dependencies' python3 tests/lint/direction.py
 	step 'interface against code' python3 tests/lint/interface.py
+	step 'rows against tests' python3 tests/lint/rows.py
 	step 'cppcheck' cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
 	    --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=normalCheckLevelMaxBranches \
 	    --include="$queue_h" -Ibuild/lint-gcc/gen -j "$(nproc)" -D_GNU_SOURCE -DSG_VERSION='"0"' \

@@ -1,0 +1,37 @@
+"""Checks tests/ROWS.md: the tests that it names are there, and every row has one that runs on both servers."""
+import re
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+ROWS = [f"K{n}" for n in range(1, 16)]
+BOTH = ("server_fixtures", "sorted(SERVERS)")  # what a file has whose tests run on each server
+
+
+def look(line):
+    """(row, names of tests on both servers, what is wrong) of a line of the table."""
+    row, _, tests = (cell.strip() for cell in line.strip().strip("|").split("|"))
+    wrong, both, text = [], [], None
+    for word in re.findall(r"`[^`]+`|\w+", tests):
+        if word.startswith("`"):
+            found = list(TESTS.glob(f"*/{word[1:-1]}"))
+            text = found[0].read_text() if found else ""
+            wrong += [] if found else [f"{word} is no file"]
+        elif not re.search(rf"^(?:def|static void) {word}\(", text or "", re.M):
+            wrong.append(f"{row}: there is no {word}")
+        elif f"_{row.lower()}_" in word and any(sign in text for sign in BOTH):
+            both.append(word)
+    return row, both, wrong
+
+
+def main():
+    lines = [look(line) for line in (TESTS / "ROWS.md").read_text().splitlines() if line.startswith("| K")]
+    wrong = [text for _, _, texts in lines for text in texts]
+    covered = {row for row, both, _ in lines if both}
+    wrong += [f"{row} has no test of its name that runs on both servers" for row in ROWS if row not in covered]
+    print("\n".join(wrong), end="\n" if wrong else "")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
