@@ -68,6 +68,24 @@ static int show_progress(struct sg_cli *cli, const json_t *progress)
 	return 0;
 }
 
+/* SG_CALL_KEYS: keeps those of a reply that is not the last one. */
+static int gather_keys(struct sg_cli *cli, const json_t *reply)
+{
+	return json_array_extend(cli->keys, json_object_get(reply, "keys")) == 0 ? 0
+										 : SG_ERR_FORMAT;
+}
+
+/* The last reply gets what was kept before its own. */
+static int put_gathered(struct sg_cli *cli, json_t *reply)
+{
+	json_t *last = json_object_get(reply, "keys");
+
+	return json_array_extend(cli->keys, last) == 0 &&
+		json_object_set(reply, "keys", cli->keys) == 0
+	    ? 0
+	    : SG_ERR_FORMAT;
+}
+
 /* Replies up to the last one; those before it are shown. What the waiting itself has told or noted
  * is left as it is. */
 static int read_replies(
@@ -110,6 +128,27 @@ static int wait_replies(struct sg_cli *cli, unsigned flags, sg_reply_fn *show, j
 	return err;
 }
 
+/* What wants no PIN uses no key, so nothing is to be touched. */
+static int wait_call(struct sg_cli *cli, unsigned flags, json_t **reply)
+{
+	unsigned waiting = (flags & SG_CALL_PIN) != 0 ? SG_WAITING_TOUCH : 0;
+	int err;
+
+	if ((flags & SG_CALL_KEYS) == 0)
+		return wait_replies(cli, waiting, show_progress, reply);
+	cli->keys = json_array();
+	err = wait_replies(cli, waiting, gather_keys, reply);
+	if (err == 0 && put_gathered(cli, *reply) != 0)
+		err = fail_transport(cli, SG_ERR_FORMAT, "agent's answer");
+	json_decref(cli->keys);
+	cli->keys = NULL;
+	if (err != 0) {
+		json_decref(*reply);
+		*reply = NULL;
+	}
+	return err;
+}
+
 static int call_once(struct sg_cli *cli, const char *method, const json_t *parameters,
     unsigned flags, json_t **reply)
 {
@@ -127,15 +166,13 @@ static int call_once(struct sg_cli *cli, const char *method, const json_t *param
 	if (err == 0)
 		err = connect_agent(cli);
 	if (err == 0) {
-		err = sg_client_call(
-		    cli->client, full, copy, fds.fds, fds.count, (flags & SG_CALL_MORE) != 0);
+		err = sg_client_call(cli->client, full, copy, fds.fds, fds.count,
+		    (flags & (SG_CALL_MORE | SG_CALL_KEYS)) != 0);
 		copy = NULL;
 		if (err != 0)
 			err = fail_transport(cli, err, "call");
 		else
-			/* What wants no PIN uses no key, so nothing is to be touched. */
-			err = wait_replies(cli, (flags & SG_CALL_PIN) != 0 ? SG_WAITING_TOUCH : 0,
-			    show_progress, reply);
+			err = wait_call(cli, flags, reply);
 	}
 	json_decref(copy);
 	sg_call_fds_close(&fds);

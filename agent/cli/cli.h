@@ -17,6 +17,8 @@ struct sg_cli {
 	struct sg_args args;
 	char *socket_path;	  /* found with the first call */
 	struct sg_client *client; /* connected with it */
+	json_t
+	    *keys; /* those of replies before the last one, while a call with SG_CALL_KEYS runs */
 	struct sg_secret_args secrets;
 	int status; /* of a success that is to be told from a good one */
 	int signal; /* that ended the waiting for an answer, or 0 */

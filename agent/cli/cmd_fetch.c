@@ -118,7 +118,7 @@ int sg_keyring_fetch(struct sg_cli *cli, json_t **result)
 		err = sg_agent_call(cli, "FetchKeys",
 		    json_pack("{s:s, s:s, s:o*, s:s*}", "jid", own, "from", args->operands[0],
 			"names", names_json(args), "ask", args->value[SG_OPT_ASK]),
-		    SG_CALL_PIN | SG_CALL_PASSWORD, own, result);
+		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_KEYS, own, result);
 	if (err == 0)
 		err = write_keys(cli, &out, json_object_get(*result, "keys"));
 	if (err == 0)
@@ -147,18 +147,24 @@ void sg_keyring_fetch_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *keys = json_object_get(result, "keys");
 	json_int_t refused = json_integer_value(json_object_get(result, "refused"));
+	json_int_t missing = json_integer_value(json_object_get(result, "count")) -
+	    (json_int_t)json_array_size(keys);
 
 	show_way(cli, result);
-	if (json_array_size(keys) == 0)
+	if (json_array_size(keys) == 0 && missing <= 0)
 		puts("No key was found.");
 	sg_show_public_keys(keys);
+	if (missing > 0)
+		printf(
+		    "\n%lld keys are too long to be shown here; `signet keyring show` has them.\n",
+		    (long long)missing);
 	if (refused > 0)
 		printf("\n%lld items were no good keyinfo and are left out.\n", (long long)refused);
 }
 
 /* ---- keyring request, keyring send ---- */
 
-static int client_call(struct sg_cli *cli, const char *method, json_t **result)
+static int client_call(struct sg_cli *cli, const char *method, unsigned flags, json_t **result)
 {
 	const struct sg_args *args = &cli->args;
 	char *own = NULL;
@@ -168,21 +174,21 @@ static int client_call(struct sg_cli *cli, const char *method, json_t **result)
 		err = sg_agent_call(cli, method,
 		    json_pack("{s:s, s:s, s:s*, s:o*}", "jid", own, "to", args->operands[0],
 			"about", args->value[SG_OPT_ABOUT], "names", names_json(args)),
-		    SG_CALL_PIN | SG_CALL_PASSWORD, own, result);
+		    SG_CALL_PIN | SG_CALL_PASSWORD | flags, own, result);
 	free(own);
 	return err;
 }
 
 int sg_keyring_request(struct sg_cli *cli, json_t **result)
 {
-	int err = client_call(cli, "AskKeys", result);
+	int err = client_call(cli, "AskKeys", SG_CALL_KEYS, result);
 
 	return err == 0 ? judge(cli, json_object_get(*result, "keys")) : err;
 }
 
 int sg_keyring_send(struct sg_cli *cli, json_t **result)
 {
-	return client_call(cli, "SendKeys", result);
+	return client_call(cli, "SendKeys", 0, result);
 }
 
 void sg_keyring_send_show(const struct sg_cli *cli, const json_t *result)

@@ -84,7 +84,7 @@ int sg_publish(struct sg_cli *cli, json_t **result)
 		    cli, SG_ERR_ARG, NULL, "--show changes nothing, so nothing else goes with it");
 	else
 		err = sg_agent_call(cli, "ShowPublished", json_pack("{s:s}", "jid", jid),
-		    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_KEYS, jid, result);
 	return err == 0
 	    ? judge_node(cli, json_object_get(*result, "node"), sg_args_has(args, SG_OPT_SHOW))
 	    : err;

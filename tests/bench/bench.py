@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "world"))
+from fetch import fetch  # noqa: E402
 from library import library  # noqa: E402
 from processes import WorldError, wait_idle  # noqa: E402
 from sides import Agent, Direct, P11Kit, SshAgent  # noqa: E402
@@ -27,6 +28,8 @@ BUSY = 16
 IDLE = 1000
 KEY_PAIRS = 10000
 KNOWN_KEYS = 100000
+FETCHED_KEYS = 10000
+PARTS = ("rates", "latency", "memory", "crowd", "large", "keyring", "keyinfos", "fetch")
 
 
 def rates(sides, algorithm, clients, options):
@@ -120,6 +123,16 @@ def large_token(world, agent, direct, options, out):
         f"(directly {out['token10k_first_signature_direct_ms']})")
 
 
+def keyinfos(world, options, out):
+    """How many keyinfos a second are parsed and verified on one core, beside the bare RSA verify of OpenSSL."""
+    tool = world.install(BUILD / "bench/keyinfos", "bin/bench-keyinfos", 0o755)
+    found = json.loads(world.run(tool, options.seconds, options.rounds, timeout=600))
+    out["keyinfos_per_s"], out["rsa_verify_per_s"] = found["keyinfos"], found["bare"]
+    out["keyinfos_ratio"] = found["ratio"]
+    say(f"bench: {found['keyinfos']} keyinfos a second parsed and verified, {found['bare']} bare RSA verifies: "
+        f"{found['ratio']}")
+
+
 def machine():
     """What the figures were measured on."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
@@ -155,7 +168,7 @@ def bench(world, options):
 def measure_all(world, agent, options, out):
     """The parts that were asked for, in an order in which none disturbs the next."""
     direct = Direct(world, agent)
-    parts = options.only or ("rates", "latency", "memory", "crowd", "large", "keyring")
+    parts = options.only or PARTS
     for algorithm in ALGORITHMS:  # each key is used once before anything is timed
         agent.check(algorithm)
     if "memory" in parts:
@@ -173,6 +186,10 @@ def measure_all(world, agent, options, out):
         large_token(world, agent, direct, options, out)
     if "keyring" in parts:
         library(world, KNOWN_KEYS, out)
+    if "keyinfos" in parts:
+        keyinfos(world, options, out)
+    if "fetch" in parts:
+        fetch(world, FETCHED_KEYS, out)
 
 
 def main():
@@ -180,7 +197,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of one run")
     parser.add_argument("--alone", action="store_true", help="not p11-kit and ssh-agent")
-    parser.add_argument("only", nargs="*", help="rates latency memory crowd large keyring")
+    parser.add_argument("only", nargs="*", help=" ".join(PARTS))
     options = parser.parse_args()
     interruptible()
     started = time.monotonic()

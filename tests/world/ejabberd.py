@@ -89,6 +89,7 @@ modules:
   mod_pubsub:
     access_createnode: all
     last_item_cache: false
+    max_items_node: 20000
     plugins: [flat, pep]
   mod_roster: {{}}
   mod_stream_mgmt: {{resume_timeout: 300}}

@@ -59,6 +59,7 @@ modules_disabled = {{ "s2s" }}
 c2s_require_encryption = true
 authentication = "internal_hashed"
 storage = "internal"
+pep_max_items = 20000
 {settings}
 ssl = {{
   key = "{pki}/{certificate}.key"; certificate = "{pki}/{certificate}.pem"; cafile = "{cafile}";
