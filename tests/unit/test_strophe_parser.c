@@ -18,8 +18,11 @@ static size_t fed;
 
 static void see(const char *what, size_t len)
 {
-	assert_true(strlen(seen) + len < sizeof(seen));
-	strncat(seen, what, len);
+	size_t had = strlen(seen);
+
+	assert_true(had + len < sizeof(seen));
+	memcpy(seen + had, what, len);
+	seen[had + len] = '\0';
 }
 
 static void on_start(void *userdata, const XML_Char *name, const XML_Char **attrs)
