@@ -22,7 +22,7 @@ struct request {
 	int64_t last_ms;     /* by when it must be answered, whatever else is */
 	int code;	     /* of a request that failed at once */
 	int abandoned;	     /* the worker was told that nobody wants it any more */
-	struct sg_worker_use use; /* its strings are its own */
+	struct sg_worker_use use;     /* its strings are its own */
 	struct sg_msg_keyinfos parts; /* of an answer in several frames: those that came */
 	size_t part_bytes;
 	sg_answer_fn *fn;
