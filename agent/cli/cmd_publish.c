@@ -129,14 +129,14 @@ void sg_publish_show(const struct sg_cli *cli, const json_t *result)
 	sg_print_member("access", node, "access");
 	print_affiliations(json_object_get(node, "affiliations"));
 	print_texts("subscribed, but may not read", json_object_get(node, "subscribers"));
-	sg_print_member("who may write", node, "publish_model");
-	print_texts("the server offers", json_object_get(node, "offered"));
+	sg_print_member("writers", node, "publish_model");
+	print_texts("offered", json_object_get(node, "offered"));
 	sg_print_member("max items", node, "max_items");
 	sg_print_member("send last", node, "send_last");
 	sg_print_field(
-	    "items are kept", json_is_true(json_object_get(node, "persist_items")) ? "yes" : "no");
+	    "items kept", json_is_true(json_object_get(node, "persist_items")) ? "yes" : "no");
 	if (json_object_get(result, "direct") != NULL)
-		sg_print_member("who is answered", result, "direct");
+		sg_print_member("answered", result, "direct");
 	putchar('\n');
 	sg_show_public_keys(json_object_get(result, "keys"));
 	if (json_array_size(json_object_get(result, "others")) > 0)

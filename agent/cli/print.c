@@ -70,7 +70,9 @@ void sg_print_text(FILE *out, const char *text)
 
 void sg_print_name(const char *name)
 {
-	printf("%s:%*s", name, (int)(SG_FIELD_COLUMN - strlen(name) - 1), "");
+	int rest = SG_FIELD_COLUMN - 1 - (int)strlen(name);
+
+	printf("%s:%*s", name, rest > 0 ? rest : 1, "");
 }
 
 void sg_print_field(const char *name, const char *value)

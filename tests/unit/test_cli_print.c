@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,31 @@ static void controls_are_escaped(void **state)
 	    0, "\\u202emoc.live");
 	check("\xe2\x81\xa6\xe2\x80\xa8", 0, "\\u2066\\u2028");
 	check("a\nb", 1, "a\nb");
+}
+
+/* Values stand in one column; a name that is as long as that, or longer, is still apart from its value. */
+static void names_are_apart_from_values(void **state)
+{
+	static const struct {
+		const char *name, *expected;
+	} cases[] = {
+		{ "a", "a:            value\n" },
+		{ "twelve chars", "twelve chars: value\n" },
+		{ "thirteen char", "thirteen char: value\n" },
+		{ "longer than that", "longer than that: value\n" },
+	};
+	FILE *saved = stdout;
+	char *text;
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		stdout = open_memstream(&text, &len);
+		sg_print_field(cases[i].name, "value");
+		fclose(stdout);
+		stdout = saved;
+		assert_string_equal(text, cases[i].expected);
+		free(text);
+	}
 }
 
 static void broken_utf8_is_replaced(void **state)
@@ -86,6 +112,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_stays_text),
 		cmocka_unit_test(controls_are_escaped),
+		cmocka_unit_test(names_are_apart_from_values),
 		cmocka_unit_test(broken_utf8_is_replaced),
 		cmocka_unit_test(members_are_found_or_not),
 	};
