@@ -70,7 +70,7 @@ endif
 PARTS := proto strophe token broker xmpp pgp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
-    api_json buf ccm2 channel client clock conf disco error harden keyinfo layout log msg output path path_graph path_json pep pep_node \
+    api_json buf ccm2 cert_form channel client clock conf disco error harden keyinfo layout log msg output path path_graph path_json pep pep_node \
     pgp pgp_key pkcs11_uri pubkeys rsm secret secret_file spawn text verdict verdict_index x509 xml)
 SRC_strophe := $(call in,strophe, element parser stanza)
 SRC_token := $(call in,token, \
@@ -249,11 +249,11 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_bounds test_authority_config test_authority_delegation \
     test_authority_ledger test_authority_logins test_authority_profile \
     test_authority_service test_broker_collisions test_broker_config test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_signings test_broker_store test_broker_uri \
-    test_buf test_ccm2 test_channel \
+    test_buf test_ccm2 test_cert_form test_channel \
     test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep test_pep_node \
     test_pgp test_pgp_key test_pkcs11_uri test_pubkeys \
-    test_remotekey test_secret test_secret_file test_spawn test_strophe_element \
+    test_remotekey test_rsm test_secret test_secret_file test_spawn test_strophe_element \
     test_strophe_parser test_strophe_stanza test_text test_token_ckr test_token_digest test_token_gate \
     test_token_tls test_token_uri test_verdict test_verdict_pgp test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \

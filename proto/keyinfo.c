@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cert_form.h"
 #include "log.h"
 #include "pgp.h"
 #include "text.h"
@@ -224,15 +225,17 @@ static int find_parts(const struct sg_xml *element, struct parts *parts, const c
 /* The certificate parses and has the keyinfo's name. */
 static int check_x509(const struct sg_keyinfo *keyinfo, const char **why)
 {
-	X509 *cert;
+	struct sg_cert_form form;
+	X509 *cert = NULL;
 	char *name;
-	int same, err;
+	int same, err = 0;
 
 	*why = "no X.509 certificate in DER";
-	err = sg_x509_cert_parse(&keyinfo->data, &cert);
+	if (!sg_cert_form_read(&keyinfo->data, &form))
+		err = sg_x509_cert_parse(&keyinfo->data, &cert);
+	X509_free(cert);
 	if (err != 0)
 		return err;
-	X509_free(cert);
 	name = sg_keyinfo_name_x509(&keyinfo->data);
 	if (name == NULL)
 		return SG_ERR_NOMEM;

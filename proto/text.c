@@ -13,11 +13,6 @@ char *sg_text_copy(const char *text)
 	return text != NULL ? strdup(text) : NULL;
 }
 
-static int is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 char *sg_base64_encode(const void *data, size_t len)
 {
 	const unsigned char *in = data;
@@ -48,18 +43,95 @@ char *sg_base64_encode(const void *data, size_t len)
 	return text;
 }
 
-/* The six bits of a character, or -1. */
-static int base64_value(char c)
+enum {
+	BASE64_BAD = 0, /* what the table does not name */
+	BASE64_SPACE = 128,
+	BASE64_PAD,
+};
+
+/*
+ * What a character stands for: its six bits and 1, or one of the above. A table, since what is decoded is random:
+ * each branch by its characters would be guessed wrong every other time.
+ */
+#define B(c, bits) [(unsigned char)(c)] = (bits) + 1
+static const unsigned char base64_values[256] = {
+	B('A', 0),
+	B('B', 1),
+	B('C', 2),
+	B('D', 3),
+	B('E', 4),
+	B('F', 5),
+	B('G', 6),
+	B('H', 7),
+	B('I', 8),
+	B('J', 9),
+	B('K', 10),
+	B('L', 11),
+	B('M', 12),
+	B('N', 13),
+	B('O', 14),
+	B('P', 15),
+	B('Q', 16),
+	B('R', 17),
+	B('S', 18),
+	B('T', 19),
+	B('U', 20),
+	B('V', 21),
+	B('W', 22),
+	B('X', 23),
+	B('Y', 24),
+	B('Z', 25),
+	B('a', 26),
+	B('b', 27),
+	B('c', 28),
+	B('d', 29),
+	B('e', 30),
+	B('f', 31),
+	B('g', 32),
+	B('h', 33),
+	B('i', 34),
+	B('j', 35),
+	B('k', 36),
+	B('l', 37),
+	B('m', 38),
+	B('n', 39),
+	B('o', 40),
+	B('p', 41),
+	B('q', 42),
+	B('r', 43),
+	B('s', 44),
+	B('t', 45),
+	B('u', 46),
+	B('v', 47),
+	B('w', 48),
+	B('x', 49),
+	B('y', 50),
+	B('z', 51),
+	B('0', 52),
+	B('1', 53),
+	B('2', 54),
+	B('3', 55),
+	B('4', 56),
+	B('5', 57),
+	B('6', 58),
+	B('7', 59),
+	B('8', 60),
+	B('9', 61),
+	B('+', 62),
+	B('/', 63),
+	[' '] = BASE64_SPACE,
+	['\t'] = BASE64_SPACE,
+	['\r'] = BASE64_SPACE,
+	['\n'] = BASE64_SPACE,
+	['\v'] = BASE64_SPACE,
+	['\f'] = BASE64_SPACE,
+	['='] = BASE64_PAD,
+};
+#undef B
+
+static unsigned base64_value(char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == '/' ? 63 : -1;
+	return base64_values[(unsigned char)c];
 }
 
 /* Checks the form and counts: characters of data, then '=' only at the end. */
@@ -69,11 +141,13 @@ static int base64_measure(const char *text, size_t *data_chars)
 
 	*data_chars = 0;
 	for (; *text != '\0'; text++) {
-		if (is_space(*text))
+		unsigned value = base64_value(*text);
+
+		if (value == BASE64_SPACE)
 			continue;
-		if (*text == '=')
+		if (value == BASE64_PAD)
 			pads++;
-		else if (pads > 0 || base64_value(*text) < 0)
+		else if (pads > 0 || value == BASE64_BAD)
 			return SG_ERR_FORMAT;
 		else
 			chars++;
@@ -101,9 +175,11 @@ int sg_base64_decode(const char *text, size_t max, struct sg_blob *out)
 	if (data == NULL)
 		return SG_ERR_NOMEM;
 	for (; *text != '\0' && *text != '='; text++) {
-		if (is_space(*text))
+		unsigned value = base64_value(*text);
+
+		if (value == BASE64_SPACE)
 			continue;
-		bits = bits << 6 | (uint32_t)base64_value(*text);
+		bits = bits << 6 | (value - 1);
 		bit_count += 6;
 		if (bit_count >= 8) {
 			bit_count -= 8;

@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "cert_form.h"
 #include "keyinfo.h"
 #include "pgp.h"
 #include "pgp_key.h"
@@ -23,7 +24,8 @@
 #define RSA_BITS_MAX	  8192
 #define RSA_EXPONENT_BITS 64
 
-#define SHA1_LEN 20
+#define SHA1_LEN   20
+#define SHA256_LEN 32
 
 /* DER of DigestInfo up to the digest, RFC 8017 9.2 note 1. */
 static const unsigned char sha1_prefix[] = { 0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03,
@@ -62,44 +64,51 @@ static int is_good_ec(EVP_PKEY *key)
  * padding is taken off with no digest named, and what is left must be our DigestInfo, all of it.
  */
 static int verify_rsa_sha1(
-    EVP_PKEY *key, const struct sg_blob *subject, const struct sg_blob *value)
+    struct sg_issuer_key *issuer, const struct sg_blob *subject, const struct sg_blob *value)
 {
 	unsigned char expected[sizeof(sha1_prefix) + SHA1_LEN];
 	unsigned char recovered[RSA_BITS_MAX / 8];
 	size_t len = sizeof(recovered);
-	EVP_PKEY_CTX *ctx;
-	int good = 0;
 
-	if (value->len != (size_t)EVP_PKEY_get_size(key))
+	if (value->len != (size_t)EVP_PKEY_get_size(issuer->key))
 		return 0;
 	memcpy(expected, sha1_prefix, sizeof(sha1_prefix));
 	if (EVP_Digest(subject->data, subject->len, expected + sizeof(sha1_prefix), NULL,
 		EVP_sha1(), NULL) != 1)
 		return 0;
-	ctx = EVP_PKEY_CTX_new(key, NULL);
-	if (ctx != NULL && EVP_PKEY_verify_recover_init(ctx) == 1 &&
-	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
-	    EVP_PKEY_verify_recover(ctx, recovered, &len, value->data, value->len) == 1)
-		good = len == sizeof(expected) && CRYPTO_memcmp(recovered, expected, len) == 0;
-	EVP_PKEY_CTX_free(ctx);
-	return good;
+	if (issuer->sha1 == NULL) {
+		issuer->sha1 = EVP_PKEY_CTX_new(issuer->key, NULL);
+		if (issuer->sha1 == NULL || EVP_PKEY_verify_recover_init(issuer->sha1) != 1 ||
+		    EVP_PKEY_CTX_set_rsa_padding(issuer->sha1, RSA_PKCS1_PADDING) != 1)
+			return 0;
+	}
+	return EVP_PKEY_verify_recover(issuer->sha1, recovered, &len, value->data, value->len) ==
+	    1 &&
+	    len == sizeof(expected) && CRYPTO_memcmp(recovered, expected, len) == 0;
 }
 
-static int verify_sha256(EVP_PKEY *key, const struct sg_blob *subject, const struct sg_blob *value)
+static int verify_sha256(
+    struct sg_issuer_key *issuer, const struct sg_blob *subject, const struct sg_blob *value)
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	int good;
+	unsigned char digest[SHA256_LEN];
 
-	good = ctx != NULL && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
-	    EVP_DigestVerify(ctx, value->data, value->len, subject->data, subject->len) == 1;
-	EVP_MD_CTX_free(ctx);
-	return good;
+	if (EVP_Digest(subject->data, subject->len, digest, NULL, EVP_sha256(), NULL) != 1)
+		return 0;
+	if (issuer->sha256 == NULL) {
+		issuer->sha256 = EVP_PKEY_CTX_new(issuer->key, NULL);
+		if (issuer->sha256 == NULL || EVP_PKEY_verify_init(issuer->sha256) != 1 ||
+		    EVP_PKEY_CTX_set_signature_md(issuer->sha256, EVP_sha256()) != 1)
+			return 0;
+	}
+	return EVP_PKEY_verify(issuer->sha256, value->data, value->len, digest, sizeof(digest)) ==
+	    1;
 }
 
 static const struct method {
 	const char *name;
 	int (*fits)(EVP_PKEY *key);
-	int (*verify)(EVP_PKEY *key, const struct sg_blob *subject, const struct sg_blob *value);
+	int (*verify)(struct sg_issuer_key *issuer, const struct sg_blob *subject,
+	    const struct sg_blob *value);
 	enum sg_grade grade;
 } methods[] = {
 	{ "RSA-SHA1", is_good_rsa, verify_rsa_sha1, SG_GRADE_SHA1 },
@@ -116,7 +125,17 @@ static const struct method *find_method(const char *name)
 	return NULL;
 }
 
-enum sg_signature_verdict sg_verdict_check(EVP_PKEY *issuer, const char *method,
+static int method_fits(const struct method *method, struct sg_issuer_key *issuer)
+{
+	unsigned bit = 1u << (method - methods);
+
+	if ((issuer->asked & bit) == 0 && method->fits(issuer->key))
+		issuer->fits |= bit;
+	issuer->asked |= bit;
+	return (issuer->fits & bit) != 0;
+}
+
+static enum sg_signature_verdict check_one(struct sg_issuer_key *issuer, const char *method,
     const struct sg_blob *subject, const struct sg_blob *value)
 {
 	const struct method *found = find_method(method);
@@ -125,9 +144,19 @@ enum sg_signature_verdict sg_verdict_check(EVP_PKEY *issuer, const char *method,
 	if (found == NULL)
 		return verdict;
 	ERR_set_mark();
-	if (found->fits(issuer))
+	if (method_fits(found, issuer))
 		verdict = found->verify(issuer, subject, value) ? SG_SIG_GOOD : SG_SIG_BAD;
 	ERR_pop_to_mark();
+	return verdict;
+}
+
+enum sg_signature_verdict sg_verdict_check(
+    EVP_PKEY *key, const char *method, const struct sg_blob *subject, const struct sg_blob *value)
+{
+	struct sg_issuer_key issuer = { .key = key };
+	enum sg_signature_verdict verdict = check_one(&issuer, method, subject, value);
+
+	sg_issuer_key_clear(&issuer);
 	return verdict;
 }
 
@@ -191,18 +220,27 @@ int sg_signature_counts(const struct sg_signature *signature, const char **reaso
 /* The key that is judged, as far as its data has its name. */
 struct subject {
 	const struct sg_keyinfo *keyinfo;
-	X509 *cert;
-	EVP_PKEY *key;
+	int has_form; /* it is a certificate of the usual form; else it is cert, if it is one */
+	struct sg_cert_form cert_form;
+	X509 *cert; /* of the usual form: once its key is wanted */
 	struct sg_pgp_form form;
 	struct sg_blob signed_bytes[2]; /* what is signed of it: one of these (K3, K4) */
 	size_t signed_count;
 };
 
+static int is_cert(const struct subject *subject)
+{
+	return subject->has_form || subject->cert != NULL;
+}
+
 static void subject_load(const struct sg_keyinfo *keyinfo, struct subject *subject)
 {
-	*subject = (struct subject){ .keyinfo = keyinfo, .cert = sg_verdict_load_cert(keyinfo) };
-	if (subject->cert != NULL) {
-		subject->key = X509_get0_pubkey(subject->cert);
+	*subject = (struct subject){ .keyinfo = keyinfo };
+	if (sg_cert_form_read(&keyinfo->data, &subject->cert_form))
+		subject->has_form = sg_verdict_is_x509(keyinfo);
+	else
+		subject->cert = sg_verdict_load_cert(keyinfo);
+	if (is_cert(subject)) {
 		subject->signed_bytes[subject->signed_count++] = keyinfo->data;
 	} else if (sg_verdict_is_pgp(keyinfo, &subject->form)) {
 		subject->signed_bytes[subject->signed_count++] =
@@ -212,13 +250,28 @@ static void subject_load(const struct sg_keyinfo *keyinfo, struct subject *subje
 	}
 }
 
-static enum sg_signature_verdict check_x509(
-    EVP_PKEY *issuer, const struct subject *subject, const struct sg_signature *signature)
+/* Whether the certificate holds the issuer's own key. To read a key is dear, and seldom worth it. */
+static int holds_key(struct subject *subject, const struct sg_issuer_key *issuer)
+{
+	const struct sg_blob *spki = &subject->cert_form.spki;
+
+	if (subject->has_form && issuer->mark.len > 0 &&
+	    memmem(spki->data, spki->len, issuer->mark.data, issuer->mark.len) == NULL)
+		return 0;
+	if (subject->cert == NULL && subject->has_form &&
+	    sg_x509_cert_parse(&subject->keyinfo->data, &subject->cert) != 0)
+		subject->cert = NULL;
+	return subject->cert != NULL && X509_get0_pubkey(subject->cert) != NULL &&
+	    EVP_PKEY_eq(issuer->key, X509_get0_pubkey(subject->cert)) == 1;
+}
+
+static enum sg_signature_verdict check_x509(struct sg_issuer_key *issuer,
+    const struct subject *subject, const struct sg_signature *signature)
 {
 	enum sg_signature_verdict verdict = SG_SIG_UNKNOWN_METHOD;
 
 	for (size_t i = 0; i < subject->signed_count && verdict != SG_SIG_GOOD; i++)
-		verdict = sg_verdict_check(
+		verdict = check_one(
 		    issuer, signature->method, &subject->signed_bytes[i], &signature->value);
 	return verdict;
 }
@@ -255,11 +308,11 @@ static enum sg_signature_verdict judge_packet(const struct subject *subject,
 	return check_pgp(issuer, subject, signature, reason);
 }
 
-static enum sg_signature_verdict judge_signature(const struct subject *subject,
+static enum sg_signature_verdict judge_signature(struct subject *subject,
     struct sg_verdict_index *index, const struct sg_signature *signature, time_t now,
     const char **reason)
 {
-	EVP_PKEY *issuer;
+	struct sg_issuer_key *issuer;
 
 	if (signature->issuer != NULL && subject->keyinfo->name != NULL &&
 	    strcmp(signature->issuer, subject->keyinfo->name) == 0)
@@ -275,8 +328,7 @@ static enum sg_signature_verdict judge_signature(const struct subject *subject,
 		    : SG_SIG_UNKNOWN_ISSUER;
 	if (subject->signed_count == 0) /* nothing that these methods sign */
 		return SG_SIG_UNKNOWN_METHOD;
-	if (subject->key != NULL &&
-	    EVP_PKEY_eq(issuer, subject->key) == 1) /* the same key in another certificate */
+	if (holds_key(subject, issuer)) /* the same key in another certificate */
 		return SG_SIG_SELF;
 	if (find_method(signature->method) == NULL)
 		return SG_SIG_UNKNOWN_METHOD;
@@ -367,7 +419,10 @@ int sg_judgement_new(const struct sg_keyinfo *subject, struct sg_verdict_index *
 	ERR_set_mark();
 	subject_load(subject, &judgement->subject);
 	ERR_pop_to_mark();
-	if (judgement->subject.cert != NULL)
+	if (judgement->subject.has_form)
+		judgement->verdict.expired =
+		    sg_cert_form_expired(&judgement->subject.cert_form, now);
+	else if (judgement->subject.cert != NULL)
 		judgement->verdict.expired = is_expired(judgement->subject.cert, now);
 	return 0;
 }
@@ -383,7 +438,7 @@ void sg_judgement_free(struct sg_judgement *judgement)
 
 int sg_judgement_go_on(struct sg_judgement *judgement)
 {
-	const struct subject *subject = &judgement->subject;
+	struct subject *subject = &judgement->subject;
 	struct sg_verdict *verdict = &judgement->verdict;
 	size_t i = judgement->next;
 	int err = 0;
@@ -401,7 +456,7 @@ int sg_judgement_go_on(struct sg_judgement *judgement)
 		err = 1;
 	} else {
 		judgement->over = 1;
-		if (subject->cert == NULL && subject->signed_count > 0)
+		if (!is_cert(subject) && subject->signed_count > 0)
 			err = judge_pgp(subject, judgement->index, judgement->now, verdict);
 	}
 	ERR_pop_to_mark();
@@ -451,14 +506,18 @@ static enum sg_signature_verdict check_keys(const struct sg_keyinfo *issuer,
 	enum sg_signature_verdict verdict = SG_SIG_UNKNOWN_ISSUER;
 	struct sg_copies copies = { .count = 0 };
 	struct sg_pgp_key *pgp;
+	struct sg_issuer_key key = { .key = NULL };
 	X509 *cert;
 
 	if (!sg_signature_counts(signature, reason))
 		return SG_SIG_REFUSED;
 	if (signature->method != NULL) {
 		cert = sg_verdict_load_cert(issuer);
-		if (cert != NULL)
-			verdict = check_x509(X509_get0_pubkey(cert), subject, signature);
+		if (cert != NULL && X509_get0_pubkey(cert) != NULL) {
+			key.key = X509_get0_pubkey(cert);
+			verdict = check_x509(&key, subject, signature);
+		}
+		sg_issuer_key_clear(&key);
 		X509_free(cert);
 		return verdict;
 	}

@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
 #include "keyinfo.h"
 #include "x509.h"
 
@@ -12,7 +16,8 @@ struct issuer {
 	struct issuer *next; /* of the same name, in the order in which they were added */
 	const struct sg_keyinfo *keyinfo;
 	X509 *cert;
-	struct sg_pgp_key *pgp; /* of all the copies, at the first of them */
+	struct sg_issuer_key key; /* the certificate's */
+	struct sg_pgp_key *pgp;	  /* of all the copies, at the first of them */
 	int tried;
 };
 
@@ -45,6 +50,7 @@ static void entry_free(void *arg)
 		struct issuer *issuer = entry->first;
 
 		entry->first = issuer->next;
+		sg_issuer_key_clear(&issuer->key);
 		X509_free(issuer->cert);
 		sg_pgp_key_free(issuer->pgp);
 		free(issuer);
@@ -157,23 +163,60 @@ int sg_verdict_index_has_kind(
 	return find_kind(index, name, kind) != NULL;
 }
 
-/* The certificate, if it has the keyinfo's name: who fills the struct is not believed (K2). */
+int sg_verdict_is_x509(const struct sg_keyinfo *keyinfo)
+{
+	char *name;
+	int is;
+
+	if (keyinfo->kind != SG_KEYINFO_X509 || keyinfo->name == NULL)
+		return 0;
+	name = sg_keyinfo_name_x509(&keyinfo->data);
+	is = name != NULL && strcmp(name, keyinfo->name) == 0;
+	free(name);
+	return is;
+}
+
 X509 *sg_verdict_load_cert(const struct sg_keyinfo *keyinfo)
 {
 	X509 *cert = NULL;
-	char *name;
 
-	if (keyinfo->kind != SG_KEYINFO_X509 || keyinfo->name == NULL)
-		return NULL;
-	name = sg_keyinfo_name_x509(&keyinfo->data);
-	if (name != NULL && strcmp(name, keyinfo->name) == 0 &&
-	    sg_x509_cert_parse(&keyinfo->data, &cert) != 0)
+	if (!sg_verdict_is_x509(keyinfo) || sg_x509_cert_parse(&keyinfo->data, &cert) != 0)
 		cert = NULL;
-	free(name);
 	return cert;
 }
 
-EVP_PKEY *sg_verdict_index_x509(struct sg_verdict_index *index, const char *name)
+/* Of RSA the modulus, of EC the x of the point: they stand in any encoding. */
+static void mark_take(struct sg_issuer_key *issuer)
+{
+	int is_rsa = EVP_PKEY_get_base_id(issuer->key) == EVP_PKEY_RSA;
+	BIGNUM *number = NULL;
+
+	if (EVP_PKEY_get_bn_param(issuer->key,
+		is_rsa ? OSSL_PKEY_PARAM_RSA_N : OSSL_PKEY_PARAM_EC_PUB_X, &number) != 1)
+		return;
+	issuer->mark.data = malloc((size_t)BN_num_bytes(number) + 1);
+	if (issuer->mark.data != NULL)
+		issuer->mark.len = (size_t)BN_bn2bin(number, issuer->mark.data);
+	BN_free(number);
+}
+
+void sg_issuer_key_init(struct sg_issuer_key *issuer, EVP_PKEY *key)
+{
+	*issuer = (struct sg_issuer_key){ .key = key };
+	ERR_set_mark();
+	mark_take(issuer);
+	ERR_pop_to_mark();
+}
+
+void sg_issuer_key_clear(struct sg_issuer_key *issuer)
+{
+	sg_blob_clear(&issuer->mark);
+	EVP_PKEY_CTX_free(issuer->sha1);
+	EVP_PKEY_CTX_free(issuer->sha256);
+	*issuer = (struct sg_issuer_key){ .key = NULL };
+}
+
+struct sg_issuer_key *sg_verdict_index_x509(struct sg_verdict_index *index, const char *name)
 {
 	struct issuer *issuer = find_kind(index, name, SG_KEYINFO_X509);
 
@@ -181,8 +224,10 @@ EVP_PKEY *sg_verdict_index_x509(struct sg_verdict_index *index, const char *name
 		return NULL;
 	if (!issuer->tried)
 		issuer->cert = sg_verdict_load_cert(issuer->keyinfo);
+	if (!issuer->tried && issuer->cert != NULL && X509_get0_pubkey(issuer->cert) != NULL)
+		sg_issuer_key_init(&issuer->key, X509_get0_pubkey(issuer->cert));
 	issuer->tried = 1;
-	return issuer->cert != NULL ? X509_get0_pubkey(issuer->cert) : NULL;
+	return issuer->key.key != NULL ? &issuer->key : NULL;
 }
 
 int sg_verdict_index_spend(struct sg_verdict_index *index, size_t count)

@@ -15,11 +15,27 @@
  * caller; NULL when there is none. */
 X509 *sg_verdict_load_cert(const struct sg_keyinfo *keyinfo);
 
+/* Whether its data are a certificate's, if they are any: of this kind and name (K2). */
+int sg_verdict_is_x509(const struct sg_keyinfo *keyinfo);
+
 int sg_verdict_index_has_kind(
     const struct sg_verdict_index *index, const char *name, enum sg_key_kind kind);
 
+/* A public key, with what is found out of it once for all its signatures. */
+struct sg_issuer_key {
+	EVP_PKEY *key; /* borrowed */
+	struct sg_blob
+	    mark; /* bytes that each encoding of the key has in it; empty: none are known */
+	EVP_PKEY_CTX *sha1;   /* ready to take the padding off, or NULL */
+	EVP_PKEY_CTX *sha256; /* ready to verify, or NULL */
+	unsigned asked,
+	    fits; /* methods, as bits: whether it was asked if it fits, and whether it does */
+};
+void sg_issuer_key_init(struct sg_issuer_key *issuer, EVP_PKEY *key);
+void sg_issuer_key_clear(struct sg_issuer_key *issuer);
+
 /* The key of the first certificate of this name, or NULL. It is the index's. */
-EVP_PKEY *sg_verdict_index_x509(struct sg_verdict_index *index, const char *name);
+struct sg_issuer_key *sg_verdict_index_x509(struct sg_verdict_index *index, const char *name);
 
 /* Whether there are as many checks left; then they are spent. */
 int sg_verdict_index_spend(struct sg_verdict_index *index, size_t count);

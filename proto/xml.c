@@ -401,12 +401,26 @@ static const char *escape(char c, int in_attr)
 	}
 }
 
+/* Those that escape() may have something for: a table, for nobody can guess the next character of Base64. */
+static const unsigned char is_special[256] = {
+	['&'] = 1,
+	['<'] = 1,
+	['>'] = 1,
+	['"'] = 1,
+	['\''] = 1,
+	['\r'] = 1,
+	['\n'] = 1,
+	['\t'] = 1,
+};
+
 static void write_escaped(const char *text, size_t len, int in_attr, struct sg_buf *out)
 {
 	const char *as;
 	size_t from = 0;
 
 	for (size_t at = 0; at < len; at++) {
+		if (!is_special[(unsigned char)text[at]])
+			continue;
 		as = escape(text[at], in_attr);
 		if (as == NULL)
 			continue;

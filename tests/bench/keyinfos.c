@@ -3,9 +3,9 @@
  *
  *   keyinfos SECONDS ROUNDS
  *
- * Each keyinfo is text of its own with a certificate of its own (RSA-2048) and one signature (RSA-SHA256) by one
- * of ISSUERS certificates; to parse it is sg_xml_parse() and sg_keyinfo_decode(), to verify it sg_verdict_judge()
- * with a result that must be good. Bare is EVP_PKEY_verify() of a hash with the same key, over and over: the
+ * Each keyinfo has a certificate of its own (RSA-2048) and one signature (RSA-SHA256) by one of ISSUERS certificates.
+ * They come as from a node, SUBJECTS in one text: to parse it is sg_xml_parse() and sg_pep_items_decode(), to verify
+ * each sg_verdict_judge() with a result that must be good. Bare is EVP_PKEY_verify() of a hash with the same key, over and over: the
  * work that nobody can save. Both sides take turns. The last line of output is JSON.
  */
 #include <stdio.h>
@@ -17,20 +17,21 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include "buf.h"
 #include "keyinfo.h"
+#include "pep.h"
 #include "text.h"
 #include "verdict.h"
 #include "xml.h"
 
 #define ISSUERS	 32
-#define SUBJECTS 1000
-#define KEYS	 8 /* key pairs; a certificate of its own makes a key of its own */
+#define SUBJECTS 250 /* as a page has when all keys of a node are fetched */
+#define KEYS	 8   /* key pairs; a certificate of its own makes a key of its own */
 
 struct material {
 	EVP_PKEY *keys[KEYS], *issuer_key;
 	struct sg_keyinfo issuers[ISSUERS];
-	char *texts[SUBJECTS];
-	size_t lengths[SUBJECTS];
+	struct sg_buf text; /* the items */
 };
 
 static void check(int good, const char *what)
@@ -91,28 +92,24 @@ static struct sg_blob sign(EVP_PKEY *key, const struct sg_blob *data)
 	return value;
 }
 
-/* The keyinfo of the subject's certificate, signed by this issuer. */
-static char *keyinfo_text(
-    const struct material *made, const struct sg_blob *der, const struct sg_keyinfo *issuer)
+/* Appends an item with the subject's certificate, signed by this issuer. */
+static void put_item(
+    struct material *made, const struct sg_blob *der, const struct sg_keyinfo *issuer)
 {
 	struct sg_blob value = sign(made->issuer_key, der);
 	char *name = sg_keyinfo_name_x509(der), *data = base64_of(der),
 	     *signature = base64_of(&value);
-	char *text = NULL;
 
-	check(name != NULL &&
-		asprintf(&text,
-		    "<keyinfo xmlns='" SG_NS_PUBKEY
-		    "'><name>%s</name><x509cert>%s</x509cert><signature>"
-		    "<issuer>%s</issuer><value "
-		    "method='RSA-SHA256'>%s</value></signature></keyinfo>",
-		    name, data, issuer->name, signature) > 0,
-	    "no memory");
+	check(name != NULL, "no memory");
+	sg_buf_printf(&made->text,
+	    "<item id='%s'><keyinfo xmlns='" SG_NS_PUBKEY "'><name>%s</name><x509cert>%s</x509cert>"
+	    "<signature><issuer>%s</issuer><value method='RSA-SHA256'>%s</value></signature>"
+	    "</keyinfo></item>",
+	    name, name, data, issuer->name, signature);
 	free(signature);
 	free(data);
 	free(name);
 	free(value.data);
-	return text;
 }
 
 static void make(struct material *made)
@@ -127,51 +124,56 @@ static void make(struct material *made)
 		made->issuers[i].name = sg_keyinfo_name_x509(&made->issuers[i].data);
 		check(made->issuers[i].name != NULL, "no memory");
 	}
+	sg_buf_put_str(
+	    &made->text, "<pubsub xmlns='" SG_NS_PUBSUB "'><items node='" SG_NS_PUBKEY "'>");
 	for (int i = 0; i < SUBJECTS; i++) {
 		struct sg_blob der = certificate(made->keys[i % KEYS], i + 1);
 
-		made->texts[i] = keyinfo_text(made, &der, &made->issuers[i % ISSUERS]);
-		made->lengths[i] = strlen(made->texts[i]);
+		put_item(made, &der, &made->issuers[i % ISSUERS]);
 		free(der.data);
 	}
+	sg_buf_put_str(&made->text, "</items></pubsub>");
+	check(made->text.err == 0, "no memory");
 }
 
 /* ---- the two sides ---- */
 
-static void judge(const struct material *made, struct sg_verdict_index *index, int which)
+/* Parses and verifies all of them; the index is made anew, as for each fetch. */
+static void judge_all(const struct material *made)
 {
+	struct sg_verdict_index *index;
+	struct sg_msg_keyinfos set;
 	struct sg_xml *element;
-	struct sg_keyinfo keyinfo;
-	struct sg_verdict verdict;
-	const char *why;
 
-	check(sg_xml_parse(made->texts[which], made->lengths[which], &element) == 0, "no XML");
-	check(sg_keyinfo_decode(element, &keyinfo, &why) == 0, "no keyinfo");
+	check(sg_xml_parse((const char *)made->text.data, made->text.len, &element) == 0, "no XML");
+	check(
+	    sg_pep_items_decode(element, SG_NS_PUBKEY, &set) == 0 && set.keyinfo_count == SUBJECTS,
+	    "no keyinfos");
 	sg_xml_free(element);
-	check(sg_verdict_judge(&keyinfo, index, time(NULL), &verdict) == 0 &&
-		verdict.grade == SG_GRADE_SHA256,
-	    "a keyinfo is not good");
-	sg_verdict_clear(&verdict);
-	sg_layout_clear(&sg_layout_keyinfo, &keyinfo);
+	check(sg_verdict_index_new(&index, SUBJECTS) == 0 &&
+		sg_verdict_index_add(index, made->issuers, ISSUERS) == 0 &&
+		sg_verdict_index_add(index, set.keyinfos, set.keyinfo_count) == 0,
+	    "no memory");
+	for (uint32_t i = 0; i < set.keyinfo_count; i++) {
+		struct sg_verdict verdict;
+
+		check(sg_verdict_judge(&set.keyinfos[i], index, time(NULL), &verdict) == 0 &&
+			verdict.grade == SG_GRADE_SHA256,
+		    "a keyinfo is not good");
+		sg_verdict_clear(&verdict);
+	}
+	sg_verdict_index_free(index);
+	sg_msg_clear(SG_MSG_KEYINFOS, &set);
 }
 
-/* Both give how many a second. The index is made anew for each set of SUBJECTS, as for each fetch. */
+/* Both give how many a second. */
 static double keyinfo_rate(const struct material *made, double seconds)
 {
 	double begun = now();
 	unsigned done = 0;
 
-	while (now() - begun < seconds) {
-		struct sg_verdict_index *index;
-
-		check(sg_verdict_index_new(&index, SUBJECTS) == 0 &&
-			sg_verdict_index_add(index, made->issuers, ISSUERS) == 0,
-		    "no memory");
-		for (int i = 0; i < SUBJECTS; i++)
-			judge(made, index, i);
-		sg_verdict_index_free(index);
-		done += SUBJECTS;
-	}
+	for (; now() - begun < seconds; done += SUBJECTS)
+		judge_all(made);
 	return done / (now() - begun);
 }
 
