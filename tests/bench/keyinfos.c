@@ -24,7 +24,7 @@
 #include "verdict.h"
 #include "xml.h"
 
-#define ISSUERS	 32
+#define ISSUERS	 4
 #define SUBJECTS 250 /* as a page has when all keys of a node are fetched */
 #define KEYS	 8   /* key pairs; a certificate of its own makes a key of its own */
 
