@@ -135,7 +135,9 @@ def fetch(world, count, out):
     """The longest that a call of another connection took while the keys came, and what most took."""
     if world.kind != "prosody":
         raise Failed(("fetch",), 1, "", "this part fills the store of Prosody")
+    world.server.stop()  # it remembers which nodes there are
     fill(world.server, count)
+    world.server.start()
     env, jid = world.make_agent("fetch", token=False), f"{READER}@{DOMAIN}"
     agent = world.start_agent("fetch", env)
     world.signet(env, "account", "add", jid, "--host", "127.0.0.1", "--port", world.c2s_port, "--cafile", world.cafile)
