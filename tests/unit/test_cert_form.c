@@ -114,7 +114,7 @@ static void what_is_taken_by_chance_openssl_takes(void **state)
 	struct sg_cert_form form;
 	uint32_t chance = 1;
 
-	for (int i = 0; i < 200000; i++) {
+	for (int i = 0; i < 10000; i++) {
 		unsigned char old[2];
 		size_t at[2];
 
