@@ -53,7 +53,7 @@ enum {
  * What a character stands for: its six bits and 1, or one of the above. A table, since what is decoded is random:
  * each branch by its characters would be guessed wrong every other time.
  */
-#define B(c, bits) [(unsigned char)(c)] = (bits) + 1
+#define B(c, bits) [(unsigned char)(c)] = ((bits) + 1)
 static const unsigned char base64_values[256] = {
 	B('A', 0),
 	B('B', 1),
