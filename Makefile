@@ -85,7 +85,7 @@ SRC_broker := $(call in,agent/broker, \
     touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
     verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_release verbs_sign verbs_token verbs_trust worker worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
-    asked contacts fetch_requests filter iq key_requests main memory pep_requests reason remotekey requests scram seen self \
+    asked contacts fetch_requests filter gather iq key_requests main memory pep_requests reason remotekey requests scram seen self \
     stream tls worker)
 SRC_pgp := $(call in,agent/pgp, main rnp_key serve)
 SRC_cli := $(call in,agent/cli, \
@@ -311,7 +311,7 @@ fuzz: $(FUZZERS)
 	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(BUILD)/corpus/$${f##*/} \
 	    $$(ls -d tests/fuzz/corpus/$${f##*/fuzz_} 2>/dev/null) || exit 1; done
 $(BUILD)/fuzz/fuzz_filter: private CPPFLAGS += -Iagent/xmpp
-$(BUILD)/fuzz/fuzz_filter: agent/xmpp/filter.c agent/xmpp/scram.c $(SRC_strophe)
+$(BUILD)/fuzz/fuzz_filter: agent/xmpp/filter.c agent/xmpp/gather.c agent/xmpp/scram.c $(SRC_strophe)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(SRC_proto)
 	@mkdir -p $(@D)
 	$(say) FUZZ $@

@@ -223,6 +223,18 @@ void sg_parser_show_text(const char *text, size_t len)
 	parser.text(parser.userdata, text, (int)len);
 }
 
+const char *sg_parser_tag(size_t *len)
+{
+	int offset = 0, size = 0, count = XML_GetCurrentByteCount(parser.expat);
+	const char *context = XML_GetInputContext(parser.expat, &offset, &size);
+
+	*len = 0;
+	if (context == NULL || count <= 0 || count > size - offset)
+		return "";
+	*len = (size_t)count;
+	return context + offset;
+}
+
 void sg_parser_stop(void)
 {
 	XML_StopParser(parser.expat, XML_FALSE);

@@ -56,6 +56,11 @@ int sg_parser_is_attached(void);
 void sg_parser_show_start(const char *name, const char **attrs);
 void sg_parser_show_end(const char *name);
 void sg_parser_show_text(const char *text, size_t len);
+
+/* What is being told of as it was written: a tag (of <a/>, the end is empty), or a piece of text with its
+ * references. For start, end and text of the filter only. */
+const char *sg_parser_tag(size_t *len);
+
 void sg_parser_stop(void);
 
 #endif

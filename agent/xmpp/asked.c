@@ -16,7 +16,8 @@ struct wanted {
 	uint32_t frame;
 	int64_t deadline_ms;
 	char *id, *from, *about;
-	char *text; /* the request as it came */
+	char *text;  /* the request */
+	char *shown; /* all of it as it came, or NULL; see iq.h */
 };
 
 struct sg_asked {
@@ -52,6 +53,7 @@ static void wanted_free(struct wanted *wanted)
 	free(wanted->from);
 	free(wanted->about);
 	free(wanted->text);
+	free(wanted->shown);
 	free(wanted);
 }
 
@@ -150,6 +152,7 @@ static struct wanted *wanted_new(struct sg_asked *asked, const struct sg_iq_ques
 	wanted->id = strdup(question->id);
 	wanted->from = strdup(question->from);
 	wanted->text = sg_xml_to_string(question->payload);
+	wanted->shown = sg_text_copy(question->shown_again);
 	if (wanted->id != NULL && wanted->from != NULL && wanted->text != NULL)
 		return wanted;
 	wanted_free(wanted);
@@ -205,7 +208,7 @@ static void wanted_answer(
 	const struct sg_msg_error *error = frame->msg;
 	const struct sg_msg_keyinfos *keyinfos = frame->msg;
 	struct sg_xml *echo = echo_of(wanted->text), *payload = NULL;
-	struct sg_iq_question question = { wanted->id, wanted->from, 1, echo, NULL };
+	struct sg_iq_question question = { wanted->id, wanted->from, 1, echo, wanted->shown };
 	int code = frame->type == SG_MSG_ERROR ? sg_msg_error_code(error) : 0;
 	int err = SG_ERR_UNSUPPORTED;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "element.h"
+#include "gather.h"
 #include "log.h"
 #include "scram.h"
 #include "text.h"
@@ -37,6 +38,8 @@ static struct {
 	enum kind kind;
 	unsigned depth;
 	unsigned shown; /* the depth that libstrophe knows of, once the stanza is cut */
+	int headed;	/* libstrophe is shown its head alone */
+	int gathered;	/* ... and who wants the rest has it gathered */
 	unsigned children[SG_FILTER_DEPTH_MAX + 2];
 	unsigned nodes;
 	uint64_t bytes, gap, work, steps;
@@ -70,7 +73,8 @@ static void cut(unsigned shown, const char *why)
 	} else if (!filter.report.cut && filter.report.stopped == 0) {
 		sg_log(SG_LOG_WARN, "refused: %s", why);
 		filter.report.cut = 1;
-		filter.shown = shown;
+		filter.shown = filter.headed && shown > 2 ? 2 : shown;
+		sg_gather_clear();
 	}
 }
 
@@ -236,9 +240,19 @@ static enum kind stanza_kind(const char *name)
 	return KIND_OTHER;
 }
 
+/* Whose children anybody reads: of a presence, nobody does. */
+static int is_gathered(const char *name)
+{
+	return strcmp(name, IN(SG_NS_CLIENT, "iq")) == 0 ||
+	    strcmp(name, IN(SG_NS_CLIENT, "message")) == 0;
+}
+
 static void stanza_begin(const char *name)
 {
 	filter.kind = stanza_kind(name);
+	filter.headed = filter.online && filter.kind == KIND_OTHER;
+	filter.gathered = filter.headed && is_gathered(name);
+	sg_gather_clear();
 	filter.nodes = 0;
 	filter.bytes = 0;
 	filter.work = 0;
@@ -256,7 +270,7 @@ static void count_node(unsigned depth, unsigned weight)
 	filter.nodes += weight;
 	if (filter.nodes > SG_FILTER_NODES_MAX)
 		cut(depth, "a stanza of too many parts");
-	if (depth < 2 || depth > SG_FILTER_DEPTH_MAX)
+	if (filter.headed || depth < 2 || depth > SG_FILTER_DEPTH_MAX)
 		return;
 	filter.steps += filter.children[depth]++;
 	if (filter.steps > SG_FILTER_STEPS_MAX)
@@ -267,9 +281,11 @@ static void count_element(const char **attrs)
 {
 	size_t count = 0, bytes = 0;
 
-	if (filter.report.cut) {
+	if (filter.report.cut || filter.headed) {
 		if (filter.depth > SG_FILTER_CUT_DEPTH_MAX)
 			stop(SG_ERR_LIMIT, "a stanza that is nested far too deeply");
+		if (!filter.report.cut)
+			count_node(filter.depth - 1, 1);
 		return;
 	}
 	for (; attrs[2 * count] != NULL; count++)
@@ -285,7 +301,8 @@ static void count_element(const char **attrs)
 	count_node(filter.depth - 1, 1 + (unsigned)count);
 }
 
-/* What an answer to a stanza needs of it, for one that is over the limits from the start. */
+/* What anybody needs of a stanza's head. One that is longer than any JID or id would be missed: it is over the
+ * limits. */
 static void show_head(const char *name, const char **attrs)
 {
 	static const char *const wanted[] = { "type", "id", "from", "to" };
@@ -295,8 +312,11 @@ static void show_head(const char *name, const char **attrs)
 
 	for (; attrs[0] != NULL; attrs += 2)
 		for (unsigned i = 0; i < COUNT; i++)
-			if (strcmp(attrs[0], wanted[i]) == 0 &&
-			    strlen(attrs[1]) <= SG_FILTER_HEAD_MAX) {
+			if (strcmp(attrs[0], wanted[i]) == 0) {
+				if (strlen(attrs[1]) > SG_FILTER_HEAD_MAX) {
+					cut(1, "a stanza's head that is too large");
+					continue;
+				}
 				some[have++] = attrs[0];
 				some[have++] = attrs[1];
 			}
@@ -395,6 +415,9 @@ static void stanza_end(void)
 
 static void on_start(const char *name, const char **attrs)
 {
+	const char *tag;
+	size_t tag_len;
+
 	if (filter.muted || filter.report.stopped != 0)
 		return;
 	filter.gap = 0;
@@ -406,11 +429,14 @@ static void on_start(const char *name, const char **attrs)
 		count_element(attrs);
 	if (filter.report.stopped != 0)
 		return;
-	if (filter.report.cut) {
-		if (filter.depth == 2)
-			show_head(name, attrs);
-		return;
+	if (filter.depth == 2 && (filter.headed || filter.report.cut))
+		show_head(name, attrs);
+	if (filter.gathered && !filter.report.cut) {
+		tag = sg_parser_tag(&tag_len);
+		sg_gather_start(name, attrs, tag, tag_len);
 	}
+	if (filter.headed || filter.report.cut)
+		return;
 	if (filter.depth == 3)
 		child_begin(name);
 	if (filter.in_mechanisms && filter.depth > 3) {
@@ -419,6 +445,21 @@ static void on_start(const char *name, const char **attrs)
 		return;
 	}
 	sg_parser_show_start(name, attrs);
+}
+
+/* The end of an element of which libstrophe is shown none but the stanza itself; the handlers see what was
+ * gathered, and then it is gone. */
+static void headed_end(const char *name)
+{
+	size_t tag_len;
+	const char *tag = sg_parser_tag(&tag_len);
+
+	if (filter.gathered)
+		sg_gather_end(tag, tag_len);
+	if (--filter.depth > 1)
+		return;
+	sg_parser_show_end(name);
+	sg_gather_clear();
 }
 
 static void on_end(const char *name)
@@ -432,6 +473,10 @@ static void on_end(const char *name)
 	if (filter.report.cut) {
 		if (--filter.depth == 1)
 			cut_end(name);
+		return;
+	}
+	if (filter.headed && filter.depth >= 2) {
+		headed_end(name);
 		return;
 	}
 	if (filter.depth == 3)
@@ -452,6 +497,18 @@ static void on_end(const char *name)
 	sg_parser_show_end(name);
 }
 
+static void headed_text(const char *text, size_t len)
+{
+	size_t written_len;
+	const char *written = sg_parser_tag(&written_len);
+
+	if (!filter.gathered || filter.report.cut)
+		return;
+	if (filter.run > SG_FILTER_TEXT_MAX)
+		sg_gather_refuse();
+	sg_gather_text(text, len, written, written_len);
+}
+
 static void on_text(const char *text, size_t len)
 {
 	if (filter.muted || filter.report.stopped != 0)
@@ -462,6 +519,10 @@ static void on_text(const char *text, size_t len)
 	if (filter.run == 0)
 		count_node(filter.depth, 1);
 	filter.run += len;
+	if (filter.headed) {
+		headed_text(text, len);
+		return;
+	}
 	filter.work += filter.run;
 	if (filter.run > SG_FILTER_TEXT_MAX || filter.work > SG_FILTER_WORK_MAX)
 		cut(filter.depth, "a text that is too long");
@@ -493,6 +554,8 @@ static void on_stream(void)
 	filter.in_mechanisms = 0;
 	filter.report.cut = 0;
 	filter.gap = filter.bytes = 0;
+	filter.headed = filter.gathered = 0;
+	sg_gather_clear();
 }
 
 static int on_bytes(size_t len)
@@ -529,6 +592,8 @@ void sg_filter_begin(enum sg_filter_login login)
 	filter.secured = 0;
 	filter.online = 0;
 	filter.challenges = 0;
+	filter.headed = filter.gathered = 0;
+	sg_gather_clear();
 	filter.report = (struct sg_filter_report){ 0 };
 }
 

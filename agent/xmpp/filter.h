@@ -7,6 +7,8 @@
  *    no more of such a stanza than fits, and with its end, report.cut tells its handlers that it is not
  *    whole. Only what no stranger can make a sane server send still ends the stream: a stanza over
  *    SG_FILTER_CUT_*_MAX, or a tag over SG_FILTER_TAG_MAX;
+ *  - once the account is online, shows libstrophe the heads of stanzas alone, for its trees cost the square of
+ *    what some stanzas have: what is in an iq or a message is gathered by gather.h, of a presence nothing is;
  *  - shows libstrophe one SASL mechanism at most, only once TLS is up and verified: EXTERNAL with a
  *    certificate, else the strongest SCRAM. So there is no fallback, and no second try;
  *  - shows nothing of what follows <proceed/> or <success/> in the old stream (bytes that came
@@ -27,7 +29,7 @@
 #include "parser.h"
 #include "xml.h"
 
-/* Looser than those of struct sg_xml, so that a contact's oversized item costs its answer only. */
+/* Looser than those of struct sg_xml. Of a stanza of which libstrophe sees the head alone: those of bytes and nodes. */
 #define SG_FILTER_DEPTH_MAX	 1000
 #define SG_FILTER_BYTES_MAX	 (16u << 20)
 #define SG_FILTER_NODES_MAX	 (2 * SG_XML_NODES_MAX)

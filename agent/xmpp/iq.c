@@ -10,16 +10,14 @@
 #include "disco.h"
 #include "element.h"
 #include "log.h"
+#include "pep.h"
 #include "self.h"
-#include "stanza.h"
 #include "text.h"
 
 #define NS_PING	    "urn:xmpp:ping"
 #define NS_TRIAL    "urn:xmpp:signet:nobody" /* that nobody understands */
 #define ID_BYTES    12
 #define ABSENCE_MAX 4096 /* bytes of a server's error for an absent client */
-#define ECHO_MAX                                                                                   \
-	60000 /* bytes of a question that is shown again: servers end streams over 64 KiB */
 #define PLAIN_ABSENCE                                                                              \
 	"<error type='cancel'><service-unavailable xmlns='" SG_NS_STANZAS "'/></error>"
 
@@ -205,39 +203,22 @@ static void read_error(const struct sg_xml *element, const char *whom, struct sg
 	free(text);
 }
 
-/* The first child that is an element, or NULL. */
-static xmpp_stanza_t *first_element(xmpp_stanza_t *stanza)
-{
-	xmpp_stanza_t *child = xmpp_stanza_get_children(stanza);
-
-	while (child != NULL && !xmpp_stanza_is_tag(child))
-		child = xmpp_stanza_get_next(child);
-	return child;
-}
-
-static void deliver(
-    const struct sg_iqs *iqs, const struct question *question, int is_error, xmpp_stanza_t *iq)
+static void deliver(const struct sg_iqs *iqs, const struct question *question, int is_error,
+    const struct sg_xml *iq)
 {
 	const char *whom =
 	    question->to != NULL ? question->to : strchr(sg_stream_bare_jid(iqs->stream), '@') + 1;
-	xmpp_stanza_t *child =
-	    is_error ? xmpp_stanza_get_child_by_name(iq, "error") : first_element(iq);
+	const struct sg_xml *payload =
+	    is_error ? sg_xml_child(iq, "error", SG_NS_CLIENT) : sg_xml_first(iq);
 	struct sg_msg_error error = { 0 };
-	struct sg_xml *payload = NULL;
-	int err = child != NULL ? sg_stanza_to_xml(child, &payload) : 0;
 
-	if (err != 0) {
-		sg_log(SG_LOG_WARN, "an answer of %s is refused: too large or nested too deeply",
-		    whom);
-		sg_msg_error_set(&error, err, whom, "the answer of %s is over our limits", whom);
-	} else if (is_error && payload != NULL) {
+	if (is_error && payload != NULL) {
 		read_error(payload, whom, &error);
 	} else if (is_error) {
 		sg_msg_error_set(&error, SG_ERR_STANZA, whom, "%s answered with an error", whom);
 		error.condition = strdup("undefined-condition");
 	}
 	question->fn(question->arg, error.code != 0 ? &error : NULL, payload);
-	sg_xml_free(payload);
 	sg_msg_clear(SG_MSG_ERROR, &error);
 }
 
@@ -245,38 +226,29 @@ static void deliver_limit(const struct question *question)
 {
 	struct sg_msg_error error;
 
+	sg_log(SG_LOG_WARN, "an answer is refused: too large or nested too deeply");
 	sg_msg_error_set(&error, SG_ERR_LIMIT, question->to, "the answer is over our limits");
 	question->fn(question->arg, &error, NULL);
 	sg_msg_clear(SG_MSG_ERROR, &error);
 }
 
-static void deliver_whole(const struct question *question, xmpp_stanza_t *iq)
+static void receive_answer(struct sg_iqs *iqs, const struct sg_arrival *iq, int is_error)
 {
-	struct sg_xml *tree = NULL;
-
-	if (sg_stanza_to_xml(iq, &tree) == 0)
-		question->fn(question->arg, NULL, tree);
-	sg_xml_free(tree);
-}
-
-static void receive_answer(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_error, int is_whole)
-{
-	const char *id = xmpp_stanza_get_id(iq), *from = xmpp_stanza_get_from(iq);
 	struct question **at = &iqs->first, *question;
 
-	while (*at != NULL && (id == NULL || strcmp((*at)->id, id) != 0))
+	while (*at != NULL && (iq->id == NULL || strcmp((*at)->id, iq->id) != 0))
 		at = &(*at)->next;
-	if (*at == NULL || !from_is_right(iqs, *at, from)) {
+	if (*at == NULL || !from_is_right(iqs, *at, iq->from)) {
 		sg_log(SG_LOG_DEBUG, "an answer to nothing that was asked is ignored");
 		return;
 	}
 	question = question_take(iqs, at);
-	if (!is_whole)
+	if (iq->tree == NULL)
 		deliver_limit(question);
 	else if (question->whole)
-		deliver_whole(question, iq);
+		question->fn(question->arg, NULL, iq->tree);
 	else
-		deliver(iqs, question, is_error, iq);
+		deliver(iqs, question, is_error, iq->tree);
 	question_free(question);
 }
 
@@ -287,7 +259,9 @@ static struct sg_xml *copy_of(const struct sg_xml *element)
 {
 	char *text = sg_xml_to_string(element);
 	struct sg_xml *copy = NULL;
-	int err = text == NULL ? SG_ERR_NOMEM : strlen(text) > ECHO_MAX ? SG_ERR_LIMIT : 0;
+	int err = text == NULL			  ? SG_ERR_NOMEM
+	    : strlen(text) > SG_GATHER_INSIDE_MAX ? SG_ERR_LIMIT
+						  : 0;
 
 	if (err == 0)
 		err = sg_xml_parse(text, strlen(text), &copy);
@@ -334,10 +308,10 @@ void sg_iq_refuse(struct sg_iqs *iqs, const struct sg_iq_question *question, con
 }
 
 /*
- * The head, what it echoes and the error one after the other, as text: the error is the server's own. head
- * and echo (either may be NULL) are taken over.
+ * The head, what it echoes and the error one after the other, as text: the error is the server's own. Either may
+ * be NULL; the head is taken over.
  */
-static void say_absent(struct sg_iqs *iqs, struct sg_xml *head, char *echo)
+static void say_absent(struct sg_iqs *iqs, struct sg_xml *head, const char *echo)
 {
 	const struct absence *absence = &iqs->absence;
 	const char *name = head != NULL ? sg_xml_name(head) : "";
@@ -350,7 +324,7 @@ static void say_absent(struct sg_iqs *iqs, struct sg_xml *head, char *echo)
 	if (text.err == 0)
 		text.len -= 2; /* of "/>" */
 	sg_buf_put_str(&text, ">");
-	if (absence->echoes && echo != NULL && strlen(echo) <= ECHO_MAX)
+	if (absence->echoes && echo != NULL && strlen(echo) <= SG_GATHER_INSIDE_MAX)
 		sg_buf_put_str(&text, echo);
 	sg_buf_put_str(&text, absence->error != NULL ? absence->error : PLAIN_ABSENCE);
 	sg_buf_printf(&text, "</%s>", name);
@@ -359,7 +333,6 @@ static void say_absent(struct sg_iqs *iqs, struct sg_xml *head, char *echo)
 		sg_log(SG_LOG_DEBUG, "a stanza is left unanswered");
 	sg_buf_clear(&text);
 	sg_xml_free(head);
-	free(echo);
 }
 
 void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question)
@@ -367,42 +340,10 @@ void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question)
 	const struct sg_iq_head head = { SG_NS_CLIENT, "error", question->id, question->from,
 		NULL };
 	struct sg_xml *iq = NULL;
-	char *echo = NULL;
 
-	if (question->shown_again != NULL)
-		echo = strdup(question->shown_again);
-	else if (question->payload != NULL)
-		echo = sg_xml_to_string(question->payload);
 	if (sg_element_iq(&head, NULL, &iq) != 0)
 		iq = NULL;
-	say_absent(iqs, iq, echo);
-}
-
-/*
- * What is in a stanza, as text; NULL when it is over our limits. An element in no namespace says so: what is
- * written alone leaves that out.
- */
-static char *inside_of(xmpp_stanza_t *stanza)
-{
-	xmpp_stanza_t *child = xmpp_stanza_get_children(stanza);
-	struct sg_buf text = { 0 };
-
-	for (; text.err == 0 && child != NULL; child = xmpp_stanza_get_next(child)) {
-		struct sg_xml *tree = NULL;
-		size_t begun = text.len;
-
-		if (!xmpp_stanza_is_tag(child))
-			continue;
-		if (sg_stanza_to_xml(child, &tree) != 0)
-			text.err = SG_ERR_LIMIT;
-		else
-			sg_xml_write_in(tree, SG_NS_CLIENT, &text);
-		sg_xml_free(tree);
-		if (text.len - begun > ECHO_MAX || text.len > ECHO_MAX)
-			text.err = SG_ERR_LIMIT;
-	}
-	sg_buf_put_u8(&text, 0);
-	return sg_buf_steal(&text, NULL);
+	say_absent(iqs, iq, question->shown_again);
 }
 
 static struct sg_xml *message_head(const char *id, const char *to)
@@ -420,19 +361,24 @@ static struct sg_xml *message_head(const char *id, const char *to)
 	return NULL;
 }
 
-void sg_iq_message(struct sg_iqs *iqs, xmpp_stanza_t *message)
+/* An event of a node comes from an account's bare JID; nobody answers those. One that was not read may be one. */
+static int is_event(const struct sg_arrival *message)
 {
-	static const char *const others[] = { "error", "headline", "groupchat" };
-	const char *type = xmpp_stanza_get_type(message), *from = xmpp_stanza_get_from(message);
-	const char *to = xmpp_stanza_get_to(message);
+	if (message->tree == NULL)
+		return strchr(message->from, '/') == NULL;
+	return sg_xml_child(message->tree, "event", SG_NS_PUBSUB_EVENT) != NULL;
+}
 
-	for (size_t i = 0; type != NULL && i < sizeof(others) / sizeof(others[0]); i++)
-		if (strcmp(type, others[i]) == 0)
-			return;
-	if (from == NULL || to == NULL || !jid_same(to, sg_stream_full_jid(iqs->stream)) ||
-	    xmpp_stanza_get_child_by_name(message, "body") == NULL)
+void sg_iq_message(struct sg_iqs *iqs, const struct sg_arrival *message)
+{
+	const char *type = message->type;
+
+	if (type != NULL && (strcmp(type, "error") == 0 || strcmp(type, "headline") == 0))
 		return;
-	say_absent(iqs, message_head(xmpp_stanza_get_id(message), from), inside_of(message));
+	if (message->from == NULL || message->to == NULL ||
+	    !jid_same(message->to, sg_stream_full_jid(iqs->stream)) || is_event(message))
+		return;
+	say_absent(iqs, message_head(message->id, message->from), message->inside);
 }
 
 /* ---- how the server answers for who is not there ---- */
@@ -455,8 +401,7 @@ static void put_child(struct sg_buf *text, const struct sg_xml *child)
 	    !sg_condition_is_name(sg_xml_name(child)))
 		text->err = SG_ERR_FORMAT;
 	sg_buf_printf(text, "<%s", sg_xml_name(child));
-	/* libstrophe drops the prefix. */
-	put_value(text, "xml:lang", sg_xml_attr(child, "lang"));
+	put_value(text, "xml:lang", sg_xml_attr(child, "xml:lang"));
 	put_value(text, "xmlns", sg_xml_ns(child));
 	if (inner != NULL && inner[0] != '\0')
 		sg_buf_printf(text, ">%s</%s>", inner, sg_xml_name(child));
@@ -553,39 +498,32 @@ static int understand(struct sg_iqs *iqs, const struct sg_iq_question *question)
 }
 
 /* Everybody's question is read before it is looked at who asks: it takes all of them as long. */
-static void answer_question(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_get, int is_whole)
+static void answer_question(struct sg_iqs *iqs, const struct sg_arrival *iq, int is_get)
 {
 	struct sg_iq_question question = {
-		.id = xmpp_stanza_get_id(iq),
-		.from = xmpp_stanza_get_from(iq),
+		.id = iq->id,
+		.from = iq->from,
 		.is_get = is_get,
+		.payload = iq->tree != NULL ? sg_xml_first(iq->tree) : NULL,
+		.shown_again = iq->inside,
 	};
-	xmpp_stanza_t *element = is_whole ? first_element(iq) : NULL;
-	struct sg_xml *payload = NULL;
-	char *inside;
 
 	if (question.id == NULL)
 		return;
-	inside = is_whole ? inside_of(iq) : NULL;
-	question.shown_again = inside;
-	if (element != NULL && sg_stanza_to_xml(element, &payload) == 0)
-		question.payload = payload;
 	if (!iqs->events->is_known(iqs->arg, question.from) || !understand(iqs, &question))
 		sg_iq_unknown(iqs, &question);
-	sg_xml_free(payload);
-	free(inside);
 }
 
-void sg_iq_receive(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_whole)
+void sg_iq_receive(struct sg_iqs *iqs, const struct sg_arrival *iq)
 {
-	const char *type = xmpp_stanza_get_type(iq);
+	const char *type = iq->type;
 
 	if (type == NULL)
 		return;
 	if (strcmp(type, "result") == 0 || strcmp(type, "error") == 0)
-		receive_answer(iqs, iq, strcmp(type, "error") == 0, is_whole);
+		receive_answer(iqs, iq, strcmp(type, "error") == 0);
 	else if (strcmp(type, "get") == 0 || strcmp(type, "set") == 0)
-		answer_question(iqs, iq, strcmp(type, "get") == 0, is_whole);
+		answer_question(iqs, iq, strcmp(type, "get") == 0);
 }
 
 /* ---- no answer ---- */

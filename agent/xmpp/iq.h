@@ -6,8 +6,6 @@
 #ifndef SG_XMPP_IQ_H
 #define SG_XMPP_IQ_H
 
-#include <strophe.h>
-
 #include "error.h"
 #include "msg.h"
 #include "stream.h"
@@ -30,8 +28,7 @@ struct sg_iq_question {
 	const char *from; /* NULL: the own server */
 	int is_get;
 	const struct sg_xml *payload; /* or NULL: none, or one over our limits */
-	const char
-	    *shown_again; /* all of what was in it, as text, for a refusal; NULL: the payload */
+	const char *shown_again; /* all of what was in it, as it came, for a refusal; or NULL */
 };
 
 /* Those that are not answered here. */
@@ -70,14 +67,18 @@ void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question);
 void sg_iqs_learn(struct sg_iqs *iqs);
 
 /*
- * An iq that came: an answer goes to who asked, a question is answered. Not is_whole: the answer fails with
- * SG_ERR_LIMIT, and nobody understands the question. The stanza stays libstrophe's.
+ * An iq that came: an answer goes to who asked, a question is answered. Without its tree, the answer fails with
+ * SG_ERR_LIMIT, and nobody understands the question.
  */
-void sg_iq_receive(struct sg_iqs *iqs, xmpp_stanza_t *iq, int is_whole);
+void sg_iq_receive(struct sg_iqs *iqs, const struct sg_arrival *iq);
 
-/* A message that came: nobody reads here what is for a person, so it comes back the same way to the sender,
- * when it was sent to this very resource. Servers deliver no other here, or not here only. */
-void sg_iq_message(struct sg_iqs *iqs, xmpp_stanza_t *message);
+/*
+ * A message that came and that is not for us: nobody reads here what is for a person, and no client can hand it on
+ * to another, so it comes back to the sender the way it does from a client that is not there and whose account has
+ * no other, when it was sent to this very resource. Servers deliver no other here, or not here only. Of those that
+ * RFC 6121 8.5.3.2 has ignored for an absent client (errors and headlines), and of events of nodes, none does.
+ */
+void sg_iq_message(struct sg_iqs *iqs, const struct sg_arrival *message);
 
 /* Every open question fails with this. */
 void sg_iqs_fail(struct sg_iqs *iqs, const struct sg_msg_error *why);

@@ -11,6 +11,10 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <openssl/rand.h>
+#include <strophe.h>
+
+#include "buf.h"
 #include "filter.h"
 #include "log.h"
 #include "memory.h"
@@ -24,6 +28,7 @@
 #define LOGIN_TIMEOUT_S 50
 #define LOGIN_TICK_MS	500 /* libstrophe's own timers, while it logs in or says goodbye */
 #define RUNS_MAX	64  /* rounds of libstrophe before others get their turn */
+#define RESOURCE_BYTES	16
 #define QUEUE_MAX	256 /* stanzas of ours that the server has not taken */
 
 enum state {
@@ -45,6 +50,7 @@ struct sg_stream {
 	enum state state;
 	int fd;
 	int was_online;
+	int named;	   /* libstrophe knows which resource to ask for */
 	int connect_errno; /* why TCP failed, or 0 */
 	int bound;	   /* libstrophe says so; not told yet */
 	int ended;	   /* libstrophe is done with the connection */
@@ -99,30 +105,48 @@ static int on_socket(xmpp_conn_t *conn, void *sock)
 	return 0;
 }
 
+/* libstrophe knows the stanza's head; the rest was gathered, unless it is cut. */
+static struct sg_arrival arrival_of(xmpp_stanza_t *stanza)
+{
+	struct sg_arrival arrival = {
+		.type = xmpp_stanza_get_type(stanza),
+		.id = xmpp_stanza_get_id(stanza),
+		.from = xmpp_stanza_get_from(stanza),
+		.to = xmpp_stanza_get_to(stanza),
+	};
+
+	if (!sg_filter_report()->cut)
+		sg_gather_take(&arrival);
+	return arrival;
+}
+
 static int on_iq(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
 {
 	struct sg_stream *stream = userdata;
+	struct sg_arrival arrival = arrival_of(stanza);
 
 	if (stream->state == STATE_ONLINE)
-		stream->events->iq(stream->arg, stanza, !sg_filter_report()->cut);
+		stream->events->iq(stream->arg, &arrival);
 	return 1;
 }
 
 static int on_message(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
 {
 	struct sg_stream *stream = userdata;
+	struct sg_arrival arrival = arrival_of(stanza);
 
 	if (stream->state == STATE_ONLINE)
-		stream->events->message(stream->arg, stanza, !sg_filter_report()->cut);
+		stream->events->message(stream->arg, &arrival);
 	return 1;
 }
 
 static int on_presence(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
 {
 	struct sg_stream *stream = userdata;
+	struct sg_arrival arrival = arrival_of(stanza);
 
 	if (stream->state == STATE_ONLINE)
-		stream->events->presence(stream->arg, stanza);
+		stream->events->presence(stream->arg, &arrival);
 	return 1;
 }
 
@@ -208,7 +232,7 @@ static void stream_reset(struct sg_stream *stream)
 	stream->jid = stream->domain = stream->host = stream->full_jid = NULL;
 	stream->fd = -1;
 	stream->state = STATE_IDLE;
-	stream->was_online = stream->bound = stream->ended = stream->more = 0;
+	stream->was_online = stream->named = stream->bound = stream->ended = stream->more = 0;
 	stream->connect_errno = 0;
 }
 
@@ -447,6 +471,30 @@ static void go_online(struct sg_stream *stream)
 	free(online.tls_cipher);
 }
 
+/*
+ * Between the login and the binding: asks for a resource that nobody can guess, another one each time, so that
+ * only who sees our presence can write to us. Not before, for libstrophe may tell the server this JID as the
+ * account to log in to. Without it, the server makes one.
+ */
+static void ask_for_resource(struct sg_stream *stream)
+{
+	unsigned char random[RESOURCE_BYTES];
+	struct sg_buf jid = { 0 };
+	char *resource = NULL;
+
+	stream->named = 1;
+	if (RAND_bytes(random, sizeof(random)) == 1)
+		resource = sg_hex_encode(random, sizeof(random));
+	if (resource == NULL)
+		return;
+	sg_buf_printf(&jid, "%s/%s", stream->jid, resource);
+	sg_buf_put_u8(&jid, 0);
+	if (jid.err == 0)
+		xmpp_conn_set_jid(stream->conn, (const char *)jid.data);
+	sg_buf_clear(&jid);
+	free(resource);
+}
+
 /* Why TCP did not connect is lost once libstrophe has looked at the socket. */
 static void note_connect_error(struct sg_stream *stream)
 {
@@ -498,6 +546,8 @@ void sg_stream_run(struct sg_stream *stream)
 	do {
 		before = seen->fed;
 		xmpp_run_once(stream->ctx, 0);
+		if (seen->authenticated && !stream->named && !stream->ended)
+			ask_for_resource(stream);
 		if (stream->bound && !stream->ended)
 			go_online(stream);
 		again = seen->fed != before || runs == 0; /* what was queued goes out next */

@@ -6,9 +6,8 @@
 
 #include <poll.h>
 
-#include <strophe.h>
-
 #include "error.h"
+#include "gather.h"
 #include "msg.h"
 #include "remotekey.h"
 #include "secret.h"
@@ -24,12 +23,11 @@ struct sg_stream_events {
 	 */
 	void (*offline)(void *arg, int was_online, struct sg_msg_error *why);
 	/*
-	 * One came. The stanza stays libstrophe's. Not is_whole: it was over the limits of filter.h,
-	 * and only its head can be relied on (of a presence, nothing else is given to anybody).
+	 * One came. Of a presence, and of one over the limits of filter.h, there is the head alone.
 	 */
-	void (*iq)(void *arg, xmpp_stanza_t *iq, int is_whole);
-	void (*message)(void *arg, xmpp_stanza_t *message, int is_whole);
-	void (*presence)(void *arg, xmpp_stanza_t *presence);
+	void (*iq)(void *arg, const struct sg_arrival *iq);
+	void (*message)(void *arg, const struct sg_arrival *message);
+	void (*presence)(void *arg, const struct sg_arrival *presence);
 };
 
 struct sg_stream;

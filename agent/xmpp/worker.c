@@ -16,7 +16,6 @@
 #include "secret.h"
 #include "seen.h"
 #include "self.h"
-#include "stanza.h"
 #include "stream.h"
 #include "text.h"
 
@@ -228,35 +227,34 @@ static void on_offline(void *arg, int was_online, struct sg_msg_error *why)
 	sg_msg_clear(SG_MSG_ERROR, &worker->sign_error);
 }
 
-static void on_iq(void *arg, xmpp_stanza_t *iq, int is_whole)
+static void on_iq(void *arg, const struct sg_arrival *iq)
 {
 	struct worker *worker = arg;
 
-	sg_iq_receive(worker->iqs, iq, is_whole);
+	sg_iq_receive(worker->iqs, iq);
 }
 
-static void on_message(void *arg, xmpp_stanza_t *message, int is_whole)
+static void on_message(void *arg, const struct sg_arrival *message)
 {
 	struct worker *worker = arg;
 	struct sg_msg_keys_seen seen = { 0 };
-	struct sg_xml *tree = NULL;
 
-	sg_iq_message(worker->iqs, message);
-	if (!is_whole || !worker->settled || sg_stanza_to_xml(message, &tree) != 0)
+	if (message->tree == NULL || !worker->settled ||
+	    !sg_seen_read(
+		message->tree, sg_stream_bare_jid(worker->stream), worker->contacts, &seen)) {
+		sg_iq_message(worker->iqs, message);
 		return;
-	if (sg_seen_read(tree, sg_stream_bare_jid(worker->stream), worker->contacts, &seen) &&
-	    sg_channel_send(worker->channel, 0, SG_MSG_KEYS_SEEN, &seen, -1) != 0)
+	}
+	if (sg_channel_send(worker->channel, 0, SG_MSG_KEYS_SEEN, &seen, -1) != 0)
 		sg_log(SG_LOG_WARN, "keys in a message are lost: the broker cannot be told");
 	sg_msg_clear(SG_MSG_KEYS_SEEN, &seen);
-	sg_xml_free(tree);
 }
 
-static void on_presence(void *arg, xmpp_stanza_t *presence)
+static void on_presence(void *arg, const struct sg_arrival *presence)
 {
 	struct worker *worker = arg;
 
-	sg_contacts_presence(
-	    worker->contacts, xmpp_stanza_get_from(presence), xmpp_stanza_get_type(presence));
+	sg_contacts_presence(worker->contacts, presence->from, presence->type);
 }
 
 /* ---- who may know that we are here, and what they ask ---- */

@@ -1,19 +1,22 @@
 """Direct requests and those about third parties (K12, K13): who is answered and with what, and how we ask."""
 import json
+import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 
 from key_node import Key, publish
 from key_people import NOBODY, PUBKEYS, as_it_stands, configure, live, make_user_key, own_resource, refused, sightings
 from live_peer import CLIENT, Q, error_of
-from peer import NS_PUBKEY
+from peer import NS_PUBKEY, NS_PUBSUB
 from processes import until
 from world import Failed
 
 pytest_plugins = ["server_fixtures"]
 UNKNOWN = "<query xmlns='urn:nobody:understands:this'/>"
+DISCO_ITEMS = "http://jabber.org/protocol/disco#items"
 
 
 def ask(inner="", about=None):
@@ -24,6 +27,20 @@ def names(answer):
     """The keys in a good answer."""
     assert answer.get("type") == "result"
     return [k.findtext(f"{Q}name") for k in answer.find(f"{Q}pubkeys")]
+
+
+def processor_of(world, program):
+    """Seconds of processor that the program took in this world, of all its processes."""
+    taken = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            image = os.readlink(process / "exe")
+            fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if image.startswith(f"{world.dir}/") and image.endswith(f"/{program}"):
+            taken += int(fields[11]) + int(fields[12])
+    return taken / os.sysconf("SC_CLK_TCK")
 
 
 def echoed(answer):
@@ -85,26 +102,35 @@ def test_k12_a_stranger_gets_all_of_an_odd_question_shown_again_as_by_the_server
     resource = own_resource(owner)
     with live(stranger) as client:
         for payload in (PUBKEYS + UNKNOWN, "<a xmlns=''/>", "<a xmlns='urn:x'><b xmlns=''/></a><c xmlns='urn:y'/>",
-                        UNKNOWN + "<error type='cancel'/>"):
+                        UNKNOWN + "<error type='cancel'/>", "<pubkeys xmlns='urn:xmpp:tmp:pubkey' xml:lang='fr'/>",
+                        "<pubkeys xmlns='urn:xmpp:tmp:pubkey' xmlns:q='urn:q' q:z='1' z='2'><q:b/></pubkeys>",
+                        f"<pubkeys xmlns='urn:xmpp:tmp:pubkey' {' '.join(f'b{i}=%s1%s' % (chr(39), chr(39)) for i in range(300))}/>",
+                        f"<a xmlns='urn:x'>{'<b>' * 60}&lt;é&amp;&quot;&#9;{'</b>' * 60}</a>", f"<a xmlns='{'u' * 400}'/>",
+                        f"<a xmlns='urn:x'>{'t' * 50000}</a>", f"<a xmlns='urn:x'>{'t<b/>' * 9000}</a>"):
             there = client.raw_iq(payload, resource)
             assert as_it_stands(there) == as_it_stands(client.raw_iq(payload, f"{owner.jid}/{NOBODY}")), payload
 
 
-@pytest.mark.parametrize("kind", ["chat", "normal"])
-def test_a_message_for_a_person_comes_back_as_from_an_absent_client(served, people, kind):
-    """Prosody keeps a message to an absent client for the others, and says nothing: there it is the error of a question."""
+@pytest.mark.parametrize("kind, inner", [
+    ("chat", "<body>Hello</body><a xmlns='urn:a'/>"), ("normal", "<body>Hello</body><a xmlns='urn:a'/>"),
+    ("chat", "<encrypted xmlns='urn:xmpp:omemo:2'><header sid='1'/></encrypted><store xmlns='urn:xmpp:hints'/>"),
+    ("normal", "<x xmlns='http://jabber.org/protocol/muc#user'><invite to='a@b.test'/></x>"),
+    ("chat", "<propose xmlns='urn:xmpp:jingle-message:0' id='a'/>"), ("groupchat", "<a xmlns='urn:a'/>")])
+def test_a_message_for_a_person_comes_back_as_from_an_absent_client(served, people, kind, inner):
+    """Nothing is lost without a word. Prosody gives a message to an absent client to the others, or keeps it for them,
+    and says nothing: there it is the error of a question."""
     owner, stranger = people(2, tokens=[0])
     owner.online()
     resource = own_resource(owner)
     with live(stranger) as client:
         def answered(to):
             mark = len(client.client.raw)
-            client.send(f"<message type='{kind}' id='q' to='{to}'><body>Hello</body><a xmlns='urn:a'/></message>")
+            client.send(f"<message type='{kind}' id='q' to='{to}'>{inner}</message>")
             pattern = re.compile(rb"<message [^>]*?id=['\"]q['\"].*?</message>", re.S)
             return client.wait_for(lambda: pattern.search(client.client.raw, mark))[0].decode()
 
         there = answered(resource)
-        if served.kind == "prosody":
+        if served.kind == "prosody" and kind != "groupchat":
             absent = client.raw_iq("<a xmlns='urn:a'/>", f"{owner.jid}/{NOBODY}").replace("iq", "message")
         else:
             absent = answered(f"{owner.jid}/{NOBODY}")
@@ -125,6 +151,43 @@ def test_a_stranger_does_not_take_the_agent_offline(people, what):
         client.settle()
     account = owner.signet("status")["accounts"][0]
     assert account["state"] == "online" and own_resource(owner) == resource
+
+
+def test_a_stranger_does_not_keep_a_contact_waiting(people):
+    """Presences to the account that cost their receiver far more than their sender would stall it."""
+    owner, friend, stranger = people(3, friends=[(0, 1)], tokens=[0])
+    name = make_user_key(owner)
+    owner.signet("publish", owner.jid)
+    resource = own_resource(owner)
+    with live(friend) as contact, live(stranger) as other:
+        assert names(contact.iq("get", PUBKEYS, resource)) == [name]
+        before = processor_of(owner.world, "signet-xmpp")
+        for _ in range(16):
+            other.send(f"<presence to='{owner.jid}'><q>{'t<a/>' * 9000}</q></presence>")
+        other.settle()
+        assert names(contact.iq("get", PUBKEYS, resource)) == [name]
+        assert processor_of(owner.world, "signet-xmpp") - before < 4
+
+
+def test_the_address_of_the_agent_is_no_guess_and_no_stranger_sees_it(people):
+    owner, friend, stranger = people(3, friends=[(0, 1)], tokens=[0])
+    make_user_key(owner)
+    seen = set()
+    with live(stranger) as other:
+        for _ in range(2):
+            owner.online()
+            owner.signet("publish", owner.jid, "--access", "open")
+            resource = own_resource(owner).partition("/")[2]
+            assert re.fullmatch("[0-9a-f]{32}", resource), resource
+            seen.add(resource)
+            other.send(f"<presence to='{owner.jid}'/><presence to='{owner.jid}' type='probe'/>"
+                       f"<presence to='{owner.jid}' type='subscribe'/><message to='{owner.jid}'><body>x</body></message>")
+            for payload in (PUBKEYS, UNKNOWN, "<ping xmlns='urn:xmpp:ping'/>", f"<query xmlns='{DISCO_ITEMS}'/>",
+                            f"<pubsub xmlns='{NS_PUBSUB}'><items node='{NS_PUBKEY}'/></pubsub>"):
+                other.iq("get", payload, owner.jid)
+            owner.signet("account", "disconnect", owner.jid)
+        other.settle()
+        assert len(seen) == 2 and not any(resource.encode() in other.client.raw for resource in seen)
 
 
 def test_k12_a_stranger_is_answered_as_fast_as_for_an_unknown_namespace(people):

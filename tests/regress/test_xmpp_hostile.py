@@ -488,8 +488,31 @@ def test_an_answer_over_the_limits_fails_its_question(pki, workers, rogue, what)
 
     server, worker = rogue(script), workers()
     online(connect(worker, server, pki))
-    refused(worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"}), f.LIMIT)
+    fits = what in ("children", "in turns")  # many, but no more than a list of keys may have
+    refused(worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"}), f.FORMAT if fits else f.LIMIT)
     assert worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})[0] == f.KEYINFOS
+
+
+@pytest.mark.parametrize("kind", ["presence", "message", "iq"])
+def test_a_stanza_costs_what_its_bytes_do(pki, workers, rogue, kind):
+    """Text and elements in turns, of which a tree that walks all siblings for each would cost the square."""
+    answered = threading.Event()
+
+    def script(c):
+        c.login()
+        head = f"<{kind} from='mallory@evil.test/x'" + (" type='get' id='x'" if kind == "iq" else "")
+        for _ in range(20):
+            c.send(f"{head}><q>{'t<a/>' * 9000}</q></{kind}>")
+        c.send("<iq type='get' from='mallory@evil.test/x' id='last'><a/></iq>")
+        c.hear("id='last'.*?</iq> ")
+        answered.set()
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    assert answered.wait(PATIENCE)
+    fields = Path(f"/proc/{worker.popen.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    assert (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") < 4  # of processor
 
 
 @pytest.mark.parametrize("what", ["attributes", "children", "text"])
@@ -520,18 +543,22 @@ def test_floods(pki, workers, rogue, flood):
 
 
 def test_a_message_for_a_person_is_refused(pki, workers, rogue):
-    """Sent to this very resource, where nobody reads it. Never an error, a headline, one without a body, nor one that
-    was sent to the account."""
+    """Sent to this very resource, where nobody reads it, with a body or without. Never an error, a headline, an event of a
+    node, nor one that was sent to the account."""
     def script(c):
         c.login()
         own = f"juliet@{DOMAIN}"
-        for attributes, body in (("type='error'", "<body/>"), ("type='headline'", "<body/>"), ("type='chat'", "<composing/>"),
-                                 ("type='groupchat'", "<body/>")):
+        event = "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='n'/></event>"
+        for attributes, body in (("type='error'", "<body/>"), ("type='headline'", "<body/>"), ("", event)):
             c.send(f"<message {attributes} to='{own}/r' from='romeo@{DOMAIN}/x' id='no'>{body}</message>")
         c.send(f"<message type='chat' to='{own}' from='romeo@{DOMAIN}/x' id='no'><body>x</body></message>")
         got = []
-        for attributes in ("type='chat'", "", "type='normal'", "type='odd'"):
-            c.send(f"<message {attributes} to='{own}/r' from='romeo@{DOMAIN}/x' id='yes'><body>x</body><a/></message>")
+        large = "<a " + " ".join(f"b{i}=''" for i in range(400)) + "/>" + nested(400)
+        for attributes, inner in (("type='chat'", "<body>x</body><a/>"), ("", "<body>x</body>"), ("type='normal'", "<subject/>"),
+                                  ("type='odd'", "<body/>"), ("type='groupchat'", "<body>x</body>"), ("type='chat'", large),
+                                  ("type='chat'", "<encrypted xmlns='urn:xmpp:omemo:2'/><store xmlns='urn:xmpp:hints'/>"),
+                                  ("", "<x xmlns='http://jabber.org/protocol/muc#user'><invite/></x>")):
+            c.send(f"<message {attributes} to='{own}/r' from='romeo@{DOMAIN}/x' id='yes'>{inner}</message>")
             got.append(c.hear("<(message|iq) .*?</(message|iq)> ")[0])
         answered.set()
         return got, c.hear_all()

@@ -461,11 +461,7 @@ static void on_offline(void *arg, int was_online, struct sg_msg_error *why)
 	is_offline = 1;
 }
 
-static void on_stanza(void *arg, xmpp_stanza_t *stanza, int is_whole)
-{
-}
-
-static void on_presence(void *arg, xmpp_stanza_t *presence)
+static void on_stanza(void *arg, const struct sg_arrival *arrival)
 {
 }
 
@@ -501,7 +497,7 @@ static void give_password(struct sg_secret *secret)
 static void test_password_is_wiped(void **state)
 {
 	static const struct sg_stream_events events = { on_online, on_offline, on_stanza, on_stanza,
-		on_presence };
+		on_stanza };
 	static struct server server;
 	struct sg_msg_xmpp_connect connect = { 0 };
 	struct sg_msg_error error = { 0 };
@@ -538,7 +534,7 @@ static void test_password_is_wiped(void **state)
 static void test_filter_is_missed(void **state)
 {
 	static const struct sg_stream_events events = { on_online, on_offline, on_stanza, on_stanza,
-		on_presence };
+		on_stanza };
 	struct sg_msg_xmpp_connect connect = { 0 };
 	struct sg_msg_error error = { 0 };
 	struct sg_stream *stream;

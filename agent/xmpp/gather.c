@@ -1,0 +1,230 @@
+#include "gather.h"
+
+#include <string.h>
+
+#include <expat.h>
+
+#include "keyinfo.h"
+#include "log.h"
+#include "parser.h"
+#include "pep.h"
+
+#define NS_XML "http://www.w3.org/XML/1998/namespace"
+
+static struct {
+	/*
+	 * The open elements, as far as a tree can have them; the first is the stanza. A part is a tree of its own
+	 * until it ends, so that it can be left out alone; part is its depth, 0 outside of any.
+	 */
+	struct sg_xml *open[SG_XML_DEPTH_MAX];
+	size_t depth, part;
+	struct sg_xml *root;
+	int is_refused, is_part_refused;
+	struct sg_buf inside;
+} gather;
+
+void sg_gather_clear(void)
+{
+	if (gather.part > 0 && gather.part <= SG_XML_DEPTH_MAX)
+		sg_xml_free(gather.open[gather.part - 1]);
+	sg_xml_free(gather.root);
+	sg_buf_clear(&gather.inside);
+	memset(&gather, 0, sizeof(gather));
+}
+
+void sg_gather_refuse(void)
+{
+	if (gather.part > 0)
+		gather.is_part_refused = 1;
+	else
+		gather.is_refused = 1;
+}
+
+/* ---- as it was written ---- */
+
+static void write_down(const char *written, size_t len)
+{
+	if (gather.inside.err == 0 && len > SG_GATHER_INSIDE_MAX - gather.inside.len)
+		gather.inside.err = SG_ERR_LIMIT;
+	sg_buf_put(&gather.inside, written, len);
+}
+
+/* Whether it can stand in another stanza: all its prefixes are its own. */
+static int is_whole(const struct sg_buf *inside)
+{
+	static const char before[] = "<x xmlns='jabber:client'>", after[] = "</x>";
+	XML_Parser expat = XML_ParserCreateNS("UTF-8", SG_PARSER_SEPARATOR[0]);
+	int whole = 0;
+
+	if (expat == NULL)
+		return 0;
+	whole = XML_Parse(expat, before, sizeof(before) - 1, 0) == XML_STATUS_OK &&
+	    XML_Parse(expat, (const char *)inside->data, (int)inside->len, 0) == XML_STATUS_OK &&
+	    XML_Parse(expat, after, sizeof(after) - 1, 1) == XML_STATUS_OK;
+	XML_ParserFree(expat);
+	return whole;
+}
+
+/* ---- as a tree ---- */
+
+/* Splits "namespace SEPARATOR name"; the name, and the namespace in ns. NULL when that is over the limit. */
+static const char *split(const char *joined, char ns[SG_XML_NS_MAX + 1])
+{
+	const char *separator = strchr(joined, SG_PARSER_SEPARATOR[0]);
+	size_t len = separator != NULL ? (size_t)(separator - joined) : 0;
+
+	if (len > SG_XML_NS_MAX)
+		return NULL;
+	memcpy(ns, joined, len);
+	ns[len] = '\0';
+	return separator != NULL ? separator + 1 : joined;
+}
+
+/* Of namespaced attributes, only xml:lang is ever looked at. */
+static int set_attrs(struct sg_xml *element, const char **attrs)
+{
+	int err = 0;
+
+	for (; err == 0 && attrs[0] != NULL; attrs += 2) {
+		if (strchr(attrs[0], SG_PARSER_SEPARATOR[0]) == NULL)
+			err = sg_xml_set_attr(element, attrs[0], attrs[1]);
+		else if (strcmp(attrs[0], NS_XML SG_PARSER_SEPARATOR "lang") == 0)
+			err = sg_xml_set_attr(element, "xml:lang", attrs[1]);
+	}
+	return err;
+}
+
+static struct sg_xml *element_new(const char *name, const char **attrs)
+{
+	char ns[SG_XML_NS_MAX + 1];
+	const char *local = split(name, ns);
+	size_t count = 0, bytes = 0;
+	struct sg_xml *made;
+
+	for (; count <= SG_XML_ATTRS_MAX && attrs[2 * count] != NULL; count++)
+		bytes += strlen(attrs[2 * count]) + strlen(attrs[2 * count + 1]);
+	if (local == NULL || count > SG_XML_ATTRS_MAX || bytes > SG_GATHER_ATTR_BYTES_MAX)
+		return NULL;
+	made = sg_xml_new(local, ns);
+	if (made != NULL && set_attrs(made, attrs) != 0) {
+		sg_xml_free(made);
+		return NULL;
+	}
+	return made;
+}
+
+/* What may be left out alone (K10): an item of a node, or one key. */
+static int is_part(const char *name)
+{
+	static const char *const parts[] = {
+		SG_NS_PUBSUB SG_PARSER_SEPARATOR "item",
+		SG_NS_PUBSUB_EVENT SG_PARSER_SEPARATOR "item",
+		SG_NS_PUBKEY SG_PARSER_SEPARATOR "keyinfo",
+	};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (strcmp(name, parts[i]) == 0)
+			return 1;
+	return 0;
+}
+
+/* Whether more of the tree at hand is wanted at all. */
+static int is_built(void)
+{
+	return !gather.is_refused && !(gather.part > 0 && gather.is_part_refused);
+}
+
+/* Opens the element at the depth that was just entered. */
+static void open_element(const char *name, const char **attrs)
+{
+	size_t at = gather.depth - 1;
+	struct sg_xml *made = at < SG_XML_DEPTH_MAX ? element_new(name, attrs) : NULL;
+
+	if (made == NULL) {
+		sg_gather_refuse();
+		return;
+	}
+	gather.open[at] = made;
+	if (at == 0)
+		gather.root = made;
+	else if (gather.part == 0 && is_part(name))
+		gather.part = gather.depth;
+	else if (sg_xml_add(gather.open[at - 1], made) != 0)
+		sg_gather_refuse();
+}
+
+void sg_gather_start(const char *name, const char **attrs, const char *tag, size_t tag_len)
+{
+	gather.depth++;
+	if (gather.depth > 1)
+		write_down(tag, tag_len);
+	if (is_built())
+		open_element(name, attrs);
+}
+
+/* An element that stands for a part that is left out: its name and id. NULL without memory. */
+static struct sg_xml *empty_part(const struct sg_xml *part)
+{
+	struct sg_xml *made = sg_xml_new(sg_xml_name(part), sg_xml_ns(part));
+	const char *id = sg_xml_attr(part, "id");
+
+	if (made != NULL && id != NULL && sg_xml_set_attr(made, "id", id) != 0) {
+		sg_xml_free(made);
+		return NULL;
+	}
+	return made;
+}
+
+/* A part has ended: it joins the tree, or, when it is over the limits, an empty one in its place. */
+static void part_end(void)
+{
+	struct sg_xml *part = gather.open[gather.part - 1], *empty = empty_part(part);
+	struct sg_xml *parent = gather.open[gather.part - 2];
+	int err = gather.is_part_refused ? SG_ERR_LIMIT : 0;
+
+	if (err == 0)
+		err = sg_xml_add(parent, part);
+	else
+		sg_xml_free(part);
+	gather.part = 0;
+	gather.is_part_refused = 0;
+	if (err == 0) {
+		sg_xml_free(empty);
+		return;
+	}
+	sg_log(SG_LOG_WARN, "an item or a key is left out: over our limits");
+	if (empty == NULL || sg_xml_add(parent, empty) != 0)
+		sg_gather_refuse();
+}
+
+void sg_gather_end(const char *tag, size_t tag_len)
+{
+	if (gather.depth > 1)
+		write_down(tag, tag_len);
+	if (gather.depth == gather.part)
+		part_end();
+	gather.depth--;
+}
+
+void sg_gather_text(const char *text, size_t len, const char *written, size_t written_len)
+{
+	if (gather.depth > 1) {
+		write_down(written, written_len);
+		/* No reference, and yet what needs one: a CDATA section. No server writes any. */
+		if (written_len == len && memcmp(text, written, len) == 0 &&
+		    (memchr(text, '<', len) != NULL || memchr(text, '&', len) != NULL))
+			gather.inside.err = SG_ERR_FORMAT;
+	}
+	if (is_built() && sg_xml_add_text(gather.open[gather.depth - 1], text, len) != 0)
+		sg_gather_refuse();
+}
+
+void sg_gather_take(struct sg_arrival *arrival)
+{
+	arrival->tree = gather.is_refused ? NULL : gather.root;
+	arrival->inside = NULL;
+	if (gather.inside.err == 0 && is_whole(&gather.inside)) {
+		sg_buf_put_u8(&gather.inside, 0);
+		arrival->inside = gather.inside.err == 0 ? (const char *)gather.inside.data : NULL;
+	}
+}
