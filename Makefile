@@ -10,7 +10,7 @@
 #   make fault      every PKCS#11 call of the token's work failed once, and what tokens do wrong (sets itself up)
 #   make fault-mainjob   the same for the whole main job, which takes long
 #   make idle       counts the system calls of an idle agent over 30 s
-#   make bench      signatures a second, latency and memory, beside C_Sign, p11-kit and ssh-agent (quiet machine)
+#   make bench      signatures a second, latency and memory, beside C_Sign, p11-kit and ssh-agent; public keys (quiet machine)
 #   make lint       formatting, static analysis, direction of dependencies, documents against code
 #   make fuzz       every decoder under libFuzzer (FUZZ_SECONDS each)
 #   make unit, make regress   the two halves of 'make check', without its set-up
@@ -81,7 +81,7 @@ SRC_broker := $(call in,agent/broker, \
     asking key_names key_reply publishing store_publishing verbs_asking verbs_publish watching \
     accounts agent ask_all call call_key collisions config conn doctor doctor_system events failure \
     find json judging key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
-    reaper remember rest server signings store store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
+    reaper remember rest server signings store store_copies store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
     touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
     verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_release verbs_sign verbs_token verbs_trust worker worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
@@ -248,7 +248,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_bounds test_authority_config test_authority_delegation \
     test_authority_ledger test_authority_logins test_authority_profile \
-    test_authority_service test_broker_collisions test_broker_config test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_signings test_broker_store test_broker_uri \
+    test_authority_service test_broker_collisions test_broker_config test_broker_copies test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_signings test_broker_store test_broker_uri \
     test_buf test_ccm2 test_cert_form test_channel \
     test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_pep test_pep_node \

@@ -534,6 +534,7 @@ static const struct sg_field pgp_facts_fields[] = {
 	U32(created),
 	U32(expires),
 	STRS(user_ids, user_id_count),
+	U32(subkeys),
 };
 static const struct sg_layout layout_pgp_facts = LAYOUT(pgp_facts_fields);
 #undef MSG

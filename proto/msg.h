@@ -673,11 +673,12 @@ struct sg_msg_pgp_facts {
 	char *name;	  /* the fingerprint, as K2 has it */
 	uint32_t valid;	  /* a good signature of its own; neither expired nor revoked */
 	uint32_t expired; /* or not valid yet */
-	uint32_t revoked;
+	uint32_t revoked; /* enum sg_pgp_revoked */
 	uint32_t created;
 	uint32_t expires; /* 0: never; 2^32 - 1 also when it is later */
 	char **user_ids;  /* that it has signed and not revoked, clean */
 	uint32_t user_id_count;
+	uint32_t subkeys; /* that are valid */
 };
 
 /* Whether the value is a signature packet over the subject by this key. */

@@ -11,6 +11,10 @@
 #include "text.h"
 #include "x509.h"
 
+/* Checks that it is counted as to load a copy of an OpenPGP key: one with many signatures of its own must not use
+ * up what is left for the others, and how long it takes is bounded by its form (SG_PGP_WORK_MAX). */
+#define PGP_COST_MAX 32
+
 static int compare_nodes(const void *a, const void *b)
 {
 	const struct sg_path_node *left = a, *right = b;
@@ -268,7 +272,7 @@ static char **strv_copy(char *const *strings)
 	return copy;
 }
 
-/* What the key says of itself. It is not kept loaded: sg_verdict_check_keys() does that anew. */
+/* What the key says of itself. signet-pgp keeps it loaded for sg_verdict_check_keys(). */
 static void parse_pgp(struct sg_path_graph *graph, struct sg_path_node *node)
 {
 	const struct sg_pgp_facts *facts;
@@ -278,11 +282,14 @@ static void parse_pgp(struct sg_path_graph *graph, struct sg_path_node *node)
 
 	for (size_t i = 0; i < node->copy_count; i++) {
 		if (sg_pgp_key_check(&node->copies[i], &form, &why) == 0)
-			node->cost += form.own_signatures;
+			node->cost +=
+			    form.own_signatures < PGP_COST_MAX ? form.own_signatures : PGP_COST_MAX;
 	}
 	node->unloaded = 1;
-	if (!take_checks(graph, node->cost) ||
-	    sg_pgp_key_load(node->copies, node->copy_count, graph->now, &key, &why) != 0)
+	if (!take_checks(graph, node->cost))
+		return;
+	node->cost = 0;
+	if (sg_pgp_key_load(node->copies, node->copy_count, graph->now, &key, &why) != 0)
 		return;
 	facts = sg_pgp_key_facts(key);
 	/* one without a good signature of its own is no more than bytes */

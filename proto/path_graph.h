@@ -29,7 +29,7 @@ struct sg_path_node {
 	char **names;		       /* the bare JIDs in it, NULL-terminated; NULL: none */
 	int64_t not_before, not_after; /* 0: none */
 	int unloaded;		       /* an OpenPGP key that could not be judged */
-	size_t cost;		       /* of one, to load it once more */
+	size_t cost;		       /* to load it, unless it was */
 	const char **claims;
 	const char **seen; /* each JID once; NULL: not looked for yet */
 	/* path.c: what it found of this key alone, when the graph was of that age; or NULL */

@@ -20,9 +20,26 @@ enum tag {
 
 /* RFC 4880 5.2.3.1 and, for the issuer's fingerprint, RFC 9580 5.2.3.35 */
 enum subpacket {
+	SUBPACKET_REVOKER = 12,
 	SUBPACKET_ISSUER = 16,
+	SUBPACKET_NOTATION = 20,
 	SUBPACKET_EMBEDDED = 32,
 	SUBPACKET_FINGERPRINT = 33,
+};
+
+/* RFC 4880 5.2.1 */
+enum signature_type {
+	TYPE_KEY_REVOCATION = 0x20,
+	TYPE_SUBKEY_REVOCATION = 0x28,
+};
+
+/* RFC 4880 9.1 */
+enum algorithm {
+	ALGORITHM_RSA = 1,
+	ALGORITHM_RSA_ENCRYPT = 2,
+	ALGORITHM_RSA_SIGN = 3,
+	ALGORITHM_ELGAMAL = 16,
+	ALGORITHM_DSA = 17,
 };
 
 #define VERSION	       4
@@ -30,6 +47,7 @@ enum subpacket {
 #define KEY_BODY_MIN   7 /* version, time, algorithm, something */
 #define CRITICAL_BIT   0x80
 #define SUBPACKET_TYPE 0x7f
+#define REVOKERS_MAX   4 /* keys that may revoke this one, of which more than this are too many */
 
 static int fail(int err, const char *text, const char **why)
 {
@@ -112,13 +130,48 @@ struct claims {
 	size_t subpackets;
 	size_t embedded;
 	int own; /* it names the key as its issuer */
+	int critical;
+	const unsigned char *revokers[REVOKERS_MAX]; /* fingerprints */
+	size_t revoker_count;
+	const unsigned char *issuer_id; /* the last that it names: 8 bytes */
 };
 
-static int get_subpackets(
-    struct sg_cursor *cur, const unsigned char *fingerprint, struct claims *claims)
+/* Critical parts whose meaning we and librnp know; a notation's meaning nobody does. */
+static int is_known_subpacket(unsigned type)
 {
-	const unsigned char *key_id =
-	    fingerprint != NULL ? fingerprint + SG_PGP_FINGERPRINT_SIZE - KEY_ID_SIZE : NULL;
+	return type != SUBPACKET_NOTATION &&
+	    ((type >= 2 && type <= 7) || type == 9 || (type >= 11 && type <= 12) || type == 16 ||
+		(type >= 21 && type <= 33));
+}
+
+/* What a part in the signed area says; what is beside it, anybody may have put there. */
+static void take_subpacket(const unsigned char *body, size_t len, int is_signed,
+    const unsigned char *fingerprint, struct claims *claims)
+{
+	unsigned type = body[0] & SUBPACKET_TYPE;
+	const unsigned char *id = NULL;
+
+	if (is_signed && (body[0] & CRITICAL_BIT) && !is_known_subpacket(type))
+		claims->critical = 1;
+	claims->embedded += type == SUBPACKET_EMBEDDED;
+	if (is_signed && type == SUBPACKET_REVOKER && len == 3 + SG_PGP_FINGERPRINT_SIZE &&
+	    (body[1] & 0x80) && claims->revoker_count < REVOKERS_MAX)
+		claims->revokers[claims->revoker_count++] = body + 3;
+	if (type == SUBPACKET_ISSUER && len == 1 + KEY_ID_SIZE)
+		id = body + 1;
+	else if (type == SUBPACKET_FINGERPRINT && len == 2 + SG_PGP_FINGERPRINT_SIZE)
+		id = body + 2 + SG_PGP_FINGERPRINT_SIZE - KEY_ID_SIZE;
+	if (id == NULL)
+		return;
+	claims->issuer_id = id;
+	if (fingerprint != NULL)
+		claims->own |= memcmp(id, fingerprint + SG_PGP_FINGERPRINT_SIZE - KEY_ID_SIZE,
+				   KEY_ID_SIZE) == 0;
+}
+
+static int get_subpackets(
+    struct sg_cursor *cur, int is_signed, const unsigned char *fingerprint, struct claims *claims)
+{
 	const unsigned char *area, *body;
 	struct sg_cursor subpackets;
 	size_t area_len, len;
@@ -127,21 +180,12 @@ static int get_subpackets(
 		return SG_ERR_FORMAT;
 	subpackets = (struct sg_cursor){ area, area + area_len };
 	while (sg_cursor_left(&subpackets) > 0) {
-		unsigned type;
-
 		if (++claims->subpackets > SG_PGP_SUBPACKETS_MAX)
 			return SG_ERR_LIMIT;
 		if (get_length(&subpackets, 255, &len) != 0 || len == 0 ||
 		    sg_cursor_get(&subpackets, len, &body) != 0)
 			return SG_ERR_FORMAT;
-		type = body[0] & SUBPACKET_TYPE;
-		claims->embedded += type == SUBPACKET_EMBEDDED;
-		if (key_id == NULL)
-			continue;
-		if (type == SUBPACKET_ISSUER && len == 1 + KEY_ID_SIZE)
-			claims->own |= memcmp(body + 1, key_id, KEY_ID_SIZE) == 0;
-		if (type == SUBPACKET_FINGERPRINT && len == 2 + SG_PGP_FINGERPRINT_SIZE)
-			claims->own |= memcmp(body + 2, fingerprint, SG_PGP_FINGERPRINT_SIZE) == 0;
+		take_subpacket(body, len, is_signed, fingerprint, claims);
 	}
 	return 0;
 }
@@ -168,9 +212,9 @@ static int get_claims(
 		return SG_ERR_FORMAT;
 	claims->type = head[0];
 	claims->hash = head[2];
-	err = get_subpackets(&body, fingerprint, claims);
+	err = get_subpackets(&body, 1, fingerprint, claims);
 	if (err == 0)
-		err = get_subpackets(&body, fingerprint, claims);
+		err = get_subpackets(&body, 0, fingerprint, claims);
 	if (err == 0 && sg_cursor_left(&body) < 3) /* two bytes of the hash, and a value */
 		err = SG_ERR_FORMAT;
 	return err;
@@ -202,6 +246,7 @@ int sg_pgp_signature_check(
 		    SG_ERR_UNSUPPORTED, "an OpenPGP signature that is not of version 4", why);
 	signature->type = claims.type;
 	signature->hash = claims.hash;
+	signature->critical = claims.critical;
 	return 0;
 }
 
@@ -212,6 +257,11 @@ struct counts {
 	size_t packets;
 	size_t user_ids;
 	size_t subkeys;
+	struct sg_cursor primary; /* its body */
+	const unsigned char *revokers[REVOKERS_MAX];
+	size_t revoker_count;
+	const unsigned char *foreign[REVOKERS_MAX]; /* key ids of others that claim to revoke it */
+	size_t foreign_count;
 };
 
 /* RFC 4880 12.2 */
@@ -257,9 +307,42 @@ int sg_pgp_fingerprint_input(const struct sg_blob *key, struct sg_blob *input)
 	return 0;
 }
 
-static int check_material(const struct packet *packet, const char **why)
+/*
+ * How long the numbers are, before anybody reckons with them: whoever makes a key of a stranger's may make it
+ * as dear as the form lets him. Of curves librnp has a list.
+ */
+static int check_numbers(struct sg_cursor body, struct sg_pgp_form *form)
+{
+	const unsigned char *bytes;
+	uint8_t algorithm;
+	size_t bits;
+	int is_rsa, is_dsa;
+
+	if (sg_cursor_get(&body, 5, &bytes) != 0 || sg_cursor_get_u8(&body, &algorithm) != 0)
+		return SG_ERR_FORMAT;
+	is_rsa = algorithm == ALGORITHM_RSA || algorithm == ALGORITHM_RSA_ENCRYPT ||
+	    algorithm == ALGORITHM_RSA_SIGN;
+	is_dsa = algorithm == ALGORITHM_DSA;
+	if (!is_rsa && !is_dsa && algorithm != ALGORITHM_ELGAMAL)
+		return 0;
+	for (size_t i = 0; sg_cursor_left(&body) > 0; i++) {
+		if (get_number(&body, 2, &bits) != 0 ||
+		    sg_cursor_get(&body, (bits + 7) / 8, &bytes) != 0)
+			return SG_ERR_FORMAT;
+		if (bits > (is_dsa ? SG_PGP_DSA_BITS_MAX : SG_PGP_BITS_MAX) ||
+		    (is_rsa && i == 1 && bits > SG_PGP_EXPONENT_BITS_MAX) ||
+		    (is_dsa && i == 1 && bits > SG_PGP_DSA_ORDER_MAX))
+			return SG_ERR_LIMIT;
+		if (bits > form->bits)
+			form->bits = bits;
+	}
+	return 0;
+}
+
+static int check_material(const struct packet *packet, struct sg_pgp_form *form, const char **why)
 {
 	size_t len = sg_cursor_left(&packet->body);
+	int err;
 
 	if (len < KEY_BODY_MIN)
 		return fail(SG_ERR_FORMAT, "an OpenPGP key that is cut", why);
@@ -267,10 +350,71 @@ static int check_material(const struct packet *packet, const char **why)
 		return fail(SG_ERR_UNSUPPORTED, "an OpenPGP key that is not of version 4", why);
 	if (len > SG_PGP_MATERIAL_MAX)
 		return fail(SG_ERR_LIMIT, "OpenPGP key material of more than 8 KiB", why);
-	return 0;
+	err = check_numbers(packet->body, form);
+	if (err == SG_ERR_LIMIT)
+		return fail(err, "an OpenPGP key of more bits than are reckoned with", why);
+	return err == 0 ? 0 : fail(err, "an OpenPGP key that is cut", why);
 }
 
-static int check_signature(const struct packet *packet, struct sg_pgp_form *form, const char **why)
+/* librnp takes none of a key with such a one. */
+static int check_subkey(const struct packet *packet, const struct counts *counts,
+    struct sg_pgp_form *form, const char **why)
+{
+	size_t len = sg_cursor_left(&packet->body);
+
+	if (len == sg_cursor_left(&counts->primary) &&
+	    memcmp(packet->body.pos, counts->primary.pos, len) == 0)
+		return fail(SG_ERR_FORMAT, "an OpenPGP key that is a subkey of itself", why);
+	return check_material(packet, form, why);
+}
+
+static int is_weak(unsigned hash)
+{
+	return hash == SG_PGP_MD5 || hash == SG_PGP_SHA1 || hash == SG_PGP_RIPEMD160;
+}
+
+/* What is claimed of revocations; who claims it without a name may be the key itself. */
+static void take_revocation(
+    const struct claims *claims, struct counts *counts, struct sg_pgp_form *form)
+{
+	int of_key = claims->type == TYPE_KEY_REVOCATION;
+	int own = claims->own || claims->issuer_id == NULL;
+
+	if (claims->own && claims->type != TYPE_KEY_REVOCATION) {
+		for (size_t i = 0; i < claims->revoker_count; i++) {
+			if (counts->revoker_count < REVOKERS_MAX)
+				counts->revokers[counts->revoker_count++] = claims->revokers[i];
+		}
+	}
+	if (!of_key && claims->type != TYPE_SUBKEY_REVOCATION)
+		return;
+	if (own) {
+		if (of_key)
+			form->revocations |= SG_PGP_REVOKES;
+		if (is_weak(claims->hash))
+			form->revocations |= SG_PGP_REVOKES_WEAK;
+		if (claims->critical)
+			form->revocations |=
+			    of_key ? SG_PGP_REVOKES_CRITICAL : SG_PGP_REVOKES_SUBKEY_CRITICAL;
+	} else if (of_key && counts->foreign_count < REVOKERS_MAX) {
+		counts->foreign[counts->foreign_count++] = claims->issuer_id;
+	}
+}
+
+static void settle_designated(const struct counts *counts, struct sg_pgp_form *form)
+{
+	for (size_t i = 0; i < counts->foreign_count; i++) {
+		for (size_t k = 0; k < counts->revoker_count; k++) {
+			if (memcmp(counts->foreign[i],
+				counts->revokers[k] + SG_PGP_FINGERPRINT_SIZE - KEY_ID_SIZE,
+				KEY_ID_SIZE) == 0)
+				form->revocations |= SG_PGP_REVOKES_DESIGNATED;
+		}
+	}
+}
+
+static int check_signature(
+    const struct packet *packet, struct counts *counts, struct sg_pgp_form *form, const char **why)
 {
 	struct claims claims;
 	int err = get_claims(packet->body, form->fingerprint, &claims);
@@ -284,7 +428,20 @@ static int check_signature(const struct packet *packet, struct sg_pgp_form *form
 	if (form->own_signatures > SG_PGP_OWN_SIGNATURES_MAX)
 		return fail(
 		    SG_ERR_LIMIT, "an OpenPGP key with more than 250 signatures of its own", why);
+	if (claims.version == VERSION)
+		take_revocation(&claims, counts, form);
 	return 0;
+}
+
+/* The time of a check grows with the square of the bits. */
+static int check_work(const struct sg_pgp_form *form, const char **why)
+{
+	size_t weight = form->bits > 2048 ? form->bits * form->bits / (2048u * 2048u) : 1;
+
+	return form->own_signatures * weight <= SG_PGP_WORK_MAX
+	    ? 0
+	    : fail(SG_ERR_LIMIT, "an OpenPGP key of so many bits and so many signatures of its own",
+		  why);
 }
 
 static int check_packet(
@@ -304,9 +461,10 @@ static int check_packet(
 	case TAG_PUBLIC_SUBKEY:
 		if (counts->subkeys++ == SG_PGP_SUBKEYS_MAX)
 			return fail(SG_ERR_LIMIT, "an OpenPGP key with more than 32 subkeys", why);
-		return check_material(packet, why);
+		return check_subkey(packet, counts, form, why);
 	case TAG_PUBLIC_KEY:
-		return check_material(packet, why);
+		counts->primary = packet->body;
+		return check_material(packet, form, why);
 	case TAG_USER_ID:
 		if (sg_cursor_left(&packet->body) > SG_PGP_USER_ID_MAX)
 			return fail(SG_ERR_LIMIT, "an OpenPGP user id of more than 2 KiB", why);
@@ -317,7 +475,7 @@ static int check_packet(
 			    SG_ERR_LIMIT, "an OpenPGP key with more than 100 user ids", why);
 		return 0;
 	case TAG_SIGNATURE:
-		return check_signature(packet, form, why);
+		return check_signature(packet, counts, form, why);
 	default:
 		return fail(SG_ERR_FORMAT, "a packet that belongs to no OpenPGP public key", why);
 	}
@@ -346,7 +504,10 @@ int sg_pgp_key_check(const struct sg_blob *key, struct sg_pgp_form *form, const 
 		    (err = fingerprint_of(&packet.body, form)) != 0)
 			*why = "out of memory";
 	}
-	return err;
+	if (err != 0)
+		return err;
+	settle_designated(&counts, form);
+	return check_work(form, why);
 }
 
 /* ---- files ---- */

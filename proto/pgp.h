@@ -20,6 +20,11 @@
 #define SG_PGP_MATERIAL_MAX	  8192 /* bytes of a key packet */
 #define SG_PGP_SUBPACKETS_MAX	  100  /* of one signature */
 #define SG_PGP_OWN_SIGNATURES_MAX 250  /* that say to be by the key itself: each is verified */
+#define SG_PGP_BITS_MAX		  8192 /* of any number in a key; of DSA half of it is slow enough */
+#define SG_PGP_DSA_BITS_MAX	  4096
+#define SG_PGP_DSA_ORDER_MAX	  256 /* bits of the group's order */
+#define SG_PGP_EXPONENT_BITS_MAX  33
+#define SG_PGP_WORK_MAX		  1000 /* checks by RSA with 2048 bits that its own are worth */
 
 #define SG_PGP_FINGERPRINT_SIZE 20
 #define SG_PGP_NAME_SIZE	(2 * SG_PGP_FINGERPRINT_SIZE + 1)
@@ -29,6 +34,18 @@ struct sg_pgp_form {
 	unsigned char fingerprint[SG_PGP_FINGERPRINT_SIZE]; /* of the primary key */
 	char name[SG_PGP_NAME_SIZE];			    /* the same as K2 has it */
 	size_t own_signatures; /* embedded ones count, too: how many checks the key costs */
+	size_t bits;	       /* of the longest number in it */
+	unsigned revocations;  /* enum sg_pgp_revocation */
+};
+
+/* Revocations that a key claims, unchecked: those that librnp does not look at need care. */
+enum sg_pgp_revocation {
+	SG_PGP_REVOKES = 1,	 /* of the key, by itself */
+	SG_PGP_REVOKES_WEAK = 2, /* of it or a subkey, with MD5 or SHA-1 */
+	/* Nobody here can check it: a critical part that is not known, ... */
+	SG_PGP_REVOKES_CRITICAL = 4,
+	SG_PGP_REVOKES_SUBKEY_CRITICAL = 8, /* (that of a subkey) */
+	SG_PGP_REVOKES_DESIGNATED = 16,	    /* ... or by another key that the key lets do so */
 };
 
 /*
@@ -68,6 +85,7 @@ enum sg_pgp_hash {
 struct sg_pgp_signature {
 	unsigned type;
 	unsigned hash; /* enum sg_pgp_hash, or another that is unknown */
+	int critical;  /* it has a critical part that is not known (RFC 4880 5.2.3.1) */
 };
 
 /* Looks at one binary signature packet of version 4 and nothing else (K6). Fails as above. */

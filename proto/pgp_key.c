@@ -259,12 +259,14 @@ static int take_facts(struct sg_pgp_key *key, const char *name, const struct sg_
 	struct sg_pgp_facts *facts = &key->facts;
 	size_t jids = 0;
 
-	if (told->name == NULL || strcmp(told->name, name) != 0)
+	if (told->name == NULL || strcmp(told->name, name) != 0 ||
+	    told->revoked > SG_PGP_REVOKED_UNCHECKED)
 		return SG_ERR_FORMAT;
 	memcpy(facts->name, name, sizeof(facts->name));
 	facts->valid = told->valid != 0;
 	facts->expired = told->expired != 0;
-	facts->revoked = told->revoked != 0;
+	facts->revoked = (int)told->revoked;
+	facts->subkeys = told->subkeys;
 	facts->created = told->created;
 	facts->expires = told->expires;
 	facts->user_ids = sg_strv_copy(told->user_ids, told->user_id_count);
@@ -318,6 +320,8 @@ int sg_pgp_key_load(const struct sg_blob *copies, size_t count, time_t at, struc
 
 static const char *const reasons[SG_PGP_REASON_COUNT] = {
 	[SG_PGP_KEY_REVOKED] = "the OpenPGP key of its issuer is revoked",
+	[SG_PGP_KEY_REVOKED_UNCHECKED] =
+	    "the OpenPGP key of its issuer has a revocation that cannot be checked",
 	[SG_PGP_KEY_NOT_VALID] = "the OpenPGP key that made it was not valid then",
 	[SG_PGP_KEY_MAY_NOT_SIGN] = "the OpenPGP key that made it may not sign",
 	[SG_PGP_KEY_SIZE] = "the OpenPGP key that made it is too small or too large",
@@ -328,6 +332,7 @@ static const char *const reasons[SG_PGP_REASON_COUNT] = {
 	[SG_PGP_HASH_UNKNOWN] = "an OpenPGP signature with a hash that is not known",
 	[SG_PGP_SIGNATURE_EXPIRED] = "the OpenPGP signature has expired, or is of a time to come",
 	[SG_PGP_SIGNATURE_TYPE] = "an OpenPGP signature over something else than a binary document",
+	[SG_PGP_SIGNATURE_CRITICAL] = "an OpenPGP signature with a critical part that is not known",
 	[SG_PGP_UNREADABLE] = "an OpenPGP key that librnp cannot read",
 	[SG_PGP_NO_JUDGE] = "OpenPGP keys cannot be judged: signet-pgp gives no answer",
 };
@@ -378,6 +383,8 @@ enum sg_signature_verdict sg_pgp_key_verify(struct sg_pgp_key *key, const struct
 		return say(SG_SIG_UNKNOWN_METHOD, SG_PGP_HASH_UNKNOWN, reason);
 	if (form.type != SG_PGP_SIGNATURE_BINARY)
 		return say(SG_SIG_REFUSED, SG_PGP_SIGNATURE_TYPE, reason);
+	if (form.critical)
+		return say(SG_SIG_REFUSED, SG_PGP_SIGNATURE_CRITICAL, reason);
 	if (ask(SG_MSG_PGP_VERIFY, &request, SG_MSG_PGP_VERDICT, &answer) != 0)
 		return say(SG_SIG_UNCHECKED, SG_PGP_NO_JUDGE, reason);
 	memcpy(&verdict, answer.msg, sizeof(verdict));

@@ -33,6 +33,7 @@
 enum sg_pgp_reason {
 	SG_PGP_NO_REASON,
 	SG_PGP_KEY_REVOKED,
+	SG_PGP_KEY_REVOKED_UNCHECKED,
 	SG_PGP_KEY_NOT_VALID,
 	SG_PGP_KEY_MAY_NOT_SIGN,
 	SG_PGP_KEY_SIZE,
@@ -42,6 +43,7 @@ enum sg_pgp_reason {
 	SG_PGP_HASH_UNKNOWN,
 	SG_PGP_SIGNATURE_EXPIRED,
 	SG_PGP_SIGNATURE_TYPE,
+	SG_PGP_SIGNATURE_CRITICAL,
 	SG_PGP_UNREADABLE,
 	SG_PGP_NO_JUDGE, /* signet-pgp is missing, has died or hangs */
 	SG_PGP_REASON_COUNT,
@@ -50,23 +52,35 @@ enum sg_pgp_reason {
 /* Static text; NULL for SG_PGP_NO_REASON and what is none. */
 const char *sg_pgp_reason_text(uint32_t reason);
 
+/*
+ * Whether a key is revoked. Where nobody can check what says so, it counts as revoked, for what is not
+ * believed then would be what its owner wants least: one with a critical part that is not known, or by
+ * another key that this one lets revoke it (RFC 4880 5.2.3.15).
+ */
+enum sg_pgp_revoked {
+	SG_PGP_NOT_REVOKED,
+	SG_PGP_REVOKED, /* by itself; also with MD5 or SHA-1 */
+	SG_PGP_REVOKED_UNCHECKED,
+};
+
 struct sg_pgp_key;
 
 struct sg_pgp_facts {
 	char name[SG_PGP_NAME_SIZE];
 	int valid;   /* it has a good signature of its own, and is neither expired nor revoked */
 	int expired; /* or not valid yet */
-	int revoked; /* by itself */
+	int revoked; /* enum sg_pgp_revoked */
 	int64_t created; /* seconds since 1970 */
 	int64_t expires; /* 0: never */
 	char **user_ids; /* that it has signed and not revoked, as text that can be shown */
 	char **jids;	 /* bare JIDs among them ("xmpp:juliet@example.org", XEP-0373 4.1) */
+	size_t subkeys;	 /* valid ones */
 };
 
 /*
  * Has a key judged as of the time at. Several copies of one key are put together, as a keyring
- * does, so that one that lacks a revocation does not hide it. The bytes are borrowed until the key
- * is freed. SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_DENIED or SG_ERR_UNSUPPORTED, as of
+ * does, so that one that lacks a revocation does not hide it; of several, one that librnp cannot read is
+ * passed over. The bytes are borrowed until the key is freed. SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_DENIED or SG_ERR_UNSUPPORTED, as of
  * sg_pgp_key_check(), also for copies of different keys and when librnp does not take it;
  * SG_ERR_WORKER when there is nobody to judge it, SG_ERR_NOMEM. *why is static text then, NULL on
  * success.

@@ -181,13 +181,19 @@ json_t *sg_json_judged_known_key(struct sg_agent *agent, struct sg_known_key *ke
 
 /* ---- changes ---- */
 
+static const char *change_name(uint32_t kind)
+{
+	if (kind == SG_CHANGE_REVOKED)
+		return "revoked";
+	return kind == SG_CHANGE_RETRACTED ? "retracted" : "new";
+}
+
 static int add_change(void *array, const struct sg_key_change *change)
 {
 	return json_array_append_new(array,
 		   json_pack("{s:o, s:o, s:s, s:o}", "jid", sg_json_text_or_empty(change->jid),
 		       "name", sg_json_text_or_empty(change->name), "kind",
-		       change->kind == SG_CHANGE_RETRACTED ? "retracted" : "new", "at",
-		       time_or_null(change->at))) == 0
+		       change_name(change->kind), "at", time_or_null(change->at))) == 0
 	    ? 0
 	    : SG_ERR_NOMEM;
 }

@@ -3,8 +3,9 @@
  * signatures as they came, and what the person decided of it (K15). Nothing of it is kept in
  * memory; what is looked up is indexed.
  *
- * A key is known by its name (K2) and the SHA-256 of its data: two keys that claim one name are
- * two. A reference (no key data) is a key without SHA-256, until its data comes. The account's own
+ * A certificate is known by its name (K2) and the SHA-256 of its data: two that claim one name are
+ * two. An OpenPGP key is known by its name, which is that of the primary key, and one copy of it is kept
+ * (pgp_copies.h): the decision is on all of them. A reference (no key data) is a key without SHA-256, until its data comes. The account's own
  * certificates are no part of it.
  */
 #ifndef SG_BROKER_KEYRING_STORE_H
@@ -185,6 +186,7 @@ SG_MUST_USE int sg_store_keyring_own(struct sg_store *store, const char *fingerp
 enum sg_change_kind {
 	SG_CHANGE_NEW = 0,	 /* the JID shows another key than before */
 	SG_CHANGE_RETRACTED = 1, /* the JID does not show a trusted key any more */
+	SG_CHANGE_REVOKED = 2,	 /* an OpenPGP key that was known is revoked */
 };
 
 struct sg_key_change {

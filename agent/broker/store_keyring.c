@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "pgp.h"
+#include "store_copies.h"
 #include "store_engine.h"
 #include "x509.h"
 
@@ -222,47 +223,75 @@ int sg_store_keyring_own(struct sg_store *store, const char *fingerprint, char *
 	return err;
 }
 
-/*
- * The key of this keyinfo, 0 when it is not known: the one with its data, or the reference of its
- * name, which *reference tells. A reference is taken for the first key of its name.
- */
+struct place {
+	int64_t key;   /* 0: it is not known */
+	int reference; /* only its name is known yet */
+	int differs;   /* an OpenPGP key of which another copy is there */
+};
+
+/* One that is in the store is the same: of OpenPGP keys, any with its name; of certificates, the one with
+ * its data, for who can make two of one name has two keys. A reference is any key of its name. */
+static int is_same_key(const struct sg_keyinfo *keyinfo, const char *sha256, int64_t kind,
+    const char *other, struct place *place)
+{
+	int same_data = sha256 != NULL && other != NULL && strcmp(other, sha256) == 0;
+	int copy = keyinfo->kind == SG_KEYINFO_PGP && kind == SG_KEYINFO_PGP;
+
+	place->differs = copy && !same_data;
+	return sha256 == NULL || same_data || copy;
+}
+
 static int find_key(struct sg_store *store, const struct sg_keyinfo *keyinfo, const char *sha256,
-    int64_t *key, int *reference)
+    struct place *place)
 {
 	const struct sg_value values[] = { SG_TEXT(keyinfo->name), SG_END };
 	sqlite3_stmt *statement;
 	int rc = sg_store_step(store, SG_STMT_NAMED_KEYS, values, &statement);
 
-	*key = 0;
-	*reference = 0;
+	*place = (struct place){ 0 };
 	for (; rc == SQLITE_ROW; rc = sqlite3_step(statement)) {
 		const char *other = (const char *)sqlite3_column_text(statement, 2);
 
-		if (sha256 == NULL || (other != NULL && strcmp(other, sha256) == 0)) {
-			*key = sqlite3_column_int64(statement, 0);
-			*reference = 0;
+		if (is_same_key(
+			keyinfo, sha256, sqlite3_column_int64(statement, 1), other, place)) {
+			place->key = sqlite3_column_int64(statement, 0);
+			place->reference = 0;
 			break;
 		}
 		if (other == NULL) {
-			*key = sqlite3_column_int64(statement, 0);
-			*reference = 1;
+			place->key = sqlite3_column_int64(statement, 0);
+			place->reference = 1;
 		}
 	}
 	return sg_store_done(store, statement, rc, 0);
 }
 
-/* Makes the key, or gives the reference its data. */
+/* Makes the key, or gives the one that is there this data. */
 static int keep_key(const struct batch *batch, const struct sg_keyinfo *keyinfo, const char *sha256,
-    int reference, int64_t *key)
+    int fill, int64_t *key)
 {
-	const struct sg_value fill[] = { SG_INT(*key), SG_INT(keyinfo->kind), SG_TEXT(sha256),
+	const struct sg_value filled[] = { SG_INT(*key), SG_INT(keyinfo->kind), SG_TEXT(sha256),
 		SG_BLOB(&keyinfo->data), SG_END };
 	const struct sg_value add[] = { SG_TEXT(keyinfo->name), SG_INT(keyinfo->kind),
 		SG_TEXT(sha256), SG_BLOB(&keyinfo->data), SG_INT(batch->witness->now), SG_END };
 
-	if (reference)
-		return sg_store_run(batch->store, SG_STMT_KEY_FILL, fill);
+	if (fill)
+		return sg_store_run(batch->store, SG_STMT_KEY_FILL, filled);
 	return *key == 0 ? read_numbers(batch->store, SG_STMT_KEY_ADD, add, key, 1) : 0;
+}
+
+/* Of an OpenPGP key: which copy of it is the one. SG_ERR_LIMIT: there is nothing in this one. */
+static int choose_copy(struct batch *batch, const struct sg_keyinfo *keyinfo,
+    const struct place *place, enum sg_copy_choice *choice)
+{
+	int same = place->key != 0 && !place->differs && !place->reference;
+	int err = 0;
+
+	*choice = SG_COPY_KEEP;
+	if (keyinfo->kind == SG_KEYINFO_PGP && !same)
+		err = sg_store_copy_choose(batch->store, batch->witness,
+		    place->differs ? place->key : 0, &keyinfo->data, choice);
+	return err == 0 && *choice == SG_COPY_REFUSE ? SG_ERR_LIMIT : err;
 }
 
 /* ---- sightings ---- */
@@ -384,39 +413,54 @@ static int shown_again(const struct batch *batch, int64_t key)
 	    : 0;
 }
 
+/* Puts the keyinfo's data and sighting where they belong. */
+static int keep_at(struct batch *batch, const struct sg_keyinfo *keyinfo, const char *sha256,
+    struct place *place, enum sg_copy_choice choice, const struct old_sighting *old, int64_t size)
+{
+	int fill = place->reference ||
+	    (place->differs && (choice == SG_COPY_TAKE || choice == SG_COPY_REVOKED));
+	int err = keep_key(batch, keyinfo, sha256, fill, &place->key);
+
+	if (err == 0)
+		err = old->id != 0 ? renew_sighting(batch, old, keyinfo, size)
+				   : add_sighting(batch, place->key, keyinfo, size);
+	return err == 0 ? shown_again(batch, place->key) : err;
+}
+
 static int keep_one(struct batch *batch, const struct sg_keyinfo *keyinfo, const char *sha256,
     enum sg_learnt *learnt)
 {
+	const struct sg_witness *witness = batch->witness;
 	int64_t size = (int64_t)keyinfo->data.len +
 	    (keyinfo->xml != NULL ? (int64_t)strlen(keyinfo->xml) : 0) +
 	    (int64_t)keyinfo->signature_count * SIGNATURE_WEIGHTS;
 	struct old_sighting old = { 0 };
-	int64_t key;
-	int reference;
-	int err = find_key(batch->store, keyinfo, sha256, &key, &reference);
+	enum sg_copy_choice choice;
+	struct place place;
+	int err = find_key(batch->store, keyinfo, sha256, &place);
 
 	*learnt = SG_LEARNT_NOTHING;
-	if (err == 0 && key != 0)
-		err = find_sighting(batch, key, keyinfo, &old);
+	if (err == 0)
+		err = choose_copy(batch, keyinfo, &place, &choice);
+	if (err == 0 && place.key != 0)
+		err = find_sighting(batch, place.key, keyinfo, &old);
 	if (err != 0)
 		return err;
 	batch->dropped = 0;
 	if (old.id == 0)
 		err = make_room(batch, size);
 	if (err == 0 && batch->dropped)
-		err = find_key(batch->store, keyinfo, sha256, &key, &reference);
+		err = find_key(batch->store, keyinfo, sha256, &place);
 	if (err == 0 && old.id == 0)
-		err = weigh(batch, key, learnt);
+		err = weigh(batch, place.key, learnt);
 	if (err == 0)
-		err = keep_key(batch, keyinfo, sha256, reference, &key);
-	if (err == 0)
-		err = old.id != 0 ? renew_sighting(batch, &old, keyinfo, size)
-				  : add_sighting(batch, key, keyinfo, size);
-	if (err == 0)
-		err = shown_again(batch, key);
+		err = keep_at(batch, keyinfo, sha256, &place, choice, &old, size);
 	if (err == 0 && *learnt == SG_LEARNT_CHANGE)
-		err = add_change(batch->store, batch->witness->jid, keyinfo->name, SG_CHANGE_NEW,
-		    batch->witness->now);
+		err = add_change(
+		    batch->store, witness->jid, keyinfo->name, SG_CHANGE_NEW, witness->now);
+	if (err == 0 && choice == SG_COPY_REVOKED)
+		err = add_change(
+		    batch->store, witness->jid, keyinfo->name, SG_CHANGE_REVOKED, witness->now);
 	return err;
 }
 

@@ -157,6 +157,12 @@ static int drop_twins(struct sg_known_key *key)
 	return 0;
 }
 
+/* Another copy of the same OpenPGP key: what is signed is its fingerprint (K4). */
+static int is_copy(const struct sg_keyinfo *one, const struct sg_keyinfo *other)
+{
+	return one->kind == SG_KEYINFO_PGP && other->kind == SG_KEYINFO_PGP;
+}
+
 /* Puts the signatures of a keyinfo to those of the key; what is none of this very key is passed
  * over. */
 static int add_keyinfo(struct sg_known_key *key, const char *text, int own)
@@ -165,18 +171,19 @@ static int add_keyinfo(struct sg_known_key *key, const char *text, int own)
 	struct sg_signature *grown;
 	struct sg_xml *element = NULL;
 	const char *why;
-	int err = sg_xml_parse(text, strlen(text), &element);
+	int same, err = sg_xml_parse(text, strlen(text), &element);
 
 	if (err == 0)
 		err = sg_keyinfo_decode(element, &came, &why);
 	sg_xml_free(element);
+	same = came.kind == known->kind && sg_blob_eq(&came.data, &known->data);
 	if (err == 0 &&
 	    (came.name == NULL || known->name == NULL || strcmp(came.name, known->name) != 0 ||
-		(came.kind != SG_KEYINFO_REFERENCE && !sg_blob_eq(&came.data, &known->data))))
+		(came.kind != SG_KEYINFO_REFERENCE && !same && !is_copy(&came, known))))
 		err = SG_ERR_KEYINFO;
 	if (err != 0)
 		goto out;
-	if (known->xml == NULL && came.kind == known->kind) {
+	if (known->xml == NULL && same) {
 		known->xml = came.xml;
 		came.xml = NULL;
 	}

@@ -109,40 +109,6 @@ static const char *first_jid(const struct sg_known_key *key)
 	return key->sighting_count > 0 ? key->sightings[0].jid : NULL;
 }
 
-/* How near it is to the person: trusted, shown by its JID itself, or told by others alone. */
-static int rank(const struct sg_known_key *key)
-{
-	if (key->decision == SG_DECISION_TRUSTED)
-		return 2;
-	return key->sighting_count > 0 && key->sightings[0].source <= SG_SIGHT_DIRECT;
-}
-
-/*
- * An OpenPGP key is named by its primary key alone: anybody can change the rest of it and push that under
- * the same name. When one of them all is nearer than the others, it is the one that is meant.
- */
-static void found_settle(struct found *found)
-{
-	size_t best = 0, equal = 0;
-	struct sg_known_key key;
-
-	for (size_t i = 0; i < found->count; i++) {
-		if (found->keys[i].keyinfo.kind != SG_KEYINFO_PGP)
-			return;
-		if (rank(&found->keys[i]) > rank(&found->keys[best]))
-			best = i;
-	}
-	for (size_t i = 0; i < found->count; i++)
-		equal += rank(&found->keys[i]) == rank(&found->keys[best]);
-	if (equal != 1)
-		return;
-	key = found->keys[best];
-	found->keys[best] = found->keys[0];
-	found->keys[0] = key;
-	while (found->count > 1)
-		sg_known_key_clear(&found->keys[--found->count]);
-}
-
 static void fail_ambiguous(struct sg_call *call, const char *fingerprint, const struct found *found)
 {
 	struct sg_msg_error error = { 0 };
@@ -200,8 +166,6 @@ static int find_one(
 	if (fingerprint == NULL)
 		return 0;
 	err = sg_store_keyring_get(call->agent->store, fingerprint, flags, found_add, found);
-	if (err == 0)
-		found_settle(found);
 	if (err != 0)
 		sg_call_fail_code(call, err, NULL);
 	else if (found->count == 0)
@@ -450,8 +414,6 @@ static void trust(struct sg_call *call, const char *jid, const char *fingerprint
 		other = sg_text_copy(first_jid(&found.keys[0]));
 	if (err == 0)
 		err = keep_those_of(call->agent->store, jid, &found);
-	if (err == 0)
-		found_settle(&found);
 	if (err != 0)
 		sg_call_fail_code(call, err, NULL);
 	else if (found.count == 0)

@@ -166,6 +166,13 @@ void sg_show_known_key(const json_t *key)
 		sg_print_field("note", flaw(key));
 }
 
+static const char *change_text(const char *kind)
+{
+	if (strcmp(kind, "new") == 0)
+		return "ANOTHER KEY than before";
+	return strcmp(kind, "revoked") == 0 ? "REVOKED" : "trusted, and NOT SHOWN any more";
+}
+
 void sg_show_key_changes(const json_t *changes, const char *when_empty)
 {
 	static const char *const headers[] = { "JID", "KEY", "WHAT", "SINCE" };
@@ -176,10 +183,7 @@ void sg_show_key_changes(const json_t *changes, const char *when_empty)
 	sg_table_start(&table, sizeof(headers) / sizeof(headers[0]), headers);
 	json_array_foreach(changes, i, change) {
 		const char *cells[] = { sg_member(change, "jid", "-"),
-			sg_member(change, "name", "-"),
-			strcmp(sg_member(change, "kind", ""), "new") == 0
-			    ? "ANOTHER KEY than before"
-			    : "trusted, and NOT SHOWN any more",
+			sg_member(change, "name", "-"), change_text(sg_member(change, "kind", "")),
 			sg_member(change, "at", "-") };
 
 		sg_table_row(&table, cells);

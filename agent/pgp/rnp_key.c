@@ -14,7 +14,10 @@
 
 struct sg_rnp_key {
 	rnp_ffi_t ffi;
+	rnp_ffi_t lenient; /* where weak signatures count: for revocations alone; or NULL */
 	rnp_key_handle_t primary;
+	char *fingerprint;    /* of the primary key, as librnp has it */
+	unsigned revocations; /* enum sg_pgp_revocation: what any copy claims */
 	struct sg_msg_pgp_facts facts;
 };
 
@@ -32,8 +35,11 @@ void sg_rnp_key_free(struct sg_rnp_key *key)
 	if (key == NULL)
 		return;
 	rnp_key_handle_destroy(key->primary);
+	rnp_buffer_destroy(key->fingerprint);
 	if (key->ffi != NULL)
 		rnp_ffi_destroy(key->ffi);
+	if (key->lenient != NULL)
+		rnp_ffi_destroy(key->lenient);
 	sg_msg_clear(SG_MSG_PGP_FACTS, &key->facts);
 	free(key);
 }
@@ -99,61 +105,149 @@ static uint32_t end_of(uint32_t created, uint32_t lifetime)
 	return end < UINT32_MAX ? (uint32_t)end : UINT32_MAX;
 }
 
+/* Whether librnp, with the rules of this ffi, has the key as revoked; so it is, too, when it does not say. */
+static int is_revoked_in(rnp_ffi_t ffi, rnp_key_handle_t key)
+{
+	rnp_key_handle_t same = NULL;
+	char *fingerprint = NULL;
+	bool revoked = true;
+
+	if (ffi == NULL)
+		return 0;
+	if (rnp_key_get_fprint(key, &fingerprint) == RNP_SUCCESS &&
+	    rnp_locate_key(ffi, "fingerprint", fingerprint, &same) == RNP_SUCCESS && same != NULL &&
+	    rnp_key_is_revoked(same, &revoked) != RNP_SUCCESS)
+		revoked = true;
+	rnp_key_handle_destroy(same);
+	rnp_buffer_destroy(fingerprint);
+	return revoked;
+}
+
+static enum sg_pgp_revoked revoked_how(const struct sg_rnp_key *key)
+{
+	if (is_revoked_in(key->ffi, key->primary) || is_revoked_in(key->lenient, key->primary))
+		return SG_PGP_REVOKED;
+	return key->revocations & (SG_PGP_REVOKES_CRITICAL | SG_PGP_REVOKES_DESIGNATED)
+	    ? SG_PGP_REVOKED_UNCHECKED
+	    : SG_PGP_NOT_REVOKED;
+}
+
+static uint32_t count_subkeys(rnp_key_handle_t primary)
+{
+	size_t count = 0;
+	uint32_t good = 0;
+
+	if (rnp_key_get_subkey_count(primary, &count) != RNP_SUCCESS)
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		rnp_key_handle_t subkey = NULL;
+		bool valid = false;
+
+		if (rnp_key_get_subkey_at(primary, i, &subkey) == RNP_SUCCESS &&
+		    rnp_key_is_valid(subkey, &valid) == RNP_SUCCESS)
+			good += valid;
+		rnp_key_handle_destroy(subkey);
+	}
+	return good;
+}
+
 static int take_facts(struct sg_rnp_key *key, uint32_t at)
 {
 	struct sg_msg_pgp_facts *facts = &key->facts;
-	bool valid = false, expired = false, revoked = false;
+	bool valid = false, expired = false;
 	uint32_t lifetime = 0;
 
 	if (rnp_key_is_valid(key->primary, &valid) != RNP_SUCCESS ||
 	    rnp_key_is_expired(key->primary, &expired) != RNP_SUCCESS ||
-	    rnp_key_is_revoked(key->primary, &revoked) != RNP_SUCCESS ||
 	    rnp_key_get_creation(key->primary, &facts->created) != RNP_SUCCESS ||
 	    rnp_key_get_expiration(key->primary, &lifetime) != RNP_SUCCESS)
 		return SG_ERR_FORMAT;
 	facts->expires = end_of(facts->created, lifetime);
-	facts->revoked = revoked;
+	facts->revoked = revoked_how(key);
+	facts->subkeys = count_subkeys(key->primary);
 	facts->expired =
 	    expired || facts->created > at || (facts->expires != 0 && facts->expires < at);
-	facts->valid = valid && !facts->expired && !revoked;
+	facts->valid = valid && !facts->expired && facts->revoked == SG_PGP_NOT_REVOKED;
 	return take_user_ids(key);
 }
 
 /* ---- loading ---- */
 
 /* What librnp cannot read of a key, it leaves out; whatever lacks a signature then, is not valid. */
-static int import(struct sg_rnp_key *key, const struct sg_blob *copy)
+static int import(rnp_ffi_t ffi, const struct sg_blob *copy)
 {
 	rnp_input_t input = NULL;
 	rnp_result_t result = rnp_input_from_memory(&input, copy->data, copy->len, false);
 
 	if (result == RNP_SUCCESS)
 		result = rnp_import_keys(
-		    key->ffi, input, RNP_LOAD_SAVE_PUBLIC_KEYS | RNP_LOAD_SAVE_PERMISSIVE, NULL);
+		    ffi, input, RNP_LOAD_SAVE_PUBLIC_KEYS | RNP_LOAD_SAVE_PERMISSIVE, NULL);
 	rnp_input_destroy(input);
 	if (result == RNP_ERROR_OUT_OF_MEMORY)
 		return SG_ERR_NOMEM;
 	return result == RNP_SUCCESS ? 0 : SG_ERR_FORMAT;
 }
 
+/* A copy that librnp takes nothing of is no reason to lose the others. */
+static int import_all(rnp_ffi_t ffi, const struct sg_msg_pgp_key *copies)
+{
+	int best = SG_ERR_FORMAT;
+
+	for (uint32_t i = 0; i < copies->copy_count; i++) {
+		int err = import(ffi, &copies->copies[i].data);
+
+		if (err == SG_ERR_NOMEM)
+			return err;
+		if (err == 0)
+			best = 0;
+	}
+	return best;
+}
+
+/* Whoever can forge a revocation by weak hashes, would do better to forge something else: those that librnp
+ * lets count no more still tell that the owner has given the key up. */
+static int load_lenient(struct sg_rnp_key *key, const struct sg_msg_pgp_key *copies)
+{
+	static const char *const weak[] = { "MD5", "SHA1", "RIPEMD160" };
+
+	if (!(key->revocations & SG_PGP_REVOKES_WEAK))
+		return 0;
+	if (rnp_ffi_create(&key->lenient, "GPG", "GPG") != RNP_SUCCESS ||
+	    rnp_set_timestamp(key->lenient, copies->at) != RNP_SUCCESS)
+		return SG_ERR_NOMEM;
+	for (size_t i = 0; i < sizeof(weak) / sizeof(weak[0]); i++) {
+		if (rnp_add_security_rule(key->lenient, RNP_FEATURE_HASH_ALG, weak[i],
+			RNP_SECURITY_OVERRIDE | RNP_SECURITY_VERIFY_KEY, 0,
+			RNP_SECURITY_DEFAULT) != RNP_SUCCESS)
+			return SG_ERR_FORMAT;
+	}
+	return import_all(key->lenient, copies);
+}
+
 static int load(struct sg_rnp_key *key, const struct sg_msg_pgp_key *copies)
 {
 	struct sg_pgp_form form;
 	const char *why;
-	int err = copies->copy_count > 0 ? 0 : SG_ERR_FORMAT;
+	int err;
 
+	for (uint32_t i = 0; i < copies->copy_count; i++) {
+		if (sg_pgp_key_check(&copies->copies[i].data, &form, &why) != 0)
+			return SG_ERR_FORMAT;
+		key->revocations |= form.revocations;
+	}
+	if (copies->copy_count == 0)
+		return SG_ERR_FORMAT;
 	if (rnp_ffi_create(&key->ffi, "GPG", "GPG") != RNP_SUCCESS ||
 	    rnp_set_timestamp(key->ffi, copies->at) != RNP_SUCCESS)
 		return SG_ERR_NOMEM;
-	for (uint32_t i = 0; err == 0 && i < copies->copy_count; i++) {
-		if (sg_pgp_key_check(&copies->copies[i].data, &form, &why) != 0)
-			return SG_ERR_FORMAT;
-		err = import(key, &copies->copies[i].data);
-	}
+	err = import_all(key->ffi, copies);
 	if (err == 0 &&
 	    (rnp_locate_key(key->ffi, "fingerprint", form.name, &key->primary) != RNP_SUCCESS ||
-		key->primary == NULL))
+		key->primary == NULL ||
+		rnp_key_get_fprint(key->primary, &key->fingerprint) != RNP_SUCCESS))
 		err = SG_ERR_FORMAT;
+	if (err == 0)
+		err = load_lenient(key, copies);
 	if (err == 0 && (key->facts.name = strdup(form.name)) == NULL)
 		err = SG_ERR_NOMEM;
 	return err == 0 ? take_facts(key, copies->at) : err;
@@ -225,6 +319,16 @@ static int is_good_size(rnp_key_handle_t signer)
 	return good;
 }
 
+static int is_primary(const struct sg_rnp_key *key, rnp_key_handle_t signer)
+{
+	char *fingerprint = NULL;
+	int is = rnp_key_get_fprint(signer, &fingerprint) == RNP_SUCCESS &&
+	    strcmp(fingerprint, key->fingerprint) == 0;
+
+	rnp_buffer_destroy(fingerprint);
+	return is;
+}
+
 /* Why a signature of this key, made then, does not count even if it is by it. */
 static enum sg_pgp_reason objection(struct sg_rnp_key *key, rnp_key_handle_t signer, uint32_t made)
 {
@@ -232,8 +336,11 @@ static enum sg_pgp_reason objection(struct sg_rnp_key *key, rnp_key_handle_t sig
 	uint32_t created = 0;
 	bool may_sign = false;
 
-	if (key->facts.revoked)
+	if (key->facts.revoked == SG_PGP_REVOKED || is_revoked_in(key->lenient, signer))
 		return SG_PGP_KEY_REVOKED;
+	if (key->facts.revoked != SG_PGP_NOT_REVOKED ||
+	    ((key->revocations & SG_PGP_REVOKES_SUBKEY_CRITICAL) && !is_primary(key, signer)))
+		return SG_PGP_KEY_REVOKED_UNCHECKED;
 	if (rnp_key_get_creation(signer, &created) != RNP_SUCCESS ||
 	    rnp_key_valid_till64(signer, &until) != RNP_SUCCESS || made < created || made > until)
 		return SG_PGP_KEY_NOT_VALID;

@@ -212,6 +212,8 @@ static void refuse_buf(struct sg_buf *buf, int expected, const char *reason)
 
 static const unsigned char material[] = { 4, 0, 0, 0, 0, 22, 1, 2 };
 
+static const unsigned char other[] = { 4, 0, 0, 0, 1, 22, 1, 2 };
+
 static struct sg_buf start(void)
 {
 	struct sg_buf buf = { 0 };
@@ -243,10 +245,98 @@ static void counts_are_limited(void **state)
 				if (rows[i].tag == 2)
 					put_packet(&buf, 2, third, sizeof(third));
 				else
-					put_packet(&buf, rows[i].tag, material, sizeof(material));
+					put_packet(&buf, rows[i].tag, other, sizeof(other));
 			}
 			refuse_buf(&buf, over ? SG_ERR_LIMIT : 0, rows[i].why);
 		}
+	}
+}
+
+/* librnp takes nothing of such a key, and says so of the copies beside it, too. */
+static void a_key_that_is_a_subkey_of_itself_is_refused(void **state)
+{
+	struct sg_buf buf = start();
+
+	put_packet(&buf, 14, material, sizeof(material));
+	refuse_buf(&buf, SG_ERR_FORMAT, "an OpenPGP key that is a subkey of itself");
+}
+
+/* A number of so many bits. */
+static void put_number(struct sg_buf *buf, size_t bits)
+{
+	sg_buf_put_u8(buf, (uint8_t)(bits >> 8));
+	sg_buf_put_u8(buf, (uint8_t)bits);
+	for (size_t i = 0; i < (bits + 7) / 8; i++)
+		sg_buf_put_u8(buf, 0xff);
+}
+
+/* A key of this algorithm with two numbers, as a primary key or, with another before it, as a subkey. */
+static struct sg_buf start_numbers(unsigned tag, uint8_t algorithm, size_t first, size_t second)
+{
+	const unsigned char head[] = { 4, 0, 0, 0, 2, algorithm };
+	struct sg_buf buf = { 0 }, body = { 0 };
+
+	if (tag == 14)
+		buf = start();
+	sg_buf_put(&body, head, sizeof(head));
+	put_number(&body, first);
+	put_number(&body, second);
+	put_packet(&buf, tag, body.data, body.len);
+	sg_buf_clear(&body);
+	return buf;
+}
+
+/* Before anybody reckons with them. */
+static void bits_are_limited(void **state)
+{
+	static const struct {
+		uint8_t algorithm;
+		size_t first, second;
+	} rows[] = {
+		{ 1, SG_PGP_BITS_MAX, SG_PGP_EXPONENT_BITS_MAX },
+		{ 2, SG_PGP_BITS_MAX, SG_PGP_EXPONENT_BITS_MAX },
+		{ 3, SG_PGP_BITS_MAX, SG_PGP_EXPONENT_BITS_MAX },
+		{ 16, SG_PGP_BITS_MAX, SG_PGP_BITS_MAX },
+		{ 17, SG_PGP_DSA_BITS_MAX, SG_PGP_DSA_ORDER_MAX },
+	};
+	static const char why[] = "an OpenPGP key of more bits than are reckoned with";
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (unsigned tag = 6; tag <= 14; tag += 8) {
+			struct sg_buf buf =
+			    start_numbers(tag, rows[i].algorithm, rows[i].first, rows[i].second);
+
+			refuse_buf(&buf, 0, NULL);
+			buf = start_numbers(
+			    tag, rows[i].algorithm, rows[i].first + 1, rows[i].second);
+			refuse_buf(&buf, SG_ERR_LIMIT, why);
+			buf = start_numbers(
+			    tag, rows[i].algorithm, rows[i].first, rows[i].second + 1);
+			refuse_buf(&buf, SG_ERR_LIMIT, why);
+		}
+	}
+}
+
+/* The more bits, the fewer signatures of its own: 8,192 are worth 16 checks with 2,048. */
+static void the_work_for_one_key_is_limited(void **state)
+{
+	static const char why[] =
+	    "an OpenPGP key of so many bits and so many signatures of its own";
+	const size_t max = SG_PGP_WORK_MAX / 16;
+
+	for (size_t over = 0; over < 2; over++) {
+		struct sg_buf buf = start_numbers(6, 1, 8192, 17);
+		struct sg_blob key = { buf.data, buf.len };
+		unsigned char signature[] = { 4, 0x13, 1, 8, 0, 0, 0, 10, 9, 16, 0, 0, 0, 0, 0, 0,
+			0, 0, 1, 2, 0, 1, 1 };
+		struct sg_pgp_form form;
+		const char *reason;
+
+		assert_int_equal(sg_pgp_key_check(&key, &form, &reason), 0);
+		memcpy(signature + 10, form.fingerprint + 12, 8);
+		for (size_t i = 0; i < max + over; i++)
+			put_packet(&buf, 2, signature, sizeof(signature));
+		refuse_buf(&buf, over ? SG_ERR_LIMIT : 0, why);
 	}
 }
 
@@ -425,6 +515,9 @@ int main(void)
 		cmocka_unit_test(secret_keys_are_refused),
 		cmocka_unit_test(truncated_keys_are_refused),
 		cmocka_unit_test(counts_are_limited),
+		cmocka_unit_test(a_key_that_is_a_subkey_of_itself_is_refused),
+		cmocka_unit_test(bits_are_limited),
+		cmocka_unit_test(the_work_for_one_key_is_limited),
 		cmocka_unit_test(sizes_are_limited),
 		cmocka_unit_test(own_signatures_and_subpackets_are_limited),
 		cmocka_unit_test(what_is_no_public_key_is_refused),

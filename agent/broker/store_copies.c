@@ -1,0 +1,177 @@
+#include "store_copies.h"
+
+#include <stdint.h>
+
+#include "pgp_key.h"
+#include "store_engine.h"
+
+#define UNCHECKED                                                                                  \
+	(SG_PGP_REVOKES_CRITICAL | SG_PGP_REVOKES_SUBKEY_CRITICAL | SG_PGP_REVOKES_DESIGNATED)
+#define OF_KEY (SG_PGP_REVOKES | SG_PGP_REVOKES_DESIGNATED)
+
+/* What is to be known of one copy. */
+struct copy {
+	struct sg_pgp_form form;
+	size_t len;
+	int err; /* of judging it */
+	int valid;
+	enum sg_pgp_revoked revoked;
+	int64_t expires; /* INT64_MAX: never */
+	size_t user_ids;
+	size_t subkeys;
+};
+
+static struct copy examine(const struct sg_blob *data, time_t now)
+{
+	struct copy copy = { .len = data->len };
+	const struct sg_pgp_facts *facts;
+	struct sg_pgp_key *key;
+	const char *why;
+
+	copy.err = sg_pgp_key_check(data, &copy.form, &why);
+	if (copy.err == 0)
+		copy.err = sg_pgp_key_load(data, 1, now, &key, &why);
+	if (copy.err != 0)
+		return copy;
+	facts = sg_pgp_key_facts(key);
+	copy.valid = facts->valid;
+	copy.revoked = (enum sg_pgp_revoked)facts->revoked;
+	copy.expires = facts->expires != 0 ? facts->expires : INT64_MAX;
+	copy.subkeys = facts->subkeys;
+	while (facts->user_ids[copy.user_ids] != NULL)
+		copy.user_ids++;
+	sg_pgp_key_free(key);
+	return copy;
+}
+
+/* Nobody was there to say so, which is not the copy's fault. */
+static int is_unjudged(const struct copy *copy)
+{
+	return copy->err == SG_ERR_WORKER || copy->err == SG_ERR_NOMEM;
+}
+
+/* A revocation that is not the key's, or nobody can tell. */
+static int claims_too_much(const struct copy *copy)
+{
+	return (copy->form.revocations & UNCHECKED) != 0 ||
+	    ((copy->form.revocations & SG_PGP_REVOKES) != 0 &&
+		(copy->err != 0 || copy->revoked != SG_PGP_REVOKED));
+}
+
+/* Whether it has all that the other has that counts, and more of it; or as much in fewer bytes, so that who
+ * comes first with one that is blown up does not win. */
+static int is_better(const struct copy *copy, const struct copy *other)
+{
+	int more = copy->valid > other->valid || copy->expires > other->expires ||
+	    copy->user_ids > other->user_ids || copy->subkeys > other->subkeys;
+	int less = copy->valid < other->valid || copy->expires < other->expires ||
+	    copy->user_ids < other->user_ids || copy->subkeys < other->subkeys;
+
+	return !less && (more || copy->len < other->len);
+}
+
+/* Without a judge. */
+static enum sg_copy_choice choose_blindly(
+    const struct copy *old, const struct copy *new, enum sg_copy_from from)
+{
+	int loses = (old->form.revocations & OF_KEY) != 0 && (new->form.revocations &OF_KEY) == 0;
+
+	return from == SG_COPY_OF_OWNER && !loses ? SG_COPY_TAKE : SG_COPY_KEEP;
+}
+
+static enum sg_copy_choice choose(
+    const struct copy *old, const struct copy *new, enum sg_copy_from from)
+{
+	if (new->revoked == SG_PGP_REVOKED && old->revoked != SG_PGP_REVOKED)
+		return SG_COPY_REVOKED;
+	if (old->revoked == SG_PGP_REVOKED && new->revoked != SG_PGP_REVOKED)
+		return SG_COPY_KEEP;
+	if (from == SG_COPY_OF_OWNER)
+		return new->revoked > old->revoked ? SG_COPY_REVOKED : SG_COPY_TAKE;
+	if (from == SG_COPY_OF_OTHER)
+		return SG_COPY_KEEP;
+	return is_better(new, old) ? SG_COPY_TAKE : SG_COPY_KEEP;
+}
+
+enum sg_copy_choice sg_pgp_copy_choose(
+    const struct sg_blob *there, const struct sg_blob *came, enum sg_copy_from from, time_t now)
+{
+	struct copy old, new;
+
+	/* nodes may show thousands, each for the first time */
+	if (there == NULL && from == SG_COPY_OF_OWNER)
+		return SG_COPY_TAKE;
+	new = examine(came, now);
+	if ((new.err != 0 && !is_unjudged(&new)) ||
+	    (from != SG_COPY_OF_OWNER && claims_too_much(&new)))
+		return SG_COPY_REFUSE;
+	if (there == NULL)
+		return SG_COPY_TAKE;
+	old = examine(there, now);
+	if (old.err != 0 && !is_unjudged(&old))
+		return SG_COPY_TAKE;
+	if (old.err != 0 || new.err != 0)
+		return choose_blindly(&old, &new, from);
+	return choose(&old, &new, from);
+}
+
+/* ---- in the store ---- */
+
+static int is_shown(const struct sg_witness *witness)
+{
+	return witness->source <= SG_SIGHT_DIRECT;
+}
+
+static int find_from(
+    struct sg_store *store, const struct sg_witness *witness, int64_t key, enum sg_copy_from *from)
+{
+	enum { OTHERS, ANYBODY, NODE, TRUSTED_HERE, TRUSTED_ELSEWHERE, COUNT };
+	const struct sg_value values[] = { SG_INT(key), SG_TEXT(witness->jid), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_COPY_CLAIMS, values, &statement);
+	int claims[COUNT] = { 0 };
+
+	for (int i = 0; rc == SQLITE_ROW && i < COUNT; i++)
+		claims[i] = sqlite3_column_int(statement, i);
+	if (!is_shown(witness))
+		*from = claims[ANYBODY] ? SG_COPY_OF_OTHER : SG_COPY_OF_EQUAL;
+	else if (claims[TRUSTED_ELSEWHERE] || (witness->source == SG_SIGHT_DIRECT && claims[NODE]))
+		*from = SG_COPY_OF_OTHER;
+	else
+		*from =
+		    claims[TRUSTED_HERE] || !claims[OTHERS] ? SG_COPY_OF_OWNER : SG_COPY_OF_EQUAL;
+	return sg_store_done(store, statement, rc, 0);
+}
+
+static int read_data(struct sg_store *store, int64_t key, struct sg_blob *data)
+{
+	const struct sg_value values[] = { SG_INT(key), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_KEY_READ, values, &statement);
+	int err = rc == SQLITE_ROW ? sg_column_blob(statement, 3, data) : SG_ERR_IO;
+
+	return sg_store_done(store, statement, rc, err);
+}
+
+int sg_store_copy_choose(struct sg_store *store, const struct sg_witness *witness, int64_t key,
+    const struct sg_blob *came, enum sg_copy_choice *choice)
+{
+	const struct sg_value older[] = { SG_INT(key), SG_TEXT(witness->jid),
+		SG_INT(witness->source), SG_END };
+	enum sg_copy_from from = is_shown(witness) ? SG_COPY_OF_OWNER : SG_COPY_OF_EQUAL;
+	struct sg_blob there = { NULL, 0 };
+	int err = 0;
+
+	*choice = SG_COPY_KEEP;
+	if (key != 0)
+		err = find_from(store, witness, key, &from);
+	if (err == 0 && key != 0)
+		err = read_data(store, key, &there);
+	if (err == 0)
+		*choice = sg_pgp_copy_choose(key != 0 ? &there : NULL, came, from, witness->now);
+	sg_blob_clear(&there);
+	if (err == 0 && key != 0 && from == SG_COPY_OF_OWNER &&
+	    (*choice == SG_COPY_TAKE || *choice == SG_COPY_REVOKED))
+		err = sg_store_run(store, SG_STMT_COPY_OLD, older);
+	return err;
+}
