@@ -154,7 +154,10 @@ static int step(struct sg_judging *judging)
 
 	if (judging->indexed < judging->keys->keyinfo_count) {
 		key = &judging->keys->keyinfos[judging->indexed++];
-		err = sg_verdict_index_add(judging->index, key, 1);
+		/* what is known of an OpenPGP key goes before the copies that came, however many */
+		err = key->kind == SG_KEYINFO_PGP ? look_up(judging, key->name) : 0;
+		if (err == 0)
+			err = sg_verdict_index_add(judging->index, key, 1);
 		return err == 0 ? 1 : err;
 	}
 	if (judging->at == judging->keys->keyinfo_count)

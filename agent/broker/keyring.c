@@ -185,14 +185,22 @@ static int is_gone(void *arg, const char *name)
 	return grown[lesson->gone_count++] != NULL ? 1 : SG_ERR_NOMEM;
 }
 
+/* An OpenPGP key may have to be judged, which takes time by how long it is: some milliseconds for 1 KiB at worst. */
+static uint32_t weight_of(const struct sg_keyinfo *keyinfo)
+{
+	uint32_t judging = keyinfo->kind == SG_KEYINFO_PGP ? (uint32_t)(keyinfo->data.len / 16) : 0;
+
+	return keyinfo->signature_count + judging;
+}
+
 /* How many keys the next slice has. */
 static uint32_t slice_count(const struct lesson *lesson)
 {
 	uint32_t left = lesson->keyinfos.keyinfo_count - lesson->at;
-	uint32_t count = 0, signatures = 0;
+	uint32_t count = 0, weight = 0;
 
-	while (count < left && count < SLICE && signatures < SLICE_SIGNATURES)
-		signatures += lesson->keyinfos.keyinfos[lesson->at + count++].signature_count;
+	while (count < left && count < SLICE && weight < SLICE_SIGNATURES)
+		weight += weight_of(&lesson->keyinfos.keyinfos[lesson->at + count++]);
 	return count;
 }
 
