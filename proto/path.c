@@ -198,6 +198,7 @@ static int is_whole(
 struct candidate {
 	struct sg_path_node *issuer;
 	size_t index;
+	unsigned rank;
 	enum sg_path_verdict class;
 	int by_own_key;
 	int weak;
@@ -221,8 +222,10 @@ static int compare_best(const struct candidate *left, const struct candidate *ri
 static int compare_candidates(const void *a, const void *b)
 {
 	const struct candidate *left = a, *right = b;
-	int order = compare_best(left, right);
+	int order = (left->rank > right->rank) - (left->rank < right->rank);
 
+	if (order == 0)
+		order = compare_best(left, right);
 	if (order == 0)
 		order = strcmp(left->issuer->name, right->issuer->name);
 	return order != 0 ? order : (left->index > right->index) - (left->index < right->index);
@@ -234,12 +237,25 @@ static int is_noise(const struct candidates *all, size_t at)
 	size_t before = 0;
 
 	for (size_t i = at; i > 0 && before < SG_PATH_PAIR_CHECKS_MAX; i--) {
-		if (compare_best(&all->list[i - 1], &all->list[at]) != 0 ||
+		if (all->list[i - 1].rank != all->list[at].rank ||
+		    compare_best(&all->list[i - 1], &all->list[at]) != 0 ||
 		    all->list[i - 1].issuer != all->list[at].issuer)
 			break;
 		before++;
 	}
 	return before >= SG_PATH_PAIR_CHECKS_MAX;
+}
+
+/* Whether what this one leads to cannot be better. */
+static int is_settled(const struct sg_path_chain *best, const struct candidate *next)
+{
+	const struct candidate found = {
+		.class = best->class,
+		.by_own_key = best->by_own_key,
+		.weak = best->weak,
+	};
+
+	return compare_best(&found, next) <= 0;
 }
 
 static int candidates_new(const struct sg_path_node *node, struct candidates *all)
@@ -306,16 +322,21 @@ static int root_by_signature(
 			all.list[all.count++] = (struct candidate){
 				.issuer = sg_path_node_issuer(graph, node, i),
 				.index = i,
+				.rank = node->links[i].rank,
+				.class = SG_PATH_IS_TRUSTED,
+				.by_own_key = 1,
 				.weak = is_weak(node, i),
 			};
 	}
 	candidates_sort(&all);
-	for (size_t i = 0; i < all.count && !is_whole(graph, best, node); i++) {
+	for (size_t i = 0; i < all.count; i++) {
 		struct sg_path_chain chain = { .class = SG_PATH_IS_TRUSTED, .by_own_key = 1 };
-		enum sg_signature_verdict verdict = is_noise(&all, i)
-		    ? SG_SIG_UNCHECKED
-		    : sg_path_node_check(graph, node, all.list[i].index);
+		enum sg_signature_verdict verdict;
 
+		if (is_whole(graph, best, node) && is_settled(best, &all.list[i]))
+			continue;
+		verdict = is_noise(&all, i) ? SG_SIG_UNCHECKED
+					    : sg_path_node_check(graph, node, all.list[i].index);
 		if (verdict == SG_SIG_SELF)
 			continue;
 		chain.jid = sole_jid(graph, node);
@@ -394,6 +415,7 @@ static int friends_find(
 		all->list[all->count++] = (struct candidate){
 			.issuer = issuer,
 			.index = i,
+			.rank = node->links[i].rank,
 			.class = jid != NULL ? SG_PATH_IS_FRIEND : SG_PATH_IS_VOUCHED,
 			.by_own_key = !is_told,
 			.weak = is_weak(node, i),
@@ -402,18 +424,6 @@ static int friends_find(
 	}
 	candidates_sort(all);
 	return 0;
-}
-
-/* Whether none of those that follow can be better. */
-static int is_settled(const struct sg_path_chain *best, const struct candidate *next)
-{
-	const struct candidate found = {
-		.class = best->class,
-		.by_own_key = best->by_own_key,
-		.weak = best->weak,
-	};
-
-	return compare_best(&found, next) <= 0;
 }
 
 /* The path by one candidate, where it may be better than the best one. */
@@ -452,7 +462,7 @@ static int find_friend(
 
 	for (size_t i = 0; err == 0 && i < all.count; i++) {
 		if (is_whole(graph, best, node) && is_settled(best, &all.list[i]))
-			break;
+			continue;
 		err = friend_try(graph, node, &all.list[i], is_noise(&all, i), best);
 	}
 	free(all.list);
@@ -491,7 +501,7 @@ static int find_nearest(
 		struct sg_path_node *issuer = sg_path_node_issuer(graph, node, i);
 
 		if (issuer != NULL && issuer != node)
-			all.list[all.count++] = (struct candidate){ issuer, i, 0, 0, 0, NULL };
+			all.list[all.count++] = (struct candidate){ .issuer = issuer, .index = i };
 		else if (issuer == NULL &&
 		    (nearest == SIZE_MAX ||
 			strcmp(node->links[i].signature->issuer,

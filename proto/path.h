@@ -20,11 +20,14 @@ enum sg_path_flag {
 	SG_PATH_TRUSTED = 4,	/* the person compared it and said so */
 	SG_PATH_REFUSED = 8,	/* the person said that it is not to be trusted */
 	SG_PATH_REVOKED = 16,
+	SG_PATH_SIGNED = 32, /* the signatures here are those that the person's own account keeps */
 };
 
 /* A key as it is known; all is borrowed until the graph is freed. */
 struct sg_path_key {
 	const struct sg_keyinfo *keyinfo;
+	size_t
+	    shown_signatures; /* so many, its first, the JID itself showed; others told the rest */
 	const char *const *seen_jids; /* bare JIDs whose own node showed it */
 	size_t seen_count;
 	const char *const
@@ -102,7 +105,11 @@ struct sg_path {
 #define SG_PATH_KEYS_MAX       20000
 #define SG_PATH_SIGNATURES_MAX 200000
 
-/* Checks that are made of signatures by one key on another: more of them are noise. */
+/*
+ * Checks that are made of signatures by one key on another, of each of three kinds: more of them are noise. Those
+ * that the person's account keeps come first, then those that the key's own JID showed, so that whatever others
+ * tell uses up nothing of theirs.
+ */
 #define SG_PATH_PAIR_CHECKS_MAX 8
 
 struct sg_path_graph;

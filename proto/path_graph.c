@@ -116,8 +116,9 @@ static void copies_add(struct sg_path_node *node, const struct sg_keyinfo *keyin
 }
 
 /* Room for the signatures of the keyinfo beside those that are there. */
-static int links_add(struct sg_path_node *node, const struct sg_keyinfo *keyinfo)
+static int links_add(struct sg_path_node *node, const struct sg_path_key *key)
 {
+	const struct sg_keyinfo *keyinfo = key->keyinfo;
 	size_t count = keyinfo->signature_count;
 	struct sg_path_link *links;
 
@@ -128,8 +129,12 @@ static int links_add(struct sg_path_node *node, const struct sg_keyinfo *keyinfo
 		return SG_ERR_NOMEM;
 	node->links = links;
 	for (size_t i = 0; i < count; i++)
-		links[node->link_count++] =
-		    (struct sg_path_link){ .signature = &keyinfo->signatures[i] };
+		links[node->link_count++] = (struct sg_path_link){
+			.signature = &keyinfo->signatures[i],
+			.rank = (key->flags & SG_PATH_SIGNED) != 0 ? 0
+			    : i < key->shown_signatures		   ? 1
+								   : 2,
+		};
 	return 0;
 }
 
@@ -142,8 +147,7 @@ static int node_new(struct sg_path_graph *graph, const struct sg_path_key *key)
 	node->key = *key;
 	node->name = key->keyinfo->name;
 	copies_add(node, key->keyinfo);
-	if (links_add(node, key->keyinfo) != 0 ||
-	    tsearch(node, &graph->tree, compare_nodes) == NULL) {
+	if (links_add(node, key) != 0 || tsearch(node, &graph->tree, compare_nodes) == NULL) {
 		node_free(node);
 		return SG_ERR_NOMEM;
 	}
@@ -153,7 +157,7 @@ static int node_new(struct sg_path_graph *graph, const struct sg_path_key *key)
 
 static int node_merge(struct sg_path_node *node, const struct sg_path_key *key)
 {
-	int err = links_add(node, key->keyinfo);
+	int err = links_add(node, key);
 
 	if (err != 0)
 		return err;

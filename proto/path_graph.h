@@ -15,6 +15,7 @@ struct sg_path_link {
 	const struct sg_signature *signature;
 	uint8_t known; /* whether verdict is */
 	uint8_t verdict;
+	uint8_t rank; /* 0: kept by the own account; 1: shown by the key's JID; 2: told by others */
 };
 
 struct sg_path_node {

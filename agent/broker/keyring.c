@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "events.h"
+#include "forged.h"
 #include "log.h"
 #include "text.h"
 
@@ -204,6 +205,12 @@ static uint32_t slice_count(const struct lesson *lesson)
 	return count;
 }
 
+/* By others than the JID itself, or by a message. */
+static int is_told(const struct lesson *lesson)
+{
+	return lesson->witness.source == SG_SIGHT_THIRD || lesson->witness.source == SG_SIGHT_PUSH;
+}
+
 /* Keeps one slice, of which nothing is needed any more then. Gives 1 when there are more. */
 static int slice(struct lesson *lesson)
 {
@@ -211,9 +218,13 @@ static int slice(struct lesson *lesson)
 	struct sg_keyinfo *first = lesson->keyinfos.keyinfos + lesson->at;
 	uint32_t count = slice_count(lesson);
 	enum sg_learnt learnt[SLICE];
-	int err;
+	unsigned checks = SG_FORGED_CHECKS_MAX;
+	int err = 0;
 
-	err = sg_store_keyring_put(store, &lesson->witness, first, count, learnt);
+	for (uint32_t i = 0; is_told(lesson) && err == 0 && i < count; i++)
+		err = sg_forged_drop(store, &first[i], &checks);
+	if (err == 0)
+		err = sg_store_keyring_put(store, &lesson->witness, first, count, learnt);
 	for (uint32_t i = 0; err == 0 && i < count; i++)
 		take_outcome(lesson, &first[i], learnt[i]);
 	for (uint32_t i = 0; i < count; i++)

@@ -111,7 +111,13 @@ struct sg_sighting {
 };
 
 #define SG_KNOWN_SIGHTINGS_MAX 50 /* that are read of one key */
-#define SG_KNOWN_KEYINFOS_MAX  20 /* different ones, whose signatures are put together */
+/*
+ * Different keyinfos, whose signatures are put together: first what the JID itself showed, the newest first, then
+ * files, then what it told of itself in messages, then what others told, the oldest first, so that whoever tells
+ * more later hides nothing. Of the told ones so many bytes, or the first.
+ */
+#define SG_KNOWN_KEYINFOS_MAX  20
+#define SG_KNOWN_TOLD_BYTES    (64 << 10)
 
 struct sg_known_key {
 	int64_t id; /* in the order in which they became known */

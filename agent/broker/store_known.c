@@ -212,11 +212,17 @@ static int read_signatures(struct sg_store *store, struct sg_known_key *key)
 	const struct sg_value values[] = { SG_INT(key->id), SG_INT(SG_KNOWN_KEYINFOS_MAX), SG_END };
 	sqlite3_stmt *statement;
 	int rc = sg_store_step(store, SG_STMT_KEYINFOS_READ, values, &statement);
+	size_t told = 0;
 	int err = 0;
 
 	for (; rc == SQLITE_ROW && err == 0; rc = err == 0 ? sqlite3_step(statement) : rc) {
 		const char *text = (const char *)sqlite3_column_text(statement, 1);
 
+		if (text != NULL && sqlite3_column_int(statement, 2) != 0) {
+			told += strlen(text);
+			if (told > SG_KNOWN_TOLD_BYTES && told > strlen(text))
+				continue;
+		}
 		if (text == NULL)
 			err = SG_ERR_NOMEM;
 		else if (key->keyinfo.signature_count <= SG_KEYINFO_SIGNATURES_MAX)

@@ -131,6 +131,7 @@ static int mine_add(struct sg_trust *trust, const char *account, const char *nam
 		.signatures = signatures.signatures,
 		.signature_count = signatures.signature_count,
 	};
+	item->key.flags = SG_PATH_SIGNED;
 	if (item->keyinfo.name != NULL)
 		return item_add(trust, item);
 	item_free(item);
@@ -317,6 +318,7 @@ static int known_add(void *arg, struct sg_known_key *known)
 	item->keyinfo = item->known.keyinfo;
 	memset(&item->known.keyinfo, 0, sizeof(item->known.keyinfo));
 	item->key.first_seen = item->known.first;
+	item->key.shown_signatures = item->known.own_signatures;
 	take_sightings(item);
 	if (item->known.decision == SG_DECISION_TRUSTED)
 		item->key.flags |= SG_PATH_TRUSTED;

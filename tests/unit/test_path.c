@@ -496,6 +496,37 @@ static void only_its_owner_retracts_a_key(void **state)
 	cast_clear(&cast);
 }
 
+/* What others told uses up none of the checks of what the key's JID showed, or the account keeps, wherever it stands. */
+static void what_others_tell_crowds_nothing_out(void **state)
+{
+	for (int own = 0; own < 2; own++) {
+		struct cast cast;
+		struct actor *issuer = own ? &cast.mine : &cast.romeo;
+		struct actor *subject = own ? &cast.romeo : &cast.romeos_client;
+		struct actor good;
+
+		cast_init(&cast);
+		cast.romeo.entry.flags = own ? 0 : SG_PATH_TRUSTED;
+		for (int i = 0; i < 2 * SG_PATH_PAIR_CHECKS_MAX; i++)
+			forge(issuer, subject);
+		good = (struct actor){ .keyinfo = { .kind = SG_KEYINFO_X509 } };
+		good.keyinfo.name = strdup(subject->keyinfo.name);
+		assert_int_equal(sg_blob_set(&good.keyinfo.data, subject->keyinfo.data.data,
+				     subject->keyinfo.data.len),
+		    0);
+		cross_sign(issuer, &good);
+		good.entry.keyinfo = &good.keyinfo;
+		good.entry.shown_signatures = own ? 0 : 1;
+		good.entry.flags = own ? SG_PATH_SIGNED : 0;
+		assert_int_equal(cast_verdict(&cast, subject), SG_PATH_IS_BROKEN);
+		assert_int_equal(sg_path_graph_add(cast.graph, &good.entry), 0);
+		assert_int_equal(judge(cast.graph, subject).verdict,
+		    own ? SG_PATH_IS_TRUSTED : SG_PATH_IS_FRIEND);
+		cast_clear(&cast);
+		actor_clear(&good);
+	}
+}
+
 /* What the owner's node showed stands first: noise that others told behind it hides nothing. */
 static void the_first_of_a_pair_are_checked(void **state)
 {
@@ -1060,6 +1091,7 @@ int main(void)
 		cmocka_unit_test(every_break_is_named),
 		cmocka_unit_test(only_its_owner_retracts_a_key),
 		cmocka_unit_test(the_first_of_a_pair_are_checked),
+		cmocka_unit_test(what_others_tell_crowds_nothing_out),
 		cmocka_unit_test(an_own_user_key_that_is_over_breaks_what_it_signed),
 		cmocka_unit_test(signatures_that_do_not_hold_break),
 		cmocka_unit_test(what_the_person_refused_is_refused),
