@@ -34,7 +34,7 @@ void sg_log_init(const char *name, enum sg_log_level level)
 	}
 }
 
-/* Copies text into the line, control characters and malformed bytes as \xNN; cut with "..." when it
+/* Copies text into the line, hidden characters and malformed bytes as \xNN; cut with "..." when it
  * does not fit. Gives the line's length. */
 static size_t line_append(char *line, size_t len, const char *text)
 {
@@ -45,7 +45,7 @@ static size_t line_append(char *line, size_t len, const char *text)
 	while (left > 0) {
 		uint32_t code;
 		size_t n = sg_utf8_char(text, left, &code);
-		int plain = n > 0 && !sg_utf8_is_control(code);
+		int plain = n > 0 && !sg_utf8_is_hidden(code);
 		size_t taken = n > 0 ? n : 1;
 
 		if (len + (plain ? taken : 4 * taken) > room) {

@@ -329,6 +329,48 @@ int sg_utf8_is_control(uint32_t code)
 	return code < 0x20 || (code >= 0x7f && code < 0xa0);
 }
 
+/* General category Cf, Zl, Zp, or Zs, Default_Ignorable_Code_Point, and the blank of Braille. Sorted. */
+static const uint32_t hidden[][2] = {
+	{ 0xa0, 0xa0 },
+	{ 0xad, 0xad },
+	{ 0x34f, 0x34f },
+	{ 0x600, 0x605 },
+	{ 0x61c, 0x61c },
+	{ 0x6dd, 0x6dd },
+	{ 0x70f, 0x70f },
+	{ 0x890, 0x891 },
+	{ 0x8e2, 0x8e2 },
+	{ 0x115f, 0x1160 },
+	{ 0x1680, 0x1680 },
+	{ 0x17b4, 0x17b5 },
+	{ 0x180b, 0x180f },
+	{ 0x2000, 0x200f },
+	{ 0x2028, 0x202f },
+	{ 0x205f, 0x206f },
+	{ 0x2800, 0x2800 },
+	{ 0x3000, 0x3000 },
+	{ 0x3164, 0x3164 },
+	{ 0xfe00, 0xfe0f },
+	{ 0xfeff, 0xfeff },
+	{ 0xffa0, 0xffa0 },
+	{ 0xfff0, 0xfffb },
+	{ 0x110bd, 0x110bd },
+	{ 0x110cd, 0x110cd },
+	{ 0x13430, 0x1343f },
+	{ 0x1bca0, 0x1bca3 },
+	{ 0x1d173, 0x1d17a },
+	{ 0xe0000, 0xe0fff },
+};
+
+int sg_utf8_is_hidden(uint32_t code)
+{
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+		if (code <= hidden[i][1])
+			return code >= hidden[i][0] || sg_utf8_is_control(code);
+	}
+	return sg_utf8_is_control(code);
+}
+
 /* How many of the first bytes are ASCII and not NUL, eight at a time: a JID or a URI mostly is that throughout. */
 static size_t ascii_len(const char *text, size_t len)
 {
@@ -395,16 +437,9 @@ void sg_utf8_clean(char *text)
 	}
 }
 
-/* The space separators and line separators of Unicode, beside the ASCII ones. */
-static int is_unicode_space(uint32_t code)
-{
-	return code == ' ' || code == 0xa0 || code == 0x1680 ||
-	    (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 ||
-	    code == 0x202f || code == 0x205f || code == 0x3000;
-}
-
-/* One part of a JID: not empty, within the limit, no control characters, and none of the banned ASCII
- * characters; NULL banned: spaces are fine as well (the resource). */
+/* One part of a JID: not empty, within the limit, none of the banned ASCII characters, and no hidden ones (RFC
+ * 8264 8 and 9); NULL banned: spaces are fine (the resource). A joiner that RFC 5892 lets stand between some
+ * letters is refused like the others: it cannot be seen. */
 static int jid_part_is_good(const char *part, size_t len, const char *banned)
 {
 	if (len == 0 || len > JID_PART_MAX)
@@ -413,10 +448,10 @@ static int jid_part_is_good(const char *part, size_t len, const char *banned)
 		uint32_t code;
 		size_t n = sg_utf8_char(part, len, &code);
 
-		if (n == 0 || sg_utf8_is_control(code))
+		if (n == 0 || sg_utf8_is_hidden(code))
 			return 0;
 		if (banned != NULL &&
-		    (is_unicode_space(code) || (n == 1 && strchr(banned, (int)code) != NULL)))
+		    (code == ' ' || (n == 1 && strchr(banned, (int)code) != NULL)))
 			return 0;
 		part += n;
 		len -= n;

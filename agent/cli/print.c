@@ -20,13 +20,6 @@ static uint32_t utf8_take(const char **pos)
 	return len > 0 ? code : REPLACEMENT;
 }
 
-/* Beside the control characters: line separators, and what turns the direction of the text around. */
-static int is_control(uint32_t c)
-{
-	return sg_utf8_is_control(c) || c == 0x61c || c == 0x200e || c == 0x200f ||
-	    (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
-}
-
 static void put_escaped(struct sg_buf *buf, uint32_t c)
 {
 	if (c == '\n')
@@ -37,8 +30,10 @@ static void put_escaped(struct sg_buf *buf, uint32_t c)
 		sg_buf_put_str(buf, "\\r");
 	else if (c < 0x80)
 		sg_buf_printf(buf, "\\x%02x", (unsigned)c);
-	else
+	else if (c < 0x10000)
 		sg_buf_printf(buf, "\\u%04x", (unsigned)c);
+	else
+		sg_buf_printf(buf, "\\U%08x", (unsigned)c);
 }
 
 char *sg_text_clean(const char *text, int keep_controls)
@@ -52,7 +47,7 @@ char *sg_text_clean(const char *text, int keep_controls)
 
 		if (c == REPLACEMENT)
 			sg_buf_put_str(&buf, "\xef\xbf\xbd");
-		else if (!keep_controls && is_control(c))
+		else if (!keep_controls && sg_utf8_is_hidden(c))
 			put_escaped(&buf, c);
 		else
 			sg_buf_put(&buf, start, (size_t)(pos - start));
@@ -125,13 +120,13 @@ char *sg_member_list(const json_t *object, const char *member)
 
 void sg_print_json(const json_t *value)
 {
-	(void)json_dumpf(value, stdout, JSON_INDENT(2));
+	(void)json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	putchar('\n');
 }
 
 void sg_print_json_line(const json_t *value)
 {
-	(void)json_dumpf(value, stdout, JSON_COMPACT);
+	(void)json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	putchar('\n');
 }
 

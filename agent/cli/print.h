@@ -13,8 +13,8 @@
 #include "error.h"
 
 /*
- * The text with invalid UTF-8 replaced by U+FFFD and, unless keep_controls, control characters and
- * those that change the direction of text escaped (\n, \x1b, \u202e). New string, NULL without memory.
+ * The text with invalid UTF-8 replaced by U+FFFD and, unless keep_controls, what cannot be seen
+ * (sg_utf8_is_hidden()) escaped: \n, \x1b, \u202e, \U000e0041. New string, NULL without memory.
  */
 char *sg_text_clean(const char *text, int keep_controls);
 

@@ -24,8 +24,9 @@ from processes import PATIENCE
 from trust_web import DISTRUSTED, PUSH, TRUSTED, Key, PgpKey, Web, realistic
 
 ROMEO, MERCUTIO = "romeo@montague.example", "mercutio@verona.example"
+HIDDEN = "\u202e\u200b\u00ad\u2060\u3164\U000e0041"
 HOSTILE = ['"]; evil [label="x"', "</B></TD></TR></TABLE>>]; evil [", "<IMG SRC=\"/etc/passwd\"/>", "a\\\"b\\", "]]>&amp;&#0;",
-           "\x1b[2J\x1b]0;owned\x07", "\u202ereversed", "-->", "%s%n", "x" * 3000, "\\N\\G\\l", "{a|b}", "<!--"]
+           "\x1b[2J\x1b]0;owned\x07", "\u202ereversed", "ro\u200bm\u00ade\u2060o\u3164\U000e0041", "-->", "%s%n", "x" * 3000, "\\N\\G\\l", "{a|b}", "<!--"]
 
 
 @contextlib.contextmanager
@@ -392,14 +393,14 @@ def test_hostile_names_break_neither_dot_nor_svg_nor_the_terminal(tmp_path):
         assert {e.tag.rpartition("}")[2] for e in root.iter()} <= {"svg", "g", "title", "polygon", "path", "text",
                                                                    "polyline", "ellipse"}
         assert not [e for e in root.iter() if any("href" in name for name in e.attrib)]
-        assert not any(c < " " or c == "\u202e" for t in texts for c in t)
+        assert not any(c < " " or c in HIDDEN for t in texts for c in t)
         assert any("reversed" in t for t in texts) and any("IMG SRC" in t for t in texts)
         assert len([e for e in root.iter("{http://www.w3.org/2000/svg}g") if e.get("class") == "node"]) \
             == len(HOSTILE) + 4  # romeo, juliet, YOU, the legend
         dot = signet("graph", env=env_of(agent)).stdout
         listed = signet("keyring", "show", web.keys[6].name, "--why", env=env_of(agent)).stdout
         for text in (dot, listed):
-            assert "\x1b" not in text and "\x07" not in text and "\u202e" not in text
+            assert not set("\x1b\x07" + HIDDEN) & set(text)
 
 
 def test_graph_of_nobody(tmp_path):

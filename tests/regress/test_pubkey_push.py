@@ -1,4 +1,6 @@
 """Keys in messages (K14): what we send, and what becomes of what others send."""
+import os
+
 import pytest
 
 from key_node import Key, publish
@@ -83,6 +85,84 @@ def test_k1_k2_k6_k14_what_is_malformed_is_left_out_and_the_rest_kept(people):
     shown = taker.signet("keyring", "show", good.name)
     assert sorted(s["verdict"] for s in shown["signatures"]) == ["unknown_issuer", "unknown_method"]
     assert taker.signet("status")["accounts"][0]["state"] == "online"
+
+
+@pytest.mark.parametrize("name", ["ro\u200bmeo", "romeo\u00ad", "ro\u2060meo", "romeo\u3164", "ro\u202emeo", "romeo\U000e0041"])
+def test_k14_nobody_is_told_of_by_a_name_with_what_cannot_be_seen(people, name):
+    """It would look like another's. What says so elsewhere is written out, to a person and in JSON."""
+    taker, sender = people(2)
+    taker.online()
+    resource, evil, last = own_resource(taker), Key(subject=f"S{name}"), Key()
+    with live(sender) as client:
+        push(client, resource, pubkeys(evil, about="JID").replace("JID", f"{name}@xmpp.test"))
+        push(client, resource, pubkeys(last))
+        until(lambda: known(taker, last.name), "nothing was kept")
+    assert known(taker, evil.name) is None
+    taker.world.write("evil.xml", pubkeys(evil))
+    taker.signet("keyring", "import", "--jid", "a@b.test", taker.world.dir / "evil.xml")
+    for form in ((), ("--json",)):
+        text = taker.world.run("signet", "--batch", *form, "keyring", "show", evil.name, env=taker.env)
+        assert evil.name in text.replace(" ", "") and not any(ord(c) > 126 for c in text)
+
+
+def verdict(person, name):
+    return person.signet("keyring", "show", name, "--why")["path"]["verdict"]
+
+
+@pytest.mark.parametrize("how", ["push", "import", "node"])
+def test_k14_signatures_that_a_stranger_forges_crowd_none_out(served, people, how):
+    """Told before the issuer is known, when nobody can see that they are none, and after it."""
+    taker, friend, stranger = people(3, friends=[(0, 1)])
+    taker.online()
+    resource, user, client_key, last = own_resource(taker), Key(friend.jid, kind="rsa2048"), Key(friend.jid), Key()
+    user.sign(client_key), user.sign(client_key, "RSA-SHA1")
+    real = client_key.keyinfo()
+    client_key.signatures = [(user.name, method, os.urandom(256)) for method in ("RSA-SHA256", "RSA-SHA1") for _ in range(30)]
+
+    def told(who, *keys):
+        with live(who) as client:
+            push(client, resource, pubkeys(*keys, about=friend.jid))
+            last.__init__()
+            push(client, resource, pubkeys(last))
+            until(lambda: known(taker, last.name), "nothing was kept")
+
+    told(stranger, client_key)
+    if how == "push":
+        told(friend, user, real)
+    elif how == "import":
+        taker.world.write("keys.xml", pubkeys(user, real, about=friend.jid))
+        taker.signet("keyring", "import", taker.world.dir / "keys.xml")
+    else:
+        publish(served, friend.name, user, (client_key.name, real))
+        taker.signet("keyring", "fetch", friend.jid)
+    taker.signet("keyring", "trust", friend.jid, user.name)
+    assert verdict(taker, client_key.name) == "friend"
+    told(stranger, client_key)
+    assert verdict(taker, client_key.name) == "friend"
+    # another one that is told by a stranger alone: what is none of the known issuer's does not come in
+    other = Key(friend.jid)
+    user.sign(other)
+    other.signatures[:0] = [(user.name, "RSA-SHA256", os.urandom(256)) for _ in range(30)]
+    told(stranger, other)
+    assert verdict(taker, other.name) == "friend"
+    assert [s["verdict"] for s in taker.signet("keyring", "show", other.name)["signatures"]] == ["good"]
+
+
+def test_k14_forged_signatures_by_the_own_user_key_crowd_none_out(served, people):
+    taker, friend, stranger = people(3, friends=[(0, 1)], tokens=[0])
+    mine, user, last = make_user_key(taker), Key(friend.jid), Key()
+    publish(served, friend.name, user)
+    taker.signet("keyring", "fetch", friend.jid)
+    taker.signet("keyring", "trust", friend.jid, user.name)
+    taker.signet("sign", taker.jid, user.name)
+    taker.signet("keyring", "forget", "--yes", user.name)
+    taker.signet("keyring", "fetch", friend.jid)
+    assert verdict(taker, user.name) == "trusted"
+    user.signatures = [(mine, "ECDSA-SHA256", os.urandom(70)) for _ in range(30)]
+    with live(stranger) as client:
+        push(client, own_resource(taker), pubkeys(user, last, about=friend.jid))
+        until(lambda: known(taker, last.name), "nothing was kept")
+    assert verdict(taker, user.name) == "trusted"
 
 
 def test_k14_nobody_fills_the_keyring(people):

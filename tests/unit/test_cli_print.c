@@ -42,6 +42,18 @@ static void controls_are_escaped(void **state)
 	check("a\nb", 1, "a\nb");
 }
 
+/* Two names that look alike must not be: what cannot be seen is written out. */
+static void hidden_characters_are_escaped(void **state)
+{
+	check("ro\xe2\x80\x8bmeo", 0, "ro\\u200bmeo");
+	check("a\xc2\xad"
+	      "b\xe2\x81\xa0\xe3\x85\xa4\xe1\x85\x9f",
+	    0, "a\\u00adb\\u2060\\u3164\\u115f");
+	check("a\xc2\xa0\xe2\x80\x87\xe3\x80\x80z", 0, "a\\u00a0\\u2007\\u3000z");
+	check("\xf3\xa0\x81\x81", 0, "\\U000e0041");
+	check("\xe2\x9d\xa4\xef\xb8\x8f", 0, "\xe2\x9d\xa4\\ufe0f");
+}
+
 /* Values stand in one column; a name that is as long as that, or longer, is still apart from its value. */
 static void names_are_apart_from_values(void **state)
 {
@@ -112,6 +124,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_stays_text),
 		cmocka_unit_test(controls_are_escaped),
+		cmocka_unit_test(hidden_characters_are_escaped),
 		cmocka_unit_test(names_are_apart_from_values),
 		cmocka_unit_test(broken_utf8_is_replaced),
 		cmocka_unit_test(members_are_found_or_not),

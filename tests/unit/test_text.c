@@ -184,7 +184,13 @@ static void no_jids(void **state)
 		"a@b c", "a@b@c", "a\"b@c", "a&b@c", "a'b@c", "a:b@c", "a<b@c", "a>b@c", "a@b<c",
 		"a\tb@c", "a@b\x7f", "a\x01@b", "a@b/\x01", "a@b\xc2\x85", "a\xc2\xa0@b",
 		"a\xe3\x80\x80@b", "\xff@b", "a@\xc3", "a@.", "a@b..", "a@b/\xed\xa0\x80" };
+	static const char *const hidden[] = { "ro\xe2\x80\x8bmeo@b.test", "a\xc2\xad@b.test",
+		"a@b\xe2\x81\xa0.test", "a\xe3\x85\xa4@b.test", "\xe2\x80\xae@b.test",
+		"a\xc2\xa0z@b.test", "a@b.test/x\xf3\xa0\x81\x81", "a\xef\xb8\x8f@b.test" };
 	char long_jid[3000];
+
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+		assert_bare(hidden[i], NULL);
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_bare(bad[i], NULL);
