@@ -353,11 +353,12 @@ static int is_asked(
 	    has(members, member_count, affiliation->jid);
 }
 
-static int is_member(const struct sg_msg_pep_node *shown, const char *jid)
+static int is_affiliated(
+    const struct sg_msg_pep_node *shown, const char *jid, const char *affiliation)
 {
 	for (uint32_t i = 0; i < shown->affiliation_count; i++) {
 		if (strcmp(shown->affiliations[i].jid, jid) == 0)
-			return strcmp(shown->affiliations[i].affiliation, "member") == 0;
+			return strcmp(shown->affiliations[i].affiliation, affiliation) == 0;
 	}
 	return 0;
 }
@@ -396,10 +397,36 @@ int sg_pep_members_encode(const char *node, const char *owner, const struct sg_m
 		err = put_affiliation(list, shown->affiliations[i].jid, "none");
 	}
 	for (uint32_t i = 0; err == 0 && i < member_count; i++) {
-		if (is_member(shown, members[i]))
+		if (is_affiliated(shown, members[i], "member"))
 			continue;
 		changes++;
 		err = put_affiliation(list, members[i], "member");
+	}
+	if (err == 0 && changes == 0) {
+		sg_xml_free(root);
+		return 0;
+	}
+	return sg_xml_hand_over(err, root, payload);
+}
+
+int sg_pep_outcasts_encode(const char *node, const struct sg_msg_pep_node *before,
+    const struct sg_msg_pep_node *shown, char *const *members, uint32_t member_count,
+    struct sg_xml **payload)
+{
+	struct sg_xml *root, *list;
+	uint32_t changes = 0;
+	int err = new_owner(SG_NS_PUBSUB_OWNER, "affiliations", node, &root, &list);
+
+	*payload = NULL;
+	for (uint32_t i = 0; err == 0 && i < before->affiliation_count; i++) {
+		const struct sg_affiliation *one = &before->affiliations[i];
+
+		if (strcmp(one->affiliation, "outcast") != 0 ||
+		    has(members, member_count, one->jid) ||
+		    is_affiliated(shown, one->jid, "outcast"))
+			continue;
+		changes++;
+		err = put_affiliation(list, one->jid, "outcast");
 	}
 	if (err == 0 && changes == 0) {
 		sg_xml_free(root);

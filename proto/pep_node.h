@@ -68,6 +68,14 @@ SG_MUST_USE int sg_pep_members_encode(const char *node, const char *owner,
     const struct sg_msg_pep_node *shown, char *const *members, uint32_t member_count,
     struct sg_xml **payload);
 
+/*
+ * The change (iq type set) that shuts out whom the owner had shut out of the node as it was before it was made anew,
+ * but for those who are to be members; NULL in *payload when all are.
+ */
+SG_MUST_USE int sg_pep_outcasts_encode(const char *node, const struct sg_msg_pep_node *before,
+    const struct sg_msg_pep_node *shown, char *const *members, uint32_t member_count,
+    struct sg_xml **payload);
+
 /* Whether somebody has an affiliation that is not asked for. */
 int sg_pep_has_others(
     const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked);

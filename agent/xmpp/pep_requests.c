@@ -36,8 +36,9 @@ struct node_state {
 	enum step step;
 	struct sg_msg_pep_configure asked; /* borrowed; access_model NULL: only to be shown */
 	struct sg_msg_pep_node node;
+	struct sg_msg_pep_node before; /* one that is made anew, as it was */
 	/* What was done already; each is done once, but for a node that is made anew. */
-	int configured, set_members, unsubscribed, made_anew;
+	int configured, set_members, set_outcasts, unsubscribed, made_anew;
 	int renew;	  /* to be made anew: somebody may be subscribed whom nobody can list */
 	uint32_t next;	  /* keyinfo to be published */
 	int model;	  /* that is tried */
@@ -49,6 +50,7 @@ static void node_state_free(void *arg)
 	struct node_state *state = arg;
 
 	sg_msg_clear(SG_MSG_PEP_NODE, &state->node);
+	sg_msg_clear(SG_MSG_PEP_NODE, &state->before);
 	free(state);
 }
 
@@ -115,7 +117,8 @@ static int node_unsubscribe(struct sg_request *request)
 	return node_ask(request, STEP_UNSUBSCRIBE, "set", err, payload);
 }
 
-/* Affiliations and subscriptions go with a node. So do the items of other clients. */
+/* Affiliations and subscriptions go with a node; whom the owner shut out is shut out of the new one before anything
+ * goes to it. So do the items of other clients. */
 static int node_delete(struct sg_request *request)
 {
 	struct node_state *state = request->state;
@@ -123,6 +126,9 @@ static int node_delete(struct sg_request *request)
 	int err = sg_pep_delete_encode(SG_NS_PUBKEY, &payload);
 
 	state->made_anew = 1;
+	sg_msg_clear(SG_MSG_PEP_NODE, &state->before);
+	state->before = state->node;
+	state->node = (struct sg_msg_pep_node){ 0 };
 	return node_ask(request, STEP_DELETE, "set", err, payload);
 }
 
@@ -335,6 +341,13 @@ static int node_judge(struct sg_request *request)
 		return node_ask(request, STEP_SET_MEMBERS, "set", 0, change);
 	}
 	sg_xml_free(change);
+	if (state->made_anew && !state->set_outcasts) {
+		state->set_outcasts = 1;
+		err = sg_pep_outcasts_encode(SG_NS_PUBKEY, &state->before, &state->node,
+		    state->asked.members, state->asked.member_count, &change);
+		if (err != 0 || change != NULL)
+			return node_ask(request, STEP_SET_MEMBERS, "set", err, change);
+	}
 	if (!state->made_anew && sg_pep_is_more_open(&state->node, &state->asked))
 		return node_delete(request);
 	return node_stands(request);
@@ -390,6 +403,8 @@ static void node_is_uncertain(struct sg_request *request, const struct sg_msg_er
 	struct node_state *state = request->state;
 
 	sg_log(SG_LOG_ERROR, "the node with the keys cannot be made anew: %s", error->condition);
+	state->node = state->before; /* it stands as it was */
+	state->before = (struct sg_msg_pep_node){ 0 };
 	state->node.made_anew = 0;
 	state->node.uncertain = 1;
 	sg_request_answer(request, SG_MSG_PEP_NODE, &state->node);

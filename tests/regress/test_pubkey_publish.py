@@ -195,6 +195,23 @@ def test_k9_who_is_shut_out_stays_shut_out_and_is_shown(served, people):
     assert not node["more_open"] and not node["made_anew"] and not reads(served, friend, owner)
 
 
+def test_k9_who_is_shut_out_stays_shut_out_of_a_node_that_is_made_anew(served, people):
+    """On ejabberd, where subscriptions are not listed and so the node is made anew; Prosody has no need to."""
+    owner, friend, other = people(3, friends=[(0, 1), (0, 2)], tokens=[0])
+    make_user_key(owner)
+    owner.signet("publish", owner.jid, "--access", "open")
+    give(owner, friend, "outcast")
+    node = owner.signet("publish", owner.jid, "--access", "presence")["node"]
+    assert bool(node["made_anew"]) == (served.kind == "ejabberd")
+    assert node["affiliations"] == [{"jid": friend.jid, "affiliation": "outcast"}] and not node["more_open"]
+    assert not reads(served, friend, owner) and reads(served, other, owner)
+    give(owner, other, "member")  # as somebody else's client may: that makes it anew, too
+    node = owner.signet("publish", owner.jid, "--access", "presence")["node"]
+    assert node["affiliations"] == [{"jid": friend.jid, "affiliation": "outcast"}] and not reads(served, friend, owner)
+    node = owner.signet("publish", owner.jid, "--member", friend.jid)["node"]  # the person says otherwise
+    assert node["members"] == [friend.jid] and reads(served, friend, owner)
+
+
 @pytest.mark.parametrize("before, after", [
     (("--member", None), ("--access", "whitelist", "--member", "other")),
     (("--member", None), ("--access", "presence")),
