@@ -221,13 +221,18 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_KEY_FILL] = "UPDATE keys SET kind = ?2, sha256 = ?3, data = ?4 WHERE id = ?1",
 	[SG_STMT_KEY_SWEEP] = "DELETE FROM keys WHERE id = ?1 AND decision = 0"
 			      " AND NOT EXISTS (SELECT 1 FROM sightings WHERE key = ?1)",
-	/* Others show it now, anybody does, the JID's node does; and it is trusted as this JID's, or as another's. */
+	/* Others show it now, anybody does, the JID's node does; it is trusted as this JID's, or as another's; others
+	 * than this JID have told it of themselves, or a file has, and anybody or a file. */
 	[SG_STMT_COPY_CLAIMS] =
-	    "SELECT count(*) FILTER (WHERE s.jid <> ?2) > 0, count(s.id) > 0,"
-	    " count(*) FILTER (WHERE s.jid = ?2 AND s.source <= 1) > 0,"
-	    " k.decided_for IS ?2, k.decided_for IS NOT NULL AND k.decided_for <> ?2"
-	    " FROM keys k LEFT JOIN sightings s ON s.key = k.id AND s.source <= 2"
-	    " AND s.retracted IS NULL WHERE k.id = ?1 GROUP BY k.id",
+	    "SELECT count(*) FILTER (WHERE s.source <= 2 AND s.jid <> ?2) > 0,"
+	    " count(*) FILTER (WHERE s.source <= 2) > 0,"
+	    " count(*) FILTER (WHERE s.source <= 1 AND s.jid = ?2) > 0,"
+	    " k.decided_for IS ?2, k.decided_for IS NOT NULL AND k.decided_for <> ?2,"
+	    " count(*) FILTER (WHERE s.source > 2 AND s.jid <> ?2) > 0,"
+	    " count(*) FILTER (WHERE s.source > 2) > 0"
+	    " FROM keys k LEFT JOIN sightings s ON s.key = k.id"
+	    " AND (s.source <= 2 AND s.retracted IS NULL OR s.source = 5"
+	    "  OR s.source = 4 AND s.told_by = s.jid) WHERE k.id = ?1 GROUP BY k.id",
 	/* What the JID has shown of it elsewhere is older. */
 	[SG_STMT_COPY_OLD] = "UPDATE sightings SET keyinfo = NULL WHERE key = ?1 AND jid = ?2"
 			     " AND source <= 2 AND source <> ?3",

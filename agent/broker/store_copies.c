@@ -1,6 +1,7 @@
 #include "store_copies.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #include "pgp_key.h"
 #include "store_engine.h"
@@ -12,7 +13,6 @@
 /* What is to be known of one copy. */
 struct copy {
 	struct sg_pgp_form form;
-	size_t len;
 	int err; /* of judging it */
 	int valid;
 	enum sg_pgp_revoked revoked;
@@ -23,7 +23,7 @@ struct copy {
 
 static struct copy examine(const struct sg_blob *data, time_t now)
 {
-	struct copy copy = { .len = data->len };
+	struct copy copy = { .err = 0 };
 	const struct sg_pgp_facts *facts;
 	struct sg_pgp_key *key;
 	const char *why;
@@ -58,8 +58,10 @@ static int claims_too_much(const struct copy *copy)
 		(copy->err != 0 || copy->revoked != SG_PGP_REVOKED));
 }
 
-/* Whether it has all that the other has that counts, and more of it; or as much in fewer bytes, so that who
- * comes first with one that is blown up does not win. */
+/* Many signatures that say to be the key's own cost much, and anybody can make them. */
+#define MANY_SIGNATURES 50
+
+/* Whether it has all that the other has that counts, and more of it; or as much, where the other is blown up. */
 static int is_better(const struct copy *copy, const struct copy *other)
 {
 	int more = copy->valid > other->valid || copy->expires > other->expires ||
@@ -67,7 +69,10 @@ static int is_better(const struct copy *copy, const struct copy *other)
 	int less = copy->valid < other->valid || copy->expires < other->expires ||
 	    copy->user_ids < other->user_ids || copy->subkeys < other->subkeys;
 
-	return !less && (more || copy->len < other->len);
+	int blown_up = other->form.own_signatures > MANY_SIGNATURES &&
+	    copy->form.own_signatures < other->form.own_signatures / 2;
+
+	return !less && (more || blown_up);
 }
 
 /* Without a judge. */
@@ -122,24 +127,53 @@ static int is_shown(const struct sg_witness *witness)
 	return witness->source <= SG_SIGHT_DIRECT;
 }
 
+enum claim {
+	OTHERS_SHOW,
+	ANYBODY_SHOWS,
+	NODE_SHOWS,
+	TRUSTED_HERE,
+	TRUSTED_ELSEWHERE,
+	OTHERS_SAY, /* each of himself; or a file */
+	ANYBODY_SAYS,
+	CLAIM_COUNT,
+};
+
+/* Of one that the JID does not show: a file that the person gave, and what the JID says of itself, go before
+ * what others say. */
+static enum sg_copy_from told_from(const struct sg_witness *witness, const int *claims)
+{
+	int by_itself = witness->source == SG_SIGHT_PUSH && witness->told_by != NULL &&
+	    strcmp(witness->told_by, witness->jid) == 0;
+
+	if (claims[ANYBODY_SHOWS])
+		return SG_COPY_OF_OTHER;
+	if (witness->source == SG_SIGHT_IMPORT)
+		return SG_COPY_OF_OWNER;
+	if (!by_itself)
+		return claims[ANYBODY_SAYS] ? SG_COPY_OF_OTHER : SG_COPY_OF_EQUAL;
+	if (claims[TRUSTED_ELSEWHERE])
+		return SG_COPY_OF_OTHER;
+	return claims[OTHERS_SAY] && !claims[TRUSTED_HERE] ? SG_COPY_OF_EQUAL : SG_COPY_OF_OWNER;
+}
+
+static enum sg_copy_from shown_from(const struct sg_witness *witness, const int *claims)
+{
+	if (claims[TRUSTED_ELSEWHERE] || (witness->source == SG_SIGHT_DIRECT && claims[NODE_SHOWS]))
+		return SG_COPY_OF_OTHER;
+	return claims[OTHERS_SHOW] && !claims[TRUSTED_HERE] ? SG_COPY_OF_EQUAL : SG_COPY_OF_OWNER;
+}
+
 static int find_from(
     struct sg_store *store, const struct sg_witness *witness, int64_t key, enum sg_copy_from *from)
 {
-	enum { OTHERS, ANYBODY, NODE, TRUSTED_HERE, TRUSTED_ELSEWHERE, COUNT };
 	const struct sg_value values[] = { SG_INT(key), SG_TEXT(witness->jid), SG_END };
 	sqlite3_stmt *statement;
 	int rc = sg_store_step(store, SG_STMT_COPY_CLAIMS, values, &statement);
-	int claims[COUNT] = { 0 };
+	int claims[CLAIM_COUNT] = { 0 };
 
-	for (int i = 0; rc == SQLITE_ROW && i < COUNT; i++)
+	for (int i = 0; rc == SQLITE_ROW && i < CLAIM_COUNT; i++)
 		claims[i] = sqlite3_column_int(statement, i);
-	if (!is_shown(witness))
-		*from = claims[ANYBODY] ? SG_COPY_OF_OTHER : SG_COPY_OF_EQUAL;
-	else if (claims[TRUSTED_ELSEWHERE] || (witness->source == SG_SIGHT_DIRECT && claims[NODE]))
-		*from = SG_COPY_OF_OTHER;
-	else
-		*from =
-		    claims[TRUSTED_HERE] || !claims[OTHERS] ? SG_COPY_OF_OWNER : SG_COPY_OF_EQUAL;
+	*from = is_shown(witness) ? shown_from(witness, claims) : told_from(witness, claims);
 	return sg_store_done(store, statement, rc, 0);
 }
 
@@ -158,7 +192,9 @@ int sg_store_copy_choose(struct sg_store *store, const struct sg_witness *witnes
 {
 	const struct sg_value older[] = { SG_INT(key), SG_TEXT(witness->jid),
 		SG_INT(witness->source), SG_END };
-	enum sg_copy_from from = is_shown(witness) ? SG_COPY_OF_OWNER : SG_COPY_OF_EQUAL;
+	enum sg_copy_from from = is_shown(witness) || witness->source == SG_SIGHT_IMPORT
+	    ? SG_COPY_OF_OWNER
+	    : SG_COPY_OF_EQUAL;
 	struct sg_blob there = { NULL, 0 };
 	int err = 0;
 
@@ -170,7 +206,7 @@ int sg_store_copy_choose(struct sg_store *store, const struct sg_witness *witnes
 	if (err == 0)
 		*choice = sg_pgp_copy_choose(key != 0 ? &there : NULL, came, from, witness->now);
 	sg_blob_clear(&there);
-	if (err == 0 && key != 0 && from == SG_COPY_OF_OWNER &&
+	if (err == 0 && key != 0 && from == SG_COPY_OF_OWNER && is_shown(witness) &&
 	    (*choice == SG_COPY_TAKE || *choice == SG_COPY_REVOKED))
 		err = sg_store_run(store, SG_STMT_COPY_OLD, older);
 	return err;

@@ -14,7 +14,7 @@
 
 /* Who brings the copy. */
 enum sg_copy_from {
-	SG_COPY_OF_OWNER, /* the JID whose key it is shows it: it is the newest */
+	SG_COPY_OF_OWNER, /* the JID whose key it is shows it, or the person has it in a file: it is the newest */
 	SG_COPY_OF_EQUAL, /* no more is known of who brings it than of who brought the one that is there */
 	SG_COPY_OF_OTHER, /* the owner shows the one that is there */
 };
@@ -37,7 +37,8 @@ enum sg_copy_choice sg_pgp_copy_choose(
 
 /*
  * The same for a copy that was seen or told, beside the one that the store has of this key; 0: none. What is
- * trusted as a key of another JID, or others show now, is not this JID's alone. Where it is taken from the
+ * trusted as a key of another JID, or others show now, is not this JID's alone; what a JID tells of itself goes
+ * before what others tell of it. Where it is taken from the
  * owner, what he showed elsewhere of the key before is dropped. SG_ERR_IO, SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_store_copy_choose(struct sg_store *store, const struct sg_witness *witness,

@@ -93,6 +93,7 @@ static void test_k14_what_others_tell_does_not_take_the_place_of_what_the_owner_
 		learn(world, ROMEO, SG_SIGHT_PUSH, MALLORY, with_user_id("pgp-ed25519.pgp", text));
 		learn(world, ROMEO, SG_SIGHT_THIRD, MALLORY, with_user_id("pgp-ed25519.pgp", text));
 		learn(world, JULIET, SG_SIGHT_IMPORT, NULL, with_user_id("pgp-ed25519.pgp", text));
+		learn(world, ROMEO, SG_SIGHT_PUSH, ROMEO, with_user_id("pgp-ed25519.pgp", text));
 		learn(world, ROMEO, SG_SIGHT_DIRECT, NULL, with_user_id("pgp-ed25519.pgp", text));
 	}
 	assert_kept(world, PGP_ED25519, read_vector("pgp-ed25519.pgp"));
@@ -112,6 +113,55 @@ static void test_k10_the_newest_of_the_owner_takes_the_place(void **state)
 	    SG_LEARNT_SIGHTING);
 	assert_kept(world, PGP_ED25519, with_user_id("pgp-ed25519.pgp", "update"));
 	assert_int_equal(one_number(world, "SELECT count(*) FROM key_changes"), 0);
+}
+
+/* The vector with its last signature, which is by the key itself, so often again. */
+static struct sg_blob blown_up(const char *file, size_t count)
+{
+	struct sg_blob data = read_vector(file);
+	size_t at = 0, len = 0;
+
+	for (size_t next = 0; next < data.len; next += len) {
+		assert_true(next + 2 <= data.len && (data.data[next] & 0xc3) == 0x80);
+		at = next;
+		len = 2 + (size_t)data.data[next + 1];
+	}
+	data.data = realloc(data.data, data.len + count * len);
+	assert_non_null(data.data);
+	for (size_t i = 0; i < count; i++, data.len += len)
+		memcpy(data.data + data.len, data.data + at, len);
+	return data;
+}
+
+static void one_with_many_signatures_goes_behind_one_with_few(void **state)
+{
+	struct world *world = *state;
+
+	learn(world, ROMEO, SG_SIGHT_PUSH, MALLORY, blown_up("pgp-ed25519.pgp", 60));
+	assert_kept(world, PGP_ED25519, blown_up("pgp-ed25519.pgp", 60));
+	learn_file(world, ROMEO, SG_SIGHT_PUSH, JULIET, "pgp-ed25519.pgp");
+	assert_kept(world, PGP_ED25519, read_vector("pgp-ed25519.pgp"));
+	learn(world, ROMEO, SG_SIGHT_PUSH, MALLORY, blown_up("pgp-ed25519.pgp", 60));
+	assert_kept(world, PGP_ED25519, read_vector("pgp-ed25519.pgp"));
+}
+
+/* Where no node shows it. */
+static void test_k14_what_a_jid_tells_of_itself_goes_before_what_others_tell(void **state)
+{
+	struct world *world = *state;
+
+	learn(world, ROMEO, SG_SIGHT_PUSH, MALLORY, with_user_id("pgp-ed25519.pgp", "first"));
+	learn(world, ROMEO, SG_SIGHT_PUSH, ROMEO, with_user_id("pgp-ed25519.pgp", "romeo"));
+	assert_kept(world, PGP_ED25519, with_user_id("pgp-ed25519.pgp", "romeo"));
+	learn(world, ROMEO, SG_SIGHT_PUSH, MALLORY, read_vector("pgp-ed25519.pgp"));
+	learn(world, MALLORY, SG_SIGHT_PUSH, MALLORY, with_user_id("pgp-ed25519.pgp", "mine"));
+	assert_kept(world, PGP_ED25519, with_user_id("pgp-ed25519.pgp", "romeo"));
+	learn(world, ROMEO, SG_SIGHT_IMPORT, NULL, with_user_id("pgp-ed25519.pgp", "file"));
+	assert_kept(world, PGP_ED25519, with_user_id("pgp-ed25519.pgp", "file"));
+	learn(world, ROMEO, SG_SIGHT_THIRD, MALLORY, read_vector("pgp-ed25519.pgp"));
+	assert_kept(world, PGP_ED25519, with_user_id("pgp-ed25519.pgp", "file"));
+	learn(world, ROMEO, SG_SIGHT_DIRECT, NULL, with_user_id("pgp-ed25519.pgp", "direct"));
+	assert_kept(world, PGP_ED25519, with_user_id("pgp-ed25519.pgp", "direct"));
 }
 
 /* Somebody else's node is no better than what is told. */
@@ -218,6 +268,8 @@ int main(void)
 		    without_a_judge_nothing_is_lost, set_up_nobody, tear_down),
 		TEST(test_k14_what_others_tell_does_not_take_the_place_of_what_the_owner_shows),
 		TEST(test_k10_the_newest_of_the_owner_takes_the_place),
+		TEST(test_k14_what_a_jid_tells_of_itself_goes_before_what_others_tell),
+		TEST(one_with_many_signatures_goes_behind_one_with_few),
 		TEST(test_k11_what_is_shown_by_another_jid_counts_as_told),
 		TEST(test_k6_a_revocation_is_taken_from_anybody_and_kept),
 		TEST(a_forged_revocation_is_refused),
