@@ -436,7 +436,8 @@ static int check_signature(
 /* The time of a check grows with the square of the bits. */
 static int check_work(const struct sg_pgp_form *form, const char **why)
 {
-	size_t weight = form->bits > 2048 ? form->bits * form->bits / (2048u * 2048u) : 1;
+	const size_t square = (size_t)2048 * 2048;
+	size_t weight = form->bits > 2048 ? form->bits * form->bits / square : 1;
 
 	return form->own_signatures * weight <= SG_PGP_WORK_MAX
 	    ? 0
