@@ -480,6 +480,11 @@ static const struct sg_field keys_send_fields[] = {
 static const struct sg_layout layout_keys_send = LAYOUT(keys_send_fields);
 #undef MSG
 
+#define MSG sg_msg_keys_sent
+static const struct sg_field keys_sent_fields[] = { U32(revealed) };
+static const struct sg_layout layout_keys_sent = LAYOUT(keys_sent_fields);
+#undef MSG
+
 #define MSG sg_msg_direct_policy
 static const struct sg_field direct_policy_fields[] = {
 	U32(mode),
@@ -603,6 +608,7 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_CCM2_CERTS] = &layout_ccm2_certs,
 	[SG_MSG_KEYINFOS] = &layout_keyinfos,
 	[SG_MSG_PEP_NODE] = &layout_pep_node,
+	[SG_MSG_KEYS_SENT] = &layout_keys_sent,
 	[SG_MSG_XMPP_OFFLINE] = &sg_layout_error,
 	[SG_MSG_XMPP_TLS_SIGN] = &layout_tls_sign,
 	[SG_MSG_KEYS_SEEN] = &layout_keys_seen,

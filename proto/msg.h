@@ -58,7 +58,7 @@ enum sg_msg_type {
 	SG_MSG_PEP_SHOW,	/* sg_msg_empty     -> SG_MSG_PEP_NODE */
 	SG_MSG_PEP_RETRACT,	/* sg_msg_pep_retract -> SG_MSG_OK */
 	SG_MSG_KEYS_ASK,	/* sg_msg_keys_ask  -> SG_MSG_KEYINFOS */
-	SG_MSG_KEYS_SEND,	/* sg_msg_keys_send -> SG_MSG_OK */
+	SG_MSG_KEYS_SEND,	/* sg_msg_keys_send -> SG_MSG_KEYS_SENT */
 	SG_MSG_DIRECT_POLICY,	/* sg_msg_direct_policy -> SG_MSG_OK */
 	SG_MSG_PEP_LOOK,	/* sg_msg_pep_fetch -> SG_MSG_PEP_NODE */
 
@@ -67,6 +67,7 @@ enum sg_msg_type {
 	SG_MSG_CCM2_CERTS,
 	SG_MSG_KEYINFOS,
 	SG_MSG_PEP_NODE,
+	SG_MSG_KEYS_SENT,
 
 	/* signet-xmpp -> broker, unasked */
 	SG_MSG_XMPP_OFFLINE = 112, /* sg_msg_error: the stream ended, and why; id 0, no answer */
@@ -610,6 +611,11 @@ struct sg_msg_keys_send {
 	char *about;
 	struct sg_keyinfo *keyinfos;
 	uint32_t keyinfo_count;
+};
+
+/* revealed: to one who does not get our presence, and so learns from it which resource we are. */
+struct sg_msg_keys_sent {
+	uint32_t revealed;
 };
 
 /* Who is answered; the own resources always are. */

@@ -304,9 +304,12 @@ static void send_free(void *state)
 
 static void sent(struct sg_call *call, void *answer)
 {
+	const struct sg_msg_keys_sent *done = answer;
 	const struct send *send = call->state;
 
-	sg_call_reply(call, json_pack("{s:I}", "sent", (json_int_t)send->keys.keyinfo_count));
+	sg_call_reply(call,
+	    json_pack("{s:I, s:b}", "sent", (json_int_t)send->keys.keyinfo_count, "revealed",
+		done->revealed != 0 || call->agent->config.no_watch));
 }
 
 static void send_online(struct sg_call *call)

@@ -195,4 +195,8 @@ void sg_keyring_send_show(const struct sg_cli *cli, const json_t *result)
 {
 	printf("%lld keys were sent.\n",
 	    (long long)json_integer_value(json_object_get(result, "sent")));
+	if (json_is_true(json_object_get(result, "revealed")))
+		puts("Who gets them does not see your presence, and knows now at which address "
+		     "this agent "
+		     "is\nuntil it logs in again.");
 }

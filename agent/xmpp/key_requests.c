@@ -164,11 +164,13 @@ static int send_one(struct sg_request *request, const char *to)
 /*
  * To a bare JID it goes to each resource that is there, for a message to the bare JID itself reaches
  * only those of the highest priority, and an agent's is below all; when none is known, the server
- * decides.
+ * decides. Servers put our full JID on it, whatever we say (RFC 6120 8.1.2.1): to whom our presence does not go
+ * it tells where we are, and that is told to the person.
  */
 static int send_start(struct sg_request *request)
 {
 	const struct sg_msg_keys_send *send = request->msg;
+	struct sg_msg_keys_sent sent = { 0 };
 	char *const *resources;
 	size_t count = 0;
 	int err = 0;
@@ -183,8 +185,11 @@ static int send_start(struct sg_request *request)
 	else
 		for (size_t i = 0; err == 0 && i < count; i++)
 			err = send_one(request, resources[i]);
-	if (err == 0)
-		sg_request_ok(request);
+	if (err == 0) {
+		sent.revealed = !sg_contacts_is_own(request->on->contacts, request->to) &&
+		    !sg_contacts_sees_us(request->on->contacts, request->to);
+		sg_request_answer(request, SG_MSG_KEYS_SENT, &sent);
+	}
 	return err;
 }
 

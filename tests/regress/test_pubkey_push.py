@@ -105,6 +105,14 @@ def test_k14_nobody_is_told_of_by_a_name_with_what_cannot_be_seen(people, name):
         assert evil.name in text.replace(" ", "") and not any(ord(c) > 126 for c in text)
 
 
+def test_k14_who_learns_the_address_of_the_agent_by_a_message_is_told(served, people):
+    sender, friend, stranger = people(3, friends=[(0, 1)], tokens=[0])
+    make_user_key(sender)
+    assert [sender.signet("keyring", "send", to)["revealed"] for to in (friend.jid, sender.jid, stranger.jid)] == \
+        [False, False, True]
+    assert "address" in sender.world.run("signet", "--batch", "keyring", "send", stranger.jid, env=sender.env)
+
+
 def verdict(person, name):
     return person.signet("keyring", "show", name, "--why")["path"]["verdict"]
 
@@ -190,14 +198,14 @@ def test_k14_own_keys_are_sent_as_the_document_has_it(people):
     sender.signet("publish", sender.jid)
     with live(friend) as client, live(stranger) as other:
         client.resource_of(sender.jid)
-        assert sender.signet("keyring", "send", friend.jid) == {"sent": 1}
+        assert sender.signet("keyring", "send", friend.jid) == {"sent": 1, "revealed": False}
         client.wait_for(lambda: client.stanzas("message", sender.jid))
         message, = client.stanzas("message", sender.jid)
         assert message.get("from") == own_resource(sender) and message.get("type") in (None, "normal")
         element, = [e for e in message if e.tag == f"{Q}pubkeys"]
         assert element.attrib == {} and [k.findtext(f"{Q}name") for k in element] == [name]
         assert message.find("{jabber:client}body") is None
-        assert sender.signet("keyring", "send", other.jid, name) == {"sent": 1}  # a full JID, by name
+        assert sender.signet("keyring", "send", other.jid, name) == {"sent": 1, "revealed": True}  # a full JID, by name
         other.wait_for(lambda: other.stanzas("message", sender.jid))
     assert refused(sender, "keyring", "send", friend.jid, "ab" * 20)[0] == "KeyAbsent"
     assert refused(sender, "keyring", "send", "nobody")[0] == "ArgumentWrong"
@@ -215,7 +223,7 @@ def test_k14_keys_of_another_are_sent_with_whose_they_are(served, people):
     assert len(teller.signet("keyring", "fetch", owner.jid)["keys"]) == 2
 
     def told():
-        assert teller.signet("keyring", "send", hearer.jid, "--about", owner.jid) == {"sent": 2}
+        assert teller.signet("keyring", "send", hearer.jid, "--about", owner.jid) == {"sent": 2, "revealed": False}
         return known(hearer, key.name)
     until(told, "nothing came")  # the first may be sent before the one knows that the other is there
     assert sightings(hearer, key.name) == {(owner.jid, "push", teller.jid)}

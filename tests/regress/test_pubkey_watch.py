@@ -144,6 +144,32 @@ def age(person, seconds):
     return changed
 
 
+OVER_LIMITS = {
+    "attributes": "<x " + " ".join(f"a{i}='{i}'" for i in range(400)) + "/>",
+    "depth": "<b>" * 60 + "</b>" * 60,
+    "namespace": f"<x xmlns='{'u' * 300}'/>",
+    "namespaces": "<x " + " ".join(f"xmlns:n{i}='urn:{i}'" for i in range(400)) + "/>",
+}
+
+
+@pytest.mark.parametrize("what", OVER_LIMITS)
+def test_k10_an_item_over_the_limits_costs_only_itself(served, people, what):
+    """In an event and on the node: it is left out and counted, and what stands beside it is learned, gone or new."""
+    watcher, owner = people(2, friends=[(0, 1)])
+    watching(watcher, owner)
+    before, gone, after = Key(owner.jid), Key(owner.jid), Key(owner.jid)
+    publish(served, owner.name, before, gone)
+    until(lambda: known(watcher, gone.name), "no event came")
+    bad = f"<keyinfo xmlns='{NS_PUBKEY}'><name>{'ab' * 20}</name>{OVER_LIMITS[what]}</keyinfo>"
+    publish(served, owner.name, ("ab" * 20, bad), after)
+    until(lambda: known(watcher, after.name), "no event came")
+    retract(served, owner.name, gone.name)
+    got = watcher.signet("keyring", "fetch", owner.jid)
+    assert {k["name"] for k in got["keys"]} >= {before.name, after.name} and got["way"] == "node"
+    assert got["refused"] == (0 if what == "namespaces" else 1)  # prefixes that nothing has are no limit
+    assert known(watcher, gone.name)["sightings"][0]["retracted"] is not None
+
+
 def test_k11_nodes_are_fetched_again_after_a_login(served, people):
     """What changed while nobody listened, a retraction that no server tells of among it."""
     watcher, owner = people(2, friends=[(0, 1)])

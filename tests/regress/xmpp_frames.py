@@ -11,7 +11,7 @@ from processes import PATIENCE
 OK, ERROR, DER = 1, 2, 50
 CONNECT, DISCONNECT, FEATURES, CCM2_ADD, CCM2_LIST, CCM2_REVOKE, PEP_PUBLISH, PEP_FETCH = range(64, 72)
 PEP_CONFIGURE, PEP_SHOW, PEP_RETRACT, KEYS_ASK, KEYS_SEND, DIRECT_POLICY, PEP_LOOK = range(72, 79)
-ONLINE, FEATURE_SET, CCM2_CERTS, KEYINFOS, PEP_NODE = range(96, 101)
+ONLINE, FEATURE_SET, CCM2_CERTS, KEYINFOS, PEP_NODE, KEYS_SENT = range(96, 102)
 OFFLINE, TLS_SIGN, KEYS_SEEN, KEYS_WANTED = range(112, 116)
 
 SIGNATURE = [("issuer", "str"), ("issuer_jid", "str"), ("method", "str"), ("value", "blob")]
@@ -33,6 +33,7 @@ LAYOUTS = {
                ("affiliations", [("jid", "str"), ("affiliation", "str")]), ("subscribers_told", "u32"), ("subscribers", "strs"),
                ("uncertain", "u32"), ("made_anew", "u32"), ("published", "u32")],
     KEYS_ASK: [("to", "str"), ("about", "str"), ("names", "strs")],
+    KEYS_SENT: [("revealed", "u32")],
     KEYS_SEND: [("to", "str"), ("about", "str"), ("keyinfos", KEYINFO)],
     DIRECT_POLICY: [("mode", "u32"), ("jids", "strs"), ("watch", "u32")],
     KEYS_SEEN: [("from", "str"), ("about", "str"), ("source", "u32"), ("keyinfos", KEYINFO), ("refused", "u32"),

@@ -62,6 +62,7 @@ static const struct {
 	{ SG_MSG_CCM2_CERTS, sizeof(struct sg_msg_ccm2_certs) },
 	{ SG_MSG_KEYINFOS, sizeof(struct sg_msg_keyinfos) },
 	{ SG_MSG_PEP_NODE, sizeof(struct sg_msg_pep_node) },
+	{ SG_MSG_KEYS_SENT, sizeof(struct sg_msg_keys_sent) },
 	{ SG_MSG_XMPP_OFFLINE, sizeof(struct sg_msg_error) },
 	{ SG_MSG_XMPP_TLS_SIGN, sizeof(struct sg_msg_tls_sign) },
 	{ SG_MSG_KEYS_SEEN, sizeof(struct sg_msg_keys_seen) },
