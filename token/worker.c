@@ -48,7 +48,8 @@ struct pool {
 /*
  * The threads that work also read: one that has nothing to do waits at the socket, and does what it
  * read itself, so that no other thread need be woken for it. No more of them work at a time than
- * there are processors, for those of one module wait for its locks. The stand-in looks every
+ * twice as there are processors: those of one module wait for its locks, and one that was put aside
+ * while it holds one keeps the others from their processors. The stand-in looks every
  * STAND_IN_MS, while there is work, whether that has gone on: if not, it lets one more thread work,
  * and reads while nobody does, for answers to what the threads ask and the end of the channel must
  * not wait for a token.
@@ -500,7 +501,7 @@ static int stand_in(struct worker *worker)
 static int threads_start(struct worker *worker)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t share = cpus < 1 ? 1 : (size_t)cpus;
+	size_t share = cpus < 1 ? 1 : 2 * (size_t)cpus;
 
 	if (share > SG_WORKER_THREADS)
 		share = SG_WORKER_THREADS;

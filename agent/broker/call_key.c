@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask_all.h"
 #include "key_find.h"
 #include "key_known.h"
 #include "unlocked.h"
@@ -25,14 +26,25 @@ void sg_call_find_key(struct sg_call *call, const char *selector, sg_verb_fn *ne
 	sg_tokens_find_key(call->agent->tokens, &call->caller, selector, on_key, call);
 }
 
-/* The key is not gone from its token when that was pulled during the call. */
+/* Whether the token of the key that was asked for was pulled during the call: its module may have
+ * said so, or that the key has gone, or that it is locked. */
+static int token_has_gone(const struct sg_call *call)
+{
+	const char *token_uri;
+
+	if (call->key_use.token_gone || !call->key_use.asked_again)
+		return call->key_use.token_gone;
+	token_uri = sg_key_ref_info(&call->key)->token_uri;
+	return token_uri != NULL && sg_module_lacks(call->key.module, token_uri);
+}
+
 static void on_unlocked(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
 {
 	struct sg_msg_error gone = { 0 };
 	struct sg_call *call = arg;
 
-	if (error != NULL && call->key_use.token_gone &&
-	    sg_msg_error_code(error) == SG_ERR_KEY_ABSENT) {
+	if (error != NULL && sg_msg_error_code(error) == SG_ERR_KEY_ABSENT &&
+	    token_has_gone(call)) {
 		sg_msg_error_set(&gone, SG_ERR_TOKEN_ABSENT, error->subject,
 		    "the token that has the key was taken out during the call");
 		error = &gone;
