@@ -11,9 +11,16 @@
 #include "text.h"
 #include "x509.h"
 
-/* Checks that it is counted as to load a copy of an OpenPGP key: one with many signatures of its own must not use
- * up what is left for the others, and how long it takes is bounded by its form (SG_PGP_WORK_MAX). */
-#define PGP_COST_MAX 32
+/* An OpenPGP key with many signatures of its own must not use up the checks that are left for the others: those
+ * above so many count by how long they take, which its form bounds (SG_PGP_WORK_MAX). */
+#define PGP_COST_MAX 16
+#define PGP_WORK     32
+
+static size_t load_cost(const struct sg_pgp_form *form)
+{
+	return form->work / PGP_WORK +
+	    (form->own_signatures < PGP_COST_MAX ? form->own_signatures : PGP_COST_MAX);
+}
 
 static int compare_nodes(const void *a, const void *b)
 {
@@ -286,8 +293,7 @@ static void parse_pgp(struct sg_path_graph *graph, struct sg_path_node *node)
 
 	for (size_t i = 0; i < node->copy_count; i++) {
 		if (sg_pgp_key_check(&node->copies[i], &form, &why) == 0)
-			node->cost +=
-			    form.own_signatures < PGP_COST_MAX ? form.own_signatures : PGP_COST_MAX;
+			node->cost += load_cost(&form);
 	}
 	node->unloaded = 1;
 	if (!take_checks(graph, node->cost))

@@ -434,12 +434,13 @@ static int check_signature(
 }
 
 /* The time of a check grows with the square of the bits. */
-static int check_work(const struct sg_pgp_form *form, const char **why)
+static int check_work(struct sg_pgp_form *form, const char **why)
 {
 	const size_t square = (size_t)2048 * 2048;
 	size_t weight = form->bits > 2048 ? form->bits * form->bits / square : 1;
 
-	return form->own_signatures * weight <= SG_PGP_WORK_MAX
+	form->work = form->own_signatures * weight;
+	return form->work <= SG_PGP_WORK_MAX
 	    ? 0
 	    : fail(SG_ERR_LIMIT, "an OpenPGP key of so many bits and so many signatures of its own",
 		  why);

@@ -35,6 +35,7 @@ struct sg_pgp_form {
 	char name[SG_PGP_NAME_SIZE];			    /* the same as K2 has it */
 	size_t own_signatures; /* embedded ones count, too: how many checks the key costs */
 	size_t bits;	       /* of the longest number in it */
+	size_t work;	       /* what those checks are worth in checks by RSA with 2048 bits */
 	unsigned revocations;  /* enum sg_pgp_revocation */
 };
 

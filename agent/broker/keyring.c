@@ -189,7 +189,7 @@ static int is_gone(void *arg, const char *name)
 /* An OpenPGP key may have to be judged, which takes time by how long it is: some milliseconds for 1 KiB at worst. */
 static uint32_t weight_of(const struct sg_keyinfo *keyinfo)
 {
-	uint32_t judging = keyinfo->kind == SG_KEYINFO_PGP ? (uint32_t)(keyinfo->data.len / 16) : 0;
+	uint32_t judging = keyinfo->kind == SG_KEYINFO_PGP ? (uint32_t)(keyinfo->data.len / 8) : 0;
 
 	return keyinfo->signature_count + judging;
 }
