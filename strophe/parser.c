@@ -235,6 +235,21 @@ const char *sg_parser_tag(size_t *len)
 	return context + offset;
 }
 
+int sg_parser_is_whole(const char *text, size_t len)
+{
+	static const char before[] = "<x xmlns='jabber:client'>", after[] = "</x>";
+	XML_Parser expat = XML_ParserCreateNS("UTF-8", SG_PARSER_SEPARATOR[0]);
+	int whole;
+
+	if (expat == NULL)
+		return 0;
+	whole = real_parse(expat, before, sizeof(before) - 1, 0) == XML_STATUS_OK &&
+	    (len == 0 || real_parse(expat, text, (int)len, 0) == XML_STATUS_OK) &&
+	    real_parse(expat, after, sizeof(after) - 1, 1) == XML_STATUS_OK;
+	XML_ParserFree(expat);
+	return whole;
+}
+
 void sg_parser_stop(void)
 {
 	XML_StopParser(parser.expat, XML_FALSE);

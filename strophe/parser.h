@@ -61,6 +61,10 @@ void sg_parser_show_text(const char *text, size_t len);
  * references. For start, end and text of the filter only. */
 const char *sg_parser_tag(size_t *len);
 
+/* Whether text that was taken out of a stanza can stand in another one: it is well-formed, in UTF-8, and all its
+ * prefixes are its own. Anybody may ask. */
+int sg_parser_is_whole(const char *text, size_t len);
+
 void sg_parser_stop(void);
 
 #endif

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include <expat.h>
-
 #include "keyinfo.h"
 #include "log.h"
 #include "parser.h"
@@ -47,22 +45,6 @@ static void write_down(const char *written, size_t len)
 	if (gather.inside.err == 0 && len > SG_GATHER_INSIDE_MAX - gather.inside.len)
 		gather.inside.err = SG_ERR_LIMIT;
 	sg_buf_put(&gather.inside, written, len);
-}
-
-/* Whether it can stand in another stanza: all its prefixes are its own. */
-static int is_whole(const struct sg_buf *inside)
-{
-	static const char before[] = "<x xmlns='jabber:client'>", after[] = "</x>";
-	XML_Parser expat = XML_ParserCreateNS("UTF-8", SG_PARSER_SEPARATOR[0]);
-	int whole = 0;
-
-	if (expat == NULL)
-		return 0;
-	whole = XML_Parse(expat, before, sizeof(before) - 1, 0) == XML_STATUS_OK &&
-	    XML_Parse(expat, (const char *)inside->data, (int)inside->len, 0) == XML_STATUS_OK &&
-	    XML_Parse(expat, after, sizeof(after) - 1, 1) == XML_STATUS_OK;
-	XML_ParserFree(expat);
-	return whole;
 }
 
 /* ---- as a tree ---- */
@@ -223,7 +205,8 @@ void sg_gather_take(struct sg_arrival *arrival)
 {
 	arrival->tree = gather.is_refused ? NULL : gather.root;
 	arrival->inside = NULL;
-	if (gather.inside.err == 0 && is_whole(&gather.inside)) {
+	if (gather.inside.err == 0 &&
+	    sg_parser_is_whole((const char *)gather.inside.data, gather.inside.len)) {
 		sg_buf_put_u8(&gather.inside, 0);
 		arrival->inside = gather.inside.err == 0 ? (const char *)gather.inside.data : NULL;
 	}

@@ -15,6 +15,7 @@
 #include <expat.h>
 #include <strophe.h>
 
+#include "gather.h"
 #include "scram.h"
 #include "text.h"
 
@@ -98,6 +99,21 @@ static void check_mechanism(void)
 		assert(strncmp(seen.text, "SCRAM-SHA-", 10) == 0);
 }
 
+/* What was gathered can be read, and what is shown again is whole. */
+static void check_gathered(void)
+{
+	struct sg_arrival arrival = { 0 };
+	char *text;
+
+	sg_gather_take(&arrival);
+	assert(arrival.inside == NULL || strlen(arrival.inside) <= SG_GATHER_INSIDE_MAX);
+	assert(
+	    arrival.inside == NULL || sg_parser_is_whole(arrival.inside, strlen(arrival.inside)));
+	text = arrival.tree != NULL ? sg_xml_to_string(arrival.tree) : NULL;
+	assert(arrival.tree == NULL || text != NULL);
+	free(text);
+}
+
 static void on_end(void *userdata, const XML_Char *name)
 {
 	assert(seen.depth > 0 && !seen.reset);
@@ -108,6 +124,7 @@ static void on_end(void *userdata, const XML_Char *name)
 	if (seen.depth == 3)
 		seen.in_mechanisms = 0;
 	if (seen.depth == 2) {
+		check_gathered();
 		assert(!seen.in_stream_error || seen.children > 0); /* libstrophe would crash */
 		seen.reset = strcmp(name, IN("tls", "proceed")) == 0 ||
 		    strcmp(name, IN("sasl", "success")) == 0;
