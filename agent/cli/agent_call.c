@@ -241,3 +241,20 @@ int sg_agent_call_named(struct sg_cli *cli, const char *method, const char *memb
 	free(name);
 	return err;
 }
+
+int sg_agent_page(struct sg_cli *cli, const char *method, json_t *parameters, json_t *all)
+{
+	json_t *reply, *array, *next;
+	const char *name;
+	int err = sg_agent_call(cli, method, json_copy(parameters), 0, NULL, &reply);
+
+	json_object_foreach(all, name, array) {
+		if (err == 0 && json_array_extend(array, json_object_get(reply, name)) != 0)
+			err = SG_ERR_NOMEM;
+	}
+	next = json_object_get(reply, "next");
+	if (err == 0 && json_is_string(next))
+		err = json_object_set(parameters, "after", next) == 0 ? 1 : SG_ERR_NOMEM;
+	json_decref(reply);
+	return err;
+}

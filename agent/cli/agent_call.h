@@ -35,6 +35,14 @@ SG_MUST_USE int sg_agent_call(struct sg_cli *cli, const char *method, json_t *pa
 SG_MUST_USE int sg_agent_call_named(struct sg_cli *cli, const char *method, const char *member,
     const char *text, unsigned flags, json_t **reply);
 
+/*
+ * Calls a method that gives a list page by page. The arrays of `all` grow by those of the same names in the reply;
+ * 1: there are more, and parameters (which stay the caller's) ask for the next page; 0: this was the last. Failures
+ * are as of sg_agent_call().
+ */
+SG_MUST_USE int sg_agent_page(
+    struct sg_cli *cli, const char *method, json_t *parameters, json_t *all);
+
 /* Takes a reply that is not the last one: 0, or an error that ends the call. */
 typedef int sg_reply_fn(struct sg_cli *cli, const json_t *reply);
 

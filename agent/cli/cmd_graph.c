@@ -25,41 +25,19 @@
 
 /* ---- the graph ---- */
 
-static int add_page(json_t *all, const json_t *page)
-{
-	int err = json_array_extend(json_object_get(all, "keys"), json_object_get(page, "keys"));
-
-	if (err == 0)
-		err = json_array_extend(
-		    json_object_get(all, "edges"), json_object_get(page, "edges"));
-	return err == 0 ? 0 : SG_ERR_NOMEM;
-}
-
-/* All pages of Graph; complete: whether there are no more. */
+/* The pages of Graph; complete: whether there are no more. */
 static int fetch(struct sg_cli *cli, json_t *all)
 {
-	char *after = NULL;
-	int err = 0, more = 1;
+	json_t *parameters = json_pack("{s:s*}", "account", cli->args.value[SG_OPT_ACCOUNT]);
+	int err;
 
-	while (err == 0 && more && json_array_size(json_object_get(all, "keys")) < KEYS_MAX) {
-		json_t *page = NULL;
-		const char *next;
-
-		err = sg_agent_call(cli, "Graph",
-		    json_pack(
-			"{s:s*, s:s*}", "account", cli->args.value[SG_OPT_ACCOUNT], "after", after),
-		    0, NULL, &page);
-		if (err == 0)
-			err = add_page(all, page);
-		next = sg_member(page, "next", NULL);
-		free(after);
-		after = next != NULL ? strdup(next) : NULL;
-		more = after != NULL;
-		json_decref(page);
-	}
-	free(after);
-	(void)json_object_set_new(all, "complete", json_boolean(!more));
-	return err;
+	do
+		err = sg_agent_page(cli, "Graph", parameters, all);
+	while (err == 1 && json_array_size(json_object_get(all, "keys")) < KEYS_MAX);
+	json_decref(parameters);
+	if (err < 0)
+		return err;
+	return json_object_set_new(all, "complete", json_boolean(err == 0)) == 0 ? 0 : SG_ERR_NOMEM;
 }
 
 /* ---- dot, as a child ---- */

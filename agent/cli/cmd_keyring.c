@@ -12,34 +12,18 @@
 #include "show.h"
 #include "show_keyring.h"
 #include "show_path.h"
-#include "text.h"
 
 /* ---- list ---- */
 
-/* Adds the pages of a list to the array. */
-static int add_pages(struct sg_cli *cli, const char *jid, const char *search, json_t *keys)
+static int list_all(struct sg_cli *cli, const char *jid, const char *search, json_t *all)
 {
-	char *after = NULL;
-	int err = 0, more;
+	json_t *parameters = json_pack("{s:s*, s:s*}", "jid", jid, "search", search);
+	int err;
 
-	do {
-		json_t *reply = NULL;
-		const char *next;
-
-		err = sg_agent_call(cli, "ListKeyring",
-		    json_pack("{s:s*, s:s*, s:s*}", "jid", jid, "search", search, "after", after),
-		    0, NULL, &reply);
-		next = err == 0 ? sg_member(reply, "next", NULL) : NULL;
-		more = next != NULL;
-		free(after);
-		after = sg_text_copy(next);
-		if (err == 0 &&
-		    (json_array_extend(keys, json_object_get(reply, "keys")) != 0 ||
-			(more && after == NULL)))
-			err = SG_ERR_NOMEM;
-		json_decref(reply);
-	} while (err == 0 && more);
-	free(after);
+	do
+		err = sg_agent_page(cli, "ListKeyring", parameters, all);
+	while (err == 1);
+	json_decref(parameters);
 	return err;
 }
 
@@ -54,16 +38,16 @@ static int is_jid(const char *text)
 int sg_keyring_list(struct sg_cli *cli, json_t **result)
 {
 	const char *what = cli->args.operand_count > 0 ? cli->args.operands[0] : NULL;
-	json_t *keys = json_array();
+	json_t *all = json_pack("{s:[]}", "keys");
 	int err = 0;
 
 	if (what != NULL && is_jid(what))
-		err = add_pages(cli, what, NULL, keys);
-	if (err == 0 && json_array_size(keys) == 0)
-		err = add_pages(cli, NULL, what, keys);
+		err = list_all(cli, what, NULL, all);
+	if (err == 0 && json_array_size(json_object_get(all, "keys")) == 0)
+		err = list_all(cli, NULL, what, all);
 	if (err == 0)
-		*result = json_pack("{s:O}", "keys", keys);
-	json_decref(keys);
+		*result = json_incref(all);
+	json_decref(all);
 	return err;
 }
 

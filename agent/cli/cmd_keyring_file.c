@@ -12,7 +12,6 @@
 #include "keyset.h"
 #include "pgp.h"
 #include "print.h"
-#include "text.h"
 #include "x509.h"
 #include "xml.h"
 
@@ -24,33 +23,16 @@
 
 /* ---- export ---- */
 
-/* Adds the replies of one question, page by page. */
-static int add_export(
-    struct sg_cli *cli, const char *jid, const char *name, json_t *pubkeys, json_t *left_out)
+static int export_pages(struct sg_cli *cli, const char *jid, const char *name, json_t *all)
 {
-	char *after = NULL;
-	int err = 0, more;
+	json_t *parameters = json_pack(
+	    "{s:s*, s:o*}", "jid", jid, "names", name != NULL ? json_pack("[s]", name) : NULL);
+	int err;
 
-	do {
-		json_t *reply = NULL;
-		const char *next;
-
-		err = sg_agent_call(cli, "ExportKeyring",
-		    json_pack("{s:s*, s:o*, s:s*}", "jid", jid, "names",
-			name != NULL ? json_pack("[s]", name) : NULL, "after", after),
-		    0, NULL, &reply);
-		next = err == 0 ? sg_member(reply, "next", NULL) : NULL;
-		more = next != NULL;
-		free(after);
-		after = sg_text_copy(next);
-		if (err == 0 &&
-		    (json_array_extend(pubkeys, json_object_get(reply, "pubkeys")) != 0 ||
-			json_array_extend(left_out, json_object_get(reply, "left_out")) != 0 ||
-			(more && after == NULL)))
-			err = SG_ERR_NOMEM;
-		json_decref(reply);
-	} while (err == 0 && more);
-	free(after);
+	do
+		err = sg_agent_page(cli, "ExportKeyring", parameters, all);
+	while (err == 1);
+	json_decref(parameters);
 	return err;
 }
 
@@ -135,21 +117,20 @@ static char *export_text(const struct sg_cli *cli, const json_t *pubkeys, size_t
 						   : export_xml(pubkeys);
 }
 
-static int export_ask(struct sg_cli *cli, json_t *pubkeys, json_t *left_out)
+static int export_ask(struct sg_cli *cli, json_t *all)
 {
 	const struct sg_args *args = &cli->args;
 	int err = 0;
 
 	if (args->operand_count == 0)
-		err = add_export(cli, NULL, NULL, pubkeys, left_out);
+		err = export_pages(cli, NULL, NULL, all);
 	for (int i = 0; err == 0 && i < args->operand_count; i++) {
 		const char *what = args->operands[i];
 		int of_jid = strchr(what, '@') != NULL;
 
-		err =
-		    add_export(cli, of_jid ? what : NULL, of_jid ? NULL : what, pubkeys, left_out);
+		err = export_pages(cli, of_jid ? what : NULL, of_jid ? NULL : what, all);
 	}
-	if (err == 0 && json_array_size(pubkeys) == 0)
+	if (err == 0 && json_array_size(json_object_get(all, "pubkeys")) == 0)
 		err = sg_cli_fail(cli, SG_ERR_KEY_ABSENT,
 		    "`signet keyring list` shows the keys that are known.",
 		    "there is no key to export");
@@ -159,14 +140,16 @@ static int export_ask(struct sg_cli *cli, json_t *pubkeys, json_t *left_out)
 int sg_keyring_export(struct sg_cli *cli, json_t **result)
 {
 	struct sg_file_out out = { 0 };
-	json_t *pubkeys = json_array(), *left_out = json_array();
+	json_t *all = json_pack("{s:[], s:[]}", "pubkeys", "left_out");
 	char *text = NULL;
 	size_t others;
 	int err = sg_file_out_open(cli, cli->args.value[SG_OPT_OUT], &out);
 
 	if (err == 0)
-		err = export_ask(cli, pubkeys, left_out);
-	if (err == 0 && (text = export_text(cli, pubkeys, &others)) == NULL)
+		err = export_ask(cli, all);
+	if (err == 0)
+		text = export_text(cli, json_object_get(all, "pubkeys"), &others);
+	if (err == 0 && text == NULL)
 		err = SG_ERR_NOMEM;
 	if (err == 0 && strlen(text) > SG_XML_BYTES_MAX)
 		err = sg_cli_fail(cli, SG_ERR_LIMIT, "Export the keys of some JIDs at a time.",
@@ -175,10 +158,9 @@ int sg_keyring_export(struct sg_cli *cli, json_t **result)
 	if (err == 0)
 		err = sg_file_out_write(cli, &out, text, strlen(text));
 	if (err == 0)
-		*result = json_pack("{s:O, s:O}", "pubkeys", pubkeys, "left_out", left_out);
+		*result = json_incref(all);
 	sg_file_out_clear(&out);
-	json_decref(pubkeys);
-	json_decref(left_out);
+	json_decref(all);
 	free(text);
 	return err;
 }
