@@ -265,24 +265,6 @@ static int take_checks(struct sg_path_graph *graph, size_t count)
 	return 1;
 }
 
-static char **strv_copy(char *const *strings)
-{
-	size_t count = 0;
-	char **copy;
-
-	while (strings != NULL && strings[count] != NULL)
-		count++;
-	copy = calloc(count + 1, sizeof(*copy));
-	for (size_t i = 0; copy != NULL && i < count; i++) {
-		copy[i] = strdup(strings[i]);
-		if (copy[i] == NULL) {
-			sg_strv_free(copy);
-			return NULL;
-		}
-	}
-	return copy;
-}
-
 /* What the key says of itself. signet-pgp keeps it loaded for sg_verdict_check_keys(). */
 static void parse_pgp(struct sg_path_graph *graph, struct sg_path_node *node)
 {
@@ -304,7 +286,7 @@ static void parse_pgp(struct sg_path_graph *graph, struct sg_path_node *node)
 	facts = sg_pgp_key_facts(key);
 	/* one without a good signature of its own is no more than bytes */
 	node->unloaded = !facts->valid && !facts->expired && !facts->revoked;
-	node->names = strv_copy(facts->jids);
+	node->names = sg_strv_copy(facts->jids, sg_strv_count(facts->jids));
 	node->not_before = facts->created;
 	node->not_after = facts->expires;
 	if (facts->revoked)

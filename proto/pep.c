@@ -7,7 +7,6 @@
 #include "keyinfo.h"
 #include "log.h"
 
-#define NS_DATA_FORM	"jabber:x:data"
 #define NODE_CONFIG	SG_NS_PUBSUB "#node_config"
 #define PUBLISH_OPTIONS SG_NS_PUBSUB "#publish-options"
 
@@ -41,7 +40,7 @@ static int put_field(struct sg_xml *form, const char *var, const char *value)
 /* The submitted form below the parent. As a guard it holds only what every server takes (K9). */
 static int put_form(struct sg_xml *parent, const char *form_type, const char *access_model)
 {
-	struct sg_xml *form = sg_xml_new("x", NS_DATA_FORM);
+	struct sg_xml *form = sg_xml_new("x", SG_NS_DATA_FORM);
 	int err;
 
 	if (form == NULL)
@@ -65,8 +64,7 @@ static int put_form(struct sg_xml *parent, const char *form_type, const char *ac
 	return err;
 }
 
-/* <pubsub><name node='node'/></pubsub>; the child stays the root's. */
-static int new_pubsub(
+int sg_pep_new(
     const char *ns, const char *name, const char *node, struct sg_xml **root, struct sg_xml **child)
 {
 	int err;
@@ -88,7 +86,7 @@ int sg_pep_create_encode(const char *node, const char *access_model, struct sg_x
 	*payload = NULL;
 	if (!sg_pep_is_access_model(access_model))
 		return SG_ERR_ARG;
-	err = new_pubsub(SG_NS_PUBSUB, "create", node, &root, &child);
+	err = sg_pep_new(SG_NS_PUBSUB, "create", node, &root, &child);
 	if (err == 0)
 		err = sg_xml_put(root, "configure", NULL, &child);
 	if (err == 0)
@@ -104,7 +102,7 @@ int sg_pep_configure_encode(const char *node, const char *access_model, struct s
 	*payload = NULL;
 	if (!sg_pep_is_access_model(access_model))
 		return SG_ERR_ARG;
-	err = new_pubsub(SG_NS_PUBSUB_OWNER, "configure", node, &root, &child);
+	err = sg_pep_new(SG_NS_PUBSUB_OWNER, "configure", node, &root, &child);
 	if (err == 0)
 		err = put_form(child, NODE_CONFIG, access_model);
 	return sg_xml_hand_over(err, root, payload);
@@ -121,7 +119,7 @@ int sg_pep_publish_encode(const char *node, const char *id, const char *access_m
 		sg_xml_free(item);
 		return SG_ERR_ARG;
 	}
-	err = new_pubsub(SG_NS_PUBSUB, "publish", node, &root, &child);
+	err = sg_pep_new(SG_NS_PUBSUB, "publish", node, &root, &child);
 	if (err == 0)
 		err = sg_xml_put(child, "item", NULL, &child);
 	if (err == 0)
@@ -148,7 +146,7 @@ int sg_pep_items_encode(
 	*payload = NULL;
 	if (id_count > SG_PEP_ITEMS_MAX)
 		return SG_ERR_LIMIT;
-	err = new_pubsub(SG_NS_PUBSUB, "items", node, &root, &items);
+	err = sg_pep_new(SG_NS_PUBSUB, "items", node, &root, &items);
 	for (size_t i = 0; err == 0 && i < id_count; i++) {
 		err = sg_xml_put(items, "item", NULL, &item);
 		if (err == 0)

@@ -15,9 +15,15 @@
 #define SG_NS_PUBSUB	   "http://jabber.org/protocol/pubsub"
 #define SG_NS_PUBSUB_OWNER "http://jabber.org/protocol/pubsub#owner"
 #define SG_NS_PUBSUB_EVENT "http://jabber.org/protocol/pubsub#event"
+#define SG_NS_DATA_FORM	   "jabber:x:data"
 
 #define SG_PEP_ITEMS_MAX   20000	/* in one request or result */
 #define SG_PEP_PUBLISH_MAX (200u << 10) /* bytes of one: servers end streams over 256 KiB */
+
+/* The beginning of each payload, <pubsub><name node='node'/></pubsub>: the child stays the root's; *root, the
+ * caller's, may be there after a failure, too. */
+SG_MUST_USE int sg_pep_new(const char *ns, const char *name, const char *node, struct sg_xml **root,
+    struct sg_xml **child);
 
 /* Whether it is an access model of XEP-0060 4.5. */
 int sg_pep_is_access_model(const char *text);

@@ -7,22 +7,7 @@
 #include "pep.h"
 #include "text.h"
 
-#define NS_DATA_FORM "jabber:x:data"
-#define VALUE_MAX    64 /* bytes of a value of the form that is kept */
-
-static int new_owner(
-    const char *ns, const char *name, const char *node, struct sg_xml **root, struct sg_xml **child)
-{
-	int err;
-
-	*root = sg_xml_new("pubsub", ns);
-	if (*root == NULL)
-		return SG_ERR_NOMEM;
-	err = sg_xml_put(*root, name, NULL, child);
-	if (err == 0)
-		err = sg_xml_set_attr(*child, "node", node);
-	return err;
-}
+#define VALUE_MAX 64 /* bytes of a value of the form that is kept */
 
 static int encode_plain(const char *name, const char *node, struct sg_xml **payload)
 {
@@ -30,7 +15,7 @@ static int encode_plain(const char *name, const char *node, struct sg_xml **payl
 	int err;
 
 	*payload = NULL;
-	err = new_owner(SG_NS_PUBSUB_OWNER, name, node, &root, &child);
+	err = sg_pep_new(SG_NS_PUBSUB_OWNER, name, node, &root, &child);
 	return sg_xml_hand_over(err, root, payload);
 }
 
@@ -60,7 +45,7 @@ int sg_pep_retract_encode(const char *node, const char *id, struct sg_xml **payl
 	int err;
 
 	*payload = NULL;
-	err = new_owner(SG_NS_PUBSUB, "retract", node, &root, &retract);
+	err = sg_pep_new(SG_NS_PUBSUB, "retract", node, &root, &retract);
 	if (err == 0)
 		err = sg_xml_set_attr(retract, "notify", "true");
 	if (err == 0)
@@ -116,7 +101,7 @@ static int take_offered(const struct sg_xml *field, struct sg_msg_pep_node *show
 	if (shown->offered == NULL)
 		return SG_ERR_NOMEM;
 	for (option = sg_xml_first(field); option != NULL; option = sg_xml_next(option)) {
-		if (!sg_xml_is(option, "option", NS_DATA_FORM))
+		if (!sg_xml_is(option, "option", SG_NS_DATA_FORM))
 			continue;
 		err = take_value(option, &text);
 		if (err != 0)
@@ -175,7 +160,7 @@ static int take_form(const struct sg_xml *form, const char *node, struct sg_msg_
 
 	for (field = form != NULL ? sg_xml_first(form) : NULL; err == 0 && field != NULL;
 	     field = sg_xml_next(field)) {
-		if (sg_xml_is(field, "field", NS_DATA_FORM))
+		if (sg_xml_is(field, "field", SG_NS_DATA_FORM))
 			err = take_field(field, shown);
 	}
 	if (err == 0 && (shown->node = strdup(node)) == NULL)
@@ -192,7 +177,7 @@ int sg_pep_config_decode(
 	const struct sg_xml *configure = only_of_node(payload, "configure", node);
 	const struct sg_xml *form;
 
-	if (configure == NULL || sg_xml_only(configure, "x", NS_DATA_FORM, &form) != 0 ||
+	if (configure == NULL || sg_xml_only(configure, "x", SG_NS_DATA_FORM, &form) != 0 ||
 	    form == NULL)
 		return SG_ERR_FORMAT;
 	return take_form(form, node, shown);
@@ -210,7 +195,7 @@ int sg_pep_look_decode(
 	const struct sg_xml *form;
 
 	if (!sg_xml_is(payload, "query", SG_NS_DISCO_INFO) || of == NULL || strcmp(of, node) != 0 ||
-	    sg_xml_only(payload, "x", NS_DATA_FORM, &form) != 0)
+	    sg_xml_only(payload, "x", SG_NS_DATA_FORM, &form) != 0)
 		return SG_ERR_FORMAT;
 	return take_form(form, node, shown);
 }
@@ -389,7 +374,7 @@ int sg_pep_members_encode(const char *node, const char *owner, const struct sg_m
 		if (!sg_jid_is_account(members[i]) || strcmp(members[i], owner) == 0)
 			return SG_ERR_ARG;
 	}
-	err = new_owner(SG_NS_PUBSUB_OWNER, "affiliations", node, &root, &list);
+	err = sg_pep_new(SG_NS_PUBSUB_OWNER, "affiliations", node, &root, &list);
 	for (uint32_t i = 0; err == 0 && i < shown->affiliation_count; i++) {
 		if (is_asked(&shown->affiliations[i], members, member_count))
 			continue;
@@ -415,7 +400,7 @@ int sg_pep_outcasts_encode(const char *node, const struct sg_msg_pep_node *befor
 {
 	struct sg_xml *root, *list;
 	uint32_t changes = 0;
-	int err = new_owner(SG_NS_PUBSUB_OWNER, "affiliations", node, &root, &list);
+	int err = sg_pep_new(SG_NS_PUBSUB_OWNER, "affiliations", node, &root, &list);
 
 	*payload = NULL;
 	for (uint32_t i = 0; err == 0 && i < before->affiliation_count; i++) {
@@ -513,7 +498,7 @@ int sg_pep_unsubscribe_encode(
 	int err;
 
 	*payload = NULL;
-	err = new_owner(SG_NS_PUBSUB_OWNER, "subscriptions", node, &root, &list);
+	err = sg_pep_new(SG_NS_PUBSUB_OWNER, "subscriptions", node, &root, &list);
 	for (uint32_t i = 0; err == 0 && i < shown->subscriber_count; i++) {
 		err = sg_xml_put(list, "subscription", NULL, &element);
 		if (err == 0)
