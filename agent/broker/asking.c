@@ -70,19 +70,6 @@ struct known {
 	uint32_t name_count;
 };
 
-/* Whether the JID's own node shows it, and has not taken it back. */
-static int is_shown(const struct sg_known_key *key, const char *jid)
-{
-	for (uint32_t i = 0; i < key->sighting_count; i++) {
-		const struct sg_sighting *sighting = &key->sightings[i];
-
-		if (strcmp(sighting->jid, jid) == 0 && sighting->source <= SG_SIGHT_EVENT &&
-		    sighting->retracted == 0)
-			return 1;
-	}
-	return 0;
-}
-
 static int on_known(void *arg, struct sg_known_key *key)
 {
 	struct known *known = arg;
@@ -91,7 +78,7 @@ static int on_known(void *arg, struct sg_known_key *key)
 
 	if (key->keyinfo.kind == SG_KEYINFO_REFERENCE ||
 	    !is_wanted(key->keyinfo.name, known->names, known->name_count) ||
-	    (known->by_itself && !is_shown(key, known->jid)))
+	    (known->by_itself && !sg_known_key_is_on_node(key, known->jid)))
 		return 0;
 	known->size += size_of(&key->keyinfo);
 	if (set->keyinfo_count == SG_PUBKEYS_KEYS_MAX || known->size > COLLECTED_MAX)

@@ -62,6 +62,9 @@ struct sg_witness {
 	int known; /* sg_store_keyring_is_known() before any of them: another key is a change */
 };
 
+/* Whether the JID itself shows it. */
+int sg_witness_shows(const struct sg_witness *witness);
+
 enum sg_learnt {
 	SG_LEARNT_NOTHING,  /* this source has told it before */
 	SG_LEARNT_SIGHTING, /* it had not, but the key of this JID was known */
@@ -116,8 +119,8 @@ struct sg_sighting {
  * files, then what it told of itself in messages, then what others told, the oldest first, so that whoever tells
  * more later hides nothing. Of the told ones so many bytes, or the first.
  */
-#define SG_KNOWN_KEYINFOS_MAX  20
-#define SG_KNOWN_TOLD_BYTES    (64 << 10)
+#define SG_KNOWN_KEYINFOS_MAX 20
+#define SG_KNOWN_TOLD_BYTES   (64 << 10)
 
 struct sg_known_key {
 	int64_t id; /* in the order in which they became known */
@@ -137,6 +140,9 @@ struct sg_known_key {
 	uint32_t sighting_total; /* of which those are the first */
 };
 void sg_known_key_clear(struct sg_known_key *key);
+
+/* Whether the JID's node shows it, and has not taken it back. */
+int sg_known_key_is_on_node(const struct sg_known_key *key, const char *jid);
 
 /* The key is cleared after each; what fn takes over it zeroes. fn's first error ends it and is
  * given. fn may use the store. */

@@ -241,7 +241,7 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    "UPDATE keys SET decision = ?2, decided_for = ?3, decided = ?4 WHERE id = ?1",
 	[SG_STMT_KEY_READ] = "SELECT name, kind, sha256, data, first_seen, decision, decided,"
 			     " decided_for FROM keys WHERE id = ?1",
-	[SG_STMT_SIGHT_FIND] = "SELECT id, last_seen, retracted IS NOT NULL, keyinfo IS ?5, size"
+	[SG_STMT_SIGHT_FIND] = "SELECT id, last_seen, keyinfo IS ?5, size"
 			       " FROM sightings WHERE jid = ?1 AND key = ?2 AND source = ?3"
 			       " AND told_by = ?4",
 	[SG_STMT_SIGHT_OF_JID] = "SELECT EXISTS (SELECT 1 FROM sightings WHERE jid = ?1"

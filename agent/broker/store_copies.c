@@ -122,11 +122,6 @@ enum sg_copy_choice sg_pgp_copy_choose(
 
 /* ---- in the store ---- */
 
-static int is_shown(const struct sg_witness *witness)
-{
-	return witness->source <= SG_SIGHT_DIRECT;
-}
-
 enum claim {
 	OTHERS_SHOW,
 	ANYBODY_SHOWS,
@@ -173,7 +168,8 @@ static int find_from(
 
 	for (int i = 0; rc == SQLITE_ROW && i < CLAIM_COUNT; i++)
 		claims[i] = sqlite3_column_int(statement, i);
-	*from = is_shown(witness) ? shown_from(witness, claims) : told_from(witness, claims);
+	*from =
+	    sg_witness_shows(witness) ? shown_from(witness, claims) : told_from(witness, claims);
 	return sg_store_done(store, statement, rc, 0);
 }
 
@@ -192,7 +188,7 @@ int sg_store_copy_choose(struct sg_store *store, const struct sg_witness *witnes
 {
 	const struct sg_value older[] = { SG_INT(key), SG_TEXT(witness->jid),
 		SG_INT(witness->source), SG_END };
-	enum sg_copy_from from = is_shown(witness) || witness->source == SG_SIGHT_IMPORT
+	enum sg_copy_from from = sg_witness_shows(witness) || witness->source == SG_SIGHT_IMPORT
 	    ? SG_COPY_OF_OWNER
 	    : SG_COPY_OF_EQUAL;
 	struct sg_blob there = { NULL, 0 };
@@ -206,7 +202,7 @@ int sg_store_copy_choose(struct sg_store *store, const struct sg_witness *witnes
 	if (err == 0)
 		*choice = sg_pgp_copy_choose(key != 0 ? &there : NULL, came, from, witness->now);
 	sg_blob_clear(&there);
-	if (err == 0 && key != 0 && from == SG_COPY_OF_OWNER && is_shown(witness) &&
+	if (err == 0 && key != 0 && from == SG_COPY_OF_OWNER && sg_witness_shows(witness) &&
 	    (*choice == SG_COPY_TAKE || *choice == SG_COPY_REVOKED))
 		err = sg_store_run(store, SG_STMT_COPY_OLD, older);
 	return err;

@@ -29,7 +29,7 @@ struct batch {
 	int dropped;	 /* room was made: a key that was found may be gone */
 };
 
-static int is_shown(const struct sg_witness *witness)
+int sg_witness_shows(const struct sg_witness *witness)
 {
 	return witness->source <= SG_SIGHT_DIRECT;
 }
@@ -69,7 +69,7 @@ static int room_read(struct batch *batch)
 	int64_t numbers[3] = { 0, 0, 0 }, all[2] = { 0, 0 };
 	int err = 0;
 
-	if (is_shown(witness)) {
+	if (sg_witness_shows(witness)) {
 		err = read_numbers(batch->store, SG_STMT_JID_USE, of_jid, numbers, 2);
 	} else if (batch->told_by[0] != '\0') {
 		err = read_numbers(batch->store, SG_STMT_TOLD_USE, of_sender, numbers, 3);
@@ -180,7 +180,7 @@ static int make_room(struct batch *batch, int64_t size)
 {
 	int err = 0;
 
-	if (is_shown(batch->witness)) {
+	if (sg_witness_shows(batch->witness)) {
 		while (err == 0 &&
 		    is_over(&batch->room, size, SG_KEYRING_JID_ROWS, SG_KEYRING_JID_BYTES))
 			err = drop_of_jid(batch);
@@ -335,7 +335,6 @@ static int add_sighting(
 struct old_sighting {
 	int64_t id;
 	int64_t last;
-	int64_t retracted;
 	int64_t same; /* its keyinfo is the one that came now */
 	int64_t size;
 };
@@ -370,10 +369,10 @@ static int find_sighting(const struct batch *batch, int64_t key, const struct sg
 	const struct sg_witness *witness = batch->witness;
 	const struct sg_value values[] = { SG_TEXT(witness->jid), SG_INT(key),
 		SG_INT(witness->source), SG_TEXT(batch->told_by), SG_TEXT(keyinfo->xml), SG_END };
-	int64_t numbers[5];
-	int err = read_numbers(batch->store, SG_STMT_SIGHT_FIND, values, numbers, 5);
+	int64_t numbers[4];
+	int err = read_numbers(batch->store, SG_STMT_SIGHT_FIND, values, numbers, 4);
 
-	*old = (struct old_sighting){ numbers[0], numbers[1], numbers[2], numbers[3], numbers[4] };
+	*old = (struct old_sighting){ numbers[0], numbers[1], numbers[2], numbers[3] };
 	return err == SG_ERR_KEY_ABSENT ? 0 : err;
 }
 
@@ -399,7 +398,7 @@ static int weigh(const struct batch *batch, int64_t key, enum sg_learnt *learnt)
 	*learnt = SG_LEARNT_KEY;
 	if (of_jid)
 		*learnt = SG_LEARNT_SIGHTING;
-	else if (is_shown(witness) && witness->known)
+	else if (sg_witness_shows(witness) && witness->known)
 		*learnt = SG_LEARNT_CHANGE;
 	return err;
 }

@@ -22,6 +22,18 @@ void sg_known_key_clear(struct sg_known_key *key)
 	memset(key, 0, sizeof(*key));
 }
 
+int sg_known_key_is_on_node(const struct sg_known_key *key, const char *jid)
+{
+	for (uint32_t i = 0; i < key->sighting_count; i++) {
+		const struct sg_sighting *sighting = &key->sightings[i];
+
+		if (sighting->source <= SG_SIGHT_EVENT && sighting->retracted == 0 &&
+		    strcmp(sighting->jid, jid) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 /* ---- one key ---- */
 
 static int read_row(struct sg_store *store, struct sg_known_key *key)

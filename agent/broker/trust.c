@@ -265,19 +265,6 @@ int sg_trust_new(struct sg_agent *agent, const char *account, struct sg_trust **
 
 /* ---- keys of the keyring ---- */
 
-/* Whether the node of this JID shows it now. */
-static int is_shown(const struct sg_known_key *known, const char *jid)
-{
-	for (uint32_t i = 0; i < known->sighting_count; i++) {
-		const struct sg_sighting *sighting = &known->sightings[i];
-
-		if (sighting->source <= SG_SIGHT_EVENT && sighting->retracted == 0 &&
-		    strcmp(sighting->jid, jid) == 0)
-			return 1;
-	}
-	return 0;
-}
-
 /* Who showed it himself, and who has taken it back. */
 static void take_sightings(struct item *item)
 {
@@ -291,7 +278,7 @@ static void take_sightings(struct item *item)
 			continue;
 		if (sighting->retracted == 0)
 			item->seen_jids[key->seen_count++] = sighting->jid;
-		else if (!is_shown(known, sighting->jid))
+		else if (!sg_known_key_is_on_node(known, sighting->jid))
 			item->retracted_jids[key->retracted_count++] = sighting->jid;
 	}
 	key->seen_jids = item->seen_jids;
