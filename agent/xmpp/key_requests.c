@@ -127,19 +127,8 @@ static void ask_done(void *arg, struct sg_msg_error *error, const struct sg_xml 
 		sg_msg_error_set(&bad, err, request->to, "the answer is no list of keys");
 		error = &bad;
 	}
-	if (error == NULL) {
-		request->answers++;
-	} else if (request->error.code == 0) {
-		request->error = *error;
-		*error = (struct sg_msg_error){ 0 };
-	}
+	sg_request_count(request, error, SG_MSG_KEYINFOS);
 	sg_msg_clear(SG_MSG_ERROR, &bad);
-	if (--request->open > 0)
-		return;
-	if (request->answers > 0)
-		sg_request_answer(request, SG_MSG_KEYINFOS, request->state);
-	else
-		sg_request_refuse(request, &request->error);
 }
 
 /* ---- sending ---- */

@@ -74,6 +74,22 @@ int sg_request_ask(
 	return err;
 }
 
+void sg_request_count(struct sg_request *request, struct sg_msg_error *error, uint16_t type)
+{
+	if (error == NULL) {
+		request->answers++;
+	} else if (request->error.code == 0) {
+		request->error = *error;
+		*error = (struct sg_msg_error){ 0 };
+	}
+	if (--request->open > 0)
+		return;
+	if (request->answers > 0)
+		sg_request_answer(request, type, request->state);
+	else
+		sg_request_refuse(request, &request->error);
+}
+
 void *sg_request_state(struct sg_request *request, size_t size, void (*state_free)(void *state))
 {
 	request->state = calloc(1, size);
@@ -121,19 +137,8 @@ static void features_done(void *arg, struct sg_msg_error *error, const struct sg
 			error = &bad;
 		}
 	}
-	if (error == NULL) {
-		request->answers++;
-	} else if (request->error.code == 0) {
-		request->error = *error;
-		*error = (struct sg_msg_error){ 0 };
-	}
+	sg_request_count(request, error, SG_MSG_XMPP_FEATURE_SET);
 	sg_msg_clear(SG_MSG_ERROR, &bad);
-	if (--request->open > 0)
-		return;
-	if (request->answers > 0)
-		sg_request_answer(request, SG_MSG_XMPP_FEATURE_SET, request->state);
-	else
-		sg_request_refuse(request, &request->error);
 }
 
 /* ---- ccm2, without 'to' (C2) ---- */
