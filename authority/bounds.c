@@ -10,7 +10,8 @@ static const char *no_attributes[] = { NULL };
 
 static struct {
 	int failed;
-	int cut; /* the stanza at hand */
+	int cut;	/* the stanza at hand */
+	int unresolved; /* the element that begins next */
 	unsigned depth;
 	unsigned left_out; /* depth of the outermost element that is left out; 0: none */
 	unsigned children[SG_BOUNDS_DEPTH_MAX + 1];
@@ -52,13 +53,22 @@ static void on_stream(void)
 {
 	bounds.failed = 0;
 	bounds.cut = 0;
+	bounds.unresolved = 0;
 	bounds.depth = 0;
 	bounds.left_out = 0;
 	bounds.attributes = 0;
 }
 
+static void on_unresolved(void)
+{
+	bounds.unresolved = 1;
+}
+
 static void on_start(const char *name, const char **attrs)
 {
+	int unresolved = bounds.unresolved;
+
+	bounds.unresolved = 0;
 	if (bounds.failed)
 		return;
 	if (bounds.depth == 0 && strcmp(name, IN(NS_STREAMS, "stream")) != 0) {
@@ -69,6 +79,7 @@ static void on_start(const char *name, const char **attrs)
 		bounds.cut = 0;
 		bounds.attributes = 0;
 	}
+	bounds.cut |= unresolved;
 	if (bounds.left_out == 0 && !has_room(bounds.depth)) {
 		bounds.left_out = bounds.depth + 1;
 		bounds.cut = 1;
@@ -119,6 +130,7 @@ static void on_malformed(void)
 const struct sg_parser_filter sg_bounds = {
 	.stream = on_stream,
 	.start = on_start,
+	.unresolved = on_unresolved,
 	.end = on_end,
 	.text = on_text,
 	.doctype = fail,

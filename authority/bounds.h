@@ -9,6 +9,8 @@
  * something was left out must be answered with no more than an error (sg_bounds_cut()). The server itself
  * is trusted with the size of its stanzas.
  *
+ * An element with a prefix that is not declared counts as if something of its stanza was left out.
+ *
  * What is no XML, a document type declaration and what opens no stream end the stream: nothing more of it
  * is parsed, and the connection's owner closes it (sg_bounds_failed()).
  */

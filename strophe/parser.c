@@ -6,6 +6,8 @@
 
 #include <expat.h>
 
+#include "prefixes.h"
+
 static struct {
 	const struct sg_parser_filter *filter;
 	XML_Parser expat; /* libstrophe's; compared, never used after it is freed */
@@ -14,6 +16,7 @@ static struct {
 	XML_EndElementHandler end;
 	XML_CharacterDataHandler text;
 	void *userdata;
+	struct sg_prefixes *prefixes;
 	unsigned depth; /* of what libstrophe was shown since then */
 } parser;
 
@@ -96,14 +99,22 @@ static void may_wait(XML_Parser expat, int may)
 
 static void on_start(void *userdata, const XML_Char *name, const XML_Char **attrs)
 {
+	int good = sg_prefixes_start(parser.prefixes, &name, &attrs);
+
 	parser.userdata = userdata;
+	if (!good && parser.filter->unresolved == NULL) {
+		sg_parser_stop();
+		return;
+	}
+	if (!good)
+		parser.filter->unresolved();
 	parser.filter->start(name, attrs);
 }
 
 static void on_end(void *userdata, const XML_Char *name)
 {
 	parser.userdata = userdata;
-	parser.filter->end(name);
+	parser.filter->end(sg_prefixes_end(parser.prefixes, name));
 }
 
 static void on_text(void *userdata, const XML_Char *text, int len)
@@ -123,11 +134,12 @@ static void on_doctype(void *userdata, const XML_Char *name, const XML_Char *sys
 XML_Parser XML_ParserCreate_MM(
     const XML_Char *encoding, const XML_Memory_Handling_Suite *memory, const XML_Char *separator)
 {
-	XML_Parser expat = real_create(encoding, memory, separator);
-
-	if (memory != NULL && parser.filter != NULL) /* our own code never brings an allocator */
-		parser.expat = expat;
-	return expat;
+	if (memory == NULL || parser.filter == NULL) /* our own code never brings an allocator */
+		return real_create(encoding, memory, separator);
+	if (parser.prefixes == NULL)
+		parser.prefixes = sg_prefixes_new();
+	parser.expat = parser.prefixes != NULL ? real_create(encoding, memory, NULL) : NULL;
+	return parser.expat;
 }
 
 /*
@@ -156,6 +168,7 @@ void XML_SetElementHandler(
 	parser.start = start;
 	parser.end = end;
 	parser.depth = 0;
+	sg_prefixes_clear(parser.prefixes);
 	parser.filter->stream();
 	real_set_element(expat, on_start, on_end);
 	if (parser.filter->doctype != NULL)

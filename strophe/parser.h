@@ -8,6 +8,8 @@
  * end of a stanza could wait for the next one. So that is switched off for each piece that may hold the end
  * of a tag; for others it stays, for without it a long tag in pieces costs the square of its length.
  *
+ * Namespaces are resolved here (prefixes.h), for expat would end the stream at a prefix that is not declared.
+ *
  * A stream that ends within a text would leave libstrophe with that text's length: it is made to forget
  * it when it resets its parser.
  *
@@ -18,7 +20,7 @@
 
 #include <stddef.h>
 
-/* Between namespace and name, as libstrophe has expat write them. */
+/* Between namespace and name, as libstrophe expects them of expat. */
 #define SG_PARSER_SEPARATOR "\x1f"
 
 /*
@@ -28,6 +30,8 @@
 struct sg_parser_filter {
 	void (*stream)(void); /* one begins: libstrophe has made or reset its parser */
 	void (*start)(const char *name, const char **attrs); /* NULL-terminated pairs */
+	/* The element that begins next has no meaning (prefixes.h). NULL: it is no XML. */
+	void (*unresolved)(void);
 	void (*end)(const char *name);
 	void (*text)(const char *text, size_t len); /* not terminated; a piece of a run */
 	void (*doctype)(void);			    /* NULL: nothing is done about one */

@@ -40,6 +40,7 @@ static struct {
 	unsigned shown; /* the depth that libstrophe knows of, once the stanza is cut */
 	int headed;	/* libstrophe is shown its head alone */
 	int gathered;	/* ... and who wants the rest has it gathered */
+	int unresolved; /* the element that begins next */
 	unsigned children[SG_FILTER_DEPTH_MAX + 2];
 	unsigned nodes;
 	uint64_t bytes, gap, work, steps;
@@ -413,11 +414,26 @@ static void stanza_end(void)
 	}
 }
 
+static void on_unresolved(void)
+{
+	filter.unresolved = 1;
+}
+
+static void gather_start(const char *name, const char **attrs, int unresolved)
+{
+	size_t len;
+	const char *tag = sg_parser_tag(&len);
+
+	sg_gather_start(name, attrs, tag, len);
+	if (unresolved)
+		sg_gather_refuse();
+}
+
 static void on_start(const char *name, const char **attrs)
 {
-	const char *tag;
-	size_t tag_len;
+	int unresolved = filter.unresolved;
 
+	filter.unresolved = 0;
 	if (filter.muted || filter.report.stopped != 0)
 		return;
 	filter.gap = 0;
@@ -425,16 +441,17 @@ static void on_start(const char *name, const char **attrs)
 	filter.depth++;
 	if (filter.depth == 2)
 		stanza_begin(name);
+	/* Once online anybody can have a server send one: it costs its stanza only. */
+	if (unresolved && !filter.headed)
+		stop(SG_ERR_FORMAT, "a prefix that is not declared");
 	if (filter.depth >= 2)
 		count_element(attrs);
 	if (filter.report.stopped != 0)
 		return;
 	if (filter.depth == 2 && (filter.headed || filter.report.cut))
 		show_head(name, attrs);
-	if (filter.gathered && !filter.report.cut) {
-		tag = sg_parser_tag(&tag_len);
-		sg_gather_start(name, attrs, tag, tag_len);
-	}
+	if (filter.gathered && !filter.report.cut)
+		gather_start(name, attrs, unresolved);
 	if (filter.headed || filter.report.cut)
 		return;
 	if (filter.depth == 3)
@@ -554,7 +571,7 @@ static void on_stream(void)
 	filter.in_mechanisms = 0;
 	filter.report.cut = 0;
 	filter.gap = filter.bytes = 0;
-	filter.headed = filter.gathered = 0;
+	filter.headed = filter.gathered = filter.unresolved = 0;
 	sg_gather_clear();
 }
 
@@ -577,6 +594,7 @@ static int on_bytes(size_t len)
 const struct sg_parser_filter sg_filter = {
 	.stream = on_stream,
 	.start = on_start,
+	.unresolved = on_unresolved,
 	.end = on_end,
 	.text = on_text,
 	.doctype = on_doctype,

@@ -153,6 +153,22 @@ def test_a_stranger_does_not_take_the_agent_offline(people, what):
     assert account["state"] == "online" and own_resource(owner) == resource
 
 
+@pytest.mark.parametrize("inner", ["<a q:b='1'/>", "<q:a/>", "<a xmlns='urn:x' q:b='1'><c/></a>"])
+def test_a_prefix_that_the_server_leaves_undeclared_costs_its_stanza_only(people, inner):
+    """ejabberd 23.01 takes what a stanza's own tag declares off, and passes on attributes that need it."""
+    owner, stranger = people(2, tokens=[0])
+    owner.online()
+    resource = own_resource(owner)
+    with live(stranger) as client:
+        for name, to, more in (("presence", owner.jid, ""), ("message", resource, " type='chat'"), ("presence", resource, ""),
+                               ("iq", resource, " type='get' id='q1'"), ("presence", owner.jid, " q:c='1'")):
+            client.send(f"<{name} xmlns:q='urn:q' to='{to}'{more}>{inner}</{name}>")
+        assert "service-unavailable" in client.raw_iq("<a xmlns='urn:x'/>", resource)
+        client.settle()
+    account = owner.signet("status")["accounts"][0]
+    assert account["state"] == "online" and own_resource(owner) == resource
+
+
 def test_a_stranger_does_not_keep_a_contact_waiting(people):
     """Presences to the account that cost their receiver far more than their sender would stall it."""
     owner, friend, stranger = people(3, friends=[(0, 1)], tokens=[0])

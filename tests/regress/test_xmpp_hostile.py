@@ -579,7 +579,8 @@ def test_a_message_for_a_person_is_refused(pki, workers, rogue):
 @pytest.mark.parametrize("junk, code", [
     ("<stream:error/>", f.OFFLINE_ERROR), ("<stream:error>text</stream:error>", f.OFFLINE_ERROR),
     ("<stream:error><text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>x</text></stream:error>", f.OFFLINE_ERROR),
-    ("<a></b>", f.FORMAT), ("\x01", f.FORMAT), ("<a b='1' b='2'/>", f.FORMAT), ("<x:y/>", f.FORMAT),
+    ("<a></b>", f.FORMAT), ("\x01", f.FORMAT), ("<a b='1' b='2'/>", f.FORMAT), ("<x:y/>", f.OFFLINE_ERROR),
+    ("<iq x:y='1' type='get' id='1'/><message><x:y/></message><presence><a x:y='1'/></presence>", f.OFFLINE_ERROR),
     ("</stream:stream>", f.OFFLINE_ERROR), ("<iq/><iq type='result'/><iq type='error'/><iq type='get'/>", f.OFFLINE_ERROR),
     ("<message/><presence/><iq type='result' id=''/>" * 100, f.OFFLINE_ERROR)])
 def test_junk(pki, workers, rogue, junk, code):
@@ -591,6 +592,19 @@ def test_junk(pki, workers, rogue, junk, code):
     online(connect(worker, server, pki))
     offline(worker, code)
     online(connect(worker, server, pki))
+
+
+@pytest.mark.parametrize("undeclared", ["<x:y/>", "<stream:features><a x:y='1'/></stream:features>"])
+def test_an_undeclared_prefix_in_the_login_ends_it(pki, workers, rogue, undeclared):
+    def script(c):
+        c.starttls()
+        c.send(STREAM + undeclared)
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    got = refused(connect(worker, server, pki), f.FORMAT)
+    assert "prefix" in got["message"]
+    assert "<auth" not in server.close()[0]
 
 
 def test_stream_error_is_told(pki, workers, rogue):
