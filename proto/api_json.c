@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "client.h"
 #include "keyinfo.h"
@@ -60,6 +61,18 @@ json_t *sg_json_texts(char *const *texts)
 	for (size_t i = 0; texts != NULL && texts[i] != NULL; i++)
 		json_array_append_new(array, sg_json_text(texts[i]));
 	return array;
+}
+
+json_t *sg_json_when(int64_t when)
+{
+	time_t seconds = (time_t)when;
+	char text[32];
+	struct tm tm;
+
+	if (when == 0 || gmtime_r(&seconds, &tm) == NULL ||
+	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return json_null();
+	return json_string(text);
 }
 
 json_t *sg_json_jids(X509 *cert)

@@ -26,6 +26,9 @@ json_t *sg_json_jids(X509 *cert);
 /* The strings of a NULL-terminated array; none for NULL. */
 json_t *sg_json_texts(char *const *texts);
 
+/* Seconds since 1970 as a time of the API; null for 0, and for what is none. */
+json_t *sg_json_when(int64_t when);
+
 /* A PublicKey: the keyinfo and what sg_verdict_judge() said of it. NULL also for a kind that is
  * none. */
 json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, const struct sg_verdict *verdict);

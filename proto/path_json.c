@@ -1,21 +1,7 @@
 #include "path_json.h"
 
-#include <time.h>
-
 #include "api_json.h"
 #include "verdict.h"
-
-json_t *sg_json_when(int64_t when)
-{
-	time_t seconds = (time_t)when;
-	char text[32];
-	struct tm tm;
-
-	if (when == 0 || gmtime_r(&seconds, &tm) == NULL ||
-	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return json_null();
-	return json_string(text);
-}
 
 static json_t *claims_json(struct sg_path_graph *graph, const char *name)
 {

@@ -11,7 +11,4 @@
 /* What sg_path_judge() gave of the key of this name. A new reference, NULL without memory. */
 json_t *sg_json_path(struct sg_path_graph *graph, const char *name, const struct sg_path *path);
 
-/* A time as the API has it; null for 0, and for one that is none. */
-json_t *sg_json_when(int64_t when);
-
 #endif

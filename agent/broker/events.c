@@ -5,6 +5,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "api_json.h"
 #include "call.h"
 #include "json.h"
 #include "ledger.h"
@@ -90,18 +91,6 @@ static const char *const news_names[] = {
 	[SG_NEWS_KEY_RETRACTED] = "key_retracted",
 };
 
-static json_t *now(void)
-{
-	time_t seconds = time(NULL);
-	struct tm tm;
-	char text[32];
-
-	if (gmtime_r(&seconds, &tm) == NULL ||
-	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return NULL;
-	return json_string(text);
-}
-
 static int concerns(
     const struct monitor *monitor, enum sg_news news, const struct sg_caller *caller)
 {
@@ -135,8 +124,8 @@ void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token
 		return;
 	tell_all(events, news, caller,
 	    json_pack("{s:{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:n, s:n, s:o}}", "event", "kind",
-		news_names[news], "time", now(), "token", sg_json_text(token), "label",
-		sg_json_text(label), "pid",
+		news_names[news], "time", sg_json_when(time(NULL)), "token", sg_json_text(token),
+		"label", sg_json_text(label), "pid",
 		caller != NULL && caller->pid > 0 ? json_integer(caller->pid) : json_null(), "exe",
 		sg_json_text(caller != NULL ? caller->exe : NULL), "purpose",
 		sg_json_text(caller != NULL ? caller->purpose : NULL), "jid", "name", "text",
@@ -152,8 +141,9 @@ void sg_events_tell_key(
 		return;
 	tell_all(events, news, NULL,
 	    json_pack("{s:{s:s, s:o, s:n, s:n, s:n, s:n, s:n, s:o, s:o, s:o}}", "event", "kind",
-		news_names[news], "time", now(), "token", "label", "pid", "exe", "purpose", "jid",
-		sg_json_text(jid), "name", sg_json_text(name), "text", sg_json_text(text)));
+		news_names[news], "time", sg_json_when(time(NULL)), "token", "label", "pid", "exe",
+		"purpose", "jid", sg_json_text(jid), "name", sg_json_text(name), "text",
+		sg_json_text(text)));
 }
 
 /* ---- watching for tokens ---- */

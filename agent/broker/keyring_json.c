@@ -12,19 +12,6 @@
 #include "verdict.h"
 #include "x509.h"
 
-/* null for 0. */
-static json_t *time_or_null(int64_t seconds)
-{
-	time_t when = (time_t)seconds;
-	struct tm tm;
-	char text[32];
-
-	if (seconds == 0 || gmtime_r(&when, &tm) == NULL ||
-	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return json_null();
-	return json_string(text);
-}
-
 static json_t *sightings(const struct sg_known_key *key)
 {
 	json_t *array = json_array();
@@ -36,9 +23,9 @@ static json_t *sightings(const struct sg_known_key *key)
 		    json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "jid",
 			sg_json_text_or_empty(sighting->jid), "source",
 			sg_sight_name(sighting->source), "told_by", sg_json_text(sighting->told_by),
-			"first", time_or_null(sighting->first), "last",
-			time_or_null(sighting->last), "retracted",
-			time_or_null(sighting->retracted)));
+			"first", sg_json_when(sighting->first), "last",
+			sg_json_when(sighting->last), "retracted",
+			sg_json_when(sighting->retracted)));
 	}
 	return array;
 }
@@ -61,9 +48,9 @@ static json_t *known_key(const struct sg_known_key *key, const json_t *judged_ke
 		"revoked" };
 	json_t *object = json_pack("{s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "sha256",
 	    sg_json_text(key->sha256), "retracted", key->retracted, "decision",
-	    sg_decision_name(key->decision), "decided", time_or_null(key->decided), "decided_for",
-	    sg_json_text(key->decided_for), "first", time_or_null(key->first), "last",
-	    time_or_null(key->last), "sightings", sightings(key), "sighting_count",
+	    sg_decision_name(key->decision), "decided", sg_json_when(key->decided), "decided_for",
+	    sg_json_text(key->decided_for), "first", sg_json_when(key->first), "last",
+	    sg_json_when(key->last), "sightings", sightings(key), "sighting_count",
 	    (json_int_t)key->sighting_total);
 
 	for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
@@ -193,7 +180,7 @@ static int add_change(void *array, const struct sg_key_change *change)
 	return json_array_append_new(array,
 		   json_pack("{s:o, s:o, s:s, s:o}", "jid", sg_json_text_or_empty(change->jid),
 		       "name", sg_json_text_or_empty(change->name), "kind",
-		       change_name(change->kind), "at", time_or_null(change->at))) == 0
+		       change_name(change->kind), "at", sg_json_when(change->at))) == 0
 	    ? 0
 	    : SG_ERR_NOMEM;
 }
