@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "print.h"
-#include "show_path.h"
 #include "text.h"
 
 #define COLUMN_ROWS 16 /* boxes below each other */

@@ -20,7 +20,8 @@ static const char *text_of(const char *word, const struct word *words, size_t co
 	return word;
 }
 
-const char *sg_path_verdict_text(const char *verdict)
+/* What the key is to the person. */
+static const char *verdict_text(const char *verdict)
 {
 	static const struct word words[] = {
 		{ "own", "YOUR OWN" },
@@ -35,7 +36,8 @@ const char *sg_path_verdict_text(const char *verdict)
 	return text_of(verdict, words, sizeof(words) / sizeof(words[0]));
 }
 
-const char *sg_path_break_text(const char *breaks)
+/* What breaks a step. */
+static const char *break_text(const char *breaks)
 {
 	static const struct word words[] = {
 		{ "refused", "you have refused this key" },
@@ -115,7 +117,7 @@ static void print_break(const json_t *step)
 	if (breaks == NULL)
 		return;
 	print_indent("   >>> BREAKS HERE: ");
-	sg_print_text(stdout, sg_path_break_text(breaks));
+	sg_print_text(stdout, break_text(breaks));
 	putchar('\n');
 }
 
@@ -170,7 +172,7 @@ void sg_show_path(const json_t *path)
 	size_t i;
 
 	sg_print_name("verdict");
-	sg_print_text(stdout, sg_path_verdict_text(sg_member(path, "verdict", "-")));
+	sg_print_text(stdout, verdict_text(sg_member(path, "verdict", "-")));
 	if (jid != NULL) {
 		fputs(", as ", stdout);
 		sg_print_text(stdout, jid);
