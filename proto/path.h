@@ -15,7 +15,7 @@
 #include "verdict.h"
 
 enum sg_path_flag {
-	SG_PATH_OWN_USER = 1,	/* an own user key: what it signs is signed by the person */
+	SG_PATH_OWN_USER = 1, /* an own user key or OpenPGP key: what it signs, the person signs */
 	SG_PATH_OWN_CLIENT = 2, /* another key of his own */
 	SG_PATH_TRUSTED = 4,	/* the person compared it and said so */
 	SG_PATH_REFUSED = 8,	/* the person said that it is not to be trusted */
@@ -28,7 +28,8 @@ struct sg_path_key {
 	const struct sg_keyinfo *keyinfo;
 	size_t
 	    shown_signatures; /* so many, its first, the JID itself showed; others told the rest */
-	const char *const *seen_jids; /* bare JIDs whose own node showed it */
+	const char *const
+	    *seen_jids; /* bare JIDs that show it: on their node, or when asked (K12) */
 	size_t seen_count;
 	const char *const
 	    *retracted_jids; /* those whose node has shown it, and does not any more */
@@ -116,7 +117,8 @@ struct sg_path_graph;
 
 /*
  * An empty graph, judged as of one time. It makes at most checks_max checks of signatures in its life,
- * each once; to load an OpenPGP key counts as the checks of its own signatures. SG_ERR_NOMEM.
+ * each once; to load an OpenPGP key counts as the checks of its own signatures, those above 16 by the
+ * time that they take. SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_path_graph_new(struct sg_path_graph **graph, time_t now, size_t checks_max);
 void sg_path_graph_free(struct sg_path_graph *graph); /* NULL is fine */
@@ -141,9 +143,8 @@ SG_MUST_USE int sg_path_signature(struct sg_path_graph *graph, const char *name,
     const struct sg_signature **signature, enum sg_signature_verdict *verdict);
 
 /*
- * The bare JIDs that claim the key: those in its certificate or user ids, and those whose
- * node showed it. The
- * list is the graph's, NULL-terminated; NULL without memory, and for no such key.
+ * The bare JIDs that claim the key: those in its certificate or user ids, and those that show it
+ * themselves. The list is the graph's, NULL-terminated; NULL without memory, and for no such key.
  */
 const char *const *sg_path_claims(struct sg_path_graph *graph, const char *name);
 

@@ -316,7 +316,7 @@ static int is_in(const char *const *list, size_t count, const char *text)
 	return 0;
 }
 
-/* The names (NULL: none), then those whose node shows it; each once. */
+/* The names (NULL: none), then those that show it themselves; each once. */
 static const char **jids_new(char *const *names, const struct sg_path_key *key)
 {
 	size_t named = 0, count = 0;

@@ -59,7 +59,7 @@ void sg_path_node_parse(struct sg_path_graph *graph, struct sg_path_node *node);
 /*
  * The bare JIDs that the key is of, NULL-terminated: those in its certificate, which whoever signs it
  * signs, too. When it has none, and of an OpenPGP key, whose user ids no signature here covers (K4):
- * those whose own node shows it. May be an empty list, is never NULL.
+ * those that show it themselves. May be an empty list, is never NULL.
  */
 const char *const *sg_path_node_jids(struct sg_path_graph *graph, struct sg_path_node *node);
 

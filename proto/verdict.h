@@ -71,7 +71,7 @@ struct sg_verdict {
  */
 struct sg_verdict_index;
 
-#define SG_VERDICT_CHECKS_MAX 1000 /* for one set from a peer: at worst about a second */
+#define SG_VERDICT_CHECKS_MAX 1000 /* for a set that is judged at once: at worst about a second */
 
 /* SG_ERR_NOMEM. */
 SG_MUST_USE int sg_verdict_index_new(struct sg_verdict_index **index, size_t checks_max);

@@ -4,9 +4,9 @@
  * memory; what is looked up is indexed.
  *
  * A certificate is known by its name (K2) and the SHA-256 of its data: two that claim one name are
- * two. An OpenPGP key is known by its name, which is that of the primary key, and one copy of it is kept
- * (pgp_copies.h): the decision is on all of them. A reference (no key data) is a key without SHA-256, until its data comes. The account's own
- * certificates are no part of it.
+ * two. An OpenPGP key is known by its name, which is that of the primary key; one copy of it is kept
+ * (store_copies.h), and the decision is on all of them. A reference (no key data) is a key without
+ * SHA-256, until its data comes. The account's own certificates are no part of it.
  */
 #ifndef SG_BROKER_KEYRING_STORE_H
 #define SG_BROKER_KEYRING_STORE_H

@@ -33,10 +33,10 @@ void sg_signing_unref(struct sg_signing *signing); /* NULL is fine */
  * issuer, and the fingerprint that the first was asked for by. All are the signing's. */
 const struct sg_keyinfo *sg_signing_subject(const struct sg_signing *signing);
 const struct sg_keyinfo *sg_signing_issuer(const struct sg_signing *signing);
+const char *sg_signing_fingerprint(const struct sg_signing *signing);
+
 /* What is signed of the subject: its DER (K3), or the fingerprint (K4). It is the signing's. */
 struct sg_blob sg_signing_bytes(const struct sg_signing *signing);
-
-const char *sg_signing_fingerprint(const struct sg_signing *signing);
 
 /* Whether the issuer's key is one of RSA. */
 int sg_signing_is_rsa(const struct sg_signing *signing);

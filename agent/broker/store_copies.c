@@ -10,6 +10,13 @@
 	(SG_PGP_REVOKES_CRITICAL | SG_PGP_REVOKES_SUBKEY_CRITICAL | SG_PGP_REVOKES_DESIGNATED)
 #define OF_KEY (SG_PGP_REVOKES | SG_PGP_REVOKES_DESIGNATED)
 
+/* Who brings the copy. */
+enum from {
+	FROM_OWNER, /* the JID whose key it is shows it, or the person has it in a file: it is the newest */
+	FROM_EQUAL, /* no more is known of who brings it than of who brought the one that is there */
+	FROM_OTHER, /* the owner shows the one that is there */
+};
+
 /* What is to be known of one copy. */
 struct copy {
 	struct sg_pgp_form form;
@@ -77,38 +84,37 @@ static int is_better(const struct copy *copy, const struct copy *other)
 
 /* Without a judge. */
 static enum sg_copy_choice choose_blindly(
-    const struct copy *old, const struct copy *new, enum sg_copy_from from)
+    const struct copy *old, const struct copy *new, enum from from)
 {
 	int loses = (old->form.revocations & OF_KEY) != 0 && (new->form.revocations &OF_KEY) == 0;
 
-	return from == SG_COPY_OF_OWNER && !loses ? SG_COPY_TAKE : SG_COPY_KEEP;
+	return from == FROM_OWNER && !loses ? SG_COPY_TAKE : SG_COPY_KEEP;
 }
 
-static enum sg_copy_choice choose(
-    const struct copy *old, const struct copy *new, enum sg_copy_from from)
+static enum sg_copy_choice choose(const struct copy *old, const struct copy *new, enum from from)
 {
 	if (new->revoked == SG_PGP_REVOKED && old->revoked != SG_PGP_REVOKED)
 		return SG_COPY_REVOKED;
 	if (old->revoked == SG_PGP_REVOKED && new->revoked != SG_PGP_REVOKED)
 		return SG_COPY_KEEP;
-	if (from == SG_COPY_OF_OWNER)
+	if (from == FROM_OWNER)
 		return new->revoked > old->revoked ? SG_COPY_REVOKED : SG_COPY_TAKE;
-	if (from == SG_COPY_OF_OTHER)
+	if (from == FROM_OTHER)
 		return SG_COPY_KEEP;
 	return is_better(new, old) ? SG_COPY_TAKE : SG_COPY_KEEP;
 }
 
-enum sg_copy_choice sg_pgp_copy_choose(
-    const struct sg_blob *there, const struct sg_blob *came, enum sg_copy_from from, time_t now)
+/* there: NULL when none is known yet. */
+static enum sg_copy_choice choose_copy(
+    const struct sg_blob *there, const struct sg_blob *came, enum from from, time_t now)
 {
 	struct copy old, new;
 
 	/* nodes may show thousands, each for the first time */
-	if (there == NULL && from == SG_COPY_OF_OWNER)
+	if (there == NULL && from == FROM_OWNER)
 		return SG_COPY_TAKE;
 	new = examine(came, now);
-	if ((new.err != 0 && !is_unjudged(&new)) ||
-	    (from != SG_COPY_OF_OWNER && claims_too_much(&new)))
+	if ((new.err != 0 && !is_unjudged(&new)) || (from != FROM_OWNER && claims_too_much(&new)))
 		return SG_COPY_REFUSE;
 	if (there == NULL)
 		return SG_COPY_TAKE;
@@ -135,31 +141,31 @@ enum claim {
 
 /* Of one that the JID does not show: a file that the person gave, and what the JID says of itself, go before
  * what others say. */
-static enum sg_copy_from told_from(const struct sg_witness *witness, const int *claims)
+static enum from told_from(const struct sg_witness *witness, const int *claims)
 {
 	int by_itself = witness->source == SG_SIGHT_PUSH && witness->told_by != NULL &&
 	    strcmp(witness->told_by, witness->jid) == 0;
 
 	if (claims[ANYBODY_SHOWS])
-		return SG_COPY_OF_OTHER;
+		return FROM_OTHER;
 	if (witness->source == SG_SIGHT_IMPORT)
-		return SG_COPY_OF_OWNER;
+		return FROM_OWNER;
 	if (!by_itself)
-		return claims[ANYBODY_SAYS] ? SG_COPY_OF_OTHER : SG_COPY_OF_EQUAL;
+		return claims[ANYBODY_SAYS] ? FROM_OTHER : FROM_EQUAL;
 	if (claims[TRUSTED_ELSEWHERE])
-		return SG_COPY_OF_OTHER;
-	return claims[OTHERS_SAY] && !claims[TRUSTED_HERE] ? SG_COPY_OF_EQUAL : SG_COPY_OF_OWNER;
+		return FROM_OTHER;
+	return claims[OTHERS_SAY] && !claims[TRUSTED_HERE] ? FROM_EQUAL : FROM_OWNER;
 }
 
-static enum sg_copy_from shown_from(const struct sg_witness *witness, const int *claims)
+static enum from shown_from(const struct sg_witness *witness, const int *claims)
 {
 	if (claims[TRUSTED_ELSEWHERE] || (witness->source == SG_SIGHT_DIRECT && claims[NODE_SHOWS]))
-		return SG_COPY_OF_OTHER;
-	return claims[OTHERS_SHOW] && !claims[TRUSTED_HERE] ? SG_COPY_OF_EQUAL : SG_COPY_OF_OWNER;
+		return FROM_OTHER;
+	return claims[OTHERS_SHOW] && !claims[TRUSTED_HERE] ? FROM_EQUAL : FROM_OWNER;
 }
 
 static int find_from(
-    struct sg_store *store, const struct sg_witness *witness, int64_t key, enum sg_copy_from *from)
+    struct sg_store *store, const struct sg_witness *witness, int64_t key, enum from *from)
 {
 	const struct sg_value values[] = { SG_INT(key), SG_TEXT(witness->jid), SG_END };
 	sqlite3_stmt *statement;
@@ -188,9 +194,9 @@ int sg_store_copy_choose(struct sg_store *store, const struct sg_witness *witnes
 {
 	const struct sg_value older[] = { SG_INT(key), SG_TEXT(witness->jid),
 		SG_INT(witness->source), SG_END };
-	enum sg_copy_from from = sg_witness_shows(witness) || witness->source == SG_SIGHT_IMPORT
-	    ? SG_COPY_OF_OWNER
-	    : SG_COPY_OF_EQUAL;
+	enum from from = sg_witness_shows(witness) || witness->source == SG_SIGHT_IMPORT
+	    ? FROM_OWNER
+	    : FROM_EQUAL;
 	struct sg_blob there = { NULL, 0 };
 	int err = 0;
 
@@ -200,9 +206,9 @@ int sg_store_copy_choose(struct sg_store *store, const struct sg_witness *witnes
 	if (err == 0 && key != 0)
 		err = read_data(store, key, &there);
 	if (err == 0)
-		*choice = sg_pgp_copy_choose(key != 0 ? &there : NULL, came, from, witness->now);
+		*choice = choose_copy(key != 0 ? &there : NULL, came, from, witness->now);
 	sg_blob_clear(&there);
-	if (err == 0 && key != 0 && from == SG_COPY_OF_OWNER && sg_witness_shows(witness) &&
+	if (err == 0 && key != 0 && from == FROM_OWNER && sg_witness_shows(witness) &&
 	    (*choice == SG_COPY_TAKE || *choice == SG_COPY_REVOKED))
 		err = sg_store_run(store, SG_STMT_COPY_OLD, older);
 	return err;

@@ -12,13 +12,6 @@
 #include "error.h"
 #include "keyring_store.h"
 
-/* Who brings the copy. */
-enum sg_copy_from {
-	SG_COPY_OF_OWNER, /* the JID whose key it is shows it, or the person has it in a file: it is the newest */
-	SG_COPY_OF_EQUAL, /* no more is known of who brings it than of who brought the one that is there */
-	SG_COPY_OF_OTHER, /* the owner shows the one that is there */
-};
-
 enum sg_copy_choice {
 	SG_COPY_KEEP,	 /* the one that is there */
 	SG_COPY_TAKE,	 /* the new one, in its place */
@@ -28,18 +21,12 @@ enum sg_copy_choice {
 };
 
 /*
- * there is NULL when none is known yet. A revocation that the key has signed itself is taken from anybody
- * and never lost again; one that nobody can check is taken from the owner alone. Where OpenPGP keys cannot
- * be judged now, the owner's is taken unless it lacks a revocation that the other claims.
- */
-enum sg_copy_choice sg_pgp_copy_choose(
-    const struct sg_blob *there, const struct sg_blob *came, enum sg_copy_from from, time_t now);
-
-/*
- * The same for a copy that was seen or told, beside the one that the store has of this key; 0: none. What is
+ * Which is to be kept: this copy, which was seen or told, or the one that the store has of the key; key 0: none. What is
  * trusted as a key of another JID, or others show now, is not this JID's alone; what a JID tells of itself goes
- * before what others tell of it. Where it is taken from the
- * owner, what he showed elsewhere of the key before is dropped. SG_ERR_IO, SG_ERR_NOMEM.
+ * before what others tell of it. A revocation that the key has signed itself is taken from anybody and never lost
+ * again; one that nobody can check is taken from the owner alone. Where OpenPGP keys cannot be judged now, the
+ * owner's copy is taken unless it lacks a revocation that the other claims. Where it is taken from the owner, what he
+ * showed elsewhere of the key before is dropped. SG_ERR_IO, SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_store_copy_choose(struct sg_store *store, const struct sg_witness *witness,
     int64_t key, const struct sg_blob *came, enum sg_copy_choice *choice);

@@ -10,10 +10,9 @@
 
 /*
  * Adds the account's certificate with this fingerprint (SHA-256 or SHA-1, lower-case hex), or its
- * OpenPGP key of this name, with the signatures that are kept for it; nothing for NULL.
- * Without sha1 = on, those by RSA-SHA1 are left
- * out. SG_ERR_KEY_ABSENT when the account has none such, SG_ERR_IO, SG_ERR_NOMEM: then the set is
- * as it was.
+ * OpenPGP key of this name, with the signatures that are kept for it; nothing for NULL. Without
+ * sha1 = on, those by RSA-SHA1 are left out. SG_ERR_KEY_ABSENT when the account has none such,
+ * SG_ERR_IO, SG_ERR_NOMEM: then the set is as it was.
  */
 SG_MUST_USE int sg_stored_keys_add(
     struct sg_msg_keyinfos *set, const struct sg_account *account, const char *fingerprint);

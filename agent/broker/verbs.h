@@ -12,6 +12,8 @@ void sg_verb_list_tokens(struct sg_call *call);
 void sg_verb_show_token(struct sg_call *call);
 void sg_verb_unlock(struct sg_call *call);
 void sg_verb_lock(struct sg_call *call);
+
+/* verbs_release.c */
 void sg_verb_release_token(struct sg_call *call);
 
 /* verbs_pin.c */
