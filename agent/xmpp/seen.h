@@ -1,6 +1,6 @@
 /*
  * Messages that hold keys: notifications of key nodes (K11), and keys that somebody pushes (K14). All
- * others are for the person's clients, and ignored.
+ * others are for the person's clients: sg_iq_message() is for them.
  */
 #ifndef SG_XMPP_SEEN_H
 #define SG_XMPP_SEEN_H
