@@ -273,7 +273,7 @@ static void many_signatures_on_one_key(void **state)
 {
 	struct world *world = *state;
 	struct sg_keyinfo keyinfo = make_cert("one"), told = copy_key(&keyinfo);
-	char issuer[41], value[16];
+	char issuer[41], value[32];
 	struct found found;
 
 	for (int i = 0; i < SG_KEYINFO_SIGNATURES_MAX; i++) {
