@@ -274,7 +274,8 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_KEYINFOS_READ] =
 	    "SELECT source <= 2, keyinfo, source IN (3, 4) FROM sightings"
 	    " WHERE key = ?1 AND keyinfo IS NOT NULL"
-	    " ORDER BY CASE WHEN source <= 2 THEN 0 WHEN source = 5 THEN 1 WHEN told_by = jid THEN 2"
+	    " ORDER BY CASE WHEN source <= 2 THEN 0 WHEN source = 5 THEN 1 WHEN told_by = jid"
+	    " THEN 2"
 	    "  ELSE 3 END, retracted IS NOT NULL, CASE WHEN source <= 2 THEN -last_seen END,"
 	    " CASE WHEN source <= 2 THEN -id ELSE id END LIMIT ?2",
 	[SG_STMT_IDS_NAMED] = "SELECT id FROM keys WHERE name = ?1 UNION"
@@ -325,7 +326,8 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 		      " ORDER BY k.id LIMIT ?2",
 	[SG_STMT_SHOWN_SIZE] =
 	    "SELECT coalesce(sum(s.size), 0) FROM keys k JOIN sightings s ON s.key = k.id"
-	    " WHERE k.name = ?1 AND s.source NOT IN (3, 4) AND (?2 IS NULL OR EXISTS (SELECT 1 FROM signers g"
+	    " WHERE k.name = ?1 AND s.source NOT IN (3, 4) AND (?2 IS NULL OR EXISTS ("
+	    "SELECT 1 FROM signers g"
 	    " WHERE g.issuer = ?2 AND g.sighting = s.id))",
 	[SG_STMT_PUBLISHING_GET] =
 	    "SELECT access, members, direct, more_open FROM publishing WHERE jid = ?1",
