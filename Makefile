@@ -70,7 +70,7 @@ endif
 PARTS := proto strophe token broker xmpp pgp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
-    api_json buf ccm2 cert_form channel client clock conf disco error harden keyinfo layout log msg output path path_graph path_json pep pep_node \
+    api_json buf ccm2 cert_form channel client clock conf disco error harden hash keyinfo layout log msg output path path_graph path_json pep pep_node \
     pgp pgp_key pkcs11_uri pubkeys rsm secret secret_file spawn text verdict verdict_index x509 xml)
 SRC_strophe := $(call in,strophe, element parser prefixes stanza)
 SRC_token := $(call in,token, \

@@ -11,6 +11,7 @@
 #include <openssl/x509.h>
 
 #include "cert_form.h"
+#include "hash.h"
 #include "keyinfo.h"
 #include "pgp.h"
 #include "pgp_key.h"
@@ -74,7 +75,7 @@ static int verify_rsa_sha1(
 		return 0;
 	memcpy(expected, sha1_prefix, sizeof(sha1_prefix));
 	if (EVP_Digest(subject->data, subject->len, expected + sizeof(sha1_prefix), NULL,
-		EVP_sha1(), NULL) != 1)
+		sg_hash_sha1(), NULL) != 1)
 		return 0;
 	if (issuer->sha1 == NULL) {
 		issuer->sha1 = EVP_PKEY_CTX_new(issuer->key, NULL);
@@ -92,12 +93,12 @@ static int verify_sha256(
 {
 	unsigned char digest[SHA256_LEN];
 
-	if (EVP_Digest(subject->data, subject->len, digest, NULL, EVP_sha256(), NULL) != 1)
+	if (EVP_Digest(subject->data, subject->len, digest, NULL, sg_hash_sha256(), NULL) != 1)
 		return 0;
 	if (issuer->sha256 == NULL) {
 		issuer->sha256 = EVP_PKEY_CTX_new(issuer->key, NULL);
 		if (issuer->sha256 == NULL || EVP_PKEY_verify_init(issuer->sha256) != 1 ||
-		    EVP_PKEY_CTX_set_signature_md(issuer->sha256, EVP_sha256()) != 1)
+		    EVP_PKEY_CTX_set_signature_md(issuer->sha256, sg_hash_sha256()) != 1)
 			return 0;
 	}
 	return EVP_PKEY_verify(issuer->sha256, value->data, value->len, digest, sizeof(digest)) ==

@@ -10,6 +10,7 @@
 #include <openssl/objects.h>
 #include <openssl/x509v3.h>
 
+#include "hash.h"
 #include "text.h"
 
 #define SKEW_S	      300  /* clock skew allowed when judging a certificate from the server, C4 */
@@ -101,9 +102,9 @@ char *sg_x509_fingerprint(const struct sg_blob *der, const char *hash)
 	const EVP_MD *md;
 
 	if (strcmp(hash, "sha1") == 0)
-		md = EVP_sha1();
+		md = sg_hash_sha1();
 	else if (strcmp(hash, "sha256") == 0)
-		md = EVP_sha256();
+		md = sg_hash_sha256();
 	else if (strcmp(hash, "sha512") == 0)
 		md = EVP_sha512();
 	else
