@@ -63,7 +63,8 @@ def test_k1_both_names_of_the_key_elements_are_read(served, two):
 def test_k1_k2_k10_what_is_published_has_the_names_of_the_document(served, people):
     owner, friend = people(2, friends=[(0, 1)], tokens=[0])
     name = make_user_key(owner)
-    owner.signet("key", "pgp", "add", VECTORS / "pgp-rsa.pgp", "--account", owner.jid)
+    pgp = served.install(VECTORS / "pgp-rsa.pgp", "pgp-rsa.pgp")
+    owner.signet("key", "pgp", "add", pgp, "--account", owner.jid)
     owner.signet("publish", owner.jid)
     items = fetch_items(served, friend.name, owner.jid)
     assert set(items) == {name, RSA}
