@@ -113,6 +113,15 @@ def test_what_was_left_out_is_not_granted(server):
     assert "error" not in server.ask("next")
 
 
+@pytest.mark.parametrize("wrong", [{"attrs": " q:a='1'"}, {"more": "<q:a/>"}, {"more": "<a q:b='1'/>"}], ids=str)
+def test_a_prefix_that_is_not_declared_costs_its_request_only(server, wrong):
+    server.send(add_request("undeclared", **wrong))
+    server.hear("<iq[^>]*id=['\"]undeclared['\"][^>]*>")
+    server.hear("</iq>")  # the inner one's end
+    assert "type='error'" in server.before.replace('"', "'") and "<bad-request" in server.before
+    assert "error" not in server.ask("next")
+
+
 def test_many_attributes_cost_the_others_nothing(server):
     """Measured by the authority's own time: a machine that is busy makes no difference."""
     def used():

@@ -144,6 +144,24 @@ static void attributes_beyond_the_bounds_are_left_out(void **state)
 }
 
 /* libstrophe is told of no failure, and of nothing after it. */
+/* A server may pass it on from anybody. */
+static void a_prefix_that_is_not_declared_costs_its_stanza_only(void **state)
+{
+	static const char *const wrong[] = { "<q:a/>", "<a q:b='1'/>", "<a><b><q:c/></b></a>" };
+	XML_Parser expat = parser_new();
+
+	parse(expat, STREAM, 1);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		parse(expat, wrong[i], 1);
+		assert_true(seen.cut);
+		parse(expat, "<a xmlns:q='urn:q' q:b='1'><q:c/></a>", 1);
+		assert_false(seen.cut);
+		assert_int_equal(seen.depth, 1);
+	}
+	assert_false(sg_bounds_failed());
+	XML_ParserFree(expat);
+}
+
 static void what_is_no_stream_ends_it(void **state)
 {
 	static const char *const wrong[] = { (STREAM "<a></b>"), ("<!DOCTYPE a>" STREAM), "<a>",
@@ -190,6 +208,7 @@ int main(void)
 		cmocka_unit_test(what_is_too_deep_is_left_out),
 		cmocka_unit_test(children_beyond_the_bound_are_left_out),
 		cmocka_unit_test(attributes_beyond_the_bounds_are_left_out),
+		cmocka_unit_test(a_prefix_that_is_not_declared_costs_its_stanza_only),
 		cmocka_unit_test(what_is_no_stream_ends_it),
 		cmocka_unit_test(a_stream_error_has_a_child),
 	};
