@@ -47,9 +47,9 @@ struct pool {
 
 /*
  * The threads that work also read: one that has nothing to do waits at the socket, and does what it
- * read itself, so that no other thread need be woken for it. No more of them work at a time than
- * twice as there are processors: those of one module wait for its locks, and one that was put aside
- * while it holds one keeps the others from their processors. The stand-in looks every
+ * read itself, so that no other thread need be woken for it. At most twice as many of them work at a
+ * time as there are processors: those of one module wait for its locks, and one that was put aside
+ * while it holds one would leave a processor idle if there were no third. The stand-in looks every
  * STAND_IN_MS, while there is work, whether that has gone on: if not, it lets one more thread work,
  * and reads while nobody does, for answers to what the threads ask and the end of the channel must
  * not wait for a token.
