@@ -137,3 +137,20 @@ def wait_open(pid, fd):
                     return True
         return False
     until(is_open, f"process {pid} never opened {wanted}")
+
+
+def monitor(agent):
+    """A connection that monitors."""
+    client = agent.client()
+    before = agent.count("monitors")
+    client.send("Monitor", {}, more=True)
+    until(lambda: agent.count("monitors") > before, "nobody monitors")
+    return client
+
+
+def next_event(client, *kinds):
+    """The next event of these kinds; the others are passed over."""
+    while True:
+        event = client.receive()["event"]
+        if event["kind"] in kinds:
+            return event

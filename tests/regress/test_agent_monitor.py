@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from agent_fixture import BIN, PIN, Agent
+from agent_fixture import BIN, PIN, Agent, monitor, next_event
 from fault_agent import FaultAgent
 from processes import PATIENCE, until, wait_gone
 from test_agent_remember import holders
@@ -15,23 +15,6 @@ from varlink_client import secret
 
 KEY = {"token": "one", "label": "x", "algorithm": "p256"}
 CSR = {"key": "x", "jid": "a@b.test"}
-
-
-def monitor(agent):
-    """A connection that monitors."""
-    client = agent.client()
-    before = agent.count("monitors")
-    client.send("Monitor", {}, more=True)
-    until(lambda: agent.count("monitors") > before, "nobody monitors")
-    return client
-
-
-def next_event(client, *kinds):
-    """The next event of these kinds; the others are passed over."""
-    while True:
-        event = client.receive()["event"]
-        if event["kind"] in kinds:
-            return event
 
 
 def no_event(client, seconds=0.3):

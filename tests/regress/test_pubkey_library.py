@@ -12,10 +12,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from agent_fixture import Agent
+from agent_fixture import Agent, monitor, next_event
 from cli_fixture import SIGNET
 from key_node import Key, good, publish, retract
-from processes import PATIENCE, until
+from processes import PATIENCE
 from varlink_client import secret
 from world import PASSWORD
 
@@ -55,21 +55,6 @@ def listed(agent, *args):
 
 def show(agent, key):
     return told(agent, "keyring", "show", key.name)
-
-
-def monitor(agent):
-    client = agent.client()
-    before = agent.count("monitors")
-    client.send("Monitor", {}, more=True)
-    until(lambda: agent.count("monitors") > before, "nobody monitors")
-    return client
-
-
-def next_event(client, *kinds):
-    while True:
-        event = client.receive()["event"]
-        if event["kind"] in kinds:
-            return event
 
 
 def add_account(agent, world, person):

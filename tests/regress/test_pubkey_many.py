@@ -11,7 +11,6 @@ import xmpp_frames as f
 from agent_fixture import Agent
 from key_node import Key, publish
 from peer import NS_PUBSUB
-from rogue_server import Rogue
 from test_pubkey_library import QUIET, add_account, told
 from varlink_client import secret
 from world import DOMAIN
@@ -23,20 +22,6 @@ PAGE, ITEMS_MAX, PART = 250, 20000, 128
 
 
 # ---- servers: what signet-xmpp makes of their pages
-
-@pytest.fixture
-def rogue(pki):
-    """Starts a rogue server with a script; all are stopped at the end."""
-    made = []
-
-    def start(script):
-        made.append(Rogue(pki, script))
-        return made[-1]
-
-    yield start
-    for server in made:
-        server.close(cut=True)
-
 
 def items(numbers):
     """References with these numbers as their names."""

@@ -9,25 +9,11 @@ import pytest
 
 import xmpp_frames as f
 from processes import PATIENCE
-from rogue_server import PROCEED, STREAM, Rogue, mechanisms
+from rogue_server import PROCEED, STREAM, mechanisms
 from world import DOMAIN
 from xmpp_world import PASSWORD, PROGRAM, account, online, refused
 
 pytest_plugins = ["xmpp_fixtures"]
-
-
-@pytest.fixture
-def rogue(pki):
-    """Starts a rogue server with a script; all are stopped at the end."""
-    made = []
-
-    def start(script):
-        made.append(Rogue(pki, script))
-        return made[-1]
-
-    yield start
-    for server in made:
-        server.close(cut=True)
 
 
 def connect(worker, server, pki, **more):

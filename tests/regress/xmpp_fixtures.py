@@ -1,6 +1,7 @@
 """The fixtures that the tests of signet-xmpp share: servers, keys, workers."""
 import pytest
 
+from rogue_server import Rogue
 from xmpp_world import PASSWORD, XmppWorld
 
 
@@ -48,3 +49,17 @@ def workers(xmpp):
         text = "".join(worker.process.said())
         assert status == 0, text
         assert PASSWORD not in text
+
+
+@pytest.fixture
+def rogue(pki):
+    """Starts a rogue server with a script; all are stopped at the end."""
+    made = []
+
+    def start(script):
+        made.append(Rogue(pki, script))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.close(cut=True)
