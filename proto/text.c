@@ -134,12 +134,27 @@ static unsigned base64_value(char c)
 	return base64_values[(unsigned char)c];
 }
 
+/* Whether the next four are characters of data, as nearly all are; then the bits of the four. */
+static int base64_quartet(const char *text, uint32_t *bits)
+{
+	unsigned a, b, c, d;
+
+	if ((a = base64_value(text[0]) - 1) > 63 || (b = base64_value(text[1]) - 1) > 63 ||
+	    (c = base64_value(text[2]) - 1) > 63 || (d = base64_value(text[3]) - 1) > 63)
+		return 0; /* the end is none, so nothing is read past it */
+	*bits = a << 18 | b << 12 | c << 6 | d;
+	return 1;
+}
+
 /* Checks the form and counts: characters of data, then '=' only at the end. */
 static int base64_measure(const char *text, size_t *data_chars)
 {
 	size_t chars = 0, pads = 0;
+	uint32_t bits;
 
 	*data_chars = 0;
+	for (; base64_quartet(text, &bits); text += 4)
+		chars += 4;
 	for (; *text != '\0'; text++) {
 		unsigned value = base64_value(*text);
 
@@ -161,7 +176,7 @@ static int base64_measure(const char *text, size_t *data_chars)
 int sg_base64_decode(const char *text, size_t max, struct sg_blob *out)
 {
 	unsigned char *data;
-	uint32_t bits = 0;
+	uint32_t bits;
 	unsigned bit_count = 0;
 	size_t chars, len, pos = 0;
 
@@ -174,6 +189,12 @@ int sg_base64_decode(const char *text, size_t max, struct sg_blob *out)
 	data = malloc(len);
 	if (data == NULL)
 		return SG_ERR_NOMEM;
+	for (; base64_quartet(text, &bits); text += 4) {
+		data[pos++] = (unsigned char)(bits >> 16);
+		data[pos++] = (unsigned char)(bits >> 8);
+		data[pos++] = (unsigned char)bits;
+	}
+	bits = 0;
 	for (; *text != '\0' && *text != '='; text++) {
 		unsigned value = base64_value(*text);
 

@@ -89,6 +89,32 @@ static void base64_refuses_the_rest(void **state)
 	}
 }
 
+/* Characters are taken four at a time while nothing else comes: any place may be the one where something does. */
+static void base64_is_the_same_at_every_place(void **state)
+{
+	static const char whole[] = "Zm9vYmFyYmF6Zg==";
+
+	for (size_t at = 0; at < sizeof(whole) - 1; at++) {
+		struct sg_blob blob;
+		char text[sizeof(whole) + 1];
+
+		memcpy(text, whole, at);
+		text[at] = '\n';
+		memcpy(text + at + 1, whole + at, sizeof(whole) - at);
+		assert_int_equal(sg_base64_decode(text, 10, &blob), 0);
+		assert_int_equal(blob.len, 10);
+		assert_memory_equal(blob.data, "foobarbazf", 10);
+		sg_blob_clear(&blob);
+		text[at] = '-';
+		assert_int_equal(sg_base64_decode(text, 10, &blob), SG_ERR_FORMAT);
+		memcpy(text, whole, sizeof(whole));
+		text[at] = '\0';
+		assert_int_equal(
+		    sg_base64_decode(text, 10, &blob), at > 0 && at % 4 == 0 ? 0 : SG_ERR_FORMAT);
+		sg_blob_clear(&blob);
+	}
+}
+
 static void hex_both_ways(void **state)
 {
 	struct sg_blob blob;
@@ -314,6 +340,7 @@ int main(void)
 		cmocka_unit_test(base64_round_trip),
 		cmocka_unit_test(base64_takes_white_space),
 		cmocka_unit_test(base64_refuses_the_rest),
+		cmocka_unit_test(base64_is_the_same_at_every_place),
 		cmocka_unit_test(hex_both_ways),
 		cmocka_unit_test(hex_refuses_the_rest),
 		cmocka_unit_test(percent_decoding),
