@@ -88,3 +88,16 @@ def refused(answer, code):
     assert kind == f.ERROR, message
     assert message["code"] == code, message
     return message
+
+
+def connect(worker, server, pki, **more):
+    """Logs in by password."""
+    return worker.connect(account(server, pki, **more), PASSWORD)
+
+
+def offline(worker, code):
+    """The stream's end, told unasked."""
+    frame_id, kind, message = worker.receive()
+    assert (frame_id, kind) == (0, f.OFFLINE)
+    assert message["code"] == code, message
+    return message
