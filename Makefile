@@ -72,7 +72,7 @@ in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
     api_json buf ccm2 cert_form channel client clock conf disco error harden hash keyinfo layout log msg output path path_graph path_json pep pep_node \
     pgp pgp_key pkcs11_uri pubkeys rsm secret secret_file spawn text verdict verdict_index x509 xml)
-SRC_strophe := $(call in,strophe, element parser prefixes stanza)
+SRC_strophe := $(call in,strophe, element parser prefixes stanza tags)
 SRC_token := $(call in,token, \
     answers ca cert ckr cond cross digest dispatch event gate guard held issue key key_find keygen ledger list \
     login made main module object pin pin_set pinentry piv probe pubkey reader renew session sign stay tls token \
@@ -254,7 +254,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_path_bounds test_pep test_pep_node \
     test_pgp test_pgp_key test_pkcs11_uri test_pubkeys \
     test_remotekey test_rsm test_secret test_secret_file test_spawn test_strophe_element \
-    test_strophe_parser test_strophe_prefixes test_strophe_stanza test_text test_token_ckr test_token_digest test_token_gate \
+    test_strophe_parser test_strophe_prefixes test_strophe_stanza test_strophe_tags test_text test_token_ckr test_token_digest test_token_gate \
     test_token_tls test_token_uri test_verdict test_verdict_pgp test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
     test_token_broker test_token_faults test_token_held test_token_keys test_token_limits test_token_login test_token_sign \

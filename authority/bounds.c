@@ -12,10 +12,12 @@ static struct {
 	int failed;
 	int cut;	/* the stanza at hand */
 	int unresolved; /* the element that begins next */
+	int short_tag;	/* ... and of its attributes, some are left out */
 	unsigned depth;
 	unsigned left_out; /* depth of the outermost element that is left out; 0: none */
 	unsigned children[SG_BOUNDS_DEPTH_MAX + 1];
 	unsigned attributes; /* of the stanza, so far */
+	size_t bytes;	     /* ... of names and attributes */
 } bounds;
 
 static void fail(void)
@@ -29,6 +31,15 @@ static int has_room(unsigned depth)
 {
 	return depth < 2 ||
 	    (depth < SG_BOUNDS_DEPTH_MAX && bounds.children[depth]++ < SG_BOUNDS_CHILDREN_MAX);
+}
+
+static size_t size_of(const char *name, const char **attrs)
+{
+	size_t size = strlen(name);
+
+	for (; *attrs != NULL; attrs++)
+		size += strlen(*attrs);
+	return size;
 }
 
 /* The element with as many of its attributes as there is room for. */
@@ -54,21 +65,35 @@ static void on_stream(void)
 	bounds.failed = 0;
 	bounds.cut = 0;
 	bounds.unresolved = 0;
+	bounds.short_tag = 0;
 	bounds.depth = 0;
 	bounds.left_out = 0;
 	bounds.attributes = 0;
+	bounds.bytes = 0;
 }
 
-static void on_unresolved(void)
+static void on_unresolved(int left_out)
 {
 	bounds.unresolved = 1;
+	bounds.short_tag = left_out;
+}
+
+/* Whether the element may be shown, below those that are. A stanza whose own tag is not whole may lack its
+ * sender: nobody is shown it. */
+static int is_in_bounds(const char *name, const char **attrs, int short_tag)
+{
+	if (bounds.depth == 0)
+		return 1;
+	bounds.bytes += size_of(name, attrs);
+	return has_room(bounds.depth) && bounds.bytes <= SG_BOUNDS_BYTES_MAX &&
+	    !(short_tag && bounds.depth == 1);
 }
 
 static void on_start(const char *name, const char **attrs)
 {
-	int unresolved = bounds.unresolved;
+	int unresolved = bounds.unresolved, short_tag = bounds.short_tag;
 
-	bounds.unresolved = 0;
+	bounds.unresolved = bounds.short_tag = 0;
 	if (bounds.failed)
 		return;
 	if (bounds.depth == 0 && strcmp(name, IN(NS_STREAMS, "stream")) != 0) {
@@ -78,9 +103,10 @@ static void on_start(const char *name, const char **attrs)
 	if (bounds.depth == 1) {
 		bounds.cut = 0;
 		bounds.attributes = 0;
+		bounds.bytes = 0;
 	}
 	bounds.cut |= unresolved;
-	if (bounds.left_out == 0 && !has_room(bounds.depth)) {
+	if (bounds.left_out == 0 && !is_in_bounds(name, attrs, short_tag)) {
 		bounds.left_out = bounds.depth + 1;
 		bounds.cut = 1;
 	}

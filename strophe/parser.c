@@ -7,6 +7,7 @@
 #include <expat.h>
 
 #include "prefixes.h"
+#include "tags.h"
 
 static struct {
 	const struct sg_parser_filter *filter;
@@ -17,6 +18,7 @@ static struct {
 	XML_CharacterDataHandler text;
 	void *userdata;
 	struct sg_prefixes *prefixes;
+	struct sg_tags tags;
 	unsigned depth; /* of what libstrophe was shown since then */
 } parser;
 
@@ -100,14 +102,15 @@ static void may_wait(XML_Parser expat, int may)
 static void on_start(void *userdata, const XML_Char *name, const XML_Char **attrs)
 {
 	int good = sg_prefixes_start(parser.prefixes, &name, &attrs);
+	int left_out = parser.tags.left_out;
 
 	parser.userdata = userdata;
-	if (!good && parser.filter->unresolved == NULL) {
+	if ((!good || left_out) && parser.filter->unresolved == NULL) {
 		sg_parser_stop();
 		return;
 	}
-	if (!good)
-		parser.filter->unresolved();
+	if (!good || left_out)
+		parser.filter->unresolved(left_out);
 	parser.filter->start(name, attrs);
 }
 
@@ -169,6 +172,7 @@ void XML_SetElementHandler(
 	parser.end = end;
 	parser.depth = 0;
 	sg_prefixes_clear(parser.prefixes);
+	parser.tags = (struct sg_tags){ 0 };
 	parser.filter->stream();
 	real_set_element(expat, on_start, on_end);
 	if (parser.filter->doctype != NULL)
@@ -188,16 +192,24 @@ void XML_SetCharacterDataHandler(XML_Parser expat, XML_CharacterDataHandler text
 enum XML_Status XML_Parse(XML_Parser expat, const char *data, int len, int is_final)
 {
 	enum XML_Status status;
+	const char *piece;
+	size_t size, left = (size_t)len;
 
 	if (expat != parser.expat)
 		return real_parse(expat, data, len, is_final);
-	if (parser.filter->bytes != NULL && !parser.filter->bytes((size_t)len))
-		return XML_STATUS_OK;
-	may_wait(expat, memchr(data, '>', (size_t)len) == NULL); /* no tag ends in this piece */
-	status = real_parse(expat, data, len, is_final);
-	if (status == XML_STATUS_OK || parser.filter->malformed == NULL)
-		return status;
-	parser.filter->malformed();
+	while ((size = sg_tags_next(&parser.tags, &data, &left, &piece)) > 0) {
+		if (parser.filter->bytes != NULL && !parser.filter->bytes(size))
+			return XML_STATUS_OK;
+		/* no tag ends in this piece */
+		may_wait(expat, memchr(piece, '>', size) == NULL);
+		status = real_parse(expat, piece, (int)size, is_final && left == 0);
+		if (status == XML_STATUS_OK)
+			continue;
+		if (parser.filter->malformed == NULL)
+			return status;
+		parser.filter->malformed();
+		break;
+	}
 	return XML_STATUS_OK;
 }
 

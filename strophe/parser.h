@@ -8,7 +8,8 @@
  * end of a stanza could wait for the next one. So that is switched off for each piece that may hold the end
  * of a tag; for others it stays, for without it a long tag in pieces costs the square of its length.
  *
- * Namespaces are resolved here (prefixes.h), for expat would end the stream at a prefix that is not declared.
+ * Namespaces are resolved here (prefixes.h), for expat would end the stream at a prefix that is not declared. Very
+ * long tags are cut short before expat sees them (tags.h), for it keeps what it has of a tag.
  *
  * A stream that ends within a text would leave libstrophe with that text's length: it is made to forget
  * it when it resets its parser.
@@ -30,12 +31,14 @@
 struct sg_parser_filter {
 	void (*stream)(void); /* one begins: libstrophe has made or reset its parser */
 	void (*start)(const char *name, const char **attrs); /* NULL-terminated pairs */
-	/* The element that begins next has no meaning (prefixes.h). NULL: it is no XML. */
-	void (*unresolved)(void);
+	/* The element that begins next has no meaning (prefixes.h), or its tag was so long that some of its attributes
+	 * are left out (tags.h). NULL: it is no XML. */
+	void (*unresolved)(int left_out);
 	void (*end)(const char *name);
 	void (*text)(const char *text, size_t len); /* not terminated; a piece of a run */
 	void (*doctype)(void);			    /* NULL: nothing is done about one */
-	int (*bytes)(size_t len); /* whether so many, just read, may be parsed; NULL: always */
+	/* Whether so many, just read, may be parsed; NULL: always. Of what tags.h skips nothing is told. */
+	int (*bytes)(size_t len);
 	/*
 	 * What was read is no XML, or sg_parser_stop() was called. libstrophe is told of no failure,
 	 * for it would print its buffer, which has no end: the filter's owner ends the stream. NULL:

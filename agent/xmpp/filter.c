@@ -41,6 +41,7 @@ static struct {
 	int headed;	/* libstrophe is shown its head alone */
 	int gathered;	/* ... and who wants the rest has it gathered */
 	int unresolved; /* the element that begins next */
+	int left_out;	/* ... and of its attributes, some are */
 	unsigned children[SG_FILTER_DEPTH_MAX + 2];
 	unsigned nodes;
 	uint64_t bytes, gap, work, steps;
@@ -303,13 +304,14 @@ static void count_element(const char **attrs)
 }
 
 /* What anybody needs of a stanza's head. One that is longer than any JID or id would be missed: it is over the
- * limits. */
-static void show_head(const char *name, const char **attrs)
+ * limits. Of a head that is not whole nothing is shown while it may lack whose it is. */
+static void show_head(const char *name, const char **attrs, int left_out)
 {
 	static const char *const wanted[] = { "type", "id", "from", "to" };
-	enum { COUNT = sizeof(wanted) / sizeof(*wanted) };
+	enum { COUNT = sizeof(wanted) / sizeof(*wanted), NEEDED = 7 };
 	const char *some[2 * COUNT + 1];
 	size_t have = 0;
+	unsigned found = 0;
 
 	for (; attrs[0] != NULL; attrs += 2)
 		for (unsigned i = 0; i < COUNT; i++)
@@ -318,9 +320,12 @@ static void show_head(const char *name, const char **attrs)
 					cut(1, "a stanza's head that is too large");
 					continue;
 				}
+				found |= 1u << i;
 				some[have++] = attrs[0];
 				some[have++] = attrs[1];
 			}
+	if (left_out && (found & NEEDED) != NEEDED)
+		return;
 	some[have] = NULL;
 	sg_parser_show_start(name, some);
 	filter.shown = 2;
@@ -414,9 +419,10 @@ static void stanza_end(void)
 	}
 }
 
-static void on_unresolved(void)
+static void on_unresolved(int left_out)
 {
 	filter.unresolved = 1;
+	filter.left_out = left_out;
 }
 
 static void gather_start(const char *name, const char **attrs, int unresolved)
@@ -431,9 +437,9 @@ static void gather_start(const char *name, const char **attrs, int unresolved)
 
 static void on_start(const char *name, const char **attrs)
 {
-	int unresolved = filter.unresolved;
+	int unresolved = filter.unresolved, left_out = filter.left_out;
 
-	filter.unresolved = 0;
+	filter.unresolved = filter.left_out = 0;
 	if (filter.muted || filter.report.stopped != 0)
 		return;
 	filter.gap = 0;
@@ -446,10 +452,12 @@ static void on_start(const char *name, const char **attrs)
 		stop(SG_ERR_FORMAT, "a prefix that is not declared");
 	if (filter.depth >= 2)
 		count_element(attrs);
+	if (left_out)
+		cut(filter.depth - 1, "a tag that is too long");
 	if (filter.report.stopped != 0)
 		return;
 	if (filter.depth == 2 && (filter.headed || filter.report.cut))
-		show_head(name, attrs);
+		show_head(name, attrs, left_out);
 	if (filter.gathered && !filter.report.cut)
 		gather_start(name, attrs, unresolved);
 	if (filter.headed || filter.report.cut)
@@ -571,7 +579,7 @@ static void on_stream(void)
 	filter.in_mechanisms = 0;
 	filter.report.cut = 0;
 	filter.gap = filter.bytes = 0;
-	filter.headed = filter.gathered = filter.unresolved = 0;
+	filter.headed = filter.gathered = filter.unresolved = filter.left_out = 0;
 	sg_gather_clear();
 }
 
@@ -584,9 +592,7 @@ static int on_bytes(size_t len)
 	filter.gap += len;
 	if (filter.depth >= 2 && filter.bytes > SG_FILTER_BYTES_MAX)
 		cut(filter.depth, "a stanza that is too large");
-	if (filter.depth >= 2 && filter.bytes > SG_FILTER_CUT_BYTES_MAX)
-		stop(SG_ERR_LIMIT, "a stanza that is far too large");
-	else if (filter.gap > (filter.online ? SG_FILTER_TAG_MAX : SG_FILTER_GAP_MAX))
+	if (filter.gap > (filter.online ? SG_FILTER_TAG_MAX : SG_FILTER_GAP_MAX))
 		stop(SG_ERR_LIMIT, "a tag that is too large");
 	return filter.report.stopped == 0;
 }

@@ -5,8 +5,9 @@
  *  - ends a stream with a document type, or with a stanza over the limits below that comes before the
  *    account is online or belongs to the login. Later ones anybody could have sent: libstrophe is shown
  *    no more of such a stanza than fits, and with its end, report.cut tells its handlers that it is not
- *    whole. Only what no stranger can make a sane server send still ends the stream: a stanza over
- *    SG_FILTER_CUT_*_MAX, or a tag over SG_FILTER_TAG_MAX;
+ *    whole. It may go on for ever, and is read past. A stanza whose own tag is too long for tags.h is shown
+ *    to nobody unless it says at its beginning what it is and whose. Only what no stranger can make a sane server send still ends the stream: a stanza nested
+ *    deeper than SG_FILTER_CUT_DEPTH_MAX, or a name over SG_FILTER_TAG_MAX;
  *  - once the account is online, shows libstrophe the heads of stanzas alone, for its trees cost the square of
  *    what some stanzas have: what is in an iq or a message is gathered by gather.h, of a presence nothing is;
  *  - shows libstrophe one SASL mechanism at most, only once TLS is up and verified: EXTERNAL with a
@@ -27,6 +28,7 @@
 
 #include "error.h"
 #include "parser.h"
+#include "tags.h"
 #include "xml.h"
 
 /* Looser than those of struct sg_xml. Of a stanza of which libstrophe sees the head alone: those of bytes and nodes. */
@@ -39,11 +41,10 @@
 #define SG_FILTER_ATTR_BYTES_MAX (512u << 10) /* of one element's attributes, unescaped */
 #define SG_FILTER_GAP_MAX	 (512u << 10) /* bytes without any event, e.g. a long tag */
 #define SG_FILTER_TAG_MAX                                                                          \
-	(4u << 20) /* the same once online: escaped, a value is six times as long */
+	(4 * SG_TAGS_MAX) /* the same once online: a name, for more of a tag never comes */
 #define SG_FILTER_HEAD_MAX (16u << 10) /* of each attribute of a stanza that is cut */
 /* Of a stanza that is cut. Its elements take expat's memory as long as they are open. */
 #define SG_FILTER_CUT_DEPTH_MAX 100000
-#define SG_FILTER_CUT_BYTES_MAX (64u << 20)
 #define SG_FILTER_WORK_MAX	(1ull << 34) /* libstrophe measures a text again for each piece */
 
 enum sg_filter_login {

@@ -36,6 +36,9 @@ TOO_MUCH = {
     "attributes in all": lambda: "<message>" + ("<a>" + "<b " + " ".join(f"a{i}=''" for i in range(200)) + "/></a>") * 9000
                                  + "</message>",
     "long attribute": lambda: "<message a='" + "&apos;" * 600000 + "'/>",
+    "long tag": lambda: "<message " + " ".join(f"a{i}='{'x' * 1000}'" for i in range(6000)) + "/>",
+    "long tag within": lambda: "<message><b " + " ".join(f"xmlns:a{i}='{'x' * 1000}'" for i in range(6000)) + "><a0:c/></b></message>",
+    "long value within": lambda: "<message><b c='" + "&quot;" * (1 << 20) + "'/></message>",
     "children": lambda: "<message>" + "<b/>" * 20000 + "</message>",
     "in turns": lambda: "<message>" + ("<a>" + "<b/>" * 12000 + "</a>") * 15 + "</message>",
     "parts": lambda: "<message>" + ("<a>" + "<b/>" * 1000 + "</a>") * 500 + "</message>",
@@ -47,8 +50,7 @@ TOO_MUCH = {
 # What no server sends that is in its right mind.
 FLOODS = {
     "deep, never closed": lambda: "<message>" + "<a>" * 200000,
-    "endless": lambda: "<message><body>" + "x" * (70 << 20),
-    "long tag": lambda: "<message a='" + "x" * (30 << 20),
+    "name": lambda: "<message><" + "x" * (5 << 20),
     "comment": lambda: "<!--" + "x" * (30 << 20),
 }
 
@@ -103,6 +105,52 @@ def test_an_answer_over_the_limits_fails_its_question(pki, workers, rogue, what)
     fits = what in ("children", "in turns")  # many, but no more than a list of keys may have
     refused(worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"}), f.FORMAT if fits else f.LIMIT)
     assert worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})[0] == f.KEYINFOS
+
+
+@pytest.mark.parametrize("piece", ["<b c='d'/>" * 100, f"<b xmlns='{'x' * 50000}'/>", f" {{}}='{'x' * 50000}'", "&lt;" * 10000])
+def test_a_stanza_without_end_is_read_past(pki, workers, rogue, piece):
+    """A server that writes a long namespace out again and again makes a few kilobytes as long as this."""
+    answered = threading.Event()
+
+    def script(c):
+        c.login()
+        in_tag = piece.startswith(" ")
+        c.send("<presence from='mallory@evil.test/x'" + ("" if in_tag else ">"))
+        for number in range((80 << 20) // len(piece)):
+            c.send(piece.format(f"a{number}"))
+        c.send("/>" if in_tag else "</presence>")
+        c.send("<iq type='get' from='mallory@evil.test/x' id='small'><a/></iq>")
+        assert "id='small'" in c.hear("<iq .*?</iq> ")[0]
+        answered.set()
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    assert answered.wait(PATIENCE)
+    assert peak(worker) < 100
+    worker.ask(f.DISCONNECT)
+    server.close()
+
+
+def test_a_head_that_lacks_its_sender_is_shown_to_nobody(pki, workers, rogue):
+    """Else a stranger's question would be one of the server."""
+    answered = threading.Event()
+
+    def script(c):
+        c.login()
+        c.send("<iq type='get' id='large' " + " ".join(f"a{i}='{'x' * 1000}'" for i in range(2000)) +
+               " from='mallory@evil.test/x'><ping xmlns='urn:xmpp:ping'/></iq>")
+        c.send("<iq type='get' from='mallory@evil.test/x' id='small'><a/></iq>")
+        answer = c.hear("<iq .*?</iq> ")[0]
+        answered.set()
+        return answer, c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    assert answered.wait(PATIENCE)
+    worker.ask(f.DISCONNECT)
+    (answer, _), = server.close()
+    assert "id='small'" in answer
 
 
 @pytest.mark.parametrize("kind", ["presence", "message", "iq"])
