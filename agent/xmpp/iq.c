@@ -18,6 +18,8 @@
 #define NS_TRIAL    "urn:xmpp:signet:nobody" /* that nobody understands */
 #define ID_BYTES    12
 #define ABSENCE_MAX 4096 /* bytes of a server's error for an absent client */
+#define REPLY_MAX                                                                                  \
+	65000 /* of a refusal: there are servers that end the stream of who sends more than 64 KiB */
 #define PLAIN_ABSENCE                                                                              \
 	"<error type='cancel'><service-unavailable xmlns='" SG_NS_STANZAS "'/></error>"
 
@@ -254,15 +256,25 @@ static void receive_answer(struct sg_iqs *iqs, const struct sg_arrival *iq, int 
 
 /* ---- questions to us ---- */
 
-/* A copy by way of its text; NULL without memory, or when it is too long to be shown again. */
-static struct sg_xml *copy_of(const struct sg_xml *element)
+/* Bytes that a refusal to whom, with this id, has room for beside its head and the error. Each character of the two may be
+ * written as six. Below zero: even those are too long. */
+static long room_for_echo(const char *id, const char *whom)
 {
-	char *text = sg_xml_to_string(element);
-	struct sg_xml *copy = NULL;
-	int err = text == NULL			  ? SG_ERR_NOMEM
-	    : strlen(text) > SG_GATHER_INSIDE_MAX ? SG_ERR_LIMIT
-						  : 0;
+	size_t head =
+	    6 * ((id != NULL ? strlen(id) : 0) + (whom != NULL ? strlen(whom) : 0)) + ABSENCE_MAX;
 
+	return REPLY_MAX - (long)head;
+}
+
+/* What was asked, to be shown again, by way of its text; NULL without memory, or when it is too long for that. */
+static struct sg_xml *echo_of(const struct sg_iq_question *question)
+{
+	char *text = question->payload != NULL ? sg_xml_to_string(question->payload) : NULL;
+	struct sg_xml *copy = NULL;
+	int err = text == NULL ? SG_ERR_NOMEM : 0;
+
+	if (err == 0 && (long)strlen(text) > room_for_echo(question->id, question->from))
+		err = SG_ERR_LIMIT;
 	if (err == 0)
 		err = sg_xml_parse(text, strlen(text), &copy);
 	free(text);
@@ -298,7 +310,7 @@ void sg_iq_refuse(struct sg_iqs *iqs, const struct sg_iq_question *question, con
     const char *condition)
 {
 	struct sg_xml *error = NULL;
-	struct sg_xml *echo = question->payload != NULL ? copy_of(question->payload) : NULL;
+	struct sg_xml *echo = echo_of(question);
 
 	if (sg_element_error(type, condition, NULL, &error) != 0)
 		sg_xml_free(echo);
@@ -309,9 +321,9 @@ void sg_iq_refuse(struct sg_iqs *iqs, const struct sg_iq_question *question, con
 
 /*
  * The head, what it echoes and the error one after the other, as text: the error is the server's own. Either may
- * be NULL; the head is taken over.
+ * be NULL; the head is taken over. room: for the echo.
  */
-static void say_absent(struct sg_iqs *iqs, struct sg_xml *head, const char *echo)
+static void say_absent(struct sg_iqs *iqs, struct sg_xml *head, const char *echo, long room)
 {
 	const struct absence *absence = &iqs->absence;
 	const char *name = head != NULL ? sg_xml_name(head) : "";
@@ -319,12 +331,14 @@ static void say_absent(struct sg_iqs *iqs, struct sg_xml *head, const char *echo
 
 	if (head == NULL)
 		text.err = SG_ERR_NOMEM;
+	else if (room < 0)
+		text.err = SG_ERR_LIMIT;
 	else
 		sg_xml_write(head, &text);
 	if (text.err == 0)
 		text.len -= 2; /* of "/>" */
 	sg_buf_put_str(&text, ">");
-	if (absence->echoes && echo != NULL && strlen(echo) <= SG_GATHER_INSIDE_MAX)
+	if (absence->echoes && echo != NULL && (long)strlen(echo) <= room)
 		sg_buf_put_str(&text, echo);
 	sg_buf_put_str(&text, absence->error != NULL ? absence->error : PLAIN_ABSENCE);
 	sg_buf_printf(&text, "</%s>", name);
@@ -343,7 +357,7 @@ void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question)
 
 	if (sg_element_iq(&head, NULL, &iq) != 0)
 		iq = NULL;
-	say_absent(iqs, iq, question->shown_again);
+	say_absent(iqs, iq, question->shown_again, room_for_echo(question->id, question->from));
 }
 
 static struct sg_xml *message_head(const char *id, const char *to)
@@ -364,9 +378,10 @@ static struct sg_xml *message_head(const char *id, const char *to)
 /* An event of a node comes from an account's bare JID; nobody answers those. One that was not read may be one. */
 static int is_event(const struct sg_arrival *message)
 {
-	if (message->tree == NULL)
-		return strchr(message->from, '/') == NULL;
-	return sg_xml_child(message->tree, "event", SG_NS_PUBSUB_EVENT) != NULL;
+	if (strchr(message->from, '/') != NULL)
+		return 0;
+	return message->tree == NULL ||
+	    sg_xml_child(message->tree, "event", SG_NS_PUBSUB_EVENT) != NULL;
 }
 
 void sg_iq_message(struct sg_iqs *iqs, const struct sg_arrival *message)
@@ -378,7 +393,8 @@ void sg_iq_message(struct sg_iqs *iqs, const struct sg_arrival *message)
 	if (message->from == NULL || message->to == NULL ||
 	    !jid_same(message->to, sg_stream_full_jid(iqs->stream)) || is_event(message))
 		return;
-	say_absent(iqs, message_head(message->id, message->from), message->inside);
+	say_absent(iqs, message_head(message->id, message->from), message->inside,
+	    room_for_echo(message->id, message->from));
 }
 
 /* ---- how the server answers for who is not there ---- */
@@ -508,7 +524,7 @@ static void answer_question(struct sg_iqs *iqs, const struct sg_arrival *iq, int
 		.shown_again = iq->inside,
 	};
 
-	if (question.id == NULL)
+	if (question.id == NULL || room_for_echo(question.id, question.from) < 0)
 		return;
 	if (!iqs->events->is_known(iqs->arg, question.from) || !understand(iqs, &question))
 		sg_iq_unknown(iqs, &question);

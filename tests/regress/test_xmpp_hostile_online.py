@@ -209,15 +209,15 @@ def test_a_message_for_a_person_is_refused(pki, workers, rogue):
         c.login()
         own = f"juliet@{DOMAIN}"
         event = "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='n'/></event>"
-        for attributes, body in (("type='error'", "<body/>"), ("type='headline'", "<body/>"), ("", event)):
-            c.send(f"<message {attributes} to='{own}/r' from='romeo@{DOMAIN}/x' id='no'>{body}</message>")
+        for attributes, sender, body in (("type='error'", "/x", "<body/>"), ("type='headline'", "/x", "<body/>"), ("", "", event)):
+            c.send(f"<message {attributes} to='{own}/r' from='romeo@{DOMAIN}{sender}' id='no'>{body}</message>")
         c.send(f"<message type='chat' to='{own}' from='romeo@{DOMAIN}/x' id='no'><body>x</body></message>")
         got = []
         large = "<a " + " ".join(f"b{i}=''" for i in range(400)) + "/>" + nested(400)
         for attributes, inner in (("type='chat'", "<body>x</body><a/>"), ("", "<body>x</body>"), ("type='normal'", "<subject/>"),
                                   ("type='odd'", "<body/>"), ("type='groupchat'", "<body>x</body>"), ("type='chat'", large),
                                   ("type='chat'", "<encrypted xmlns='urn:xmpp:omemo:2'/><store xmlns='urn:xmpp:hints'/>"),
-                                  ("", "<x xmlns='http://jabber.org/protocol/muc#user'><invite/></x>")):
+                                  ("", "<x xmlns='http://jabber.org/protocol/muc#user'><invite/></x>"), ("", event)):
             c.send(f"<message {attributes} to='{own}/r' from='romeo@{DOMAIN}/x' id='yes'>{inner}</message>")
             got.append(c.hear("<(message|iq) .*?</(message|iq)> ")[0])
         answered.set()
@@ -461,6 +461,46 @@ def test_questions_to_us(pki, workers, rogue, asker, known):
         assert re.fullmatch("<iq [^>]*><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:"
                             "xmpp-stanzas'/></error></iq> ", answer), answer
     assert "<presence" not in heard
+
+
+def test_refusals_fit_into_a_stanza(pki, workers, rogue):
+    """Servers end the stream of who sends more than they take, 64 KiB at the least: neither what is shown again nor an id
+    that is six times as long when it is written can make an answer longer."""
+    learned, answered = threading.Event(), threading.Event()
+
+    def script(c):
+        c.login()
+        roster = c.question()[0]
+        c.send(f"<iq type='result' id='{roster}'><query xmlns='jabber:iq:roster'/></iq>")
+        name, asked = c.question()
+        jid = re.search("to=[\"']([^\"']+)", asked)[1]
+        c.send(f"<iq type='error' id='{name}' from='{jid}'><query xmlns='urn:xmpp:signet:nobody'/><error type='cancel'>"
+               "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+        learned.wait(PATIENCE)
+        got = {}
+        for quotes in (0, 1000, 9000, 12000):
+            for size in (1000, 50000, 59000, 61000):
+                for sender in (f"romeo@{DOMAIN}/x", f"juliet@{DOMAIN}/other"):
+                    head = f"from='{sender}' to='juliet@{DOMAIN}/r' id='{'&apos;' * quotes}'"
+                    c.send(f"<message {head}><a>{'x' * size}</a></message><iq type='get' {head}><a>{'x' * size}</a></iq>"
+                           f"<iq type='get' id='end' from='{sender}'><a/></iq>")
+                    c.hear("<iq [^>]*id=.end.*?</iq> ")
+                    got[quotes, size, sender] = re.findall("<message .*?</message>|<iq .*?</iq>", c.before)
+        answered.set()
+        return got, c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    assert worker.ask(f.DIRECT_POLICY, {"mode": 1, "watch": 1})[0] == f.OK
+    learned.set()
+    assert answered.wait(PATIENCE)
+    worker.ask(f.DISCONNECT)
+    (got, _), = server.close()
+    for (quotes, size, _), answers in got.items():
+        assert len(answers) == (2 if quotes < 12000 else 0)
+        for answer in answers:
+            assert len(answer) <= 65536 and "service-unavailable" in answer
+            assert ("x" * size in answer) == (quotes == 0 and size < 60000 or quotes < 2000 and size < 55000 or size == 1000)
 
 
 def test_flood_of_questions(pki, workers, rogue):
