@@ -159,11 +159,22 @@ static struct wanted *wanted_new(struct sg_asked *asked, const struct sg_iq_ques
 	return NULL;
 }
 
+/* One who asks much shall not keep the others from asking. */
+static int has_room(const struct sg_asked *asked, const char *from)
+{
+	size_t bare = strcspn(from, "/");
+	unsigned his = 0;
+
+	for (const struct wanted *wanted = asked->first; wanted != NULL; wanted = wanted->next)
+		his += strcspn(wanted->from, "/") == bare && memcmp(wanted->from, from, bare) == 0;
+	return asked->count < SG_ASKED_MAX && his < SG_ASKED_EACH_MAX;
+}
+
 /* Asks the broker; 0 when that cannot be done. */
 static int ask_broker(struct sg_asked *asked, const struct sg_iq_question *question,
     struct sg_msg_keys_wanted *message)
 {
-	struct wanted *wanted = asked->count < SG_ASKED_MAX ? wanted_new(asked, question) : NULL;
+	struct wanted *wanted = wanted_new(asked, question);
 
 	if (wanted == NULL)
 		return 0;
@@ -192,7 +203,9 @@ int sg_asked_question(struct sg_asked *asked, const struct sg_iq_question *quest
 	    !may_ask(asked, question->from, sg_xml_attr(payload, "jid") != NULL))
 		return 0;
 	err = sg_pubkeys_ask_decode(payload, &message);
-	if (err == 0)
+	if (err == 0 && !has_room(asked, question->from))
+		sg_iq_refuse(asked->iqs, question, "wait", "resource-constraint");
+	else if (err == 0)
 		taken = ask_broker(asked, question, &message);
 	else if (err == SG_ERR_NOMEM)
 		taken = 0;

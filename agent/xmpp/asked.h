@@ -12,7 +12,8 @@
 #include "iq.h"
 #include "msg.h"
 
-#define SG_ASKED_MAX	    64	  /* that wait for the broker; more are not understood */
+#define SG_ASKED_MAX	    64	  /* that wait for the broker; more are refused for now */
+#define SG_ASKED_EACH_MAX   16	  /* ... of one account */
 #define SG_ASKED_TIMEOUT_MS 20000 /* then, too, nobody has understood */
 
 struct sg_asked;

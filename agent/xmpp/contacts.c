@@ -7,8 +7,7 @@
 #include "log.h"
 #include "text.h"
 
-#define NS_ROSTER "jabber:iq:roster"
-#define JID_MAX	  3071 /* bytes of a full JID, RFC 7622 3.1 */
+#define JID_MAX 3071 /* bytes of a full JID, RFC 7622 3.1 */
 
 struct contact {
 	char *bare;
@@ -132,7 +131,7 @@ int sg_contacts_begin(struct sg_contacts *contacts, const char *own)
 
 int sg_contacts_ask_encode(struct sg_xml **payload)
 {
-	*payload = sg_xml_new("query", NS_ROSTER);
+	*payload = sg_xml_new("query", SG_NS_ROSTER);
 	return *payload != NULL ? 0 : SG_ERR_NOMEM;
 }
 
@@ -180,10 +179,10 @@ int sg_contacts_read(struct sg_contacts *contacts, const struct sg_xml *query)
 	const struct sg_xml *item;
 	int err = 0;
 
-	if (!sg_xml_is(query, "query", NS_ROSTER))
+	if (!sg_xml_is(query, "query", SG_NS_ROSTER))
 		return SG_ERR_FORMAT;
 	for (item = sg_xml_first(query); err == 0 && item != NULL; item = sg_xml_next(item)) {
-		if (sg_xml_is(item, "item", NS_ROSTER))
+		if (sg_xml_is(item, "item", SG_NS_ROSTER))
 			err = take_item(contacts, item);
 	}
 	if (err == SG_ERR_LIMIT) {

@@ -8,6 +8,8 @@
 #include "error.h"
 #include "xml.h"
 
+#define SG_NS_ROSTER "jabber:iq:roster"
+
 #define SG_CONTACTS_MAX		 20000 /* a longer roster is cut, with a line in the log */
 #define SG_CONTACT_RESOURCES_MAX 16    /* of one JID; more are not kept */
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "contacts.h"
 #include "keyinfo.h"
 #include "log.h"
 #include "parser.h"
@@ -17,6 +18,7 @@ static struct {
 	struct sg_xml *open[SG_XML_DEPTH_MAX];
 	size_t depth, part;
 	struct sg_xml *root;
+	size_t needless; /* depth of the element of which nothing is kept, 0 outside of any */
 	int is_refused, is_part_refused;
 	struct sg_buf inside;
 } gather;
@@ -113,7 +115,14 @@ static int is_part(const char *name)
 /* Whether more of the tree at hand is wanted at all. */
 static int is_built(void)
 {
-	return !gather.is_refused && !(gather.part > 0 && gather.is_part_refused);
+	return gather.needless == 0 && !gather.is_refused &&
+	    !(gather.part > 0 && gather.is_part_refused);
+}
+
+/* The groups of contacts, which a person may have more of than contacts, would use up what a tree may have. */
+static int is_needless(const char *name)
+{
+	return strcmp(name, SG_NS_ROSTER SG_PARSER_SEPARATOR "group") == 0;
 }
 
 /* Opens the element at the depth that was just entered. */
@@ -140,7 +149,11 @@ void sg_gather_start(const char *name, const char **attrs, const char *tag, size
 	gather.depth++;
 	if (gather.depth > 1)
 		write_down(tag, tag_len);
-	if (is_built())
+	if (!is_built())
+		return;
+	if (is_needless(name))
+		gather.needless = gather.depth;
+	else
 		open_element(name, attrs);
 }
 
@@ -185,6 +198,8 @@ void sg_gather_end(const char *tag, size_t tag_len)
 		write_down(tag, tag_len);
 	if (gather.depth == gather.part)
 		part_end();
+	if (gather.depth == gather.needless)
+		gather.needless = 0;
 	gather.depth--;
 }
 

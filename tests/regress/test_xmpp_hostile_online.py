@@ -463,6 +463,15 @@ def test_questions_to_us(pki, workers, rogue, asker, known):
     assert "<presence" not in heard
 
 
+def settle(c, roster=""):
+    """Answers what an agent asks after its login: the roster, and how absent clients are answered for."""
+    c.send(f"<iq type='result' id='{c.question()[0]}'><query xmlns='jabber:iq:roster'>{roster}</query></iq>")
+    name, asked = c.question()
+    jid = re.search("to=[\"']([^\"']+)", asked)[1]
+    c.send(f"<iq type='error' id='{name}' from='{jid}'><query xmlns='urn:xmpp:signet:nobody'/><error type='cancel'>"
+           "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+
+
 def test_refusals_fit_into_a_stanza(pki, workers, rogue):
     """Servers end the stream of who sends more than they take, 64 KiB at the least: neither what is shown again nor an id
     that is six times as long when it is written can make an answer longer."""
@@ -470,12 +479,7 @@ def test_refusals_fit_into_a_stanza(pki, workers, rogue):
 
     def script(c):
         c.login()
-        roster = c.question()[0]
-        c.send(f"<iq type='result' id='{roster}'><query xmlns='jabber:iq:roster'/></iq>")
-        name, asked = c.question()
-        jid = re.search("to=[\"']([^\"']+)", asked)[1]
-        c.send(f"<iq type='error' id='{name}' from='{jid}'><query xmlns='urn:xmpp:signet:nobody'/><error type='cancel'>"
-               "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+        settle(c)
         learned.wait(PATIENCE)
         got = {}
         for quotes in (0, 1000, 9000, 12000):
@@ -501,6 +505,33 @@ def test_refusals_fit_into_a_stanza(pki, workers, rogue):
         for answer in answers:
             assert len(answer) <= 65536 and "service-unavailable" in answer
             assert ("x" * size in answer) == (quotes == 0 and size < 60000 or quotes < 2000 and size < 55000 or size == 1000)
+
+
+def test_many_contacts_in_many_groups(pki, workers, rogue):
+    """More groups than a tree has room for: nobody asks for them. And one contact who asks without an end keeps no other
+    from asking."""
+    def script(c):
+        c.login()
+        settle(c, "".join(f"<item jid='c{n}@{DOMAIN}' subscription='both'>" + "".join(f"<group>g{g}</group>" for g in range(12)) +
+                          "</item>" for n in range(15000)))
+        for sender in ["c14999"] * 20 + ["c0"]:
+            c.send(f"<iq type='get' id='{sender}' from='{sender}@{DOMAIN}/x'><pubkeys xmlns='urn:xmpp:tmp:pubkey'/></iq>")
+        c.hear("<presence")
+        got = [c.hear("<iq .*?</iq>")[0] for _ in range(4)]
+        answered.set()
+        return got, c.hear_all()
+
+    answered = threading.Event()
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    assert worker.ask(f.DIRECT_POLICY, {"mode": 1, "watch": 1})[0] == f.OK
+    assert answered.wait(PATIENCE)
+    worker.ask(f.DISCONNECT)
+    wanted = [message["from"] for _, kind, message in worker.unasked if kind == f.KEYS_WANTED]
+    assert wanted == [f"c14999@{DOMAIN}/x"] * 16 + [f"c0@{DOMAIN}/x"]
+    (got, _), = server.close()
+    for answer in got:
+        assert "resource-constraint" in answer and "type='wait'" in answer and "id='c14999'" in answer, answer
 
 
 def test_flood_of_questions(pki, workers, rogue):
