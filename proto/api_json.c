@@ -122,6 +122,12 @@ static json_t *keyinfo_text(const struct sg_keyinfo *keyinfo)
 	return text;
 }
 
+/* null: that cannot be told. */
+static json_t *yes_or_no(const struct sg_verdict *verdict, int yes)
+{
+	return verdict->untold ? json_null() : json_boolean(yes);
+}
+
 json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, const struct sg_verdict *verdict)
 {
 	const char *kind = sg_key_kind_name(keyinfo->kind);
@@ -132,12 +138,13 @@ json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, const struct sg_ver
 		return NULL;
 	if (keyinfo->kind == SG_KEYINFO_X509 && sg_x509_cert_parse(&keyinfo->data, &cert) != 0)
 		cert = NULL;
-	object = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:o}", "name",
+	object = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "name",
 	    sg_json_text_or_empty(keyinfo->name), "kind", kind, "jids",
 	    keyinfo->kind == SG_KEYINFO_PGP ? sg_json_texts(verdict->jids) : sg_json_jids(cert),
 	    "user_ids", sg_json_texts(verdict->user_ids), "keyinfo", keyinfo_text(keyinfo), "grade",
-	    sg_grade_name(verdict->grade), "expired", verdict->expired, "revoked", verdict->revoked,
-	    "signatures", signatures(keyinfo, verdict));
+	    sg_grade_name(verdict->grade), "expired", yes_or_no(verdict, verdict->expired),
+	    "revoked", yes_or_no(verdict, verdict->revoked), "signatures",
+	    signatures(keyinfo, verdict));
 	X509_free(cert);
 	return object;
 }

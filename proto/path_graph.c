@@ -11,17 +11,6 @@
 #include "text.h"
 #include "x509.h"
 
-/* An OpenPGP key with many signatures of its own must not use up the checks that are left for the others: those
- * above so many count by how long they take, which its form bounds (SG_PGP_WORK_MAX). */
-#define PGP_COST_MAX 16
-#define PGP_WORK     32
-
-static size_t load_cost(const struct sg_pgp_form *form)
-{
-	return form->work / PGP_WORK +
-	    (form->own_signatures < PGP_COST_MAX ? form->own_signatures : PGP_COST_MAX);
-}
-
 static int compare_nodes(const void *a, const void *b)
 {
 	const struct sg_path_node *left = a, *right = b;
@@ -265,18 +254,31 @@ static int take_checks(struct sg_path_graph *graph, size_t count)
 	return 1;
 }
 
+/* Of those that can be judged at once, the first; the others are left out. */
+static size_t copies_cost(struct sg_path_node *node)
+{
+	struct sg_pgp_load load = { 0 };
+	struct sg_pgp_form form;
+	const char *why;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < node->copy_count; i++) {
+		if (sg_pgp_key_check(&node->copies[i], &form, &why) == 0 &&
+		    sg_pgp_load_add(&load, &form) == 0)
+			node->copies[kept++] = node->copies[i];
+	}
+	node->copy_count = kept;
+	return kept > 0 ? sg_pgp_load_cost(&load) : 0;
+}
+
 /* What the key says of itself. signet-pgp keeps it loaded for sg_verdict_check_keys(). */
 static void parse_pgp(struct sg_path_graph *graph, struct sg_path_node *node)
 {
 	const struct sg_pgp_facts *facts;
 	struct sg_pgp_key *key = NULL;
-	struct sg_pgp_form form;
 	const char *why;
 
-	for (size_t i = 0; i < node->copy_count; i++) {
-		if (sg_pgp_key_check(&node->copies[i], &form, &why) == 0)
-			node->cost += load_cost(&form);
-	}
+	node->cost = copies_cost(node);
 	node->unloaded = 1;
 	if (!take_checks(graph, node->cost))
 		return;

@@ -24,7 +24,11 @@
 #define SG_PGP_DSA_BITS_MAX	  4096
 #define SG_PGP_DSA_ORDER_MAX	  256 /* bits of the group's order */
 #define SG_PGP_EXPONENT_BITS_MAX  33
-#define SG_PGP_WORK_MAX		  1000 /* checks by RSA with 2048 bits that its own are worth */
+/* What its own are worth in checks by RSA with 2048 bits, 0.3 ms each; and what several copies of one key take that
+ * are put together. */
+#define SG_PGP_WORK_MAX	       500
+#define SG_PGP_COPIES_WORK_MAX 1000
+#define SG_PGP_CARRIED_MAX     16
 
 #define SG_PGP_FINGERPRINT_SIZE 20
 #define SG_PGP_NAME_SIZE	(2 * SG_PGP_FINGERPRINT_SIZE + 1)
@@ -34,7 +38,6 @@ struct sg_pgp_form {
 	unsigned char fingerprint[SG_PGP_FINGERPRINT_SIZE]; /* of the primary key */
 	char name[SG_PGP_NAME_SIZE];			    /* the same as K2 has it */
 	size_t own_signatures; /* embedded ones count, too: how many checks the key costs */
-	size_t bits;	       /* of the longest number in it */
 	size_t work;	       /* what those checks are worth in checks by RSA with 2048 bits */
 	unsigned revocations;  /* enum sg_pgp_revocation */
 };
@@ -56,6 +59,31 @@ enum sg_pgp_revocation {
  */
 SG_MUST_USE int sg_pgp_key_check(
     const struct sg_blob *key, struct sg_pgp_form *form, const char **why);
+
+/* What it costs to load copies of one key that are put together. */
+struct sg_pgp_load {
+	size_t copies;
+	size_t together;      /* the work of each, once */
+	size_t work;	      /* that librnp has with them, ... */
+	unsigned revocations; /* ... and again, where one of these is weak (SG_PGP_REVOKES_WEAK) */
+	size_t own_signatures;
+};
+
+/* One more of this form. SG_ERR_LIMIT: it would take too long with those that are there; they stay. */
+SG_MUST_USE int sg_pgp_load_add(struct sg_pgp_load *load, const struct sg_pgp_form *form);
+
+/* The same as a number of checks of signatures, as verdict.h and path.h count them: of what anybody may send, each has
+ * its time bounded by it (5 ms). */
+size_t sg_pgp_load_cost(const struct sg_pgp_load *load);
+
+/*
+ * The key with those revocations of it, its subkeys and user ids that another copy of it has and it lacks: those that
+ * say to be the key's own; nothing is checked. Owned bytes of a key by its form; empty when there are none.
+ * SG_ERR_LIMIT: more than SG_PGP_CARRIED_MAX, or the key would be over a limit; else as sg_pgp_key_check() of
+ * either, SG_ERR_FORMAT of different keys, SG_ERR_NOMEM.
+ */
+SG_MUST_USE int sg_pgp_carry_revocations(
+    const struct sg_blob *key, const struct sg_blob *other, struct sg_blob *united);
 
 /* What the fingerprint is the SHA-1 of (RFC 4880 12.2), of a key that was checked: owned bytes.
  * SG_ERR_FORMAT, SG_ERR_NOMEM. */

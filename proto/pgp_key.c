@@ -195,6 +195,8 @@ const struct sg_pgp_facts *sg_pgp_key_facts(const struct sg_pgp_key *key)
 static int check_copies(
     const struct sg_blob *copies, size_t count, struct sg_pgp_form *first, const char **why)
 {
+	struct sg_pgp_load load = { 0 };
+
 	*why = "no OpenPGP key, or too many copies of one";
 	if (count == 0 || count > SG_PGP_COPIES_MAX)
 		return SG_ERR_LIMIT;
@@ -209,6 +211,9 @@ static int check_copies(
 		*why = "different OpenPGP keys";
 		if (strcmp(first->name, form.name) != 0)
 			return SG_ERR_FORMAT;
+		*why = "copies of one OpenPGP key that take too long together";
+		if (sg_pgp_load_add(&load, &form) != 0)
+			return SG_ERR_LIMIT;
 	}
 	return 0;
 }

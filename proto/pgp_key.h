@@ -80,7 +80,7 @@ struct sg_pgp_facts {
 /*
  * Has a key judged as of the time at. Several copies of one key are put together, as a keyring does,
  * so that one that lacks a revocation does not hide it; of several, one that librnp cannot read is
- * passed over. The bytes are borrowed until the key is freed. SG_ERR_FORMAT, SG_ERR_LIMIT,
+ * passed over; SG_ERR_LIMIT when they would take too long together (sg_pgp_load_add()). The bytes are borrowed until the key is freed. SG_ERR_FORMAT, SG_ERR_LIMIT,
  * SG_ERR_DENIED or SG_ERR_UNSUPPORTED, as of sg_pgp_key_check(), also for copies of different keys and
  * when librnp does not take it; SG_ERR_WORKER when there is nobody to judge it, SG_ERR_NOMEM. *why is
  * static text then, NULL on success.

@@ -371,14 +371,17 @@ static int judge_pgp(const struct subject *subject, struct sg_verdict_index *ind
 	const char *why;
 	int err;
 
-	sg_copies_add(&copies, subject->keyinfo);
+	/* what is known goes before what came */
 	sg_copies_find(&copies, index, subject->keyinfo->name);
-	if (!sg_verdict_index_spend(index, 1 + copies.own_signatures))
+	sg_copies_add(&copies, subject->keyinfo);
+	verdict->untold = 1;
+	if (!sg_verdict_index_spend(index, sg_pgp_load_cost(&copies.load)))
 		return 0;
 	err = sg_pgp_key_load(copies.list, copies.count, now, &key, &why);
 	if (err != 0)
 		return err == SG_ERR_NOMEM ? err : 0;
 	facts = sg_pgp_key_facts(key);
+	verdict->untold = copies.left_out && !facts->revoked;
 	verdict->expired = facts->expired;
 	verdict->revoked = facts->revoked;
 	verdict->user_ids = sg_strv_copy(facts->user_ids, sg_strv_count(facts->user_ids));

@@ -57,6 +57,7 @@ struct sg_verdict {
 	enum sg_grade grade;
 	int expired; /* the key is not valid at the time: no longer, or not yet */
 	int revoked; /* an OpenPGP key that says so itself */
+	int untold;  /* an OpenPGP key that could not be judged now: neither of the two is known */
 	/* Of an OpenPGP key that was judged, what it says of its owner by signatures of its own: user
 	 * ids, and the bare JIDs among them; NULL-terminated, owned. NULL for another key. */
 	char **user_ids;

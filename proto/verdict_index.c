@@ -253,14 +253,16 @@ void sg_copies_add(struct sg_copies *copies, const struct sg_keyinfo *keyinfo)
 {
 	struct sg_pgp_form form;
 
-	if (copies->count == SG_PGP_COPIES_MAX || !sg_verdict_is_pgp(keyinfo, &form))
+	if (!sg_verdict_is_pgp(keyinfo, &form))
 		return;
 	for (size_t i = 0; i < copies->count; i++) {
 		if (sg_blob_eq(&copies->list[i], &keyinfo->data))
 			return;
 	}
-	copies->own_signatures += form.own_signatures;
-	copies->list[copies->count++] = keyinfo->data;
+	if (copies->count == SG_PGP_COPIES_MAX || sg_pgp_load_add(&copies->load, &form) != 0)
+		copies->left_out = 1;
+	else
+		copies->list[copies->count++] = keyinfo->data;
 }
 
 void sg_copies_find(
@@ -268,7 +270,7 @@ void sg_copies_find(
 {
 	const struct issuer *issuer = find_kind(index, name, SG_KEYINFO_PGP);
 
-	for (; issuer != NULL && copies->count < SG_PGP_COPIES_MAX; issuer = issuer->next)
+	for (; issuer != NULL && !copies->left_out; issuer = issuer->next)
 		sg_copies_add(copies, issuer->keyinfo);
 }
 
@@ -288,7 +290,7 @@ enum sg_signature_verdict sg_verdict_index_pgp(struct sg_verdict_index *index, c
 	sg_copies_find(&copies, index, name);
 	if (copies.count == 0)
 		return SG_SIG_UNKNOWN_ISSUER;
-	if (issuer->tried || !sg_verdict_index_spend(index, 1 + copies.own_signatures))
+	if (issuer->tried || !sg_verdict_index_spend(index, sg_pgp_load_cost(&copies.load)))
 		return SG_SIG_UNCHECKED;
 	issuer->tried = 1;
 	err = sg_pgp_key_load(copies.list, copies.count, now, &issuer->pgp, reason);

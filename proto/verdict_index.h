@@ -43,11 +43,12 @@ int sg_verdict_index_spend(struct sg_verdict_index *index, size_t count);
 /* Whether it is an OpenPGP key that has its name. */
 int sg_verdict_is_pgp(const struct sg_keyinfo *keyinfo, struct sg_pgp_form *form);
 
-/* Different copies of one OpenPGP key. */
+/* Different copies of one OpenPGP key: no more than can be judged at once, the first. */
 struct sg_copies {
 	struct sg_blob list[SG_PGP_COPIES_MAX];
 	size_t count;
-	size_t own_signatures;
+	struct sg_pgp_load load;
+	int left_out; /* some are not among them */
 };
 void sg_copies_add(struct sg_copies *copies, const struct sg_keyinfo *keyinfo);
 

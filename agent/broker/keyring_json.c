@@ -72,15 +72,17 @@ static int is_expired(const X509 *cert)
 json_t *sg_json_known_key(const struct sg_known_key *key)
 {
 	const char *kind = sg_key_kind_name(key->keyinfo.kind);
+	int is_pgp = key->keyinfo.kind == SG_KEYINFO_PGP;
 	X509 *cert = NULL;
 	json_t *of_itself, *object = NULL;
 
 	if (key->keyinfo.kind == SG_KEYINFO_X509 &&
 	    sg_x509_cert_parse(&key->keyinfo.data, &cert) != 0)
 		cert = NULL;
-	of_itself = json_pack("{s:s, s:s, s:o, s:[], s:b, s:b}", "name", key->keyinfo.name, "kind",
+	of_itself = json_pack("{s:s, s:s, s:o, s:[], s:o, s:o}", "name", key->keyinfo.name, "kind",
 	    kind != NULL ? kind : "reference", "jids", sg_json_jids(cert), "user_ids", "expired",
-	    cert != NULL && is_expired(cert), "revoked", 0);
+	    is_pgp ? json_null() : json_boolean(cert != NULL && is_expired(cert)), "revoked",
+	    is_pgp ? json_null() : json_false());
 	if (of_itself != NULL)
 		object = known_key(key, of_itself);
 	json_decref(of_itself);

@@ -221,18 +221,25 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_KEY_FILL] = "UPDATE keys SET kind = ?2, sha256 = ?3, data = ?4 WHERE id = ?1",
 	[SG_STMT_KEY_SWEEP] = "DELETE FROM keys WHERE id = ?1 AND decision = 0"
 			      " AND NOT EXISTS (SELECT 1 FROM sightings WHERE key = ?1)",
-	/* Others show it now, anybody does, the JID's node does; it is trusted as this JID's, or as another's; others
-	 * than this JID have told it of themselves, or a file has, and anybody or a file. */
+	/* Others show it now, the JID does, its node does; it is trusted as this JID's, or as another's; others
+	 * than this JID have told it of themselves, or a file has, and anybody or a file; a file has it as another's, or as
+	 * this JID's. */
 	[SG_STMT_COPY_CLAIMS] =
 	    "SELECT count(*) FILTER (WHERE s.source <= 2 AND s.jid <> ?2) > 0,"
-	    " count(*) FILTER (WHERE s.source <= 2) > 0,"
+	    " count(*) FILTER (WHERE s.source <= 2 AND s.jid = ?2) > 0,"
 	    " count(*) FILTER (WHERE s.source <= 1 AND s.jid = ?2) > 0,"
 	    " k.decided_for IS ?2, k.decided_for IS NOT NULL AND k.decided_for <> ?2,"
 	    " count(*) FILTER (WHERE s.source > 2 AND s.jid <> ?2) > 0,"
-	    " count(*) FILTER (WHERE s.source > 2) > 0"
+	    " count(*) FILTER (WHERE s.source > 2) > 0,"
+	    " count(*) FILTER (WHERE s.source = 5 AND s.jid <> ?2) > 0,"
+	    " count(*) FILTER (WHERE s.source = 5 AND s.jid = ?2) > 0"
 	    " FROM keys k LEFT JOIN sightings s ON s.key = k.id"
 	    " AND (s.source <= 2 AND s.retracted IS NULL OR s.source = 5"
 	    "  OR s.source = 4 AND s.told_by = s.jid) WHERE k.id = ?1 GROUP BY k.id",
+	/* He has shown keys himself, or one is trusted as his. */
+	[SG_STMT_SENDER_IS_KNOWN] =
+	    "SELECT EXISTS (SELECT 1 FROM sightings WHERE jid = ?1 AND source <= 2)"
+	    " OR EXISTS (SELECT 1 FROM keys WHERE decision <> 0 AND decided_for = ?1)",
 	/* What the JID has shown of it elsewhere is older. */
 	[SG_STMT_COPY_OLD] = "UPDATE sightings SET keyinfo = NULL WHERE key = ?1 AND jid = ?2"
 			     " AND source <= 2 AND source <> ?3",

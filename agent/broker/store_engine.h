@@ -62,6 +62,7 @@ enum sg_statement {
 	SG_STMT_KEY_FILL,
 	SG_STMT_KEY_SWEEP,
 	SG_STMT_COPY_CLAIMS,
+	SG_STMT_SENDER_IS_KNOWN,
 	SG_STMT_COPY_OLD,
 	SG_STMT_KEY_FORGET,
 	SG_STMT_KEY_DECIDE,
@@ -104,8 +105,17 @@ enum sg_statement {
 	SG_STMT_COUNT,
 };
 
+/* What copies of OpenPGP keys have cost that a sender told: of each who is known, and of all strangers (the first). */
+#define SG_PURSES 64
+struct sg_purse {
+	unsigned char sender[32]; /* SHA-256 of his JID */
+	int64_t since;
+	size_t spent;
+};
+
 struct sg_store {
 	sqlite3 *db;
+	struct sg_purse purses[SG_PURSES];
 	sqlite3_stmt *statements[SG_STMT_COUNT];
 	int failure; /* SQLite's code of the last one */
 };

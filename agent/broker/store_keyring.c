@@ -175,6 +175,12 @@ static int make_room_of_all(struct batch *batch, int64_t size)
 	return err;
 }
 
+/* A sender who has told as many new ones as he may in a day. */
+static int is_over_day(const struct batch *batch)
+{
+	return batch->told_by[0] != '\0' && batch->room.today >= SG_KEYRING_TOLD_DAY;
+}
+
 /* Makes room for one more of this size. SG_ERR_LIMIT: there is none. */
 static int make_room(struct batch *batch, int64_t size)
 {
@@ -188,8 +194,6 @@ static int make_room(struct batch *batch, int64_t size)
 	}
 	if (batch->told_by[0] == '\0') /* the person's own doing */
 		return 0;
-	if (batch->room.today >= SG_KEYRING_TOLD_DAY)
-		return SG_ERR_LIMIT;
 	while (err == 0 && is_over(&batch->room, size, SG_KEYRING_TOLD_ROWS, SG_KEYRING_TOLD_BYTES))
 		err = drop_of_sender(batch, batch->told_by);
 	return err == 0 ? make_room_of_all(batch, size) : err;
@@ -266,14 +270,20 @@ static int find_key(struct sg_store *store, const struct sg_keyinfo *keyinfo, co
 	return sg_store_done(store, statement, rc, 0);
 }
 
+/* What is to be kept of one keyinfo. */
+struct chosen {
+	enum sg_copy_choice choice;
+	struct sg_blob data; /* in the place of the keyinfo's; empty: those */
+};
+
 /* Makes the key, or gives the one that is there this data. */
 static int keep_key(const struct batch *batch, const struct sg_keyinfo *keyinfo, const char *sha256,
-    int fill, int64_t *key)
+    const struct sg_blob *data, int fill, int64_t *key)
 {
 	const struct sg_value filled[] = { SG_INT(*key), SG_INT(keyinfo->kind), SG_TEXT(sha256),
-		SG_BLOB(&keyinfo->data), SG_END };
+		SG_BLOB(data), SG_END };
 	const struct sg_value add[] = { SG_TEXT(keyinfo->name), SG_INT(keyinfo->kind),
-		SG_TEXT(sha256), SG_BLOB(&keyinfo->data), SG_INT(batch->witness->now), SG_END };
+		SG_TEXT(sha256), SG_BLOB(data), SG_INT(batch->witness->now), SG_END };
 
 	if (fill)
 		return sg_store_run(batch->store, SG_STMT_KEY_FILL, filled);
@@ -282,16 +292,16 @@ static int keep_key(const struct batch *batch, const struct sg_keyinfo *keyinfo,
 
 /* Of an OpenPGP key: which copy of it is the one. SG_ERR_LIMIT: there is nothing in this one. */
 static int choose_copy(struct batch *batch, const struct sg_keyinfo *keyinfo,
-    const struct place *place, enum sg_copy_choice *choice)
+    const struct place *place, struct chosen *chosen)
 {
 	int same = place->key != 0 && !place->differs && !place->reference;
 	int err = 0;
 
-	*choice = SG_COPY_KEEP;
 	if (keyinfo->kind == SG_KEYINFO_PGP && !same)
 		err = sg_store_copy_choose(batch->store, batch->witness,
-		    place->differs ? place->key : 0, &keyinfo->data, choice);
-	return err == 0 && *choice == SG_COPY_REFUSE ? SG_ERR_LIMIT : err;
+		    place->differs ? place->key : 0, &keyinfo->data, &chosen->choice,
+		    &chosen->data);
+	return err == 0 && chosen->choice == SG_COPY_REFUSE ? SG_ERR_LIMIT : err;
 }
 
 /* ---- sightings ---- */
@@ -414,52 +424,75 @@ static int shown_again(const struct batch *batch, int64_t key)
 
 /* Puts the keyinfo's data and sighting where they belong. */
 static int keep_at(struct batch *batch, const struct sg_keyinfo *keyinfo, const char *sha256,
-    struct place *place, enum sg_copy_choice choice, const struct old_sighting *old, int64_t size)
+    struct place *place, const struct chosen *chosen, const struct old_sighting *old, int64_t size)
 {
-	int fill = place->reference ||
-	    (place->differs && (choice == SG_COPY_TAKE || choice == SG_COPY_REVOKED));
-	int err = keep_key(batch, keyinfo, sha256, fill, &place->key);
+	int takes = chosen->choice == SG_COPY_TAKE || chosen->choice == SG_COPY_REVOKED;
+	int fill = place->reference || (place->differs && takes);
+	int err;
 
+	if (chosen->data.len > 0) {
+		char *other = sg_x509_fingerprint(&chosen->data, "sha256");
+
+		err = other != NULL
+		    ? keep_key(batch, keyinfo, other, &chosen->data, fill, &place->key)
+		    : SG_ERR_NOMEM;
+		free(other);
+	} else {
+		err = keep_key(batch, keyinfo, sha256, &keyinfo->data, fill, &place->key);
+	}
 	if (err == 0)
 		err = old->id != 0 ? renew_sighting(batch, old, keyinfo, size)
 				   : add_sighting(batch, place->key, keyinfo, size);
 	return err == 0 ? shown_again(batch, place->key) : err;
 }
 
+static int tell_changes(
+    struct batch *batch, const struct sg_keyinfo *keyinfo, int is_new, int is_revoked)
+{
+	const struct sg_witness *witness = batch->witness;
+	int err = 0;
+
+	if (is_new)
+		err = add_change(
+		    batch->store, witness->jid, keyinfo->name, SG_CHANGE_NEW, witness->now);
+	if (err == 0 && is_revoked)
+		err = add_change(
+		    batch->store, witness->jid, keyinfo->name, SG_CHANGE_REVOKED, witness->now);
+	return err;
+}
+
+/* What the limits refuse, is refused before anything of it is judged. */
 static int keep_one(struct batch *batch, const struct sg_keyinfo *keyinfo, const char *sha256,
     enum sg_learnt *learnt)
 {
-	const struct sg_witness *witness = batch->witness;
 	int64_t size = (int64_t)keyinfo->data.len +
 	    (keyinfo->xml != NULL ? (int64_t)strlen(keyinfo->xml) : 0) +
 	    (int64_t)keyinfo->signature_count * SIGNATURE_WEIGHTS;
 	struct old_sighting old = { 0 };
-	enum sg_copy_choice choice;
+	struct chosen chosen = { .choice = SG_COPY_KEEP };
 	struct place place;
 	int err = find_key(batch->store, keyinfo, sha256, &place);
 
 	*learnt = SG_LEARNT_NOTHING;
-	if (err == 0)
-		err = choose_copy(batch, keyinfo, &place, &choice);
 	if (err == 0 && place.key != 0)
 		err = find_sighting(batch, place.key, keyinfo, &old);
-	if (err != 0)
-		return err;
+	if (err == 0 && old.id == 0 && is_over_day(batch))
+		err = SG_ERR_LIMIT;
+	if (err == 0)
+		err = choose_copy(batch, keyinfo, &place, &chosen);
 	batch->dropped = 0;
-	if (old.id == 0)
+	if (err == 0 && old.id == 0)
 		err = make_room(batch, size);
 	if (err == 0 && batch->dropped)
 		err = find_key(batch->store, keyinfo, sha256, &place);
 	if (err == 0 && old.id == 0)
 		err = weigh(batch, place.key, learnt);
 	if (err == 0)
-		err = keep_at(batch, keyinfo, sha256, &place, choice, &old, size);
-	if (err == 0 && *learnt == SG_LEARNT_CHANGE)
-		err = add_change(
-		    batch->store, witness->jid, keyinfo->name, SG_CHANGE_NEW, witness->now);
-	if (err == 0 && choice == SG_COPY_REVOKED)
-		err = add_change(
-		    batch->store, witness->jid, keyinfo->name, SG_CHANGE_REVOKED, witness->now);
+		err = keep_at(batch, keyinfo, sha256, &place, &chosen, &old, size);
+	if (err == 0)
+		err = tell_changes(
+		    batch, keyinfo, *learnt == SG_LEARNT_CHANGE, chosen.choice == SG_COPY_REVOKED);
+	sg_blob_clear(&chosen.data);
 	return err;
 }
 
@@ -637,62 +670,5 @@ int sg_store_keyring_is_of(struct sg_store *store, int64_t id, const char *jid, 
 	int err = read_numbers(store, SG_STMT_SIGHT_ANY, values, &number, 1);
 
 	*is_of = number != 0;
-	return err;
-}
-
-/* ---- decisions ---- */
-
-int sg_store_keyring_decide(
-    struct sg_store *store, int64_t id, enum sg_decision decision, const char *jid, int64_t now)
-{
-	const struct sg_value values[] = { SG_INT(id), SG_INT(decision), SG_TEXT(jid), SG_INT(now),
-		SG_END };
-
-	return sg_store_run(store, SG_STMT_KEY_DECIDE, values);
-}
-
-int sg_store_keyring_forget(struct sg_store *store, int64_t id)
-{
-	const struct sg_value values[] = { SG_INT(id), SG_END };
-
-	return sg_store_run(store, SG_STMT_KEY_FORGET, values);
-}
-
-/* ---- changes ---- */
-
-int sg_store_key_changes(
-    struct sg_store *store, const char *jid, size_t max, sg_key_change_fn *fn, void *arg)
-{
-	const struct sg_value values[] = { SG_INT((int64_t)max), SG_TEXT(jid), SG_END };
-	sqlite3_stmt *statement;
-	int rc = sg_store_step(store, SG_STMT_CHANGES_LIST, values, &statement);
-	int err = 0;
-
-	for (; rc == SQLITE_ROW && err == 0; rc = err == 0 ? sqlite3_step(statement) : rc) {
-		const struct sg_key_change change = {
-			.jid = (const char *)sqlite3_column_text(statement, 0),
-			.name = (const char *)sqlite3_column_text(statement, 1),
-			.kind = (uint32_t)sqlite3_column_int64(statement, 2),
-			.at = sqlite3_column_int64(statement, 3),
-		};
-
-		err = change.jid != NULL && change.name != NULL ? fn(arg, &change) : SG_ERR_NOMEM;
-	}
-	return sg_store_done(store, statement, rc, err);
-}
-
-int sg_store_key_changes_count(struct sg_store *store, int64_t *count)
-{
-	return read_numbers(store, SG_STMT_CHANGES_COUNT, sg_no_values, count, 1);
-}
-
-int sg_store_key_changes_drop(
-    struct sg_store *store, const char *jid, const char *name, int64_t *dropped)
-{
-	const struct sg_value values[] = { SG_TEXT(jid), SG_TEXT(name), SG_END };
-	int64_t before = sg_store_changes(store);
-	int err = sg_store_run(store, SG_STMT_CHANGES_DROP, values);
-
-	*dropped = sg_store_changes(store) - before;
 	return err;
 }

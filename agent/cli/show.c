@@ -405,6 +405,8 @@ void sg_show_public_keys(const json_t *keys)
 			sg_print_field("expired", "yes, or not valid yet");
 		if (json_is_true(json_object_get(key, "revoked")))
 			sg_print_field("revoked", "YES, by its owner");
+		else if (json_is_null(json_object_get(key, "revoked")))
+			sg_print_field("revoked", "cannot be told now, nor whether it has expired");
 		if (json_is_object(json_object_get(key, "path")))
 			sg_show_path(json_object_get(key, "path"));
 	}

@@ -132,8 +132,9 @@ static enum sg_pgp_revoked revoked_how(const struct sg_rnp_key *key)
 	    : SG_PGP_NOT_REVOKED;
 }
 
-static uint32_t count_subkeys(rnp_key_handle_t primary)
+static uint32_t count_subkeys(const struct sg_rnp_key *key)
 {
+	rnp_key_handle_t primary = key->primary;
 	size_t count = 0;
 	uint32_t good = 0;
 
@@ -145,7 +146,7 @@ static uint32_t count_subkeys(rnp_key_handle_t primary)
 
 		if (rnp_key_get_subkey_at(primary, i, &subkey) == RNP_SUCCESS &&
 		    rnp_key_is_valid(subkey, &valid) == RNP_SUCCESS)
-			good += valid;
+			good += valid && !is_revoked_in(key->lenient, subkey);
 		rnp_key_handle_destroy(subkey);
 	}
 	return good;
@@ -164,7 +165,7 @@ static int take_facts(struct sg_rnp_key *key, uint32_t at)
 		return SG_ERR_FORMAT;
 	facts->expires = end_of(facts->created, lifetime);
 	facts->revoked = revoked_how(key);
-	facts->subkeys = count_subkeys(key->primary);
+	facts->subkeys = count_subkeys(key);
 	facts->expired =
 	    expired || facts->created > at || (facts->expires != 0 && facts->expires < at);
 	facts->valid = valid && !facts->expired && facts->revoked == SG_PGP_NOT_REVOKED;
@@ -226,12 +227,14 @@ static int load_lenient(struct sg_rnp_key *key, const struct sg_msg_pgp_key *cop
 
 static int load(struct sg_rnp_key *key, const struct sg_msg_pgp_key *copies)
 {
+	struct sg_pgp_load cost = { 0 };
 	struct sg_pgp_form form;
 	const char *why;
 	int err;
 
 	for (uint32_t i = 0; i < copies->copy_count; i++) {
-		if (sg_pgp_key_check(&copies->copies[i].data, &form, &why) != 0)
+		if (sg_pgp_key_check(&copies->copies[i].data, &form, &why) != 0 ||
+		    sg_pgp_load_add(&cost, &form) != 0)
 			return SG_ERR_FORMAT;
 		key->revocations |= form.revocations;
 	}

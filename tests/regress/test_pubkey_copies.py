@@ -7,6 +7,8 @@ import struct
 import time
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from cli_fixture import signet
 from key_node import Key, publish
@@ -162,6 +164,135 @@ def test_k14_a_revocation_is_taken_from_whoever_tells_it(served, three):
     taker, friend, stranger, key, cert, text = three
     fetch_and_trust(served, taker, friend, key, cert, text)
     push(taker, stranger, keyinfo(key.name, key.public() + key.revocation() + key.user_id("somebody")), about=friend.jid)
+    assert_revoked(taker, key, cert)
+
+
+def bound(key, subkey, *signatures):
+    """The subkey as a signing one of the key's."""
+    both = key.framed + subkey.framed
+    back = subkey.signature(0x19, both)
+    return packet(14, subkey.body) + b"".join(signatures) + key.signature(
+        SUBKEY_BINDING, both, subpacket(27, b"\x02") + subpacket(32, back[3:] if back[1] >= 192 else back[2:]))
+
+
+@pytest.mark.parametrize("algorithm", [8, 2], ids=["sha256", "sha1"])
+def test_k6_an_older_copy_hides_no_revocation_of_a_subkey(served, people, algorithm):
+    taker, friend, third, stranger = people(4, friends=[(0, 1), (0, 2)])
+    taker.online()
+    key, subkey = Rsa(), Rsa()
+    revoked = key.signature(SUBKEY_REVOCATION, key.framed + subkey.framed, subpacket(29, b"\2"), at=time.time() - 5 * DAY,
+                            algorithm=algorithm)
+    before, after = key.whole() + bound(key, subkey), key.whole() + bound(key, subkey, revoked)
+    cert, text = signed_by(friend, key, subkey)
+    text = text.replace(subkey.name, key.name)
+    only, by_subkey = signed_by(friend, subkey)
+    by_subkey = by_subkey.replace(subkey.name, key.name)
+    push(taker, third, keyinfo(key.name, after), text, by_subkey, about=friend.jid)
+    taker.signet("keyring", "trust", friend.jid, key.name)
+    assert (path(taker, cert), path(taker, only)) == ("friend", "broken")
+    push(taker, stranger, keyinfo(key.name, before), keyinfo(key.name, before + key.user_id("more")), about=friend.jid)
+    assert (path(taker, cert), path(taker, only)) == ("friend", "broken")
+    publish(served, friend.name, (key.name, keyinfo(key.name, before + packet(13, b"newest"))))  # an update with the old part
+    taker.signet("keyring", "fetch", friend.jid)
+    assert (path(taker, cert), path(taker, only)) == ("friend", "broken")
+
+
+def test_k6_a_revocation_of_a_subkey_is_taken_from_whoever_tells_it(served, three):
+    taker, friend, stranger, key, cert, text = three
+    subkey = Rsa()
+    revoked = key.signature(SUBKEY_REVOCATION, key.framed + subkey.framed, subpacket(29, b"\2"), at=time.time() - 5 * DAY)
+    only, by_subkey = signed_by(friend, subkey)
+    by_subkey = by_subkey.replace(subkey.name, key.name)
+    publish(served, friend.name, (key.name, keyinfo(key.name, key.whole() + bound(key, subkey))), (cert, text),
+            (only, by_subkey))
+    taker.signet("keyring", "fetch", friend.jid)
+    taker.signet("keyring", "trust", friend.jid, key.name)
+    assert (path(taker, cert), path(taker, only)) == ("friend", "friend")
+    push(taker, stranger, keyinfo(key.name, key.public() + bound(key, subkey, revoked)), about=friend.jid)
+    assert (path(taker, key.name), path(taker, cert), path(taker, only)) == ("trusted", "friend", "broken")
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize("mutant", ["bare", "critical"])
+@pytest.mark.parametrize("told", ["push", "import"])
+def test_k14_a_contacts_node_spoils_no_key_that_its_person_told(served, people, told, mutant, order):
+    taker, friend, contact = people(3, friends=[(0, 1), (0, 2)])
+    taker.online()
+    key = Rsa()
+    cert, text = signed_by(friend, key)
+    good = key.whole() + key.user_id(f"xmpp:{friend.jid}")
+    forged = key.revocation(subpacket(100, b"x", True))[:-1] + b"x"
+    bad = key.public() if mutant == "bare" else key.public() + forged + good[len(key.public()):]
+
+    def give():
+        if told == "push":
+            push(taker, friend, keyinfo(key.name, good), text, about=friend.jid)
+        else:
+            taker.world.write("keys.xml", f"<pubkeys xmlns='{NS_PUBKEY}' jid='{friend.jid}'>{keyinfo(key.name, good)}{text}"
+                                          f"</pubkeys>")
+            taker.signet("keyring", "import", taker.world.dir / "keys.xml")
+
+    def show():
+        publish(served, contact.name, (key.name, keyinfo(key.name, bad)))
+        taker.signet("keyring", "fetch", contact.jid)
+
+    for step in (show, give) if order == "before" else (give, show):
+        step()
+    taker.signet("keyring", "trust", friend.jid, key.name)
+    assert taker.signet("keyring", "show", key.name)["key"]["revoked"] is False
+    assert (path(taker, key.name), path(taker, cert)) == ("trusted", "friend")
+    show()
+    assert (path(taker, key.name), path(taker, cert)) == ("trusted", "friend")
+
+
+class Curve(Rsa):
+    """Nobody's key on the curve that takes longest."""
+
+    def __init__(self):
+        super().__init__()
+        point = ec.generate_private_key(ec.BrainpoolP512R1()).public_key().public_bytes(
+            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+        self.body = self.body[:5] + bytes.fromhex("13092b240303020801010d") + number(int.from_bytes(point, "big"))
+        self.framed = b"\x99" + struct.pack(">H", len(self.body)) + self.body
+        self.fingerprint = hashlib.sha1(self.framed).digest()
+        self.name = self.fingerprint.hex()
+
+    def own(self, n):
+        """One that librnp has to check, and finds bad."""
+        data = self.framed + b"\xb4\0\0\0\2me"
+        hashed = subpacket(2, struct.pack(">I", self.created + n)) + subpacket(33, b"\x04" + self.fingerprint)
+        head = bytes([4, 0x13, 19, 10]) + struct.pack(">H", len(hashed)) + hashed
+        digest = hashlib.sha512(data + head + b"\x04\xff" + struct.pack(">I", len(head))).digest()
+        value = number(int.from_bytes(digest, "big") >> 3 | 1)
+        beside = subpacket(16, self.fingerprint[-8:])
+        return packet(2, head + struct.pack(">H", len(beside)) + beside + digest[:2] + value * 2)
+
+    def many(self, first, count):
+        return self.public() + packet(13, b"me") + b"".join(self.own(first + n) for n in range(count))
+
+
+def test_k14_what_strangers_may_have_judged_is_limited(served, three):
+    taker, friend, stranger, key, cert, text = three
+    fetch_and_trust(served, taker, friend, key, cert, text)
+    dear, dearer = Curve(), Curve()
+    push(taker, stranger, keyinfo(dearer.name, dearer.many(0, 249)),
+         *(keyinfo(dear.name, dear.many(1000 * n, 120)) for n in range(20)), about=stranger.jid)
+    assert known(taker, dearer.name) is None and known(taker, dear.name) is not None
+    assert not [line for line in taker.agent.lines if "signet-pgp" in line]  # it was not too much for it
+    assert (path(taker, key.name), path(taker, cert)) == ("trusted", "friend")
+    push(taker, friend, keyinfo(key.name, key.public() + key.revocation() + key.user_id("somebody")), about=friend.jid)
+    assert_revoked(taker, key, cert)
+
+
+def test_k6_what_cannot_be_told_is_not_called_no(served, three):
+    taker, friend, stranger, key, cert, text = three
+    fetch_and_trust(served, taker, friend, key, cert, text)
+    shown = taker.signet("keyring", "show", key.name)["key"]
+    assert (shown["revoked"], shown["expired"]) == (False, False)
+    listed = [k for k in taker.signet("keyring", "list")["keys"] if k["name"] == key.name]
+    assert [(k["revoked"], k["expired"]) for k in listed] == [(None, None)]  # nothing is looked into there
+    push(taker, stranger, keyinfo(key.name, key.public() + key.revocation() + bogus(key, 240)[len(key.public()):]),
+         about=friend.jid)
     assert_revoked(taker, key, cert)
 
 

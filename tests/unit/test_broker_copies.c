@@ -164,6 +164,47 @@ static void test_k14_what_a_jid_tells_of_itself_goes_before_what_others_tell(voi
 	assert_kept(world, PGP_ED25519, with_user_id("pgp-ed25519.pgp", "direct"));
 }
 
+/* The primary key alone, as anybody can cut it. */
+static struct sg_blob bare(const char *file)
+{
+	struct sg_blob data = read_vector(file);
+
+	assert_int_equal(data.data[0], 0x98);
+	data.len = 2 + (size_t)data.data[1];
+	return data;
+}
+
+static void forget(struct world *world, const char *name)
+{
+	struct found found = get(world, name);
+
+	assert_int_equal(found.count, 1);
+	assert_int_equal(sg_store_keyring_forget(world->store, found.keys[0].id), 0);
+	found_clear(&found);
+}
+
+/* Who else shows it, though he is a contact and nobody has trusted the key yet. */
+static void test_k14_what_another_shows_takes_no_place_of_what_its_person_told(void **state)
+{
+	static const enum sg_sight sources[] = { SG_SIGHT_PUSH, SG_SIGHT_IMPORT };
+	struct world *world = *state;
+
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+		const char *by = sources[i] == SG_SIGHT_PUSH ? ROMEO : NULL;
+
+		learn_file(world, ROMEO, sources[i], by, "pgp-ed25519.pgp");
+		learn(world, MALLORY, SG_SIGHT_NODE, NULL, bare("pgp-ed25519.pgp"));
+		learn(world, MALLORY, SG_SIGHT_EVENT, NULL, bare("pgp-ed25519.pgp"));
+		assert_kept(world, PGP_ED25519, read_vector("pgp-ed25519.pgp"));
+		forget(world, PGP_ED25519);
+		learn(world, MALLORY, SG_SIGHT_EVENT, NULL, bare("pgp-ed25519.pgp"));
+		assert_kept(world, PGP_ED25519, bare("pgp-ed25519.pgp"));
+		learn_file(world, ROMEO, sources[i], by, "pgp-ed25519.pgp");
+		assert_kept(world, PGP_ED25519, read_vector("pgp-ed25519.pgp"));
+		forget(world, PGP_ED25519);
+	}
+}
+
 /* Somebody else's node is no better than what is told. */
 static void test_k11_what_is_shown_by_another_jid_counts_as_told(void **state)
 {
@@ -226,6 +267,39 @@ static void a_forged_revocation_is_refused(void **state)
 	assert_kept(world, PGP_REVOKED, read_vector("pgp-revoked-before.pgp"));
 }
 
+/* Each of them another copy. */
+static enum sg_learnt learn_dear(
+    struct world *world, const char *jid, const char *told_by, unsigned number)
+{
+	struct sg_blob data = blown_up("pgp-ed25519.pgp", 60);
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", number);
+	data.data = realloc(data.data, data.len + 2 + strlen(text));
+	assert_non_null(data.data);
+	data.data[data.len++] = 0xb4;
+	data.data[data.len++] = (unsigned char)strlen(text);
+	memcpy(data.data + data.len, text, strlen(text));
+	data.len += strlen(text);
+	return learn(world, jid, SG_SIGHT_PUSH, told_by, data);
+}
+
+/* What strangers tell is judged so much and no more, and takes nothing from who is known. */
+static void what_a_sender_may_have_judged_is_limited(void **state)
+{
+	struct world *world = *state;
+	unsigned judged = 0;
+
+	learn_file(world, ROMEO, SG_SIGHT_NODE, NULL, "pgp-revoked-before.pgp");
+	while (judged < 100 && learn_dear(world, ROMEO, MALLORY, judged) != SG_LEARNT_REFUSED)
+		judged++;
+	assert_in_range(judged, 5, 20);
+	assert_int_equal(learn_dear(world, ROMEO, JULIET, 100), SG_LEARNT_REFUSED);
+	assert_int_not_equal(learn_dear(world, ROMEO, ROMEO, 101), SG_LEARNT_REFUSED);
+	learn_file(world, ROMEO, SG_SIGHT_PUSH, ROMEO, "pgp-revoked.pgp");
+	assert_int_equal(one_number(world, "SELECT count(*) FROM key_changes WHERE kind = 2"), 1);
+}
+
 static void decisions_and_names_are_of_all_copies(void **state)
 {
 	struct world *world = *state;
@@ -273,6 +347,8 @@ int main(void)
 		TEST(test_k11_what_is_shown_by_another_jid_counts_as_told),
 		TEST(test_k6_a_revocation_is_taken_from_anybody_and_kept),
 		TEST(a_forged_revocation_is_refused),
+		TEST(test_k14_what_another_shows_takes_no_place_of_what_its_person_told),
+		TEST(what_a_sender_may_have_judged_is_limited),
 		TEST(decisions_and_names_are_of_all_copies),
 	};
 

@@ -317,27 +317,178 @@ static void bits_are_limited(void **state)
 	}
 }
 
-/* The more bits, the fewer signatures of its own: 8,192 are worth 16 checks with 2,048. */
+/* A signature of this type that says to be by the key of this fingerprint. */
+static void put_own(struct sg_buf *buf, const unsigned char *fingerprint, unsigned char type)
+{
+	unsigned char signature[] = { 4, type, 1, 8, 0, 0, 0, 10, 9, 16, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+		2, 0, 1, 1 };
+
+	memcpy(signature + 10, fingerprint + 12, 8);
+	put_packet(buf, 2, signature, sizeof(signature));
+}
+
+static struct sg_buf start_curve(unsigned algorithm, size_t bits)
+{
+	unsigned char body[256] = { 4, 0, 0, 0, 1, (unsigned char)algorithm, 1, 'x',
+		(unsigned char)(bits >> 8), (unsigned char)bits, 4 };
+	struct sg_buf buf = { 0 };
+
+	put_packet(&buf, 6, body, 10 + (bits + 7) / 8);
+	return buf;
+}
+
+/* The dearer a check, the fewer signatures of its own: how much dearer was measured. */
 static void the_work_for_one_key_is_limited(void **state)
 {
 	static const char why[] =
-	    "an OpenPGP key of so many bits and so many signatures of its own";
-	const size_t max = SG_PGP_WORK_MAX / 16;
+	    "an OpenPGP key whose signatures of its own take too long to check";
+	const struct {
+		unsigned algorithm;
+		size_t first, second; /* bits */
+		size_t weight;
+	} rows[] = {
+		{ 1, 4096, 17, 4 }, { 1, 8192, 17, 16 }, { 17, 2048, 256, 3 }, { 17, 4096, 256, 9 },
+		{ 19, 2 * 384 + 3, 0, 2 }, /* P-384, brainpoolP384r1 */
+		{ 19, 2 * 512 + 3, 0, 4 }, /* brainpoolP512r1 */
+		{ 19, 2 * 528 + 3, 0, 4 }, /* P-521 */
+	};
 
-	for (size_t over = 0; over < 2; over++) {
-		struct sg_buf buf = start_numbers(6, 1, 8192, 17);
-		struct sg_blob key = { buf.data, buf.len };
-		unsigned char signature[] = { 4, 0x13, 1, 8, 0, 0, 0, 10, 9, 16, 0, 0, 0, 0, 0, 0,
-			0, 0, 1, 2, 0, 1, 1 };
-		struct sg_pgp_form form;
-		const char *reason;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t max = SG_PGP_WORK_MAX / rows[i].weight;
 
-		assert_int_equal(sg_pgp_key_check(&key, &form, &reason), 0);
-		memcpy(signature + 10, form.fingerprint + 12, 8);
-		for (size_t i = 0; i < max + over; i++)
-			put_packet(&buf, 2, signature, sizeof(signature));
-		refuse_buf(&buf, over ? SG_ERR_LIMIT : 0, why);
+		for (size_t over = 0; over < 3; over++) {
+			if (over == 1 && max == SG_PGP_OWN_SIGNATURES_MAX)
+				continue; /* that many are too many anyway */
+			struct sg_buf buf = rows[i].second != 0
+			    ? start_numbers(6, rows[i].algorithm, rows[i].first, rows[i].second)
+			    : start_curve(rows[i].algorithm, rows[i].first);
+			struct sg_blob key = { buf.data, buf.len };
+			struct sg_pgp_form form;
+			const char *reason;
+
+			assert_int_equal(sg_pgp_key_check(&key, &form, &reason), 0);
+			/* whatever has a weak revocation is checked twice */
+			for (size_t k = 0; k < (over == 2 ? max / 2 : max) + (over == 1); k++)
+				put_own(&buf, form.fingerprint, 0x13);
+			if (over == 2)
+				put_packet(&buf, 2, "\x04\x28\x01\x02\0\0\0\0abcd", 12);
+			if (over == 2)
+				put_own(&buf, form.fingerprint, 0x13);
+			refuse_buf(&buf, over ? SG_ERR_LIMIT : 0, over ? why : NULL);
+		}
 	}
+}
+
+/* librnp checks these revocations whoever says to have made them, and hashes what is signed each time. */
+static void what_librnp_does_counts(void **state)
+{
+	static const unsigned char types[] = { 0x20, 0x30 };
+	struct sg_pgp_form form;
+	struct sg_blob key;
+	const char *why;
+	char *text = many('x', 130 << 10);
+	struct sg_buf buf = start();
+
+	for (size_t i = 0; i < sizeof(types); i++) {
+		put_own(&buf, (const unsigned char *)"nobody at all is this", types[i]);
+		put_own(&buf, (const unsigned char *)"nobody at all is this", 0x13);
+	}
+	key = (struct sg_blob){ buf.data, buf.len };
+	assert_int_equal(sg_pgp_key_check(&key, &form, &why), 0);
+	assert_int_equal(form.own_signatures, 2);
+	assert_int_equal(form.work, 2);
+	put_packet(&buf, 17, text, 130 << 10);
+	for (size_t i = 0; i < 10; i++)
+		put_own(&buf, form.fingerprint, 0x13);
+	key = (struct sg_blob){ buf.data, buf.len };
+	assert_int_equal(sg_pgp_key_check(&key, &form, &why), 0);
+	assert_int_equal(form.work, 2 + 10 + 20);
+	sg_buf_clear(&buf);
+	free(text);
+}
+
+/* With each copy librnp checks all again. */
+static void copies_cost_more_than_each(void **state)
+{
+	struct sg_pgp_form form = { .own_signatures = 100, .work = 100 };
+	struct sg_pgp_load load = { 0 };
+
+	assert_int_equal(sg_pgp_load_add(&load, &form), 0);
+	assert_int_equal(sg_pgp_load_cost(&load), 1 + 16 + 100 / 16);
+	assert_int_equal(sg_pgp_load_add(&load, &form), 0);
+	assert_int_equal(load.work, 100 + 100 + 400);
+	assert_int_equal(sg_pgp_load_add(&load, &form), SG_ERR_LIMIT);
+	assert_int_equal(load.copies, 2);
+	form.revocations = SG_PGP_REVOKES_WEAK;
+	form.work = form.own_signatures = 1;
+	assert_int_equal(sg_pgp_load_add(&load, &form), SG_ERR_LIMIT);
+	load = (struct sg_pgp_load){ 0 };
+	assert_int_equal(sg_pgp_load_add(&load, &form), 0);
+	assert_int_equal(sg_pgp_load_cost(&load), 1 + 1 + 2 / 16);
+}
+
+/* ---- copies ---- */
+
+static struct sg_blob carry(const struct sg_buf *key, const struct sg_buf *copy, int expected)
+{
+	const struct sg_blob base = { key->data, key->len }, came = { copy->data, copy->len };
+	struct sg_blob united;
+
+	assert_int_equal(sg_pgp_carry_revocations(&base, &came, &united), expected);
+	return united;
+}
+
+/* Each goes behind what it is on; what is not there, is there already, or says another issuer, does not go. */
+static void revocations_are_carried_from_copy_to_copy(void **state)
+{
+	static const unsigned char subkey[] = { 4, 0, 0, 0, 2, 22, 1, 2, 3, 4 };
+	struct sg_buf key = start(), copy = start(), expected = start();
+	struct sg_blob form_key = { key.data, key.len }, united;
+	struct sg_pgp_form form;
+	const char *why;
+
+	assert_int_equal(sg_pgp_key_check(&form_key, &form, &why), 0);
+	put_packet(&key, 13, "a", 1);
+	put_packet(&key, 14, subkey, sizeof(subkey));
+	united = carry(&key, &copy, 0);
+	assert_int_equal(united.len, 0);
+	put_own(&copy, form.fingerprint, 0x20);
+	put_own(&copy, form.fingerprint, 0x28); /* not on a subkey */
+	put_own(&copy, (const unsigned char *)"nobody at all is this", 0x20);
+	put_packet(&copy, 13, "b", 1);
+	put_own(&copy, form.fingerprint, 0x30);
+	put_packet(&copy, 13, "a", 1);
+	put_own(&copy, form.fingerprint, 0x13);
+	put_own(&copy, form.fingerprint, 0x30);
+	put_packet(&copy, 14, subkey, sizeof(subkey));
+	put_own(&copy, form.fingerprint, 0x28);
+	put_own(&expected, form.fingerprint, 0x20);
+	put_packet(&expected, 13, "a", 1);
+	put_own(&expected, form.fingerprint, 0x30);
+	put_packet(&expected, 14, subkey, sizeof(subkey));
+	put_own(&expected, form.fingerprint, 0x28);
+	united = carry(&key, &copy, 0);
+	assert_int_equal(united.len, expected.len);
+	assert_memory_equal(united.data, expected.data, united.len);
+	sg_blob_clear(&united);
+	united = carry(&expected, &copy, 0);
+	assert_int_equal(united.len, 0);
+	sg_buf_clear(&expected);
+	expected = start_curve(19, 515);
+	carry(&expected, &copy, SG_ERR_FORMAT); /* another key */
+	sg_buf_clear(&copy);
+	copy = start();
+	for (unsigned char i = 0; i <= SG_PGP_CARRIED_MAX; i++) {
+		unsigned char revocation[] = { 4, 0x20, 1, 8, 0, 0, 0, 0, i, 2, 0, 1, 1 };
+
+		put_packet(&copy, 2, revocation, sizeof(revocation));
+		united = carry(&key, &copy, i < SG_PGP_CARRIED_MAX ? 0 : SG_ERR_LIMIT);
+		assert_int_equal(united.len > key.len, i < SG_PGP_CARRIED_MAX);
+		sg_blob_clear(&united);
+	}
+	sg_buf_clear(&copy);
+	sg_buf_clear(&key);
+	sg_buf_clear(&expected);
 }
 
 static void sizes_are_limited(void **state)
@@ -518,6 +669,9 @@ int main(void)
 		cmocka_unit_test(a_key_that_is_a_subkey_of_itself_is_refused),
 		cmocka_unit_test(bits_are_limited),
 		cmocka_unit_test(the_work_for_one_key_is_limited),
+		cmocka_unit_test(what_librnp_does_counts),
+		cmocka_unit_test(copies_cost_more_than_each),
+		cmocka_unit_test(revocations_are_carried_from_copy_to_copy),
 		cmocka_unit_test(sizes_are_limited),
 		cmocka_unit_test(own_signatures_and_subpackets_are_limited),
 		cmocka_unit_test(what_is_no_public_key_is_refused),

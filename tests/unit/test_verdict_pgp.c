@@ -307,6 +307,28 @@ static void own_signatures_count_for_nothing(void **state)
 	clear(&subject);
 }
 
+/* That there were no checks left is not that it is not revoked. */
+static void what_cannot_be_told_is_not_no(void **state)
+{
+	struct sg_keyinfo subject = pgp_of("pgp-revoked.pgp", PGP_REVOKED);
+	struct sg_pgp_load load = { 0 };
+	struct sg_verdict verdict;
+	struct sg_pgp_form form;
+	const char *why;
+	size_t cost;
+
+	assert_int_equal(sg_pgp_key_check(&subject.data, &form, &why), 0);
+	assert_int_equal(sg_pgp_load_add(&load, &form), 0);
+	cost = sg_pgp_load_cost(&load);
+	verdict = judge(&subject, NULL, 0, cost - 1);
+	assert_true(verdict.untold && !verdict.revoked && verdict.user_ids == NULL);
+	sg_verdict_clear(&verdict);
+	verdict = judge(&subject, NULL, 0, cost);
+	assert_true(!verdict.untold && verdict.revoked);
+	sg_verdict_clear(&verdict);
+	clear(&subject);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +341,7 @@ int main(void)
 		cmocka_unit_test(copies_are_put_together),
 		cmocka_unit_test(the_work_is_bounded),
 		cmocka_unit_test(own_signatures_count_for_nothing),
+		cmocka_unit_test(what_cannot_be_told_is_not_no),
 	};
 
 	return cmocka_run_group_tests_name("verdict_pgp", tests, set_up, tear_down);
