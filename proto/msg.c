@@ -406,6 +406,7 @@ const struct sg_layout sg_layout_keyinfo = LAYOUT(keyinfo_fields);
 static const struct sg_field pep_publish_fields[] = {
 	STR(access_model),
 	STRS(members, member_count),
+	STRS(groups, group_count),
 	U32(renew),
 	LIST(keyinfos, keyinfo_count, sg_layout_keyinfo),
 };
@@ -416,6 +417,7 @@ static const struct sg_layout layout_pep_publish = LAYOUT(pep_publish_fields);
 static const struct sg_field pep_configure_fields[] = {
 	STR(access_model),
 	STRS(members, member_count),
+	STRS(groups, group_count),
 	U32(renew),
 };
 static const struct sg_layout layout_pep_configure = LAYOUT(pep_configure_fields);
@@ -440,6 +442,8 @@ static const struct sg_field pep_node_fields[] = {
 	STR(max_items),
 	STR(send_last),
 	STRS(offered, offered_count),
+	U32(groups_told),
+	STRS(groups, group_count),
 	STR(publish_model),
 	STRS(members, member_count),
 	LIST(affiliations, affiliation_count, layout_affiliation),

@@ -528,6 +528,8 @@ struct sg_msg_pep_publish {
 	char *access_model;
 	char **members; /* bare JIDs: all who are to have an affiliation, beside the owner */
 	uint32_t member_count;
+	char **groups; /* of the roster: who is in one of them reads by access model roster */
+	uint32_t group_count;
 	uint32_t
 	    renew; /* where the server does not tell its subscribers, a node that is there is made anew */
 	struct sg_keyinfo *keyinfos;
@@ -539,6 +541,8 @@ struct sg_msg_pep_configure {
 	char *access_model;
 	char **members;
 	uint32_t member_count;
+	char **groups;
+	uint32_t group_count;
 	uint32_t renew;
 };
 
@@ -562,6 +566,9 @@ struct sg_msg_pep_node {
 	char *send_last; /* "never", "on_sub", "on_sub_and_presence" */
 	char **offered;	 /* the access models that the server has */
 	uint32_t offered_count;
+	uint32_t groups_told; /* 0: the form does not say which groups of the roster may read */
+	char **groups;	      /* sorted; they let nobody in by another access model than roster */
+	uint32_t group_count;
 	char *publish_model; /* "publishers", or others may write */
 	char **members; /* who may read by affiliation, the owner left out: bare JIDs, sorted */
 	uint32_t member_count;

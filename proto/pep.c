@@ -37,8 +37,23 @@ static int put_field(struct sg_xml *form, const char *var, const char *value)
 	return err;
 }
 
+/* Of several values. */
+static int put_list(struct sg_xml *form, const char *var, char *const *values, uint32_t value_count)
+{
+	struct sg_xml *field;
+	int err;
+
+	err = sg_xml_put(form, "field", NULL, &field);
+	if (err == 0)
+		err = sg_xml_set_attr(field, "var", var);
+	for (uint32_t i = 0; err == 0 && i < value_count; i++)
+		err = sg_xml_put(field, "value", values[i], NULL);
+	return err;
+}
+
 /* The submitted form below the parent. As a guard it holds only what every server takes (K9). */
-static int put_form(struct sg_xml *parent, const char *form_type, const char *access_model)
+static int put_form(struct sg_xml *parent, const char *form_type, const char *access_model,
+    char *const *groups, uint32_t group_count)
 {
 	struct sg_xml *form = sg_xml_new("x", SG_NS_DATA_FORM);
 	int err;
@@ -61,6 +76,8 @@ static int put_form(struct sg_xml *parent, const char *form_type, const char *ac
 		err = put_field(form, "pubsub#max_items", "max");
 	if (err == 0)
 		err = put_field(form, "pubsub#publish_model", "publishers");
+	if (err == 0 && strcmp(access_model, "roster") == 0)
+		err = put_list(form, "pubsub#roster_groups_allowed", groups, group_count);
 	return err;
 }
 
@@ -78,7 +95,8 @@ int sg_pep_new(
 	return err;
 }
 
-int sg_pep_create_encode(const char *node, const char *access_model, struct sg_xml **payload)
+int sg_pep_create_encode(const char *node, const char *access_model, char *const *groups,
+    uint32_t group_count, struct sg_xml **payload)
 {
 	struct sg_xml *root, *child;
 	int err;
@@ -90,11 +108,14 @@ int sg_pep_create_encode(const char *node, const char *access_model, struct sg_x
 	if (err == 0)
 		err = sg_xml_put(root, "configure", NULL, &child);
 	if (err == 0)
-		err = put_form(child, NODE_CONFIG, access_model);
+		err = put_form(child, NODE_CONFIG, access_model, groups, group_count);
+	if (err == 0)
+		err = sg_xml_check_length(root, SG_PEP_CONFIG_MAX);
 	return sg_xml_hand_over(err, root, payload);
 }
 
-int sg_pep_configure_encode(const char *node, const char *access_model, struct sg_xml **payload)
+int sg_pep_configure_encode(const char *node, const char *access_model, char *const *groups,
+    uint32_t group_count, struct sg_xml **payload)
 {
 	struct sg_xml *root, *child;
 	int err;
@@ -104,7 +125,9 @@ int sg_pep_configure_encode(const char *node, const char *access_model, struct s
 		return SG_ERR_ARG;
 	err = sg_pep_new(SG_NS_PUBSUB_OWNER, "configure", node, &root, &child);
 	if (err == 0)
-		err = put_form(child, NODE_CONFIG, access_model);
+		err = put_form(child, NODE_CONFIG, access_model, groups, group_count);
+	if (err == 0)
+		err = sg_xml_check_length(root, SG_PEP_CONFIG_MAX);
 	return sg_xml_hand_over(err, root, payload);
 }
 
@@ -131,7 +154,7 @@ int sg_pep_publish_encode(const char *node, const char *id, const char *access_m
 	if (err == 0)
 		err = sg_xml_put(root, "publish-options", NULL, &child);
 	if (err == 0)
-		err = put_form(child, PUBLISH_OPTIONS, access_model);
+		err = put_form(child, PUBLISH_OPTIONS, access_model, NULL, 0);
 	if (err == 0)
 		err = sg_xml_check_length(root, SG_PEP_PUBLISH_MAX);
 	return sg_xml_hand_over(err, root, payload);

@@ -19,6 +19,7 @@
 
 #define SG_PEP_ITEMS_MAX   20000	/* in one request or result */
 #define SG_PEP_PUBLISH_MAX (200u << 10) /* bytes of one: servers end streams over 256 KiB */
+#define SG_PEP_CONFIG_MAX  (60u << 10)	/* bytes of a configuration: or over 64 KiB */
 
 /* The beginning of each payload, <pubsub><name node='node'/></pubsub>: the child stays the root's; *root, the
  * caller's, may be there after a failure, too. */
@@ -28,11 +29,12 @@ SG_MUST_USE int sg_pep_new(const char *ns, const char *name, const char *node, s
 /* Whether it is an access model of XEP-0060 4.5. */
 int sg_pep_is_access_model(const char *text);
 
-/* Payloads of iq type set, no 'to': create with configuration; configure an existing node. */
-SG_MUST_USE int sg_pep_create_encode(
-    const char *node, const char *access_model, struct sg_xml **payload);
-SG_MUST_USE int sg_pep_configure_encode(
-    const char *node, const char *access_model, struct sg_xml **payload);
+/* Payloads of iq type set, no 'to': create with configuration; configure an existing node. The groups are those of
+ * the roster that may read by access model roster; of another none is said. SG_ERR_LIMIT over SG_PEP_CONFIG_MAX. */
+SG_MUST_USE int sg_pep_create_encode(const char *node, const char *access_model,
+    char *const *groups, uint32_t group_count, struct sg_xml **payload);
+SG_MUST_USE int sg_pep_configure_encode(const char *node, const char *access_model,
+    char *const *groups, uint32_t group_count, struct sg_xml **payload);
 
 /* Publishes one item (taken over, also on failure) with publish-options as a guard (K9). SG_ERR_LIMIT
  * also over SG_PEP_PUBLISH_MAX. */

@@ -69,6 +69,14 @@ static const struct sg_xml *only_of_node(
 	return of != NULL && strcmp(of, node) == 0 ? child : NULL;
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+	const char *const *left = a;
+	const char *const *right = b;
+
+	return strcmp(*left, *right);
+}
+
 /* ---- the configuration ---- */
 
 /* A value's text, when it is a word that a server may mean; *text NULL otherwise. */
@@ -119,6 +127,39 @@ static int take_offered(const struct sg_xml *field, struct sg_msg_pep_node *show
 	return 0;
 }
 
+/* As they stand: white space is part of a name. One that cannot be read is not left out, for it lets people in. */
+static int take_groups(const struct sg_xml *field, struct sg_msg_pep_node *shown)
+{
+	const struct sg_xml *value;
+
+	if (shown->groups_told)
+		return SG_ERR_FORMAT; /* said twice */
+	shown->groups_told = 1;
+	shown->groups = calloc(SG_PEP_GROUPS_MAX, sizeof(*shown->groups));
+	if (shown->groups == NULL)
+		return SG_ERR_NOMEM;
+	for (value = sg_xml_first(field); value != NULL; value = sg_xml_next(value)) {
+		char *text;
+
+		if (!sg_xml_is(value, "value", SG_NS_DATA_FORM))
+			continue;
+		if (shown->group_count == SG_PEP_GROUPS_MAX)
+			return SG_ERR_LIMIT;
+		text = sg_xml_text(value);
+		if (text == NULL)
+			return SG_ERR_NOMEM;
+		if (text[0] == '\0') {
+			free(text); /* of no group */
+			continue;
+		}
+		shown->groups[shown->group_count++] = text;
+		if (!sg_utf8_is_text(text, SG_PEP_GROUP_MAX))
+			return SG_ERR_FORMAT;
+	}
+	qsort(shown->groups, shown->group_count, sizeof(*shown->groups), compare_texts);
+	return 0;
+}
+
 static int take_text(const struct sg_xml *field, char **slot)
 {
 	if (*slot != NULL)
@@ -138,6 +179,8 @@ static int take_field(const struct sg_xml *field, struct sg_msg_pep_node *shown)
 		err = take_text(field, &shown->access_model);
 		return err == 0 && shown->offered == NULL ? take_offered(field, shown) : err;
 	}
+	if (strcmp(var, "pubsub#roster_groups_allowed") == 0)
+		return take_groups(field, shown);
 	if (strcmp(var, "pubsub#max_items") == 0)
 		return take_text(field, &shown->max_items);
 	if (strcmp(var, "pubsub#publish_model") == 0)
@@ -201,14 +244,6 @@ int sg_pep_look_decode(
 }
 
 /* ---- affiliations ---- */
-
-static int compare_texts(const void *a, const void *b)
-{
-	const char *const *left = a;
-	const char *const *right = b;
-
-	return strcmp(*left, *right);
-}
 
 /* What lets one read: all but these. */
 static int reads(const char *affiliation)
@@ -546,13 +581,26 @@ int sg_pep_has_others(const struct sg_msg_pep_node *shown, const struct sg_msg_p
 	return 0;
 }
 
+int sg_pep_has_other_groups(
+    const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked)
+{
+	if (shown->access_model == NULL || strcmp(shown->access_model, "roster") != 0)
+		return 0;
+	for (uint32_t i = 0; i < shown->group_count; i++) {
+		if (!has(asked->groups, asked->group_count, shown->groups[i]))
+			return 1;
+	}
+	return !shown->groups_told;
+}
+
 int sg_pep_is_more_open(
     const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked)
 {
 	if (!shown->exists)
 		return 0;
 	if (strcmp(asked->access_model, "open") != 0 &&
-	    openness(shown->access_model) > openness(asked->access_model))
+	    (openness(shown->access_model) > openness(asked->access_model) ||
+		sg_pep_has_other_groups(shown, asked)))
 		return 1;
 	if (shown->publish_model != NULL && strcmp(shown->publish_model, "publishers") != 0)
 		return 1;

@@ -11,6 +11,8 @@
 
 #define SG_PEP_MEMBERS_MAX 10000 /* with an affiliation to one node */
 #define SG_PEP_OFFERED_MAX 16	 /* access models of one form */
+#define SG_PEP_GROUPS_MAX  1000	 /* groups of the roster that may read */
+#define SG_PEP_GROUP_MAX   1023	 /* bytes of the name of one */
 
 /* Payloads of iq type get, no 'to': the node's configuration; the affiliations to it; who is
  * subscribed to it. */
@@ -80,14 +82,18 @@ SG_MUST_USE int sg_pep_outcasts_encode(const char *node, const struct sg_msg_pep
 int sg_pep_has_others(
     const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked);
 
+/* Whether groups of the roster may read that are not asked for, or nobody knows which may. */
+int sg_pep_has_other_groups(
+    const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked);
+
 /* Whether the access model may let in somebody, other than by an affiliation, whom the other does not; one
  * that is NULL, or not known, lets in all. */
 int sg_pep_lets_in_others(const char *model, const char *than);
 
 /*
  * Whether somebody can read or write the node who could not if it were as asked: a wider access model, or
- * one that the server does not tell; another publish model than publishers; an affiliation that was not
- * asked for; a subscriber who may not read.
+ * one that the server does not tell; by roster a group that was not asked for; another publish model
+ * than publishers; an affiliation that was not asked for; a subscriber who may not read.
  */
 int sg_pep_is_more_open(
     const struct sg_msg_pep_node *shown, const struct sg_msg_pep_configure *asked);

@@ -13,33 +13,38 @@
 
 /* ---- lists of JIDs ---- */
 
+/* Appends the word with a line end, unless it is there. */
+static int join_line(struct sg_buf *list, const char *word)
+{
+	char *line = NULL;
+	const char *at = NULL;
+
+	if (asprintf(&line, "%s\n", word) < 0)
+		return SG_ERR_NOMEM;
+	/* Each stands behind a line end, or at the beginning. */
+	if (list->len > 0)
+		at = memmem(list->data, list->len, line, strlen(line));
+	while (at != NULL && at != (const char *)list->data && at[-1] != '\n')
+		at = memmem(at + 1, list->len - (size_t)(at + 1 - (const char *)list->data), line,
+		    strlen(line));
+	if (at == NULL)
+		sg_buf_put_str(list, line);
+	free(line);
+	return 0;
+}
+
 /* Appends the JID, bare, unless it is there. */
 static int join_one(struct sg_buf *list, const char *jid, size_t len)
 {
 	char *text = strndup(jid, len), *bare = NULL;
-	char *line = NULL;
 	int err = SG_ERR_NOMEM;
 
 	if (text != NULL)
 		bare = sg_jid_bare(text);
 	if (text != NULL && (bare == NULL || !sg_jid_is_account(bare)))
 		err = SG_ERR_ARG;
-	else if (bare != NULL && asprintf(&line, "%s\n", bare) >= 0)
-		err = 0;
-	/* Each stands behind a line end, or at the beginning. */
-	if (err == 0 && list->len > 0) {
-		const char *at = memmem(list->data, list->len, line, strlen(line));
-
-		while (at != NULL && at != (const char *)list->data && at[-1] != '\n')
-			at = memmem(at + 1, list->len - (size_t)(at + 1 - (const char *)list->data),
-			    line, strlen(line));
-		if (at != NULL)
-			goto out;
-	}
-	if (err == 0)
-		sg_buf_put_str(list, line);
-out:
-	free(line);
+	else if (bare != NULL)
+		err = join_line(list, bare);
 	free(bare);
 	free(text);
 	return err;
@@ -71,6 +76,25 @@ int sg_members_join(const json_t *jids, char **members)
 		err = jid != NULL ? join_one(&list, jid, strlen(jid)) : SG_ERR_ARG;
 	}
 	return join_end(&list, err, members);
+}
+
+int sg_groups_join(const json_t *names, char **groups)
+{
+	struct sg_buf list = { 0 };
+	size_t count = json_array_size(names);
+	int err = count <= SG_GROUPS_MAX ? 0 : SG_ERR_LIMIT;
+
+	*groups = NULL;
+	for (size_t i = 0; err == 0 && i < count; i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+
+		if (name == NULL || name[0] == '\0' || strpbrk(name, "\t\r\n") != NULL ||
+		    !sg_utf8_is_text(name, SG_PEP_GROUP_MAX))
+			err = SG_ERR_ARG;
+		else
+			err = join_line(&list, name);
+	}
+	return join_end(&list, err, groups);
 }
 
 static int is_word(const char *text)
@@ -128,17 +152,76 @@ int sg_members_split(const char *members, char **copy, char ***list, uint32_t *c
 	return 0;
 }
 
+int sg_publishing_split(const struct sg_publishing_row *row, struct sg_publishing_lists *lists)
+{
+	int err = sg_members_split(
+	    row->members, &lists->members_copy, &lists->members, &lists->member_count);
+
+	lists->groups_copy = NULL;
+	lists->groups = NULL;
+	lists->group_count = 0;
+	if (err == 0)
+		err = sg_members_split(
+		    row->groups, &lists->groups_copy, &lists->groups, &lists->group_count);
+	if (err != 0)
+		sg_publishing_lists_clear(lists);
+	return err;
+}
+
+void sg_publishing_lists_clear(struct sg_publishing_lists *lists)
+{
+	free(lists->members);
+	free(lists->members_copy);
+	free(lists->groups);
+	free(lists->groups_copy);
+	*lists = (struct sg_publishing_lists){ 0 };
+}
+
 struct sg_msg_pep_configure sg_publishing_asked(
-    const struct sg_publishing_row *row, char **members, uint32_t member_count)
+    const struct sg_publishing_row *row, const struct sg_publishing_lists *lists)
 {
 	const int is_whitelist = strcmp(row->access, "whitelist") == 0;
+	const int is_roster = strcmp(row->access, "roster") == 0;
 
-	/* The list stays in the row, for the next time that a whitelist is asked for. */
+	/* The lists stay in the row, for the next time that a whitelist or roster is asked for. */
 	return (struct sg_msg_pep_configure){
 		.access_model = row->access,
-		.members = is_whitelist ? members : NULL,
-		.member_count = is_whitelist ? member_count : 0,
+		.members = is_whitelist ? lists->members : NULL,
+		.member_count = is_whitelist ? lists->member_count : 0,
+		.groups = is_roster ? lists->groups : NULL,
+		.group_count = is_roster ? lists->group_count : 0,
 	};
+}
+
+int sg_publishing_is_narrower(
+    const struct sg_publishing_row *row, const struct sg_publishing_row *old)
+{
+	struct sg_publishing_lists lists, old_lists;
+	struct sg_msg_pep_configure asked;
+	struct sg_msg_pep_node before;
+	int err;
+
+	if (old->access == NULL)
+		return 0;
+	if (sg_pep_lets_in_others(old->access, row->access))
+		return 1;
+	err = sg_publishing_split(row, &lists);
+	if (err != 0)
+		return err;
+	err = sg_publishing_split(old, &old_lists);
+	if (err == 0) {
+		asked = sg_publishing_asked(row, &lists);
+		before = (struct sg_msg_pep_node){
+			.access_model = old->access,
+			.groups_told = 1,
+			.groups = old_lists.groups,
+			.group_count = old_lists.group_count,
+		};
+		err = strcmp(row->access, "open") != 0 && sg_pep_has_other_groups(&before, &asked);
+		sg_publishing_lists_clear(&old_lists);
+	}
+	sg_publishing_lists_clear(&lists);
+	return err;
 }
 
 /* ---- who is answered ---- */
@@ -230,17 +313,15 @@ int sg_publishing_set(struct sg_account *account, struct sg_publishing_row *row)
 static int is_more_open(const struct sg_account *account, const struct sg_msg_pep_node *node)
 {
 	const struct sg_publishing_row *row = &account->publishing;
+	struct sg_publishing_lists lists;
 	struct sg_msg_pep_configure asked;
-	char *copy, **list;
-	uint32_t count;
 	int open;
 
-	if (row->access == NULL || sg_members_split(row->members, &copy, &list, &count) != 0)
+	if (row->access == NULL || sg_publishing_split(row, &lists) != 0)
 		return 0;
-	asked = sg_publishing_asked(row, list, count);
+	asked = sg_publishing_asked(row, &lists);
 	open = sg_pep_is_more_open(node, &asked);
-	free(list);
-	free(copy);
+	sg_publishing_lists_clear(&lists);
 	return open;
 }
 
@@ -256,12 +337,13 @@ int sg_publishing_note(
 	if (open)
 		sg_log(SG_LOG_ERROR,
 		    "%s: the node with the keys is more open than asked: the access model is %s, "
-		    "not %s; the publish model is %s; %u have an affiliation, %u are subscribed "
-		    "who "
-		    "may not read",
+		    "not %s; the publish model is %s; %u groups of the roster are named; %u have "
+		    "an "
+		    "affiliation, %u are subscribed who may not read",
 		    account->row.jid, node->access_model != NULL ? node->access_model : "not told",
 		    row->access, node->publish_model != NULL ? node->publish_model : "not told",
-		    (unsigned)node->affiliation_count, (unsigned)node->subscriber_count);
+		    (unsigned)node->group_count, (unsigned)node->affiliation_count,
+		    (unsigned)node->subscriber_count);
 	if ((row->more_open != 0) == open)
 		return open;
 	row->more_open = (uint32_t)open;
@@ -320,10 +402,13 @@ json_t *sg_json_node(const struct sg_account *account, const struct sg_msg_pep_n
 	json_t *subscribers =
 	    node->subscribers_told ? texts(node->subscribers, node->subscriber_count) : json_null();
 
-	return json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:b}",
-	    "node", SG_NS_PUBKEY, "exists", (int)node->exists, "access",
-	    sg_json_text(node->access_model), "publish_model", sg_json_text(node->publish_model),
-	    "members", texts(node->members, node->member_count), "affiliations", affiliations(node),
+	json_t *groups = node->groups_told ? texts(node->groups, node->group_count) : json_null();
+
+	return json_pack(
+	    "{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:b}", "node",
+	    SG_NS_PUBKEY, "exists", (int)node->exists, "access", sg_json_text(node->access_model),
+	    "publish_model", sg_json_text(node->publish_model), "groups", groups, "members",
+	    texts(node->members, node->member_count), "affiliations", affiliations(node),
 	    "subscribers", subscribers, "persist_items", (int)node->persist_items, "max_items",
 	    sg_json_text(node->max_items), "send_last", sg_json_text(node->send_last), "offered",
 	    texts(node->offered, node->offered_count), "asked",

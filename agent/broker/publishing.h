@@ -13,6 +13,7 @@
 #include "publishing_store.h"
 
 #define SG_MEMBERS_MAX 1000 /* JIDs of a whitelist, and of a list of who is answered */
+#define SG_GROUPS_MAX  1000 /* groups of the roster; together they fit into SG_PEP_CONFIG_MAX */
 
 /* Reads "own", "contacts", "nobody", or JIDs with commas between, into the form of the store: a new
  * string. SG_ERR_ARG, SG_ERR_LIMIT, SG_ERR_NOMEM. */
@@ -21,12 +22,34 @@ SG_MUST_USE int sg_direct_parse(const char *text, char **direct);
 /* The JIDs, each with a line end behind it (bare; each once): a new string. Errors as above. */
 SG_MUST_USE int sg_members_join(const json_t *jids, char **members);
 
+/* The names of groups of the roster in the same form, each once, as they stand. Errors as above; SG_ERR_ARG is for
+ * one that is empty, over SG_PEP_GROUP_MAX, or not one line of text. */
+SG_MUST_USE int sg_groups_join(const json_t *names, char **groups);
+
 /* A list of that form as an array of strings that point into *copy, both owned by the caller. */
 SG_MUST_USE int sg_members_split(const char *members, char **copy, char ***list, uint32_t *count);
 
-/* What is to be asked of the server for this row; its members as sg_members_split() gives them. */
+/* The lists of a row, split, which stays theirs to be freed. */
+struct sg_publishing_lists {
+	char *members_copy, **members;
+	uint32_t member_count;
+	char *groups_copy, **groups;
+	uint32_t group_count;
+};
+
+/* SG_ERR_NOMEM: they are empty. */
+SG_MUST_USE int sg_publishing_split(
+    const struct sg_publishing_row *row, struct sg_publishing_lists *lists);
+void sg_publishing_lists_clear(struct sg_publishing_lists *lists);
+
+/* What is to be asked of the server for this row; borrows from both. */
 struct sg_msg_pep_configure sg_publishing_asked(
-    const struct sg_publishing_row *row, char **members, uint32_t member_count);
+    const struct sg_publishing_row *row, const struct sg_publishing_lists *lists);
+
+/* Whether by what was asked before (old) somebody reads who does not by what is asked now, as far as the access
+ * model and the groups of the roster go. SG_ERR_NOMEM. */
+SG_MUST_USE int sg_publishing_is_narrower(
+    const struct sg_publishing_row *row, const struct sg_publishing_row *old);
 
 /* Keeps what the account is from now on meant to be (taken over), and tells its worker. SG_ERR_IO:
  * nothing has changed. */

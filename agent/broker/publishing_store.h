@@ -16,6 +16,7 @@ struct sg_publishing_row {
 	char *members;	    /* bare JIDs with a line end behind each; NULL: nobody has said */
 	char *direct;	    /* "own", "contacts", "nobody", or JIDs as members; NULL: the default */
 	uint32_t more_open; /* the node was last found more open than that */
+	char *groups;	    /* of the roster, with a line end behind each; NULL: nobody has said */
 };
 void sg_publishing_row_clear(struct sg_publishing_row *row);
 

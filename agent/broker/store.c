@@ -107,7 +107,9 @@ static const char schema_3[] =
     " fetched INTEGER NOT NULL, PRIMARY KEY (account, jid)) STRICT;"
     "CREATE INDEX watched_by_time ON watched (account, fetched, jid);";
 
-static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2, schema_3 };
+static const char schema_4[] = "ALTER TABLE publishing ADD COLUMN roster_groups TEXT;";
+
+static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2, schema_3, schema_4 };
 
 /* The names of the own certificates, of what own keys have signed, and of what was decided on. */
 #define WITH_NEAR                                                                                  \
@@ -337,10 +339,11 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	    "SELECT 1 FROM signers g"
 	    " WHERE g.issuer = ?2 AND g.sighting = s.id))",
 	[SG_STMT_PUBLISHING_GET] =
-	    "SELECT access, members, direct, more_open FROM publishing WHERE jid = ?1",
-	[SG_STMT_PUBLISHING_PUT] =
-	    "INSERT OR REPLACE INTO publishing (jid, access, members, direct, more_open)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5)",
+	    "SELECT access, members, direct, more_open, roster_groups FROM publishing"
+	    " WHERE jid = ?1",
+	[SG_STMT_PUBLISHING_PUT] = "INSERT OR REPLACE INTO publishing"
+				   " (jid, access, members, direct, more_open, roster_groups)"
+				   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[SG_STMT_WATCHED_PUT] = "INSERT INTO watched (account, jid, fetched) VALUES (?1, ?2, ?3)"
 				" ON CONFLICT (account, jid) DO UPDATE SET"
 				" fetched = CASE WHEN ?3 = 0 THEN fetched ELSE ?3 END",

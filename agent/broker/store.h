@@ -12,7 +12,7 @@
 #include "error.h"
 #include "msg.h"
 
-#define SG_STORE_VERSION 3
+#define SG_STORE_VERSION 4
 
 struct sg_store;
 

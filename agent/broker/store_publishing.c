@@ -10,6 +10,7 @@ void sg_publishing_row_clear(struct sg_publishing_row *row)
 	free(row->access);
 	free(row->members);
 	free(row->direct);
+	free(row->groups);
 	memset(row, 0, sizeof(*row));
 }
 
@@ -26,6 +27,7 @@ int sg_store_publishing_get(
 		row->members = sg_column_text(statement, 1);
 		row->direct = sg_column_text(statement, 2);
 		row->more_open = (uint32_t)sqlite3_column_int64(statement, 3);
+		row->groups = sg_column_text(statement, 4);
 	}
 	return sg_store_done(store, statement, rc, 0);
 }
@@ -34,7 +36,8 @@ int sg_store_publishing_put(
     struct sg_store *store, const char *account, const struct sg_publishing_row *row)
 {
 	const struct sg_value values[] = { SG_TEXT(account), SG_TEXT(row->access),
-		SG_TEXT(row->members), SG_TEXT(row->direct), SG_INT(row->more_open), SG_END };
+		SG_TEXT(row->members), SG_TEXT(row->direct), SG_INT(row->more_open),
+		SG_TEXT(row->groups), SG_END };
 
 	return sg_store_run(store, SG_STMT_PUBLISHING_PUT, values);
 }

@@ -19,14 +19,14 @@
 #include "publishing.h"
 #include "stored_keys.h"
 #include "text.h"
+#include "worker.h"
 #include "x509.h"
 
 /* call->state of Publish. */
 struct publish {
 	struct sg_msg_keyinfos keys;  /* what is published */
 	struct sg_publishing_row row; /* as it will be */
-	char *copy, **members;	      /* of the row */
-	uint32_t member_count;
+	struct sg_publishing_lists lists;
 };
 
 static void publish_free(void *state)
@@ -35,8 +35,7 @@ static void publish_free(void *state)
 
 	sg_msg_clear(SG_MSG_KEYINFOS, &publish->keys);
 	sg_publishing_row_clear(&publish->row);
-	free(publish->members);
-	free(publish->copy);
+	sg_publishing_lists_clear(&publish->lists);
 	free(publish);
 }
 
@@ -46,6 +45,10 @@ static void fail_argument(struct sg_call *call, int err, const char *parameter)
 {
 	if (err == SG_ERR_NOMEM)
 		sg_call_fail_code(call, err, NULL);
+	else if (err == SG_ERR_LIMIT && strcmp(parameter, "groups") == 0)
+		sg_call_fail_with(call, err, parameter,
+		    "groups may hold %d names at most, and %u KiB of them", SG_GROUPS_MAX,
+		    SG_PEP_CONFIG_MAX >> 10);
 	else if (err == SG_ERR_LIMIT)
 		sg_call_fail_with(
 		    call, err, parameter, "%s may hold %d JIDs at most", parameter, SG_MEMBERS_MAX);
@@ -55,9 +58,23 @@ static void fail_argument(struct sg_call *call, int err, const char *parameter)
 	else if (strcmp(parameter, "members") == 0)
 		sg_call_fail_with(call, SG_ERR_ARG, parameter,
 		    "members are JIDs of other accounts, and belong to access whitelist alone");
+	else if (strcmp(parameter, "groups") == 0)
+		sg_call_fail_with(call, SG_ERR_ARG, parameter,
+		    "groups are names of groups in the roster, each one line of at most %d bytes",
+		    SG_PEP_GROUP_MAX);
 	else
 		sg_call_fail_with(call, SG_ERR_ARG, parameter,
 		    "direct is one of contacts, own, nobody, or JIDs with commas between");
+}
+
+/* A list of the call, else as it was. */
+static int take_list(
+    const json_t *list, int (*join)(const json_t *, char **), const char *old, char **joined)
+{
+	if (json_is_array(list))
+		return join(list, joined);
+	*joined = sg_text_copy(old);
+	return old == NULL || *joined != NULL ? 0 : SG_ERR_NOMEM;
 }
 
 /* What is not said stays as it was asked for the last time; at the first time it is presence (K9). Members
@@ -80,10 +97,12 @@ static int take_row(struct sg_call *call, struct sg_publishing_row *row, const c
 		return SG_ERR_ARG;
 	row->more_open = old->more_open;
 	row->access = strdup(access);
-	if (has_members)
-		err = sg_members_join(members, &row->members);
-	else
-		row->members = sg_text_copy(old->members);
+	err = take_list(members, sg_members_join, old->members, &row->members);
+	if (err != 0)
+		return err;
+	*wrong = "groups";
+	err = take_list(
+	    json_object_get(call->parameters, "groups"), sg_groups_join, old->groups, &row->groups);
 	if (err != 0)
 		return err;
 	*wrong = "direct";
@@ -92,18 +111,51 @@ static int take_row(struct sg_call *call, struct sg_publishing_row *row, const c
 	else
 		row->direct = sg_text_copy(old->direct);
 	if (err == 0 &&
-	    (row->access == NULL ||
-		(!has_members && old->members != NULL && row->members == NULL) ||
-		(direct == NULL && old->direct != NULL && row->direct == NULL)))
+	    (row->access == NULL || (direct == NULL && old->direct != NULL && row->direct == NULL)))
 		err = SG_ERR_NOMEM;
 	return err;
+}
+
+/* By access roster nobody reads who is in no group that is named, and groups let in nobody else. 0 when the call has
+ * failed for it. */
+static int groups_fit(struct sg_call *call, const struct publish *publish)
+{
+	const struct sg_publishing_row *row = &publish->row;
+	struct sg_xml *payload = NULL;
+	int err;
+
+	if (strcmp(row->access, "roster") != 0) {
+		if (!json_is_array(json_object_get(call->parameters, "groups")))
+			return 1;
+		sg_call_advise(
+		    call, SG_ERR_ARG, "Say `--access roster` with it, or leave `--group` out.");
+		sg_call_fail_with(call, SG_ERR_ARG, "groups",
+		    "groups of the roster belong to access roster alone, and the access is %s",
+		    row->access);
+		return 0;
+	}
+	if (publish->lists.group_count == 0) {
+		sg_call_advise(call, SG_ERR_ARG,
+		    "Name the groups of your roster that may read, each with `--group`, or let all "
+		    "contacts read by `--access presence`.");
+		sg_call_fail_with(call, SG_ERR_ARG, "groups",
+		    "access roster lets in who is in a group of the roster that is named, and none "
+		    "is: nobody could read the keys");
+		return 0;
+	}
+	err = sg_pep_configure_encode(
+	    SG_NS_PUBKEY, row->access, publish->lists.groups, publish->lists.group_count, &payload);
+	sg_xml_free(payload);
+	if (err != 0)
+		fail_argument(call, err, "groups");
+	return err == 0;
 }
 
 /* The account's own address reads its node anyway, and a server may refuse it as a member. */
 static int names_itself(const struct sg_call *call, const struct publish *publish)
 {
-	for (uint32_t i = 0; i < publish->member_count; i++) {
-		if (strcmp(publish->members[i], call->account->row.jid) == 0)
+	for (uint32_t i = 0; i < publish->lists.member_count; i++) {
+		if (strcmp(publish->lists.members[i], call->account->row.jid) == 0)
 			return 1;
 	}
 	return 0;
@@ -122,14 +174,13 @@ static struct publish *publish_new(struct sg_call *call)
 		err = take_row(call, &publish->row, &wrong);
 	}
 	if (err == 0)
-		err = sg_members_split(publish->row.members, &publish->copy, &publish->members,
-		    &publish->member_count);
+		err = sg_publishing_split(&publish->row, &publish->lists);
 	if (err == 0 && names_itself(call, publish)) {
 		wrong = "members";
 		err = SG_ERR_ARG;
 	}
 	if (err == 0)
-		return publish;
+		return groups_fit(call, publish) ? publish : NULL;
 	fail_argument(call, err, wrong);
 	return NULL;
 }
@@ -155,13 +206,14 @@ static void published(struct sg_call *call, void *answer)
 }
 
 /* Somebody may have subscribed who is not to read it any more: by another access, or while it was too
- * open. What the node itself shows is not enough: an earlier call may have got half way. */
+ * open. What the node itself shows is not enough: an earlier call may have got half way. SG_ERR_NOMEM. */
 static int needs_renewal(const struct sg_call *call, const struct publish *publish)
 {
 	const struct sg_publishing_row *old = &call->account->publishing;
 
-	return old->access != NULL &&
-	    (old->more_open || sg_pep_lets_in_others(old->access, publish->row.access));
+	if (old->access != NULL && old->more_open)
+		return 1;
+	return sg_publishing_is_narrower(&publish->row, old);
 }
 
 /* A key that no server takes would end the stream, half way (K9). 0 when the call has failed for it. */
@@ -195,12 +247,15 @@ static void publish_send(struct sg_call *call)
 {
 	struct publish *publish = call->state;
 	const struct sg_msg_pep_configure asked =
-	    sg_publishing_asked(&publish->row, publish->members, publish->member_count);
+	    sg_publishing_asked(&publish->row, &publish->lists);
+	const int renew = needs_renewal(call, publish);
 	const struct sg_msg_pep_publish msg = {
 		.access_model = asked.access_model,
 		.members = asked.members,
 		.member_count = asked.member_count,
-		.renew = (uint32_t)needs_renewal(call, publish),
+		.groups = asked.groups,
+		.group_count = asked.group_count,
+		.renew = renew != 0,
 		.keyinfos = publish->keys.keyinfos,
 		.keyinfo_count = publish->keys.keyinfo_count,
 	};
@@ -209,7 +264,10 @@ static void publish_send(struct sg_call *call)
 		if (!fits(call, &msg.keyinfos[i], msg.access_model))
 			return;
 	}
-	sg_call_ask_account(call, SG_MSG_PEP_PUBLISH, &msg, published);
+	if (renew < 0)
+		sg_call_fail_code(call, renew, NULL);
+	else
+		sg_call_ask_account(call, SG_MSG_PEP_PUBLISH, &msg, published);
 }
 
 /* Adds one of the account's certificates; one that was revoked is left out, and told by
@@ -391,10 +449,22 @@ static json_t *show_part(struct sg_call *call, json_t *keys, int is_last)
 {
 	const struct show *show = call->state;
 
-	return json_pack("{s:O, s:o, s:I, s:o, s:I, s:o}", "node", show->node, "keys", keys,
+	return json_pack("{s:O, s:o, s:I, s:o, s:I, s:o, s:n}", "node", show->node, "keys", keys,
 	    "count", (json_int_t)show->count, "others",
 	    is_last ? json_incref(show->others) : json_array(), "refused",
-	    (json_int_t)show->refused, "direct", sg_json_direct(call->account));
+	    (json_int_t)show->refused, "direct", sg_json_direct(call->account), "unread");
+}
+
+/* The node is as it is, also where its owner may not read what is on it (ejabberd, by access roster). */
+static void show_unread(struct sg_call *call, const struct sg_msg_error *error)
+{
+	const struct show *show = call->state;
+	const char *words = error->message != NULL ? error->message : error->condition;
+
+	sg_call_reply(call,
+	    json_pack("{s:O, s:n, s:i, s:n, s:i, s:o, s:o}", "node", show->node, "keys", "count", 0,
+		"others", "refused", 0, "direct", sg_json_direct(call->account), "unread",
+		sg_json_text(words != NULL ? words : "no reason was given")));
 }
 
 static void show_judged(struct sg_call *call, int err, json_t *last, struct sg_msg_keyinfos *keys)
@@ -407,11 +477,19 @@ static void show_judged(struct sg_call *call, int err, json_t *last, struct sg_m
 	sg_call_fail_code(call, err, call->account->row.jid);
 }
 
-static void show_fetched(struct sg_call *call, void *answer)
+static void show_fetched(void *arg, const struct sg_msg_error *error, void *answer)
 {
+	struct sg_call *call = arg;
 	struct sg_msg_keyinfos *keys = answer;
 	struct show *show = call->state;
 
+	if (error != NULL) {
+		if (sg_msg_error_code(error) == SG_ERR_STANZA)
+			show_unread(call, error);
+		else
+			sg_call_fail(call, error);
+		return;
+	}
 	show->count = keys->keyinfo_count;
 	show->refused = keys->refused;
 	show->others = others(call, keys);
@@ -431,8 +509,9 @@ static void shown(struct sg_call *call, void *answer)
 	}
 	if (show == NULL || show->node == NULL)
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
-	else
-		sg_call_ask_account(call, SG_MSG_PEP_FETCH, &fetch, show_fetched);
+	else if (sg_call_is_online(call))
+		sg_worker_request(call->account->worker, SG_MSG_PEP_FETCH, &fetch, -1,
+		    SG_XMPP_SECONDS, show_fetched, call);
 }
 
 static void show_online(struct sg_call *call)

@@ -75,11 +75,13 @@ static int gather_keys(struct sg_cli *cli, const json_t *reply)
 										 : SG_ERR_FORMAT;
 }
 
-/* The last reply gets what was kept before its own. */
+/* The last reply gets what was kept before its own. Null: the keys cannot be told, and there was no other reply. */
 static int put_gathered(struct sg_cli *cli, json_t *reply)
 {
 	json_t *last = json_object_get(reply, "keys");
 
+	if (json_is_null(last) && json_array_size(cli->keys) == 0)
+		return 0;
 	return json_array_extend(cli->keys, last) == 0 &&
 		json_object_set(reply, "keys", cli->keys) == 0
 	    ? 0

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent_call.h"
 #include "buf.h"
@@ -10,6 +11,24 @@
 #include "show.h"
 
 #define TOLD_MAX 10
+
+/* By access roster alone groups let anybody in. */
+static void who_by_group(struct sg_buf *text, const json_t *node)
+{
+	const json_t *groups = json_object_get(node, "groups"), *group;
+	size_t i;
+
+	if (strcmp(sg_member(node, "access", ""), "roster") != 0)
+		return;
+	if (json_is_null(groups))
+		sg_buf_put_str(text, "; the server does not tell for which groups of the roster");
+	json_array_foreach(groups, i, group) {
+		if (i == TOLD_MAX)
+			break;
+		sg_buf_printf(
+		    text, "; the group %s of the roster may read", json_string_value(group));
+	}
+}
 
 /* "; romeo@example.org is publisher", and so on: a new string, or NULL. */
 static char *who_has_more(const json_t *node)
@@ -30,6 +49,7 @@ static char *who_has_more(const json_t *node)
 			break;
 		sg_buf_printf(&text, "; %s is subscribed", json_string_value(entry));
 	}
+	who_by_group(&text, node);
 	if (json_is_null(list))
 		sg_buf_put_str(&text, "; the server does not tell who is subscribed");
 	sg_buf_put_u8(&text, 0);
@@ -56,14 +76,16 @@ static int judge_node(struct sg_cli *cli, const json_t *node, int is_show)
 	return err;
 }
 
-/* The JIDs of every --member; NULL when there is none. */
-static json_t *members_json(const struct sg_args *args)
+/* The values of every such option; NULL when there is none. */
+static json_t *values_json(const struct sg_args *args, enum sg_opt option)
 {
-	json_t *members = args->repeated_count > 0 ? json_array() : NULL;
+	json_t *values = sg_args_has(args, option) ? json_array() : NULL;
 
-	for (size_t i = 0; i < args->repeated_count; i++)
-		(void)json_array_append_new(members, json_string(args->repeated[i]));
-	return members;
+	for (size_t i = 0; i < args->repeated_count; i++) {
+		if (args->repeated[i].option == option)
+			(void)json_array_append_new(values, json_string(args->repeated[i].value));
+	}
+	return values;
 }
 
 int sg_publish(struct sg_cli *cli, json_t **result)
@@ -74,12 +96,13 @@ int sg_publish(struct sg_cli *cli, json_t **result)
 
 	if (!sg_args_has(args, SG_OPT_SHOW))
 		err = sg_agent_call(cli, "Publish",
-		    json_pack("{s:s, s:s*, s:o*, s:s*}", "jid", jid, "access",
-			args->value[SG_OPT_ACCESS], "members", members_json(args), "direct",
+		    json_pack("{s:s, s:s*, s:o*, s:o*, s:s*}", "jid", jid, "access",
+			args->value[SG_OPT_ACCESS], "groups", values_json(args, SG_OPT_GROUP),
+			"members", values_json(args, SG_OPT_MEMBER), "direct",
 			args->value[SG_OPT_DIRECT]),
 		    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
 	else if (sg_args_has(args, SG_OPT_ACCESS) || sg_args_has(args, SG_OPT_MEMBER) ||
-	    sg_args_has(args, SG_OPT_DIRECT))
+	    sg_args_has(args, SG_OPT_GROUP) || sg_args_has(args, SG_OPT_DIRECT))
 		return sg_cli_fail(
 		    cli, SG_ERR_ARG, NULL, "--show changes nothing, so nothing else goes with it");
 	else
@@ -120,6 +143,7 @@ void sg_publish_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *node = json_object_get(result, "node");
 	json_int_t refused = json_integer_value(json_object_get(result, "refused"));
+	const char *unread = sg_member(result, "unread", NULL);
 
 	sg_print_member("node", node, "node");
 	if (!json_is_true(json_object_get(node, "exists"))) {
@@ -127,6 +151,8 @@ void sg_publish_show(const struct sg_cli *cli, const json_t *result)
 		return;
 	}
 	sg_print_member("access", node, "access");
+	if (strcmp(sg_member(node, "access", ""), "roster") == 0)
+		print_texts("groups", json_object_get(node, "groups"));
 	print_affiliations(json_object_get(node, "affiliations"));
 	print_texts("subscribed, but may not read", json_object_get(node, "subscribers"));
 	sg_print_member("writers", node, "publish_model");
@@ -138,6 +164,12 @@ void sg_publish_show(const struct sg_cli *cli, const json_t *result)
 	if (json_object_get(result, "direct") != NULL)
 		sg_print_member("answered", result, "direct");
 	putchar('\n');
+	if (unread != NULL) {
+		fputs("What is on it, the server tells others and not you: ", stdout);
+		sg_print_text(stdout, unread);
+		putchar('\n');
+		return;
+	}
 	sg_show_public_keys(json_object_get(result, "keys"));
 	if (json_array_size(json_object_get(result, "others")) > 0)
 		putchar('\n');

@@ -262,7 +262,7 @@ static int read_issuers(struct sg_cli *cli, struct sg_keyset *given)
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i < cli->args.repeated_count; i++) {
-		const char *path = cli->args.repeated[i];
+		const char *path = cli->args.repeated[i].value;
 		size_t before = given->count;
 
 		err = read_file(cli, path, 1, given);

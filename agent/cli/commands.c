@@ -301,8 +301,8 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = OPT(SHOW) | OPT(ACCESS) | OPT(MEMBER) | OPT(DIRECT) | SG_OPTS_PIN |
-		SG_OPTS_PASSWORD,
+	    .options = OPT(SHOW) | OPT(ACCESS) | OPT(MEMBER) | OPT(GROUP) | OPT(DIRECT) |
+		SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Publish the account's keys with their signatures.",
 	    .help =

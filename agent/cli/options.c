@@ -48,6 +48,9 @@ static const struct sg_opt_info opt_infos[SG_OPT_COUNT] = {
 	[SG_OPT_SHOW] = { "show", NULL, "tell how the server has the node, and what is on it", 0 },
 	[SG_OPT_MEMBER] = { "member", "JID",
 	    "who may read a whitelist, all of them; may be repeated", 1 },
+	[SG_OPT_GROUP] = { "group", "NAME",
+	    "a group of the roster that may read by access roster, all of them; may be repeated",
+	    1 },
 	[SG_OPT_DIRECT] = { "direct", "WHO",
 	    "who is answered that asks this agent: own, contacts, nobody, or JID,JID,...", 0 },
 	[SG_OPT_ASK] = { "ask", "JID", "a third party to ask when nothing else helps", 0 },
@@ -168,7 +171,7 @@ static int take_option(struct sg_args *args, int option, const char *value, stru
 	const struct sg_opt_info *info = &opt_infos[option];
 
 	if (info->repeats) {
-		args->repeated[args->repeated_count++] = value;
+		args->repeated[args->repeated_count++] = (struct sg_repeated){ option, value };
 	} else if (info->argument != NULL && args->value[option] != NULL) {
 		sg_buf_printf(text, "the option '--%s' is given twice", info->name);
 		return SG_ERR_ARG;

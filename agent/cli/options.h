@@ -44,6 +44,7 @@ enum sg_opt {
 	SG_OPT_PGP,
 	SG_OPT_SHOW,
 	SG_OPT_MEMBER,
+	SG_OPT_GROUP,
 	SG_OPT_DIRECT,
 	SG_OPT_ASK,
 	SG_OPT_ABOUT,
@@ -67,11 +68,15 @@ struct sg_opt_info {
 
 const struct sg_opt_info *sg_opt_info(enum sg_opt option);
 
+struct sg_repeated {
+	enum sg_opt option;
+	const char *value;
+};
+
 /* Everything borrows from argv but the array of what may be repeated, which is owned. */
 struct sg_args {
 	const char *value[SG_OPT_COUNT]; /* NULL: not given; "": a flag; of several the last */
-	const char *
-	    *repeated; /* every --issuer, or every --member, in order: a command has one of them */
+	struct sg_repeated *repeated;	 /* every --issuer, --member and --group, in order */
 	size_t repeated_count;
 	char **operands; /* inside argv, NULL-terminated */
 	int operand_count;

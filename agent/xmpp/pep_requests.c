@@ -69,7 +69,8 @@ static int node_create(struct sg_request *request)
 {
 	struct node_state *state = request->state;
 	struct sg_xml *payload = NULL;
-	int err = sg_pep_create_encode(SG_NS_PUBKEY, state->asked.access_model, &payload);
+	int err = sg_pep_create_encode(SG_NS_PUBKEY, state->asked.access_model, state->asked.groups,
+	    state->asked.group_count, &payload);
 
 	return node_ask(request, STEP_CREATE, "set", err, payload);
 }
@@ -78,7 +79,8 @@ static int node_configure(struct sg_request *request)
 {
 	struct node_state *state = request->state;
 	struct sg_xml *payload = NULL;
-	int err = sg_pep_configure_encode(SG_NS_PUBKEY, state->asked.access_model, &payload);
+	int err = sg_pep_configure_encode(SG_NS_PUBKEY, state->asked.access_model,
+	    state->asked.groups, state->asked.group_count, &payload);
 
 	return node_ask(request, STEP_CONFIGURE, "set", err, payload);
 }
@@ -193,7 +195,8 @@ static int trial_next(struct sg_request *request)
 		trial_end(request);
 		return 0;
 	}
-	err = sg_pep_create_encode(TRIAL_NODE, models[state->model++], &payload);
+	err = sg_pep_create_encode(TRIAL_NODE, models[state->model++], state->asked.groups,
+	    state->asked.group_count, &payload);
 	return node_ask(request, STEP_TRIAL, "set", err, payload);
 }
 
@@ -310,6 +313,7 @@ static int node_mend(struct sg_request *request)
 	state->configured = 1;
 	if (!state->node.subscribers_told && strcmp(asked->access_model, "open") != 0)
 		state->renew = asked->renew || sg_pep_has_others(&state->node, asked) ||
+		    sg_pep_has_other_groups(&state->node, asked) ||
 		    sg_pep_lets_in_others(state->node.access_model, asked->access_model);
 	return node_configure(request);
 }
@@ -474,7 +478,7 @@ static int publish_start(struct sg_request *request)
 	if (publish->access_model == NULL)
 		return SG_ERR_ARG;
 	state->asked = (struct sg_msg_pep_configure){ publish->access_model, publish->members,
-		publish->member_count, publish->renew };
+		publish->member_count, publish->groups, publish->group_count, publish->renew };
 	return node_create(request);
 }
 

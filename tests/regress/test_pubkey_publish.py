@@ -1,5 +1,7 @@
 """Publishing whole (K9, K10): what the server holds is what was promised, as another client sees it."""
+import asyncio
 import contextlib
+import re
 
 import pytest
 
@@ -7,7 +9,7 @@ import xmpp_frames as f
 from key_node import Key
 from key_people import OWNER, configure, live, make_user_key, refused
 from peer import NS_PUBKEY, NS_PUBSUB, fetch_items
-from processes import until
+from processes import PATIENCE, until
 from rogue_server import Rogue
 from xmpp_world import PASSWORD, account, online
 
@@ -70,18 +72,114 @@ def test_k9_a_model_that_a_server_lacks_is_told_with_those_it_has(served, people
     owner, friend = people(2, friends=[(0, 1)], tokens=[0])
     make_user_key(owner)
     owner.signet("publish", owner.jid)
+    more = ["--group", "nobody's"] if access == "roster" else []
     if served.kind == "ejabberd":
-        node = owner.signet("publish", owner.jid, "--access", access)["node"]
+        node = owner.signet("publish", owner.jid, "--access", access, *more)["node"]
         assert (node["access"], node["more_open"]) == (access, False)
         assert not reads(served, friend, owner)
         return
-    error, about = refused(owner, "publish", owner.jid, "--access", access)
+    error, about = refused(owner, "publish", owner.jid, "--access", access, *more)
     assert (error, about["subject"]) == ("FeatureMissing", access)
     assert about["message"].endswith("it has open, presence, whitelist")
     assert owner.signet("publish", owner.jid, "--show")["node"]["access"] == "presence"  # as it was
     with live(owner, "other", None) as client:  # and nothing is left of the trial
         items = client.iq("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>", owner.jid)
     assert {i.get("node") for i in items.iter("{http://jabber.org/protocol/disco#items}item")} == {NS_PUBKEY}
+
+
+def group(owner, friend, *names):
+    """Another client of the owner puts the contact into these groups of the roster, and into no others."""
+    with live(owner, "roster", None) as client:
+        async def put():
+            await client.client.update_roster(friend.jid, groups=list(names))
+        asyncio.run_coroutine_threadsafe(put(), client.loop).result(PATIENCE)
+
+
+def test_k9_by_roster_the_groups_that_are_named_may_read(served, people):
+    owner, friend, other = people(3, friends=[(0, 1), (0, 2)], tokens=[0])
+    name = make_user_key(owner)
+    group(owner, friend, "Close friends", "Everybody")
+    group(owner, other, "Work & <play>", "Everybody")
+    ask = ("publish", owner.jid, "--access", "roster")
+    if served.kind != "ejabberd":
+        error, about = refused(owner, *ask, "--group", "Close friends")
+        assert (error, about["subject"]) == ("FeatureMissing", "roster")
+        assert owner.signet("publish", owner.jid)["node"]["groups"] is None
+        return
+    reply = owner.signet(*ask, "--group", "Close friends", "--group", "Close friends")
+    node = reply["node"]
+    assert [k["name"] for k in reply["keys"]] == [name]
+    assert (node["access"], node["asked"], node["groups"], node["more_open"]) == ("roster", "roster", ["Close friends"], False)
+    assert reads(served, friend, owner) and not reads(served, other, owner)
+    # The owner himself is refused what is on his node; how it is configured is told all the same.
+    shown = owner.signet("publish", owner.jid, "--show")
+    assert shown["node"] == node and (shown["keys"], shown["others"]) == (None, None)
+    assert "not-authorized" in shown["unread"] and shown["direct"] == "own"
+    text = owner.world.signet(owner.env, "publish", owner.jid, "--show", *owner.password)
+    assert re.search(r"^ *groups:? +Close friends$", text, re.M) and "the server tells others and not you" in text
+    # Nothing said: it stays as it was asked for, also by another process; and others read by other groups.
+    owner.stop()
+    owner.start().online()
+    assert owner.signet("publish", owner.jid)["node"]["groups"] == ["Close friends"]
+    node = owner.signet("publish", owner.jid, "--group", "Work & <play>")["node"]
+    assert (node["access"], node["groups"], node["made_anew"]) == ("roster", ["Work & <play>"], True)
+    assert not reads(served, friend, owner) and reads(served, other, owner)
+    node = owner.signet("publish", owner.jid, "--group", "Everybody", "--group", "Work & <play>")["node"]
+    assert node["groups"] == ["Everybody", "Work & <play>"] and reads(served, friend, owner) and reads(served, other, owner)
+    node = owner.signet("publish", owner.jid, "--access", "presence")["node"]
+    assert (node["access"], node["more_open"]) == ("presence", False)
+    assert owner.signet("publish", owner.jid, "--show")["unread"] is None
+    node = owner.signet(*ask)["node"]  # the groups of the last time
+    assert node["groups"] == ["Everybody", "Work & <play>"]
+    assert owner.signet("retract", owner.jid, name) == {} and not reads(served, friend, owner)
+
+
+def test_k9_a_group_that_was_not_asked_for_is_an_alarm(served, people):
+    if served.kind != "ejabberd":
+        pytest.skip("the server has no access model roster")
+    owner, friend, other = people(3, friends=[(0, 1), (0, 2)], tokens=[0])
+    make_user_key(owner)
+    group(owner, friend, "Friends")
+    group(owner, other, "Work")
+    owner.signet("publish", owner.jid)
+    set_config(owner, "access_model", "roster")  # of no group: nobody reads
+    node = owner.signet("publish", owner.jid, "--show")["node"]
+    assert (node["access"], node["groups"], node["more_open"]) == ("roster", [], False)
+    owner.signet("publish", owner.jid, "--access", "roster", "--group", "Friends")
+    set_config(owner, "roster_groups_allowed", "Friends", "Work")
+    assert reads(served, other, owner)
+    error, about = refused(owner, "publish", owner.jid, "--show")
+    assert error == "FeatureMissing" and "the group Work of the roster" in about["message"]
+    assert owner.signet("status")["accounts"][0]["more_open"]
+    node = owner.signet("publish", owner.jid)["node"]
+    assert (node["groups"], node["more_open"]) == (["Friends"], False)
+    assert reads(served, friend, owner) and not reads(served, other, owner)
+    # Who is in a group need not see the presence: where that was asked for, it is an alarm, too.
+    owner.signet("publish", owner.jid, "--access", "presence")
+    set_config(owner, "access_model", "roster")
+    set_config(owner, "roster_groups_allowed", "Work")
+    assert refused(owner, "publish", owner.jid, "--show")[0] == "FeatureMissing"
+
+
+def test_k9_groups_and_roster_belong_together(served, people):
+    owner, = people(1, tokens=[0])
+    make_user_key(owner)
+    for args, words in ((["--access", "roster"], "none is"), (["--group", "a"], "the access is presence"),
+                        (["--access", "open", "--group", "a"], "the access is open"),
+                        (["--access", "roster", "--group", ""], "names of groups"),
+                        (["--access", "roster", "--group", "a\nb"], "names of groups"),
+                        (["--access", "roster", "--group", "g" * 1024], "names of groups"),
+                        (["--access", "roster", *(w for i in range(100) for w in ("--group", f"{i:01000}"))], "60 KiB")):
+        error, about = refused(owner, "publish", owner.jid, *args)
+        assert (error, about["subject"]) == ("LimitExceeded" if "KiB" in words else "ArgumentWrong", "groups"), args[:4]
+        assert words in about["message"] and len(about["message"]) < 300
+    many = [w for i in range(1001) for w in ("--group", f"g{i}")]
+    assert "groups" in refused(owner, "publish", owner.jid, "--access", "roster", *many)[1]["message"]
+    assert "--group" in refused(owner, "publish", owner.jid, "--access", "roster")[1]["advice"]
+    assert "--access roster" in refused(owner, "publish", owner.jid, "--group", "a")[1]["advice"]
+    assert refused(owner, "publish", owner.jid, "--access", "roster", "--group", "a", "--member", "a@b")[1]["subject"] == "members"
+    assert refused(owner, "publish", owner.jid, "--show", "--group", "a")[0] == "ArgumentWrong"
+    assert not owner.signet("publish", owner.jid, "--show")["node"]["exists"]  # nothing of it went to the server
 
 
 def test_k10_publishing_again_updates_and_retracting_takes_away(served, people):
@@ -140,10 +238,15 @@ def give(owner, person, affiliation):
                     "</affiliations>")
 
 
-def set_publish_model(owner, model):
+def set_config(owner, field, *values):
+    inner = "".join(f"<value>{value}</value>" for value in values)
     owner_iq(owner, f"<configure node='{NS_PUBKEY}'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>"
-                    f"<value>{NS_PUBSUB}#node_config</value></field><field var='pubsub#publish_model'><value>{model}</value>"
+                    f"<value>{NS_PUBSUB}#node_config</value></field><field var='pubsub#{field}'>{inner}"
                     "</field></x></configure>")
+
+
+def set_publish_model(owner, model):
+    set_config(owner, "publish_model", model)
 
 
 def subscribe(client, owner):

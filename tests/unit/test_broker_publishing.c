@@ -13,6 +13,7 @@
 
 #include "agent/broker/publishing.h"
 #include "agent/broker/watching.h"
+#include "pep_node.h"
 
 #define JULIET "juliet@capulet.lit"
 #define ROMEO  "romeo@montague.lit"
@@ -97,6 +98,56 @@ static void members_are_joined_and_split(void **state)
 	json_decref(jids);
 }
 
+/* As they stand, and each once. */
+static void k9_groups_are_joined(void **state)
+{
+	char longest[SG_PEP_GROUP_MAX + 2];
+	const char *const bad[] = { "", "a\nb", "a\rb", "\x01", longest };
+	json_t *names = json_pack("[s, s, s, s]", "Work", "a Work", " Work", "Work");
+	char *groups;
+
+	memset(longest, 'g', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_int_equal(sg_groups_join(names, &groups), 0);
+	assert_string_equal(groups, "Work\na Work\n Work\n");
+	free(groups);
+	json_decref(names);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		names = json_pack("[s]", bad[i]);
+		assert_int_equal(sg_groups_join(names, &groups), SG_ERR_ARG);
+		assert_null(groups);
+		json_decref(names);
+	}
+	names = many(SG_GROUPS_MAX);
+	assert_int_equal(sg_groups_join(names, &groups), 0);
+	free(groups);
+	json_array_append_new(names, json_string("more"));
+	assert_int_equal(sg_groups_join(names, &groups), SG_ERR_LIMIT);
+	assert_null(groups);
+	json_decref(names);
+}
+
+/* Who may have subscribed by the old and may not read by the new: then a node is made anew. */
+static void k9_who_read_before_is_found_by_access_and_groups(void **state)
+{
+	char roster[] = "roster", presence[] = "presence", open[] = "open";
+	char both[] = "a\nb\n", one[] = "b\n";
+	const struct sg_publishing_row first = { 0 };
+	const struct sg_publishing_row ab = { .access = roster, .groups = both };
+	const struct sg_publishing_row b = { .access = roster, .groups = one };
+	const struct sg_publishing_row contacts = { .access = presence, .groups = both };
+	const struct sg_publishing_row all = { .access = open, .groups = one };
+
+	assert_int_equal(sg_publishing_is_narrower(&ab, &first), 0);
+	assert_int_equal(sg_publishing_is_narrower(&ab, &b), 0);
+	assert_int_equal(sg_publishing_is_narrower(&ab, &ab), 0);
+	assert_int_equal(sg_publishing_is_narrower(&b, &ab), 1);
+	assert_int_equal(sg_publishing_is_narrower(&contacts, &b), 1);
+	assert_int_equal(sg_publishing_is_narrower(&ab, &contacts), 1);
+	assert_int_equal(sg_publishing_is_narrower(&contacts, &contacts), 0);
+	assert_int_equal(sg_publishing_is_narrower(&all, &ab), 0);
+}
+
 static void k11_when_a_node_is_fetched_again(void **state)
 {
 	const int64_t login = 1700000000;
@@ -154,8 +205,8 @@ static int tear_down(void **state)
 static void what_was_asked_is_kept(void **state)
 {
 	struct world *world = *state;
-	char access[] = "whitelist", members[] = "a@b\n", direct[] = "own";
-	const struct sg_publishing_row put = { access, members, direct, 1 };
+	char access[] = "whitelist", members[] = "a@b\n", direct[] = "own", groups[] = "A b\n";
+	const struct sg_publishing_row put = { access, members, direct, 1, groups };
 	const struct sg_publishing_row less = { .access = access };
 	struct sg_publishing_row got;
 
@@ -166,11 +217,12 @@ static void what_was_asked_is_kept(void **state)
 	assert_string_equal(got.access, access);
 	assert_string_equal(got.members, members);
 	assert_string_equal(got.direct, direct);
+	assert_string_equal(got.groups, groups);
 	assert_int_equal(got.more_open, 1);
 	sg_publishing_row_clear(&got);
 	assert_int_equal(sg_store_publishing_put(world->store, JULIET, &less), 0);
 	assert_int_equal(sg_store_publishing_get(world->store, JULIET, &got), 0);
-	assert_true(got.access && !got.members && !got.direct && !got.more_open);
+	assert_true(got.access && !got.members && !got.direct && !got.more_open && !got.groups);
 	sg_publishing_row_clear(&got);
 	/* It goes with its account, and is nobody else's. */
 	assert_int_equal(sg_store_publishing_put(world->store, ROMEO, &less), SG_ERR_IO);
@@ -229,6 +281,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_is_answered),
 		cmocka_unit_test(members_are_joined_and_split),
+		cmocka_unit_test(k9_groups_are_joined),
+		cmocka_unit_test(k9_who_read_before_is_found_by_access_and_groups),
 		cmocka_unit_test(k11_when_a_node_is_fetched_again),
 		cmocka_unit_test_setup_teardown(what_was_asked_is_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

@@ -105,8 +105,9 @@ static void repeated_issuers_are_kept_in_order(void **state)
 	PARSE(&line, SOME, 0, "--issuer", "a", "file", "--issuer=b", "--issuer", "c");
 	assert_int_equal(line.err, 0);
 	assert_int_equal(line.args.repeated_count, 3);
-	assert_string_equal(line.args.repeated[0], "a");
-	assert_string_equal(line.args.repeated[2], "c");
+	assert_string_equal(line.args.repeated[0].value, "a");
+	assert_string_equal(line.args.repeated[2].value, "c");
+	assert_int_equal(line.args.repeated[2].option, SG_OPT_ISSUER);
 	done(&line);
 }
 

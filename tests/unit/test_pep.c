@@ -12,11 +12,11 @@
 	"<value>http://jabber.org/protocol/pubsub#" type "</value></field>"                        \
 	"<field var='pubsub#access_model'><value>" access "</value></field>"                       \
 	"<field var='pubsub#persist_items'><value>1</value></field>" more "</x>"
-#define CONFIG(access)                                                                             \
-	FORM("node_config", access,                                                                \
-	    "<field var='pubsub#send_last_published_item'><value>never</value></field>"            \
-	    "<field var='pubsub#max_items'><value>max</value></field>"                             \
-	    "<field var='pubsub#publish_model'><value>publishers</value></field>")
+#define CONFIG_MORE                                                                                \
+	"<field var='pubsub#send_last_published_item'><value>never</value></field>"                \
+	"<field var='pubsub#max_items'><value>max</value></field>"                                 \
+	"<field var='pubsub#publish_model'><value>publishers</value></field>"
+#define CONFIG(access) FORM("node_config", access, CONFIG_MORE)
 
 #define A40		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define B40		"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -27,7 +27,7 @@ static void the_node_is_created_with_its_configuration(void **state)
 {
 	struct sg_xml *payload;
 
-	assert_int_equal(sg_pep_create_encode(NODE, "presence", &payload), 0);
+	assert_int_equal(sg_pep_create_encode(NODE, "presence", NULL, 0, &payload), 0);
 	assert_xml(payload,
 	    PUBSUB("<create node='" NODE "'/><configure>" CONFIG("presence") "</configure>"));
 }
@@ -36,10 +36,38 @@ static void an_existing_node_is_configured(void **state)
 {
 	struct sg_xml *payload;
 
-	assert_int_equal(sg_pep_configure_encode(NODE, "whitelist", &payload), 0);
+	assert_int_equal(sg_pep_configure_encode(NODE, "whitelist", NULL, 0, &payload), 0);
 	assert_xml(payload,
 	    "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='" NODE
 	    "'>" CONFIG("whitelist") "</configure></pubsub>");
+}
+
+/* With access roster alone; and no longer than servers take. */
+static void k9_the_groups_that_may_read_are_said(void **state)
+{
+	char a[] = "A & B", c[] = " c", *groups[] = { a, c }, *many[64];
+	char text[SG_PEP_CONFIG_MAX / 64 + 1];
+	struct sg_xml *payload;
+
+	assert_int_equal(sg_pep_configure_encode(NODE, "roster", groups, 2, &payload), 0);
+	assert_xml(payload,
+	    "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='" NODE
+	    "'>" FORM("node_config", "roster",
+		CONFIG_MORE "<field var='pubsub#roster_groups_allowed'><value>A &amp; B</value>"
+			    "<value> c</value></field>") "</configure></pubsub>");
+	assert_int_equal(sg_pep_create_encode(NODE, "presence", groups, 2, &payload), 0);
+	assert_xml(payload,
+	    PUBSUB("<create node='" NODE "'/><configure>" CONFIG("presence") "</configure>"));
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	for (size_t i = 0; i < 64; i++)
+		many[i] = text;
+	assert_int_equal(sg_pep_create_encode(NODE, "roster", many, 60, &payload), 0);
+	sg_xml_free(payload);
+	assert_int_equal(sg_pep_create_encode(NODE, "roster", many, 64, &payload), SG_ERR_LIMIT);
+	assert_null(payload);
+	assert_int_equal(sg_pep_configure_encode(NODE, "roster", many, 64, &payload), SG_ERR_LIMIT);
+	assert_null(payload);
 }
 
 static void an_item_is_published_under_guard(void **state)
@@ -87,12 +115,13 @@ static void an_unknown_access_model_is_refused(void **state)
 	struct sg_xml *payload;
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		assert_int_equal(sg_pep_configure_encode(NODE, good[i], &payload), 0);
+		assert_int_equal(sg_pep_configure_encode(NODE, good[i], NULL, 0, &payload), 0);
 		sg_xml_free(payload);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_int_equal(sg_pep_create_encode(NODE, bad[i], &payload), SG_ERR_ARG);
-		assert_int_equal(sg_pep_configure_encode(NODE, bad[i], &payload), SG_ERR_ARG);
+		assert_int_equal(sg_pep_create_encode(NODE, bad[i], NULL, 0, &payload), SG_ERR_ARG);
+		assert_int_equal(
+		    sg_pep_configure_encode(NODE, bad[i], NULL, 0, &payload), SG_ERR_ARG);
 		assert_int_equal(
 		    sg_pep_publish_encode(NODE, A40, bad[i], xml_of("<a/>"), &payload), SG_ERR_ARG);
 		assert_null(payload);
@@ -320,6 +349,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_node_is_created_with_its_configuration),
 		cmocka_unit_test(an_existing_node_is_configured),
+		cmocka_unit_test(k9_the_groups_that_may_read_are_said),
 		cmocka_unit_test(an_item_is_published_under_guard),
 		cmocka_unit_test(test_k9_a_published_item_is_limited),
 		cmocka_unit_test(an_unknown_access_model_is_refused),

@@ -107,6 +107,54 @@ static void what_is_no_form_of_this_node_is_refused(void **state)
 		assert_int_equal(read_config(texts[i], &shown), SG_ERR_FORMAT);
 }
 
+#define GROUPS(values) "<field var='pubsub#roster_groups_allowed'>" values "</field>"
+#define GROUP(name)    "<value>" name "</value>"
+
+/* As they stand, sorted; what cannot be read makes the whole form unreadable, for it lets people in. */
+static void k9_the_groups_that_may_read_are_read(void **state)
+{
+	char *longest = many('g', SG_PEP_GROUP_MAX), *longer = many('g', SG_PEP_GROUP_MAX + 1);
+	struct sg_msg_pep_node shown;
+	struct sg_buf values = { 0 };
+	char *text;
+
+	assert_int_equal(read_config(FORM(VALUE("access_model", "roster")), &shown), 0);
+	assert_int_equal(shown.groups_told, 0);
+	sg_msg_clear(SG_MSG_PEP_NODE, &shown);
+	assert_int_equal(read_config(FORM(GROUPS(OPTION("Work") "<value/>")), &shown), 0);
+	assert_int_equal(shown.groups_told, 1);
+	assert_int_equal(shown.group_count, 0);
+	sg_msg_clear(SG_MSG_PEP_NODE, &shown);
+	assert_int_equal(read_config(FORM(GROUPS(GROUP("b &amp; c") GROUP(" a "))), &shown), 0);
+	assert_int_equal(shown.group_count, 2);
+	assert_string_equal(shown.groups[0], " a ");
+	assert_string_equal(shown.groups[1], "b & c");
+	sg_msg_clear(SG_MSG_PEP_NODE, &shown);
+	assert_int_equal(
+	    read_config(FORM(GROUPS(GROUP("a")) GROUPS(GROUP("b"))), &shown), SG_ERR_FORMAT);
+	text = text_of(FORM(GROUPS(GROUP("%s"))), longest);
+	assert_int_equal(read_config(text, &shown), 0);
+	sg_msg_clear(SG_MSG_PEP_NODE, &shown);
+	free(text);
+	text = text_of(FORM(GROUPS(GROUP("a") GROUP("%s"))), longer);
+	assert_int_equal(read_config(text, &shown), SG_ERR_FORMAT);
+	free(text);
+	for (int i = 0; i < SG_PEP_GROUPS_MAX; i++)
+		sg_buf_put_str(&values, GROUP("a"));
+	sg_buf_put_u8(&values, 0);
+	text = text_of(FORM(GROUPS("%s")), (char *)values.data);
+	assert_int_equal(read_config(text, &shown), 0);
+	assert_int_equal(shown.group_count, SG_PEP_GROUPS_MAX);
+	sg_msg_clear(SG_MSG_PEP_NODE, &shown);
+	free(text);
+	text = text_of(FORM(GROUPS("%s" GROUP("a"))), (char *)values.data);
+	assert_int_equal(read_config(text, &shown), SG_ERR_LIMIT);
+	free(text);
+	sg_buf_clear(&values);
+	free(longest);
+	free(longer);
+}
+
 static void long_and_many_values_are_not_kept(void **state)
 {
 	char *big = many('x', 65), *text = text_of(FORM(VALUE("max_items", "%s")), big);
@@ -290,7 +338,7 @@ static void k9_a_node_more_open_than_asked_is_found(void **state)
 	char outcast[] = "outcast", publishers[] = "publishers", open[] = "open";
 	char *one[] = { a };
 	struct sg_affiliation held[] = { { a, member }, { b, member } };
-	struct sg_msg_pep_node shown = { .exists = 1, .access_model = model };
+	struct sg_msg_pep_node shown = { .exists = 1, .access_model = model, .groups_told = 1 };
 	struct sg_msg_pep_configure asked = { .access_model = model };
 
 	for (size_t i = 0; i < 5; i++) {
@@ -337,11 +385,50 @@ static void k9_a_node_more_open_than_asked_is_found(void **state)
 	assert_true(sg_pep_is_more_open(&shown, &asked));
 }
 
+static void k9_groups_that_were_not_asked_for_are_more_open(void **state)
+{
+	char roster[] = "roster", presence[] = "presence", whitelist[] = "whitelist";
+	char open[] = "open", a[] = "a", b[] = "b", *held[] = { a, b }, *wanted[] = { b, a };
+	struct sg_msg_pep_node shown = { .exists = 1,
+		.access_model = roster,
+		.groups_told = 1,
+		.groups = held,
+		.group_count = 2 };
+	struct sg_msg_pep_configure asked = {
+		.access_model = roster, .groups = wanted, .group_count = 2
+	};
+
+	assert_false(sg_pep_is_more_open(&shown, &asked));
+	shown.group_count = 1;
+	assert_false(sg_pep_is_more_open(&shown, &asked));
+	shown.group_count = 2;
+	asked.group_count = 1;
+	assert_true(sg_pep_is_more_open(&shown, &asked));
+	/* Who is in a group need not see our presence. */
+	asked = (struct sg_msg_pep_configure){ .access_model = presence };
+	assert_true(sg_pep_is_more_open(&shown, &asked));
+	shown.group_count = 0;
+	assert_false(sg_pep_is_more_open(&shown, &asked));
+	shown.groups_told = 0;
+	assert_true(sg_pep_is_more_open(&shown, &asked));
+	asked.access_model = open;
+	assert_false(sg_pep_is_more_open(&shown, &asked));
+	/* They let nobody in by another access model. */
+	shown = (struct sg_msg_pep_node){ .exists = 1,
+		.access_model = whitelist,
+		.groups_told = 1,
+		.groups = held,
+		.group_count = 2 };
+	asked.access_model = whitelist;
+	assert_false(sg_pep_is_more_open(&shown, &asked));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_owner_asks),
 		cmocka_unit_test(k9_what_the_server_holds_is_read),
+		cmocka_unit_test(k9_the_groups_that_may_read_are_read),
 		cmocka_unit_test(what_is_no_form_of_this_node_is_refused),
 		cmocka_unit_test(long_and_many_values_are_not_kept),
 		cmocka_unit_test(who_may_read_is_read),
@@ -351,6 +438,7 @@ int main(void)
 		cmocka_unit_test(subscribers_are_limited),
 		cmocka_unit_test(k9_which_access_may_have_let_in_others),
 		cmocka_unit_test(k9_a_node_more_open_than_asked_is_found),
+		cmocka_unit_test(k9_groups_that_were_not_asked_for_are_more_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
