@@ -134,6 +134,7 @@ int sg_keyinfos_append(struct sg_msg_keyinfos *set, struct sg_msg_keyinfos *part
 {
 	size_t count = (size_t)set->keyinfo_count + part->keyinfo_count, room = 1, had = 1;
 	size_t weight = *bytes;
+	uint32_t more;
 	struct sg_keyinfo *grown = set->keyinfos;
 
 	for (uint32_t i = 0; i < part->keyinfo_count; i++)
@@ -157,8 +158,10 @@ int sg_keyinfos_append(struct sg_msg_keyinfos *set, struct sg_msg_keyinfos *part
 	set->keyinfo_count = (uint32_t)count;
 	set->refused += part->refused;
 	*bytes = weight;
-	free(part->keyinfos);
-	*part = (struct sg_msg_keyinfos){ .more = part->more };
+	part->keyinfo_count = 0;
+	more = part->more;
+	sg_msg_clear(SG_MSG_KEYINFOS, part);
+	part->more = more;
 	return 0;
 }
 

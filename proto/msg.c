@@ -466,6 +466,9 @@ static const struct sg_field keyinfos_fields[] = {
 	LIST(keyinfos, keyinfo_count, sg_layout_keyinfo),
 	U32(refused),
 	U32(more),
+	U32(asked),
+	U32(silent),
+	LIST(errors, error_count, sg_layout_error),
 };
 static const struct sg_layout layout_keyinfos = LAYOUT(keyinfos_fields);
 #undef MSG

@@ -597,6 +597,11 @@ struct sg_msg_keyinfos {
 	    refused; /* items that were not a good keyinfo (K1, K2); each has a line in the log */
 	/* 1: others of the same answer follow, in a frame of the same id. Only in answers to PEP_FETCH. */
 	uint32_t more;
+	/* Only in answers to KEYS_ASK: how many clients were asked, and how many of them did not answer in time; the
+	 * first error (at most one), when none of them answered well. */
+	uint32_t asked, silent;
+	struct sg_msg_error *errors;
+	uint32_t error_count;
 };
 
 /* ---- keys that go from client to client (K12, K13, K14) ---- */

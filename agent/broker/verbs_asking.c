@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "accounts.h"
+#include "api_json.h"
 #include "asking.h"
 #include "call.h"
 #include "key_names.h"
@@ -23,6 +24,14 @@ enum way {
 	WAY_THIRD,  /* K13 */
 };
 static const char *const way_names[] = { "node", "direct", "third" };
+#define WAY_COUNT 3
+
+/* What came of a way. */
+struct tried {
+	int is_tried;
+	uint32_t asked, silent; /* clients: asked, and of those without an answer */
+	char *said;		/* why it led to nothing, when it is not that nothing is there */
+};
 
 /* call->state of FetchKeys and AskKeys. */
 struct fetch {
@@ -32,7 +41,8 @@ struct fetch {
 	enum way way;
 	int only; /* no other way is tried */
 	uint32_t count, refused;
-	json_t *last;		   /* reply, until the keys are kept */
+	json_t *last; /* reply, until the keys are kept */
+	struct tried tried[WAY_COUNT];
 	int empty;		   /* the node was read, and nothing is there */
 	struct sg_msg_error error; /* why the node could not be read */
 };
@@ -45,8 +55,46 @@ static void fetch_free(void *state)
 	free(fetch->from);
 	free(fetch->to);
 	json_decref(fetch->last);
+	for (int i = 0; i < WAY_COUNT; i++)
+		free(fetch->tried[i].said);
 	sg_msg_clear(SG_MSG_ERROR, &fetch->error);
 	free(fetch);
+}
+
+/* ---- what was tried ---- */
+
+/* Notes how the way went that is being tried; keys are what came of clients, or NULL. */
+static void note_tried(
+    struct fetch *fetch, const struct sg_msg_error *error, const struct sg_msg_keyinfos *keys)
+{
+	struct tried *tried = &fetch->tried[fetch->way];
+
+	tried->is_tried = 1;
+	if (keys != NULL) {
+		tried->asked = keys->asked;
+		tried->silent = keys->silent;
+	}
+	/* That none was there to be asked is told by their number. */
+	if (error != NULL && sg_msg_error_code(error) != SG_ERR_KEY_ABSENT)
+		tried->said = strdup(error->message != NULL ? error->message
+			: error->condition != NULL	    ? error->condition
+						   : sg_err_text(sg_msg_error_code(error)));
+}
+
+static json_t *tried_json(const struct fetch *fetch)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < WAY_COUNT; i++) {
+		const struct tried *tried = &fetch->tried[i];
+
+		if (tried->is_tried)
+			json_array_append_new(list,
+			    json_pack("{s:s, s:I, s:I, s:o}", "way", way_names[i], "asked",
+				(json_int_t)tried->asked, "silent", (json_int_t)tried->silent,
+				"said", sg_json_text(tried->said)));
+	}
+	return list;
 }
 
 /* ---- what was got ---- */
@@ -55,8 +103,9 @@ static json_t *fetch_part(struct sg_call *call, json_t *keys, int is_last)
 {
 	const struct fetch *fetch = call->state;
 
-	return json_pack("{s:o, s:I, s:I, s:s}", "keys", keys, "count", (json_int_t)fetch->count,
-	    "refused", (json_int_t)fetch->refused, "way", way_names[fetch->way]);
+	return json_pack("{s:o, s:I, s:I, s:s, s:o}", "keys", keys, "count",
+	    (json_int_t)fetch->count, "refused", (json_int_t)fetch->refused, "way",
+	    way_names[fetch->way], "tried", tried_json(fetch));
 }
 
 /* What could not be kept is in the log, and comes again. */
@@ -104,6 +153,22 @@ static void fetch_reply(struct sg_call *call, struct sg_msg_keyinfos *keys)
 	sg_key_reply_start(call, keys, fetch_part, fetch_judged);
 }
 
+/* The node's error, with what came of its clients behind it. */
+static void node_fail(struct sg_call *call)
+{
+	struct fetch *fetch = call->state;
+	const struct tried *tried = &fetch->tried[WAY_DIRECT];
+	char *text = NULL;
+
+	if (tried->asked > 0 && fetch->error.message != NULL &&
+	    asprintf(&text, "%s; clients of it that were asked: %u, without an answer: %u",
+		fetch->error.message, (unsigned)tried->asked, (unsigned)tried->silent) >= 0) {
+		free(fetch->error.message);
+		fetch->error.message = text;
+	}
+	sg_call_fail(call, &fetch->error);
+}
+
 /* No way has led to keys: the node's own answer is what counts. */
 static void fetch_fail(struct sg_call *call, const struct sg_msg_error *last)
 {
@@ -114,7 +179,7 @@ static void fetch_fail(struct sg_call *call, const struct sg_msg_error *last)
 		fetch->way = WAY_NODE;
 		fetch_reply(call, &none);
 	} else if (fetch->error.code != 0) {
-		sg_call_fail(call, &fetch->error);
+		node_fail(call);
 	} else {
 		sg_call_fail(call, last);
 	}
@@ -143,8 +208,11 @@ static void on_client(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct sg_call *call = arg;
 	struct sg_msg_keyinfos *keys = answer;
-	const struct fetch *fetch = call->state;
+	struct fetch *fetch = call->state;
 
+	if (error == NULL && keys->error_count > 0)
+		error = &keys->errors[0]; /* of none of them came a good answer */
+	note_tried(fetch, error, keys);
 	if (error == NULL && (keys->keyinfo_count > 0 || fetch->only))
 		fetch_reply(call, keys);
 	else
@@ -173,6 +241,7 @@ static void on_node(void *arg, const struct sg_msg_error *error, void *answer)
 	struct sg_msg_keyinfos *keys = answer;
 	struct fetch *fetch = call->state;
 
+	note_tried(fetch, error, NULL);
 	if (error == NULL && (keys->keyinfo_count > 0 || keys->refused > 0)) {
 		/* Of some by name nobody knows what else is there. */
 		sg_watching_add(call->account, fetch->from, fetch->names.count == 0);

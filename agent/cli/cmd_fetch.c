@@ -143,6 +143,51 @@ static void show_way(const struct sg_cli *cli, const json_t *result)
 	puts(strcmp(way, "third") == 0 ? ", a third party:\n" : ", by direct request:\n");
 }
 
+/* "; 4 of its clients were asked, and 2 did not answer": of clients, its own or a third party's. */
+static void show_asked(const json_t *tried, const char *whose)
+{
+	long long asked = json_integer_value(json_object_get(tried, "asked"));
+	long long silent = json_integer_value(json_object_get(tried, "silent"));
+	const char *said = sg_member(tried, "said", NULL);
+
+	if (asked == 0 && said == NULL)
+		printf("none of %s clients is there", whose);
+	else
+		printf("%lld of %s clients %s asked", asked, whose, asked == 1 ? "was" : "were");
+	if (asked > 0 && silent == asked) {
+		fputs(" and did not answer", stdout);
+		return;
+	}
+	if (silent > 0)
+		printf(", and %lld did not answer", silent);
+	if (said != NULL) {
+		fputs(": ", stdout);
+		sg_print_text(stdout, said);
+	}
+}
+
+/* "No key was found: ", and by which ways. */
+static void show_nothing(const json_t *result)
+{
+	const json_t *list = json_object_get(result, "tried"), *tried;
+	size_t i;
+
+	fputs("No key was found", stdout);
+	json_array_foreach(list, i, tried) {
+		const char *way = sg_member(tried, "way", "");
+		const char *said = sg_member(tried, "said", NULL);
+
+		fputs(i == 0 ? ": " : "; ", stdout);
+		if (strcmp(way, "node") != 0)
+			show_asked(tried, strcmp(way, "third") == 0 ? "the third party's" : "its");
+		else if (said == NULL)
+			fputs("nothing is on its node", stdout);
+		else
+			sg_print_text(stdout, said);
+	}
+	puts(".");
+}
+
 void sg_keyring_fetch_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *keys = json_object_get(result, "keys");
@@ -152,7 +197,7 @@ void sg_keyring_fetch_show(const struct sg_cli *cli, const json_t *result)
 
 	show_way(cli, result);
 	if (json_array_size(keys) == 0 && missing <= 0)
-		puts("No key was found.");
+		show_nothing(result);
 	sg_show_public_keys(keys);
 	if (missing > 0)
 		printf(

@@ -20,10 +20,14 @@ static void sum_free(void *state)
 static int ask_one(struct sg_request *request, const char *to)
 {
 	const struct sg_msg_keys_ask *asked = request->msg;
+	struct sg_msg_keyinfos *sum = request->state;
 	struct sg_xml *payload = NULL;
 	int err = sg_pubkeys_ask_encode(asked->about, asked->names, asked->name_count, &payload);
 
-	return sg_request_ask(request, "get", to, err, payload);
+	err = sg_request_ask(request, "get", to, err, payload);
+	if (err == 0)
+		sum->asked++;
+	return err;
 }
 
 static int ask_start(struct sg_request *request)
@@ -117,9 +121,28 @@ static int answer_take(struct sg_request *request, const struct sg_xml *payload)
 	return err;
 }
 
+/* The end, with what was got; how many were asked is told also when that was nothing. */
+static void ask_end(struct sg_request *request)
+{
+	struct sg_msg_keyinfos *sum = request->state;
+
+	if (request->answers == 0) {
+		sum->errors = calloc(1, sizeof(*sum->errors));
+		if (sum->errors == NULL) {
+			sg_request_fail(request, SG_ERR_NOMEM, NULL);
+			return;
+		}
+		sum->errors[0] = request->error;
+		sum->error_count = 1;
+		request->error = (struct sg_msg_error){ 0 };
+	}
+	sg_request_answer(request, SG_MSG_KEYINFOS, sum);
+}
+
 static void ask_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
 {
 	struct sg_request *request = arg;
+	struct sg_msg_keyinfos *sum = request->state;
 	struct sg_msg_error bad = { 0 };
 	int err = error == NULL ? answer_take(request, payload) : 0;
 
@@ -127,7 +150,17 @@ static void ask_done(void *arg, struct sg_msg_error *error, const struct sg_xml 
 		sg_msg_error_set(&bad, err, request->to, "the answer is no list of keys");
 		error = &bad;
 	}
-	sg_request_count(request, error, SG_MSG_KEYINFOS);
+	if (error == NULL) {
+		request->answers++;
+	} else {
+		sum->silent += sg_msg_error_code(error) == SG_ERR_TIMEOUT;
+		if (request->error.code == 0) {
+			request->error = *error;
+			*error = (struct sg_msg_error){ 0 };
+		}
+	}
+	if (--request->open == 0)
+		ask_end(request);
 	sg_msg_clear(SG_MSG_ERROR, &bad);
 }
 

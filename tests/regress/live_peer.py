@@ -105,6 +105,11 @@ class LivePeer:
         """Everything that was sent to us before has come: the server answers in order."""
         self.iq("get", "<ping xmlns='urn:xmpp:ping'/>", self.client.boundjid.domain)
 
+    def ignore(self):
+        """Requests for keys get no answer at all, not even that nobody understands them."""
+        self.loop.call_soon_threadsafe(self.client.register_handler, Callback(
+            "pubkeys", MatchXPath(f"{CLIENT}iq/{Q}pubkeys"), lambda iq: None))
+
     def answer(self, reply):
         """Requests for keys get what reply(request element) gives: the XML of what is in the iq, and its type."""
         def handle(iq):

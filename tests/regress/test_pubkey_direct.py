@@ -1,8 +1,10 @@
 """Direct requests and those about third parties (K12, K13): who is answered and with what, and how we ask."""
+import contextlib
 import json
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -306,11 +308,39 @@ def test_k12_a_closed_node_is_followed_by_a_direct_request(served, people):
         got = asker.signet("keyring", "fetch", owner.jid, shown.name)
         assert [k["name"] for k in got["keys"]] == [shown.name] and got["refused"] == 1  # what nobody asked for
         assert [e.text for e in asked[-1]] == [shown.name]
+        assert [(t["way"], t["asked"], t["silent"]) for t in got["tried"]] == [("node", 0, 0), ("direct", 2, 0)]
+        assert got["tried"][0]["said"] and got["tried"][1]["said"] is None
         got = asker.signet("keyring", "request", client.jid)
         assert {k["name"] for k in got["keys"]} == {shown.name}
-    error, _ = refused(asker, "keyring", "fetch", owner.jid)  # nobody is there any more: the node's own answer
-    assert error == "PeerRefused"
+        assert got["tried"] == [{"way": "direct", "asked": 1, "silent": 0, "said": None}]
+    error, about = refused(asker, "keyring", "fetch", owner.jid)  # nobody is there any more: the node's own answer
+    assert error == "PeerRefused" and "clients" not in about["message"]
     assert refused(asker, "keyring", "request", owner.jid)[0] == "KeyAbsent"
+
+
+def test_k12_that_clients_were_asked_and_kept_silent_is_told(served, people):
+    asker, owner, closed = people(3, friends=[(0, 1), (0, 2)])
+    publish(served, closed.name, Key(closed.jid), access="whitelist")
+    with contextlib.ExitStack() as clients:
+        for person, resource in ((owner, "one"), (owner, "two"), (closed, "one")):
+            client = clients.enter_context(live(person, resource))
+            client.ignore()
+        asker.online()
+        client.resource_of(asker.jid)
+        with ThreadPoolExecutor() as pool:  # each waits for as long as clients have to answer
+            fetched = pool.submit(asker.signet, "keyring", "fetch", owner.jid)
+            shown = pool.submit(asker.world.signet, asker.env, "keyring", "fetch", owner.jid)
+            error, about = refused(asker, "keyring", "fetch", closed.jid)
+        got = fetched.result()
+        assert (got["keys"], got["way"]) == ([], "node")
+        assert got["tried"][0] == {"way": "node", "asked": 0, "silent": 0, "said": None}
+        assert (got["tried"][1]["asked"], got["tried"][1]["silent"]) == (2, 2) and got["tried"][1]["said"]
+        assert error == "PeerRefused" and about["message"].endswith("; clients of it that were asked: 1, without an answer: 1")
+        assert shown.result() == "No key was found: nothing is on its node; 2 of its clients were asked and did not answer.\n"
+    until(lambda: asker.signet("keyring", "fetch", owner.jid)["tried"][1] == {"way": "direct", "asked": 0, "silent": 0, "said": None},
+          "clients that are gone are asked")
+    text = asker.world.signet(asker.env, "keyring", "fetch", owner.jid)
+    assert text == "No key was found: nothing is on its node; none of its clients is there.\n"
 
 
 def test_k12_asking_right_after_a_login_waits_for_who_is_there(people):
@@ -340,8 +370,10 @@ def test_k13_a_third_party_is_asked_last_and_only_when_it_is_named(people):
         client.resource_of(asker.jid)
         got = asker.signet("keyring", "fetch", owner.jid)
         assert (got["keys"], got["way"], asked) == ([], "node", [])
+        assert [t["way"] for t in got["tried"]] == ["node", "direct"]
         got = asker.signet("keyring", "fetch", owner.jid, "--ask", third.jid)
         assert got["way"] == "third" and [k["name"] for k in got["keys"]] == [key.name] and asked == [owner.jid]
+        assert [(t["way"], t["asked"], t["silent"]) for t in got["tried"]] == [("node", 0, 0), ("direct", 0, 0), ("third", 1, 0)]
         assert sightings(asker, key.name) == {(owner.jid, "third", third.jid)}
         shown = asker.signet("keyring", "show", key.name)
         assert shown["key"]["decision"] == "undecided"
