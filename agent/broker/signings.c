@@ -46,6 +46,7 @@ struct sg_signing {
 	int foreign;			  /* others have made the subject */
 	unsigned char foreign_sha256[SHA256_DIGEST_LENGTH];
 	X509 *issuer;
+	const char *invalid; /* see sg_signing_invalid() */
 	time_t from, until; /* in which the reply says rightly whether the certificate is expired */
 	/* The issuer's kept signatures; a form's places are in the same order. */
 	const struct sg_signature *kept[METHODS_MAX];
@@ -145,6 +146,11 @@ struct sg_blob sg_signing_bytes(const struct sg_signing *signing)
 	return sg_signing_subject(signing)->kind == SG_KEYINFO_PGP
 	    ? signing->fingerprint_bytes
 	    : sg_signing_subject(signing)->data;
+}
+
+const char *sg_signing_invalid(const struct sg_signing *signing)
+{
+	return signing->invalid;
 }
 
 const char *sg_signing_fingerprint(const struct sg_signing *signing)
@@ -356,11 +362,13 @@ static int load_times(struct sg_signing *signing, time_t now)
 	if (err != 0)
 		return err;
 	if (now < begin) {
+		signing->invalid = "is not valid yet";
 		signing->until = begin;
 	} else if (now <= end) {
 		signing->from = begin;
 		signing->until = end + 1;
 	} else {
+		signing->invalid = "has expired";
 		signing->from = end + 1;
 		signing->until = now + DAY;
 	}

@@ -35,6 +35,9 @@ const struct sg_keyinfo *sg_signing_subject(const struct sg_signing *signing);
 const struct sg_keyinfo *sg_signing_issuer(const struct sg_signing *signing);
 const char *sg_signing_fingerprint(const struct sg_signing *signing);
 
+/* How the subject is not valid now: "has expired", "is not valid yet"; NULL: it is. */
+const char *sg_signing_invalid(const struct sg_signing *signing);
+
 /* What is signed of the subject: its DER (K3), or the fingerprint (K4). It is the signing's. */
 struct sg_blob sg_signing_bytes(const struct sg_signing *signing);
 

@@ -8,6 +8,7 @@
 #include "call.h"
 #include "call_key.h"
 #include "collisions.h"
+#include "keyring_store.h"
 #include "log.h"
 #include "signings.h"
 #include "text.h"
@@ -201,30 +202,46 @@ static void sign_refused(struct sg_call *call)
 	    "the %s %s carries a SHA-1 collision attack: it is not signed", what, subject->name);
 }
 
+/* Beside what is in the note already. The sentence is taken over; NULL: there was no memory for it. */
+static int add_note(struct sign *sign, char *sentence)
+{
+	char *before = sign->note;
+	int len = 0;
+
+	sign->note = sentence;
+	if (before != NULL && sentence != NULL) {
+		len = asprintf(&sign->note, "%s %s", before, sentence);
+		free(sentence);
+	}
+	free(before);
+	if (len < 0)
+		sign->note = NULL;
+	return sign->note != NULL ? 0 : SG_ERR_NOMEM;
+}
+
 /* The stronger signature is made all the same. */
 static int sign_doubted(struct sg_call *call, const char *why)
 {
 	struct sign *sign = call->state;
 	const char *subject = sg_signing_subject(sign->signing)->name;
+	char *doubt;
 	int len;
 
 	if (sign->sha1)
-		len = asprintf(&sign->note,
+		len = asprintf(&doubt,
 		    "No RSA-SHA1 signature was made, for it could not be found out whether the "
 		    "subject carries a SHA-1 collision attack: %s. Install the package sha1cdsum, "
 		    "or "
 		    "set sha1 = verify in signet.conf.",
 		    why);
 	else
-		len = asprintf(&sign->note,
+		len = asprintf(&doubt,
 		    "It could not be found out whether the fingerprint of the OpenPGP key, a "
 		    "SHA-1, "
 		    "is that of another key, too: %s. Install the package sha1cdsum.",
 		    why);
-	if (len < 0) {
-		sign->note = NULL;
+	if (add_note(sign, len >= 0 ? doubt : NULL) != 0)
 		return SG_ERR_NOMEM;
-	}
 	sg_log(SG_LOG_WARN, "Sign: %s was not looked at for SHA-1 collisions: %s", subject, why);
 	sign->sha1 = 0;
 	return 0;
@@ -271,6 +288,52 @@ static void sign_free(void *state)
 	free(sign);
 }
 
+static int trusted_pgp_find(void *arg, struct sg_known_key *known)
+{
+	int *found = arg;
+
+	*found |= known->decision == SG_DECISION_TRUSTED && known->keyinfo.kind == SG_KEYINFO_PGP;
+	return 0;
+}
+
+/* None that may be signed has this name. */
+static void fail_absent(struct sg_call *call, const char *subject)
+{
+	int trusted_pgp = 0;
+	int err =
+	    sg_store_keyring_get(call->agent->store, subject, 0, trusted_pgp_find, &trusted_pgp);
+
+	if (err != 0) {
+		sg_call_fail_code(call, err, subject);
+	} else if (trusted_pgp) {
+		sg_call_fail_with(call, SG_ERR_UNSUPPORTED, subject,
+		    "%s is an OpenPGP key of somebody else: it is trusted, but of the keys of "
+		    "others certificates alone are signed",
+		    subject);
+	} else {
+		sg_call_advise(call, SG_ERR_KEY_ABSENT,
+		    "Name one that this agent holds, or of the keyring one that you trust (`signet "
+		    "keyring trust`), or leave the subject out to sign the account's own.");
+		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, subject,
+		    "%s holds no certificate or OpenPGP key %s, and none of this name is trusted",
+		    call->account->row.jid, subject);
+	}
+}
+
+/* That a certificate is not valid now keeps nobody from signing it, but who signs is to know. */
+static int note_validity(struct sign *sign)
+{
+	const char *invalid = sg_signing_invalid(sign->signing);
+	char *sentence;
+
+	if (invalid == NULL || sg_signing_subject(sign->signing)->kind != SG_KEYINFO_X509)
+		return 0;
+	if (asprintf(&sentence, "%s %s: a signature on it counts for nothing.",
+		sg_signing_subject(sign->signing)->name, invalid) < 0)
+		return SG_ERR_NOMEM;
+	return add_note(sign, sentence);
+}
+
 /* The call's state with what is known of the subject; 0 when the call has failed. */
 static int sign_begin(struct sg_call *call, const char *subject)
 {
@@ -283,17 +346,13 @@ static int sign_begin(struct sg_call *call, const char *subject)
 		err = sg_signing_get(call->agent->signings, call->account, subject, &sign->signing);
 	}
 	if (err == 0)
+		err = note_validity(sign);
+	if (err == 0)
 		return 1;
-	if (err == SG_ERR_KEY_ABSENT) {
-		sg_call_advise(call, err,
-		    "Name one that this agent holds, or of the keyring one that you trust (`signet "
-		    "keyring trust`), or leave the subject out to sign the account's own.");
-		sg_call_fail_with(call, err, subject,
-		    "%s holds no certificate or OpenPGP key %s, and none of this name is trusted",
-		    call->account->row.jid, subject);
-	} else {
+	if (err == SG_ERR_KEY_ABSENT)
+		fail_absent(call, subject);
+	else
 		sg_call_fail_code(call, err, subject);
-	}
 	return 0;
 }
 
