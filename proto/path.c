@@ -20,6 +20,14 @@ struct sg_path_chain {
 
 /* ---- steps ---- */
 
+/* Whether it is known without cost what the key says of itself: to load an OpenPGP key is dear. */
+static int is_read(struct sg_path_graph *graph, struct sg_path_node *node)
+{
+	if (node->key.keyinfo->kind != SG_KEYINFO_PGP)
+		sg_path_node_parse(graph, node);
+	return node->parsed;
+}
+
 static enum sg_path_break key_break(struct sg_path_graph *graph, struct sg_path_node *node)
 {
 	sg_path_node_parse(graph, node);
@@ -83,15 +91,20 @@ static int break_distance(enum sg_path_break breaks)
 	return 4;
 }
 
+/* given: what breaks the step otherwise, or SG_PATH_HOLDS. Where it is broken, no key is loaded for it. */
 static struct sg_path_step *step_add(struct sg_path_graph *graph, struct sg_path_chain *chain,
-    enum sg_path_way way, struct sg_path_node *node)
+    enum sg_path_way way, struct sg_path_node *node, enum sg_path_break given)
 {
 	struct sg_path_step *step = &chain->steps[chain->count++];
 
+	if (given == SG_PATH_HOLDS || (node->key.flags & SG_PATH_REFUSED) != 0)
+		given = key_break(graph, node);
+	else
+		(void)is_read(graph, node); /* for its times, where they cost nothing */
 	*step = (struct sg_path_step){
 		.way = way,
 		.subject = node->name,
-		.breaks = key_break(graph, node),
+		.breaks = given,
 		.since = way == SG_PATH_BY_PERSON && node->key.decided != 0 ? node->key.decided
 									    : node->key.first_seen,
 	};
@@ -114,19 +127,17 @@ static const char *issuer_jid(
 	return jid != NULL ? jid : node->links[index].signature->issuer_jid;
 }
 
-/* The step by a signature on the node; given is what breaks it otherwise, or SG_PATH_HOLDS. */
+/* The step by a signature on the node; given as in step_add(). */
 static void step_add_signature(struct sg_path_graph *graph, struct sg_path_chain *chain,
     struct sg_path_node *node, size_t index, enum sg_path_break given)
 {
 	const struct sg_signature *signature = node->links[index].signature;
-	struct sg_path_step *step = step_add(graph, chain, SG_PATH_BY_SIGNATURE, node);
+	struct sg_path_step *step = step_add(graph, chain, SG_PATH_BY_SIGNATURE, node, given);
 
 	step->issuer = signature->issuer;
 	step->issuer_jid = issuer_jid(graph, node, index);
 	step->method = signature->method;
 	step->grade = sg_signature_grade(signature);
-	if (step->breaks != SG_PATH_BREAKS_REFUSED && given != SG_PATH_HOLDS)
-		step->breaks = given;
 	chain->weak |= is_weak(node, index);
 }
 
@@ -189,7 +200,11 @@ static int is_better(const struct sg_path_chain *chain, const struct sg_path_cha
 static int is_whole(
     struct sg_path_graph *graph, const struct sg_path_chain *best, struct sg_path_node *node)
 {
-	return best->count > 0 && chain_distance(best) <= break_distance(key_break(graph, node));
+	int distance = chain_distance(best);
+
+	if (best->count == 0 || distance == 0)
+		return best->count > 0;
+	return is_read(graph, node) && distance <= break_distance(key_break(graph, node));
 }
 
 /* ---- candidates ---- */
@@ -198,17 +213,25 @@ static int is_whole(
 struct candidate {
 	struct sg_path_node *issuer;
 	size_t index;
-	unsigned rank;
+	unsigned rank, who; /* of who showed or told it */
+	int claimed;	    /* whether the issuer counts is to be found out first */
 	enum sg_path_verdict class;
 	int by_own_key;
 	int weak;
 	const char *jid;
+	size_t number; /* among those of this teller by this issuer, ... */
+	size_t turn;   /* ... and among those of all that have his rank */
 };
 
 struct candidates {
 	struct candidate *list;
 	size_t count;
 };
+
+static int compare_numbers(size_t a, size_t b)
+{
+	return (a > b) - (a < b);
+}
 
 static int compare_best(const struct candidate *left, const struct candidate *right)
 {
@@ -219,31 +242,68 @@ static int compare_best(const struct candidate *left, const struct candidate *ri
 	return order != 0 ? order : left->weak - right->weak;
 }
 
+/* Those that are alike in this use up the checks of each other. */
+static int compare_kinds(const struct candidate *left, const struct candidate *right)
+{
+	int order = compare_numbers(left->rank, right->rank);
+
+	if (order == 0)
+		order = left->claimed - right->claimed;
+	return order != 0 ? order : compare_best(left, right);
+}
+
+static int compare_pairs(const struct candidate *left, const struct candidate *right)
+{
+	int order = compare_kinds(left, right);
+
+	return order != 0 ? order : strcmp(left->issuer->name, right->issuer->name);
+}
+
+static int compare_tellers(const void *a, const void *b)
+{
+	const struct candidate *left = a, *right = b;
+	int order = compare_pairs(left, right);
+
+	if (order == 0)
+		order = compare_numbers(left->who, right->who);
+	return order != 0 ? order : compare_numbers(left->index, right->index);
+}
+
+static int compare_turns(const void *a, const void *b)
+{
+	const struct candidate *left = a, *right = b;
+	int order = compare_pairs(left, right);
+
+	if (order == 0)
+		order = compare_numbers(left->number, right->number);
+	return order != 0 ? order : compare_tellers(left, right);
+}
+
 static int compare_candidates(const void *a, const void *b)
 {
 	const struct candidate *left = a, *right = b;
-	int order = (left->rank > right->rank) - (left->rank < right->rank);
+	int order = compare_kinds(left, right);
 
 	if (order == 0)
-		order = compare_best(left, right);
-	if (order == 0)
-		order = strcmp(left->issuer->name, right->issuer->name);
-	return order != 0 ? order : (left->index > right->index) - (left->index < right->index);
+		order = compare_numbers(left->turn, right->turn);
+	return order != 0 ? order : compare_tellers(left, right);
 }
 
-/* Which of these the check would be of one pair too many. */
-static int is_noise(const struct candidates *all, size_t at)
+static void candidates_sort(struct candidates *all)
 {
-	size_t before = 0;
+	struct candidate *list = all->list;
 
-	for (size_t i = at; i > 0 && before < SG_PATH_PAIR_CHECKS_MAX; i--) {
-		if (all->list[i - 1].rank != all->list[at].rank ||
-		    compare_best(&all->list[i - 1], &all->list[at]) != 0 ||
-		    all->list[i - 1].issuer != all->list[at].issuer)
-			break;
-		before++;
+	qsort(list, all->count, sizeof(*list), compare_tellers);
+	for (size_t i = 1; i < all->count; i++) {
+		if (compare_pairs(&list[i - 1], &list[i]) == 0 && list[i - 1].who == list[i].who)
+			list[i].number = list[i - 1].number + 1;
 	}
-	return before >= SG_PATH_PAIR_CHECKS_MAX;
+	qsort(list, all->count, sizeof(*list), compare_turns);
+	for (size_t i = 1; i < all->count; i++) {
+		if (compare_pairs(&list[i - 1], &list[i]) == 0)
+			list[i].turn = list[i - 1].turn + 1;
+	}
+	qsort(list, all->count, sizeof(*list), compare_candidates);
 }
 
 /* Whether what this one leads to cannot be better. */
@@ -262,11 +322,6 @@ static int candidates_new(const struct sg_path_node *node, struct candidates *al
 {
 	*all = (struct candidates){ .list = calloc(node->link_count + 1, sizeof(*all->list)) };
 	return all->list != NULL ? 0 : SG_ERR_NOMEM;
-}
-
-static void candidates_sort(struct candidates *all)
-{
-	qsort(all->list, all->count, sizeof(*all->list), compare_candidates);
 }
 
 /* ---- a key by the person himself ---- */
@@ -300,14 +355,21 @@ static int is_own_issuer(
 	return issuer != NULL && issuer != node && (issuer->key.flags & SG_PATH_OWN_USER);
 }
 
-/* Whether a signature on it says that an own user key made it; that is not checked. */
-static int says_signed(const struct sg_path_graph *graph, const struct sg_path_node *node)
+/* Whether a signature on it says that an own user key made it; that is not checked. *kept: whether it is one that
+ * the person's account keeps. */
+static int says_signed(
+    const struct sg_path_graph *graph, const struct sg_path_node *node, int *kept)
 {
-	for (size_t i = 0; i < node->link_count; i++) {
-		if (is_own_issuer(graph, node, i))
-			return 1;
+	int says = 0;
+
+	*kept = 0;
+	for (size_t i = 0; i < node->link_count && !*kept; i++) {
+		if (!is_own_issuer(graph, node, i))
+			continue;
+		says = 1;
+		*kept = node->links[i].rank == 0;
 	}
-	return 0;
+	return says;
 }
 
 static int root_by_signature(
@@ -323,6 +385,7 @@ static int root_by_signature(
 				.issuer = sg_path_node_issuer(graph, node, i),
 				.index = i,
 				.rank = node->links[i].rank,
+				.who = node->links[i].who,
 				.class = SG_PATH_IS_TRUSTED,
 				.by_own_key = 1,
 				.weak = is_weak(node, i),
@@ -331,16 +394,16 @@ static int root_by_signature(
 	candidates_sort(&all);
 	for (size_t i = 0; i < all.count; i++) {
 		struct sg_path_chain chain = { .class = SG_PATH_IS_TRUSTED, .by_own_key = 1 };
-		enum sg_signature_verdict verdict;
+		enum sg_signature_verdict verdict = SG_SIG_UNCHECKED;
 
 		if (is_whole(graph, best, node) && is_settled(best, &all.list[i]))
 			continue;
-		verdict = is_noise(&all, i) ? SG_SIG_UNCHECKED
-					    : sg_path_node_check(graph, node, all.list[i].index);
+		if (all.list[i].turn < SG_PATH_PAIR_CHECKS_MAX)
+			verdict = sg_path_node_check(graph, node, all.list[i].index);
 		if (verdict == SG_SIG_SELF)
 			continue;
 		chain.jid = sole_jid(graph, node);
-		step_add(graph, &chain, SG_PATH_BY_OWN, all.list[i].issuer);
+		step_add(graph, &chain, SG_PATH_BY_OWN, all.list[i].issuer, SG_PATH_HOLDS);
 		step_add_signature(
 		    graph, &chain, node, all.list[i].index, signature_break(verdict));
 		if (is_better(&chain, best))
@@ -371,12 +434,12 @@ static int find_root(
 		chain->class = SG_PATH_IS_OWN;
 		chain->by_own_key = 1;
 		chain->jid = sole_jid(graph, node);
-		step_add(graph, chain, SG_PATH_BY_OWN, node);
+		step_add(graph, chain, SG_PATH_BY_OWN, node, SG_PATH_HOLDS);
 	} else if (node->key.flags & SG_PATH_TRUSTED) {
 		chain->class = SG_PATH_IS_TRUSTED;
 		chain->jid =
 		    node->key.trusted_jid != NULL ? node->key.trusted_jid : sole_jid(graph, node);
-		step_add(graph, chain, SG_PATH_BY_PERSON, node);
+		step_add(graph, chain, SG_PATH_BY_PERSON, node, SG_PATH_HOLDS);
 	} else {
 		return root_by_signature(graph, node, chain);
 	}
@@ -402,12 +465,12 @@ static int friends_find(
 	for (size_t i = 0; i < node->link_count; i++) {
 		struct sg_path_node *issuer = sg_path_node_issuer(graph, node, i);
 		const char *jid;
-		int is_told;
+		int is_told, kept;
 
 		if (issuer == NULL || issuer == node || is_own(issuer))
 			continue;
 		is_told = (issuer->key.flags & SG_PATH_TRUSTED) != 0;
-		if (!is_told && !says_signed(graph, issuer))
+		if (!says_signed(graph, issuer, &kept) && !is_told)
 			continue;
 		jid = speaks_for(graph, issuer);
 		if (jid != NULL && !has_jid(graph, node, jid))
@@ -416,6 +479,8 @@ static int friends_find(
 			.issuer = issuer,
 			.index = i,
 			.rank = node->links[i].rank,
+			.who = node->links[i].who,
+			.claimed = !is_told && !kept,
 			.class = jid != NULL ? SG_PATH_IS_FRIEND : SG_PATH_IS_VOUCHED,
 			.by_own_key = !is_told,
 			.weak = is_weak(node, i),
@@ -428,11 +493,11 @@ static int friends_find(
 
 /* The path by one candidate, where it may be better than the best one. */
 static int friend_try(struct sg_path_graph *graph, struct sg_path_node *node,
-    const struct candidate *candidate, int noise, struct sg_path_chain *best)
+    const struct candidate *candidate, struct sg_path_chain *best)
 {
+	enum sg_signature_verdict verdict = SG_SIG_UNCHECKED;
 	const struct sg_path_chain *root;
 	struct sg_path_chain chain;
-	enum sg_signature_verdict verdict;
 	int err = find_root(graph, candidate->issuer, &root);
 
 	if (err != 0)
@@ -442,7 +507,10 @@ static int friend_try(struct sg_path_graph *graph, struct sg_path_node *node,
 	    (chain_distance(root) > 0 && best->count > 0 &&
 		chain_distance(root) >= chain_distance(best)))
 		return 0;
-	verdict = noise ? SG_SIG_UNCHECKED : sg_path_node_check(graph, node, candidate->index);
+	/* what leads nowhere is not worth that a key is loaded */
+	if (candidate->turn < SG_PATH_PAIR_CHECKS_MAX &&
+	    (chain_distance(root) == 0 || is_read(graph, candidate->issuer)))
+		verdict = sg_path_node_check(graph, node, candidate->index);
 	if (verdict == SG_SIG_SELF)
 		return 0;
 	chain = *root;
@@ -463,7 +531,7 @@ static int find_friend(
 	for (size_t i = 0; err == 0 && i < all.count; i++) {
 		if (is_whole(graph, best, node) && is_settled(best, &all.list[i]))
 			continue;
-		err = friend_try(graph, node, &all.list[i], is_noise(&all, i), best);
+		err = friend_try(graph, node, &all.list[i], best);
 	}
 	free(all.list);
 	return err;
@@ -555,7 +623,7 @@ int sg_path_judge(struct sg_path_graph *graph, const char *name, struct sg_path 
 		return SG_ERR_KEY_ABSENT;
 	err = find_chain(graph, node, &best);
 	if (err == 0 && best.count == 0 && (node->key.flags & SG_PATH_REFUSED))
-		step_add(graph, &best, SG_PATH_BY_PERSON, node);
+		step_add(graph, &best, SG_PATH_BY_PERSON, node, SG_PATH_HOLDS);
 	else if (err == 0 && best.count == 0)
 		err = find_nearest(graph, node, &best);
 	if (err != 0)

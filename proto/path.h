@@ -23,11 +23,17 @@ enum sg_path_flag {
 	SG_PATH_SIGNED = 32, /* the signatures here are those that the person's own account keeps */
 };
 
+/* Who showed or told a signature. The smaller the rank, the more that is worth: whoever has a greater one uses up
+ * nothing of his; and those who are of one rank take turns. */
+struct sg_path_teller {
+	uint8_t rank;
+	uint8_t who; /* one of those of this rank */
+};
+
 /* A key as it is known; all is borrowed until the graph is freed. */
 struct sg_path_key {
 	const struct sg_keyinfo *keyinfo;
-	size_t
-	    shown_signatures; /* so many, its first, the JID itself showed; others told the rest */
+	const struct sg_path_teller *tellers; /* of each signature; NULL: one, and of no rank */
 	const char *const
 	    *seen_jids; /* bare JIDs that show it: on their node, or when asked (K12) */
 	size_t seen_count;
@@ -107,9 +113,9 @@ struct sg_path {
 #define SG_PATH_SIGNATURES_MAX 200000
 
 /*
- * Checks that are made of signatures by one key on another, of each of three kinds: more of them are noise. Those
- * that the person's account keeps come first, then those that the key's own JID showed, so that whatever others
- * tell uses up nothing of theirs.
+ * Checks that are made of signatures by one key on another, of each rank: more of them are noise. Those that the
+ * person's account keeps come first, then those of the tellers, rank by rank, so that what others tell uses up
+ * nothing of what is worth more. Of one rank, the first of each teller come before the second of any.
  */
 #define SG_PATH_PAIR_CHECKS_MAX 8
 
@@ -118,7 +124,7 @@ struct sg_path_graph;
 /*
  * An empty graph, judged as of one time. It makes at most checks_max checks of signatures in its life,
  * each once; to load an OpenPGP key counts as the checks of its own signatures, those above 16 by the
- * time that they take. SG_ERR_NOMEM.
+ * time that they take, and is done for those alone on which it depends what a path is worth. SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_path_graph_new(struct sg_path_graph **graph, time_t now, size_t checks_max);
 void sg_path_graph_free(struct sg_path_graph *graph); /* NULL is fine */
@@ -148,8 +154,9 @@ SG_MUST_USE int sg_path_signature(struct sg_path_graph *graph, const char *name,
  */
 const char *const *sg_path_claims(struct sg_path_graph *graph, const char *name);
 
-/* How many checks of signatures were made. */
+/* How many checks of signatures were made, and how many signatures there are. */
 size_t sg_path_graph_checks(const struct sg_path_graph *graph);
+size_t sg_path_graph_signatures(const struct sg_path_graph *graph);
 
 /* The words of the API: Path.verdict, PathStep.way, PathStep.breaks (NULL for HOLDS). */
 const char *sg_path_verdict_name(enum sg_path_verdict verdict);

@@ -1,5 +1,6 @@
 #include "path_graph.h"
 
+#include <limits.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,11 @@ void sg_path_graph_free(struct sg_path_graph *graph)
 size_t sg_path_graph_checks(const struct sg_path_graph *graph)
 {
 	return graph->checks_made;
+}
+
+size_t sg_path_graph_signatures(const struct sg_path_graph *graph)
+{
+	return graph->signature_count;
 }
 
 /* ---- keys ---- */
@@ -111,6 +117,22 @@ static void copies_add(struct sg_path_node *node, const struct sg_keyinfo *keyin
 	node->copies[node->copy_count++] = keyinfo->data;
 }
 
+static struct sg_path_link link_of(const struct sg_path_key *key, size_t index)
+{
+	struct sg_path_link link = {
+		.signature = &key->keyinfo->signatures[index],
+		.rank = UINT_MAX,
+	};
+
+	if (key->flags & SG_PATH_SIGNED) {
+		link.rank = 0;
+	} else if (key->tellers != NULL) {
+		link.rank = 1u + key->tellers[index].rank;
+		link.who = key->tellers[index].who;
+	}
+	return link;
+}
+
 /* Room for the signatures of the keyinfo beside those that are there. */
 static int links_add(struct sg_path_node *node, const struct sg_path_key *key)
 {
@@ -125,12 +147,7 @@ static int links_add(struct sg_path_node *node, const struct sg_path_key *key)
 		return SG_ERR_NOMEM;
 	node->links = links;
 	for (size_t i = 0; i < count; i++)
-		links[node->link_count++] = (struct sg_path_link){
-			.signature = &keyinfo->signatures[i],
-			.rank = (key->flags & SG_PATH_SIGNED) != 0 ? 0
-			    : i < key->shown_signatures		   ? 1
-								   : 2,
-		};
+		links[node->link_count++] = link_of(key, i);
 	return 0;
 }
 
@@ -340,6 +357,11 @@ static const char **jids_new(char *const *names, const struct sg_path_key *key)
 	return jids;
 }
 
+static int is_cert(const struct sg_path_node *node)
+{
+	return node->key.keyinfo->kind == SG_KEYINFO_X509;
+}
+
 static int is_named(const struct sg_path_node *node)
 {
 	return node->cert != NULL && node->names != NULL && node->names[0] != NULL;
@@ -349,7 +371,8 @@ const char *const *sg_path_node_jids(struct sg_path_graph *graph, struct sg_path
 {
 	static const char *const nobody[] = { NULL };
 
-	sg_path_node_parse(graph, node);
+	if (is_cert(node))
+		sg_path_node_parse(graph, node);
 	if (is_named(node))
 		return (const char *const *)node->names;
 	if (node->seen == NULL)
@@ -389,7 +412,8 @@ const char *const *sg_path_claims(struct sg_path_graph *graph, const char *name)
 
 static EVP_PKEY *key_of(struct sg_path_graph *graph, struct sg_path_node *node)
 {
-	sg_path_node_parse(graph, node);
+	if (is_cert(node))
+		sg_path_node_parse(graph, node);
 	return node->cert != NULL ? X509_get0_pubkey(node->cert) : NULL;
 }
 
@@ -454,6 +478,7 @@ enum sg_signature_verdict sg_path_node_check(
 		return SG_SIG_SELF;
 	if (is_clear(graph, issuer, node, link->signature, &verdict))
 		return verdict;
+	sg_path_node_parse(graph, issuer);
 	if (!take_checks(graph, 1 + issuer->cost))
 		return SG_SIG_UNCHECKED;
 	verdict = check(graph, issuer, node, link->signature);

@@ -15,7 +15,8 @@ struct sg_path_link {
 	const struct sg_signature *signature;
 	uint8_t known; /* whether verdict is */
 	uint8_t verdict;
-	uint8_t rank; /* 0: kept by the own account; 1: shown by the key's JID; 2: told by others */
+	unsigned rank; /* 0: kept by the own account; else its teller's, plus 1 */
+	unsigned who;
 };
 
 struct sg_path_node {
@@ -53,7 +54,7 @@ struct sg_path_node *sg_path_node_find(const struct sg_path_graph *graph, const 
 struct sg_path_node *sg_path_node_issuer(
     const struct sg_path_graph *graph, const struct sg_path_node *node, size_t index);
 
-/* Reads the certificate, or loads the OpenPGP key, once. */
+/* Reads the certificate, or loads the OpenPGP key, once; the latter is dear. */
 void sg_path_node_parse(struct sg_path_graph *graph, struct sg_path_node *node);
 
 /*

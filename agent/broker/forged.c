@@ -81,25 +81,20 @@ static int issuers_read(struct sg_store *store, const char *name, struct issuers
 	return err;
 }
 
-/* Whether none of those of its issuer's name made it, or that cannot be looked at now. */
+/* Whether there are some of its issuer's name, and none of them made it. What cannot be looked at now is not known to
+ * be forged. */
 static int is_forged(const struct issuers *issuers, const struct sg_keyinfo *keyinfo,
     const struct sg_signature *signature, unsigned *checks_left)
 {
-	int forged = 0;
-
 	for (size_t i = 0; i < issuers->count; i++) {
-		enum sg_signature_verdict verdict;
-
 		if (*checks_left == 0)
-			return 1;
-		--*checks_left;
-		verdict =
-		    sg_verdict_check_keys(&issuers->list[i], keyinfo, signature, time(NULL), NULL);
-		if (verdict != SG_SIG_BAD)
 			return 0;
-		forged = 1;
+		--*checks_left;
+		if (sg_verdict_check_keys(
+			&issuers->list[i], keyinfo, signature, time(NULL), NULL) != SG_SIG_BAD)
+			return 0;
 	}
-	return forged;
+	return issuers->count > 0;
 }
 
 static int write_anew(struct sg_keyinfo *keyinfo)

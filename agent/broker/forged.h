@@ -1,7 +1,8 @@
 /*
  * At the door of the keyring: what others tell of a key may claim signatures that nobody made, as many as they
- * like. Those that are said to be by a certificate that is known here, and are not, are left out; so are those that
- * would take too many checks. The others are kept as they came (K15): an issuer may become known later.
+ * like. Those that are said to be by a certificate that is known here, and are not, are left out, as far as there is
+ * time to find that out. The others are kept as they came (K15): an issuer may become known later, and who tells what
+ * uses up nothing of what is worth more when the key is judged (enum sg_known_rank).
  */
 #ifndef SG_BROKER_FORGED_H
 #define SG_BROKER_FORGED_H

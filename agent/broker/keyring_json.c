@@ -92,39 +92,31 @@ json_t *sg_json_known_key(const struct sg_known_key *key)
 
 /* ---- with its signatures ---- */
 
-static int is_bad(const json_t *signature)
+static int is_verdict(const json_t *signature, enum sg_signature_verdict verdict)
 {
-	const char *verdict = json_string_value(json_object_get(signature, "verdict"));
+	const char *name = json_string_value(json_object_get(signature, "verdict"));
 
-	return verdict != NULL && strcmp(verdict, "bad") == 0;
+	return name != NULL && strcmp(name, sg_signature_verdict_name(verdict)) == 0;
 }
 
-/* The grade without bad signatures that others have told. */
-static json_t *grade_of(
-    const struct sg_known_key *key, const json_t *object, struct sg_verdict_index *index)
+/* The grade without bad signatures that others have shown or told. */
+static json_t *grade_of(const struct sg_known_key *key, const json_t *object)
 {
 	const json_t *all = json_object_get(object, "signatures");
-	struct sg_keyinfo fair = key->keyinfo;
-	json_t *again, *grade;
+	enum sg_grade grade = SG_GRADE_NONE;
 
-	fair.signature_count = 0;
-	fair.signatures =
-	    calloc((size_t)key->keyinfo.signature_count + 1, sizeof(*fair.signatures));
-	if (fair.signatures == NULL)
-		return NULL;
 	for (uint32_t i = 0; i < key->keyinfo.signature_count; i++) {
-		if (i < key->own_signatures || !is_bad(json_array_get(all, i)))
-			fair.signatures[fair.signature_count++] = key->keyinfo.signatures[i];
+		const json_t *signature = json_array_get(all, i);
+		enum sg_grade one = SG_GRADE_NONE;
+
+		if (is_verdict(signature, SG_SIG_GOOD))
+			one = sg_signature_grade(&key->keyinfo.signatures[i]);
+		else if (is_verdict(signature, SG_SIG_BAD) && i < key->own_signatures)
+			one = SG_GRADE_BAD;
+		if (one > grade)
+			grade = one;
 	}
-	if (fair.signature_count == key->keyinfo.signature_count) {
-		grade = json_incref(json_object_get(object, "grade"));
-	} else {
-		again = judged(&fair, index);
-		grade = json_incref(json_object_get(again, "grade"));
-		json_decref(again);
-	}
-	free(fair.signatures); /* the signatures themselves are the key's */
-	return grade;
+	return sg_json_text(sg_grade_name(grade));
 }
 
 static json_t *keyinfo_or_null(const json_t *object)
@@ -142,7 +134,7 @@ static json_t *judge_with(
 	if (object == NULL)
 		return NULL;
 	reply = json_pack("{s:o, s:o, s:o, s:O, s:I}", "key", known_key(key, object), "keyinfo",
-	    keyinfo_or_null(object), "grade", grade_of(key, object, index), "signatures",
+	    keyinfo_or_null(object), "grade", grade_of(key, object), "signatures",
 	    json_object_get(object, "signatures"), "signature_count", total);
 	json_decref(object);
 	return reply;

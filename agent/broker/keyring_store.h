@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "path.h"
 #include "store.h"
 
 /*
@@ -114,21 +115,38 @@ struct sg_sighting {
 };
 
 #define SG_KNOWN_SIGHTINGS_MAX 50 /* that are read of one key */
+
 /*
- * Different keyinfos, whose signatures are put together: first what the JID itself showed, the newest first, then
- * files, then what it told of itself in messages, then what others told, the oldest first, so that whoever tells
- * more later hides nothing. Of the told ones so many bytes, or the first.
+ * Who showed or told a keyinfo, the best first. Whose key it is: those in its certificate, and whose the person says
+ * it is. When that names nobody (OpenPGP, too), everybody is taken for it of what he shows or tells of himself.
+ */
+enum sg_known_rank {
+	SG_KNOWN_SHOWN = 0,	/* those whose key it is: on their node, or when asked */
+	SG_KNOWN_IMPORTED = 1,	/* a file */
+	SG_KNOWN_TOLD = 2,	/* those whose key it is, in messages */
+	SG_KNOWN_ANSWERED = 3,	/* others who were asked */
+	SG_KNOWN_ELSEWHERE = 4, /* others, on their node or when asked for theirs */
+	SG_KNOWN_PUSHED = 5,	/* others, in messages */
+	SG_KNOWN_RANKS,
+};
+
+/*
+ * Different keyinfos, whose signatures are put together: by rank; of one rank, first those of people of whom a key is
+ * trusted; then what is shown, the newest first, and what was told, the oldest first, so that whoever tells more later
+ * hides nothing. Of each rank the first, and of the others what fits into so many bytes.
  */
 #define SG_KNOWN_KEYINFOS_MAX 20
-#define SG_KNOWN_TOLD_BYTES   (64 << 10)
+#define SG_KNOWN_SHOWN_BYTES  (16 << 20) /* of the first two ranks each */
+#define SG_KNOWN_TOLD_BYTES   (64 << 10) /* of each of the others */
 
 struct sg_known_key {
 	int64_t id; /* in the order in which they became known */
-	/* With its signatures, when they were asked for: first those that the JID itself showed,
-	 * each once; xml is the keyinfo as it came there last, or NULL. */
+	/* With its signatures, when they were asked for, by rank, each once; xml is the best keyinfo
+	 * as it came, or NULL. */
 	struct sg_keyinfo keyinfo;
-	uint32_t own_signatures; /* how many of them the JID itself showed */
-	char *sha256;		 /* of the data; NULL: a reference */
+	struct sg_path_teller *tellers; /* of each signature; the ranks are enum sg_known_rank */
+	uint32_t own_signatures;	/* how many of them are SG_KNOWN_SHOWN */
+	char *sha256;			/* of the data; NULL: a reference */
 	int64_t first;
 	int64_t last;
 	uint32_t decision;	       /* enum sg_decision */

@@ -280,12 +280,17 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 			       " count(*) FILTER (WHERE source <= 1) > 0 AND"
 			       "  count(*) FILTER (WHERE source <= 1 AND retracted IS NULL) = 0"
 			       " FROM sightings WHERE key = ?1",
+	/* The ranks of enum sg_known_rank. ?3: "\njid\n...": whose key it is; NULL: nobody can tell. */
 	[SG_STMT_KEYINFOS_READ] =
-	    "SELECT source <= 2, keyinfo, source IN (3, 4) FROM sightings"
-	    " WHERE key = ?1 AND keyinfo IS NOT NULL"
-	    " ORDER BY CASE WHEN source <= 2 THEN 0 WHEN source = 5 THEN 1 WHEN told_by = jid"
-	    " THEN 2"
-	    "  ELSE 3 END, retracted IS NOT NULL, CASE WHEN source <= 2 THEN -last_seen END,"
+	    "WITH told AS (SELECT *, CASE WHEN source IN (3, 4) THEN told_by ELSE jid END AS teller"
+	    " FROM sightings WHERE key = ?1 AND keyinfo IS NOT NULL),"
+	    " ranked AS (SELECT *, iif(?3 IS NULL, teller = jid,"
+	    "  instr(?3, char(10) || teller || char(10)) > 0) AS own FROM told)"
+	    " SELECT CASE WHEN source = 5 THEN 1 WHEN own THEN iif(source <= 2, 0, 2)"
+	    "  WHEN source = 3 THEN 3 WHEN source <= 2 THEN 4 ELSE 5 END AS rank, keyinfo, teller"
+	    " FROM ranked ORDER BY rank, retracted IS NOT NULL, teller NOT IN"
+	    "  (SELECT decided_for FROM keys WHERE decision <> 0 AND decided_for IS NOT NULL),"
+	    " CASE WHEN source <= 2 THEN -last_seen END,"
 	    " CASE WHEN source <= 2 THEN -id ELSE id END LIMIT ?2",
 	[SG_STMT_IDS_NAMED] = "SELECT id FROM keys WHERE name = ?1 UNION"
 			      " SELECT id FROM keys WHERE sha256 = ?1 ORDER BY id LIMIT ?2",

@@ -7,6 +7,8 @@
 
 #include "keyinfo.h"
 #include "store_engine.h"
+#include "text.h"
+#include "x509.h"
 #include "xml.h"
 
 void sg_known_key_clear(struct sg_known_key *key)
@@ -105,52 +107,108 @@ static int read_sightings(struct sg_store *store, struct sg_known_key *key)
 
 /* ---- its signatures ---- */
 
-static int signature_order(const void *a, const void *b)
+/* One of the signatures that were put together. */
+struct slot {
+	struct sg_signature *signature;
+	struct sg_path_teller teller;
+	uint32_t number; /* among those by its issuer and method that this teller has */
+};
+
+static const char *method_of(const struct slot *slot)
 {
-	const struct sg_signature *const *left = a, *const *right = b;
-	const struct sg_blob *one = &(*left)->value, *other = &(*right)->value;
-	int order = strcmp((*left)->issuer, (*right)->issuer);
+	return slot->signature->method != NULL ? slot->signature->method : "";
+}
+
+static int compare_makers(const struct slot *left, const struct slot *right)
+{
+	int order = strcmp(left->signature->issuer, right->signature->issuer);
+
+	return order != 0 ? order : strcmp(method_of(left), method_of(right));
+}
+
+static int compare_places(const struct slot *left, const struct slot *right)
+{
+	return (left->signature > right->signature) - (left->signature < right->signature);
+}
+
+static int compare_groups(const struct slot *left, const struct slot *right)
+{
+	int order = left->teller.rank - right->teller.rank;
 
 	if (order == 0)
-		order = strcmp((*left)->method != NULL ? (*left)->method : "",
-		    (*right)->method != NULL ? (*right)->method : "");
+		order = left->teller.who - right->teller.who;
+	return order != 0 ? order : compare_makers(left, right);
+}
+
+static int group_order(const void *a, const void *b)
+{
+	int order = compare_groups(a, b);
+
+	return order != 0 ? order : compare_places(a, b);
+}
+
+static int compare_signatures(const struct slot *left, const struct slot *right)
+{
+	const struct sg_blob *one = &left->signature->value, *other = &right->signature->value;
+	int order = compare_makers(left, right);
+
 	if (order == 0 && one->len != other->len)
 		order = one->len < other->len ? -1 : 1;
 	if (order == 0 && one->len > 0)
 		order = memcmp(one->data, other->data, one->len);
-	/* The one that came first stays. */
-	return order != 0 ? order : (*left > *right) - (*left < *right);
+	return order;
 }
 
-static int is_same(const struct sg_signature *a, const struct sg_signature *b)
+/* Of twins that one goes first which is looked at first: nobody hides a signature by repeating it behind noise. */
+static int twin_order(const void *a, const void *b)
 {
-	return strcmp(a->issuer, b->issuer) == 0 &&
-	    strcmp(a->method != NULL ? a->method : "", b->method != NULL ? b->method : "") == 0 &&
-	    sg_blob_eq(&a->value, &b->value);
+	const struct slot *left = a, *right = b;
+	int order = compare_signatures(left, right);
+
+	if (order == 0)
+		order = left->teller.rank - right->teller.rank;
+	if (order == 0)
+		order = (left->number > right->number) - (left->number < right->number);
+	return order != 0 ? order : compare_places(left, right);
+}
+
+/* Clears each signature that is there twice. */
+static int clear_twins(struct sg_known_key *key)
+{
+	uint32_t count = key->keyinfo.signature_count;
+	struct slot *slots = calloc((size_t)count + 1, sizeof(*slots));
+
+	if (slots == NULL)
+		return SG_ERR_NOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		slots[i] = (struct slot){ &key->keyinfo.signatures[i], key->tellers[i], 0 };
+	qsort(slots, count, sizeof(*slots), group_order);
+	for (uint32_t i = 1; i < count; i++) {
+		if (compare_groups(&slots[i - 1], &slots[i]) == 0)
+			slots[i].number = slots[i - 1].number + 1;
+	}
+	qsort(slots, count, sizeof(*slots), twin_order);
+	for (uint32_t i = count; i > 1; i--) {
+		if (compare_signatures(&slots[i - 2], &slots[i - 1]) == 0)
+			sg_layout_clear(&sg_layout_signature, slots[i - 1].signature);
+	}
+	free(slots);
+	return 0;
 }
 
 /* Drops each signature that is there twice, and what is over SG_KEYINFO_SIGNATURES_MAX. */
 static int drop_twins(struct sg_known_key *key)
 {
 	struct sg_keyinfo *keyinfo = &key->keyinfo;
-	uint32_t count = keyinfo->signature_count, own = key->own_signatures, kept = 0;
-	struct sg_signature **sorted = calloc((size_t)count + 1, sizeof(struct sg_signature *));
+	uint32_t count = keyinfo->signature_count, kept = 0;
+	int err = clear_twins(key);
 
-	if (sorted == NULL)
-		return SG_ERR_NOMEM;
-	for (uint32_t i = 0; i < count; i++)
-		sorted[i] = &keyinfo->signatures[i];
-	qsort(sorted, count, sizeof(struct sg_signature *), signature_order);
-	for (uint32_t i = count; i > 1; i--) {
-		if (is_same(sorted[i - 2], sorted[i - 1]))
-			sg_layout_clear(&sg_layout_signature, sorted[i - 1]);
-	}
-	free(sorted);
+	if (err != 0)
+		return err;
+	key->own_signatures = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		struct sg_signature *signature = &keyinfo->signatures[i];
 
-		if (i == own)
-			key->own_signatures = kept;
 		if (signature->issuer == NULL)
 			continue;
 		if (kept == SG_KEYINFO_SIGNATURES_MAX) {
@@ -159,12 +217,12 @@ static int drop_twins(struct sg_known_key *key)
 		}
 		if (kept != i) {
 			keyinfo->signatures[kept] = *signature;
+			key->tellers[kept] = key->tellers[i];
 			memset(signature, 0, sizeof(*signature));
 		}
-		kept++;
+		if (key->tellers[kept++].rank == SG_KNOWN_SHOWN)
+			key->own_signatures = kept;
 	}
-	if (own == count)
-		key->own_signatures = kept;
 	keyinfo->signature_count = kept;
 	return 0;
 }
@@ -175,12 +233,39 @@ static int is_copy(const struct sg_keyinfo *one, const struct sg_keyinfo *other)
 	return one->kind == SG_KEYINFO_PGP && other->kind == SG_KEYINFO_PGP;
 }
 
+static int join(
+    struct sg_known_key *key, struct sg_keyinfo *came, const struct sg_path_teller *teller)
+{
+	struct sg_keyinfo *known = &key->keyinfo;
+	size_t count = (size_t)known->signature_count + came->signature_count;
+	struct sg_signature *signatures;
+	struct sg_path_teller *tellers;
+
+	if (came->signature_count == 0)
+		return 0;
+	tellers = reallocarray(key->tellers, count, sizeof(*tellers));
+	if (tellers == NULL)
+		return SG_ERR_NOMEM;
+	key->tellers = tellers;
+	signatures = reallocarray(known->signatures, count, sizeof(*signatures));
+	if (signatures == NULL)
+		return SG_ERR_NOMEM;
+	known->signatures = signatures;
+	memcpy(signatures + known->signature_count, came->signatures,
+	    came->signature_count * sizeof(*signatures));
+	for (size_t i = known->signature_count; i < count; i++)
+		tellers[i] = *teller;
+	known->signature_count = (uint32_t)count;
+	came->signature_count = 0;
+	return 0;
+}
+
 /* Puts the signatures of a keyinfo to those of the key; what is none of this very key is passed
  * over. */
-static int add_keyinfo(struct sg_known_key *key, const char *text, int own)
+static int add_keyinfo(
+    struct sg_known_key *key, const char *text, const struct sg_path_teller *teller)
 {
 	struct sg_keyinfo *known = &key->keyinfo, came = { 0 };
-	struct sg_signature *grown;
 	struct sg_xml *element = NULL;
 	const char *why;
 	int same, err = sg_xml_parse(text, strlen(text), &element);
@@ -193,54 +278,123 @@ static int add_keyinfo(struct sg_known_key *key, const char *text, int own)
 	    (came.name == NULL || known->name == NULL || strcmp(came.name, known->name) != 0 ||
 		(came.kind != SG_KEYINFO_REFERENCE && !same && !is_copy(&came, known))))
 		err = SG_ERR_KEYINFO;
-	if (err != 0)
-		goto out;
-	if (known->xml == NULL && same) {
+	if (err == 0 && known->xml == NULL && same) {
 		known->xml = came.xml;
 		came.xml = NULL;
 	}
-	if (came.signature_count == 0)
-		goto out;
-	grown = reallocarray(known->signatures,
-	    (size_t)known->signature_count + came.signature_count, sizeof(*grown));
-	if (grown == NULL) {
-		err = SG_ERR_NOMEM;
-		goto out;
-	}
-	known->signatures = grown;
-	memcpy(
-	    grown + known->signature_count, came.signatures, came.signature_count * sizeof(*grown));
-	known->signature_count += came.signature_count;
-	came.signature_count = 0;
-	if (own)
-		key->own_signatures = known->signature_count;
-out:
+	if (err == 0)
+		err = join(key, &came, teller);
 	sg_layout_clear(&sg_layout_keyinfo, &came);
 	return err == SG_ERR_NOMEM ? err : 0;
 }
 
-static int read_signatures(struct sg_store *store, struct sg_known_key *key)
+/* Appends "jid\n" to the list, which begins with "\n"; what is no JID names nobody. */
+static int list_jid(char **list, const char *jid)
 {
-	const struct sg_value values[] = { SG_INT(key->id), SG_INT(SG_KNOWN_KEYINFOS_MAX), SG_END };
-	sqlite3_stmt *statement;
-	int rc = sg_store_step(store, SG_STMT_KEYINFOS_READ, values, &statement);
-	size_t told = 0;
+	char *bare = sg_jid_bare(jid), *longer = NULL;
+
+	if (bare == NULL)
+		return 0;
+	if (asprintf(&longer, "%s%s\n", *list != NULL ? *list : "\n", bare) < 0)
+		longer = NULL;
+	free(bare);
+	if (longer == NULL)
+		return SG_ERR_NOMEM;
+	free(*list);
+	*list = longer;
+	return 0;
+}
+
+/* Whose key it is: "\njid\n...", or NULL when nobody can tell. */
+static int list_owners(const struct sg_known_key *key, char **list)
+{
+	X509 *cert = NULL;
+	char **jids = NULL;
 	int err = 0;
 
-	for (; rc == SQLITE_ROW && err == 0; rc = err == 0 ? sqlite3_step(statement) : rc) {
-		const char *text = (const char *)sqlite3_column_text(statement, 1);
-
-		if (text != NULL && sqlite3_column_int(statement, 2) != 0) {
-			told += strlen(text);
-			if (told > SG_KNOWN_TOLD_BYTES && told > strlen(text))
-				continue;
-		}
-		if (text == NULL)
-			err = SG_ERR_NOMEM;
-		else if (key->keyinfo.signature_count <= SG_KEYINFO_SIGNATURES_MAX)
-			err = add_keyinfo(key, text, sqlite3_column_int(statement, 0));
+	*list = NULL;
+	if (key->keyinfo.kind == SG_KEYINFO_X509 &&
+	    sg_x509_cert_parse(&key->keyinfo.data, &cert) == 0 &&
+	    sg_x509_cert_jids(cert, &jids, NULL) != 0)
+		jids = NULL;
+	for (size_t i = 0; err == 0 && jids != NULL && jids[i] != NULL; i++)
+		err = list_jid(list, jids[i]);
+	if (err == 0 && key->decided_for != NULL)
+		err = list_jid(list, key->decided_for);
+	sg_strv_free(jids);
+	X509_free(cert);
+	if (err != 0) {
+		free(*list);
+		*list = NULL;
 	}
+	return err;
+}
+
+/* What is being read of a key. */
+struct reading {
+	struct sg_known_key *key;
+	int any[SG_KNOWN_RANKS];
+	size_t bytes[SG_KNOWN_RANKS];	  /* that were read of each rank, but for its first */
+	char *who[SG_KNOWN_KEYINFOS_MAX]; /* each teller once */
+	size_t count;
+};
+
+static int find_teller(struct reading *reading, const char *name, uint8_t *who)
+{
+	size_t i = 0;
+
+	while (i < reading->count && strcmp(reading->who[i], name) != 0)
+		i++;
+	*who = (uint8_t)i;
+	if (i < reading->count)
+		return 0;
+	reading->who[i] = strdup(name);
+	if (reading->who[i] == NULL)
+		return SG_ERR_NOMEM;
+	reading->count++;
+	return 0;
+}
+
+static int read_keyinfo(struct reading *reading, sqlite3_stmt *statement)
+{
+	struct sg_path_teller teller = { .rank = (uint8_t)sqlite3_column_int(statement, 0) };
+	const char *text = (const char *)sqlite3_column_text(statement, 1);
+	const char *name = (const char *)sqlite3_column_text(statement, 2);
+	size_t max = teller.rank <= SG_KNOWN_IMPORTED ? SG_KNOWN_SHOWN_BYTES : SG_KNOWN_TOLD_BYTES;
+	size_t *bytes = &reading->bytes[teller.rank], size;
+	int err;
+
+	if (text == NULL || name == NULL)
+		return SG_ERR_NOMEM;
+	size = reading->any[teller.rank] ? strlen(text) : 0; /* the first leaves room for others */
+	if (reading->key->keyinfo.signature_count > SG_KEYINFO_SIGNATURES_MAX ||
+	    *bytes + size > max)
+		return 0;
+	reading->any[teller.rank] = 1;
+	*bytes += size;
+	err = find_teller(reading, name, &teller.who);
+	return err == 0 ? add_keyinfo(reading->key, text, &teller) : err;
+}
+
+static int read_signatures(struct sg_store *store, struct sg_known_key *key)
+{
+	struct reading reading = { .key = key };
+	char *owners;
+	int err = list_owners(key, &owners);
+	const struct sg_value values[] = { SG_INT(key->id), SG_INT(SG_KNOWN_KEYINFOS_MAX),
+		SG_TEXT(owners), SG_END };
+	sqlite3_stmt *statement;
+	int rc;
+
+	if (err != 0)
+		return err;
+	rc = sg_store_step(store, SG_STMT_KEYINFOS_READ, values, &statement);
+	for (; rc == SQLITE_ROW && err == 0; rc = err == 0 ? sqlite3_step(statement) : rc)
+		err = read_keyinfo(&reading, statement);
 	err = sg_store_done(store, statement, rc, err);
+	for (size_t i = 0; i < reading.count; i++)
+		free(reading.who[i]);
+	free(owners);
 	return err == 0 ? drop_twins(key) : err;
 }
 

@@ -305,7 +305,7 @@ static int known_add(void *arg, struct sg_known_key *known)
 	item->keyinfo = item->known.keyinfo;
 	memset(&item->known.keyinfo, 0, sizeof(item->known.keyinfo));
 	item->key.first_seen = item->known.first;
-	item->key.shown_signatures = item->known.own_signatures;
+	item->key.tellers = item->known.tellers;
 	take_sightings(item);
 	if (item->known.decision == SG_DECISION_TRUSTED)
 		item->key.flags |= SG_PATH_TRUSTED;
@@ -418,10 +418,12 @@ int sg_trust_add(struct sg_trust *trust, const char *name, size_t bytes_max)
 {
 	const struct item *item;
 	int64_t size = 0;
-	int err = sg_store_shown_size(trust->agent->store, name, NULL, &size);
+	int err = 0;
 
+	if (bytes_max != SG_TRUST_ALL)
+		err = sg_store_shown_size(trust->agent->store, name, NULL, &size);
 	if (err == 0)
-		err = known_read(trust, name, size <= (int64_t)bytes_max);
+		err = known_read(trust, name, (size_t)size <= bytes_max);
 	if (err == 0 && item_find(trust, name) == NULL)
 		err = SG_ERR_KEY_ABSENT;
 	if (err == 0)

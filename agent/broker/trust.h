@@ -6,12 +6,13 @@
 #define SG_BROKER_TRUST_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "agent.h"
 #include "error.h"
 #include "path.h"
 
-#define SG_TRUST_CHECKS_MAX   128 /* of signatures, for one call: nobody else is answered meanwhile */
+#define SG_TRUST_CHECKS_MAX   128 /* of signatures, for one key: nobody else is answered meanwhile */
 #define SG_TRUST_ISSUERS_MAX  32  /* of one key, that are looked up beside those that count */
 #define SG_TRUST_COUNTING_MAX 100 /* of those that count: trusted, or signed by the person */
 
@@ -24,9 +25,11 @@ void sg_trust_free(struct sg_trust *trust); /* NULL is fine */
 
 /*
  * Adds the key of this name with its signatures, and those that made them as far as they are known.
- * Of a key whose keyinfos are longer than bytes_max the signatures are left out. SG_ERR_KEY_ABSENT when
- * it is not known, SG_ERR_IO, SG_ERR_NOMEM.
+ * Of a key whose shown keyinfos are longer than bytes_max the signatures are left out; SG_TRUST_ALL: those that are
+ * worth most are read in any case (SG_KNOWN_SHOWN_BYTES). SG_ERR_KEY_ABSENT when it is not known, SG_ERR_IO,
+ * SG_ERR_NOMEM.
  */
+#define SG_TRUST_ALL SIZE_MAX
 SG_MUST_USE int sg_trust_add(struct sg_trust *trust, const char *name, size_t bytes_max);
 
 /* Calls fn with each own key. */

@@ -14,10 +14,15 @@
 #include "trust.h"
 #include "verbs_keyring.h"
 
-#define PAGE_KEYS     8		   /* of the keyring in one reply of Graph: nobody waits long */
-#define PAGE_SHOWN    (256u << 10) /* bytes of a key's keyinfos, more are not read for Graph */
-#define EXPLAIN_SHOWN (16u << 20)
-#define EDGES_MAX     100 /* signatures of one key that Graph tells */
+#define EDGES_MAX 100 /* signatures of one key that Graph tells */
+#define ISSUER_SHOWN                                                                               \
+	(256u                                                                                      \
+	    << 10) /* bytes of an issuer's keyinfos, more are not read of one that does not count */
+
+/* A page of Graph ends with so many keys of the keyring, or when so much was done: nobody else is answered meanwhile. */
+#define PAGE_KEYS	8
+#define PAGE_CHECKS	SG_TRUST_CHECKS_MAX
+#define PAGE_SIGNATURES 4000
 
 static const char no_such_advice[] =
     "`signet keyring list` shows the keys that are known; `signet keyring fetch JID` gets them.";
@@ -36,6 +41,25 @@ static int take_account(struct sg_call *call, const char **account)
 
 /* ---- ExplainKey ---- */
 
+/* Each key is judged alone, with checks of its own, for ExplainKey and for Graph. */
+static int judge(struct sg_trust *trust, const char *name, struct sg_path *path)
+{
+	struct sg_path_graph *graph = sg_trust_graph(trust);
+	int err = sg_trust_add(trust, name, SG_TRUST_ALL);
+
+	if (err == 0)
+		err = sg_path_judge(graph, name, path);
+	/* which of those that signed are trusted themselves is known of those that count alone */
+	if (err == 0 && path->verdict == SG_PATH_IS_UNKNOWN && path->step_count == 1 &&
+	    path->steps[0].issuer != NULL &&
+	    path->steps[0].breaks == SG_PATH_BREAKS_ISSUER_UNKNOWN) {
+		err = sg_trust_add(trust, path->steps[0].issuer, ISSUER_SHOWN);
+		if (err == 0)
+			err = sg_path_judge(graph, name, path);
+	}
+	return err;
+}
+
 static int explain(struct sg_trust *trust, const char *fingerprint, json_t **object)
 {
 	struct sg_path path;
@@ -43,16 +67,7 @@ static int explain(struct sg_trust *trust, const char *fingerprint, json_t **obj
 	int err = sg_trust_resolve(trust, fingerprint, &name);
 
 	if (err == 0)
-		err = sg_trust_add(trust, name, EXPLAIN_SHOWN);
-	if (err == 0)
-		err = sg_path_judge(sg_trust_graph(trust), name, &path);
-	/* which of those that signed are trusted themselves is known of those that count alone */
-	if (err == 0 && path.verdict == SG_PATH_IS_UNKNOWN && path.step_count == 1 &&
-	    path.steps[0].issuer != NULL && path.steps[0].breaks == SG_PATH_BREAKS_ISSUER_UNKNOWN) {
-		err = sg_trust_add(trust, path.steps[0].issuer, PAGE_SHOWN);
-		if (err == 0)
-			err = sg_path_judge(sg_trust_graph(trust), name, &path);
-	}
+		err = judge(trust, name, &path);
 	if (err == 0) {
 		*object = sg_json_path(sg_trust_graph(trust), name, &path);
 		err = *object != NULL ? 0 : SG_ERR_NOMEM;
@@ -119,21 +134,24 @@ static int take_after(struct sg_call *call, int *part, int64_t *after)
 	return 0;
 }
 
-static json_t *next_json(int part, int64_t last)
-{
-	return json_sprintf("%d.%" PRId64, part, last);
-}
+/* A key of the keyring, which is read part by part. */
+struct place {
+	char *name;
+	int part; /* enum sg_web_part */
+	int64_t id;
+};
 
 struct page {
-	struct sg_trust *trust;
+	struct sg_agent *agent;
+	const char *account;
 	json_t *keys;
 	json_t *edges;
-	/* Of the keyring; the last one only tells that there are more. It is read part by part. */
-	char *names[PAGE_KEYS + 1];
-	size_t name_count;
-	int part; /* enum sg_web_part: of the last one that is on the page, ... */
-	int64_t last;
-	int reading; /* ... and the one that is being read */
+	struct place places[PAGE_KEYS + 1]; /* the last one only tells that there are more */
+	size_t place_count;
+	size_t done;		   /* so many of them are on the page */
+	int part;		   /* that is being read */
+	struct sg_trust *trust;	   /* of what is put now */
+	size_t checks, signatures; /* of those that were put */
 };
 
 static const char *role_of(const struct sg_path_key *key)
@@ -170,52 +188,55 @@ static int edges_put(struct page *page, const char *name, size_t *count)
 	return 0;
 }
 
-static int key_put(void *arg, const struct sg_path_key *key)
+static int key_put(struct page *page, const struct sg_path_key *key, const struct sg_path *path)
 {
-	struct page *page = arg;
 	const char *name = key->keyinfo->name;
-	struct sg_path_graph *graph = sg_trust_graph(page->trust);
-	struct sg_path path;
+	/* what a key says of itself goes before its edges, for which checks are left or not */
+	json_t *shown = sg_json_path(sg_trust_graph(page->trust), name, path);
 	size_t signatures;
-	int err = sg_path_judge(graph, name, &path);
+	int err = shown != NULL ? edges_put(page, name, &signatures) : SG_ERR_NOMEM;
 
-	/* one that the graph has not taken is no key to be judged (K2) */
-	if (err != 0)
-		return err == SG_ERR_KEY_ABSENT ? 0 : err;
-	err = edges_put(page, name, &signatures);
-	if (err != 0)
+	if (err != 0) {
+		json_decref(shown);
 		return err;
+	}
 	return json_array_append_new(page->keys,
 		   json_pack("{s:o, s:s, s:s, s:I, s:o}", "name", sg_json_text_or_empty(name),
 		       "kind", sg_key_kind_name(key->keyinfo->kind), "role", role_of(key),
-		       "signature_count", (json_int_t)signatures, "path",
-		       sg_json_path(graph, name, &path))) == 0
+		       "signature_count", (json_int_t)signatures, "path", shown)) == 0
 	    ? 0
 	    : SG_ERR_NOMEM;
+}
+
+static int own_put(void *arg, const struct sg_path_key *key)
+{
+	struct page *page = arg;
+	struct sg_path path;
+	int err = sg_path_judge(sg_trust_graph(page->trust), key->keyinfo->name, &path);
+
+	if (err == 0)
+		err = key_put(page, key, &path);
+	return err == SG_ERR_KEY_ABSENT ? 0 : err; /* one that is no key to be judged (K2) */
 }
 
 static int page_take(void *arg, int64_t id, const char *name)
 {
 	struct page *page = arg;
+	struct place *place = &page->places[page->place_count++];
 
-	if (page->name_count < PAGE_KEYS) {
-		page->part = page->reading;
-		page->last = id;
-	}
-	page->names[page->name_count] = name != NULL ? strdup(name) : NULL;
-	return page->names[page->name_count++] != NULL ? 0 : SG_ERR_NOMEM;
+	*place = (struct place){ name != NULL ? strdup(name) : NULL, page->part, id };
+	return place->name != NULL ? 0 : SG_ERR_NOMEM;
 }
 
-/* The names of the page's keys, from where the last page ended. */
-static int page_read(struct sg_store *store, struct page *page, int64_t after)
+/* The page's keys, from where the last page ended. */
+static int page_read(struct page *page, int64_t after)
 {
 	int err = 0;
 
-	for (page->reading = page->part;
-	     err == 0 && page->reading < SG_WEB_PARTS && page->name_count <= PAGE_KEYS;
-	     page->reading++) {
-		err = sg_store_web(store, (enum sg_web_part)page->reading, after,
-		    PAGE_KEYS + 1 - page->name_count, page_take, page);
+	for (; err == 0 && page->part < SG_WEB_PARTS && page->place_count <= PAGE_KEYS;
+	     page->part++) {
+		err = sg_store_web(page->agent->store, (enum sg_web_part)page->part, after,
+		    PAGE_KEYS + 1 - page->place_count, page_take, page);
 		after = 0;
 	}
 	return err;
@@ -224,56 +245,103 @@ static int page_read(struct sg_store *store, struct page *page, int64_t after)
 static int is_new(const struct page *page, size_t at)
 {
 	for (size_t i = 0; i < at; i++) {
-		if (strcmp(page->names[i], page->names[at]) == 0)
+		if (strcmp(page->places[i].name, page->places[at].name) == 0)
 			return 0;
 	}
 	return 1;
 }
 
-static int page_fill(struct sg_call *call, struct page *page, int64_t after)
+static void page_end_trust(struct page *page)
 {
-	size_t count;
+	page->checks += sg_path_graph_checks(sg_trust_graph(page->trust));
+	page->signatures += sg_path_graph_signatures(sg_trust_graph(page->trust));
+	sg_trust_free(page->trust);
+	page->trust = NULL;
+}
+
+/* A key of the keyring. */
+static int place_put(struct page *page, const char *name)
+{
+	struct sg_path path;
+	int err = sg_trust_new(page->agent, page->account, &page->trust);
+
+	if (err != 0)
+		return err;
+	err = judge(page->trust, name, &path);
+	if (err == 0)
+		err = key_put(page, sg_trust_key(page->trust, name), &path);
+	page_end_trust(page);
+	return err == SG_ERR_KEY_ABSENT ? 0 : err; /* as above */
+}
+
+static int own_put_all(struct page *page)
+{
+	int err = sg_trust_new(page->agent, page->account, &page->trust);
+
+	if (err != 0)
+		return err;
+	err = sg_trust_own(page->trust, own_put, page);
+	page_end_trust(page);
+	return err;
+}
+
+static int is_full(const struct page *page)
+{
+	return page->done == PAGE_KEYS || page->checks >= PAGE_CHECKS ||
+	    page->signatures >= PAGE_SIGNATURES;
+}
+
+static int page_fill(struct page *page, int64_t after)
+{
 	int err = 0;
 
 	if (after == 0 && page->part == 0)
-		err = sg_trust_own(page->trust, key_put, page);
+		err = own_put_all(page);
+	page->checks = page->signatures = 0;
 	if (err == 0)
-		err = page_read(call->agent->store, page, after);
-	count = page->name_count < PAGE_KEYS ? page->name_count : PAGE_KEYS;
-	for (size_t i = 0; err == 0 && i < count; i++)
-		err = sg_trust_add(page->trust, page->names[i], PAGE_SHOWN);
-	for (size_t i = 0; err == 0 && i < count; i++) {
-		const struct sg_path_key *key = sg_trust_key(page->trust, page->names[i]);
-
-		if (key != NULL && is_new(page, i))
-			err = key_put(page, key);
+		err = page_read(page, after);
+	while (err == 0 && page->done < page->place_count && !is_full(page)) {
+		if (is_new(page, page->done))
+			err = place_put(page, page->places[page->done].name);
+		page->done++;
 	}
 	return err;
 }
 
+/* From where the next page goes on, or null. */
+static json_t *next_json(const struct page *page)
+{
+	const struct place *last;
+
+	if (page->done == page->place_count)
+		return json_null();
+	last =
+	    &page->places[page->done - 1]; /* there is one, for no page is full at its beginning */
+	return json_sprintf("%d.%" PRId64, last->part, last->id);
+}
+
 void sg_verb_graph(struct sg_call *call)
 {
-	struct page page = { .keys = json_array(), .edges = json_array() };
-	const char *account;
+	struct page page = {
+		.agent = call->agent,
+		.keys = json_array(),
+		.edges = json_array(),
+	};
 	int64_t after;
 	int err;
 
-	if (!take_account(call, &account) || !take_after(call, &page.part, &after))
+	if (!take_account(call, &page.account) || !take_after(call, &page.part, &after))
 		goto out;
-	err = sg_trust_new(call->agent, account, &page.trust);
-	if (err == 0)
-		err = page_fill(call, &page, after);
+	err = page_fill(&page, after);
 	if (err == 0)
 		sg_call_reply(call,
 		    json_pack("{s:O, s:O, s:o}", "keys", page.keys, "edges", page.edges, "next",
-			page.name_count > PAGE_KEYS ? next_json(page.part, page.last)
-						    : json_null()));
+			next_json(&page)));
 	else
 		sg_call_fail_code(call, err, NULL);
 out:
-	for (size_t i = 0; i < page.name_count; i++)
-		free(page.names[i]);
+	for (size_t i = 0; i < page.place_count; i++)
+		free(page.places[i].name);
 	json_decref(page.keys);
 	json_decref(page.edges);
-	sg_trust_free(page.trust);
 }

@@ -20,6 +20,7 @@ from agent_fixture import PIN, Agent, secret
 from certificates import make_key
 from cli_fixture import SMALL_ENV, Scripted, send, signet
 from gpg import Gpg
+from pgp_packets import Rsa, keyinfo, packet
 from processes import PATIENCE
 from trust_web import DISTRUSTED, PUSH, TRUSTED, Key, PgpKey, Web, realistic
 
@@ -202,6 +203,31 @@ def test_the_person_signs_a_friends_user_key():
         assert explain(agent, phone)["verdict"] == "broken"
 
 
+def test_who_signs_is_told_what_that_is_worth():
+    """Of a trusted certificate that is over, and of a trusted OpenPGP key, which is not signed."""
+    over, early, now = (Key(ROMEO, make_key(), days=days) for days in ((-20, -1), (2, 9), (-1, 9)))
+    pgp = Rsa()
+    document = f"<pubkeys jid='{ROMEO}'>{over.keyinfo()}{early.keyinfo()}{now.keyinfo()}{keyinfo(pgp.name, pgp.whole())}</pubkeys>"
+    with Agent() as agent:
+        agent.unlock("one")
+        agent.call("AddAccount", {"jid": "juliet@capulet.example"})
+        with secret(PIN) as fd:
+            agent.call("NewKey", {"token": "one", "label": "me", "account": "juliet@capulet.example", "user": True,
+                                  "pin": {"fd": 0}}, [fd])
+        assert agent.call("ImportKeyring", {"keyinfos": document, "jid": ROMEO})["added"] == 4
+        for key, note in (over, "has expired"), (early, "is not valid yet"), (now, None):
+            agent.call("TrustKey", {"jid": ROMEO, "fingerprint": key.name})
+            sign = {"account": "juliet@capulet.example", "subject": key.name}
+            for _ in range(2):
+                told = agent.call("Sign", sign)["note"]
+                assert f"{key.name} {note}: a signature on it counts for nothing." in told if note else told is None
+        sign = {"account": "juliet@capulet.example", "subject": pgp.name}
+        assert agent.error("Sign", sign).name == "KeyAbsent"
+        agent.call("TrustKey", {"jid": ROMEO, "fingerprint": pgp.name})
+        error = agent.error("Sign", sign)
+        assert error.name == "Unsupported" and "it is trusted" in error.parameters["message"]
+
+
 def test_k2_a_key_that_is_not_its_names_is_not_judged():
     """The store is not believed: two keys under one name, one of them not of that name."""
     web = Web()
@@ -232,6 +258,52 @@ def test_ten_thousand_signatures_end_in_a_defined_verdict():
         assert explain(agent, saved)["verdict"] == "friend"
         keys, edges, _ = graph(agent)
         assert len(edges) <= 300 and len(keys) == 6
+
+
+def forgeries(key, count=20):
+    return [(key.name, "ECDSA-SHA256", os.urandom(70)) for _ in range(count)]
+
+
+NODES, THIRD, TOLD, IMPORT = 0, 3, 4, 5
+STRANGER = "stranger@mantua.example"
+
+
+@pytest.mark.parametrize("source", ["node", "import", "told by himself", "a third party's answer"])
+@pytest.mark.parametrize("noise", ["another's node", "a push as the stranger's own", "a push about the friend", "many strangers"])
+def test_k15_what_others_show_or_tell_crowds_nothing_out(source, noise):
+    """Forged signatures, with the data and without it, of a key of which a friend, or the person, knows a good one."""
+    web = Web()
+    romeo = web.add(ROMEO, decision=TRUSTED)
+    client = web.add(ROMEO, shown_by=[])
+    tellers = [f"s{i}@mantua.example" for i in range(30)] if noise == "many strangers" else [STRANGER]
+    for i, who in enumerate(tellers):
+        about = ROMEO if noise == "a push about the friend" else who
+        client.tell(about, NODES if noise == "another's node" else TOLD, "" if noise == "another's node" else who,
+                    forgeries(romeo), reference=i % 2 == 1)
+    client.tell(ROMEO, TOLD, "other@mantua.example", forgeries(romeo), reference=True)
+    good = romeo.sign(client).signatures
+    client.tell(ROMEO, *{"node": (NODES,), "import": (IMPORT,), "told by himself": (TOLD, ROMEO)}.get(source, (THIRD, MERCUTIO)),
+                signatures=good)
+    with agent_of(web) as agent:
+        assert explain(agent, client)["verdict"] == "friend"
+        assert graph(agent)[0][client.name]["path"]["verdict"] == "friend"
+        shown = agent.call("ShowKeyring", {"name": client.name})
+        assert shown["grade"] == "sha256"
+
+
+def test_what_is_long_is_judged_by_graph_as_by_why():
+    """What others show of it does not decide whether the signatures of a key are read."""
+    web = Web()
+    romeo = web.add(ROMEO, decision=TRUSTED)
+    client, long = romeo.sign(web.add(ROMEO)), web.add(ROMEO)
+    client.tell(STRANGER, NODES, "", [(f"{i:040x}", "ECDSA-SHA256", os.urandom(300)) for i in range(1100)])
+    long.signatures = [(f"{i:040x}", "ECDSA-SHA256", os.urandom(70)) for i in range(3000)]
+    romeo.sign(long)
+    with agent_of(web) as agent:
+        keys, _, _ = graph(agent)
+        for key in (client, long):
+            path = explain(agent, key)
+            assert path["verdict"] == "friend" and keys[key.name]["path"] == path
 
 
 class Alone:
@@ -290,6 +362,48 @@ def test_k4_k6_paths_over_openpgp_keys(tmp_path):
         assert ", an OpenPGP signature" in signet("keyring", "show", by[0].name, "--why", env=env_of(agent)).stdout
         _, texts = drawn(agent, tmp_path)
         assert any("OpenPGP" in t for t in texts)
+
+
+class Blown(PgpKey):
+    """An OpenPGP key that costs many checks, of somebody who can make nothing of it."""
+
+    def __init__(self, jid, signatures, **known):
+        key, self.jid = Rsa(), jid
+        self.name, text = key.name, b"me"
+        bogus = packet(13, text) + b"".join(
+            key.signature(0x13, os.urandom(9), at=key.created + i) for i in range(signatures))
+        self.der = key.public() + bogus
+        self.sha256 = hashlib.sha256(self.der).hexdigest()
+        self._known(**known)
+
+
+def test_the_checks_of_one_key_are_not_used_up_by_others():
+    """OpenPGP keys that cost much, and say to be signed by whoever counts: by a friend's key, or by the own user key."""
+    web = Web()
+    with Gpg(Alone) as gpg:
+        met = PgpKey(ROMEO, gpg, gpg.make_key(f"xmpp:{ROMEO}"), decision=TRUSTED)
+        other = web.add(MERCUTIO, decision=TRUSTED)
+        web.keys.append(met)
+        bogus = gpg.sign(met.name, b"other")
+        for i in range(8):  # before the friend's: in the order in which they came
+            web.keys.append(Blown(STRANGER, 60, source=TOLD))
+            web.keys[-1].signatures = [(met.name, None, bogus)]
+        blown = [Blown(STRANGER, 60) for _ in range(10)]
+        client = met.sign(web.add(ROMEO))
+    for key in blown:
+        key.signatures = [(web.user.name, "RSA-SHA256", os.urandom(256))]
+    web.keys += blown
+    client.tell(ROMEO, TOLD, STRANGER, [(key.name, None, bogus) for key in blown])
+    vouched = web.add(STRANGER)  # of the same rank as what makes it dear
+    vouched.signatures = [(key.name, None, bogus) for key in blown]
+    other.sign(vouched)
+    with agent_of(web) as agent:
+        keys, edges, _ = graph(agent)
+        for key, verdict in (client, "friend"), (met, "trusted"), (vouched, "vouched"):
+            assert (explain(agent, key)["verdict"], keys[key.name]["path"]["verdict"]) == (verdict, verdict)
+        assert [e["verdict"] for e in edges if (e["issuer"], e["subject"]) == (met.name, client.name)] == ["good"]
+        for key in web.keys:
+            assert explain(agent, key)["verdict"] == keys[key.name]["path"]["verdict"]
 
 
 # ---- the graph ----

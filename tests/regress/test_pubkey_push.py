@@ -1,4 +1,5 @@
 """Keys in messages (K14): what we send, and what becomes of what others send."""
+import contextlib
 import os
 
 import pytest
@@ -8,6 +9,7 @@ from key_people import known, live, make_user_key, own_resource, refused, sighti
 from live_peer import Q
 from peer import NS_PUBKEY
 from processes import until
+from world import Failed
 
 pytest_plugins = ["server_fixtures"]
 
@@ -171,6 +173,65 @@ def test_k14_forged_signatures_by_the_own_user_key_crowd_none_out(served, people
         push(client, own_resource(taker), pubkeys(user, last, about=friend.jid))
         until(lambda: known(taker, last.name), "nothing was kept")
     assert verdict(taker, user.name) == "trusted"
+
+
+@pytest.mark.parametrize("how", ["node", "push as his own", "reference"])
+def test_k15_forged_signatures_of_another_node_or_sender_crowd_none_out(served, people, how):
+    """A contact shows a friend's key, or a stranger tells of it, with signatures that the friend's user key never made."""
+    taker, friend, other = people(3, friends=[(0, 1), (0, 2)])
+    taker.online()
+    resource, user, client_key, last = own_resource(taker), Key(friend.jid, kind="rsa2048"), Key(friend.jid), Key()
+    user.sign(client_key)
+    real = client_key.keyinfo()
+    client_key.signatures = [(user.name, "RSA-SHA256", os.urandom(256)) for _ in range(20)]
+    forged = client_key.keyinfo()
+    if how == "reference":
+        forged = forged[:forged.index("<x509cert>")] + forged[forged.index("</x509cert>") + len("</x509cert>"):]
+
+    def told(who, *keys):
+        with live(who) as client:
+            push(client, resource, pubkeys(*keys))
+            last.__init__()
+            push(client, resource, pubkeys(last))
+            until(lambda: known(taker, last.name), "nothing was kept")
+
+    def harm():
+        if how == "node":
+            publish(served, other.name, (client_key.name, forged))
+            with contextlib.suppress(Failed):  # a fetch of bad signatures says so, and keeps what it was shown
+                taker.signet("keyring", "fetch", other.jid)
+        else:
+            told(other, forged)
+
+    harm()
+    told(friend, user, real)
+    taker.signet("keyring", "trust", friend.jid, user.name)
+    assert verdict(taker, client_key.name) == "friend"
+    harm()
+    assert verdict(taker, client_key.name) == "friend"
+    assert taker.signet("keyring", "show", client_key.name)["grade"] == "sha256"
+
+
+def test_k14_what_a_friend_sends_is_kept_however_much_it_is(people):
+    """More signatures than are looked at when they come: on many keys, and on one."""
+    taker, friend = people(2, friends=[(0, 1)])
+    taker.online()
+    resource, user, last = own_resource(taker), Key(friend.jid, kind="rsa2048"), Key(friend.jid)
+    keys, signers, one = [Key(friend.jid) for _ in range(60)], [Key(friend.jid) for _ in range(70)], Key(friend.jid)
+    for key in keys:
+        user.sign(key), user.sign(key, "RSA-SHA1")
+    for signer in [*signers, user]:
+        signer.sign(one)
+    with live(friend) as client:
+        push(client, resource, pubkeys(user, *signers))
+        until(lambda: known(taker, signers[-1].name), "nothing was kept")
+        taker.signet("keyring", "trust", friend.jid, user.name)
+        push(client, resource, pubkeys(*keys))
+        push(client, resource, pubkeys(one))
+        push(client, resource, pubkeys(last))
+        until(lambda: known(taker, last.name), "nothing was kept")
+    assert {verdict(taker, key.name) for key in [*keys, one]} == {"friend"}
+    assert len(taker.signet("keyring", "show", one.name)["signatures"]) == 71
 
 
 def test_k14_nobody_fills_the_keyring(people):

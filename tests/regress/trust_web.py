@@ -45,6 +45,18 @@ class Key:
         self.source = known.get("source", NODE)
         self.retracted = known.get("retracted", False)
         self.shown_by = known.get("shown_by", [self.jid])
+        self.told = []  # (jid, source, who told it, keyinfo, issuers): what others say of it
+
+    def tell(self, jid, source, told_by="", signatures=(), reference=False):
+        """Somebody shows or tells it with these signatures."""
+        shown, self.signatures = self.signatures, list(signatures)
+        text = self.keyinfo()
+        if reference:
+            begin = text.index(f"<{self.element}>")
+            text = text[:begin] + text[text.index(f"</{self.element}>") + len(self.element) + 3:]
+        self.told.append((jid, source, told_by, text, [s[0] for s in signatures]))
+        self.signatures = shown
+        return self
 
     def signed_bytes(self):
         """K3"""
@@ -140,14 +152,15 @@ class Web:
         row = db.execute("INSERT INTO keys (name, kind, sha256, data, first_seen, decision, decided, decided_for)"
                          " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
                          (key.name, key.kind, key.sha256, key.der, now - 90 * DAY, key.decision, decided, key.decided_for)).fetchone()[0]
-        for jid in key.shown_by:
+        teller = "" if key.source <= 2 else "gossip@example.org"
+        shown = [(jid, key.source, teller, text, [s[0] for s in key.signatures]) for jid in key.shown_by]
+        for jid, source, told_by, said, issuers in key.told + shown:
             seen = db.execute(
                 "INSERT INTO sightings (key, jid, source, told_by, first_seen, last_seen, retracted, size, keyinfo)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-                (row, jid, key.source, "" if key.source <= 2 else "gossip@example.org", now - 90 * DAY, now - DAY,
-                 now - DAY if key.retracted else None, len(text), text)).fetchone()[0]
-            db.executemany("INSERT OR IGNORE INTO signers (issuer, sighting) VALUES (?, ?)",
-                           [(i, seen) for i, _, _ in key.signatures])
+                (row, jid, source, told_by, now - 90 * DAY, now - DAY,
+                 now - DAY if key.retracted else None, len(said), said)).fetchone()[0]
+            db.executemany("INSERT OR IGNORE INTO signers (issuer, sighting) VALUES (?, ?)", [(i, seen) for i in issuers])
 
 
 def realistic(people=30):

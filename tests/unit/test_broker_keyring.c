@@ -313,6 +313,103 @@ static void signatures_are_kept_as_they_came(void **state)
 	free_key(&told);
 }
 
+/* Who tells what: by rank, then those of people of whom a key is trusted. */
+static void signatures_are_ranked_by_who_tells_them(void **state)
+{
+	static const struct {
+		const char *jid, *told_by;
+		enum sg_sight source;
+		const char *value;
+		uint8_t rank;
+	} rows[] = {
+		/* in the order in which they are to stand; they come the other way round */
+		{ ROMEO, NULL, SG_SIGHT_NODE, "node", SG_KNOWN_SHOWN },
+		{ ROMEO, NULL, SG_SIGHT_DIRECT, "direct", SG_KNOWN_SHOWN },
+		{ MALLORY, NULL, SG_SIGHT_IMPORT, "file", SG_KNOWN_IMPORTED },
+		{ JULIET, ROMEO, SG_SIGHT_PUSH, "of himself", SG_KNOWN_TOLD },
+		{ ROMEO, JULIET, SG_SIGHT_THIRD, "answer", SG_KNOWN_ANSWERED },
+		{ ROMEO, "x@example.test", SG_SIGHT_THIRD, "another", SG_KNOWN_ANSWERED },
+		{ MALLORY, NULL, SG_SIGHT_NODE, "elsewhere", SG_KNOWN_ELSEWHERE },
+		{ MALLORY, MALLORY, SG_SIGHT_PUSH, "as his own", SG_KNOWN_PUSHED },
+	};
+	const size_t count = sizeof(rows) / sizeof(rows[0]);
+	struct world *world = *state;
+	struct sg_keyinfo of_juliet = make_cert("hers"), keyinfo = make_cert("one");
+	struct found found;
+	char issuer[41];
+
+	memset(issuer, 'a', 40);
+	issuer[40] = '\0';
+	put(world, JULIET, SG_SIGHT_NODE, NULL, NOW, &of_juliet);
+	put(world, ROMEO, SG_SIGHT_NODE, NULL, NOW, &keyinfo);
+	execute(world->path,
+	    "UPDATE keys SET decision = 1, decided_for = 'juliet@example.test' WHERE id = 1;"
+	    "UPDATE keys SET decision = 1, decided_for = 'romeo@example.test' WHERE id = 2");
+	for (size_t i = count; i > 0; i--) {
+		struct sg_keyinfo told = copy_key(&keyinfo);
+
+		sign_key(&told, issuer, rows[i - 1].value);
+		write_xml(&told);
+		put(world, rows[i - 1].jid, rows[i - 1].source, rows[i - 1].told_by,
+		    NOW + (int64_t)(count - i), &told);
+		free_key(&told);
+	}
+	found = get(world, keyinfo.name);
+	assert_int_equal(found.keys[0].keyinfo.signature_count, count);
+	for (size_t i = 0; i < count; i++) {
+		const struct sg_signature *signature = &found.keys[0].keyinfo.signatures[i];
+
+		assert_int_equal(signature->value.len, strlen(rows[i].value));
+		assert_memory_equal(signature->value.data, rows[i].value, strlen(rows[i].value));
+		assert_int_equal(found.keys[0].tellers[i].rank, rows[i].rank);
+	}
+	assert_int_equal(found.keys[0].own_signatures, 2);
+	assert_int_equal(found.keys[0].tellers[0].who, found.keys[0].tellers[1].who);
+	assert_int_not_equal(found.keys[0].tellers[4].who, found.keys[0].tellers[5].who);
+	found_clear(&found);
+	free_key(&of_juliet);
+	free_key(&keyinfo);
+}
+
+/* Who repeats a signature behind noise of his does not hide it: it stays where it is looked at first. And however long
+ * what one tells is, what others of his rank tell is read. */
+static void nobody_hides_a_signature(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo keyinfo = make_cert("one"), noise = copy_key(&keyinfo);
+	struct found found;
+	char issuer[41], value[600];
+	size_t at = 0;
+
+	memset(issuer, 'a', 40);
+	issuer[40] = '\0';
+	put(world, JULIET, SG_SIGHT_NODE, NULL, NOW, &keyinfo);
+	execute(world->path, "UPDATE keys SET decision = 1, decided_for = 'juliet@example.test'");
+	for (int i = 0; i < 200; i++) {
+		memset(value, 'x', sizeof(value));
+		snprintf(value, sizeof(value), "noise %d", i);
+		value[strlen(value)] = 'x';
+		value[sizeof(value) - 1] = '\0';
+		sign_key(&noise, issuer, value);
+	}
+	sign_key(&noise, issuer, "good");
+	write_xml(&noise);
+	assert_true(strlen(noise.xml) > SG_KNOWN_TOLD_BYTES);
+	put(world, ROMEO, SG_SIGHT_PUSH, MALLORY, NOW, &noise);
+	sign_key(&keyinfo, issuer, "good");
+	write_xml(&keyinfo);
+	put(world, ROMEO, SG_SIGHT_PUSH, ROMEO, NOW + 1, &keyinfo);
+	found = get(world, keyinfo.name);
+	assert_int_equal(found.keys[0].keyinfo.signature_count, 201);
+	while (found.keys[0].keyinfo.signatures[at].value.len != 4)
+		at++;
+	assert_int_equal(at, 200); /* it is of the second of them, of whom it is the first */
+	assert_int_not_equal(found.keys[0].tellers[200].who, found.keys[0].tellers[0].who);
+	found_clear(&found);
+	free_key(&keyinfo);
+	free_key(&noise);
+}
+
 /* ---- looking for keys ---- */
 
 static void keys_are_found(void **state)
@@ -559,6 +656,8 @@ int main(void)
 		KEYRING_TEST(test_k15_a_changed_key_waits_to_be_looked_at),
 		KEYRING_TEST(test_k11_keys_are_retracted_and_shown_again),
 		KEYRING_TEST(signatures_are_kept_as_they_came),
+		KEYRING_TEST(signatures_are_ranked_by_who_tells_them),
+		KEYRING_TEST(nobody_hides_a_signature),
 		KEYRING_TEST(keys_are_found),
 		KEYRING_TEST(a_search_goes_step_by_step),
 		KEYRING_TEST(decisions_and_forgetting),

@@ -301,6 +301,8 @@ static void only_its_owner_retracts_a_key(void **state)
 /* What others told uses up none of the checks of what the key's JID showed, or the account keeps, wherever it stands. */
 static void what_others_tell_crowds_nothing_out(void **state)
 {
+	static const struct sg_path_teller shown = { 0, 0 };
+
 	for (int own = 0; own < 2; own++) {
 		struct cast cast;
 		struct actor *issuer = own ? &cast.mine : &cast.romeo;
@@ -318,7 +320,7 @@ static void what_others_tell_crowds_nothing_out(void **state)
 		    0);
 		cross_sign(issuer, &good);
 		good.entry.keyinfo = &good.keyinfo;
-		good.entry.shown_signatures = own ? 0 : 1;
+		good.entry.tellers = own ? NULL : &shown;
 		good.entry.flags = own ? SG_PATH_SIGNED : 0;
 		assert_int_equal(cast_verdict(&cast, subject), SG_PATH_IS_BROKEN);
 		assert_int_equal(sg_path_graph_add(cast.graph, &good.entry), 0);

@@ -137,6 +137,71 @@ static void checks_end_with_their_number(void **state)
 	free(issuers);
 }
 
+/* A better rank goes first, and those of one rank take turns: whoever tells forgeries uses up his own checks. */
+static void tellers_take_turns(void **state)
+{
+	enum { NOISE = 3 * SG_PATH_PAIR_CHECKS_MAX };
+	static const struct {
+		struct sg_path_teller noise, good;
+		int holds;
+	} rows[] = {
+		{ { 5, 0 }, { 2, 0 }, 1 },
+		{ { 4, 0 }, { 4, 1 }, 1 },
+		{ { 4, 1 }, { 4, 0 }, 1 },
+		{ { 4, 0 }, { 4, 0 }, 0 },
+		{ { 2, 0 }, { 4, 1 }, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sg_path_teller tellers[NOISE + 1];
+		struct cast cast;
+
+		cast_init(&cast);
+		cast.romeo.entry.flags = SG_PATH_TRUSTED;
+		for (int k = 0; k < NOISE; k++) {
+			forge(&cast.romeo, &cast.romeos_client);
+			tellers[k] = rows[i].noise;
+		}
+		cross_sign(&cast.romeo, &cast.romeos_client);
+		tellers[NOISE] = rows[i].good;
+		cast.romeos_client.entry.tellers = tellers;
+		assert_int_equal(cast_verdict(&cast, &cast.romeos_client),
+		    rows[i].holds ? SG_PATH_IS_FRIEND : SG_PATH_IS_BROKEN);
+		assert_in_range(sg_path_graph_checks(cast.graph), 1, 1 + SG_PATH_PAIR_CHECKS_MAX);
+		cast_clear(&cast);
+	}
+}
+
+/* Keys that only say to be signed by the person use up nothing of one of which he keeps the signature. */
+static void whom_the_person_has_signed_goes_before_who_says_so(void **state)
+{
+	enum { SOME = 20 };
+	struct actor claims[SOME], kept = { .keyinfo = { .kind = SG_KEYINFO_REFERENCE } };
+	struct cast cast;
+
+	cast_init(&cast);
+	for (int i = 0; i < SOME; i++) {
+		actor_init(&claims[i], pool[5], ROMEO, 0);
+		forge(&cast.mine, &claims[i]);
+		forge(&claims[i], &cast.romeos_client);
+	}
+	cross_sign(&cast.romeo, &cast.romeos_client);
+	kept.keyinfo.name = strdup(cast.romeo.keyinfo.name);
+	kept.entry = (struct sg_path_key){ .keyinfo = &kept.keyinfo, .flags = SG_PATH_SIGNED };
+	put_signature(&kept, cast.mine.keyinfo.name, "ECDSA-SHA256",
+	    sign(cast.mine.key, EVP_sha256(), &cast.romeo.keyinfo.data));
+	cast_graph(&cast);
+	assert_int_equal(sg_path_graph_add(cast.graph, &kept.entry), 0);
+	for (int i = 0; i < SOME; i++)
+		assert_int_equal(sg_path_graph_add(cast.graph, &claims[i].entry), 0);
+	assert_int_equal(judge(cast.graph, &cast.romeos_client).verdict, SG_PATH_IS_FRIEND);
+	assert_int_equal(sg_path_graph_checks(cast.graph), 2);
+	for (int i = 0; i < SOME; i++)
+		actor_clear(&claims[i]);
+	cast_clear(&cast);
+	actor_clear(&kept);
+}
+
 /* Thirty friends who all sign each other's user keys, and their own client keys. */
 static void a_web_is_checked_once(void **state)
 {
@@ -312,6 +377,8 @@ int main(void)
 		cmocka_unit_test(a_chain_of_ten_thousand_ends_after_two_steps),
 		cmocka_unit_test(ten_thousand_forgeries_cost_a_few_checks),
 		cmocka_unit_test(checks_end_with_their_number),
+		cmocka_unit_test(tellers_take_turns),
+		cmocka_unit_test(whom_the_person_has_signed_goes_before_who_says_so),
 		cmocka_unit_test(a_web_is_checked_once),
 		cmocka_unit_test(test_k2_a_key_that_is_not_its_names_is_refused),
 		cmocka_unit_test(a_key_that_comes_twice_is_one),
