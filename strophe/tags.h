@@ -13,7 +13,7 @@
 
 #include <stddef.h>
 
-#define SG_TAGS_MAX (1u << 20) /* bytes of a tag: far more than any that means something */
+#define SG_TAGS_MAX ((size_t)1 << 20) /* bytes of a tag: far more than any that means something */
 
 enum sg_tags_state {
 	SG_TAGS_TEXT,
