@@ -10,11 +10,11 @@ static const char *no_attributes[] = { NULL };
 
 static struct {
 	int failed;
-	int cut;	/* the stanza at hand */
-	int unresolved; /* the element that begins next */
-	int short_tag;	/* ... and of its attributes, some are left out */
+	int cut;      /* the stanza at hand */
+	int doubtful; /* the element that begins next */
+	int is_short; /* ... because its tag is not whole */
 	unsigned depth;
-	unsigned left_out; /* depth of the outermost element that is left out; 0: none */
+	unsigned hidden_from; /* depth of the outermost element that is left out; 0: none */
 	unsigned children[SG_BOUNDS_DEPTH_MAX + 1];
 	unsigned attributes; /* of the stanza, so far */
 	size_t bytes;	     /* ... of names and attributes */
@@ -64,36 +64,36 @@ static void on_stream(void)
 {
 	bounds.failed = 0;
 	bounds.cut = 0;
-	bounds.unresolved = 0;
-	bounds.short_tag = 0;
+	bounds.doubtful = 0;
+	bounds.is_short = 0;
 	bounds.depth = 0;
-	bounds.left_out = 0;
+	bounds.hidden_from = 0;
 	bounds.attributes = 0;
 	bounds.bytes = 0;
 }
 
-static void on_unresolved(int left_out)
+static void on_doubtful(int is_short)
 {
-	bounds.unresolved = 1;
-	bounds.short_tag = left_out;
+	bounds.doubtful = 1;
+	bounds.is_short = is_short;
 }
 
 /* Whether the element may be shown, below those that are. A stanza whose own tag is not whole may lack its
  * sender: nobody is shown it. */
-static int is_in_bounds(const char *name, const char **attrs, int short_tag)
+static int is_in_bounds(const char *name, const char **attrs, int is_short)
 {
 	if (bounds.depth == 0)
 		return 1;
 	bounds.bytes += size_of(name, attrs);
 	return has_room(bounds.depth) && bounds.bytes <= SG_BOUNDS_BYTES_MAX &&
-	    !(short_tag && bounds.depth == 1);
+	    !(is_short && bounds.depth == 1);
 }
 
 static void on_start(const char *name, const char **attrs)
 {
-	int unresolved = bounds.unresolved, short_tag = bounds.short_tag;
+	int doubtful = bounds.doubtful, is_short = bounds.is_short;
 
-	bounds.unresolved = bounds.short_tag = 0;
+	bounds.doubtful = bounds.is_short = 0;
 	if (bounds.failed)
 		return;
 	if (bounds.depth == 0 && strcmp(name, IN(NS_STREAMS, "stream")) != 0) {
@@ -105,13 +105,13 @@ static void on_start(const char *name, const char **attrs)
 		bounds.attributes = 0;
 		bounds.bytes = 0;
 	}
-	bounds.cut |= unresolved;
-	if (bounds.left_out == 0 && !is_in_bounds(name, attrs, short_tag)) {
-		bounds.left_out = bounds.depth + 1;
+	bounds.cut |= doubtful;
+	if (bounds.hidden_from == 0 && !is_in_bounds(name, attrs, is_short)) {
+		bounds.hidden_from = bounds.depth + 1;
 		bounds.cut = 1;
 	}
 	bounds.depth++;
-	if (bounds.left_out != 0)
+	if (bounds.hidden_from != 0)
 		return;
 	bounds.children[bounds.depth] = 0;
 	show_start(name, attrs);
@@ -124,7 +124,7 @@ static void on_end(const char *name)
 	if (bounds.failed)
 		return;
 	bounds.depth--;
-	if (bounds.left_out == 0) {
+	if (bounds.hidden_from == 0) {
 		/* libstrophe crashes on a stream error without a child */
 		if (depth == 2 && bounds.children[depth] == 0 &&
 		    strcmp(name, IN(NS_STREAMS, "error")) == 0) {
@@ -132,14 +132,14 @@ static void on_end(const char *name)
 			sg_parser_show_end(IN(NS_ERRORS, "undefined-condition"));
 		}
 		sg_parser_show_end(name);
-	} else if (bounds.left_out == depth) {
-		bounds.left_out = 0;
+	} else if (bounds.hidden_from == depth) {
+		bounds.hidden_from = 0;
 	}
 }
 
 static void on_text(const char *text, size_t len)
 {
-	if (!bounds.failed && bounds.left_out == 0)
+	if (!bounds.failed && bounds.hidden_from == 0)
 		sg_parser_show_text(text, len);
 }
 
@@ -156,7 +156,7 @@ static void on_malformed(void)
 const struct sg_parser_filter sg_bounds = {
 	.stream = on_stream,
 	.start = on_start,
-	.unresolved = on_unresolved,
+	.doubtful = on_doubtful,
 	.end = on_end,
 	.text = on_text,
 	.doctype = fail,

@@ -18,8 +18,8 @@
 #define SG_NS_DATA_FORM	   "jabber:x:data"
 
 #define SG_PEP_ITEMS_MAX   20000	/* in one request or result */
-#define SG_PEP_PUBLISH_MAX (200u << 10) /* bytes of one: servers end streams over 256 KiB */
-#define SG_PEP_CONFIG_MAX  (60u << 10)	/* bytes of a configuration: or over 64 KiB */
+#define SG_PEP_PUBLISH_MAX (200u << 10) /* bytes of one; why, see PROTOCOL.xmpp 0 */
+#define SG_PEP_CONFIG_MAX  (60u << 10)	/* bytes of a configuration */
 
 /* The beginning of each payload, <pubsub><name node='node'/></pubsub>: the child stays the root's; *root, the
  * caller's, may be there after a failure, too. */

@@ -11,8 +11,9 @@
 
 #define SG_PEP_MEMBERS_MAX 10000 /* with an affiliation to one node */
 #define SG_PEP_OFFERED_MAX 16	 /* access models of one form */
-#define SG_PEP_GROUPS_MAX  1000	 /* groups of the roster that may read */
-#define SG_PEP_GROUP_MAX   1023	 /* bytes of the name of one */
+#define SG_PEP_GROUPS_MAX                                                                          \
+	1000 /* groups of the roster that may read; together they fit into SG_PEP_CONFIG_MAX */
+#define SG_PEP_GROUP_MAX 1023 /* bytes of the name of one */
 
 /* Payloads of iq type get, no 'to': the node's configuration; the affiliations to it; who is
  * subscribed to it. */

@@ -102,15 +102,15 @@ static void may_wait(XML_Parser expat, int may)
 static void on_start(void *userdata, const XML_Char *name, const XML_Char **attrs)
 {
 	int good = sg_prefixes_start(parser.prefixes, &name, &attrs);
-	int left_out = parser.tags.left_out;
+	int is_short = parser.tags.is_short;
 
 	parser.userdata = userdata;
-	if ((!good || left_out) && parser.filter->unresolved == NULL) {
+	if ((!good || is_short) && parser.filter->doubtful == NULL) {
 		sg_parser_stop();
 		return;
 	}
-	if (!good || left_out)
-		parser.filter->unresolved(left_out);
+	if (!good || is_short)
+		parser.filter->doubtful(is_short);
 	parser.filter->start(name, attrs);
 }
 

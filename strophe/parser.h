@@ -31,9 +31,9 @@
 struct sg_parser_filter {
 	void (*stream)(void); /* one begins: libstrophe has made or reset its parser */
 	void (*start)(const char *name, const char **attrs); /* NULL-terminated pairs */
-	/* The element that begins next has no meaning (prefixes.h), or its tag was so long that some of its attributes
-	 * are left out (tags.h). NULL: it is no XML. */
-	void (*unresolved)(int left_out);
+	/* The element that begins next cannot be understood: it has no meaning (prefixes.h), or its tag is not whole
+	 * (is_short, tags.h). NULL: it is no XML. */
+	void (*doubtful)(int is_short);
 	void (*end)(const char *name);
 	void (*text)(const char *text, size_t len); /* not terminated; a piece of a run */
 	void (*doctype)(void);			    /* NULL: nothing is done about one */

@@ -143,7 +143,7 @@ static size_t skip(struct sg_tags *tags, const char *data, size_t len)
 	if (tags->state != SG_TAGS_TEXT)
 		return at;
 	tags->is_skipping = 0;
-	tags->left_out = 1;
+	tags->is_short = 1;
 	memcpy(tags->ending, tags->last == '/' ? "/>" : ">\0", 3);
 	return at;
 }
@@ -152,7 +152,7 @@ size_t sg_tags_next(struct sg_tags *tags, const char **data, size_t *len, const 
 {
 	size_t done;
 
-	tags->left_out = 0;
+	tags->is_short = 0;
 	tags->ending[0] = '\0';
 	*piece = *data;
 	if (*len == 0)

@@ -35,7 +35,7 @@ struct sg_tags {
 	char last;		  /* in the tag, outside of values */
 	int in_reference;
 	int is_skipping; /* what is left of the tag */
-	int left_out; /* the piece that was given last ends a tag of which something is missing */
+	int is_short; /* the piece that was given last ends a tag of which something is missing */
 	char ending[3];
 };
 

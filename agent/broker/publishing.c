@@ -82,7 +82,7 @@ int sg_groups_join(const json_t *names, char **groups)
 {
 	struct sg_buf list = { 0 };
 	size_t count = json_array_size(names);
-	int err = count <= SG_GROUPS_MAX ? 0 : SG_ERR_LIMIT;
+	int err = count <= SG_PEP_GROUPS_MAX ? 0 : SG_ERR_LIMIT;
 
 	*groups = NULL;
 	for (size_t i = 0; err == 0 && i < count; i++) {
@@ -125,7 +125,7 @@ int sg_direct_parse(const char *text, char **direct)
 	return join_end(&list, err, direct);
 }
 
-int sg_members_split(const char *members, char **copy, char ***list, uint32_t *count)
+int sg_lines_split(const char *members, char **copy, char ***list, uint32_t *count)
 {
 	uint32_t lines = 0;
 
@@ -154,14 +154,14 @@ int sg_members_split(const char *members, char **copy, char ***list, uint32_t *c
 
 int sg_publishing_split(const struct sg_publishing_row *row, struct sg_publishing_lists *lists)
 {
-	int err = sg_members_split(
+	int err = sg_lines_split(
 	    row->members, &lists->members_copy, &lists->members, &lists->member_count);
 
 	lists->groups_copy = NULL;
 	lists->groups = NULL;
 	lists->group_count = 0;
 	if (err == 0)
-		err = sg_members_split(
+		err = sg_lines_split(
 		    row->groups, &lists->groups_copy, &lists->groups, &lists->group_count);
 	if (err != 0)
 		sg_publishing_lists_clear(lists);
@@ -282,7 +282,7 @@ static void send_policy(struct sg_account *account)
 	else if (strcmp(direct, "contacts") == 0)
 		policy.mode = SG_DIRECT_CONTACTS;
 	else if (strcmp(direct, "own") == 0 ||
-	    sg_members_split(direct, &copy, &policy.jids, &policy.jid_count) != 0)
+	    sg_lines_split(direct, &copy, &policy.jids, &policy.jid_count) != 0)
 		policy.mode = SG_DIRECT_OWN;
 	else
 		policy.mode = SG_DIRECT_LIST;

@@ -1,6 +1,6 @@
 /*
  * How open an account's keys are meant to be, and whether its server keeps to that: the access model,
- * whitelist and answers to direct requests that were last asked for, and the own node as it was last
+ * whitelist, groups of the roster and answers to direct requests that were last asked for, and the own node as it was last
  * found. A node that is more open than asked is an alarm until it is found to be as asked again.
  */
 #ifndef SG_BROKER_PUBLISHING_H
@@ -13,7 +13,6 @@
 #include "publishing_store.h"
 
 #define SG_MEMBERS_MAX 1000 /* JIDs of a whitelist, and of a list of who is answered */
-#define SG_GROUPS_MAX  1000 /* groups of the roster; together they fit into SG_PEP_CONFIG_MAX */
 
 /* Reads "own", "contacts", "nobody", or JIDs with commas between, into the form of the store: a new
  * string. SG_ERR_ARG, SG_ERR_LIMIT, SG_ERR_NOMEM. */
@@ -27,7 +26,7 @@ SG_MUST_USE int sg_members_join(const json_t *jids, char **members);
 SG_MUST_USE int sg_groups_join(const json_t *names, char **groups);
 
 /* A list of that form as an array of strings that point into *copy, both owned by the caller. */
-SG_MUST_USE int sg_members_split(const char *members, char **copy, char ***list, uint32_t *count);
+SG_MUST_USE int sg_lines_split(const char *members, char **copy, char ***list, uint32_t *count);
 
 /* The lists of a row, split, which stays theirs to be freed. */
 struct sg_publishing_lists {

@@ -47,7 +47,7 @@ static void fail_argument(struct sg_call *call, int err, const char *parameter)
 		sg_call_fail_code(call, err, NULL);
 	else if (err == SG_ERR_LIMIT && strcmp(parameter, "groups") == 0)
 		sg_call_fail_with(call, err, parameter,
-		    "groups may hold %d names at most, and %u KiB of them", SG_GROUPS_MAX,
+		    "groups may hold %d names at most, and %u KiB of them", SG_PEP_GROUPS_MAX,
 		    SG_PEP_CONFIG_MAX >> 10);
 	else if (err == SG_ERR_LIMIT)
 		sg_call_fail_with(
@@ -477,6 +477,14 @@ static void show_judged(struct sg_call *call, int err, json_t *last, struct sg_m
 	sg_call_fail_code(call, err, call->account->row.jid);
 }
 
+/* Whether the server lets nobody read, not even the owner (ejabberd, by roster). */
+static int is_refused(const struct sg_msg_error *error)
+{
+	return sg_msg_error_code(error) == SG_ERR_STANZA && error->condition != NULL &&
+	    (strcmp(error->condition, "not-authorized") == 0 ||
+		strcmp(error->condition, "forbidden") == 0);
+}
+
 static void show_fetched(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct sg_call *call = arg;
@@ -484,7 +492,7 @@ static void show_fetched(void *arg, const struct sg_msg_error *error, void *answ
 	struct show *show = call->state;
 
 	if (error != NULL) {
-		if (sg_msg_error_code(error) == SG_ERR_STANZA)
+		if (is_refused(error))
 			show_unread(call, error);
 		else
 			sg_call_fail(call, error);

@@ -16,8 +16,8 @@ struct wanted {
 	uint32_t frame;
 	int64_t deadline_ms;
 	char *id, *from, *about;
-	char *text;  /* the request */
-	char *shown; /* all of it as it came, or NULL; see iq.h */
+	char *text;	  /* the request */
+	char *as_written; /* all of it, or NULL; see iq.h */
 };
 
 struct sg_asked {
@@ -53,7 +53,7 @@ static void wanted_free(struct wanted *wanted)
 	free(wanted->from);
 	free(wanted->about);
 	free(wanted->text);
-	free(wanted->shown);
+	free(wanted->as_written);
 	free(wanted);
 }
 
@@ -133,8 +133,8 @@ int sg_asked_may_ask(const struct sg_asked *asked, const char *from)
 
 /* ---- from the question to the answer ---- */
 
-/* The request as it came, for an error that shows it again (K12); NULL without memory. */
-static struct sg_xml *echo_of(const char *text)
+/* What was understood of the request, for an error that shows it again (K12); NULL without memory. */
+static struct sg_xml *request_of(const char *text)
 {
 	struct sg_xml *tree = NULL;
 
@@ -152,7 +152,7 @@ static struct wanted *wanted_new(struct sg_asked *asked, const struct sg_iq_ques
 	wanted->id = strdup(question->id);
 	wanted->from = strdup(question->from);
 	wanted->text = sg_xml_to_string(question->payload);
-	wanted->shown = sg_text_copy(question->shown_again);
+	wanted->as_written = sg_text_copy(question->as_written);
 	if (wanted->id != NULL && wanted->from != NULL && wanted->text != NULL)
 		return wanted;
 	wanted_free(wanted);
@@ -220,8 +220,9 @@ static void wanted_answer(
 {
 	const struct sg_msg_error *error = frame->msg;
 	const struct sg_msg_keyinfos *keyinfos = frame->msg;
-	struct sg_xml *echo = echo_of(wanted->text), *payload = NULL;
-	struct sg_iq_question question = { wanted->id, wanted->from, 1, echo, wanted->shown };
+	struct sg_xml *request = request_of(wanted->text), *payload = NULL;
+	struct sg_iq_question question = { wanted->id, wanted->from, 1, request,
+		wanted->as_written };
 	int code = frame->type == SG_MSG_ERROR ? sg_msg_error_code(error) : 0;
 	int err = SG_ERR_UNSUPPORTED;
 
@@ -236,7 +237,7 @@ static void wanted_answer(
 		sg_iq_refuse(asked->iqs, &question, "cancel", "item-not-found");
 	else
 		sg_iq_unknown(asked->iqs, &question);
-	sg_xml_free(echo);
+	sg_xml_free(request);
 }
 
 int sg_asked_answer(struct sg_asked *asked, const struct sg_frame *frame)

@@ -40,8 +40,8 @@ static struct {
 	unsigned shown; /* the depth that libstrophe knows of, once the stanza is cut */
 	int headed;	/* libstrophe is shown its head alone */
 	int gathered;	/* ... and who wants the rest has it gathered */
-	int unresolved; /* the element that begins next */
-	int left_out;	/* ... and of its attributes, some are */
+	int doubtful;	/* the element that begins next */
+	int is_short;	/* ... because its tag is not whole */
 	unsigned children[SG_FILTER_DEPTH_MAX + 2];
 	unsigned nodes;
 	uint64_t bytes, gap, work, steps;
@@ -304,11 +304,12 @@ static void count_element(const char **attrs)
 }
 
 /* What anybody needs of a stanza's head. One that is longer than any JID or id would be missed: it is over the
- * limits. Of a head that is not whole nothing is shown while it may lack whose it is. */
-static void show_head(const char *name, const char **attrs, int left_out)
+ * limits. Of a head that is not whole nothing is shown unless it has the first three: whatever it may lack, it is no
+ * other stanza and nobody else's. */
+static void show_head(const char *name, const char **attrs, int is_short)
 {
 	static const char *const wanted[] = { "type", "id", "from", "to" };
-	enum { COUNT = sizeof(wanted) / sizeof(*wanted), NEEDED = 7 };
+	enum { COUNT = sizeof(wanted) / sizeof(*wanted), NEEDED = 1 | 2 | 4 /* type, id, from */ };
 	const char *some[2 * COUNT + 1];
 	size_t have = 0;
 	unsigned found = 0;
@@ -324,7 +325,7 @@ static void show_head(const char *name, const char **attrs, int left_out)
 				some[have++] = attrs[0];
 				some[have++] = attrs[1];
 			}
-	if (left_out && (found & NEEDED) != NEEDED)
+	if (is_short && (found & NEEDED) != NEEDED)
 		return;
 	some[have] = NULL;
 	sg_parser_show_start(name, some);
@@ -419,27 +420,27 @@ static void stanza_end(void)
 	}
 }
 
-static void on_unresolved(int left_out)
+static void on_doubtful(int is_short)
 {
-	filter.unresolved = 1;
-	filter.left_out = left_out;
+	filter.doubtful = 1;
+	filter.is_short = is_short;
 }
 
-static void gather_start(const char *name, const char **attrs, int unresolved)
+static void gather_start(const char *name, const char **attrs, int doubtful)
 {
 	size_t len;
 	const char *tag = sg_parser_tag(&len);
 
 	sg_gather_start(name, attrs, tag, len);
-	if (unresolved)
+	if (doubtful)
 		sg_gather_refuse();
 }
 
 static void on_start(const char *name, const char **attrs)
 {
-	int unresolved = filter.unresolved, left_out = filter.left_out;
+	int doubtful = filter.doubtful, is_short = filter.is_short;
 
-	filter.unresolved = filter.left_out = 0;
+	filter.doubtful = filter.is_short = 0;
 	if (filter.muted || filter.report.stopped != 0)
 		return;
 	filter.gap = 0;
@@ -448,18 +449,18 @@ static void on_start(const char *name, const char **attrs)
 	if (filter.depth == 2)
 		stanza_begin(name);
 	/* Once online anybody can have a server send one: it costs its stanza only. */
-	if (unresolved && !filter.headed)
+	if (doubtful && !is_short && !filter.headed)
 		stop(SG_ERR_FORMAT, "a prefix that is not declared");
 	if (filter.depth >= 2)
 		count_element(attrs);
-	if (left_out)
+	if (is_short)
 		cut(filter.depth - 1, "a tag that is too long");
 	if (filter.report.stopped != 0)
 		return;
 	if (filter.depth == 2 && (filter.headed || filter.report.cut))
-		show_head(name, attrs, left_out);
+		show_head(name, attrs, is_short);
 	if (filter.gathered && !filter.report.cut)
-		gather_start(name, attrs, unresolved);
+		gather_start(name, attrs, doubtful);
 	if (filter.headed || filter.report.cut)
 		return;
 	if (filter.depth == 3)
@@ -579,7 +580,7 @@ static void on_stream(void)
 	filter.in_mechanisms = 0;
 	filter.report.cut = 0;
 	filter.gap = filter.bytes = 0;
-	filter.headed = filter.gathered = filter.unresolved = filter.left_out = 0;
+	filter.headed = filter.gathered = filter.doubtful = filter.is_short = 0;
 	sg_gather_clear();
 }
 
@@ -592,7 +593,7 @@ static int on_bytes(size_t len)
 	filter.gap += len;
 	if (filter.depth >= 2 && filter.bytes > SG_FILTER_BYTES_MAX)
 		cut(filter.depth, "a stanza that is too large");
-	if (filter.gap > (filter.online ? SG_FILTER_TAG_MAX : SG_FILTER_GAP_MAX))
+	if (filter.gap > (filter.online ? SG_FILTER_ONLINE_GAP_MAX : SG_FILTER_GAP_MAX))
 		stop(SG_ERR_LIMIT, "a tag that is too large");
 	return filter.report.stopped == 0;
 }
@@ -600,7 +601,7 @@ static int on_bytes(size_t len)
 const struct sg_parser_filter sg_filter = {
 	.stream = on_stream,
 	.start = on_start,
-	.unresolved = on_unresolved,
+	.doubtful = on_doubtful,
 	.end = on_end,
 	.text = on_text,
 	.doctype = on_doctype,

@@ -7,7 +7,7 @@
  *    no more of such a stanza than fits, and with its end, report.cut tells its handlers that it is not
  *    whole. It may go on for ever, and is read past. A stanza whose own tag is too long for tags.h is shown
  *    to nobody unless it says at its beginning what it is and whose. Only what no stranger can make a sane server send still ends the stream: a stanza nested
- *    deeper than SG_FILTER_CUT_DEPTH_MAX, or a name over SG_FILTER_TAG_MAX;
+ *    deeper than SG_FILTER_CUT_DEPTH_MAX, or a name over SG_FILTER_ONLINE_GAP_MAX;
  *  - once the account is online, shows libstrophe the heads of stanzas alone, for its trees cost the square of
  *    what some stanzas have: what is in an iq or a message is gathered by gather.h, of a presence nothing is;
  *  - shows libstrophe one SASL mechanism at most, only once TLS is up and verified: EXTERNAL with a
@@ -40,7 +40,7 @@
 #define SG_FILTER_TEXT_MAX	 (2u << 20)   /* of one run of text */
 #define SG_FILTER_ATTR_BYTES_MAX (512u << 10) /* of one element's attributes, unescaped */
 #define SG_FILTER_GAP_MAX	 (512u << 10) /* bytes without any event, e.g. a long tag */
-#define SG_FILTER_TAG_MAX                                                                          \
+#define SG_FILTER_ONLINE_GAP_MAX                                                                   \
 	(4 * SG_TAGS_MAX) /* the same once online: a name, for more of a tag never comes */
 #define SG_FILTER_HEAD_MAX (16u << 10) /* of each attribute of a stanza that is cut */
 /* Of a stanza that is cut. Its elements take expat's memory as long as they are open. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "contacts.h"
+#include "filter.h"
 #include "keyinfo.h"
 #include "log.h"
 #include "parser.h"
@@ -20,7 +21,7 @@ static struct {
 	struct sg_xml *root;
 	size_t needless; /* depth of the element of which nothing is kept, 0 outside of any */
 	int is_refused, is_part_refused;
-	struct sg_buf inside;
+	struct sg_buf written; /* what is in the stanza */
 } gather;
 
 void sg_gather_clear(void)
@@ -28,7 +29,7 @@ void sg_gather_clear(void)
 	if (gather.part > 0 && gather.part <= SG_XML_DEPTH_MAX)
 		sg_xml_free(gather.open[gather.part - 1]);
 	sg_xml_free(gather.root);
-	sg_buf_clear(&gather.inside);
+	sg_buf_clear(&gather.written);
 	memset(&gather, 0, sizeof(gather));
 }
 
@@ -44,9 +45,9 @@ void sg_gather_refuse(void)
 
 static void write_down(const char *written, size_t len)
 {
-	if (gather.inside.err == 0 && len > SG_GATHER_INSIDE_MAX - gather.inside.len)
-		gather.inside.err = SG_ERR_LIMIT;
-	sg_buf_put(&gather.inside, written, len);
+	if (gather.written.err == 0 && len > SG_GATHER_INSIDE_MAX - gather.written.len)
+		gather.written.err = SG_ERR_LIMIT;
+	sg_buf_put(&gather.written, written, len);
 }
 
 /* ---- as a tree ---- */
@@ -64,16 +65,23 @@ static const char *split(const char *joined, char ns[SG_XML_NS_MAX + 1])
 	return separator != NULL ? separator + 1 : joined;
 }
 
-/* Of namespaced attributes, only xml:lang is ever looked at. */
+/* What an attribute is called in a tree, or NULL: of those in a namespace, only xml:lang is ever looked at. */
+static const char *attr_name(const char *joined)
+{
+	if (strcmp(joined, NS_XML SG_PARSER_SEPARATOR "lang") == 0)
+		return "xml:lang";
+	return strchr(joined, SG_PARSER_SEPARATOR[0]) == NULL ? joined : NULL;
+}
+
 static int set_attrs(struct sg_xml *element, const char **attrs)
 {
 	int err = 0;
 
 	for (; err == 0 && attrs[0] != NULL; attrs += 2) {
-		if (strchr(attrs[0], SG_PARSER_SEPARATOR[0]) == NULL)
-			err = sg_xml_set_attr(element, attrs[0], attrs[1]);
-		else if (strcmp(attrs[0], NS_XML SG_PARSER_SEPARATOR "lang") == 0)
-			err = sg_xml_set_attr(element, "xml:lang", attrs[1]);
+		const char *name = attr_name(attrs[0]);
+
+		if (name != NULL)
+			err = sg_xml_set_attr(element, name, attrs[1]);
 	}
 	return err;
 }
@@ -85,9 +93,11 @@ static struct sg_xml *element_new(const char *name, const char **attrs)
 	size_t count = 0, bytes = 0;
 	struct sg_xml *made;
 
-	for (; count <= SG_XML_ATTRS_MAX && attrs[2 * count] != NULL; count++)
-		bytes += strlen(attrs[2 * count]) + strlen(attrs[2 * count + 1]);
-	if (local == NULL || count > SG_XML_ATTRS_MAX || bytes > SG_GATHER_ATTR_BYTES_MAX)
+	for (const char **attr = attrs; attr[0] != NULL && count <= SG_XML_ATTRS_MAX; attr += 2) {
+		count += attr_name(attr[0]) != NULL;
+		bytes += strlen(attr[0]) + strlen(attr[1]);
+	}
+	if (local == NULL || count > SG_XML_ATTRS_MAX || bytes > SG_FILTER_ATTR_BYTES_MAX)
 		return NULL;
 	made = sg_xml_new(local, ns);
 	if (made != NULL && set_attrs(made, attrs) != 0) {
@@ -210,7 +220,7 @@ void sg_gather_text(const char *text, size_t len, const char *written, size_t wr
 		/* No reference, and yet what needs one: a CDATA section. No server writes any. */
 		if (written_len == len && memcmp(text, written, len) == 0 &&
 		    (memchr(text, '<', len) != NULL || memchr(text, '&', len) != NULL))
-			gather.inside.err = SG_ERR_FORMAT;
+			gather.written.err = SG_ERR_FORMAT;
 	}
 	if (is_built() && sg_xml_add_text(gather.open[gather.depth - 1], text, len) != 0)
 		sg_gather_refuse();
@@ -219,10 +229,11 @@ void sg_gather_text(const char *text, size_t len, const char *written, size_t wr
 void sg_gather_take(struct sg_arrival *arrival)
 {
 	arrival->tree = gather.is_refused ? NULL : gather.root;
-	arrival->inside = NULL;
-	if (gather.inside.err == 0 &&
-	    sg_parser_is_whole((const char *)gather.inside.data, gather.inside.len)) {
-		sg_buf_put_u8(&gather.inside, 0);
-		arrival->inside = gather.inside.err == 0 ? (const char *)gather.inside.data : NULL;
+	arrival->as_written = NULL;
+	if (gather.written.err == 0 &&
+	    sg_parser_is_whole((const char *)gather.written.data, gather.written.len)) {
+		sg_buf_put_u8(&gather.written, 0);
+		arrival->as_written =
+		    gather.written.err == 0 ? (const char *)gather.written.data : NULL;
 	}
 }

@@ -10,16 +10,14 @@
 
 #include "xml.h"
 
-/* Bytes of what is shown again to who sent it: servers end streams over 64 KiB. */
+/* Bytes of what is shown again to who sent it; why, see PROTOCOL.xmpp 0. */
 #define SG_GATHER_INSIDE_MAX 60000
-
-#define SG_GATHER_ATTR_BYTES_MAX (512u << 10) /* of one element's attributes, unescaped */
 
 /* What came, for who acts on it; valid until the stanza is done with. */
 struct sg_arrival {
 	const char *type, *id, *from, *to; /* or NULL */
 	/*
-	 * All of it. An item of a node, or a keyinfo, that is over the limits of struct sg_xml is there without
+	 * All of it but the groups of contacts. An item of a node, or a keyinfo, that is over the limits of struct sg_xml is there without
 	 * anything in it. NULL: the rest is over them, or the stanza over those of the filter.
 	 */
 	const struct sg_xml *tree;
@@ -27,7 +25,7 @@ struct sg_arrival {
 	 * The elements in it as the server wrote them, one after the other; also those that the tree has no room
 	 * for. NULL: they are longer than SG_GATHER_INSIDE_MAX, or make no sense without what is around them.
 	 */
-	const char *inside;
+	const char *as_written;
 };
 
 /* Forgets everything, and begins with a stanza. */
@@ -42,7 +40,7 @@ void sg_gather_text(const char *text, size_t len, const char *written, size_t wr
 /* What is open is over a limit: it counts as over those of struct sg_xml. */
 void sg_gather_refuse(void);
 
-/* The tree and the inside, once the stanza has ended. */
+/* The tree, and the stanza as it was written, once it has ended. */
 void sg_gather_take(struct sg_arrival *arrival);
 
 #endif

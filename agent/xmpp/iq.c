@@ -17,9 +17,8 @@
 #define NS_PING	    "urn:xmpp:ping"
 #define NS_TRIAL    "urn:xmpp:signet:nobody" /* that nobody understands */
 #define ID_BYTES    12
-#define ABSENCE_MAX 4096 /* bytes of a server's error for an absent client */
-#define REPLY_MAX                                                                                  \
-	65000 /* of a refusal: there are servers that end the stream of who sends more than 64 KiB */
+#define ABSENCE_MAX 4096  /* bytes of a server's error for an absent client */
+#define REPLY_MAX   65000 /* bytes of a refusal; why, see PROTOCOL.xmpp 0 */
 #define PLAIN_ABSENCE                                                                              \
 	"<error type='cancel'><service-unavailable xmlns='" SG_NS_STANZAS "'/></error>"
 
@@ -357,7 +356,7 @@ void sg_iq_unknown(struct sg_iqs *iqs, const struct sg_iq_question *question)
 
 	if (sg_element_iq(&head, NULL, &iq) != 0)
 		iq = NULL;
-	say_absent(iqs, iq, question->shown_again, room_for_echo(question->id, question->from));
+	say_absent(iqs, iq, question->as_written, room_for_echo(question->id, question->from));
 }
 
 static struct sg_xml *message_head(const char *id, const char *to)
@@ -393,7 +392,7 @@ void sg_iq_message(struct sg_iqs *iqs, const struct sg_arrival *message)
 	if (message->from == NULL || message->to == NULL ||
 	    !jid_same(message->to, sg_stream_full_jid(iqs->stream)) || is_event(message))
 		return;
-	say_absent(iqs, message_head(message->id, message->from), message->inside,
+	say_absent(iqs, message_head(message->id, message->from), message->as_written,
 	    room_for_echo(message->id, message->from));
 }
 
@@ -521,7 +520,7 @@ static void answer_question(struct sg_iqs *iqs, const struct sg_arrival *iq, int
 		.from = iq->from,
 		.is_get = is_get,
 		.payload = iq->tree != NULL ? sg_xml_first(iq->tree) : NULL,
-		.shown_again = iq->inside,
+		.as_written = iq->as_written,
 	};
 
 	if (question.id == NULL || room_for_echo(question.id, question.from) < 0)

@@ -28,7 +28,7 @@ struct sg_iq_question {
 	const char *from; /* NULL: the own server */
 	int is_get;
 	const struct sg_xml *payload; /* or NULL: none, or one over our limits */
-	const char *shown_again; /* all of what was in it, as it came, for a refusal; or NULL */
+	const char *as_written; /* all of what was in it, as it came, for a refusal; or NULL */
 };
 
 /* Those that are not answered here. */

@@ -446,6 +446,18 @@ static int node_takes_error(struct sg_request *request, struct sg_msg_error *err
 	return 1;
 }
 
+static const char *what_failed(const struct sg_request *request)
+{
+	switch (request->kind->type) {
+	case SG_MSG_PEP_SHOW:
+		return "the node could not be read";
+	case SG_MSG_PEP_CONFIGURE:
+		return "the node could not be configured";
+	default:
+		return "the keys could not be published";
+	}
+}
+
 /* One question at a time: the node stands and is as it should be before anything goes to it. */
 static void node_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
 {
@@ -463,7 +475,7 @@ static void node_done(void *arg, struct sg_msg_error *error, const struct sg_xml
 	if (err == SG_ERR_FORMAT)
 		sg_request_fail(request, err, "the server does not tell how its node is");
 	else if (err != 0)
-		sg_request_fail(request, err, "the keys could not be published");
+		sg_request_fail(request, err, what_failed(request));
 }
 
 /* ---- their beginnings ---- */

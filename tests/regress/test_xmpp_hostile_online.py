@@ -51,6 +51,7 @@ TOO_MUCH = {
 FLOODS = {
     "deep, never closed": lambda: "<message>" + "<a>" * 200000,
     "name": lambda: "<message><" + "x" * (5 << 20),
+    "long tag in an error": lambda: "<stream:error><a " + " ".join(f"a{i}='{'x' * 1000}'" for i in range(2000)) + "/>",
     "comment": lambda: "<!--" + "x" * (30 << 20),
 }
 

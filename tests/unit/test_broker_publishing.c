@@ -69,7 +69,7 @@ static void members_are_joined_and_split(void **state)
 	uint32_t count;
 
 	assert_int_equal(sg_members_join(jids, &members), 0);
-	assert_int_equal(sg_members_split(members, &copy, &list, &count), 0);
+	assert_int_equal(sg_lines_split(members, &copy, &list, &count), 0);
 	assert_int_equal(count, SG_MEMBERS_MAX);
 	assert_string_equal(list[0], "a0@b");
 	assert_string_equal(list[999], "a999@b");
@@ -84,12 +84,12 @@ static void members_are_joined_and_split(void **state)
 	assert_int_equal(sg_members_join(jids, &members), SG_ERR_ARG);
 	json_decref(jids);
 	/* Nobody has said, and nobody at all, are two things. */
-	assert_int_equal(sg_members_split(NULL, &copy, &list, &count), 0);
+	assert_int_equal(sg_lines_split(NULL, &copy, &list, &count), 0);
 	assert_null(list);
 	jids = json_array();
 	assert_int_equal(sg_members_join(jids, &members), 0);
 	assert_string_equal(members, "");
-	assert_int_equal(sg_members_split(members, &copy, &list, &count), 0);
+	assert_int_equal(sg_lines_split(members, &copy, &list, &count), 0);
 	assert_non_null(list);
 	assert_int_equal(count, 0);
 	free(list);
@@ -118,7 +118,7 @@ static void k9_groups_are_joined(void **state)
 		assert_null(groups);
 		json_decref(names);
 	}
-	names = many(SG_GROUPS_MAX);
+	names = many(SG_PEP_GROUPS_MAX);
 	assert_int_equal(sg_groups_join(names, &groups), 0);
 	free(groups);
 	json_array_append_new(names, json_string("more"));

@@ -127,15 +127,15 @@ static void a_tag_that_is_not_whole_is_told(void **state)
 	struct sg_tags tags = { 0 };
 
 	assert_in_range(sg_tags_next(&tags, &data, &len, &piece), SG_TAGS_MAX, SG_TAGS_MAX + 9);
-	assert_false(tags.left_out);
+	assert_false(tags.is_short);
 	assert_int_equal(sg_tags_next(&tags, &data, &len, &piece), 2);
 	assert_memory_equal(piece, "/>", 2);
-	assert_true(tags.left_out);
+	assert_true(tags.is_short);
 	assert_int_equal(sg_tags_next(&tags, &data, &len, &piece), 0);
 	data = "<b/>";
 	len = 4;
 	assert_int_equal(sg_tags_next(&tags, &data, &len, &piece), 4);
-	assert_false(tags.left_out);
+	assert_false(tags.is_short);
 	free(text);
 }
 
