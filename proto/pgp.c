@@ -23,7 +23,7 @@ enum algorithm {
 #define KEY_BODY_MIN 7		 /* version, time, algorithm, something */
 #define HASHED_UNIT  (64u << 10) /* bytes that are hashed in the time of one check */
 
-static int fail(int err, const char *text, const char **why)
+int sg_pgp_fail(int err, const char *text, const char **why)
 {
 	*why = text;
 	return err;
@@ -42,19 +42,19 @@ int sg_pgp_signature_check(
 	*signature = (struct sg_pgp_signature){ 0 };
 	*why = NULL;
 	if (value->len > SG_PGP_SIGNATURE_MAX)
-		return fail(SG_ERR_LIMIT, "an OpenPGP signature of more than 64 KiB", why);
+		return sg_pgp_fail(SG_ERR_LIMIT, "an OpenPGP signature of more than 64 KiB", why);
 	if (value->len == 0 || sg_pgp_packet_get(&cur, &packet) != 0 ||
 	    packet.tag != SG_PGP_TAG_SIGNATURE)
-		return fail(SG_ERR_FORMAT, "no OpenPGP signature packet", why);
+		return sg_pgp_fail(SG_ERR_FORMAT, "no OpenPGP signature packet", why);
 	if (sg_cursor_left(&cur) > 0)
-		return fail(SG_ERR_FORMAT, "more than one OpenPGP packet", why);
+		return sg_pgp_fail(SG_ERR_FORMAT, "more than one OpenPGP packet", why);
 	err = sg_pgp_claims_get(packet.body, NULL, &claims);
 	if (err == SG_ERR_LIMIT)
-		return fail(err, "an OpenPGP signature of more than 100 subpackets", why);
+		return sg_pgp_fail(err, "an OpenPGP signature of more than 100 subpackets", why);
 	if (err != 0)
-		return fail(err, "an OpenPGP signature that is cut or malformed", why);
+		return sg_pgp_fail(err, "an OpenPGP signature that is cut or malformed", why);
 	if (claims.version != SG_PGP_VERSION)
-		return fail(
+		return sg_pgp_fail(
 		    SG_ERR_UNSUPPORTED, "an OpenPGP signature that is not of version 4", why);
 	signature->type = claims.type;
 	signature->hash = claims.hash;
@@ -210,15 +210,16 @@ static int check_material(
 	int err;
 
 	if (len < KEY_BODY_MIN)
-		return fail(SG_ERR_FORMAT, "an OpenPGP key that is cut", why);
+		return sg_pgp_fail(SG_ERR_FORMAT, "an OpenPGP key that is cut", why);
 	if (packet->body.pos[0] != SG_PGP_VERSION)
-		return fail(SG_ERR_UNSUPPORTED, "an OpenPGP key that is not of version 4", why);
+		return sg_pgp_fail(
+		    SG_ERR_UNSUPPORTED, "an OpenPGP key that is not of version 4", why);
 	if (len > SG_PGP_MATERIAL_MAX)
-		return fail(SG_ERR_LIMIT, "OpenPGP key material of more than 8 KiB", why);
+		return sg_pgp_fail(SG_ERR_LIMIT, "OpenPGP key material of more than 8 KiB", why);
 	err = check_cost(packet->body, counts);
 	if (err == SG_ERR_LIMIT)
-		return fail(err, "an OpenPGP key of more bits than are reckoned with", why);
-	return err == 0 ? 0 : fail(err, "an OpenPGP key that is cut", why);
+		return sg_pgp_fail(err, "an OpenPGP key of more bits than are reckoned with", why);
+	return err == 0 ? 0 : sg_pgp_fail(err, "an OpenPGP key that is cut", why);
 }
 
 /* librnp takes none of a key with such a one. */
@@ -228,7 +229,7 @@ static int check_subkey(const struct sg_pgp_packet *packet, struct counts *count
 
 	if (len == sg_cursor_left(&counts->primary) &&
 	    memcmp(packet->body.pos, counts->primary.pos, len) == 0)
-		return fail(SG_ERR_FORMAT, "an OpenPGP key that is a subkey of itself", why);
+		return sg_pgp_fail(SG_ERR_FORMAT, "an OpenPGP key that is a subkey of itself", why);
 	return check_material(packet, counts, why);
 }
 
@@ -291,16 +292,16 @@ static int check_signature(const struct sg_pgp_packet *packet, struct counts *co
 	int err = sg_pgp_claims_get(packet->body, form->fingerprint, &claims);
 
 	if (err == SG_ERR_LIMIT)
-		return fail(err, "an OpenPGP signature of more than 100 subpackets", why);
+		return sg_pgp_fail(err, "an OpenPGP signature of more than 100 subpackets", why);
 	if (err != 0)
-		return fail(err, "a signature in the OpenPGP key is cut or malformed", why);
+		return sg_pgp_fail(err, "a signature in the OpenPGP key is cut or malformed", why);
 	if (is_checked(&claims)) {
-		form->own_signatures += 1 + claims.embedded;
+		form->checks += 1 + claims.embedded;
 		counts->hashed += counts->signed_len;
 	}
-	if (form->own_signatures > SG_PGP_OWN_SIGNATURES_MAX)
-		return fail(
-		    SG_ERR_LIMIT, "an OpenPGP key with more than 250 signatures of its own", why);
+	if (form->checks > SG_PGP_KEY_CHECKS_MAX)
+		return sg_pgp_fail(
+		    SG_ERR_LIMIT, "an OpenPGP key with more than 250 signatures to check", why);
 	if (claims.version == SG_PGP_VERSION)
 		take_revocation(&claims, counts, form);
 	return 0;
@@ -310,30 +311,31 @@ static int check_work(const struct counts *counts, struct sg_pgp_form *form, con
 {
 	struct sg_pgp_load load = { 0 };
 
-	form->work = form->own_signatures * counts->weight + counts->hashed / HASHED_UNIT;
+	form->work = form->checks * counts->weight + counts->hashed / HASHED_UNIT;
 	return sg_pgp_load_add(&load, form) == 0
 	    ? 0
-	    : fail(SG_ERR_LIMIT,
-		  "an OpenPGP key whose signatures of its own take too long to check", why);
+	    : sg_pgp_fail(
+		  SG_ERR_LIMIT, "an OpenPGP key whose signatures take too long to check", why);
 }
 
 static int check_packet(const struct sg_pgp_packet *packet, struct counts *counts,
     struct sg_pgp_form *form, const char **why)
 {
 	if (packet->tag == SG_PGP_TAG_SECRET_KEY || packet->tag == SG_PGP_TAG_SECRET_SUBKEY)
-		return fail(SG_ERR_DENIED,
+		return sg_pgp_fail(SG_ERR_DENIED,
 		    "it holds a SECRET key: nothing of it was taken; export the public key alone",
 		    why);
 	if (counts->packets++ == SG_PGP_PACKETS_MAX)
-		return fail(SG_ERR_LIMIT, "an OpenPGP key of more than 2000 packets", why);
+		return sg_pgp_fail(SG_ERR_LIMIT, "an OpenPGP key of more than 2000 packets", why);
 	if ((packet->tag == SG_PGP_TAG_PUBLIC_KEY) != (counts->packets == 1))
-		return fail(SG_ERR_FORMAT,
+		return sg_pgp_fail(SG_ERR_FORMAT,
 		    counts->packets == 1 ? "no OpenPGP public key" : "more than one OpenPGP key",
 		    why);
 	switch (packet->tag) {
 	case SG_PGP_TAG_PUBLIC_SUBKEY:
 		if (counts->subkeys++ == SG_PGP_SUBKEYS_MAX)
-			return fail(SG_ERR_LIMIT, "an OpenPGP key with more than 32 subkeys", why);
+			return sg_pgp_fail(
+			    SG_ERR_LIMIT, "an OpenPGP key with more than 32 subkeys", why);
 		counts->signed_len = sg_cursor_left(&packet->body);
 		return check_subkey(packet, counts, why);
 	case SG_PGP_TAG_PUBLIC_KEY:
@@ -341,18 +343,20 @@ static int check_packet(const struct sg_pgp_packet *packet, struct counts *count
 		return check_material(packet, counts, why);
 	case SG_PGP_TAG_USER_ID:
 		if (sg_cursor_left(&packet->body) > SG_PGP_USER_ID_MAX)
-			return fail(SG_ERR_LIMIT, "an OpenPGP user id of more than 2 KiB", why);
+			return sg_pgp_fail(
+			    SG_ERR_LIMIT, "an OpenPGP user id of more than 2 KiB", why);
 		/* fall through */
 	case SG_PGP_TAG_USER_ATTRIBUTE:
 		counts->signed_len = sg_cursor_left(&packet->body);
 		if (counts->user_ids++ == SG_PGP_USER_IDS_MAX)
-			return fail(
+			return sg_pgp_fail(
 			    SG_ERR_LIMIT, "an OpenPGP key with more than 100 user ids", why);
 		return 0;
 	case SG_PGP_TAG_SIGNATURE:
 		return check_signature(packet, counts, form, why);
 	default:
-		return fail(SG_ERR_FORMAT, "a packet that belongs to no OpenPGP public key", why);
+		return sg_pgp_fail(
+		    SG_ERR_FORMAT, "a packet that belongs to no OpenPGP public key", why);
 	}
 }
 
@@ -365,14 +369,14 @@ int sg_pgp_key_check(const struct sg_blob *key, struct sg_pgp_form *form, const 
 	*form = (struct sg_pgp_form){ .name = "" };
 	*why = NULL;
 	if (key->len > SG_PGP_KEY_MAX)
-		return fail(SG_ERR_LIMIT, "an OpenPGP key of more than 256 KiB", why);
+		return sg_pgp_fail(SG_ERR_LIMIT, "an OpenPGP key of more than 256 KiB", why);
 	if (key->len == 0)
-		return fail(SG_ERR_FORMAT, "no OpenPGP public key", why);
+		return sg_pgp_fail(SG_ERR_FORMAT, "no OpenPGP public key", why);
 	while (err == 0 && sg_cursor_left(&cur) > 0) {
 		struct sg_pgp_packet packet;
 
 		if (sg_pgp_packet_get(&cur, &packet) != 0)
-			return fail(
+			return sg_pgp_fail(
 			    SG_ERR_FORMAT, "OpenPGP packets that are cut or malformed", why);
 		err = check_packet(&packet, &counts, form, why);
 		if (err == 0 && counts.packets == 1 &&
@@ -387,8 +391,8 @@ int sg_pgp_key_check(const struct sg_blob *key, struct sg_pgp_form *form, const 
 
 /* ---- what keys cost ---- */
 
-/* One with many signatures of its own must not use up the checks that are left for others: those above so many count
- * by how long they take. */
+/* One with many signatures must not use up the checks that are left for others: each counts, up to so many; and beside
+ * that, all count by how long they take. */
 #define COST_MAX  16
 #define COST_UNIT 16
 
@@ -406,7 +410,7 @@ int sg_pgp_load_add(struct sg_pgp_load *load, const struct sg_pgp_form *form)
 	more.together += form->work;
 	more.work += form->work + (load->copies > 0 ? 2 * more.together : 0);
 	more.revocations |= form->revocations;
-	more.own_signatures += form->own_signatures;
+	more.checks += form->checks;
 	if (work_of(&more) > (load->copies > 0 ? SG_PGP_COPIES_WORK_MAX : SG_PGP_WORK_MAX))
 		return SG_ERR_LIMIT;
 	*load = more;
@@ -415,7 +419,7 @@ int sg_pgp_load_add(struct sg_pgp_load *load, const struct sg_pgp_form *form)
 
 size_t sg_pgp_load_cost(const struct sg_pgp_load *load)
 {
-	size_t own = load->own_signatures;
+	size_t checks = load->checks;
 
-	return 1 + (own < COST_MAX ? own : COST_MAX) + work_of(load) / COST_UNIT;
+	return 1 + (checks < COST_MAX ? checks : COST_MAX) + work_of(load) / COST_UNIT;
 }

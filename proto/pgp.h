@@ -10,21 +10,21 @@
 #include "buf.h"
 #include "error.h"
 
-#define SG_PGP_KEY_MAX		  (256u << 10) /* bytes of one key, binary */
-#define SG_PGP_FILE_MAX		  (512u << 10) /* bytes of one in armour */
-#define SG_PGP_SIGNATURE_MAX	  (64u << 10)
-#define SG_PGP_PACKETS_MAX	  2000
-#define SG_PGP_USER_IDS_MAX	  100
-#define SG_PGP_USER_ID_MAX	  2048 /* bytes of one, as GnuPG has it */
-#define SG_PGP_SUBKEYS_MAX	  32
-#define SG_PGP_MATERIAL_MAX	  8192 /* bytes of a key packet */
-#define SG_PGP_SUBPACKETS_MAX	  100  /* of one signature */
-#define SG_PGP_OWN_SIGNATURES_MAX 250  /* that say to be by the key itself: each is verified */
-#define SG_PGP_BITS_MAX		  8192 /* of any number in a key; of DSA half of it is slow enough */
-#define SG_PGP_DSA_BITS_MAX	  4096
-#define SG_PGP_DSA_ORDER_MAX	  256 /* bits of the group's order */
-#define SG_PGP_EXPONENT_BITS_MAX  33
-/* What its own are worth in checks by RSA with 2048 bits, 0.3 ms each; and what several copies of one key take that
+#define SG_PGP_KEY_MAX		 (256u << 10) /* bytes of one key, binary */
+#define SG_PGP_FILE_MAX		 (512u << 10) /* bytes of one in armour */
+#define SG_PGP_SIGNATURE_MAX	 (64u << 10)
+#define SG_PGP_PACKETS_MAX	 2000
+#define SG_PGP_USER_IDS_MAX	 100
+#define SG_PGP_USER_ID_MAX	 2048 /* bytes of one, as GnuPG has it */
+#define SG_PGP_SUBKEYS_MAX	 32
+#define SG_PGP_MATERIAL_MAX	 8192 /* bytes of a key packet */
+#define SG_PGP_SUBPACKETS_MAX	 100  /* of one signature */
+#define SG_PGP_KEY_CHECKS_MAX	 250  /* signatures that librnp checks when it loads the key (K6) */
+#define SG_PGP_BITS_MAX		 8192 /* of any number in a key; of DSA half of it is slow enough */
+#define SG_PGP_DSA_BITS_MAX	 4096
+#define SG_PGP_DSA_ORDER_MAX	 256 /* bits of the group's order */
+#define SG_PGP_EXPONENT_BITS_MAX 33
+/* What those are worth in checks by RSA with 2048 bits, 0.3 ms each; and what several copies of one key take that
  * are put together. */
 #define SG_PGP_WORK_MAX	       500
 #define SG_PGP_COPIES_WORK_MAX 1000
@@ -37,15 +37,15 @@
 struct sg_pgp_form {
 	unsigned char fingerprint[SG_PGP_FINGERPRINT_SIZE]; /* of the primary key */
 	char name[SG_PGP_NAME_SIZE];			    /* the same as K2 has it */
-	size_t own_signatures; /* embedded ones count, too: how many checks the key costs */
-	size_t work;	       /* what those checks are worth in checks by RSA with 2048 bits */
-	unsigned revocations;  /* enum sg_pgp_revocation */
+	size_t checks; /* signatures that librnp checks to load it; embedded ones count, too */
+	size_t work;   /* what those checks are worth in checks by RSA with 2048 bits */
+	unsigned revocations; /* enum sg_pgp_revocation */
 };
 
 /* Revocations that a key claims, unchecked: those that librnp does not look at need care. */
 enum sg_pgp_revocation {
 	SG_PGP_REVOKES = 1,	 /* of the key, by itself */
-	SG_PGP_REVOKES_WEAK = 2, /* of it or a subkey, with MD5 or SHA-1 */
+	SG_PGP_REVOKES_WEAK = 2, /* of it or a subkey, with MD5, SHA-1 or RIPEMD-160 */
 	/* Nobody here can check it: a critical part that is not known, ... */
 	SG_PGP_REVOKES_CRITICAL = 4,
 	SG_PGP_REVOKES_SUBKEY_CRITICAL = 8, /* (that of a subkey) */
@@ -66,7 +66,7 @@ struct sg_pgp_load {
 	size_t together;      /* the work of each, once */
 	size_t work;	      /* that librnp has with them, ... */
 	unsigned revocations; /* ... and again, where one of these is weak (SG_PGP_REVOKES_WEAK) */
-	size_t own_signatures;
+	size_t checks;	      /* of all */
 };
 
 /* One more of this form. SG_ERR_LIMIT: it would take too long with those that are there; they stay. */

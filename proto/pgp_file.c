@@ -1,17 +1,11 @@
+/* Files of OpenPGP: binary, or in ASCII armour. */
 #include "pgp.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "pgp_packet.h"
 #include "text.h"
-
-/* Files of OpenPGP: binary, or in ASCII armour. */
-
-static int fail(int err, const char *text, const char **why)
-{
-	*why = text;
-	return err;
-}
 
 static const char armour_begin[] = "-----BEGIN PGP ";
 
@@ -85,12 +79,12 @@ static int dearmour(const struct sg_blob *file, const char *title, size_t max,
 	*bytes = (struct sg_blob){ NULL, 0 };
 	*why = NULL;
 	if (file->len > SG_PGP_FILE_MAX)
-		return fail(SG_ERR_LIMIT, "more than 512 KiB", why);
+		return sg_pgp_fail(SG_ERR_LIMIT, "more than 512 KiB", why);
 	if (file->len > 0 && file->data[0] & 0x80)
 		return sg_blob_set(bytes, file->data, file->len);
 	text = strndup(file->len > 0 ? (const char *)file->data : "", file->len);
 	if (text == NULL)
-		return fail(SG_ERR_NOMEM, "out of memory", why);
+		return sg_pgp_fail(SG_ERR_NOMEM, "out of memory", why);
 	base64 = cut_armour(text, title, why);
 	if (base64 == NULL) {
 		err = strstr(*why, "SECRET") != NULL ? SG_ERR_DENIED : SG_ERR_FORMAT;

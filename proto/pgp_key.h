@@ -59,7 +59,7 @@ const char *sg_pgp_reason_text(uint32_t reason);
  */
 enum sg_pgp_revoked {
 	SG_PGP_NOT_REVOKED,
-	SG_PGP_REVOKED, /* by itself; also with MD5 or SHA-1 */
+	SG_PGP_REVOKED, /* by itself; also with MD5, SHA-1 or RIPEMD-160 */
 	SG_PGP_REVOKED_UNCHECKED,
 };
 
@@ -80,10 +80,11 @@ struct sg_pgp_facts {
 /*
  * Has a key judged as of the time at. Several copies of one key are put together, as a keyring does,
  * so that one that lacks a revocation does not hide it; of several, one that librnp cannot read is
- * passed over; SG_ERR_LIMIT when they would take too long together (sg_pgp_load_add()). The bytes are borrowed until the key is freed. SG_ERR_FORMAT, SG_ERR_LIMIT,
- * SG_ERR_DENIED or SG_ERR_UNSUPPORTED, as of sg_pgp_key_check(), also for copies of different keys and
- * when librnp does not take it; SG_ERR_WORKER when there is nobody to judge it, SG_ERR_NOMEM. *why is
- * static text then, NULL on success.
+ * passed over; SG_ERR_LIMIT when they would take too long together (sg_pgp_load_add()). The bytes are
+ * borrowed until the key is freed. SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_DENIED or SG_ERR_UNSUPPORTED, as
+ * of sg_pgp_key_check(), also for copies of different keys and when librnp does not take it;
+ * SG_ERR_WORKER when there is nobody to judge it, SG_ERR_NOMEM. *why is static text then, NULL on
+ * success.
  */
 SG_MUST_USE int sg_pgp_key_load(const struct sg_blob *copies, size_t count, time_t at,
     struct sg_pgp_key **key, const char **why);

@@ -27,8 +27,11 @@ enum sg_pgp_type {
 
 #define SG_PGP_VERSION	   4
 #define SG_PGP_KEY_ID_SIZE 8
-/* Keys that may revoke this one, of which more than this are too many. */
+/* Keys that may revoke this one; others of one key are not looked at. */
 #define SG_PGP_REVOKERS_MAX 4
+
+/* Gives err; *why is the text. */
+int sg_pgp_fail(int err, const char *text, const char **why);
 
 struct sg_pgp_packet {
 	unsigned tag;

@@ -68,7 +68,7 @@ struct sg_verdict {
  * The keys at hand as possible issuers, made once for all the keys that are judged by them. It
  * makes at most checks_max checks of signatures in its life, so that the work for what a peer
  * sends is bounded; signatures that need none (SELF, UNKNOWN_ISSUER, UNKNOWN_METHOD by its name)
- * do not count. To load an OpenPGP key counts as the checks of its own signatures.
+ * do not count. To load an OpenPGP key counts as sg_pgp_load_cost() says.
  */
 struct sg_verdict_index;
 

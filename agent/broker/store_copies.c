@@ -75,7 +75,7 @@ static int claims_too_much(const struct copy *copy)
 		(copy->err != 0 || copy->revoked != SG_PGP_REVOKED));
 }
 
-/* Many signatures that say to be the key's own cost much, and anybody can make them. */
+/* Many signatures that librnp has to check cost much, and anybody can make them. */
 #define MANY_SIGNATURES 50
 
 /* Whether it has all that the other has that counts, and more of it; or as much, where the other is blown up. */
@@ -86,8 +86,8 @@ static int is_better(const struct copy *copy, const struct copy *other)
 	int less = copy->valid < other->valid || copy->expires < other->expires ||
 	    copy->user_ids < other->user_ids || copy->subkeys < other->subkeys;
 
-	int blown_up = other->form.own_signatures > MANY_SIGNATURES &&
-	    copy->form.own_signatures < other->form.own_signatures / 2;
+	int blown_up =
+	    other->form.checks > MANY_SIGNATURES && copy->form.checks < other->form.checks / 2;
 
 	return !less && (more || blown_up);
 }
@@ -250,6 +250,7 @@ static int choose_copy(struct pair *pair, int may_judge, enum sg_copy_choice *ch
 
 /* ---- in the store ---- */
 
+/* The columns of SG_STMT_COPY_CLAIMS, in its order. */
 enum claim {
 	OTHERS_SHOW,
 	JID_SHOWS,

@@ -14,10 +14,10 @@
 
 enum sg_copy_choice {
 	SG_COPY_KEEP,	 /* the one that is there */
-	SG_COPY_TAKE,	 /* the new one, in its place */
+	SG_COPY_TAKE,	 /* the new one, or united, in its place */
 	SG_COPY_REVOKED, /* the new one, which tells that the key is revoked where the other did not */
-	SG_COPY_REFUSE, /* neither is there anything to be learned of the new one: it is not readable, or
-			  * claims a revocation that is none */
+	SG_COPY_REFUSE, /* neither is there anything to be learned of the new one: it is not readable,
+			 * claims a revocation that is none, or its sender may have no more judged now */
 };
 
 /*

@@ -21,7 +21,7 @@ static void check_key(const struct sg_blob *key)
 	const char *why;
 
 	if (sg_pgp_key_check(key, &form, &why) || why || strlen(form.name) != 40 ||
-	    form.own_signatures > SG_PGP_OWN_SIGNATURES_MAX)
+	    form.checks > SG_PGP_KEY_CHECKS_MAX)
 		abort();
 	keyinfo.name = form.name;
 	if (sg_keyinfo_encode(&keyinfo, &element) || sg_keyinfo_decode(element, &again, &why) ||

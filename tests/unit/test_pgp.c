@@ -19,7 +19,7 @@ static void fingerprints_are_gpgs(void **state)
 	static const struct {
 		const char *file;
 		const char *name;
-		size_t own_signatures;
+		size_t checks;
 	} keys[] = {
 		{ "pgp-rsa.pgp", PGP_RSA, 2 },
 		{ "pgp-ed25519.pgp", PGP_ED25519, 4 }, /* one of them is embedded */
@@ -47,7 +47,7 @@ static void fingerprints_are_gpgs(void **state)
 		sg_blob_clear(&input);
 		hex = sg_hex_encode(form.fingerprint, sizeof(form.fingerprint));
 		assert_string_equal(hex, keys[i].name);
-		assert_int_equal(form.own_signatures, keys[i].own_signatures);
+		assert_int_equal(form.checks, keys[i].checks);
 		free(hex);
 		sg_blob_clear(&key);
 	}
@@ -340,8 +340,7 @@ static struct sg_buf start_curve(unsigned algorithm, size_t bits)
 /* The dearer a check, the fewer signatures of its own: how much dearer was measured. */
 static void the_work_for_one_key_is_limited(void **state)
 {
-	static const char why[] =
-	    "an OpenPGP key whose signatures of its own take too long to check";
+	static const char why[] = "an OpenPGP key whose signatures take too long to check";
 	const struct {
 		unsigned algorithm;
 		size_t first, second; /* bits */
@@ -357,7 +356,7 @@ static void the_work_for_one_key_is_limited(void **state)
 		size_t max = SG_PGP_WORK_MAX / rows[i].weight;
 
 		for (size_t over = 0; over < 3; over++) {
-			if (over == 1 && max == SG_PGP_OWN_SIGNATURES_MAX)
+			if (over == 1 && max == SG_PGP_KEY_CHECKS_MAX)
 				continue; /* that many are too many anyway */
 			struct sg_buf buf = rows[i].second != 0
 			    ? start_numbers(6, rows[i].algorithm, rows[i].first, rows[i].second)
@@ -395,7 +394,7 @@ static void what_librnp_does_counts(void **state)
 	}
 	key = (struct sg_blob){ buf.data, buf.len };
 	assert_int_equal(sg_pgp_key_check(&key, &form, &why), 0);
-	assert_int_equal(form.own_signatures, 2);
+	assert_int_equal(form.checks, 2);
 	assert_int_equal(form.work, 2);
 	put_packet(&buf, 17, text, 130 << 10);
 	for (size_t i = 0; i < 10; i++)
@@ -410,7 +409,7 @@ static void what_librnp_does_counts(void **state)
 /* With each copy librnp checks all again. */
 static void copies_cost_more_than_each(void **state)
 {
-	struct sg_pgp_form form = { .own_signatures = 100, .work = 100 };
+	struct sg_pgp_form form = { .checks = 100, .work = 100 };
 	struct sg_pgp_load load = { 0 };
 
 	assert_int_equal(sg_pgp_load_add(&load, &form), 0);
@@ -420,7 +419,7 @@ static void copies_cost_more_than_each(void **state)
 	assert_int_equal(sg_pgp_load_add(&load, &form), SG_ERR_LIMIT);
 	assert_int_equal(load.copies, 2);
 	form.revocations = SG_PGP_REVOKES_WEAK;
-	form.work = form.own_signatures = 1;
+	form.work = form.checks = 1;
 	assert_int_equal(sg_pgp_load_add(&load, &form), SG_ERR_LIMIT);
 	load = (struct sg_pgp_load){ 0 };
 	assert_int_equal(sg_pgp_load_add(&load, &form), 0);
@@ -531,7 +530,7 @@ static void put_signature(struct sg_buf *buf, const unsigned char *fingerprint, 
 	sg_buf_clear(&body);
 }
 
-static void own_signatures_and_subpackets_are_limited(void **state)
+static void checks_and_subpackets_are_limited(void **state)
 {
 	struct sg_pgp_form form;
 	struct sg_blob key;
@@ -543,10 +542,10 @@ static void own_signatures_and_subpackets_are_limited(void **state)
 	sg_buf_clear(&buf);
 	for (size_t over = 0; over < 2; over++) {
 		buf = start();
-		for (size_t i = 0; i < SG_PGP_OWN_SIGNATURES_MAX + over; i++)
+		for (size_t i = 0; i < SG_PGP_KEY_CHECKS_MAX + over; i++)
 			put_signature(&buf, form.fingerprint, 1);
 		refuse_buf(&buf, over ? SG_ERR_LIMIT : 0,
-		    "an OpenPGP key with more than 250 signatures of its own");
+		    "an OpenPGP key with more than 250 signatures to check");
 		buf = start();
 		put_signature(&buf, form.fingerprint, SG_PGP_SUBPACKETS_MAX + over);
 		refuse_buf(&buf, over ? SG_ERR_LIMIT : 0,
@@ -673,7 +672,7 @@ int main(void)
 		cmocka_unit_test(copies_cost_more_than_each),
 		cmocka_unit_test(revocations_are_carried_from_copy_to_copy),
 		cmocka_unit_test(sizes_are_limited),
-		cmocka_unit_test(own_signatures_and_subpackets_are_limited),
+		cmocka_unit_test(checks_and_subpackets_are_limited),
 		cmocka_unit_test(what_is_no_public_key_is_refused),
 		cmocka_unit_test(signatures_tell_type_and_hash),
 		cmocka_unit_test(a_signature_is_one_packet),
