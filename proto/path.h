@@ -113,9 +113,10 @@ struct sg_path {
 #define SG_PATH_SIGNATURES_MAX 200000
 
 /*
- * Checks that are made of signatures by one key on another, of each rank: more of them are noise. Those that the
- * person's account keeps come first, then those of the tellers, rank by rank, so that what others tell uses up
- * nothing of what is worth more. Of one rank, the first of each teller come before the second of any.
+ * Checks that are made of signatures by one key on another, of each rank and of SHA-256 or SHA-1: more of them are
+ * noise. Those that the person's account keeps come first, then those of the tellers, rank by rank, so that what
+ * others tell uses up nothing of what is worth more. Of one rank and issuer, the first of each teller come before the
+ * second of any.
  */
 #define SG_PATH_PAIR_CHECKS_MAX 8
 
@@ -123,8 +124,8 @@ struct sg_path_graph;
 
 /*
  * An empty graph, judged as of one time. It makes at most checks_max checks of signatures in its life,
- * each once; to load an OpenPGP key counts as the checks of its own signatures, those above 16 by the
- * time that they take, and is done for those alone on which it depends what a path is worth. SG_ERR_NOMEM.
+ * each once; to load an OpenPGP key counts as sg_pgp_load_cost() says, and is done for those alone on which it
+ * depends what a path is worth. SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_path_graph_new(struct sg_path_graph **graph, time_t now, size_t checks_max);
 void sg_path_graph_free(struct sg_path_graph *graph); /* NULL is fine */
@@ -140,6 +141,9 @@ int sg_path_graph_has(const struct sg_path_graph *graph, const char *name);
 
 /* What the key of this name is. SG_ERR_KEY_ABSENT, SG_ERR_NOMEM. */
 SG_MUST_USE int sg_path_judge(struct sg_path_graph *graph, const char *name, struct sg_path *path);
+
+/* How many signatures there are on the key of this name; 0: also when there is no such key. */
+size_t sg_path_signature_count(const struct sg_path_graph *graph, const char *name);
 
 /*
  * The signatures on the key of this name, one by one from 0, with what they are: SG_SIG_UNKNOWN_ISSUER

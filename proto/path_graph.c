@@ -487,6 +487,13 @@ enum sg_signature_verdict sg_path_node_check(
 	return verdict;
 }
 
+size_t sg_path_signature_count(const struct sg_path_graph *graph, const char *name)
+{
+	const struct sg_path_node *node = sg_path_node_find(graph, name);
+
+	return node != NULL ? node->link_count : 0;
+}
+
 int sg_path_signature(struct sg_path_graph *graph, const char *name, size_t index,
     const struct sg_signature **signature, enum sg_signature_verdict *verdict)
 {

@@ -15,7 +15,8 @@ struct sg_path_link {
 	const struct sg_signature *signature;
 	uint8_t known; /* whether verdict is */
 	uint8_t verdict;
-	unsigned rank; /* 0: kept by the own account; else its teller's, plus 1 */
+	/* 0: kept by the own account; else its teller's, plus 1; UINT_MAX: told by nobody in particular */
+	unsigned rank;
 	unsigned who;
 };
 

@@ -15,11 +15,12 @@
 #include "verbs_keyring.h"
 
 #define EDGES_MAX 100 /* signatures of one key that Graph tells */
-#define ISSUER_SHOWN                                                                               \
-	(256u                                                                                      \
-	    << 10) /* bytes of an issuer's keyinfos, more are not read of one that does not count */
 
-/* A page of Graph ends with so many keys of the keyring, or when so much was done: nobody else is answered meanwhile. */
+/* Bytes of an issuer's keyinfos: more are not read of one that does not count. */
+#define ISSUER_SHOWN (256u << 10)
+
+/* A page of Graph ends with so many keys of the keyring, or when so much was done: nobody else is
+ * answered meanwhile. */
 #define PAGE_KEYS	8
 #define PAGE_CHECKS	SG_TRUST_CHECKS_MAX
 #define PAGE_SIGNATURES 4000
@@ -41,7 +42,8 @@ static int take_account(struct sg_call *call, const char **account)
 
 /* ---- ExplainKey ---- */
 
-/* Each key is judged alone, with checks of its own, for ExplainKey and for Graph. */
+/* Each key of the keyring is judged alone, with checks of its own, for ExplainKey and for Graph; the own
+ * keys, which need no path, share one number of checks. */
 static int judge(struct sg_trust *trust, const char *name, struct sg_path *path)
 {
 	struct sg_path_graph *graph = sg_trust_graph(trust);
@@ -161,8 +163,8 @@ static const char *role_of(const struct sg_path_key *key)
 	return key->flags & SG_PATH_OWN_CLIENT ? "own_client" : "other";
 }
 
-/* The signatures whose issuer is known. *count: all of them. */
-static int edges_put(struct page *page, const char *name, size_t *count)
+/* The signatures whose issuer is known. */
+static int edges_put(struct page *page, const char *name)
 {
 	struct sg_path_graph *graph = sg_trust_graph(page->trust);
 	const struct sg_signature *signature;
@@ -170,8 +172,8 @@ static int edges_put(struct page *page, const char *name, size_t *count)
 	size_t put = 0;
 	int err = 0;
 
-	for (*count = 0; put < EDGES_MAX; (*count)++) {
-		if (sg_path_signature(graph, name, *count, &signature, &verdict) != 0)
+	for (size_t i = 0; put < EDGES_MAX; i++) {
+		if (sg_path_signature(graph, name, i, &signature, &verdict) != 0)
 			return 0;
 		if (verdict == SG_SIG_UNKNOWN_ISSUER || verdict == SG_SIG_SELF)
 			continue;
@@ -193,8 +195,8 @@ static int key_put(struct page *page, const struct sg_path_key *key, const struc
 	const char *name = key->keyinfo->name;
 	/* what a key says of itself goes before its edges, for which checks are left or not */
 	json_t *shown = sg_json_path(sg_trust_graph(page->trust), name, path);
-	size_t signatures;
-	int err = shown != NULL ? edges_put(page, name, &signatures) : SG_ERR_NOMEM;
+	size_t signatures = sg_path_signature_count(sg_trust_graph(page->trust), name);
+	int err = shown != NULL ? edges_put(page, name) : SG_ERR_NOMEM;
 
 	if (err != 0) {
 		json_decref(shown);

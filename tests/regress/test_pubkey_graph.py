@@ -258,6 +258,7 @@ def test_ten_thousand_signatures_end_in_a_defined_verdict():
         assert explain(agent, saved)["verdict"] == "friend"
         keys, edges, _ = graph(agent)
         assert len(edges) <= 300 and len(keys) == 6
+        assert keys[target.name]["signature_count"] == 9990  # also those of which no edge is told
 
 
 def forgeries(key, count=20):

@@ -101,6 +101,18 @@ static inline char *many(char c, size_t len)
 	return text;
 }
 
+/* The signature of a key over the data. */
+static inline struct sg_blob sign(EVP_PKEY *key, const EVP_MD *md, const struct sg_blob *data)
+{
+	struct sg_blob value = { malloc(2048), 2048 };
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	assert_int_equal(EVP_DigestSignInit(ctx, NULL, md, NULL, key), 1);
+	assert_int_equal(EVP_DigestSign(ctx, value.data, &value.len, data->data, data->len), 1);
+	EVP_MD_CTX_free(ctx);
+	return value;
+}
+
 /* What goes into a certificate or request. */
 struct recipe {
 	const char *cn;

@@ -69,17 +69,6 @@ static inline void actor_clear(struct actor *actor)
 	sg_layout_clear(&sg_layout_keyinfo, &actor->keyinfo);
 }
 
-static inline struct sg_blob sign(EVP_PKEY *key, const EVP_MD *md, const struct sg_blob *data)
-{
-	struct sg_blob value = { malloc(2048), 2048 };
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-
-	assert_int_equal(EVP_DigestSignInit(ctx, NULL, md, NULL, key), 1);
-	assert_int_equal(EVP_DigestSign(ctx, value.data, &value.len, data->data, data->len), 1);
-	EVP_MD_CTX_free(ctx);
-	return value;
-}
-
 static inline void put_signature(
     struct actor *subject, const char *issuer, const char *method, struct sg_blob value)
 {

@@ -549,6 +549,8 @@ static void signatures_are_told_one_by_one(void **state)
 		}
 	}
 	assert_int_equal(sg_path_graph_checks(cast.graph), 2);
+	assert_int_equal(sg_path_signature_count(cast.graph, name), 5);
+	assert_int_equal(sg_path_signature_count(cast.graph, "none"), 0);
 	assert_int_equal(
 	    sg_path_signature(cast.graph, name, 5, &signature, &verdict), SG_ERR_KEY_ABSENT);
 	assert_null(signature);

@@ -47,17 +47,6 @@ static EVP_PKEY *key_of(const struct sg_blob *der)
 	return key;
 }
 
-static struct sg_blob sign(EVP_PKEY *key, const EVP_MD *md, const struct sg_blob *data)
-{
-	struct sg_blob value = { malloc(2048), 2048 };
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-
-	assert_int_equal(EVP_DigestSignInit(ctx, NULL, md, NULL, key), 1);
-	assert_int_equal(EVP_DigestSign(ctx, value.data, &value.len, data->data, data->len), 1);
-	EVP_MD_CTX_free(ctx);
-	return value;
-}
-
 /* Raw PKCS#1 type 1 padding around these bytes. */
 static struct sg_blob sign_raw(EVP_PKEY *key, const void *bytes, size_t len)
 {

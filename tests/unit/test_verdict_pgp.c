@@ -60,17 +60,6 @@ static void add(
 		method != NULL ? strdup(method) : NULL, value };
 }
 
-static struct sg_blob sign(EVP_PKEY *key, const EVP_MD *md, const void *data, size_t len)
-{
-	struct sg_blob value = { malloc(2048), 2048 };
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-
-	assert_int_equal(EVP_DigestSignInit(ctx, NULL, md, NULL, key), 1);
-	assert_int_equal(EVP_DigestSign(ctx, value.data, &value.len, data, len), 1);
-	EVP_MD_CTX_free(ctx);
-	return value;
-}
-
 static struct sg_verdict judge(const struct sg_keyinfo *subject, const struct sg_keyinfo *issuers,
     size_t count, size_t checks_max)
 {
@@ -122,7 +111,7 @@ static void test_k4_x509_signs_openpgp(void **state)
 			const struct sg_blob *bytes = whole ? &subject.data : &fingerprint;
 
 			add(&subject, rows[i].issuer->name, rows[i].method,
-			    sign(rows[i].key, rows[i].md, bytes->data, bytes->len));
+			    sign(rows[i].key, rows[i].md, bytes));
 			assert_first(&subject, rows[i].issuer, SG_SIG_GOOD, rows[i].grade);
 			subject.signatures[0].value.data[20] ^= 1;
 			assert_first(&subject, rows[i].issuer, SG_SIG_BAD, SG_GRADE_BAD);
@@ -139,13 +128,13 @@ static void other_bytes_of_an_openpgp_key_are_not_signed(void **state)
 {
 	struct sg_keyinfo issuer = made_x509(ec), subject = pgp_of("pgp-rsa.pgp", PGP_RSA);
 	struct sg_keyinfo other = pgp_of("pgp-nistp256.pgp", PGP_NISTP256);
+	struct sg_blob hex = { (unsigned char[]){ PGP_RSA }, 40 };
 
-	add(&subject, issuer.name, "ECDSA-SHA256", sign(ec, EVP_sha256(), PGP_RSA, 40));
+	add(&subject, issuer.name, "ECDSA-SHA256", sign(ec, EVP_sha256(), &hex));
 	assert_first(&subject, &issuer, SG_SIG_BAD, SG_GRADE_BAD);
 	clear(&subject);
 	subject = pgp_of("pgp-rsa.pgp", PGP_RSA);
-	add(&subject, issuer.name, "ECDSA-SHA256",
-	    sign(ec, EVP_sha256(), other.data.data, other.data.len));
+	add(&subject, issuer.name, "ECDSA-SHA256", sign(ec, EVP_sha256(), &other.data));
 	assert_first(&subject, &issuer, SG_SIG_BAD, SG_GRADE_BAD);
 	/* K2: a subject whose data is another key's is no subject */
 	free(subject.name);
