@@ -630,7 +630,7 @@ struct sg_msg_keys_sent {
 	uint32_t revealed;
 };
 
-/* Who is answered; the own resources always are. */
+/* Who is answered; the own resources are, too, but by NOBODY. */
 enum sg_direct_mode {
 	SG_DIRECT_OWN = 0,
 	SG_DIRECT_CONTACTS = 1, /* and who is subscribed to our presence */

@@ -89,6 +89,7 @@ static const char *const news_names[] = {
 	[SG_NEWS_KEY_SEEN] = "key_seen",
 	[SG_NEWS_KEY_NEW] = "key_new",
 	[SG_NEWS_KEY_RETRACTED] = "key_retracted",
+	[SG_NEWS_KEY_REVOKED] = "key_revoked",
 };
 
 static int concerns(

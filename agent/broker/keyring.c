@@ -114,6 +114,8 @@ static const char *news_text(enum sg_news news)
 		return "has another key than before";
 	case SG_NEWS_KEY_RETRACTED:
 		return "does not show this key any more";
+	case SG_NEWS_KEY_REVOKED:
+		return "has a key that is revoked now";
 	default:
 		return "a key that was not known";
 	}
@@ -137,6 +139,9 @@ static void tell(struct lesson *lesson, enum sg_news news, const char *name)
 static void take_outcome(
     struct lesson *lesson, const struct sg_keyinfo *keyinfo, enum sg_learnt learnt)
 {
+	if (learnt & SG_LEARNT_REVOKED)
+		tell(lesson, SG_NEWS_KEY_REVOKED, keyinfo->name);
+	learnt &= ~SG_LEARNT_REVOKED;
 	switch (learnt) {
 	case SG_LEARNT_NOTHING:
 	case SG_LEARNT_SIGHTING:
@@ -151,7 +156,7 @@ static void take_outcome(
 	case SG_LEARNT_OWN:
 		lesson->sum.own++;
 		break;
-	case SG_LEARNT_REFUSED:
+	default:
 		lesson->sum.refused++;
 		break;
 	}

@@ -9,6 +9,7 @@
 #include "api_json.h"
 #include "keyring.h"
 #include "stored_keys.h"
+#include "trust.h"
 #include "verdict.h"
 #include "x509.h"
 
@@ -111,7 +112,7 @@ static json_t *grade_of(const struct sg_known_key *key, const json_t *object)
 
 		if (is_verdict(signature, SG_SIG_GOOD))
 			one = sg_signature_grade(&key->keyinfo.signatures[i]);
-		else if (is_verdict(signature, SG_SIG_BAD) && i < key->own_signatures)
+		else if (is_verdict(signature, SG_SIG_BAD) && i < key->shown_signatures)
 			one = SG_GRADE_BAD;
 		if (one > grade)
 			grade = one;
@@ -152,7 +153,7 @@ json_t *sg_json_judged_known_key(struct sg_agent *agent, struct sg_known_key *ke
 		sg_layout_clear(
 		    &sg_layout_signature, &key->keyinfo.signatures[--key->keyinfo.signature_count]);
 	if (sg_stored_keys_known_issuers(&issuers, agent->store, NULL, &subject) == 0 &&
-	    sg_verdict_index_new(&index, SG_SHOWN_CHECKS_MAX) == 0 &&
+	    sg_verdict_index_new(&index, SG_TRUST_CHECKS_MAX) == 0 &&
 	    sg_verdict_index_add(index, issuers.keyinfos, issuers.keyinfo_count) == 0)
 		reply = judge_with(key, index, total);
 	sg_verdict_index_free(index);

@@ -10,7 +10,6 @@
 #include "keyring_store.h"
 
 #define SG_SHOWN_SIGNATURES_MAX 1000	     /* of one key, judged and shown */
-#define SG_SHOWN_CHECKS_MAX	128	     /* of signatures: nobody else is answered meanwhile */
 #define SG_SHOWN_KEYINFO_MAX	(512u << 10) /* bytes of a keyinfo in a reply */
 #define SG_SHOWN_CHANGES_MAX	100	     /* that Status tells */
 

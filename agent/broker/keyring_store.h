@@ -7,6 +7,9 @@
  * two. An OpenPGP key is known by its name, which is that of the primary key; one copy of it is kept
  * (store_copies.h), and the decision is on all of them. A reference (no key data) is a key without
  * SHA-256, until its data comes. The account's own certificates are no part of it.
+ *
+ * In store_keyring.c is what was seen, in store_known.c what is known, in store_decisions.c the person's
+ * decisions and the changes that wait.
  */
 #ifndef SG_BROKER_KEYRING_STORE_H
 #define SG_BROKER_KEYRING_STORE_H
@@ -73,6 +76,8 @@ enum sg_learnt {
 	SG_LEARNT_CHANGE, /* ... and the JID itself showed others before: it waits to be looked at */
 	SG_LEARNT_OWN,	  /* a certificate of an account of ours: not kept */
 	SG_LEARNT_REFUSED, /* by a limit, or its name is not that of its data: not kept */
+	/* A flag beside the others: the key was known, and is revoked now. */
+	SG_LEARNT_REVOKED = 16,
 };
 
 /* Whether the JID itself has ever shown a key; SG_ERR_IO. */
@@ -121,19 +126,20 @@ struct sg_sighting {
  * it is. When that names nobody (OpenPGP, too), everybody is taken for it of what he shows or tells of himself.
  */
 enum sg_known_rank {
-	SG_KNOWN_SHOWN = 0,	/* those whose key it is: on their node, or when asked */
-	SG_KNOWN_IMPORTED = 1,	/* a file */
-	SG_KNOWN_TOLD = 2,	/* those whose key it is, in messages */
-	SG_KNOWN_ANSWERED = 3,	/* others who were asked */
+	SG_KNOWN_SHOWN = 0,    /* those whose key it is: on their node, or when asked */
+	SG_KNOWN_IMPORTED = 1, /* a file */
+	SG_KNOWN_TOLD = 2,     /* those whose key it is, in messages, or when asked for another's */
+	SG_KNOWN_ANSWERED = 3, /* others who were asked */
 	SG_KNOWN_ELSEWHERE = 4, /* others, on their node or when asked for theirs */
 	SG_KNOWN_PUSHED = 5,	/* others, in messages */
 	SG_KNOWN_RANKS,
 };
 
 /*
- * Different keyinfos, whose signatures are put together: by rank; of one rank, first those of people of whom a key is
- * trusted; then what is shown, the newest first, and what was told, the oldest first, so that whoever tells more later
- * hides nothing. Of each rank the first, and of the others what fits into so many bytes.
+ * Different keyinfos, whose signatures are put together: by rank; of one rank, what is retracted comes last; first
+ * come those of people of whom a key is trusted; then what is shown, the newest first, and what was told, the oldest
+ * first, so that whoever tells more later hides nothing. Of each rank the first, and of the others, rank by rank,
+ * what fits into so many bytes.
  */
 #define SG_KNOWN_KEYINFOS_MAX 20
 #define SG_KNOWN_SHOWN_BYTES  (16 << 20) /* of the first two ranks each */
@@ -145,7 +151,7 @@ struct sg_known_key {
 	 * as it came, or NULL. */
 	struct sg_keyinfo keyinfo;
 	struct sg_path_teller *tellers; /* of each signature; the ranks are enum sg_known_rank */
-	uint32_t own_signatures;	/* how many of them are SG_KNOWN_SHOWN */
+	uint32_t shown_signatures;	/* how many of them are SG_KNOWN_SHOWN */
 	char *sha256;			/* of the data; NULL: a reference */
 	int64_t first;
 	int64_t last;

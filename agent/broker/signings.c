@@ -127,7 +127,7 @@ static int is_outdated(const struct sg_signing *signing, const struct sg_store *
 {
 	time_t now = time(NULL);
 
-	return signing->changes != sg_store_changes(store) || now < signing->from ||
+	return signing->changes != sg_store_rows_changed(store) || now < signing->from ||
 	    now >= signing->until;
 }
 
@@ -520,7 +520,7 @@ int sg_signing_get(struct sg_signings *signings, const struct sg_account *accoun
 	if (made == NULL)
 		return SG_ERR_NOMEM;
 	made->refs = 1;
-	made->changes = sg_store_changes(store);
+	made->changes = sg_store_rows_changed(store);
 	made->jid = strdup(row->jid);
 	made->fingerprint = strdup(fingerprint);
 	made->user_certificate = strdup(row->user_certificate);

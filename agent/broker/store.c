@@ -225,7 +225,7 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 			      " AND NOT EXISTS (SELECT 1 FROM sightings WHERE key = ?1)",
 	/* Others show it now, the JID does, its node does; it is trusted as this JID's, or as another's; others
 	 * than this JID have told it of themselves, or a file has, and anybody or a file; a file has it as another's, or as
-	 * this JID's. */
+	 * this JID's. The columns are in the order of enum claim (store_copies.c). */
 	[SG_STMT_COPY_CLAIMS] =
 	    "SELECT count(*) FILTER (WHERE s.source <= 2 AND s.jid <> ?2) > 0,"
 	    " count(*) FILTER (WHERE s.source <= 2 AND s.jid = ?2) > 0,"
@@ -280,18 +280,23 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 			       " count(*) FILTER (WHERE source <= 1) > 0 AND"
 			       "  count(*) FILTER (WHERE source <= 1 AND retracted IS NULL) = 0"
 			       " FROM sightings WHERE key = ?1",
-	/* The ranks of enum sg_known_rank. ?3: "\njid\n...": whose key it is; NULL: nobody can tell. */
+	/* The ranks of enum sg_known_rank, of each the first in any case. ?3: "\njid\n...": whose key it is; NULL: nobody can tell. */
 	[SG_STMT_KEYINFOS_READ] =
-	    "WITH told AS (SELECT *, CASE WHEN source IN (3, 4) THEN told_by ELSE jid END AS teller"
-	    " FROM sightings WHERE key = ?1 AND keyinfo IS NOT NULL),"
-	    " ranked AS (SELECT *, iif(?3 IS NULL, teller = jid,"
-	    "  instr(?3, char(10) || teller || char(10)) > 0) AS own FROM told)"
-	    " SELECT CASE WHEN source = 5 THEN 1 WHEN own THEN iif(source <= 2, 0, 2)"
-	    "  WHEN source = 3 THEN 3 WHEN source <= 2 THEN 4 ELSE 5 END AS rank, keyinfo, teller"
-	    " FROM ranked ORDER BY rank, retracted IS NOT NULL, teller NOT IN"
+	    "WITH told AS (SELECT id, jid, source, last_seen, retracted,"
+	    "  CASE WHEN source IN (3, 4) THEN told_by ELSE jid END AS teller"
+	    "  FROM sightings WHERE key = ?1 AND keyinfo IS NOT NULL),"
+	    " owned AS (SELECT *, iif(?3 IS NULL, teller = jid,"
+	    "  instr(?3, char(10) || teller || char(10)) > 0) AS own FROM told),"
+	    " ranked AS (SELECT *, CASE WHEN source = 5 THEN 1 WHEN own THEN iif(source <= 2, 0, 2)"
+	    "  WHEN source = 3 THEN 3 WHEN source <= 2 THEN 4 ELSE 5 END AS rank FROM owned),"
+	    " placed AS (SELECT id, rank, teller, row_number() OVER (PARTITION BY rank"
+	    "  ORDER BY retracted IS NOT NULL, teller NOT IN"
 	    "  (SELECT decided_for FROM keys WHERE decision <> 0 AND decided_for IS NOT NULL),"
-	    " CASE WHEN source <= 2 THEN -last_seen END,"
-	    " CASE WHEN source <= 2 THEN -id ELSE id END LIMIT ?2",
+	    "  CASE WHEN source <= 2 THEN -last_seen END,"
+	    "  CASE WHEN source <= 2 THEN -id ELSE id END) AS place FROM ranked),"
+	    " best AS (SELECT * FROM placed ORDER BY place > 1, rank, place LIMIT ?2)"
+	    " SELECT b.rank, s.keyinfo, b.teller FROM best b CROSS JOIN sightings s ON s.id = b.id"
+	    " ORDER BY b.rank, b.place",
 	[SG_STMT_IDS_NAMED] = "SELECT id FROM keys WHERE name = ?1 UNION"
 			      " SELECT id FROM keys WHERE sha256 = ?1 ORDER BY id LIMIT ?2",
 	[SG_STMT_IDS_ALL] = "SELECT id FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2",

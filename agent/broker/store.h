@@ -27,7 +27,7 @@ SG_MUST_USE int sg_store_open(const char *path, struct sg_store **store);
 const char *sg_store_failure(const struct sg_store *store, int err);
 
 /* A number that grows whenever anything in it has changed. */
-int64_t sg_store_changes(const struct sg_store *store);
+int64_t sg_store_rows_changed(const struct sg_store *store);
 
 /* Whether something can be stored now: 0, or SG_ERR_IO. Changes nothing. */
 SG_MUST_USE int sg_store_is_writable(struct sg_store *store);

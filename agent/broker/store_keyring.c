@@ -492,6 +492,8 @@ static int keep_one(struct batch *batch, const struct sg_keyinfo *keyinfo, const
 	if (err == 0)
 		err = tell_changes(
 		    batch, keyinfo, *learnt == SG_LEARNT_CHANGE, chosen.choice == SG_COPY_REVOKED);
+	if (chosen.choice == SG_COPY_REVOKED)
+		*learnt |= SG_LEARNT_REVOKED;
 	sg_blob_clear(&chosen.data);
 	return err;
 }

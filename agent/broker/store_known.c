@@ -205,7 +205,7 @@ static int drop_twins(struct sg_known_key *key)
 
 	if (err != 0)
 		return err;
-	key->own_signatures = 0;
+	key->shown_signatures = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		struct sg_signature *signature = &keyinfo->signatures[i];
 
@@ -221,7 +221,7 @@ static int drop_twins(struct sg_known_key *key)
 			memset(signature, 0, sizeof(*signature));
 		}
 		if (key->tellers[kept++].rank == SG_KNOWN_SHOWN)
-			key->own_signatures = kept;
+			key->shown_signatures = kept;
 	}
 	keyinfo->signature_count = kept;
 	return 0;

@@ -142,7 +142,7 @@ int sg_store_account_certify(struct sg_store *store, const struct sg_account_row
 	return sg_store_finish(store, err);
 }
 
-int64_t sg_store_changes(const struct sg_store *store)
+int64_t sg_store_rows_changed(const struct sg_store *store)
 {
 	return sqlite3_total_changes64(store->db);
 }

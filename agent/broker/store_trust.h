@@ -17,15 +17,15 @@ SG_MUST_USE int sg_store_certs(
     struct sg_store *store, const char *jid, sg_cert_row_fn *fn, void *arg);
 
 /*
- * The names of those that have signed the key of this name, as they were shown, and that the person
- * trusts or has signed with one of our user keys; in their order, at most max. SG_ERR_IO.
+ * The names of those that are said to have signed the key of this name, by whomever it was told, and that
+ * the person trusts or has signed with one of our user keys; in their order, at most max. SG_ERR_IO.
  */
 typedef int sg_name_fn(void *arg, const char *name);
 SG_MUST_USE int sg_store_trusted_issuers(
     struct sg_store *store, const char *name, size_t max, sg_name_fn *fn, void *arg);
 
 /*
- * How many bytes the keyinfos have in which the key of this name was shown; only those with a
+ * How many bytes the keyinfos have in which the key of this name was shown, or came in a file; only those with a
  * signature by the issuer, when one is given. 0: there is none. SG_ERR_IO.
  */
 SG_MUST_USE int sg_store_shown_size(

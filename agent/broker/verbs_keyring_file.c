@@ -7,6 +7,7 @@
 
 #include "api_json.h"
 #include "call.h"
+#include "events.h"
 #include "keyinfo.h"
 #include "keyring.h"
 #include "text.h"
@@ -291,6 +292,10 @@ static void import_keep(struct sg_call *call, struct import *import)
 				 : SG_ERR_NOMEM;
 
 	for (size_t i = 0; err == 0 && i < import->count; i++) {
+		if (learnt[i] & SG_LEARNT_REVOKED)
+			sg_events_tell_key(call->agent, SG_NEWS_KEY_REVOKED, import->list[i].jid,
+			    import->list[i].keyinfo->name, NULL);
+		learnt[i] &= ~SG_LEARNT_REVOKED;
 		added += learnt[i] == SG_LEARNT_KEY;
 		known += learnt[i] == SG_LEARNT_NOTHING || learnt[i] == SG_LEARNT_SIGHTING;
 		own += learnt[i] == SG_LEARNT_OWN;

@@ -26,6 +26,7 @@ static const char *kind_text(const char *kind)
 		{ "key_seen", "has a key that was not known before" },
 		{ "key_new", "shows ANOTHER KEY than before" },
 		{ "key_retracted", "does not show this key any more" },
+		{ "key_revoked", "has a key that is REVOKED now" },
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

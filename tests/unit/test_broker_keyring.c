@@ -42,11 +42,11 @@ static void what_is_seen_again_at_once_is_not_written(void **state)
 	int64_t before;
 
 	put_text(world, ROMEO, SG_SIGHT_NODE, NULL, NOW, "one");
-	before = sg_store_changes(world->store);
+	before = sg_store_rows_changed(world->store);
 	put_text(world, ROMEO, SG_SIGHT_NODE, NULL, NOW + SG_KEYRING_STAMP_S - 1, "one");
-	assert_int_equal(sg_store_changes(world->store), before);
+	assert_int_equal(sg_store_rows_changed(world->store), before);
 	put_text(world, ROMEO, SG_SIGHT_NODE, NULL, NOW + SG_KEYRING_STAMP_S, "one");
-	assert_int_equal(sg_store_changes(world->store), before + 1);
+	assert_int_equal(sg_store_rows_changed(world->store), before + 1);
 }
 
 static void test_k2_a_name_that_is_not_the_datas_is_refused(void **state)
@@ -286,7 +286,7 @@ static void signatures_are_kept_as_they_came(void **state)
 	put(world, ROMEO, SG_SIGHT_NODE, NULL, NOW, &keyinfo);
 	found = get(world, keyinfo.name);
 	assert_int_equal(found.keys[0].keyinfo.signature_count, 3);
-	assert_int_equal(found.keys[0].own_signatures, 1);
+	assert_int_equal(found.keys[0].shown_signatures, 1);
 	assert_memory_equal(found.keys[0].keyinfo.signatures[0].value.data, "first", 5);
 	assert_memory_equal(found.keys[0].keyinfo.signatures[1].value.data, "told", 4);
 	assert_memory_equal(found.keys[0].keyinfo.signatures[2].value.data, "forged", 6);
@@ -301,7 +301,7 @@ static void signatures_are_kept_as_they_came(void **state)
 	write_xml(&told);
 	put(world, ROMEO, SG_SIGHT_PUSH, MALLORY, NOW + 1, &told);
 	found = get(world, keyinfo.name);
-	assert_int_equal(found.keys[0].own_signatures, 2);
+	assert_int_equal(found.keys[0].shown_signatures, 2);
 	assert_int_equal(found.keys[0].keyinfo.signature_count, 4);
 	found_clear(&found);
 	put(world, ROMEO, SG_SIGHT_PUSH, MALLORY, NOW + SG_KEYRING_STAMP_S, &told);
@@ -363,7 +363,7 @@ static void signatures_are_ranked_by_who_tells_them(void **state)
 		assert_memory_equal(signature->value.data, rows[i].value, strlen(rows[i].value));
 		assert_int_equal(found.keys[0].tellers[i].rank, rows[i].rank);
 	}
-	assert_int_equal(found.keys[0].own_signatures, 2);
+	assert_int_equal(found.keys[0].shown_signatures, 2);
 	assert_int_equal(found.keys[0].tellers[0].who, found.keys[0].tellers[1].who);
 	assert_int_not_equal(found.keys[0].tellers[4].who, found.keys[0].tellers[5].who);
 	found_clear(&found);

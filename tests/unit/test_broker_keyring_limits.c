@@ -288,7 +288,7 @@ static void many_signatures_on_one_key(void **state)
 	assert_int_equal(put(world, ROMEO, SG_SIGHT_PUSH, MALLORY, NOW, &told), SG_LEARNT_SIGHTING);
 	found = get(world, keyinfo.name);
 	assert_int_equal(found.keys[0].keyinfo.signature_count, SG_KEYINFO_SIGNATURES_MAX);
-	assert_int_equal(found.keys[0].own_signatures, SG_KEYINFO_SIGNATURES_MAX);
+	assert_int_equal(found.keys[0].shown_signatures, SG_KEYINFO_SIGNATURES_MAX);
 	found_clear(&found);
 	free_key(&keyinfo);
 	free_key(&told);
@@ -314,6 +314,45 @@ static void changes_of_one_jid_are_limited(void **state)
 	assert_int_equal(count, SG_KEYRING_CHANGES_JID + 1);
 }
 
+/* However many others are worth more, the first of each rank is read. */
+static void the_first_of_each_rank_is_read(void **state)
+{
+	struct world *world = *state;
+	struct sg_keyinfo keyinfo = make_cert("one");
+	size_t ranks[SG_KNOWN_RANKS] = { 0 };
+	struct found found;
+	char issuer[41], text[32];
+
+	memset(issuer, 'a', 40);
+	issuer[40] = '\0';
+	for (int i = 0; i < SG_KNOWN_KEYINFOS_MAX + 7; i++) {
+		static const struct {
+			const char *told_by;
+			enum sg_sight source;
+		} others[] = { { NULL, SG_SIGHT_IMPORT }, { MALLORY, SG_SIGHT_THIRD } };
+		const int shown = i < SG_KNOWN_KEYINFOS_MAX + 5;
+		struct sg_keyinfo told = copy_key(&keyinfo);
+
+		snprintf(text, sizeof(text), "n%d@example.test", i);
+		sign_key(&told, issuer, text);
+		write_xml(&told);
+		put(world, shown ? text : ROMEO, shown ? SG_SIGHT_NODE : others[i % 2].source,
+		    shown ? NULL : others[i % 2].told_by, NOW, &told);
+		free_key(&told);
+	}
+	found = get(world, keyinfo.name);
+	assert_int_equal(found.keys[0].keyinfo.signature_count, SG_KNOWN_KEYINFOS_MAX);
+	for (size_t i = 0; i < SG_KNOWN_KEYINFOS_MAX; i++)
+		ranks[found.keys[0].tellers[i].rank]++;
+	assert_int_equal(ranks[SG_KNOWN_SHOWN], SG_KNOWN_KEYINFOS_MAX - 2);
+	assert_int_equal(found.keys[0].shown_signatures, SG_KNOWN_KEYINFOS_MAX - 2);
+	assert_int_equal(ranks[SG_KNOWN_IMPORTED], 1);
+	assert_int_equal(ranks[SG_KNOWN_ANSWERED], 1);
+	assert_int_equal(found.keys[0].tellers[SG_KNOWN_KEYINFOS_MAX - 1].rank, SG_KNOWN_ANSWERED);
+	found_clear(&found);
+	free_key(&keyinfo);
+}
+
 int main(void)
 {
 #define KEYRING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -328,6 +367,7 @@ int main(void)
 		KEYRING_TEST(test_a_jid_over_its_limit_loses_what_was_not_seen_for_longest),
 		KEYRING_TEST(a_keyinfo_that_is_too_long_is_refused),
 		KEYRING_TEST(many_signatures_on_one_key),
+		KEYRING_TEST(the_first_of_each_rank_is_read),
 	};
 
 	return cmocka_run_group_tests_name("broker_keyring_limits", tests, NULL, NULL);

@@ -57,9 +57,9 @@ int sg_store_key_changes_drop(
     struct sg_store *store, const char *jid, const char *name, int64_t *dropped)
 {
 	const struct sg_value values[] = { SG_TEXT(jid), SG_TEXT(name), SG_END };
-	int64_t before = sg_store_changes(store);
+	int64_t before = sg_store_rows_changed(store);
 	int err = sg_store_run(store, SG_STMT_CHANGES_DROP, values);
 
-	*dropped = sg_store_changes(store) - before;
+	*dropped = sg_store_rows_changed(store) - before;
 	return err;
 }
