@@ -160,10 +160,27 @@ def test_k14_a_copy_that_nobody_can_read_or_that_is_dear_harms_no_other(served, 
     assert taker.signet("keyring", "show", key.name)["key"]["revoked"] is False
 
 
-def test_k14_a_revocation_is_taken_from_whoever_tells_it(served, three):
+@pytest.mark.parametrize("told", ["push", "file"])
+def test_k14_a_revocation_is_taken_from_whoever_tells_it(served, three, told):
+    """Whoever monitors hears of it, once."""
     taker, friend, stranger, key, cert, text = three
     fetch_and_trust(served, taker, friend, key, cert, text)
-    push(taker, stranger, keyinfo(key.name, key.public() + key.revocation() + key.user_id("somebody")), about=friend.jid)
+    revoked = keyinfo(key.name, key.public() + key.revocation() + key.user_id("somebody"))
+    taker.world.write("revoked.xml", f"<pubkeys xmlns='{NS_PUBKEY}' jid='{friend.jid}'>{revoked}</pubkeys>")
+    mark = taker.agent.mark()
+    watching = taker.world.start("monitor", ["signet", "--batch", "--json", "monitor"], taker.env)
+    taker.agent.wait_line("monitors", mark)
+    for _ in range(2):
+        if told == "push":
+            push(taker, stranger, revoked, about=friend.jid)
+        else:
+            taker.signet("keyring", "import", taker.world.dir / "revoked.xml")
+    end = Key(stranger.jid)
+    push(taker, stranger, end.keyinfo(), about=stranger.jid)
+    watching.wait_line(end.name)
+    watching.stop()
+    events = [json.loads(line) for line in watching.said() if "key_revoked" in line]
+    assert [(e["jid"], e["name"]) for e in events] == [(friend.jid, key.name)]
     assert_revoked(taker, key, cert)
 
 
