@@ -9,7 +9,7 @@ import pytest
 
 from agent_fixture import PIN, Agent
 from peer import NS_PUBKEY, NS_PUBSUB, as_peer
-from processes import until, wait_gone, wait_idle
+from processes import suspend, until, wait_gone, wait_idle
 from varlink_client import AgentError, secret
 from world import DOMAIN, PASSWORD, SERVERS, World
 
@@ -139,7 +139,7 @@ def test_a_certificate_that_no_login_proves_is_not_used(world, agent, before):
         client.send("Enrol", {"jid": JULIET, "key": "new", "password": {"fd": 0}}, [fd], more=True)
         while client.receive()["step"] != "add":
             pass
-        os.kill(token, signal.SIGSTOP)  # so that storing it waits
+        suspend(token)  # so that storing it waits
         assert client.receive()["step"] == "store"
         world.server.process.stop()
         os.kill(token, signal.SIGCONT)
@@ -171,7 +171,7 @@ def test_the_tokens_worker_killed_while_the_server_is_asked(world, agent, source
         with_password(agent, "Connect", jid=JULIET)
         agent.call("ListTokens")
     token, xmpp = agent.worker()["pid"], agent.worker("xmpp")["pid"]
-    os.kill(xmpp, signal.SIGSTOP)
+    suspend(xmpp)
     with agent.client() as client, secret(PIN) as fd:
         more = {"pin": {"fd": 0}} if source == "descriptor" else {}
         client.send("Enrol", {"jid": JULIET, "key": "client", **more}, [fd] if more else [], more=True)
@@ -222,7 +222,7 @@ def test_disconnected_while_connecting(world, enrolled):
     enrolled.call("Disconnect", {"jid": JULIET})
     token = enrolled.worker()["pid"]
     with enrolled.client() as client:
-        os.kill(token, signal.SIGSTOP)
+        suspend(token)
         client.send("Connect", {"jid": JULIET})
         wait_state(enrolled, "connecting")
         enrolled.call("Disconnect", {"jid": JULIET})
@@ -344,7 +344,7 @@ def test_revoked_from_elsewhere(world, enrolled):
 @contextlib.contextmanager
 def unread_by_the_authority(world, client):
     """Asks for a revocation that the authority has got, but reads only at the end."""
-    os.kill(world.authority.popen.pid, signal.SIGSTOP)
+    suspend(world.authority.popen.pid)
     try:
         client.send("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"})
         until(lambda: unread_bytes(world.component_port), "the authority was not asked")

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from agent_fixture import PIN, Agent, wait_open
-from processes import until, wait_gone
+from processes import suspend, until, wait_gone
 from varlink_client import secret
 from world import World
 
@@ -114,7 +114,7 @@ def test_a_caller_that_waits_is_not_failed_by_one_that_goes():
         first.send("Unlock", ASK)
         pid = wait_asked(agent)
         (agent.dir / "asked").unlink()
-        os.kill(agent.popen.pid, signal.SIGSTOP)
+        suspend(agent.popen.pid)
         first.sock.close()
         second.send("Unlock", ASK)
         os.kill(agent.popen.pid, signal.SIGCONT)

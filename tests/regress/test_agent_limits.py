@@ -9,7 +9,7 @@ import time
 import pytest
 
 from agent_fixture import Agent
-from processes import PATIENCE, until
+from processes import PATIENCE, suspend, until
 from varlink_client import AGENT, SERVICE, secret
 
 MESSAGE_MAX = 1 << 20
@@ -282,7 +282,7 @@ def test_calls_in_flight(agent, healthy):
     """With a worker that stands still, no more than 64 calls of a connection are taken on."""
     agent.call("ListTokens")
     pid = agent.worker()["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    suspend(pid)
     try:
         with agent.client() as client:
             for _ in range(CALLS_MAX):
@@ -301,7 +301,7 @@ def test_requests_that_wait_for_a_worker(agent, healthy):
     """Four are at the worker, 1024 wait in the agent, and more are refused; they are all answered."""
     agent.call("ListTokens")
     pid = agent.worker()["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    suspend(pid)
     clients = [agent.client() for _ in range(17)]
     try:
         for client in clients:
@@ -352,7 +352,7 @@ def test_slow_readers_and_hung_workers():
         with pytest.raises(BlockingIOError):  # it is not read from either: that would go on for ever
             for _ in range(100000):
                 slow.send(SERVICE + "GetInterfaceDescription", {"interface": "org.signet.Agent"})
-        os.kill(pid, signal.SIGSTOP)
+        suspend(pid)
         begin = time.monotonic()
         hung.send("ListKeys")
         hung.send("ListAccounts")

@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 
 from agent_fixture import MODULE, PIN, Agent, wait_open
-from processes import PATIENCE, until, wait_gone, wait_idle
+from processes import PATIENCE, suspend, until, wait_gone, wait_idle
 from varlink_client import AgentError, secret
 
 
@@ -269,7 +269,7 @@ def test_locked_by_hand_while_the_pin_source_is_used():
             agent.call("ListTokens")
             pid = agent.worker()["pid"]
             with agent.client() as using, agent.client() as locking:
-                os.kill(pid, signal.SIGSTOP)
+                suspend(pid)
                 using.send("NewKey", {"token": "one", "label": "y"})
                 locking.send("Lock", {"token": "one"})
                 os.kill(pid, signal.SIGCONT)
@@ -326,7 +326,7 @@ def test_a_pin_source_that_was_being_tried_when_all_died_is_not_tried_again():
         agent.call("ListTokens")
         pid = agent.worker()["pid"]
         with agent.client() as client:
-            os.kill(pid, signal.SIGSTOP)
+            suspend(pid)
             client.send("NewKey", {"token": "one", "label": "x"})
             agent.call("ListAccounts")
             agent.stop(signal.SIGKILL)
@@ -416,7 +416,7 @@ def test_killed_in_the_middle_of_a_call(agent):
         client.send("NewKey", {"token": "one", "label": "slow", "algorithm": "rsa4096"})
         client.send("ListAccounts")
         until(lambda: worked(pid) > before + 3, "no key is being made")
-        os.kill(pid, signal.SIGSTOP)
+        suspend(pid)
         other.send("MakeCsr", {"key": "x", "jid": "a@b.test"})
         wait_idle(agent.popen.pid, seconds=0.5)
         os.kill(pid, signal.SIGKILL)
@@ -435,7 +435,7 @@ def test_killed_with_more_calls_than_it_takes_at_a_time(agent):
     agent.unlock("one")
     agent.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256"})
     pid = agent.worker()["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    suspend(pid)
     with agent.client() as client:
         for _ in range(14):
             client.send("MakeCsr", {"key": "x", "jid": "a@b.test"})

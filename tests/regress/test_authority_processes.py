@@ -13,7 +13,7 @@ import pytest
 from authority_client import NS_ADD, NS_DISCO, Client, bare, error_of, sha256
 from authority_world import LIMIT, revoked_list
 from certificates import make_csr, make_key
-from processes import running, until, wait_gone, wait_idle
+from processes import running, suspend, until, wait_gone, wait_idle
 from world import BUILD, DOMAIN, TOP, Failed
 
 pytest_plugins = ["authority_fixtures"]
@@ -65,7 +65,7 @@ def test_kill_9_of_the_token_worker_and_the_next_request_works(place, client):
 
 def test_a_token_worker_that_hangs_is_killed_and_the_next_request_works(place, client):
     (pid,) = children(place)
-    os.kill(pid, signal.SIGSTOP)
+    suspend(pid)
     start = time.monotonic()
     answer = client.add(make_csr(make_key(), bare(client)))
     assert error_of(answer) == ("wait", "internal-server-error")

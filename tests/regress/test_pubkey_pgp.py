@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from gpg import PASSPHRASE, Gpg
 from mainjob import MainJob, enrol, keys
 from peer import NS_PUBKEY, as_peer, fetch_items
-from processes import until
+from processes import suspend, until
 from world import DOMAIN, SERVERS, World
 
 NS_PUBSUB = "http://jabber.org/protocol/pubsub"
@@ -414,7 +414,7 @@ def test_one_that_hangs_holds_nobody_up_for_long(juliet):
     world = juliet.job.world
     juliet.own()
     for pid in judges(world):
-        os.kill(pid, signal.SIGSTOP)
+        suspend(pid)
     key = juliet.own()[juliet.key]
     assert key["user_ids"] == [] or key["jids"] == [juliet.jid]
     assert juliet.own()[juliet.key]["jids"] == [juliet.jid]

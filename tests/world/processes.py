@@ -200,9 +200,10 @@ def wait_gone(pid):
 
 
 def suspend(pid):
-    """Stops a process, and waits until it stands."""
+    """Stops a process, and waits until all its threads stand."""
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: state(pid)[0] == "T", f"process {pid} goes on")
+    until(lambda: all(state(f"{pid}/task/{thread}")[0] == "T" for thread in os.listdir(f"/proc/{pid}/task")),
+          f"process {pid} goes on")
 
 
 def wakeups(*pids):
