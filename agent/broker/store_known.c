@@ -18,6 +18,7 @@ void sg_known_key_clear(struct sg_known_key *key)
 		free(key->sightings[i].told_by);
 	}
 	free(key->sightings);
+	free(key->tellers);
 	sg_layout_clear(&sg_layout_keyinfo, &key->keyinfo);
 	free(key->sha256);
 	free(key->decided_for);
