@@ -550,14 +550,15 @@ def test_keys_that_no_reply_can_carry_come_in_several(world, enrolled):
 
 
 def test_signatures_by_keys_that_are_not_fetched(world, enrolled):
-    """Judged by what is known: the account's own certificates, and keys that were seen before."""
+    """Judged by what is known: the account's own certificates, and keys that were seen before. The other agent does not watch,
+    or an event may tell it of the issuer first."""
     user = enrolled.call("NewKey", {"token": "one", "label": "user", "account": JULIET, "user": True})["certificate"]
     client = enrolled.call("Sign", {"account": JULIET})["key"]["name"]
     enrolled.call("Publish", {"jid": JULIET})
     wanted = {"jid": JULIET, "from": JULIET, "names": [client]}
     key, = enrolled.call("FetchKeys", wanted)["keys"]
     assert (key["grade"], {s["verdict"] for s in key["signatures"]}) == ("sha256", {"good"})
-    with Agent(softhsm=False) as other:
+    with Agent(softhsm=False, conf="[agent]\nwatch = no\n") as other:
         add_account(other, world, ROMEO)
         with_password(other, "Connect", jid=ROMEO)
         wanted["jid"] = ROMEO
