@@ -45,7 +45,7 @@ void sg_gather_refuse(void)
 
 static void write_down(const char *written, size_t len)
 {
-	if (gather.written.err == 0 && len > SG_GATHER_INSIDE_MAX - gather.written.len)
+	if (gather.written.err == 0 && len > SG_GATHER_WRITTEN_MAX - gather.written.len)
 		gather.written.err = SG_ERR_LIMIT;
 	sg_buf_put(&gather.written, written, len);
 }

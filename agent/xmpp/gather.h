@@ -11,7 +11,7 @@
 #include "xml.h"
 
 /* Bytes of what is shown again to who sent it; why, see PROTOCOL.xmpp 0. */
-#define SG_GATHER_INSIDE_MAX 60000
+#define SG_GATHER_WRITTEN_MAX 60000
 
 /* What came, for who acts on it; valid until the stanza is done with. */
 struct sg_arrival {
@@ -23,7 +23,7 @@ struct sg_arrival {
 	const struct sg_xml *tree;
 	/*
 	 * The elements in it as the server wrote them, one after the other; also those that the tree has no room
-	 * for. NULL: they are longer than SG_GATHER_INSIDE_MAX, or make no sense without what is around them.
+	 * for. NULL: they are longer than SG_GATHER_WRITTEN_MAX, or make no sense without what is around them.
 	 */
 	const char *as_written;
 };

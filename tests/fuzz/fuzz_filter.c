@@ -106,9 +106,9 @@ static void check_gathered(void)
 	char *text;
 
 	sg_gather_take(&arrival);
-	assert(arrival.inside == NULL || strlen(arrival.inside) <= SG_GATHER_INSIDE_MAX);
-	assert(
-	    arrival.inside == NULL || sg_parser_is_whole(arrival.inside, strlen(arrival.inside)));
+	assert(arrival.as_written == NULL || strlen(arrival.as_written) <= SG_GATHER_WRITTEN_MAX);
+	assert(arrival.as_written == NULL ||
+	    sg_parser_is_whole(arrival.as_written, strlen(arrival.as_written)));
 	text = arrival.tree != NULL ? sg_xml_to_string(arrival.tree) : NULL;
 	assert(arrival.tree == NULL || text != NULL);
 	free(text);

@@ -22,6 +22,14 @@ tidy() {
 	    'flags=$1; shift; clang-tidy --quiet --warnings-as-errors="*" "$@" -- $flags 2>/dev/null' tidy "$flags"
 }
 
+# 'make fuzz' takes long, so nobody would see for a while that the code has left one of them behind.
+fuzzers() {
+	for file; do
+		clang -std=gnu11 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Wno-unused-parameter -Werror \
+		    -Iproto -Istrophe -Iagent/xmpp "$file" || return 1
+	done
+}
+
 erlang() {
 	beams=$(mktemp -d) && erlc -Werror +warn_unused_vars +warn_shadow_vars +warn_obsolete_guard \
 	    -pa /usr/lib/*/ejabberd-23.01/ebin -o "$beams" "$@"
@@ -42,6 +50,7 @@ erlang() {
 	    --include="$queue_h" -Ibuild/lint-gcc/gen -j "$(nproc)" -D_GNU_SOURCE -DSG_VERSION='"0"' \
 	    -DSG_MODULE_DIRS='"/"' -DSG_LIBEXECDIR='"/"' -DSG_SYSCONFDIR='"/etc"' -Iproto -Istrophe $sources
 	step 'clang-tidy' tidy
+	step 'fuzzers' fuzzers $(git ls-files 'tests/fuzz/*.c')
 	step 'shellcheck' shellcheck $(git ls-files '*.sh') .ci/run
 	step 'pyflakes' pyflakes3 $(git ls-files '*.py')
 	step 'luacheck' luacheck --quiet $(git ls-files '*.lua')
