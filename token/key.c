@@ -235,7 +235,8 @@ static CK_RV finish(struct sg_key *key)
 
 /* ---- all keys of a token ---- */
 
-#define WANTED_MAX 3
+#define WANTED_MAX   3
+#define SEARCHES_MAX 4 /* of one token that is locked meanwhile, each time */
 
 struct search {
 	CK_ATTRIBUTE wanted[WANTED_MAX]; /* beside the class */
@@ -473,13 +474,18 @@ static CK_RV search_in_session(
 static CK_RV search_run(struct sg_token *token, CK_SESSION_HANDLE session, int again, void *arg)
 {
 	struct search *search = arg;
-	int is_unlocked;
+	int is_unlocked, tries = SEARCHES_MAX;
 	CK_RV rv;
 
-	sg_keys_free(search->keys, search->count);
-	search->keys = NULL;
-	search->count = search->room = 0;
-	rv = search_in_session(token, session, !sg_token_is_open(token), search);
+	/* Private keys hide while another thread locks the token: what it shows then is neither what an
+	 * open token has nor what a locked one shows. */
+	do {
+		sg_keys_free(search->keys, search->count);
+		search->keys = NULL;
+		search->count = search->room = 0;
+		search->epoch = sg_token_epoch(token);
+		rv = search_in_session(token, session, !sg_token_is_open(token), search);
+	} while (rv == CKR_OK && search->epoch != sg_token_epoch(token) && --tries > 0);
 	/* A token that lost our login hides the private keys, and gives no error that says so. */
 	pthread_mutex_lock(&token->lock);
 	is_unlocked = token->unlocked;
@@ -493,7 +499,7 @@ static CK_RV search_run(struct sg_token *token, CK_SESSION_HANDLE session, int a
 CK_RV sg_keys_of_token(struct sg_token *token, const struct sg_selector *selector,
     struct sg_key ***keys, size_t *count)
 {
-	struct search search = { .epoch = sg_token_epoch(token) };
+	struct search search = { 0 };
 	CK_RV rv = CKR_OK;
 
 	*keys = NULL;

@@ -234,17 +234,11 @@ int sg_login(struct sg_module *module, const struct sg_msg_token_login *request,
 
 CK_RV sg_login_end(struct sg_token *token)
 {
-	CK_RV rv = CKR_OK;
-	unsigned epoch;
+	CK_RV rv;
 
 	sg_held_wipe(token);
 	sg_wipe_begin();
-	pthread_mutex_lock(&token->lock);
-	epoch = token->epoch;
-	if (token->unlocked)
-		rv = token->module->f->C_Logout(token->anchor);
-	pthread_mutex_unlock(&token->lock);
-	sg_token_drop(token, epoch);
+	rv = sg_token_logout(token);
 	sg_wipe_end();
 	sg_key_cache_flush(token->module);
 	return rv;

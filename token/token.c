@@ -141,6 +141,18 @@ void sg_token_drop(struct sg_token *token, unsigned epoch)
 	pthread_mutex_unlock(&token->lock);
 }
 
+CK_RV sg_token_logout(struct sg_token *token)
+{
+	CK_RV rv = CKR_OK;
+
+	pthread_mutex_lock(&token->lock);
+	if (token->unlocked)
+		rv = token->module->f->C_Logout(token->anchor);
+	drop_locked(token);
+	pthread_mutex_unlock(&token->lock);
+	return rv;
+}
+
 void sg_token_unsure(struct sg_token *token)
 {
 	pthread_mutex_lock(&token->lock);

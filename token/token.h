@@ -132,6 +132,9 @@ SG_MUST_USE int sg_token_describe(struct sg_token *token, struct sg_token_info *
  * does it. */
 void sg_token_drop(struct sg_token *token, unsigned epoch);
 
+/* Logs out, if the login is our own, and gives up sessions and login, whatever C_Logout says. */
+CK_RV sg_token_logout(struct sg_token *token);
+
 /* The slots cannot be listed: it is not there until they can. */
 void sg_token_unsure(struct sg_token *token);
 

@@ -31,9 +31,9 @@ def csr(agent, fd=None):
     return agent.call("MakeCsr", {"key": "x", "jid": "a@b.test", **pin}, [] if fd is None else [fd])["csr"]
 
 
-def new_key(agent):
+def new_key(agent, label="x"):
     with secret(PIN) as fd:
-        agent.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256", "pin": {"fd": 0}}, [fd])
+        agent.call("NewKey", {"token": "one", "label": label, "algorithm": "p256", "pin": {"fd": 0}}, [fd])
 
 
 # ---- the policies ----
@@ -58,6 +58,32 @@ def test_always_shared_by_calls_at_the_same_time():
             with secret(PIN) as one, secret(PIN) as two:
                 for client, fd in ((first, one), (second, two)):
                     client.send("MakeCsr", {"key": "x", "jid": "a@b.test", "pin": {"fd": 0}}, [fd])
+                assert first.receive()["csr"] and second.receive()["csr"]
+        assert agent.count("refused a PIN") == 0
+
+
+def test_always_while_another_call_looks_for_the_key():
+    """One call's end locks the token while another looks for its key there, which hides for that time."""
+    with FaultAgent(conf="[token one]\nremember = always\n") as agent, \
+            agent.client() as first, agent.client() as second:
+        def ask(client, label, fd):
+            client.send("MakeCsr", {"key": label, "jid": "a@b.test", "pin": {"fd": 0}}, [fd])
+
+        labels = [f"y{i}" for i in range(9)]
+        for label in ["x", *labels]:
+            new_key(agent, label)
+        until(lambda: not unlocked(agent), "the token was never locked")
+        agent.script("on C_FindObjectsInit slow 100\n")
+        with secret(PIN) as fd:
+            start = time.monotonic()
+            assert csr(agent, fd)
+            took = time.monotonic() - start
+        for i, label in enumerate(labels):
+            until(lambda: not unlocked(agent), "the token was never locked")
+            with secret(PIN) as one, secret(PIN) as two:
+                ask(first, "x", one)
+                time.sleep(max(took - i * 0.025, 0))
+                ask(second, label, two)
                 assert first.receive()["csr"] and second.receive()["csr"]
         assert agent.count("refused a PIN") == 0
 

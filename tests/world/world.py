@@ -36,6 +36,12 @@ SANITIZER = re.compile(r"(Address|Leak|UndefinedBehavior)Sanitizer|runtime error
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def sanitized(process):
+    """What a sanitizer said of the process, with all that follows: a report's lines bear no mark."""
+    first = next((i for i, line in enumerate(process.lines) if SANITIZER.search(line)), None)
+    return "" if first is None else f"{process.name}:\n{''.join(process.lines[first:])}"
+
+
 class Failed(Exception):
     """A command of the world failed; holds its exit status and output."""
 
@@ -329,9 +335,9 @@ logins = {folder}/logins.txt
             signal.signal(number, handler)
         if self.dir.exists():
             raise WorldError(f"{self.dir} could not be removed")
-        found = [line for p in self.processes for line in p.lines if SANITIZER.search(line)]
+        found = "".join(sanitized(p) for p in self.processes)
         if found:
-            raise WorldError("a sanitizer found something:\n" + "".join(found))
+            raise WorldError("a sanitizer found something:\n" + found)
 
     def _sweep(self):
         """Ends what is left of what we started, until nothing is; orphans come to us as children."""
