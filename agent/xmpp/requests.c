@@ -21,10 +21,12 @@ static void request_free(struct sg_request *request)
 	free(request);
 }
 
-/* Answers a frame with an error. */
+/* Answers a frame with an error, if there still is a broker. */
 static void refuse(struct sg_channel *channel, uint32_t id, const struct sg_msg_error *error)
 {
-	if (sg_channel_send(channel, id, SG_MSG_ERROR, error, -1) != 0)
+	int err = sg_channel_send(channel, id, SG_MSG_ERROR, error, -1);
+
+	if (err != 0 && err != SG_ERR_IO)
 		sg_log(SG_LOG_ERROR, "an answer could not be given to the broker");
 }
 

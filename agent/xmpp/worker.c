@@ -582,6 +582,17 @@ static void waiting_clear(struct waiting *first)
 	}
 }
 
+/* Requests under way own what they need: they end as those of a connection that is lost. */
+static void requests_end(struct worker *worker)
+{
+	struct sg_msg_error why;
+
+	sg_stream_close(worker->stream); /* nothing more is asked */
+	sg_msg_error_set(&why, SG_ERR_OFFLINE, NULL, "the broker has gone");
+	sg_iqs_fail(worker->iqs, &why);
+	sg_msg_clear(SG_MSG_ERROR, &why);
+}
+
 static void worker_clear(struct worker *worker)
 {
 	waiting_clear(worker->first);
@@ -629,6 +640,7 @@ int sg_worker_run(int sock)
 	worker.requests =
 	    (struct sg_requests){ worker.channel, worker.stream, worker.iqs, worker.contacts };
 	loop(&worker);
+	requests_end(&worker);
 	err = worker.failed;
 out:
 	worker_clear(&worker);

@@ -1,14 +1,15 @@
 """signet-xmpp by itself: this test is its broker and its token, the server is a real Prosody."""
 import os
+import threading
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 import xmpp_frames as f
-from processes import wait_idle
+from processes import PATIENCE, wait_idle
 from world import DOMAIN
-from xmpp_world import PASSWORD, account, certified, online, refused
+from xmpp_world import PASSWORD, account, certified, connect, online, refused
 
 pytest_plugins = ["xmpp_fixtures"]
 
@@ -234,6 +235,24 @@ def test_server_goes_away(xmpp, pki, workers):
     # A busy server may cut the connection before its last words are through.
     assert message["condition"] in ("system-shutdown", None), message
     refused(worker.connect(account(server, pki), PASSWORD), f.NO_CONNECTION)
+
+
+def test_broker_goes_with_requests_under_way(pki, workers, rogue):
+    """Nothing of them is left; a sanitizer would tell."""
+    asked = threading.Event()
+
+    def script(c):
+        c.login()
+        c.question()
+        asked.set()
+        return c.hear_all()
+
+    server, worker = rogue(script), workers()
+    online(connect(worker, server, pki))
+    for _ in range(20):
+        worker.send(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})
+    assert asked.wait(PATIENCE)
+    assert worker.close() == 0
 
 
 def test_idle_means_idle(server, pki, workers):
