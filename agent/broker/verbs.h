@@ -49,6 +49,9 @@ void sg_verb_enrol(struct sg_call *call);
 void sg_verb_list_certificates(struct sg_call *call);
 void sg_verb_revoke_certificate(struct sg_call *call);
 
+/* verbs_reconcile.c */
+void sg_verb_reconcile(struct sg_call *call);
+
 /* verbs_sign.c */
 void sg_verb_sign(struct sg_call *call);
 

@@ -281,9 +281,13 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(DIFF) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
-	    .summary = "List the account's certificates on the server." },
+	    .summary = "List the account's certificates on the server.",
+	    .help =
+		"With --diff, those on the tokens and those that the agent keeps, too, and what "
+		"puts in\n"
+		"order what is not. The server or a token may be out of reach." },
 	{ .name = "cert revoke",
 	    .run = sg_cert_revoke,
 	    .show = sg_cert_revoke_show,
