@@ -130,3 +130,17 @@ void sg_cert_revoke_show(const struct sg_cli *cli, const json_t *result)
 {
 	puts("Revoked.");
 }
+
+int sg_cert_adopt(struct sg_cli *cli, json_t **result)
+{
+	char **operands = cli->args.operands;
+
+	return sg_agent_call(cli, "AdoptCertificate",
+	    json_pack("{s:s, s:s}", "jid", operands[0], "fingerprint", operands[1]),
+	    SG_CALL_PIN | SG_CALL_PASSWORD, operands[0], result);
+}
+
+void sg_cert_adopt_show(const struct sg_cli *cli, const json_t *result)
+{
+	sg_show_certificate(json_object_get(result, "certificate"));
+}
