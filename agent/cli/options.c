@@ -67,6 +67,9 @@ static const struct sg_opt_info opt_infos[SG_OPT_COUNT] = {
 	    "sign with this OpenPGP key of the account, by gpg and its agent", 0 },
 	[SG_OPT_DIFF] = { "diff", NULL,
 	    "compare the server's list with the tokens and what the agent keeps", 0 },
+	[SG_OPT_REPLACE] = { "replace", NULL,
+	    "revoke the account's former certificate once the new one is proven", 0 },
+	[SG_OPT_CANCEL] = { "cancel", NULL, "undo an enrolment that is not finished", 0 },
 };
 
 const struct sg_opt_info *sg_opt_info(enum sg_opt option)
