@@ -17,7 +17,7 @@
 
 #define DAY_MS 86400000
 
-enum { POLL_SIGNAL, POLL_TOKEN, POLL_COMPONENT, POLL_COUNT };
+enum { POLL_SIGNAL, POLL_TOKEN, POLL_LEDGER, POLL_COMPONENT, POLL_COUNT };
 
 struct authority {
 	struct sg_service service;
@@ -59,17 +59,23 @@ static void on_signal(struct authority *authority)
 			continue;
 		}
 		sg_log(SG_LOG_INFO, "SIGHUP: trying the PIN file again");
+		if (sg_policy_reload(authority->service.policy) != 0)
+			sg_log(SG_LOG_ERROR, "accounts: what was read before goes on to count");
 		sg_signer_retry(authority->service.signer);
 		publish(authority);
 	}
 }
 
-static int time_to_wait(struct authority *authority, int component_ms)
+static int sooner(int ms, int other_ms)
+{
+	return other_ms >= 0 && other_ms < ms ? other_ms : ms;
+}
+
+static int time_to_publish(struct authority *authority)
 {
 	time_t left = authority->service.publish_at - time(NULL);
-	int ms = left <= 0 ? 0 : left > DAY_MS / 1000 ? DAY_MS : (int)left * 1000;
 
-	return component_ms >= 0 && component_ms < ms ? component_ms : ms;
+	return left <= 0 ? 0 : left > DAY_MS / 1000 ? DAY_MS : (int)left * 1000;
 }
 
 static int serve(struct authority *authority)
@@ -81,8 +87,12 @@ static int serve(struct authority *authority)
 		pfds[POLL_SIGNAL].fd = authority->signal_fd;
 		pfds[POLL_TOKEN].fd = sg_signer_fd(authority->service.signer);
 		pfds[POLL_SIGNAL].events = pfds[POLL_TOKEN].events = POLLIN;
-		wait_ms = sg_component_prepare(authority->component, &pfds[POLL_COMPONENT]);
-		if (poll(pfds, POLL_COUNT, time_to_wait(authority, wait_ms)) < 0) {
+		wait_ms = time_to_publish(authority);
+		wait_ms = sooner(
+		    wait_ms, sg_component_prepare(authority->component, &pfds[POLL_COMPONENT]));
+		wait_ms = sooner(
+		    wait_ms, sg_ledger_prepare(authority->service.ledger, &pfds[POLL_LEDGER]));
+		if (poll(pfds, POLL_COUNT, wait_ms) < 0) {
 			if (errno == EINTR)
 				continue;
 			sg_log(SG_LOG_ERROR, "poll: %s", strerror(errno));
@@ -93,6 +103,8 @@ static int serve(struct authority *authority)
 			sg_signer_on_readable(authority->service.signer);
 		if (pfds[POLL_SIGNAL].revents)
 			on_signal(authority);
+		if (sg_ledger_step(authority->service.ledger))
+			publish(authority);
 		sg_component_step(authority->component);
 		if (time(NULL) >= authority->service.publish_at)
 			publish(authority);
@@ -116,6 +128,8 @@ int sg_authority_run(const struct sg_authority_config *config)
 	if (err == 0)
 		err = sg_ledger_open(config->ledger, &self.service.ledger);
 	if (err == 0)
+		err = sg_policy_new(config, &self.service.policy);
+	if (err == 0)
 		err = sg_signer_new(config, &self.service.signer);
 	if (err == 0)
 		err = sg_component_new(config, &delegation, &self.component);
@@ -126,6 +140,7 @@ int sg_authority_run(const struct sg_authority_config *config)
 	}
 	sg_component_free(self.component);
 	sg_signer_free(self.service.signer);
+	sg_policy_free(self.service.policy);
 	sg_ledger_close(self.service.ledger);
 	if (self.signal_fd >= 0)
 		close(self.signal_fd);
