@@ -109,6 +109,7 @@ int sg_authority_run(const struct sg_authority_config *config)
 		.namespaces = sg_service_namespaces,
 		.fn = sg_service_request,
 		.arg = &self.service,
+		.decisions = &self.service.decisions,
 	};
 	int err;
 

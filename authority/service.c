@@ -34,26 +34,38 @@ const char *const sg_service_namespaces[] = {
 	NULL,
 };
 
-static void log_decision(
-    const char *verb, const char *account, const char *outcome, const char *sha256)
-{
-	sg_log(SG_LOG_INFO, "%s account=%s outcome=%s%s%s", verb, account, outcome,
-	    sha256 != NULL ? " sha256=" : "", sha256 != NULL ? sha256 : "");
-}
-
 /* Every refusal goes through here: the answer, and its line in the log. */
-static void refuse(struct sg_answer *answer, const char *verb, const char *account,
-    const char *type, const char *condition, const char *text)
+static void refuse(struct sg_service *service, struct sg_answer *answer, const char *verb,
+    const char *account, const char *type, const char *condition, const char *text)
 {
+	const struct sg_decision decision = {
+		.verb = verb, .account = account, .outcome = condition, .why = text
+	};
+
 	sg_answer_error(answer, type, condition, text);
-	sg_log(SG_LOG_INFO, "%s account=%s outcome=%s why=\"%s\"", verb, account, condition, text);
+	sg_decision_tell(&service->decisions, &decision);
 }
 
-static void refuse_for_now(struct sg_answer *answer, const char *verb, const char *account, int err)
+static void refuse_for_now(struct sg_service *service, struct sg_answer *answer, const char *verb,
+    const char *account, int err)
 {
-	refuse(answer, verb, account, "wait", "internal-server-error",
+	const struct sg_decision decision = {
+		.verb = verb, .account = account, .outcome = "internal-server-error", .err = err
+	};
+
+	sg_answer_error(answer, "wait", decision.outcome,
 	    "The authority cannot do this at the moment. Please try again later.");
-	sg_log(SG_LOG_ERROR, "%s account=%s failed: %s", verb, account, sg_err_text(err));
+	sg_decision_tell(&service->decisions, &decision);
+}
+
+static void log_decision(struct sg_service *service, const char *verb, const char *account,
+    const char *outcome, const char *sha256)
+{
+	const struct sg_decision decision = {
+		.verb = verb, .account = account, .outcome = outcome, .sha256 = sha256
+	};
+
+	sg_decision_tell(&service->decisions, &decision);
 }
 
 int sg_service_publish(struct sg_service *service, time_t now)
@@ -73,22 +85,22 @@ int sg_service_publish(struct sg_service *service, time_t now)
 
 /* ---- add */
 
-static void refuse_csr(
-    struct sg_answer *answer, const char *account, enum sg_csr_verdict verdict, const char *why)
+static void refuse_csr(struct sg_service *service, struct sg_answer *answer, const char *account,
+    enum sg_csr_verdict verdict, const char *why)
 {
 	switch (verdict) {
 	case SG_CSR_BAD_REQUEST:
-		refuse(answer, "add", account, "modify", "bad-request", why);
+		refuse(service, answer, "add", account, "modify", "bad-request", why);
 		break;
 	case SG_CSR_NOT_ACCEPTABLE:
-		refuse(answer, "add", account, "modify", "not-acceptable", why);
+		refuse(service, answer, "add", account, "modify", "not-acceptable", why);
 		break;
 	case SG_CSR_FORBIDDEN:
-		refuse(answer, "add", account, "auth", "forbidden", why);
+		refuse(service, answer, "add", account, "auth", "forbidden", why);
 		break;
 	case SG_CSR_GOOD:
 	case SG_CSR_FAILED:
-		refuse_for_now(answer, "add", account, SG_ERR_NOMEM);
+		refuse_for_now(service, answer, "add", account, SG_ERR_NOMEM);
 		break;
 	}
 }
@@ -164,7 +176,7 @@ static void grant(struct sg_service *service, const char *account, X509_REQ *csr
 	int err, found;
 
 	if (!EVP_Digest(add->csr.data, add->csr.len, csr_sha256, NULL, EVP_sha256(), NULL)) {
-		refuse_for_now(answer, "add", account, SG_ERR_INTERNAL);
+		refuse_for_now(service, answer, "add", account, SG_ERR_INTERNAL);
 		return;
 	}
 	found = sg_ledger_find_csr(service->ledger, account, csr_sha256, now, &der);
@@ -172,7 +184,7 @@ static void grant(struct sg_service *service, const char *account, X509_REQ *csr
 	if (err == 0 && !found)
 		err = sg_ledger_count(service->ledger, account, now, &count);
 	if (err == 0 && !found && count >= service->config->certificates_per_account) {
-		refuse(answer, "add", account, "wait", "resource-constraint",
+		refuse(service, answer, "add", account, "wait", "resource-constraint",
 		    "You have as many certificates as an account may have. Revoke one first.");
 		return;
 	}
@@ -185,9 +197,9 @@ static void grant(struct sg_service *service, const char *account, X509_REQ *csr
 	if (err == 0 && (sha256 = sg_x509_fingerprint(&der, "sha256")) == NULL)
 		err = SG_ERR_NOMEM;
 	if (err != 0)
-		refuse_for_now(answer, "add", account, err);
+		refuse_for_now(service, answer, "add", account, err);
 	else
-		log_decision("add", account, outcome, sha256);
+		log_decision(service, "add", account, outcome, sha256);
 	free(sha256);
 	sg_blob_clear(&der);
 }
@@ -202,9 +214,9 @@ static void answer_add(struct sg_service *service, const char *account,
 	int err = sg_ccm2_add_decode(payload, &add);
 
 	if (err == SG_ERR_NOMEM) {
-		refuse_for_now(answer, "add", account, err);
+		refuse_for_now(service, answer, "add", account, err);
 	} else if (err != 0) {
-		refuse(answer, "add", account, "modify", "bad-request",
+		refuse(service, answer, "add", account, "modify", "bad-request",
 		    err == SG_ERR_LIMIT ? "The name or the certificate signing request is too long."
 					: "A name and a certificate signing request in Base64 are "
 					  "wanted.");
@@ -212,7 +224,7 @@ static void answer_add(struct sg_service *service, const char *account,
 		verdict =
 		    sg_profile_judge(&add.csr, account, service->config->subject_keys, &csr, &why);
 		if (verdict)
-			refuse_csr(answer, account, verdict, why);
+			refuse_csr(service, answer, account, verdict, why);
 		else
 			grant(service, account, csr, &add, answer);
 	}
@@ -307,7 +319,7 @@ static void answer_list(struct sg_service *service, const char *account,
 	int err, cut = 0;
 
 	if (!sg_xml_is(payload, "list-certificates-request", SG_NS_CCM2_LIST)) {
-		refuse(answer, "list", account, "modify", "bad-request",
+		refuse(service, answer, "list", account, "modify", "bad-request",
 		    "A list-certificates-request is wanted.");
 		return;
 	}
@@ -323,10 +335,13 @@ static void answer_list(struct sg_service *service, const char *account,
 	if (err == 0)
 		err = sg_ccm2_list_encode(&list.certs, &answer->payload);
 	if (err != 0)
-		refuse_for_now(answer, "list", account, err);
+		refuse_for_now(service, answer, "list", account, err);
 	else
-		sg_log(SG_LOG_INFO, "list account=%s outcome=listed count=%u", account,
-		    list.certs.cert_count);
+		sg_decision_tell(&service->decisions,
+		    &(struct sg_decision){ .verb = "list",
+			.account = account,
+			.outcome = "listed",
+			.count = &(int64_t){ list.certs.cert_count } });
 	sg_msg_clear(SG_MSG_CCM2_CERTS, &list.certs);
 	sg_logins_free(logins);
 }
@@ -342,14 +357,14 @@ static void answer_revoke(struct sg_service *service, const char *account,
 	int changed = 0, found, err = sg_ccm2_revoke_decode(payload, &fp);
 
 	if (err != 0) {
-		refuse(answer, "revoke", account, "modify", "bad-request",
+		refuse(service, answer, "revoke", account, "modify", "bad-request",
 		    "A fingerprint in hexadecimal is wanted: sha-1, sha-256 or sha-512.");
 		return;
 	}
 	found = sg_ledger_revoke(
 	    service->ledger, account, fp.hash, fp.value, fp.len, now, sha256, &changed);
 	if (found == 0) {
-		refuse(answer, "revoke", account, "cancel", "item-not-found",
+		refuse(service, answer, "revoke", account, "cancel", "item-not-found",
 		    "You have no certificate with this fingerprint.");
 		return;
 	}
@@ -362,9 +377,10 @@ static void answer_revoke(struct sg_service *service, const char *account,
 			err = sg_service_publish(service, now);
 	}
 	if (err != 0)
-		refuse_for_now(answer, "revoke", account, err);
+		refuse_for_now(service, answer, "revoke", account, err);
 	else
-		log_decision("revoke", account, changed ? "revoked" : "revoked-before", sha256);
+		log_decision(
+		    service, "revoke", account, changed ? "revoked" : "revoked-before", sha256);
 }
 
 void sg_service_request(
@@ -375,7 +391,7 @@ void sg_service_request(
 	int wants_set = strcmp(ns, SG_NS_CCM2_LIST) != 0;
 
 	if (set != wants_set)
-		refuse(answer, "request", account, "modify", "bad-request",
+		refuse(service, answer, "request", account, "modify", "bad-request",
 		    "Adding and revoking are iq of type 'set', listing is of type 'get'.");
 	else if (strcmp(ns, SG_NS_CCM2_ADD) == 0)
 		answer_add(service, account, payload, answer);

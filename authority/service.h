@@ -5,6 +5,7 @@
 #define SG_AUTHORITY_SERVICE_H
 
 #include "config.h"
+#include "decision.h"
 #include "delegation.h"
 #include "error.h"
 #include "ledger.h"
@@ -14,6 +15,7 @@ struct sg_service {
 	const struct sg_authority_config *config;
 	struct sg_ledger *ledger;
 	struct sg_signer *signer;
+	struct sg_decisions decisions;
 	time_t publish_at; /* when list and CRL are to be written again */
 	int stale;	   /* the ledger knows a revocation that list or CRL do not */
 	int publish_error; /* how writing them ended last, logged when it changes */
