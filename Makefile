@@ -93,7 +93,7 @@ SRC_cli := $(call in,agent/cli, \
     cmd_token cmd_verify command commands diagnosis dot files fingerprint gpg keyset main options print secret_args show show_keyring show_path \
     tty waiting)
 SRC_authority := $(call in,authority, \
-    bounds component config crl decision delegation file init ledger logins main profile \
+    bounds component config crl decision delegation file init ledger ledger_sqlite logins main profile \
     revocation run service shell signer)
 
 PROGRAM_token     := signet-token

@@ -63,7 +63,7 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 
 	err = sg_signer_ca(signer, &ca);
 	if (err == 0)
-		err = sg_ledger_next_crl(ledger, &number);
+		err = sg_ledger_next_crl(ledger, 0, &number);
 	if (err == 0)
 		err = sg_crl_tbs(ledger, ca, number, now, &tbs);
 	if (err == 0)

@@ -17,7 +17,7 @@
 
 #define DAY_MS 86400000
 
-enum { POLL_SIGNAL, POLL_TOKEN, POLL_COMPONENT, POLL_COUNT };
+enum { POLL_SIGNAL, POLL_TOKEN, POLL_LEDGER, POLL_COMPONENT, POLL_COUNT };
 
 struct authority {
 	struct sg_service service;
@@ -64,12 +64,16 @@ static void on_signal(struct authority *authority)
 	}
 }
 
-static int time_to_wait(struct authority *authority, int component_ms)
+static int sooner(int ms, int other_ms)
+{
+	return other_ms >= 0 && other_ms < ms ? other_ms : ms;
+}
+
+static int time_to_publish(struct authority *authority)
 {
 	time_t left = authority->service.publish_at - time(NULL);
-	int ms = left <= 0 ? 0 : left > DAY_MS / 1000 ? DAY_MS : (int)left * 1000;
 
-	return component_ms >= 0 && component_ms < ms ? component_ms : ms;
+	return left <= 0 ? 0 : left > DAY_MS / 1000 ? DAY_MS : (int)left * 1000;
 }
 
 static int serve(struct authority *authority)
@@ -81,8 +85,12 @@ static int serve(struct authority *authority)
 		pfds[POLL_SIGNAL].fd = authority->signal_fd;
 		pfds[POLL_TOKEN].fd = sg_signer_fd(authority->service.signer);
 		pfds[POLL_SIGNAL].events = pfds[POLL_TOKEN].events = POLLIN;
-		wait_ms = sg_component_prepare(authority->component, &pfds[POLL_COMPONENT]);
-		if (poll(pfds, POLL_COUNT, time_to_wait(authority, wait_ms)) < 0) {
+		wait_ms = time_to_publish(authority);
+		wait_ms = sooner(
+		    wait_ms, sg_component_prepare(authority->component, &pfds[POLL_COMPONENT]));
+		wait_ms = sooner(
+		    wait_ms, sg_ledger_prepare(authority->service.ledger, &pfds[POLL_LEDGER]));
+		if (poll(pfds, POLL_COUNT, wait_ms) < 0) {
 			if (errno == EINTR)
 				continue;
 			sg_log(SG_LOG_ERROR, "poll: %s", strerror(errno));
@@ -93,6 +101,8 @@ static int serve(struct authority *authority)
 			sg_signer_on_readable(authority->service.signer);
 		if (pfds[POLL_SIGNAL].revents)
 			on_signal(authority);
+		if (sg_ledger_step(authority->service.ledger))
+			publish(authority);
 		sg_component_step(authority->component);
 		if (time(NULL) >= authority->service.publish_at)
 			publish(authority);

@@ -105,25 +105,14 @@ static void refuse_csr(struct sg_service *service, struct sg_answer *answer, con
 	}
 }
 
-static int new_serial(struct sg_ledger *ledger, unsigned char serial[SG_SERIAL_LEN])
-{
-	int err, used = 0;
-
-	do {
-		err = sg_profile_serial(serial);
-		if (err == 0)
-			used = sg_ledger_has_serial(ledger, serial);
-	} while (err == 0 && used == 1);
-	return err != 0 ? err : used;
-}
-
 /*
  * Signs, then commits the row, then answers. A crash between the first two loses a certificate that
  * nobody ever received and whose serial nobody will see: no harm in that, and the client's repeated
  * request (C5) gets another. The row before the signature would leave entries without certificates.
  */
 static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
-    const struct sg_msg_ccm2_add *add, const unsigned char csr_sha256[32], struct sg_blob *der)
+    const struct sg_msg_ccm2_add *add, const unsigned char csr_sha256[32],
+    enum sg_ledger_outcome *outcome, struct sg_blob *der)
 {
 	unsigned char serial[SG_SERIAL_LEN];
 	struct sg_blob tbs = { 0 };
@@ -138,7 +127,7 @@ static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
 	wish.serial = serial;
 	wish.not_before = now - BACKDATE_SECONDS;
 	wish.not_after = now + (time_t)service->config->lifetime_days * 86400;
-	err = new_serial(service->ledger, serial);
+	err = sg_profile_serial(serial);
 	if (err == 0)
 		err = sg_signer_ca(service->signer, &wish.ca);
 	if (err == 0)
@@ -155,7 +144,13 @@ static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
 			.issued_at = now,
 			.not_after = wish.not_after,
 		};
-		err = sg_ledger_add(service->ledger, &entry);
+		err = sg_ledger_add(
+		    service->ledger, &entry, 1, service->config->certificates_per_account);
+		*outcome = entry.outcome;
+	}
+	if (err == 0 && *outcome == SG_LEDGER_REPEATED) {
+		sg_blob_clear(der);
+		*der = entry.der_before;
 	}
 	if (err != 0)
 		sg_blob_clear(der);
@@ -167,31 +162,30 @@ static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
 static void grant(struct sg_service *service, const char *account, X509_REQ *csr,
     const struct sg_msg_ccm2_add *add, struct sg_answer *answer)
 {
+	enum sg_ledger_outcome outcome = SG_LEDGER_REPEATED;
 	unsigned char csr_sha256[32];
-	const char *outcome = "repeated";
 	struct sg_blob der = { 0 };
 	char *sha256 = NULL;
 	uint32_t count = 0;
-	time_t now = time(NULL);
 	int err, found;
 
 	if (!EVP_Digest(add->csr.data, add->csr.len, csr_sha256, NULL, EVP_sha256(), NULL)) {
 		refuse_for_now(service, answer, "add", account, SG_ERR_INTERNAL);
 		return;
 	}
-	found = sg_ledger_find_csr(service->ledger, account, csr_sha256, now, &der);
+	found = sg_ledger_look(service->ledger, account, csr_sha256, time(NULL), &der, &count);
 	err = found < 0 ? found : 0;
-	if (err == 0 && !found)
-		err = sg_ledger_count(service->ledger, account, now, &count);
-	if (err == 0 && !found && count >= service->config->certificates_per_account) {
+	if (found == 0 && count >= service->config->certificates_per_account)
+		outcome = SG_LEDGER_FULL;
+	else if (found == 0)
+		err = issue(service, account, csr, add, csr_sha256, &outcome, &der);
+	if (err == 0 && outcome == SG_LEDGER_FULL) {
 		refuse(service, answer, "add", account, "wait", "resource-constraint",
 		    "You have as many certificates as an account may have. Revoke one first.");
-		return;
+		goto out;
 	}
-	if (err == 0 && !found) {
-		outcome = "issued";
-		err = issue(service, account, csr, add, csr_sha256, &der);
-	}
+	if (err == 0 && outcome == SG_LEDGER_SERIAL_USED)
+		err = SG_ERR_BUSY; /* of 2^159: asking again gives another */
 	if (err == 0)
 		err = sg_ccm2_added_encode(&der, &answer->payload);
 	if (err == 0 && (sha256 = sg_x509_fingerprint(&der, "sha256")) == NULL)
@@ -199,7 +193,9 @@ static void grant(struct sg_service *service, const char *account, X509_REQ *csr
 	if (err != 0)
 		refuse_for_now(service, answer, "add", account, err);
 	else
-		log_decision(service, "add", account, outcome, sha256);
+		log_decision(service, "add", account,
+		    outcome == SG_LEDGER_ADDED ? "issued" : "repeated", sha256);
+out:
 	free(sha256);
 	sg_blob_clear(&der);
 }
@@ -235,10 +231,11 @@ static void answer_add(struct sg_service *service, const char *account,
 /* ---- list */
 
 struct list {
-	struct sg_service *service;
 	const struct sg_logins *logins;
 	struct sg_msg_ccm2_certs certs;
-	size_t room; /* of the array */
+	struct sg_ledger_use *uses; /* what the logins know and the ledger does not */
+	size_t use_count;
+	size_t room; /* of the arrays */
 	size_t size; /* of the reply, about */
 };
 
@@ -272,6 +269,25 @@ static int copy_users(const struct sg_login *login, uint32_t count, struct sg_cc
 	return 0;
 }
 
+static int make_room(struct list *list)
+{
+	struct sg_ccm2_cert *certs;
+	struct sg_ledger_use *uses;
+
+	if (list->certs.cert_count < list->room)
+		return 0;
+	list->room = list->room ? 2 * list->room : 32;
+	certs = realloc(list->certs.certs, list->room * sizeof(*certs));
+	if (certs == NULL)
+		return SG_ERR_NOMEM;
+	list->certs.certs = certs;
+	uses = realloc(list->uses, list->room * sizeof(*uses));
+	if (uses == NULL)
+		return SG_ERR_NOMEM;
+	list->uses = uses;
+	return 0;
+}
+
 static int add_listed(void *arg, const struct sg_ledger_row *row)
 {
 	struct list *list = arg;
@@ -286,20 +302,15 @@ static int add_listed(void *arg, const struct sg_ledger_row *row)
 	list->size += row->der.len / 3 * 4 + 6 * strlen(row->name) + 256 + users_size;
 	if (list->size > LIST_REPLY_MAX || list->certs.cert_count == SG_CCM2_LIST_MAX)
 		return 1;
-	if (list->certs.cert_count == list->room) {
-		list->room = list->room ? 2 * list->room : 32;
-		cert = realloc(list->certs.certs, list->room * sizeof(*cert));
-		if (cert == NULL)
-			return SG_ERR_NOMEM;
-		list->certs.certs = cert;
-	}
+	err = make_room(list);
+	if (err != 0)
+		return err;
 	cert = &list->certs.certs[list->certs.cert_count++];
 	memset(cert, 0, sizeof(*cert));
 	if (login != NULL && (last_used == NULL || strcmp(last_used, login->last_used) < 0)) {
 		last_used = login->last_used;
-		/* kept, so that it outlives the module's file; a failure costs no answer */
-		if (sg_ledger_touch(list->service->ledger, row->sha256, last_used) != 0)
-			sg_log(SG_LOG_WARN, "list: the time of last use could not be kept");
+		list->uses[list->use_count++] =
+		    (struct sg_ledger_use){ login->sha256, login->last_used };
 	}
 	cert->name = strdup(row->name);
 	cert->last_used = last_used != NULL ? strdup(last_used) : NULL;
@@ -314,7 +325,7 @@ static int add_listed(void *arg, const struct sg_ledger_row *row)
 static void answer_list(struct sg_service *service, const char *account,
     const struct sg_xml *payload, struct sg_answer *answer)
 {
-	struct list list = { .service = service };
+	struct list list = { 0 };
 	struct sg_logins *logins = NULL;
 	int err, cut = 0;
 
@@ -342,6 +353,10 @@ static void answer_list(struct sg_service *service, const char *account,
 			.account = account,
 			.outcome = "listed",
 			.count = &(int64_t){ list.certs.cert_count } });
+	/* kept, so that it outlives the module's file; a failure costs no answer */
+	if (sg_ledger_touch(service->ledger, list.uses, list.use_count) != 0)
+		sg_log(SG_LOG_WARN, "list: the times of last use could not be kept");
+	free(list.uses);
 	sg_msg_clear(SG_MSG_CCM2_CERTS, &list.certs);
 	sg_logins_free(logins);
 }
