@@ -70,7 +70,8 @@ static void log_decision(struct sg_service *service, const char *verb, const cha
 
 int sg_service_publish(struct sg_service *service, time_t now)
 {
-	int err = sg_revocation_publish(service->config, service->ledger, service->signer, now);
+	int err = sg_revocation_publish(
+	    service->config, service->ledger, service->signer, now, &service->published);
 
 	if (err != service->publish_error)
 		sg_log(err != 0 ? SG_LOG_ERROR : SG_LOG_INFO, "revocation list and CRL %s%s",
@@ -167,6 +168,7 @@ static void grant(struct sg_service *service, const char *account, X509_REQ *csr
 	struct sg_blob der = { 0 };
 	char *sha256 = NULL;
 	uint32_t count = 0;
+	double begin = sg_latency_now();
 	int err, found;
 
 	if (!EVP_Digest(add->csr.data, add->csr.len, csr_sha256, NULL, EVP_sha256(), NULL)) {
@@ -179,6 +181,8 @@ static void grant(struct sg_service *service, const char *account, X509_REQ *csr
 		outcome = SG_LEDGER_FULL;
 	else if (found == 0)
 		err = issue(service, account, csr, add, csr_sha256, &outcome, &der);
+	if (err == 0 && outcome == SG_LEDGER_ADDED)
+		sg_latency_add(&service->issue, sg_latency_now() - begin);
 	if (err == 0 && outcome == SG_LEDGER_FULL) {
 		refuse(service, answer, "add", account, "wait", "resource-constraint",
 		    "You have as many certificates as an account may have. Revoke one first.");
