@@ -46,6 +46,9 @@ int sg_ledger_step(struct sg_ledger *ledger);
 /* For whoever has no loop: until the database can be used. 0, or SG_ERR_IO when that takes longer. */
 SG_MUST_USE int sg_ledger_wait(struct sg_ledger *ledger, int timeout_ms);
 
+/* How many calls the database failed since it was opened. */
+uint64_t sg_ledger_errors(const struct sg_ledger *ledger);
+
 /* ---- adding */
 
 enum sg_ledger_outcome {
