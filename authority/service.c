@@ -96,6 +96,10 @@ static void refuse_csr(struct sg_service *service, struct sg_answer *answer, con
 	case SG_CSR_NOT_ACCEPTABLE:
 		refuse(service, answer, "add", account, "modify", "not-acceptable", why);
 		break;
+	case SG_CSR_OTHER_KIND:
+		refuse(service, answer, "add", account, "modify", "not-acceptable",
+		    sg_policy_kinds(service->policy));
+		break;
 	case SG_CSR_FORBIDDEN:
 		refuse(service, answer, "add", account, "auth", "forbidden", why);
 		break;
@@ -127,10 +131,11 @@ static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
 	wish.account = account;
 	wish.serial = serial;
 	wish.not_before = now - BACKDATE_SECONDS;
-	wish.not_after = now + (time_t)service->config->lifetime_days * 86400;
 	err = sg_profile_serial(serial);
 	if (err == 0)
 		err = sg_signer_ca(service->signer, &wish.ca);
+	if (err == 0)
+		err = sg_policy_not_after(service->policy, wish.ca, now, &wish.not_after);
 	if (err == 0)
 		err = sg_profile_certificate(&wish, &tbs);
 	if (err == 0)
@@ -210,9 +215,14 @@ static void answer_add(struct sg_service *service, const char *account,
 	struct sg_msg_ccm2_add add = { 0 };
 	enum sg_csr_verdict verdict;
 	X509_REQ *csr = NULL;
-	const char *why;
-	int err = sg_ccm2_add_decode(payload, &add);
+	const char *why = sg_policy_refusal(service->policy, account);
+	int err;
 
+	if (why != NULL) {
+		refuse(service, answer, "add", account, "auth", "forbidden", why);
+		return;
+	}
+	err = sg_ccm2_add_decode(payload, &add);
 	if (err == SG_ERR_NOMEM) {
 		refuse_for_now(service, answer, "add", account, err);
 	} else if (err != 0) {
@@ -408,8 +418,15 @@ void sg_service_request(
 	struct sg_service *service = arg;
 	const char *ns = sg_xml_ns(payload);
 	int wants_set = strcmp(ns, SG_NS_CCM2_LIST) != 0;
+	const char *why = NULL;
 
-	if (set != wants_set)
+	/* to revoke nobody waits: what was lost may be used by a thief meanwhile */
+	if (strcmp(ns, SG_NS_CCM2_REVOKE) != 0)
+		why = sg_policy_hold(service->policy, account);
+	if (why != NULL)
+		refuse(service, answer, wants_set ? "add" : "list", account, "wait",
+		    "resource-constraint", why);
+	else if (set != wants_set)
 		refuse(service, answer, "request", account, "modify", "bad-request",
 		    "Adding and revoking are iq of type 'set', listing is of type 'get'.");
 	else if (strcmp(ns, SG_NS_CCM2_ADD) == 0)

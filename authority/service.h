@@ -10,6 +10,7 @@
 #include "error.h"
 #include "latency.h"
 #include "ledger.h"
+#include "policy.h"
 #include "revocation.h"
 #include "signer.h"
 
@@ -17,6 +18,7 @@ struct sg_service {
 	const struct sg_authority_config *config;
 	struct sg_ledger *ledger;
 	struct sg_signer *signer;
+	struct sg_policy *policy;
 	struct sg_decisions decisions;
 	struct sg_latency issue;
 	struct sg_published published;
