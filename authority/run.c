@@ -115,8 +115,10 @@ static int serve(struct authority *authority)
 			sg_signer_on_readable(authority->service.signer);
 		if (pfds[POLL_SIGNAL].revents)
 			on_signal(authority);
-		if (sg_ledger_step(authority->service.ledger))
+		if (sg_ledger_step(authority->service.ledger)) {
+			authority->service.stale = 1;
 			publish(authority);
+		}
 		sg_component_step(authority->component);
 		sg_exporter_step(authority->exporter, &pfds[POLL_EXPORTER]);
 		if (time(NULL) >= authority->service.publish_at)
