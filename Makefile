@@ -37,7 +37,7 @@ PACKAGES_BUILD  := gcc libc6-dev make pkg-config libp11-kit-dev libssl-dev libst
                    libevent-dev libjansson-dev libsqlite3-dev libassuan-dev libexpat1-dev libinih-dev \
                    libsystemd-dev librnp-dev libgpgme-dev libqrencode-dev
 PACKAGES_WORLD  := softhsm2 opensc openssl sha1cdsum prosody prosody-modules lua-sec ejabberd erlang-base python3
-PACKAGES_TEST   := gnupg libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography python3-prometheus-client strace gdb pinentry-tty util-linux procps dbus python3-dbusmock graphviz zbar-tools
+PACKAGES_TEST   := gnupg libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography python3-prometheus-client strace gdb pinentry-tty util-linux procps dbus python3-dbusmock graphviz zbar-tools systemd
 PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
                    libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon gpg gpg-agent gpgconf python3-cryptography
 PACKAGES_BENCH  := p11-kit p11-kit-modules openssh-client
@@ -70,7 +70,7 @@ endif
 PARTS := proto strophe token broker xmpp pgp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
-    api_json buf ccm2 cert_form channel client clock conf disco error harden hash keyinfo layout log msg output path path_graph path_json pep pep_node \
+    api_json buf ccm2 cert_form channel client clock conf disco error harden hash keyinfo layout log msg notify output path path_graph path_json pep pep_node \
     pgp pgp_copies pgp_file pgp_key pgp_packet pkcs11_uri pubkeys rsm secret secret_file spawn text verdict verdict_index x509 xml)
 SRC_strophe := $(call in,strophe, element parser prefixes stanza tags)
 SRC_token := $(call in,token, \

@@ -14,6 +14,7 @@
 #include "ledger.h"
 #include "log.h"
 #include "metrics.h"
+#include "notify.h"
 #include "service.h"
 #include "signer.h"
 
@@ -157,6 +158,8 @@ int sg_authority_run(const struct sg_authority_config *config)
 	if (err == 0) {
 		/* at once, so that a wrong PIN or a missing CA is said at the start */
 		publish(&self);
+		/* server and token may come later: whoever asks meanwhile is told to try again */
+		sg_notify_ready();
 		err = serve(&self);
 	}
 	sg_exporter_free(self.exporter);
