@@ -551,7 +551,7 @@ static void revoke_one(struct sg_ledger *ledger, unsigned char number, time_t no
 	char sha256[65];
 	int changed;
 
-	assert_int_equal(sg_ledger_add(ledger, &entry), 0);
+	assert_int_equal(sg_ledger_add(ledger, &entry, 1, 1000), 0);
 	EVP_Digest(&number, 1, hash, NULL, EVP_sha256(), NULL);
 	assert_int_equal(
 	    sg_ledger_revoke(ledger, JULIET, "sha-256", hash, 32, NOW - 60, sha256, &changed), 1);
