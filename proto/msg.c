@@ -270,6 +270,7 @@ static const struct sg_field csr_make_fields[] = {
 	STRUCT(caller, layout_caller),
 	STR(key),
 	STR(jid),
+	U32(profile),
 	BLOB(spki_sha256),
 };
 static const struct sg_layout layout_csr_make = LAYOUT(csr_make_fields);

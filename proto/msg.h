@@ -384,17 +384,17 @@ struct sg_msg_cert_discard {
 	struct sg_blob der;
 };
 
+enum sg_cert_profile {
+	SG_PROFILE_USER = 0, /* xmppAddr = jid; self-signed: CA:FALSE, digitalSignature */
+	SG_PROFILE_CA = 1,   /* CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
+};
+
 struct sg_msg_csr_make {
 	struct sg_caller caller;
 	char *key;
 	char *jid; /* bare; C12 */
+	uint32_t profile;
 	struct sg_blob spki_sha256;
-};
-
-enum sg_cert_profile {
-	SG_PROFILE_USER = 0, /* self-signed, xmppAddr = jid, CA:FALSE, digitalSignature */
-	SG_PROFILE_CA =
-	    1, /* self-signed root: CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
 };
 
 struct sg_msg_self_cert_make {
