@@ -15,7 +15,8 @@
 #include "service.h"
 #include "signer.h"
 
-#define DAY_MS 86400000
+#define DAY_MS	  86400000
+#define LEDGER_MS 5000 /* to wait for a database at the start; it may come later, too */
 
 enum { POLL_SIGNAL, POLL_TOKEN, POLL_LEDGER, POLL_COMPONENT, POLL_COUNT };
 
@@ -125,12 +126,19 @@ int sg_authority_run(const struct sg_authority_config *config)
 	err = open_signals(&self.signal_fd);
 	if (err == 0)
 		err = sg_ledger_open(config->ledger, &self.service.ledger);
+	if (err == 0) {
+		err = sg_ledger_wait(self.service.ledger, LEDGER_MS);
+		if (err == SG_ERR_IO)
+			err = 0;
+	}
 	if (err == 0)
 		err = sg_signer_new(config, &self.service.signer);
 	if (err == 0)
 		err = sg_component_new(config, &delegation, &self.component);
 	if (err == 0) {
-		/* at once, so that a wrong PIN or a missing CA is said at the start */
+		/* at once, so that a wrong PIN or a missing CA is said at the start; what the ledger
+		 * could tell is in it */
+		(void)sg_ledger_step(self.service.ledger);
 		publish(&self);
 		err = serve(&self);
 	}
