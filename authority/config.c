@@ -12,7 +12,8 @@
 #include "text.h"
 #include "x509.h"
 
-#define DOMAINS_MAX 1000
+#define WORDS_MAX 1000
+#define DAYS_MAX  3650
 
 static int set_string(char **slot, const char *value)
 {
@@ -38,29 +39,61 @@ static int set_number(unsigned int *slot, const char *value, unsigned int min, u
 	return 1;
 }
 
+/* Kept as hours, so that days and hours are one setting: given both, the second is one too many. */
+static int set_days(unsigned int *slot, const char *value)
+{
+	if (!set_number(slot, value, 1, DAYS_MAX))
+		return 0;
+	*slot *= 24;
+	return 1;
+}
+
 /* A domain in the form that sg_jid_bare() gives to those of accounts. */
 static char *domain_of(const char *word)
 {
 	return strpbrk(word, "@/") != NULL ? NULL : sg_jid_bare(word);
 }
 
-static int set_domains(char ***slot, const char *value)
+/* An account in that form. */
+static char *account_of(const char *word)
+{
+	char *account = strchr(word, '/') != NULL ? NULL : sg_jid_bare(word);
+
+	if (account != NULL && !sg_jid_is_account(account)) {
+		free(account);
+		account = NULL;
+	}
+	return account;
+}
+
+static int set_words(char ***slot, const char *value, char *(*normal)(const char *word))
 {
 	char *copy = strdup(value), *rest = copy, *word;
 	size_t count = 0;
 	int ok = copy != NULL && *slot == NULL;
 
 	if (ok)
-		*slot = calloc(DOMAINS_MAX + 1, sizeof(**slot));
+		*slot = calloc(WORDS_MAX + 1, sizeof(**slot));
 	ok = ok && *slot != NULL;
 	while (ok && (word = strsep(&rest, " \t")) != NULL) {
 		if (!*word)
 			continue;
-		ok = count < DOMAINS_MAX && ((*slot)[count] = domain_of(word)) != NULL;
+		ok = count < WORDS_MAX && ((*slot)[count] = normal(word)) != NULL;
 		count++;
 	}
 	free(copy);
 	return ok && count;
+}
+
+/* Accounts, or the path of a file with one in each line: no localpart begins with a slash. */
+static int set_accounts(char ***slot, const char *value)
+{
+	if (*value != '/')
+		return set_words(slot, value, account_of);
+	if (*slot != NULL || (*slot = calloc(2, sizeof(**slot))) == NULL)
+		return 0;
+	(*slot)[0] = strdup(value);
+	return (*slot)[0] != NULL;
 }
 
 static int set_subject_keys(unsigned int *slot, const char *value)
@@ -143,11 +176,19 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
 	if (is_setting(section, name, "component", "port"))
 		return set_number(&config->port, value, 1, 65535);
 	if (is_setting(section, name, "authority", "domains"))
-		return set_domains(&config->domains, value);
+		return set_words(&config->domains, value, domain_of);
+	if (is_setting(section, name, "authority", "accounts"))
+		return set_accounts(&config->accounts, value);
+	if (is_setting(section, name, "authority", "refused-accounts"))
+		return set_accounts(&config->refused_accounts, value);
 	if (is_setting(section, name, "authority", "lifetime-days"))
-		return set_number(&config->lifetime_days, value, 1, 3650);
+		return set_days(&config->lifetime_hours, value);
+	if (is_setting(section, name, "authority", "lifetime-hours"))
+		return set_number(&config->lifetime_hours, value, 1, 24 * DAYS_MAX);
 	if (is_setting(section, name, "authority", "certificates-per-account"))
 		return set_number(&config->certificates_per_account, value, 1, 1000);
+	if (is_setting(section, name, "authority", "requests-per-minute"))
+		return set_number(&config->requests_per_minute, value, 1, 60000);
 	if (is_setting(section, name, "authority", "key-algorithms"))
 		return set_subject_keys(&config->subject_keys, value);
 	if (is_setting(section, name, "token", "pin-credential"))
@@ -198,7 +239,8 @@ int sg_authority_config_read(const char *path, struct sg_authority_config *confi
 	if (err != 0)
 		return err;
 	set_default(&config->port, 5347);
-	set_default(&config->lifetime_days, 365);
+	set_default(&config->lifetime_hours, 365 * 24);
+	set_default(&config->requests_per_minute, 60);
 	set_default(&config->certificates_per_account, 20);
 	set_default(&config->subject_keys, SG_SUBJECT_KEYS_DEFAULT);
 	return check(path, config);
@@ -209,5 +251,7 @@ void sg_authority_config_clear(struct sg_authority_config *config)
 	for (size_t i = 0; i < STRINGS; i++)
 		free(*string_slot(config, &strings[i]));
 	sg_strv_free(config->domains);
+	sg_strv_free(config->accounts);
+	sg_strv_free(config->refused_accounts);
 	memset(config, 0, sizeof(*config));
 }

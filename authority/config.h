@@ -16,9 +16,13 @@ struct sg_authority_config {
 	char *secret_file;
 	/* [authority] */
 	char **domains; /* NULL-terminated, at least one */
-	unsigned int lifetime_days;
+	char **
+	    accounts; /* that alone get certificates: bare JIDs, or one path of a file; NULL: all */
+	char **refused_accounts; /* likewise; NULL: none */
+	unsigned int lifetime_hours;
 	unsigned int certificates_per_account;
-	unsigned int subject_keys; /* enum sg_subject_key */
+	unsigned int requests_per_minute; /* of one account */
+	unsigned int subject_keys;	  /* enum sg_subject_key */
 	/* [token] */
 	char *module;
 	char *token;

@@ -60,6 +60,8 @@ static void on_signal(struct authority *authority)
 			continue;
 		}
 		sg_log(SG_LOG_INFO, "SIGHUP: trying the PIN file again");
+		if (sg_policy_reload(authority->service.policy) != 0)
+			sg_log(SG_LOG_ERROR, "accounts: what was read before goes on to count");
 		sg_signer_retry(authority->service.signer);
 		publish(authority);
 	}
@@ -132,6 +134,8 @@ int sg_authority_run(const struct sg_authority_config *config)
 			err = 0;
 	}
 	if (err == 0)
+		err = sg_policy_new(config, &self.service.policy);
+	if (err == 0)
 		err = sg_signer_new(config, &self.service.signer);
 	if (err == 0)
 		err = sg_component_new(config, &delegation, &self.component);
@@ -144,6 +148,7 @@ int sg_authority_run(const struct sg_authority_config *config)
 	}
 	sg_component_free(self.component);
 	sg_signer_free(self.service.signer);
+	sg_policy_free(self.service.policy);
 	sg_ledger_close(self.service.ledger);
 	if (self.signal_fd >= 0)
 		close(self.signal_fd);

@@ -73,8 +73,8 @@ int sg_service_publish(struct sg_service *service, time_t now)
 
 /* ---- add */
 
-static void refuse_csr(
-    struct sg_answer *answer, const char *account, enum sg_csr_verdict verdict, const char *why)
+static void refuse_csr(const struct sg_service *service, struct sg_answer *answer,
+    const char *account, enum sg_csr_verdict verdict, const char *why)
 {
 	switch (verdict) {
 	case SG_CSR_BAD_REQUEST:
@@ -82,6 +82,10 @@ static void refuse_csr(
 		break;
 	case SG_CSR_NOT_ACCEPTABLE:
 		refuse(answer, "add", account, "modify", "not-acceptable", why);
+		break;
+	case SG_CSR_OTHER_KIND:
+		refuse(answer, "add", account, "modify", "not-acceptable",
+		    sg_policy_kinds(service->policy));
 		break;
 	case SG_CSR_FORBIDDEN:
 		refuse(answer, "add", account, "auth", "forbidden", why);
@@ -114,10 +118,11 @@ static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
 	wish.account = account;
 	wish.serial = serial;
 	wish.not_before = now - BACKDATE_SECONDS;
-	wish.not_after = now + (time_t)service->config->lifetime_days * 86400;
 	err = sg_profile_serial(serial);
 	if (err == 0)
 		err = sg_signer_ca(service->signer, &wish.ca);
+	if (err == 0)
+		err = sg_policy_not_after(service->policy, wish.ca, now, &wish.not_after);
 	if (err == 0)
 		err = sg_profile_certificate(&wish, &tbs);
 	if (err == 0)
@@ -194,9 +199,14 @@ static void answer_add(struct sg_service *service, const char *account,
 	struct sg_msg_ccm2_add add = { 0 };
 	enum sg_csr_verdict verdict;
 	X509_REQ *csr = NULL;
-	const char *why;
-	int err = sg_ccm2_add_decode(payload, &add);
+	const char *why = sg_policy_refusal(service->policy, account);
+	int err;
 
+	if (why != NULL) {
+		refuse(answer, "add", account, "auth", "forbidden", why);
+		return;
+	}
+	err = sg_ccm2_add_decode(payload, &add);
 	if (err == SG_ERR_NOMEM) {
 		refuse_for_now(answer, "add", account, err);
 	} else if (err != 0) {
@@ -208,7 +218,7 @@ static void answer_add(struct sg_service *service, const char *account,
 		verdict =
 		    sg_profile_judge(&add.csr, account, service->config->subject_keys, &csr, &why);
 		if (verdict)
-			refuse_csr(answer, account, verdict, why);
+			refuse_csr(service, answer, account, verdict, why);
 		else
 			grant(service, account, csr, &add, answer);
 	}
@@ -388,8 +398,15 @@ void sg_service_request(
 	struct sg_service *service = arg;
 	const char *ns = sg_xml_ns(payload);
 	int wants_set = strcmp(ns, SG_NS_CCM2_LIST) != 0;
+	const char *why = NULL;
 
-	if (set != wants_set)
+	/* to revoke nobody waits: what was lost may be used by a thief meanwhile */
+	if (strcmp(ns, SG_NS_CCM2_REVOKE) != 0)
+		why = sg_policy_hold(service->policy, account);
+	if (why != NULL)
+		refuse(answer, wants_set ? "add" : "list", account, "wait", "resource-constraint",
+		    why);
+	else if (set != wants_set)
 		refuse(answer, "request", account, "modify", "bad-request",
 		    "Adding and revoking are iq of type 'set', listing is of type 'get'.");
 	else if (strcmp(ns, SG_NS_CCM2_ADD) == 0)

@@ -8,12 +8,14 @@
 #include "delegation.h"
 #include "error.h"
 #include "ledger.h"
+#include "policy.h"
 #include "signer.h"
 
 struct sg_service {
 	const struct sg_authority_config *config;
 	struct sg_ledger *ledger;
 	struct sg_signer *signer;
+	struct sg_policy *policy;
 	time_t publish_at; /* when list and CRL are to be written again */
 	int stale;	   /* the ledger knows a revocation that list or CRL do not */
 	int publish_error; /* how writing them ended last, logged when it changes */

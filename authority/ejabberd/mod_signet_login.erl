@@ -155,7 +155,7 @@ unexpected(Why) ->
 judge(#{socket := Socket, lserver := Host} = State) ->
     try
         Der = certificate(Socket),
-        {'OTPCertificate', Certificate, _, _} = public_key:pkix_decode_cert(Der, otp),
+        {'Certificate', Certificate, _, _} = public_key:pkix_decode_cert(Der, plain),
         Sha = fingerprint(Der),
         is_issued(Der, ask(Host, authorities)) orelse throw("it is not of a trusted authority"),
         is_valid(element(6, Certificate)) orelse throw("it is expired or not valid yet"),
@@ -194,16 +194,27 @@ seconds({generalTime, Text}) ->
 %% The account of this host that the certificate is for: exactly one xmppAddr, which is a bare JID.
 account(Certificate, Host) ->
     Extensions = case element(11, Certificate) of L when is_list(L) -> L; _ -> [] end,
-    Addresses = [Value || {'Extension', ?SAN, _, Names} <- Extensions,
-                          {otherName, {'AnotherName', ?XMPP_ADDR, Value}} <- Names],
+    Addresses = [Value || {'Extension', ?SAN, _, Der} <- Extensions,
+                          {otherName, {'AnotherName', ?XMPP_ADDR, Value}} <- alternative_names(Der)],
     length(Addresses) == 1 orelse throw("it has not exactly one xmppAddr"),
     User = user(hd(Addresses), Host),
     ejabberd_auth:user_exists(User, Host) orelse throw("there is no such account"),
     User.
 
+%% Erlang reads more than DER: what it would not write the same way is refused.
+alternative_names(Der) ->
+    try
+        Names = public_key:der_decode('SubjectAltName', Der),
+        Der = public_key:der_encode('SubjectAltName', Names),
+        Names
+    catch
+        _:_ -> throw("its alternative names cannot be read")
+    end.
+
 user(Address, Host) ->
     try
         {ok, Text} = 'XmppAddr':decode('XmppAddr', Address),
+        {ok, Address} = 'XmppAddr':encode('XmppAddr', Text),
         {User, Host, <<>>} = jid:tolower(jid:decode(iolist_to_binary(Text))),
         true = User /= <<>>,
         User

@@ -21,8 +21,8 @@ local jid = require "util.jid";
 local new_sasl = require "util.sasl".new;
 local x509 = require "ssl.x509";
 local usermanager = require "core.usermanager";
+local xmpp_addresses = module:require "signet_xmppaddr".xmpp_addresses;
 
-local OID_SAN, OID_XMPPADDR = "2.5.29.17", "1.3.6.1.5.5.7.8.5";
 local NS_ADD = "urn:xmpp:ccm2:add-cert:0";
 local DATETIME = "!%Y-%m-%dT%H:%M:%SZ";
 
@@ -132,9 +132,11 @@ end
 
 -- The account of this host that the certificate is for: exactly one xmppAddr, which is a bare JID.
 local function account_of(cert)
-	local names = cert:extensions()[OID_SAN];
-	local addresses = names and names[OID_XMPPADDR];
-	if not addresses or #addresses ~= 1 then
+	local addresses, err = xmpp_addresses(cert:pem());
+	if not addresses then
+		return nil, "its alternative names cannot be read: " .. err;
+	end
+	if #addresses ~= 1 then
 		return nil, "it has not exactly one xmppAddr";
 	end
 	local user, host, resource = jid.prepped_split(addresses[1]);

@@ -116,10 +116,7 @@ class Client(slixmpp.ClientXMPP):
 
     def add(self, der, name="phone", **kwargs):
         """C3; der may be bytes (then Base64 is made) or text as it is to stand there."""
-        text = base64.b64encode(der).decode() if isinstance(der, bytes) else der
-        return self.iq("set", f"<add-certificate-request xmlns='{NS_ADD}'><name>{name}</name>"
-                       f"<x509certificate-signing-request>{text}</x509certificate-signing-request>"
-                       "</add-certificate-request>", **kwargs)
+        return self.iq("set", add_text(der, name), **kwargs)
 
     def added(self, der, name="phone", **kwargs):
         """Adds and gives the certificate's DER."""
@@ -187,6 +184,13 @@ class Stream(Wire):
 
     def resume(self, previous):
         self.send(f"<resume xmlns='urn:xmpp:sm:3' h='0' previd='{previous}'/>")
+
+
+def add_text(der, name="phone"):
+    """The element that asks for a certificate; of DER, or of text as it is to stand there."""
+    text = base64.b64encode(der).decode() if isinstance(der, bytes) else der
+    return (f"<add-certificate-request xmlns='{NS_ADD}'><name>{name}</name><x509certificate-signing-request>{text}"
+            "</x509certificate-signing-request></add-certificate-request>")
 
 
 def bind_request(resource):

@@ -44,7 +44,10 @@ static void everything_has_its_place(void **state)
 	assert_string_equal(config.domains[0], "xmpp.test");
 	assert_string_equal(config.domains[1], "other.test");
 	assert_null(config.domains[2]);
-	assert_int_equal(config.lifetime_days, 365);
+	assert_int_equal(config.lifetime_hours, 365 * 24);
+	assert_int_equal(config.requests_per_minute, 60);
+	assert_null(config.accounts);
+	assert_null(config.refused_accounts);
 	assert_int_equal(config.certificates_per_account, 20);
 	assert_int_equal(config.subject_keys, SG_SUBJECT_KEYS_DEFAULT);
 	assert_string_equal(config.module, "/m.so");
@@ -64,15 +67,31 @@ static void numbers_and_lists(void **state)
 	struct sg_authority_config config;
 	struct capture capture;
 
-	assert_int_equal(read_text(COMPONENT "host = ::1\nport = 65535\n" AUTHORITY
-					     "lifetime-days = 3650\ncertificates-per-account = 1\n"
-					     "key-algorithms = p256  ed25519\n" TOKEN PIN FILES,
-			     &config, &capture),
+	assert_int_equal(
+	    read_text(COMPONENT "host = ::1\nport = 65535\n" AUTHORITY
+				"lifetime-days = 3650\ncertificates-per-account = 1\n"
+				"requests-per-minute = 60000\n"
+				"accounts = Alice@xmpp.test\tbob@xmpp.test\n"
+				"refused-accounts = /etc/refused accounts\n"
+				"key-algorithms = p256  ed25519 rsa3072\n" TOKEN PIN FILES,
+		&config, &capture),
 	    0);
 	assert_int_equal(config.port, 65535);
-	assert_int_equal(config.lifetime_days, 3650);
+	assert_int_equal(config.lifetime_hours, 3650 * 24);
+	assert_int_equal(config.requests_per_minute, 60000);
+	assert_string_equal(config.accounts[0], "alice@xmpp.test");
+	assert_string_equal(config.accounts[1], "bob@xmpp.test");
+	assert_null(config.accounts[2]);
+	assert_string_equal(config.refused_accounts[0], "/etc/refused accounts");
+	assert_null(config.refused_accounts[1]);
 	assert_int_equal(config.certificates_per_account, 1);
-	assert_int_equal(config.subject_keys, SG_SUBJECT_KEY_P256 | SG_SUBJECT_KEY_ED25519);
+	assert_int_equal(config.subject_keys,
+	    SG_SUBJECT_KEY_P256 | SG_SUBJECT_KEY_ED25519 | SG_SUBJECT_KEY_RSA3072);
+	sg_authority_config_clear(&config);
+	assert_int_equal(read_text(COMPONENT AUTHORITY "lifetime-hours = 1\n" TOKEN PIN FILES,
+			     &config, &capture),
+	    0);
+	assert_int_equal(config.lifetime_hours, 1);
 	sg_authority_config_clear(&config);
 }
 
@@ -94,6 +113,18 @@ static void a_bad_value_is_named(void **state)
 		"[authority]\ndomains = a\ndomains = b\n",
 		"[authority]\nlifetime-days = 3651\n",
 		"[authority]\nlifetime-days = 0\n",
+		"[authority]\nlifetime-hours = 0\n",
+		"[authority]\nlifetime-hours = 87601\n",
+		"[authority]\nlifetime-days = 1\nlifetime-hours = 1\n",
+		"[authority]\nlifetime-hours = 1\nlifetime-days = 1\n",
+		"[authority]\nrequests-per-minute = 0\n",
+		"[authority]\nrequests-per-minute = 60001\n",
+		"[authority]\naccounts =\n",
+		"[authority]\naccounts = xmpp.test\n",
+		"[authority]\naccounts = alice@xmpp.test/phone\n",
+		"[authority]\naccounts = alice@xmpp.test bob\n",
+		"[authority]\naccounts = a@b\naccounts = /a\n",
+		"[authority]\nrefused-accounts = a@b\nrefused-accounts = a@b\n",
 		"[authority]\ncertificates-per-account = 1001\n",
 		"[authority]\nkey-algorithms = rsa dsa\n",
 		"[authority]\nkey-algorithms =\n",

@@ -86,10 +86,11 @@ class World:
     alone: whatever else this process has started, directly or not, ends with the world too.
     programs: those of ours that are needed.
     server: which one of SERVERS.
+    certificates, requests: the authority's limits for an account; tests ask more often than people.
     """
 
     def __init__(self, pin="1234", accounts=ACCOUNTS, max_tls="1.3", alone=False, certificates=20, programs=PROGRAMS,
-                 server="prosody"):
+                 server="prosody", requests=6000):
         self.pin = pin
         self.kind = server
         self.programs = programs
@@ -97,6 +98,7 @@ class World:
         self.accounts = accounts
         self.alone = alone
         self.certificates = certificates
+        self.requests = requests
         self.uid, self.gid = ordinary_user()
         self.processes = []
         self.sessions = set()
@@ -243,6 +245,7 @@ secret-file = {folder}/component.secret
 [authority]
 domains = {DOMAIN}
 certificates-per-account = {self.certificates}
+requests-per-minute = {self.requests}
 [token]
 module = {self.module}
 token = authority
