@@ -28,6 +28,8 @@ struct sg_authority_config {
 	char *token;
 	char *key;
 	char *pin_file; /* pin-credential is made into its path */
+	/* [metrics] */
+	char *metrics; /* where to listen; NULL: nowhere */
 	/* [files] */
 	char *ledger;
 	char *crl;

@@ -53,6 +53,9 @@ int sg_ledger_step(struct sg_ledger *ledger);
  * SG_ERR_UNSUPPORTED for one of a newer version, SG_ERR_CONFIG for one of another encoding than UTF-8. */
 SG_MUST_USE int sg_ledger_wait(struct sg_ledger *ledger, int timeout_ms);
 
+/* How many calls the database failed since it was opened. */
+uint64_t sg_ledger_errors(const struct sg_ledger *ledger);
+
 /* ---- adding */
 
 enum sg_ledger_outcome {

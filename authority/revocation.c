@@ -21,13 +21,16 @@ static int add_line(void *arg, const struct sg_ledger_row *row)
 }
 
 /* All that were ever revoked: an entry never leaves this list. */
-static int publish_list(const struct sg_authority_config *config, struct sg_ledger *ledger)
+int sg_revocation_publish_list(const struct sg_authority_config *config, struct sg_ledger *ledger,
+    time_t now, struct sg_published *published)
 {
 	struct sg_buf out = { 0 };
 	int err = sg_ledger_each_revoked(ledger, 0, add_line, &out);
 
 	if (err == 0)
 		err = sg_file_replace(config->revoked, out.data, out.len, PUBLIC_MODE);
+	if (err == 0)
+		published->list_at = now;
 	sg_buf_clear(&out);
 	return err;
 }
@@ -52,7 +55,7 @@ static int pem_of(const struct sg_blob *der, char **pem, size_t *len)
 }
 
 static int publish_crl(const struct sg_authority_config *config, struct sg_ledger *ledger,
-    struct sg_signer *signer, time_t now)
+    struct sg_signer *signer, time_t now, struct sg_published *published)
 {
 	struct sg_blob tbs = { 0 }, der = { 0 };
 	uint32_t number = 0;
@@ -72,8 +75,12 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 		err = pem_of(&der, &pem, &len);
 	if (err == 0)
 		err = sg_file_replace(config->crl, pem, len, PUBLIC_MODE);
-	if (err == 0)
+	if (err == 0) {
 		sg_log(SG_LOG_INFO, "crl number=%u written", number);
+		published->crl_at = now;
+		published->crl_until = now + (time_t)SG_CRL_DAYS * 86400;
+		published->crl_number = number;
+	}
 	free(pem);
 	sg_blob_clear(&tbs);
 	sg_blob_clear(&der);
@@ -81,9 +88,9 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 }
 
 int sg_revocation_publish(const struct sg_authority_config *config, struct sg_ledger *ledger,
-    struct sg_signer *signer, time_t now)
+    struct sg_signer *signer, time_t now, struct sg_published *published)
 {
-	int err = publish_list(config, ledger);
+	int err = sg_revocation_publish_list(config, ledger, now, published);
 
-	return err != 0 ? err : publish_crl(config, ledger, signer, now);
+	return err != 0 ? err : publish_crl(config, ledger, signer, now, published);
 }

@@ -141,6 +141,13 @@ void sg_signer_on_readable(struct sg_signer *signer)
 	end_worker(signer, 1);
 }
 
+enum sg_signer_state sg_signer_state(const struct sg_signer *signer)
+{
+	if (signer->pin_error != 0)
+		return SG_SIGNER_PIN_REFUSED;
+	return signer->pid && signer->logged_in ? SG_SIGNER_READY : SG_SIGNER_DOWN;
+}
+
 void sg_signer_retry(struct sg_signer *signer)
 {
 	signer->pin_error = 0;

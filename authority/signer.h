@@ -34,6 +34,13 @@ int sg_signer_fd(const struct sg_signer *signer);
  * unasked). Reaps it; the next call starts another. */
 void sg_signer_on_readable(struct sg_signer *signer);
 
+enum sg_signer_state {
+	SG_SIGNER_DOWN,	       /* no worker, or it is not logged in: the next call tries */
+	SG_SIGNER_READY,       /* the last call came so far as to be answered */
+	SG_SIGNER_PIN_REFUSED, /* nothing is tried before sg_signer_retry() */
+};
+enum sg_signer_state sg_signer_state(const struct sg_signer *signer);
+
 /* Forgets what became of the PIN, so that the next call tries the PIN file again. */
 void sg_signer_retry(struct sg_signer *signer);
 

@@ -239,7 +239,7 @@ init([Host, _]) ->
 %% With the options of this moment: those of the start may be old when the process is started again.
 configure(Host) ->
     #{ca := Ca, revoked := List, logins := Logins, poll := Poll} = gen_mod:get_module_opts(Host, ?MODULE),
-    State = #{host => Host, authorities => authorities(Ca), list => List, stamp => none, revoked => none,
+    State = #{host => Host, authorities => authorities(Ca), list => List, stamp => none, revoked => none, text => <<>>,
               complaint => none, logins => Logins, poll => Poll, used => read_logins(Logins)},
     write_logins(State),
     State.
@@ -302,16 +302,47 @@ refresh(#{list := File, stamp := Stamp} = State) ->
         {error, Why} -> complain(State, file:format_error(Why))
     end.
 
-read_list(#{list := File} = State) ->
+%% The last set is gone on with from where the text is another one than before: long lists grow at their end.
+read_list(#{list := File, text := Old, revoked := Revoked} = State) ->
     case file:read_file(File) of
-        {ok, Text} ->
-            Lines = binary:split(Text, <<"\n">>, [global, trim_all]),
+        {ok, New} ->
+            Same = if Revoked == none -> 0; true -> unchanged(Old, New) end,
+            Lines = lines(New, Same),
             case lists:all(fun is_fingerprint/1, Lines) of
-                true -> State#{revoked => maps:from_keys(Lines, true), complaint => none};
+                true ->
+                    Kept = if Revoked == none -> #{}; true -> lists:foldl(fun drop/2, Revoked, lines(Old, Same)) end,
+                    Set = lists:foldl(fun add/2, Kept, Lines),
+                    State#{revoked => Set, text => New, complaint => none};
                 false -> complain(State, [File, " is not a list of fingerprints"])
             end;
         {error, Why} -> complain(State, file:format_error(Why))
     end.
+
+%% A set that knows how often a line is there.
+add(Line, Set) ->
+    maps:update_with(Line, fun(Count) -> Count + 1 end, 1, Set).
+
+drop(Line, Set) ->
+    case Set of
+        #{Line := 1} -> maps:remove(Line, Set);
+        #{Line := Count} -> Set#{Line := Count - 1}
+    end.
+
+%% How many bytes are the same: whole lines.
+unchanged(Old, New) ->
+    line_start(New, binary:longest_common_prefix([Old, New])).
+
+line_start(_, 0) -> 0;
+line_start(Text, At) ->
+    case binary:at(Text, At - 1) of
+        $\n -> At;
+        _ -> line_start(Text, At - 1)
+    end.
+
+%% Copies: a part of the text would keep all of it in memory.
+lines(Text, From) ->
+    <<_:From/binary, Rest/binary>> = Text,
+    [binary:copy(Line) || Line <- binary:split(Rest, <<"\n">>, [global, trim_all])].
 
 is_fingerprint(Line) ->
     re:run(Line, "\\A[0-9a-f]{64}\\z", [{capture, none}]) == match.

@@ -31,9 +31,12 @@ class LoginWorld(AuthorityWorld):
         self.server.serve(DOMAIN, self.dir / "authority", "not used", **login)
 
     def list_revoked(self, *certs):
+        """Replaces the list of the revoked."""
+        self.write_list([hex_of(cert) for cert in certs])
+
+    def write_list(self, lines):
         """Replaces the list as the authority does."""
-        lines = "".join(c.fingerprint(hashes.SHA256()).hex() + "\n" for c in certs)
-        self.write("authority/revoked.new", lines)
+        self.write("authority/revoked.new", "".join(line + "\n" for line in lines))
         os.rename(self.dir / "authority/revoked.new", self.dir / "authority/revoked.txt")
 
     def reload_login(self):
