@@ -35,9 +35,9 @@ VERSION         := 0.1.0
 
 PACKAGES_BUILD  := gcc libc6-dev make pkg-config libp11-kit-dev libssl-dev libstrophe-dev \
                    libevent-dev libjansson-dev libsqlite3-dev libassuan-dev libexpat1-dev libinih-dev \
-                   libsystemd-dev librnp-dev libgpgme-dev libqrencode-dev
-PACKAGES_WORLD  := softhsm2 opensc openssl sha1cdsum prosody prosody-modules lua-sec ejabberd erlang-base python3
-PACKAGES_TEST   := gnupg libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography python3-prometheus-client strace gdb pinentry-tty util-linux procps dbus python3-dbusmock graphviz zbar-tools systemd
+                   libsystemd-dev librnp-dev libgpgme-dev libqrencode-dev libpq-dev
+PACKAGES_WORLD  := softhsm2 opensc openssl sha1cdsum prosody prosody-modules lua-sec ejabberd erlang-base postgresql python3
+PACKAGES_TEST   := gnupg libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography python3-prometheus-client strace gdb pinentry-tty util-linux procps dbus python3-dbusmock graphviz zbar-tools systemd sqlite3 python3-yaml curl
 PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
                    libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon gpg gpg-agent gpgconf python3-cryptography
 PACKAGES_BENCH  := p11-kit p11-kit-modules openssh-client
@@ -94,7 +94,7 @@ SRC_cli := $(call in,agent/cli, \
     cmd_token cmd_verify command commands diagnosis dot files fingerprint gpg keyset main options print secret_args show show_keyring show_path \
     tty waiting)
 SRC_authority := $(call in,authority, \
-    bounds ca_key component config crl decision delegation exporter file init intermediate latency ledger ledger_sqlite logins main metrics \
+    bounds ca_key component config crl decision delegation exporter file init intermediate latency ledger ledger_pg ledger_sqlite logins main metrics \
     operator policy profile rate revocation run service shell show signer)
 
 PROGRAM_token     := signet-token
@@ -114,7 +114,7 @@ PKG_broker    := libevent_core jansson sqlite3 libcrypto libsystemd inih expat
 PKG_xmpp      := libstrophe libssl libcrypto expat inih
 PKG_pgp       := librnp libcrypto
 PKG_cli       := libqrencode jansson libcrypto expat inih gpgme
-PKG_authority := libstrophe libssl libcrypto sqlite3 jansson expat inih
+PKG_authority := libstrophe libssl libcrypto sqlite3 libpq jansson expat inih
 PKG_ALL       := $(sort $(foreach p,$(PARTS),$(PKG_$(p))))
 
 # Asked when a recipe runs, not when this file is read: 'make deps' may come first.
