@@ -70,8 +70,8 @@ endif
 PARTS := proto strophe token broker xmpp pgp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
-    api_json buf ccm2 cert_form channel client clock conf disco error harden hash keyinfo layout log msg output path path_graph path_json pep pep_node \
-    pgp pgp_copies pgp_file pgp_key pgp_packet pkcs11_uri pubkeys rsm secret secret_file spawn text verdict verdict_index x509 xml)
+    api_json buf ccm2 cert_elements cert_form cert_protocol channel client clock conf disco error harden hash keyinfo layout log msg output path path_graph path_json pep pep_node \
+    pgp pgp_copies pgp_file pgp_key pgp_packet pkcs11_uri pubkeys rsm saslcert secret secret_file spawn text verdict verdict_index x509 xml)
 SRC_strophe := $(call in,strophe, element parser prefixes stanza tags)
 SRC_token := $(call in,token, \
     answers ca cert ckr cond cross digest dispatch event gate guard held issue key key_find keygen ledger list \
@@ -85,7 +85,7 @@ SRC_broker := $(call in,agent/broker, \
     touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
     verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_release verbs_sign verbs_token verbs_trust worker worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
-    asked contacts fetch_requests filter gather iq key_requests main memory pep_requests reason remotekey requests scram seen self \
+    asked cert_requests contacts fetch_requests filter gather iq key_requests main memory pep_requests reason remotekey requests scram seen self \
     stream tls worker)
 SRC_pgp := $(call in,agent/pgp, main rnp_key serve)
 SRC_cli := $(call in,agent/cli, \
@@ -253,7 +253,7 @@ UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_path_bounds test_pep test_pep_node \
     test_pgp test_pgp_key test_pkcs11_uri test_pubkeys \
-    test_remotekey test_rsm test_secret test_secret_file test_spawn test_strophe_element \
+    test_remotekey test_rsm test_saslcert test_secret test_secret_file test_spawn test_strophe_element \
     test_strophe_parser test_strophe_prefixes test_strophe_stanza test_strophe_tags test_text test_token_ckr test_token_digest test_token_gate \
     test_token_tls test_token_uri test_verdict test_verdict_pgp test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
@@ -303,7 +303,7 @@ fault-mainjob: deps
 	@$(PYTHON) tests/fault/mainjob_calls.py
 
 FUZZERS := $(addprefix $(BUILD)/fuzz/, \
-    fuzz_base64 fuzz_ccm2 fuzz_filter fuzz_frame fuzz_hex fuzz_keyinfo fuzz_pgp fuzz_pubkeys fuzz_x509 fuzz_xml)
+    fuzz_base64 fuzz_ccm2 fuzz_filter fuzz_frame fuzz_hex fuzz_keyinfo fuzz_pgp fuzz_pubkeys fuzz_saslcert fuzz_x509 fuzz_xml)
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz: $(FUZZERS)

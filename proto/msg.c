@@ -378,17 +378,22 @@ static const struct sg_field ccm2_cert_fields[] = {
 	STR(last_used),
 	STRS(users, user_count),
 };
-static const struct sg_layout layout_ccm2_cert = LAYOUT(ccm2_cert_fields);
+const struct sg_layout sg_layout_ccm2_cert = LAYOUT(ccm2_cert_fields);
 #undef MSG
 
 #define MSG sg_msg_ccm2_certs
-static const struct sg_field ccm2_certs_fields[] = { LIST(certs, cert_count, layout_ccm2_cert) };
+static const struct sg_field ccm2_certs_fields[] = { LIST(certs, cert_count, sg_layout_ccm2_cert) };
 static const struct sg_layout layout_ccm2_certs = LAYOUT(ccm2_certs_fields);
 #undef MSG
 
 #define MSG sg_msg_ccm2_revoke
-static const struct sg_field ccm2_revoke_fields[] = { STR(sha256) };
+static const struct sg_field ccm2_revoke_fields[] = { STR(sha256), U32(only_disable) };
 static const struct sg_layout layout_ccm2_revoke = LAYOUT(ccm2_revoke_fields);
+#undef MSG
+
+#define MSG sg_msg_saslcert_append
+static const struct sg_field saslcert_append_fields[] = { STR(name), BLOB(der) };
+static const struct sg_layout layout_saslcert_append = LAYOUT(saslcert_append_fields);
 #undef MSG
 
 #define MSG sg_keyinfo
@@ -610,6 +615,7 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_KEYS_SEND] = &layout_keys_send,
 	[SG_MSG_DIRECT_POLICY] = &layout_direct_policy,
 	[SG_MSG_PEP_LOOK] = &layout_pep_fetch,
+	[SG_MSG_SASLCERT_APPEND] = &layout_saslcert_append,
 	[SG_MSG_XMPP_ONLINE] = &layout_xmpp_online,
 	[SG_MSG_XMPP_FEATURE_SET] = &layout_xmpp_feature_set,
 	[SG_MSG_CCM2_CERTS] = &layout_ccm2_certs,

@@ -61,6 +61,7 @@ enum sg_msg_type {
 	SG_MSG_KEYS_SEND,	/* sg_msg_keys_send -> SG_MSG_KEYS_SENT */
 	SG_MSG_DIRECT_POLICY,	/* sg_msg_direct_policy -> SG_MSG_OK */
 	SG_MSG_PEP_LOOK,	/* sg_msg_pep_fetch -> SG_MSG_PEP_NODE */
+	SG_MSG_SASLCERT_APPEND, /* sg_msg_saslcert_append -> SG_MSG_OK */
 
 	SG_MSG_XMPP_ONLINE = 96,
 	SG_MSG_XMPP_FEATURE_SET,
@@ -477,7 +478,8 @@ struct sg_msg_xmpp_online {
 	char *tls_cipher;
 };
 
-/* The union of what the domain and the own bare JID announce (C1). */
+/* The union of what the domain and the own bare JID announce (C1). It decides until the end of the
+ * connection by which protocol CCM2_LIST and CCM2_REVOKE go (cert_protocol.h). */
 struct sg_msg_xmpp_feature_set {
 	char **features;
 	uint32_t feature_count;
@@ -503,6 +505,15 @@ struct sg_msg_ccm2_certs {
 
 struct sg_msg_ccm2_revoke {
 	char *sha256; /* lower-case hex of the fingerprint */
+	uint32_t
+	    only_disable; /* XEP-0257: not 0: who is logged in with it stays so; else SG_ERR_UNSUPPORTED */
+};
+
+/* XEP-0257: a certificate made here may log in, under this name or one made of it that is free. One
+ * that may already is left as it is. */
+struct sg_msg_saslcert_append {
+	char *name;
+	struct sg_blob der;
 };
 
 enum sg_key_kind {
@@ -717,7 +728,7 @@ const struct sg_layout *sg_msg_layout(uint16_t type);
 /* Layouts of parts that are useful alone. */
 extern const struct sg_layout sg_layout_error, sg_layout_keyinfo, sg_layout_signature,
     sg_layout_objects, sg_layout_tokens, sg_layout_key_info, sg_layout_cert_info,
-    sg_layout_pin_ledger, sg_layout_candidate;
+    sg_layout_pin_ledger, sg_layout_candidate, sg_layout_ccm2_cert;
 
 /* Frees what a message of this type owns and zeroes it. */
 void sg_msg_clear(uint16_t type, void *msg);

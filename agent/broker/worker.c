@@ -49,6 +49,7 @@ static const uint16_t answer_types[] = {
 	[SG_MSG_KEYS_SEND] = SG_MSG_KEYS_SENT,
 	[SG_MSG_DIRECT_POLICY] = SG_MSG_OK,
 	[SG_MSG_PEP_LOOK] = SG_MSG_PEP_NODE,
+	[SG_MSG_SASLCERT_APPEND] = SG_MSG_OK,
 };
 
 static int makes_signature(uint16_t type)

@@ -36,10 +36,11 @@ struct worker {
 	struct sg_contacts *contacts;
 	struct sg_asked *asked;
 	struct sg_requests requests;
-	int64_t settled_ms; /* when it did */
-	int settled;	    /* the broker has given a policy since the login */
-	int roster;	    /* the roster has been read, or will not be */
-	int available;	    /* our presence was sent */
+	enum sg_cert_protocol protocol; /* of this connection's server */
+	int64_t settled_ms;		/* when it did */
+	int settled;			/* the broker has given a policy since the login */
+	int roster;			/* the roster has been read, or will not be */
+	int available;			/* our presence was sent */
 
 	struct waiting *first, **end; /* frames that came while a signature was awaited */
 	struct waiting *held;	      /* requests to who may yet turn out to be there */
@@ -216,6 +217,7 @@ static void on_offline(void *arg, int was_online, struct sg_msg_error *why)
 		    worker->sign_error.code != 0 ? &worker->sign_error : why);
 	worker->connecting = 0;
 	worker->settled = worker->roster = worker->available = 0;
+	worker->protocol = SG_CERT_PROTOCOL_UNKNOWN;
 	sg_asked_end(worker->asked);
 	sg_iqs_fail(worker->iqs, why);
 	sg_contacts_end(worker->contacts);
@@ -637,8 +639,8 @@ int sg_worker_run(int sock)
 		    &worker.asked, worker.channel, worker.iqs, worker.contacts, &worker.next_id);
 	if (err != 0)
 		goto out;
-	worker.requests =
-	    (struct sg_requests){ worker.channel, worker.stream, worker.iqs, worker.contacts };
+	worker.requests = (struct sg_requests){ worker.channel, worker.stream, worker.iqs,
+		worker.contacts, &worker.protocol };
 	loop(&worker);
 	requests_end(&worker);
 	err = worker.failed;

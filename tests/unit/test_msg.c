@@ -57,6 +57,7 @@ static const struct {
 	{ SG_MSG_KEYS_SEND, sizeof(struct sg_msg_keys_send) },
 	{ SG_MSG_DIRECT_POLICY, sizeof(struct sg_msg_direct_policy) },
 	{ SG_MSG_PEP_LOOK, sizeof(struct sg_msg_pep_fetch) },
+	{ SG_MSG_SASLCERT_APPEND, sizeof(struct sg_msg_saslcert_append) },
 	{ SG_MSG_XMPP_ONLINE, sizeof(struct sg_msg_xmpp_online) },
 	{ SG_MSG_XMPP_FEATURE_SET, sizeof(struct sg_msg_xmpp_feature_set) },
 	{ SG_MSG_CCM2_CERTS, sizeof(struct sg_msg_ccm2_certs) },
