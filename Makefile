@@ -74,7 +74,7 @@ SRC_proto := $(call in,proto, \
     pgp pgp_copies pgp_file pgp_key pgp_packet pkcs11_uri pubkeys rsm saslcert secret secret_file spawn text verdict verdict_index x509 xml)
 SRC_strophe := $(call in,strophe, element parser prefixes stanza tags)
 SRC_token := $(call in,token, \
-    answers ca cert ckr cond cross digest dispatch event gate guard held issue key key_find keygen ledger list \
+    answers attest ca cert ckr cond cross digest dispatch event gate guard held issue key key_find keygen ledger list \
     login made main module object pin pin_set pinentry piv probe pubkey reader renew session sign stay tls token \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \

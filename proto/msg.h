@@ -33,6 +33,7 @@ enum sg_msg_type {
 	SG_MSG_TOKEN_WATCH,	/* sg_msg_token_watch   -> SG_MSG_OK */
 	SG_MSG_CANCEL,		/* sg_msg_cancel; id 0, no answer of its own */
 	SG_MSG_KEY_DISCARD,	/* sg_msg_key_discard   -> SG_MSG_OK */
+	SG_MSG_KEY_ATTEST = 40, /* sg_msg_key_attest    -> SG_MSG_OBJECTS (certificates) */
 
 	SG_MSG_TOKENS = 48,
 	SG_MSG_OBJECTS,
@@ -376,6 +377,17 @@ struct sg_msg_cert_store {
 	struct sg_blob spki_sha256;
 };
 
+/*
+ * The certificate by which the token attests that it has made the key with this public half, and after
+ * it the one that signed that, when the token shows it; none where it attests nothing. Neither has
+ * more than its DER. The token may be locked.
+ */
+struct sg_msg_key_attest {
+	struct sg_caller caller;
+	char *token; /* its URI */
+	struct sg_blob spki;
+};
+
 struct sg_msg_csr_make {
 	struct sg_caller caller;
 	char *key;
@@ -387,6 +399,8 @@ enum sg_cert_profile {
 	SG_PROFILE_USER = 0, /* self-signed, xmppAddr = jid, CA:FALSE, digitalSignature */
 	SG_PROFILE_CA =
 	    1, /* self-signed root: CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
+	SG_PROFILE_CLIENT =
+	    2, /* as a user's, with clientAuth and serverAuth: logs in by XEP-0257 */
 };
 
 struct sg_msg_self_cert_make {
