@@ -16,6 +16,10 @@ enum sg_cert_protocol {
 /* What a server that announces these features has (C1). */
 enum sg_cert_protocol sg_cert_protocol_of(const struct sg_msg_xmpp_feature_set *features);
 
+/* Whether such a server can do what this feature of ccm2 stands for: it has that, or XEP-0257 does it
+ * in its place. Any other feature: whether it has it. */
+int sg_cert_protocol_can(const struct sg_msg_xmpp_feature_set *features, const char *feature);
+
 /* "ccm2", "saslcert"; NULL when it is unknown. */
 const char *sg_cert_protocol_name(uint32_t protocol);
 

@@ -68,7 +68,7 @@ static const struct sg_method agent_methods[] = {
 	    { { "token", SELECTOR, 1 }, { "label", TEXT, 1 }, { "algorithm", TEXT, 0 },
 		{ "account", TEXT, 0 }, { "user", FLAG, 0 }, { "pin", PIN, 0 } } },
 	{ "ListKeys", sg_verb_list_keys, { { "selector", SELECTOR, 0 } } },
-	{ "ShowKey", sg_verb_show_key, { { "key", SELECTOR, 1 } } },
+	{ "ShowKey", sg_verb_show_key, { { "key", SELECTOR, 1 }, { "attestation", FLAG, 0 } } },
 	{ "MakeCsr", sg_verb_make_csr,
 	    { { "key", SELECTOR, 1 }, { "jid", TEXT, 1 }, { "pin", PIN, 0 } } },
 	{ "UseKey", sg_verb_use_key,

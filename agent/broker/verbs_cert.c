@@ -7,6 +7,7 @@
 #include "accounts.h"
 #include "call.h"
 #include "ccm2.h"
+#include "cert_protocol.h"
 #include "json.h"
 #include "log.h"
 #include "online.h"
@@ -46,6 +47,9 @@ static void certs_listed(struct sg_call *call, void *answer)
 	for (uint32_t i = 0; i < certs->cert_count; i++) {
 		json_t *issued = sg_json_issued(&certs->certs[i], is_own(call, &certs->certs[i]));
 
+		/* XEP-0257 knows no last use. */
+		if (call->account->row.protocol == SG_CERT_PROTOCOL_SASLCERT)
+			json_object_set_new(issued, "used", json_string("untold"));
 		if (json_is_object(json_object_get(issued, "certificate")))
 			json_array_append_new(array, issued);
 		else

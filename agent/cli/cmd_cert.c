@@ -83,6 +83,8 @@ static void show_issued(const json_t *issued)
 		used = sg_member(issued, "last_used", "at an unknown time");
 	else if (strcmp(used, "unknown") == 0)
 		used = "at an unknown time";
+	else if (strcmp(used, "untold") == 0)
+		used = "the server does not tell";
 	sg_print_field("last used", used);
 	if (json_array_size(json_object_get(issued, "users")) > 0)
 		sg_print_field("in use by", users);

@@ -111,13 +111,15 @@ const struct sg_command sg_commands[] = {
 	    .operands_min = 1,
 	    .operands_max = 1,
 	    .waits = WAITS_TOKEN,
-	    .options = OPT(FINGERPRINT) | OPT(QR),
+	    .options = OPT(FINGERPRINT) | OPT(QR) | OPT(ATTESTATION),
 	    .summary = "Show a key and its certificates.",
 	    .help = "--fingerprint prints only what two people compare: the name (SHA-1) and the "
 		    "SHA-256\n"
 		    "of each certificate, in groups to be read aloud. --qr draws them as a QR "
 		    "code, an\n"
-		    "xmpp: URI, too." },
+		    "xmpp: URI, too. --attestation adds the certificates by which the token says "
+		    "that\n"
+		    "it has made the key, in PEM." },
 	{ .name = "key use",
 	    .run = sg_key_use,
 	    .show = sg_key_use_show,

@@ -295,6 +295,7 @@ void sg_show_account(const json_t *account)
 	sg_print_member("key", account, "key");
 	sg_print_member("certificate", account, "certificate");
 	sg_print_member("user key", account, "user_key");
+	sg_print_member("protocol", account, "protocol");
 	sg_print_member("last error", account, "last_error");
 }
 

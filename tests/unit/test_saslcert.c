@@ -223,6 +223,28 @@ static uint32_t protocol_of(const char *one, const char *other)
 	return sg_cert_protocol_of(&set);
 }
 
+static int can(const char *one, const char *other, const char *feature)
+{
+	char *features[] = { (char *)(uintptr_t)one, (char *)(uintptr_t)other };
+	const struct sg_msg_xmpp_feature_set set = { features, 2 };
+
+	return sg_cert_protocol_can(&set, feature);
+}
+
+static void xep_0257_does_all_of_ccm2_where_there_is_none(void **state)
+{
+	static const char *const all[] = { SG_NS_CCM2_ADD, SG_NS_CCM2_LIST, SG_NS_CCM2_REVOKE };
+
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(can("urn:xmpp:ping", SG_NS_SASLCERT, all[i]));
+		assert_false(can("urn:xmpp:ping", "urn:xmpp:saslcert:0", all[i]));
+		assert_true(can(SG_NS_SASLCERT, all[i], all[i]));
+		assert_false(can(SG_NS_SASLCERT, all[i], all[(i + 1) % 3]));
+	}
+	assert_true(can("urn:xmpp:ping", SG_NS_SASLCERT, "urn:xmpp:ping"));
+	assert_false(can(SG_NS_SASLCERT, SG_NS_SASLCERT, "urn:xmpp:ping"));
+}
+
 static void ccm2_goes_before_xep_0257(void **state)
 {
 	assert_int_equal(protocol_of("urn:xmpp:ping", NULL), SG_CERT_PROTOCOL_UNKNOWN);
@@ -251,6 +273,7 @@ int main(void)
 		cmocka_unit_test(a_name_is_free_or_gets_a_number),
 		cmocka_unit_test(a_name_with_its_number_is_limited),
 		cmocka_unit_test(ccm2_goes_before_xep_0257),
+		cmocka_unit_test(xep_0257_does_all_of_ccm2_where_there_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
