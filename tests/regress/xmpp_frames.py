@@ -24,7 +24,7 @@ LAYOUTS = {
     CONNECT: [("jid", "str"), ("host", "str"), ("port", "u32"), ("tls_mode", "u32"), ("cafile", "str"),
               ("certificate", "blob"), ("key_abilities", "u32")],
     DISCONNECT: [], FEATURES: [], CCM2_LIST: [],
-    CCM2_ADD: [("name", "str"), ("csr", "blob")], CCM2_REVOKE: [("sha256", "str")],
+    CCM2_ADD: [("name", "str"), ("csr", "blob")], CCM2_REVOKE: [("sha256", "str"), ("only_disable", "u32")],
     PEP_PUBLISH: [("access_model", "str"), ("members", "strs"), ("groups", "strs"), ("renew", "u32"),
                   ("keyinfos", KEYINFO)],
     PEP_CONFIGURE: [("access_model", "str"), ("members", "strs"), ("groups", "strs"), ("renew", "u32")],
