@@ -33,6 +33,7 @@ enum sg_msg_type {
 	SG_MSG_TOKEN_WATCH,	/* sg_msg_token_watch   -> SG_MSG_OK */
 	SG_MSG_CANCEL,		/* sg_msg_cancel; id 0, no answer of its own */
 	SG_MSG_KEY_DISCARD,	/* sg_msg_key_discard   -> SG_MSG_OK */
+	SG_MSG_CERT_DISCARD,	/* sg_msg_cert_discard  -> SG_MSG_OK */
 	SG_MSG_KEY_ATTEST = 40, /* sg_msg_key_attest    -> SG_MSG_OBJECTS (certificates) */
 
 	SG_MSG_TOKENS = 48,
@@ -377,6 +378,14 @@ struct sg_msg_cert_store {
 	struct sg_blob spki_sha256;
 };
 
+/* Removes this very certificate, which must hold the key's public key, from the key's token; fine when it is not
+ * there. */
+struct sg_msg_cert_discard {
+	struct sg_caller caller;
+	char *key; /* selector of exactly one key */
+	struct sg_blob der;
+};
+
 /*
  * The certificate by which the token attests that it has made the key with this public half, and after
  * it the one that signed that, when the token shows it; none where it attests nothing. Neither has
@@ -483,6 +492,7 @@ struct sg_msg_xmpp_connect {
 	char *cafile; /* PEM, or NULL for the system's roots */
 	struct sg_blob certificate;
 	uint32_t key_abilities; /* enum sg_key_ability */
+	uint32_t protocol;	/* enum sg_cert_protocol, as its features told the last time */
 };
 
 struct sg_msg_xmpp_online {
@@ -492,8 +502,8 @@ struct sg_msg_xmpp_online {
 	char *tls_cipher;
 };
 
-/* The union of what the domain and the own bare JID announce (C1). It decides until the end of the
- * connection by which protocol CCM2_LIST and CCM2_REVOKE go (cert_protocol.h). */
+/* The union of what the domain and the own bare JID announce (C1). It decides from
+ * now on by which protocol CCM2_LIST and CCM2_REVOKE go (cert_protocol.h). */
 struct sg_msg_xmpp_feature_set {
 	char **features;
 	uint32_t feature_count;

@@ -13,6 +13,7 @@
 #include "accounts.h"
 #include "collisions.h"
 #include "events.h"
+#include "jobs.h"
 #include "key_cache.h"
 #include "keyring.h"
 #include "ledger.h"
@@ -171,6 +172,8 @@ static int agent_init(struct sg_agent *agent, const char *config_path, const cha
 		err = sg_tokens_new(agent, &agent->tokens);
 	if (err == 0)
 		err = sg_accounts_new(agent, &agent->accounts);
+	if (err == 0)
+		err = sg_jobs_load(agent);
 	if (err == 0)
 		err = sg_server_new(agent, socket_path, &agent->server);
 	return err;

@@ -18,8 +18,7 @@ struct sg_requests {
 	struct sg_stream *stream;
 	struct sg_iqs *iqs;
 	struct sg_contacts *contacts;
-	enum sg_cert_protocol
-	    *protocol; /* the server's, as the last features of this connection tell */
+	enum sg_cert_protocol *protocol; /* the server's, as its features told the last time */
 };
 
 /*

@@ -217,7 +217,6 @@ static void on_offline(void *arg, int was_online, struct sg_msg_error *why)
 		    worker->sign_error.code != 0 ? &worker->sign_error : why);
 	worker->connecting = 0;
 	worker->settled = worker->roster = worker->available = 0;
-	worker->protocol = SG_CERT_PROTOCOL_UNKNOWN;
 	sg_asked_end(worker->asked);
 	sg_iqs_fail(worker->iqs, why);
 	sg_contacts_end(worker->contacts);
@@ -372,6 +371,7 @@ static void start_connect(struct worker *worker, const struct sg_frame *frame)
 		refuse(worker, frame->id, err, "the password could not be read");
 		return;
 	}
+	worker->protocol = connect->protocol;
 	err = sg_stream_connect(worker->stream, connect, password, &error);
 	sg_secret_free(password);
 	if (err != 0) {

@@ -20,7 +20,8 @@ class SaslCertWorld(World):
         assert text.count('adhoc_handler, "user"') == 1
         self.mkdir("server/modules")
         self.write("server/modules/mod_client_certs_loaded.lua", text.replace('adhoc_handler, "user"', 'adhoc_handler, "any"'))
-        self.server.configure(f'VirtualHost "{DOMAIN}"\n', modules=("smacks", "client_certs_loaded"))
+        self.server.configure(f'VirtualHost "{DOMAIN}"\n', cafile=self.cafile,
+                              modules=("smacks", "client_certs_loaded"))
         self.server.add_accounts(DOMAIN, ACCOUNTS, PASSWORD, FRIENDS)
         self.server.start()
         return self

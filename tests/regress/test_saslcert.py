@@ -40,3 +40,80 @@ def test_account_show_says_which_protocol(someone):
     assert person.signet("account", "show", person.jid)["account"]["protocol"] == "saslcert"
     person.stop()
     assert person.start().signet("status")["accounts"][0]["protocol"] == "saslcert"
+
+
+def enrol(person, *more, label="client"):
+    """A certificate for the key of this label, which is made if need be."""
+    keys = [key["label"] for key in person.signet("key", "list")["keys"]]
+    if label not in keys:
+        person.signet("key", "new", "--token", person.name, "--label", label, "--algorithm", "p256")
+    return person.signet("enrol", person.jid, "--key", label, *more)
+
+
+def listed(person):
+    """What the server lists, by name."""
+    return {c["name"]: c for c in person.signet("cert", "list", person.jid, *person.password)["certificates"]}
+
+
+def test_the_whole_way(someone):
+    """Made on the token, appended, proven by a login, listed, revoked: then no login."""
+    person = someone()
+    person.start()
+    done = enrol(person, "--name", "laptop", *person.password)
+    assert done["account"]["protocol"] == "saslcert"
+    assert (done["account"]["state"], done["account"]["mechanism"]) == ("online", "EXTERNAL")
+    certificate = x509.load_der_x509_certificate(base64.b64decode(done["certificate"]["der"]))
+    certificate.verify_directly_issued_by(certificate)
+    assert [a.value for a in certificate.subject] == [person.jid]
+    found = {e.oid.dotted_string: e for e in certificate.extensions}
+    assert set(found) == {"2.5.29.17", "2.5.29.19", "2.5.29.15", "2.5.29.37", "2.5.29.14"}
+    assert [n.value for n in found["2.5.29.17"].value] == [b"\x0c" + bytes([len(person.jid)]) + person.jid.encode()]
+    assert {o.dotted_string for o in found["2.5.29.37"].value} == {"1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"}
+    assert not found["2.5.29.19"].value.ca
+    assert 365 <= (certificate.not_valid_after - certificate.not_valid_before).days <= 366
+
+    issued = person.signet("cert", "list", person.jid)["certificates"]
+    assert [(c["name"], c["own"], c["used"], c["certificate"]["sha256"]) for c in issued] == [
+        ("laptop", True, "untold", done["certificate"]["sha256"])]
+    on_token = person.signet("key", "show", "client")["certificates"]
+    assert [c["sha256"] for c in on_token] == [done["certificate"]["sha256"]]
+
+    person.signet("cert", "revoke", person.jid, "current", "--yes")
+    person.signet("account", "disconnect", person.jid)
+    with pytest.raises(Failed, match="not-authorized|refused"):
+        person.signet("account", "connect", person.jid)
+    assert listed(person) == {}
+    person.signet("cert", "revoke", person.jid, done["certificate"]["sha256"], "--yes", *person.password)
+
+
+def test_names_are_made_unique(someone):
+    """A name that the list has would be replaced without a word."""
+    person = someone()
+    person.start()
+    made = [enrol(person, "--name", "laptop", *person.password, label=f"k{n}")["certificate"]["sha256"] for n in range(3)]
+    assert {name: c["certificate"]["sha256"] for name, c in listed(person).items()} == dict(
+        zip(("laptop", "laptop 2", "laptop 3"), made))
+
+
+def test_disabled_it_logs_in_no_more(someone):
+    """Whoever is logged in stays so."""
+    person = someone()
+    person.start()
+    done = enrol(person, *person.password)
+    person.signet("cert", "revoke", person.jid, "current", "--disable", "--yes")
+    shown = person.signet("account", "show", person.jid)["account"]
+    assert (shown["state"], shown["bound_jid"]) == ("online", done["account"]["bound_jid"])
+    assert person.signet("cert", "list", person.jid)["certificates"] == []
+    person.signet("account", "disconnect", person.jid)
+    with pytest.raises(Failed, match="not-authorized|refused"):
+        person.signet("account", "connect", person.jid)
+
+
+def test_a_replaced_certificate_is_revoked(someone):
+    person = someone()
+    person.start()
+    old = enrol(person, *person.password)["certificate"]["sha256"]
+    new = enrol(person, "--replace", label="other")["certificate"]["sha256"]
+    issued = person.signet("cert", "list", person.jid)["certificates"]
+    assert [(c["certificate"]["sha256"], c["own"]) for c in issued] == [(new, True)] and new != old
+    assert person.signet("key", "show", "client")["certificates"] == []

@@ -22,7 +22,7 @@ FAILURE = [("code", "u32"), ("message", "str"), ("subject", "str"), ("condition"
 LAYOUTS = {
     OK: [], ERROR: FAILURE, OFFLINE: FAILURE, DER: [("der", "blob")],
     CONNECT: [("jid", "str"), ("host", "str"), ("port", "u32"), ("tls_mode", "u32"), ("cafile", "str"),
-              ("certificate", "blob"), ("key_abilities", "u32")],
+              ("certificate", "blob"), ("key_abilities", "u32"), ("protocol", "u32")],
     DISCONNECT: [], FEATURES: [], CCM2_LIST: [],
     CCM2_ADD: [("name", "str"), ("csr", "blob")], CCM2_REVOKE: [("sha256", "str"), ("only_disable", "u32")],
     PEP_PUBLISH: [("access_model", "str"), ("members", "strs"), ("groups", "strs"), ("renew", "u32"),
