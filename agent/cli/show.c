@@ -193,6 +193,7 @@ void sg_show_accounts(const json_t *accounts)
 		{ "ACCOUNT", "jid", cell_text },
 		{ "STATE", "state", cell_text },
 		{ "LOGIN", "mechanism", cell_text },
+		{ "PROTOCOL", "protocol", cell_text },
 		{ "CERTIFICATE", "certificate", cell_text },
 	};
 
