@@ -13,6 +13,22 @@ RENEWED = {
     ' .. "\\n-----END CERTIFICATE-----\\n";\n\tend };\n\tx509cert = x509cert:gsub',
 }
 
+# Beside it: a connection that breaks where the next answer to what the file names would come.
+LOSING = """\
+local path = "{path}";
+for _, name in ipairs {{ "append", "revoke" }} do
+	module:hook("iq-set/self/urn:xmpp:saslcert:1:" .. name, function (event)
+		local file = io.open(path);
+		if not file then return; end
+		local wanted = file:read("a");
+		file:close();
+		if wanted ~= name then return; end
+		os.remove(path);
+		event.origin.send = function () event.origin.conn:close(); end
+	end, 10);
+end
+"""
+
 
 class SaslCertWorld(World):
     """A world without authority, whose server keeps lists of the certificates that may log in."""
@@ -28,7 +44,13 @@ class SaslCertWorld(World):
             text = text.replace(old, new)
         self.mkdir("server/modules")
         self.write("server/modules/mod_client_certs_renewed.lua", text)
-        self.server.configure(f'VirtualHost "{DOMAIN}"\n', cafile=self.cafile, modules=("smacks", "client_certs_renewed"))
+        self.write("server/modules/mod_losing.lua", LOSING.format(path=self.dir / "lose"))
+        self.server.configure(f'VirtualHost "{DOMAIN}"\n', cafile=self.cafile,
+                              modules=("smacks", "client_certs_renewed", "losing"))
         self.server.add_accounts(DOMAIN, ACCOUNTS, PASSWORD, FRIENDS)
         self.server.start()
         return self
+
+    def lose(self, name):
+        """The next request of this name is done, and its answer lost."""
+        self.write("lose", name)

@@ -1,5 +1,7 @@
 """XEP-0257, where a server has no ccm2: the same verbs, on a server that nobody here wrote."""
 import base64
+import os
+import signal
 
 import pytest
 from cryptography import x509
@@ -7,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 
 from saslcert_world import SaslCertWorld
 from server_fixtures import NUMBERS, Person
+from varlink_client import Client, secret
 from world import DOMAIN, PASSWORD, Failed
 
 
@@ -118,3 +121,88 @@ def test_a_replaced_certificate_is_revoked(someone):
     issued = person.signet("cert", "list", person.jid)["certificates"]
     assert [(c["certificate"]["sha256"], c["own"]) for c in issued] == [(new, True)] and new != old
     assert person.signet("key", "show", "client")["certificates"] == []
+
+
+def kill(person):
+    """The agent dies, and its workers with it."""
+    os.kill(person.agent.popen.pid, signal.SIGKILL)
+    person.agent.popen.wait()
+    person.agent = None
+
+
+def assert_one(person, sha256, label="client"):
+    """Exactly this certificate is on the server and beside its key, and it logs in."""
+    person.signet("account", "disconnect", person.jid)
+    assert person.signet("account", "connect", person.jid)["account"]["mechanism"] == "EXTERNAL"
+    issued = person.signet("cert", "list", person.jid)["certificates"]
+    assert [(c["certificate"]["sha256"], c["own"]) for c in issued] == [(sha256, True)]
+    assert [c["sha256"] for c in person.signet("key", "show", label)["certificates"]] == [sha256]
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_an_answer_to_append_that_is_lost(someone, killed):
+    """The certificate that was appended is found in the list, and used: there is no second one."""
+    person = someone()
+    person.start()
+    person.world.lose("append")
+    with pytest.raises(Failed):
+        enrol(person, *person.password)
+    (sha256,) = [c["certificate"]["sha256"] for c in listed(person).values()]
+    if killed:
+        kill(person)
+    assert enrol(person, *person.password)["certificate"]["sha256"] == sha256
+    assert_one(person, sha256)
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_an_answer_to_revoke_that_is_lost(someone, killed):
+    """What the server has forgotten is revoked: to say so again is fine."""
+    person = someone()
+    person.start()
+    sha256 = enrol(person, *person.password)["certificate"]["sha256"]
+    other = enrol(person, *person.password, label="other")["certificate"]["sha256"]
+    person.world.lose("revoke")
+    with pytest.raises(Failed):
+        person.signet("cert", "revoke", person.jid, sha256, "--yes")
+    if killed:
+        kill(person)
+    person.signet("cert", "revoke", person.jid, sha256, "--yes")
+    assert [c["certificate"]["sha256"] for c in listed(person).values()] == [other]
+    with pytest.raises(Failed, match="item-not-found|StanzaError"):
+        person.signet("cert", "revoke", person.jid, "ab" * 32, "--yes")
+
+
+STEPS = ["key", "login", "features", "request", "add", "store", "prove"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_each_step(someone, step):
+    """However far it came: one certificate, on the server, on the token and in use."""
+    person = someone()
+    person.start()
+    person.signet("key", "new", "--token", person.name, "--label", "client", "--algorithm", "p256")
+    os.seteuid(person.world.uid)  # whose agent it is: another is not listened to
+    try:
+        client = Client(person.env["SIGNET_SOCK"])
+    finally:
+        os.seteuid(os.getuid())
+    with client, secret(PASSWORD) as fd:
+        client.send("Enrol", {"jid": person.jid, "key": "client", "password": {"fd": 0}}, [fd], more=True)
+        while client.receive()["step"] != step:
+            pass
+        kill(person)
+    assert_one(person, enrol(person, *person.password)["certificate"]["sha256"])
+
+
+def test_a_cancelled_enrolment_leaves_nothing(someone):
+    """Also where nobody told that the certificate was appended."""
+    person = someone()
+    person.start()
+    person.world.lose("append")
+    with pytest.raises(Failed):
+        enrol(person, *person.password)
+    assert len(listed(person)) == 1
+    person.signet("enrol", person.jid, "--cancel", *person.password)
+    assert listed(person) == {} and person.signet("key", "show", "client")["certificates"] == []
+    sha256 = enrol(person, *person.password)["certificate"]["sha256"]
+    assert_one(person, sha256)
