@@ -78,7 +78,7 @@ SRC_token := $(call in,token, \
     login made main module object pin pin_set pinentry piv probe pubkey reader renew session sign stay tls token \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
-    asking key_names key_reply publishing renewal store_publishing verbs_asking verbs_publish watching \
+    asking key_names key_reply publishing renewal renewing store_publishing verbs_asking verbs_publish watching \
     accounts agent ask_all call call_key collisions config conn doctor doctor_system events failure \
     find forged json judging key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
     reaper remember rest server signings store store_copies store_decisions store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \

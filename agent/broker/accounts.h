@@ -11,6 +11,7 @@
 #include "failure.h"
 #include "login.h"
 #include "publishing_store.h"
+#include "renewal.h"
 #include "store.h"
 #include "tokens.h"
 
@@ -35,6 +36,8 @@ struct sg_account {
 	int enrolling; /* an enrolment runs: they come one at a time */
 	struct sg_account_row row;
 	struct sg_publishing_row publishing;
+	struct sg_renewal renewal; /* of its certificate; zero: none, or it is revoked */
+	int due_told;		   /* that it is due */
 	enum sg_account_state state;
 	struct sg_msg_xmpp_online online; /* empty unless online */
 	char *last_error;

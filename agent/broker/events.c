@@ -90,6 +90,7 @@ static const char *const news_names[] = {
 	[SG_NEWS_KEY_NEW] = "key_new",
 	[SG_NEWS_KEY_RETRACTED] = "key_retracted",
 	[SG_NEWS_KEY_REVOKED] = "key_revoked",
+	[SG_NEWS_CERTIFICATE_DUE] = "certificate_due",
 };
 
 static int concerns(

@@ -9,6 +9,7 @@
 #include "key_known.h"
 #include "log.h"
 #include "publishing.h"
+#include "renewing.h"
 #include "text.h"
 #include "unlocked.h"
 #include "watching.h"
@@ -166,6 +167,8 @@ static void note_login(struct sg_account *account)
 	    sg_store_cert_set_revoked(account->agent->store, account->row.jid, sha256, 0) != 0)
 		sg_log(SG_LOG_WARN, "%s: it could not be noted that %s logs in", account->row.jid,
 		    sha256);
+	else if (sha256 != NULL && account->renewal.not_after == 0)
+		sg_renewing_note(account); /* it was noted as revoked */
 }
 
 static void on_connected(void *arg, const struct sg_msg_error *error, void *answer)

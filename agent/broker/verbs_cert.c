@@ -10,6 +10,7 @@
 #include "json.h"
 #include "log.h"
 #include "online.h"
+#include "renewing.h"
 #include "text.h"
 #include "worker.h"
 #include "x509.h"
@@ -87,6 +88,8 @@ static void revoked(struct sg_call *call)
 	if (err != 0)
 		sg_log(SG_LOG_WARN, "%s: the revocation of %s could not be noted", account->row.jid,
 		    (const char *)call->state);
+	else
+		sg_renewing_note(account);
 	if (!sg_account_is_logged_in_with(account, call->state)) {
 		revoked_and_left(call);
 		return;

@@ -294,6 +294,8 @@ void sg_show_account(const json_t *account)
 	sg_print_member("CA file", account, "cafile");
 	sg_print_member("key", account, "key");
 	sg_print_member("certificate", account, "certificate");
+	sg_print_member("valid until", account, "not_after");
+	sg_print_member("renewed from", account, "renew_due");
 	sg_print_member("user key", account, "user_key");
 	sg_print_member("last error", account, "last_error");
 }
