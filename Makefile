@@ -273,10 +273,17 @@ $(BUILD)/obj/tests/%.o: private CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/x
 tests-built: $(UNIT_TESTS) $(REGRESS_TESTS)
 unit: $(UNIT_TESTS) | $(BUILD)/bin/signet-pgp
 	@NO_SKIPS=$(if $(SANITIZE),,1) sh tests/cmocka.sh $^
-regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so
+regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so $(BUILD)/lib/shifted-clock.so
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)
 	@$(PYTEST) -m 'not alone' tests/regress
 	@$(PYTEST) -n 0 -m alone tests/regress
+
+# Preloaded into one of our programs, it has another time of day.
+$(call objs,tests/regress/shifted_clock.c): private CFLAGS += -fPIC
+$(BUILD)/lib/shifted-clock.so: $(call objs,tests/regress/shifted_clock.c)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(filter-out -fPIE,$(CFLAGS)) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ $^
 
 # A PKCS#11 module that wraps another and makes it fail (signet-fault(7)); code of its own, for other projects too.
 SRC_fault    := $(call in,tests/fault, call module names object script session state token)
