@@ -259,6 +259,12 @@ static const struct sg_field cert_store_fields[] = {
 static const struct sg_layout layout_cert_store = LAYOUT(cert_store_fields);
 #undef MSG
 
+#define MSG sg_msg_cert_discard
+static const struct sg_field cert_discard_fields[] = { STRUCT(caller, layout_caller), STR(key),
+	BLOB(der) };
+static const struct sg_layout layout_cert_discard = LAYOUT(cert_discard_fields);
+#undef MSG
+
 #define MSG sg_msg_csr_make
 static const struct sg_field csr_make_fields[] = {
 	STRUCT(caller, layout_caller),
@@ -589,6 +595,7 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_TOKEN_WATCH] = &layout_token_watch,
 	[SG_MSG_CANCEL] = &layout_cancel,
 	[SG_MSG_KEY_DISCARD] = &layout_key_discard,
+	[SG_MSG_CERT_DISCARD] = &layout_cert_discard,
 	[SG_MSG_TOKENS] = &sg_layout_tokens,
 	[SG_MSG_OBJECTS] = &sg_layout_objects,
 	[SG_MSG_DER] = &layout_der,

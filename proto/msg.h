@@ -33,6 +33,7 @@ enum sg_msg_type {
 	SG_MSG_TOKEN_WATCH,	/* sg_msg_token_watch   -> SG_MSG_OK */
 	SG_MSG_CANCEL,		/* sg_msg_cancel; id 0, no answer of its own */
 	SG_MSG_KEY_DISCARD,	/* sg_msg_key_discard   -> SG_MSG_OK */
+	SG_MSG_CERT_DISCARD,	/* sg_msg_cert_discard  -> SG_MSG_OK */
 
 	SG_MSG_TOKENS = 48,
 	SG_MSG_OBJECTS,
@@ -373,6 +374,14 @@ struct sg_msg_cert_store {
 	char *label;
 	struct sg_blob der;
 	struct sg_blob spki_sha256;
+};
+
+/* Removes this very certificate, which must hold the key's public key, from the key's token; fine when it is not
+ * there. */
+struct sg_msg_cert_discard {
+	struct sg_caller caller;
+	char *key; /* selector of exactly one key */
+	struct sg_blob der;
 };
 
 struct sg_msg_csr_make {

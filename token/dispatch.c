@@ -62,6 +62,7 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 	const struct sg_msg_ca_sign *ca = msg;
 	const struct sg_msg_key_probe *probe = msg;
 	const struct sg_msg_key_discard *discard = msg;
+	const struct sg_msg_cert_discard *cert_discard = msg;
 
 	*type = SG_MSG_OK;
 	switch (frame->type) {
@@ -100,6 +101,9 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 		*type = SG_MSG_OBJECTS;
 		note("certificate", &store->caller, store->key);
 		return sg_cert_store(module, store, &answer->objects, error);
+	case SG_MSG_CERT_DISCARD:
+		note("end of a certificate", &cert_discard->caller, cert_discard->key);
+		return sg_cert_discard(module, cert_discard, error);
 	case SG_MSG_CSR_MAKE:
 		*type = SG_MSG_DER;
 		note("request", &csr->caller, csr->key);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs.h"
 #include "online.h"
 #include "renewing.h"
 #include "text.h"
@@ -17,11 +18,13 @@ struct sg_accounts {
 
 static void account_free(struct sg_account *account)
 {
+	sg_jobs_free(account);
 	sg_watching_end(account);
 	sg_worker_free(account->worker);
 	sg_account_row_clear(&account->row);
 	sg_publishing_row_clear(&account->publishing);
 	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
+	free(account->online_with);
 	free(account->last_error);
 	free(account);
 }
@@ -50,6 +53,7 @@ static struct sg_account *account_new(struct sg_accounts *accounts, struct sg_ac
 	}
 	account->agent = accounts->agent;
 	account->refs = 1;
+	TAILQ_INIT(&account->jobs);
 	account->row = *row;
 	memset(row, 0, sizeof(*row));
 	if (sg_store_publishing_get(
@@ -215,9 +219,14 @@ int sg_account_certify(struct sg_account *account, uint32_t role, const char *ke
 
 int sg_account_is_logged_in_with(const struct sg_account *account, const char *sha256)
 {
-	return account->state == SG_ACCOUNT_ONLINE && account->row.certificate != NULL &&
-	    strcmp(account->row.certificate, sha256) == 0 && account->online.mechanism != NULL &&
-	    strcmp(account->online.mechanism, "EXTERNAL") == 0;
+	return account->state == SG_ACCOUNT_ONLINE && account->online_with != NULL &&
+	    strcmp(account->online_with, sha256) == 0;
+}
+
+int sg_account_is_refused(const struct sg_msg_error *error)
+{
+	return sg_msg_error_code(error) == SG_ERR_AUTH && error->condition != NULL &&
+	    strcmp(error->condition, "not-authorized") == 0;
 }
 
 int sg_account_set_client(struct sg_account *account, const char *key_uri, const char *sha256)

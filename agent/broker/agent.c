@@ -13,6 +13,7 @@
 #include "accounts.h"
 #include "collisions.h"
 #include "events.h"
+#include "jobs.h"
 #include "key_cache.h"
 #include "keyring.h"
 #include "ledger.h"
@@ -174,6 +175,8 @@ static int agent_init(struct sg_agent *agent, const char *config_path, const cha
 		err = sg_tokens_new(agent, &agent->tokens);
 	if (err == 0)
 		err = sg_accounts_new(agent, &agent->accounts);
+	if (err == 0)
+		err = sg_jobs_load(agent);
 	if (err == 0)
 		err = sg_renewing_new(agent, &agent->renewing);
 	if (err == 0)

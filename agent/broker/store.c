@@ -109,7 +109,19 @@ static const char schema_3[] =
 
 static const char schema_4[] = "ALTER TABLE publishing ADD COLUMN roster_groups TEXT;";
 
-static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2, schema_3, schema_4 };
+/* Of the jobs that get a certificate an account has one at a time; kind 3 are revocations. */
+static const char schema_5[] =
+    "CREATE TABLE jobs ("
+    " id INTEGER PRIMARY KEY, jid TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,"
+    " kind INTEGER NOT NULL, state INTEGER NOT NULL, key TEXT, name TEXT, csr BLOB NOT NULL,"
+    " certificate BLOB NOT NULL, certificate_uri TEXT, sha256 TEXT, old_key TEXT,"
+    " old_certificate TEXT, begun INTEGER NOT NULL, tries INTEGER NOT NULL,"
+    " waits_code INTEGER NOT NULL, waits_text TEXT) STRICT;"
+    "CREATE UNIQUE INDEX jobs_of_certificates ON jobs (jid) WHERE kind <> 3;"
+    "CREATE UNIQUE INDEX jobs_of_revocations ON jobs (jid, sha256) WHERE kind = 3;";
+
+static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2, schema_3, schema_4,
+	schema_5 };
 
 /* The names of the own certificates, of what own keys have signed, and of what was decided on. */
 #define WITH_NEAR                                                                                  \
@@ -362,6 +374,18 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 				 " ORDER BY fetched DESC, jid DESC LIMIT -1 OFFSET ?2)",
 	[SG_STMT_WATCHED_OLDEST] = "SELECT jid, fetched FROM watched WHERE account = ?1"
 				   " ORDER BY fetched, jid LIMIT 1",
+	[SG_STMT_JOB_PUT] =
+	    "INSERT INTO jobs (id, jid, kind, state, key, name, csr, certificate, certificate_uri,"
+	    " sha256, old_key, old_certificate, begun, tries, waits_code, waits_text)"
+	    " VALUES (nullif(?1, 0), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
+	    " ?16) ON CONFLICT (id) DO UPDATE SET kind = ?3, state = ?4, key = ?5, name = ?6,"
+	    " csr = ?7, certificate = ?8, certificate_uri = ?9, sha256 = ?10, old_key = ?11,"
+	    " old_certificate = ?12, tries = ?14, waits_code = ?15, waits_text = ?16 RETURNING id",
+	[SG_STMT_JOB_DELETE] = "DELETE FROM jobs WHERE id = ?1",
+	[SG_STMT_JOB_LIST] =
+	    "SELECT id, jid, kind, state, key, name, csr, certificate, certificate_uri, sha256,"
+	    " old_key, old_certificate, begun, tries, waits_code, waits_text FROM jobs"
+	    " WHERE jid = ?1 ORDER BY id",
 };
 
 /* ---- opening ---- */

@@ -12,7 +12,7 @@
 #include "error.h"
 #include "msg.h"
 
-#define SG_STORE_VERSION 4
+#define SG_STORE_VERSION 5
 
 struct sg_store;
 

@@ -29,20 +29,42 @@ static int write_certificate(struct sg_cli *cli, struct sg_file_out *out, const 
 	return err;
 }
 
+static int enrol_cancel(struct sg_cli *cli, json_t **result)
+{
+	static const enum sg_opt others[] = { SG_OPT_KEY, SG_OPT_NAME, SG_OPT_OUT, SG_OPT_REPLACE };
+	const char *jid = cli->args.operands[0];
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (sg_args_has(&cli->args, others[i]))
+			return sg_cli_fail(cli, SG_ERR_ARG,
+			    "Undo the enrolment first, then enrol anew.",
+			    "--cancel goes with no --%s", sg_opt_info(others[i])->name);
+	}
+	return sg_agent_call(cli, "CancelEnrolment", json_pack("{s:s}", "jid", jid),
+	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+}
+
 int sg_enrol(struct sg_cli *cli, json_t **result)
 {
 	const struct sg_args *args = &cli->args;
 	const char *jid = args->operands[0];
 	struct sg_file_out out = { 0 };
 	char *key = NULL;
-	int err = sg_secret_args_name(cli, args->value[SG_OPT_KEY], &key);
+	int err;
 
+	if (sg_args_has(args, SG_OPT_CANCEL))
+		return enrol_cancel(cli, result);
+	if (!sg_args_has(args, SG_OPT_KEY))
+		return sg_cli_fail(cli, SG_ERR_ARG,
+		    "`signet key list` shows the keys; name one by --key.",
+		    "--key is missing: no certificate without a key");
+	err = sg_secret_args_name(cli, args->value[SG_OPT_KEY], &key);
 	if (err == 0)
 		err = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
 	if (err == 0)
 		err = sg_agent_call(cli, "Enrol",
-		    json_pack("{s:s, s:s, s:s*}", "jid", jid, "key", key, "name",
-			args->value[SG_OPT_NAME]),
+		    json_pack("{s:s, s:s, s:s*, s:b}", "jid", jid, "key", key, "name",
+			args->value[SG_OPT_NAME], "replace", sg_args_has(args, SG_OPT_REPLACE)),
 		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_MORE, jid, result);
 	if (err == 0)
 		err = write_certificate(cli, &out, *result);
@@ -56,6 +78,10 @@ void sg_enrol_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *certificate = json_object_get(result, "certificate");
 	const json_t *account = json_object_get(result, "account");
 
+	if (sg_args_has(&cli->args, SG_OPT_CANCEL)) {
+		puts("The enrolment is undone.");
+		return;
+	}
 	if (json_is_object(certificate))
 		sg_show_certificate(certificate);
 	sg_print_member("account", account, "jid");

@@ -267,14 +267,18 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = OPT(KEY) | OPT(NAME) | OPT(OUT) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
-	    .required = OPT(KEY),
+	    .options = OPT(KEY) | OPT(NAME) | OPT(OUT) | OPT(REPLACE) | OPT(CANCEL) | SG_OPTS_PIN |
+		SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Get a certificate for a key from the server.",
 	    .help =
 		"Logs in with the password (or the current certificate), sends a request made on\n"
 		"the key, checks the certificate and stores it beside the key, and proves it by\n"
-		"a login. --out writes the certificate as DER." },
+		"a login. --out writes the certificate as DER. --key names the key, but for "
+		"--cancel.\n"
+		"What is cut short goes on by itself as soon as it can; `signet status` shows it, "
+		"and\n"
+		"the same command goes on with it at once." },
 	{ .name = "cert list",
 	    .run = sg_cert_list,
 	    .show = sg_cert_list_show,

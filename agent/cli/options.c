@@ -65,6 +65,9 @@ static const struct sg_opt_info opt_infos[SG_OPT_COUNT] = {
 	[SG_OPT_SHA1] = { "sha1", "MODE", "on or verify (SHA-1 counts, the default), or off", 0 },
 	[SG_OPT_PGP] = { "pgp", "FINGERPRINT",
 	    "sign with this OpenPGP key of the account, by gpg and its agent", 0 },
+	[SG_OPT_REPLACE] = { "replace", NULL,
+	    "revoke the account's former certificate once the new one is proven", 0 },
+	[SG_OPT_CANCEL] = { "cancel", NULL, "undo an enrolment that is not finished", 0 },
 };
 
 const struct sg_opt_info *sg_opt_info(enum sg_opt option)

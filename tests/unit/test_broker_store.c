@@ -533,9 +533,9 @@ static void other_files_are_refused(void **state)
 
 	sg_store_close(world->store);
 	world->store = NULL;
-	execute(world->path, "PRAGMA user_version = 5");
+	execute(world->path, "PRAGMA user_version = 6");
 	refused(world);
-	execute(world->path, "PRAGMA user_version = 4; PRAGMA application_id = 7");
+	execute(world->path, "PRAGMA user_version = 5; PRAGMA application_id = 7");
 	refused(world);
 	execute(world->path, "PRAGMA application_id = 1399275879; DROP TABLE sightings");
 	refused(world);

@@ -35,6 +35,7 @@ static const struct {
 	{ SG_MSG_TOKEN_WATCH, sizeof(struct sg_msg_token_watch) },
 	{ SG_MSG_CANCEL, sizeof(struct sg_msg_cancel) },
 	{ SG_MSG_KEY_DISCARD, sizeof(struct sg_msg_key_discard) },
+	{ SG_MSG_CERT_DISCARD, sizeof(struct sg_msg_cert_discard) },
 	{ SG_MSG_TOKENS, sizeof(struct sg_msg_tokens) },
 	{ SG_MSG_OBJECTS, sizeof(struct sg_msg_objects) },
 	{ SG_MSG_DER, sizeof(struct sg_msg_der) },
