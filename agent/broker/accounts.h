@@ -38,6 +38,7 @@ struct sg_account {
 	struct sg_publishing_row publishing;
 	struct sg_renewal renewal; /* of its certificate; zero: none, or it is revoked */
 	int due_told;		   /* that it is due */
+	int64_t renewed_at; /* when the last renewal was begun by itself, by the clock; 0: none */
 	enum sg_account_state state;
 	struct sg_msg_xmpp_online online; /* empty unless online */
 	char *online_with;		  /* SHA-256 of the certificate of that login, or NULL */

@@ -89,6 +89,10 @@ void sg_job_enter_new(struct sg_call *call)
 		sg_job_go(call, SG_JOB_REVOKE_IT);
 		return;
 	}
+	if (job->row.kind == SG_JOB_RENEW) {
+		sg_job_go(call, job->rekey ? SG_JOB_GENERATE : SG_JOB_REQUEST);
+		return;
+	}
 	sg_job_tell(call, "login", "logging in");
 	sg_job_go_online(call, new_online);
 }
@@ -112,20 +116,24 @@ static const char *take_certificate(struct sg_job *job, struct sg_blob *der)
 
 static void added(struct sg_call *call, void *answer)
 {
+	const struct sg_job *job = call->state;
 	struct sg_msg_der *der = answer;
 	const char *why = take_certificate(call->state, &der->der);
 
 	if (why != NULL)
 		sg_call_fail_with(call, SG_ERR_CERT_REFUSED, call->account->row.jid,
 		    "the certificate from the server is refused: %s", why);
-	else
+	else if (job->row.kind != SG_JOB_RENEW || sg_job_renewal_is_newer(call))
 		sg_job_go(call, SG_JOB_STORE);
 }
 
 static void add_send(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	const struct sg_msg_ccm2_add msg = { .name = job->row.name, .csr = job->row.csr };
+	static char nameless[] = "";
+	const struct sg_msg_ccm2_add msg = {
+		.name = job->row.name != NULL ? job->row.name : nameless, .csr = job->row.csr
+	};
 
 	sg_call_ask_account(call, SG_MSG_CCM2_ADD, &msg, added);
 }
@@ -155,10 +163,13 @@ static void add_listed(struct sg_call *call, void *answer)
 {
 	struct sg_job *job = call->state;
 
-	if (sg_job_take_issued(job, answer)) {
+	if (job->row.kind == SG_JOB_RENEW && !sg_job_renewal_listed(call, answer))
+		return;
+	if (job->resumed && sg_job_take_issued(job, answer)) {
 		sg_log(SG_LOG_INFO, "%s: the certificate %s, which was issued, is adopted",
 		    job->row.jid, job->row.sha256);
-		sg_job_go(call, SG_JOB_STORE);
+		if (job->row.kind != SG_JOB_RENEW || sg_job_renewal_is_newer(call))
+			sg_job_go(call, SG_JOB_STORE);
 	} else if (can_add(call)) {
 		add_send(call);
 	}
@@ -168,7 +179,7 @@ static void add_online(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
 
-	if (job->resumed && job->can_list)
+	if ((job->resumed || job->row.kind == SG_JOB_RENEW) && job->can_list)
 		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, add_listed);
 	else if (can_add(call))
 		add_send(call);
@@ -182,7 +193,10 @@ void sg_job_enter_add(struct sg_call *call)
 
 enum sg_job_state sg_job_add_failed(struct sg_job *job, const struct sg_msg_error *error)
 {
-	return sg_job_is_final(error) ? SG_JOB_END : SG_JOB_ADD;
+	return sg_job_is_final(error) ||
+		(job->row.kind == SG_JOB_RENEW && sg_job_renewal_is_final(job, error))
+	    ? SG_JOB_END
+	    : SG_JOB_ADD;
 }
 
 /* ---- STORE ---- */
@@ -260,7 +274,7 @@ static void proven(struct sg_call *call)
 	else if (job->row.kind == SG_JOB_ENROL || old == NULL || strcmp(old, job->row.sha256) == 0)
 		sg_job_go(call, SG_JOB_END);
 	else
-		sg_job_go(call, SG_JOB_RETIRE);
+		sg_job_go(call, job->row.kind == SG_JOB_RENEW ? SG_JOB_SIGN : SG_JOB_RETIRE);
 }
 
 static void prove_offline(struct sg_call *call)

@@ -11,6 +11,7 @@
 #include "json.h"
 #include "log.h"
 #include "online.h"
+#include "renewing.h"
 #include "text.h"
 
 /* A call that waits until the job does not run. */
@@ -31,12 +32,19 @@ static const struct {
 	sg_verb_fn *enter;
 	sg_job_failed_fn *failed; /* NULL: it waits */
 } states[SG_JOB_STATES] = {
-	[SG_JOB_NEW] = { "new", TO(ADD) | TO(REVOKE_IT) | TO(END), sg_job_enter_new, NULL },
-	[SG_JOB_ADD] = { "add", TO(STORE) | TO(UNDO) | TO(END), sg_job_enter_add,
+	[SG_JOB_NEW] = { "new", TO(ADD) | TO(GENERATE) | TO(REQUEST) | TO(REVOKE_IT) | TO(END),
+	    sg_job_enter_new, NULL },
+	[SG_JOB_GENERATE] = { "generate", TO(REQUEST) | TO(UNDO) | TO(END), sg_job_enter_generate,
+	    sg_job_generate_failed },
+	[SG_JOB_REQUEST] = { "request", TO(ADD) | TO(UNDO) | TO(END), sg_job_enter_request,
+	    sg_job_request_failed },
+	[SG_JOB_ADD] = { "add", TO(STORE) | TO(REQUEST) | TO(UNDO) | TO(END), sg_job_enter_add,
 	    sg_job_add_failed },
 	[SG_JOB_STORE] = { "store", TO(PROVE) | TO(UNDO), sg_job_enter_store, NULL },
-	[SG_JOB_PROVE] = { "prove", TO(RETIRE) | TO(UNDO) | TO(END), sg_job_enter_prove,
+	[SG_JOB_PROVE] = { "prove", TO(SIGN) | TO(RETIRE) | TO(UNDO) | TO(END), sg_job_enter_prove,
 	    sg_job_prove_failed },
+	[SG_JOB_SIGN] = { "sign", TO(PUBLISH), sg_job_enter_sign, NULL },
+	[SG_JOB_PUBLISH] = { "publish", TO(RETIRE), sg_job_enter_publish, NULL },
 	[SG_JOB_RETIRE] = { "retire", TO(RETRACT), sg_job_enter_retire, NULL },
 	[SG_JOB_RETRACT] = { "retract", TO(SWEEP), sg_job_enter_retract, NULL },
 	[SG_JOB_SWEEP] = { "sweep", TO(END), sg_job_enter_sweep, sg_job_sweep_failed },
@@ -57,8 +65,9 @@ static const struct {
 	    TO(NEW) | TO(ADD) | TO(STORE) | TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) |
 		TO(UNDO) | TO(DISCARD) | TO(END) },
 	[SG_JOB_RENEW] = { "renew",
-	    TO(NEW) | TO(ADD) | TO(STORE) | TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) |
-		TO(UNDO) | TO(DISCARD) | TO(END) },
+	    TO(NEW) | TO(GENERATE) | TO(REQUEST) | TO(SIGN) | TO(PUBLISH) | TO(ADD) | TO(STORE) |
+		TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) | TO(UNDO) | TO(DISCARD) |
+		TO(END) },
 	[SG_JOB_REVOKE] = { "revoke", TO(NEW) | TO(REVOKE_IT) | TO(END) },
 };
 
@@ -200,6 +209,11 @@ struct sg_job *sg_job_begin(struct sg_account *account, enum sg_job_kind kind)
 		return NULL;
 	}
 	return job;
+}
+
+void sg_job_drop(struct sg_job *job)
+{
+	job_free(job);
 }
 
 /* ---- the end of a run ---- */
@@ -346,6 +360,8 @@ void sg_job_go(struct sg_call *call, enum sg_job_state next)
 	} else if (next != SG_JOB_END) {
 		states[next].enter(call);
 	} else {
+		if (job->row.kind == SG_JOB_RENEW) /* which goes on with what there was */
+			leave_as_it_was(job);
 		reply = sg_job_reply(job);
 		call->rescue = NULL;
 		release(job);
@@ -404,12 +420,14 @@ static struct sg_call *own_call(struct sg_job *job)
 	return call;
 }
 
-static void run_alone(struct sg_job *job)
+void sg_job_run_alone(struct sg_job *job)
 {
 	struct sg_call *call = own_call(job);
 
 	if (call != NULL)
 		sg_job_run(job, call);
+	else if (job->row.state == SG_JOB_NEW)
+		job_free(job);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -426,9 +444,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		waiter->fn(waiter->call, job);
 		free(waiter);
 	} else if (job->row.state == SG_JOB_END || job->row.state == SG_JOB_NEW) {
+		struct sg_account *account = job->account;
+
 		job_free(job);
+		sg_renewing_note(account);
 	} else {
-		run_alone(job);
+		sg_job_run_alone(job);
 	}
 }
 

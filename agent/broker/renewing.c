@@ -1,7 +1,6 @@
 #include "renewing.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
@@ -9,7 +8,10 @@
 #include <unistd.h>
 
 #include "events.h"
+#include "jobs.h"
 #include "log.h"
+
+#define AGAIN_SECONDS 86400
 
 struct sg_renewing {
 	struct sg_agent *agent;
@@ -30,19 +32,49 @@ int sg_renewing_is_due(const struct sg_account *account)
 }
 
 /* Said once of each certificate. */
-static void tell_due(struct sg_account *account)
+static void tell_due(struct sg_account *account, int is_over)
 {
-	const char *what = sg_renewal_is_over(&account->renewal, time(NULL))
-	    ? "has expired"
-	    : "is due to be renewed";
+	const char *text = is_over
+	    ? "it has expired: `signet cert renew` with the account's password gets another"
+	    : account->agent->config.no_renew ? "`signet cert renew` renews it"
+					      : "the agent renews it";
 
 	if (account->due_told)
 		return;
 	account->due_told = 1;
-	sg_log(SG_LOG_INFO, "%s: its certificate %s %s", account->row.jid, account->row.certificate,
-	    what);
+	sg_log(SG_LOG_INFO, "%s: its certificate %s is due to be renewed: %s", account->row.jid,
+	    account->row.certificate, text);
 	sg_events_tell_key(account->agent, SG_NEWS_CERTIFICATE_DUE, account->row.jid,
-	    account->row.certificate, NULL);
+	    account->row.certificate, text);
+}
+
+static void begin(struct sg_account *account, int64_t now)
+{
+	struct sg_job *job = sg_job_begin_renewal(account, account->row.key, NULL);
+
+	account->renewed_at = now;
+	if (job != NULL)
+		sg_job_run_alone(job);
+}
+
+/*
+ * Tells of it, and begins its renewal unless something is in the way. Gives when to look again, or 0. What
+ * came to nothing is tried again a day later, and what is due as soon as it is issued, for a clock that is
+ * wrong, is not renewed more often either.
+ */
+static int64_t look_at_due(struct sg_account *account, int64_t now)
+{
+	int is_over = sg_renewal_is_over(&account->renewal, now);
+
+	if (sg_job_of_certificate(account) != NULL)
+		return 0; /* its end is noted */
+	tell_due(account, is_over);
+	if (is_over || account->agent->config.no_renew || account->row.key == NULL)
+		return 0;
+	if (account->renewed_at != 0 && now < account->renewed_at + AGAIN_SECONDS)
+		return account->renewed_at + AGAIN_SECONDS;
+	begin(account, now);
+	return 0;
 }
 
 /* ---- the timer ---- */
@@ -57,19 +89,19 @@ static void timer_set(struct sg_renewing *renewing, int64_t when)
 		    strerror(errno));
 }
 
-/* Tells of what is due, and waits for the next that will be. */
+/* Sees to what is due, and waits for the next that will be. */
 static void look(struct sg_renewing *renewing)
 {
 	struct sg_account *account = sg_accounts_first(renewing->agent->accounts);
-	int64_t next = 0;
+	int64_t now = time(NULL), next = 0, when;
 
 	for (; account != NULL; account = sg_accounts_next(account)) {
 		if (!has_certificate(account))
 			continue;
-		if (sg_renewing_is_due(account))
-			tell_due(account);
-		else if (next == 0 || account->renewal.due < next)
-			next = account->renewal.due;
+		when = sg_renewal_is_due(&account->renewal, now) ? look_at_due(account, now)
+								 : account->renewal.due;
+		if (when != 0 && (next == 0 || when < next))
+			next = when;
 	}
 	timer_set(renewing, next);
 }
@@ -77,22 +109,27 @@ static void look(struct sg_renewing *renewing)
 /* The time has come, or (ECANCELED) somebody has set the clock. */
 static void on_time(evutil_socket_t fd, short what, void *arg)
 {
+	struct sg_renewing *renewing = arg;
+	struct sg_account *account = sg_accounts_first(renewing->agent->accounts);
 	uint64_t times;
 
-	if (read(fd, &times, sizeof(times)) < 0 && errno == ECANCELED)
+	if (read(fd, &times, sizeof(times)) < 0 && errno == ECANCELED) {
 		sg_log(SG_LOG_INFO, "the clock was set");
-	look(arg);
+		for (; account != NULL; account = sg_accounts_next(account))
+			account->renewed_at = 0;
+	}
+	look(renewing);
 }
 
 /* ---- the certificates ---- */
 
 static void certificate_read(struct sg_account *account)
 {
+	const struct sg_renewal before = account->renewal;
 	struct sg_cert_row row = { .jid = NULL };
 	int err = SG_ERR_KEY_ABSENT;
 
 	account->renewal = (struct sg_renewal){ 0 };
-	account->due_told = 0;
 	if (!account->removed && account->row.certificate != NULL)
 		err = sg_store_cert_get(
 		    account->agent->store, account->row.jid, account->row.certificate, &row);
@@ -103,6 +140,8 @@ static void certificate_read(struct sg_account *account)
 		sg_log(SG_LOG_WARN, "%s: when its certificate ends is not known: %s",
 		    account->row.jid, sg_err_text(err));
 	sg_cert_row_clear(&row);
+	if (memcmp(&before, &account->renewal, sizeof(before)) != 0)
+		account->due_told = 0;
 }
 
 /* From the loop, for who notes it may be in the middle of something. */

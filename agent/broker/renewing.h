@@ -14,7 +14,8 @@ struct sg_renewing;
 SG_MUST_USE int sg_renewing_new(struct sg_agent *agent, struct sg_renewing **renewing);
 void sg_renewing_free(struct sg_renewing *renewing); /* NULL is fine */
 
-/* The account has another certificate than before, or it was revoked, or the account was removed. */
+/* The account has another certificate than before, or it was revoked, or the account was removed, or
+ * a job for its certificate has ended. */
 void sg_renewing_note(struct sg_account *account);
 
 /* Whether the account's certificate is due to be renewed now; not one that is revoked. */
