@@ -231,8 +231,10 @@ int sg_job_renewal_is_newer(struct sg_call *call)
 	const struct sg_renewal old = former(job);
 	struct sg_renewal renewal;
 
-	if (sg_renewal_of(&job->row.cert, SG_RENEWAL_AT_DEFAULT, &renewal) == 0 &&
-	    renewal.not_after > old.not_after)
+	/* Of a second each, two may end together. */
+	if (job->row.sha256 != NULL && strcmp(job->row.sha256, job->row.old_certificate) != 0 &&
+	    sg_renewal_of(&job->row.cert, SG_RENEWAL_AT_DEFAULT, &renewal) == 0 &&
+	    renewal.not_after >= old.not_after)
 		return 1;
 	sg_blob_clear(&job->row.cert);
 	free(job->row.sha256);

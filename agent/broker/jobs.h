@@ -121,7 +121,7 @@ int sg_job_take_issued(struct sg_job *job, struct sg_msg_ccm2_certs *certs);
  */
 SG_MUST_USE int sg_job_renewal_listed(struct sg_call *call, const struct sg_msg_ccm2_certs *certs);
 
-/* Of a renewal: whether the job's certificate is valid for longer than the former one; else another
+/* Of a renewal: whether the job's certificate is another than the former one, and valid for as long; else another
  * request is made, or the call has failed, and 0 is given. */
 SG_MUST_USE int sg_job_renewal_is_newer(struct sg_call *call);
 
