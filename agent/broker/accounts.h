@@ -1,6 +1,6 @@
 /*
  * The accounts: what is stored of each, and its connection: one signet-xmpp for each account, which
- * runs while the account is online. Nothing connects by itself.
+ * runs while the account is online. Nothing connects by itself but jobs (jobs.h).
  */
 #ifndef SG_BROKER_ACCOUNTS_H
 #define SG_BROKER_ACCOUNTS_H
