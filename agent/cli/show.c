@@ -325,15 +325,19 @@ static void show_job_advice(const char *jid, const json_t *job)
 {
 	const char *waits_for = sg_member(job, "waits_for", NULL);
 	const char *certificate = sg_member(job, "certificate", NULL);
+	const char *kind = sg_member(job, "kind", "");
 	const char *advice = waits_for != NULL ? sg_err_advice(sg_err_from_name(waits_for)) : "";
 
 	printf("  It goes on by itself as soon as it can.%s%s\n  At once: `signet ",
 	    advice[0] != '\0' ? " " : "", advice);
-	if (strcmp(sg_member(job, "kind", ""), "revoke") == 0) {
+	if (strcmp(kind, "revoke") == 0) {
 		printf("cert revoke ");
 		sg_print_text(stdout, jid);
 		putchar(' ');
 		sg_print_text(stdout, certificate != NULL ? certificate : "-");
+	} else if (strcmp(kind, "renew") == 0) {
+		printf("cert renew ");
+		sg_print_text(stdout, jid);
 	} else {
 		printf("enrol ");
 		sg_print_text(stdout, jid);

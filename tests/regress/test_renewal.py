@@ -283,9 +283,15 @@ def test_a_locked_token(renewer):
     renewer.restart(pin_source=False)
     assert renewer.wait_waiting("PinNeeded")["state"] == "request"
     assert renewer.account()["certificate"] == old and renewer.account()["state"] == "offline"
-    assert "PIN" in renewer.world.signet(renewer.env, "status")
+    text = renewer.world.signet(renewer.env, "status")
+    assert f"WAITS: the renewal of the certificate of {renewer.jid} (state request" in text and "unlock" in text
+    assert f"At once: `signet cert renew {renewer.jid}`" in text
+    monitor = renewer.world.start("monitor", ["signet", "monitor", "--json"], renewer.env)
+    until(lambda: renewer.agent.count("monitors"), "nobody monitors")
     renewer.signet("token", "unlock", renewer.name, *renewer.pin)
-    check_renewed(renewer, old)
+    event = json.loads(monitor.wait_line("job_done"))
+    monitor.stop()
+    assert (event["jid"], event["name"]) == (renewer.jid, check_renewed(renewer, old))
 
 
 def test_a_wrong_pin_is_tried_once(renewer):
