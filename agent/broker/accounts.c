@@ -26,6 +26,7 @@ static void account_free(struct sg_account *account)
 	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
 	free(account->online_with);
 	free(account->last_error);
+	free(account->renew_problem);
 	free(account);
 }
 

@@ -38,6 +38,7 @@ struct sg_account {
 	struct sg_publishing_row publishing;
 	struct sg_renewal renewal; /* of its certificate; zero: none, or it is revoked */
 	int due_told;		   /* that it is due */
+	char *renew_problem;	   /* why its last renewal came to nothing, or NULL */
 	int64_t renewed_at; /* when the last renewal was begun by itself, by the clock; 0: none */
 	enum sg_account_state state;
 	struct sg_msg_xmpp_online online; /* empty unless online */

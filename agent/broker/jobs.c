@@ -464,10 +464,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		waiter->fn(waiter->call, job);
 		free(waiter);
 	} else if (job->row.state == SG_JOB_END || job->row.state == SG_JOB_NEW) {
-		struct sg_account *account = job->account;
-
+		sg_renewing_ended(job->account,
+		    job->row.kind == SG_JOB_RENEW && job->outcome.code != 0 ? &job->outcome : NULL);
 		job_free(job);
-		sg_renewing_note(account);
 	} else {
 		sg_job_run_alone(job);
 	}

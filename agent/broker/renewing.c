@@ -10,6 +10,7 @@
 #include "events.h"
 #include "jobs.h"
 #include "log.h"
+#include "text.h"
 
 #define AGAIN_SECONDS 86400
 
@@ -140,8 +141,11 @@ static void certificate_read(struct sg_account *account)
 		sg_log(SG_LOG_WARN, "%s: when its certificate ends is not known: %s",
 		    account->row.jid, sg_err_text(err));
 	sg_cert_row_clear(&row);
-	if (memcmp(&before, &account->renewal, sizeof(before)) != 0)
-		account->due_told = 0;
+	if (memcmp(&before, &account->renewal, sizeof(before)) == 0)
+		return;
+	account->due_told = 0;
+	free(account->renew_problem);
+	account->renew_problem = NULL;
 }
 
 /* From the loop, for who notes it may be in the middle of something. */
@@ -152,6 +156,16 @@ void sg_renewing_note(struct sg_account *account)
 	certificate_read(account);
 	if (renewing != NULL)
 		event_active(renewing->event, EV_TIMEOUT, 0);
+}
+
+void sg_renewing_ended(struct sg_account *account, const struct sg_msg_error *error)
+{
+	sg_renewing_note(account);
+	if (error == NULL)
+		return;
+	free(account->renew_problem);
+	account->renew_problem = sg_text_copy(
+	    error->message != NULL ? error->message : sg_err_text(sg_msg_error_code(error)));
 }
 
 int sg_renewing_new(struct sg_agent *agent, struct sg_renewing **renewing)

@@ -14,9 +14,11 @@ struct sg_renewing;
 SG_MUST_USE int sg_renewing_new(struct sg_agent *agent, struct sg_renewing **renewing);
 void sg_renewing_free(struct sg_renewing *renewing); /* NULL is fine */
 
-/* The account has another certificate than before, or it was revoked, or the account was removed, or
- * a job for its certificate has ended. */
+/* The account has another certificate than before, or it was revoked, or the account was removed. */
 void sg_renewing_note(struct sg_account *account);
+
+/* The same, and a job for its certificate has ended. error: why its renewal came to nothing, or NULL. */
+void sg_renewing_ended(struct sg_account *account, const struct sg_msg_error *error);
 
 /* Whether the account's certificate is due to be renewed now; not one that is revoked. */
 int sg_renewing_is_due(const struct sg_account *account);

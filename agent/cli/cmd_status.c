@@ -45,6 +45,15 @@ static void show_more_open(const json_t *accounts)
 	}
 }
 
+static void show_problem(const char *problem)
+{
+	if (problem == NULL)
+		return;
+	fputs("  The last renewal came to nothing: ", stdout);
+	sg_print_text(stdout, problem);
+	putchar('\n');
+}
+
 /* Of those that no job renews. The agent's clock is that of this machine. */
 static void show_due(const json_t *accounts)
 {
@@ -73,6 +82,7 @@ static void show_due(const json_t *accounts)
 		fputs(": `signet cert renew ", stdout);
 		sg_print_text(stdout, jid);
 		puts(is_over ? "` with the account's password gets another." : "` renews it.");
+		show_problem(sg_member(account, "renew_problem", NULL));
 	}
 }
 

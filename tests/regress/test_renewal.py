@@ -396,6 +396,30 @@ def test_revoked_elsewhere(renewer):
     until(lambda: not renewer.account()["jobs"], renewer.agent.last())
 
 
+def test_over_the_accounts_limit(renewer):
+    """A person must do something first: the renewal has ended, and status tells why."""
+    old = enrol(renewer)
+    conf = renewer.world.authority_conf
+    before = conf.read_text()
+    renewer.world.write("authority/authority.conf", before.replace("per-account = 20", "per-account = 1"))
+    renewer.world.authority.stop()
+    renewer.world.start_authority()
+    try:
+        renewer.restart()
+        until(lambda: renewer.account()["renew_problem"], renewer.agent.last())
+        assert renewer.account()["jobs"] == [] and renewer.account()["certificate"] == old
+        text = renewer.world.signet(renewer.env, "status")
+        assert "is due to be renewed since" in text and "The last renewal came to nothing: " in text
+        assert error_of(renewer, "cert", "renew", renewer.jid)[0] == "PeerRefused"
+    finally:
+        renewer.world.write("authority/authority.conf", before)
+        renewer.world.authority.stop()
+        renewer.world.start_authority()
+    renewer.signet("cert", "renew", renewer.jid)
+    check_renewed(renewer, old)
+    assert renewer.account()["renew_problem"] is None
+
+
 def test_undone_by_hand(renewer):
     old = enrol(renewer)
     renewer.restart(pin_source=False)
