@@ -273,7 +273,7 @@ $(BUILD)/obj/tests/%.o: private CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/x
 tests-built: $(UNIT_TESTS) $(REGRESS_TESTS)
 unit: $(UNIT_TESTS) | $(BUILD)/bin/signet-pgp
 	@NO_SKIPS=$(if $(SANITIZE),,1) sh tests/cmocka.sh $^
-regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so $(BUILD)/lib/shifted-clock.so
+regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so $(BUILD)/lib/shifted-clock.so $(BUILD)/lib/libsignet-crash.so
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)
 	@$(PYTEST) -m 'not alone' tests/regress
 	@$(PYTEST) -n 0 -m alone tests/regress
@@ -293,6 +293,14 @@ $(FAULT_MODULE): $(call objs,$(SRC_fault))
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(filter-out -fPIE,$(CFLAGS)) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ $^ -ldl -pthread
+
+# Kills a process at one of its steps (tests/regress/test_crash_points.py).
+CRASH_LIBRARY := $(BUILD)/lib/libsignet-crash.so
+$(BUILD)/obj/tests/crash/crash.o: private CFLAGS += -fPIC
+$(CRASH_LIBRARY): $(BUILD)/obj/tests/crash/crash.o
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(filter-out -fPIE,$(CFLAGS)) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ $^ -ldl
 
 .PHONY: fault fault-built fault-run fault-mainjob
 fault: deps

@@ -23,16 +23,13 @@
 
 static const struct sg_msg_empty nothing = { 0 };
 
-/* ---- NEW: the verb has found the key ---- */
+/* ---- NEW ---- */
 
-static void csr_made(struct sg_call *call, void *answer)
+static void request_made(struct sg_call *call)
 {
 	struct sg_job *job = call->state;
-	struct sg_account_row *account = &call->account->row;
-	struct sg_msg_der *der = answer;
+	const struct sg_account_row *account = &call->account->row;
 
-	job->row.csr = der->der;
-	memset(der, 0, sizeof(*der));
 	job->row.key = sg_text_copy(sg_key_ref_info(&call->key)->uri);
 	job->row.old_key = sg_text_copy(account->key);
 	job->row.old_certificate = sg_text_copy(account->certificate);
@@ -41,6 +38,32 @@ static void csr_made(struct sg_call *call, void *answer)
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 	else
 		sg_job_go(call, SG_JOB_ADD);
+}
+
+static void csr_made(struct sg_call *call, void *answer)
+{
+	struct sg_job *job = call->state;
+	struct sg_msg_der *der = answer;
+
+	job->row.csr = der->der;
+	memset(der, 0, sizeof(*der));
+	request_made(call);
+}
+
+/*
+ * Whoever enrols the key that the account has already may not have heard that it was done: the CSR of
+ * then gets the certificate of then (C5), as long as that is good.
+ */
+static int take_former_request(struct sg_call *call)
+{
+	const struct sg_account_row *account = &call->account->row;
+	const char *uri = sg_key_ref_info(&call->key)->uri;
+	struct sg_job *job = call->state;
+
+	return job->row.kind == SG_JOB_ENROL && uri != NULL && account->key != NULL &&
+	    strcmp(uri, account->key) == 0 && account->certificate != NULL &&
+	    sg_store_csr_get(
+		call->agent->store, job->row.jid, account->certificate, &job->row.csr) == 0;
 }
 
 static void request_unlocked(struct sg_call *call)
@@ -76,9 +99,19 @@ static void new_online(struct sg_call *call)
 	sg_job_tell(call, "features", text);
 	if (!can_add(call))
 		return;
+	if (take_former_request(call)) {
+		request_made(call);
+		return;
+	}
 	sg_job_tell(call, "request", "making the request on the token");
 	/* The server may have taken its time, and the token been locked meanwhile. */
 	sg_call_use_key_again(call, request_unlocked);
+}
+
+static void new_key_found(struct sg_call *call)
+{
+	sg_job_tell(call, "login", "logging in");
+	sg_job_go_online(call, new_online);
 }
 
 void sg_job_enter_new(struct sg_call *call)
@@ -93,8 +126,7 @@ void sg_job_enter_new(struct sg_call *call)
 		sg_job_go(call, job->rekey ? SG_JOB_GENERATE : SG_JOB_REQUEST);
 		return;
 	}
-	sg_job_tell(call, "login", "logging in");
-	sg_job_go_online(call, new_online);
+	sg_call_use_key(call, job->selector, new_key_found);
 }
 
 /* ---- ADD ---- */
@@ -266,11 +298,15 @@ static void proven(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
 	const char *old = job->row.old_certificate;
+	int err;
 
 	/* Another call may have been quicker to connect, and with a password. */
 	if (!sg_account_is_logged_in_with(call->account, job->row.sha256))
 		sg_call_fail_with(call, SG_ERR_AUTH, call->account->row.jid,
 		    "the login that was to prove the certificate was not made with it");
+	else if ((err = sg_store_csr_put(
+		      call->agent->store, job->row.jid, job->row.sha256, &job->row.csr)) != 0)
+		sg_call_fail_code(call, err, job->row.jid);
 	else if (job->row.kind == SG_JOB_ENROL || old == NULL || strcmp(old, job->row.sha256) == 0)
 		sg_job_go(call, SG_JOB_END);
 	else

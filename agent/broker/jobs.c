@@ -49,7 +49,8 @@ static const struct {
 	[SG_JOB_RETIRE] = { "retire", TO(RETRACT), sg_job_enter_retire, NULL },
 	[SG_JOB_RETRACT] = { "retract", TO(SWEEP), sg_job_enter_retract, NULL },
 	[SG_JOB_SWEEP] = { "sweep", TO(END), sg_job_enter_sweep, sg_job_sweep_failed },
-	[SG_JOB_REVOKE_IT] = { "revoke", TO(END), sg_job_enter_revoke, sg_job_revoke_failed },
+	[SG_JOB_REVOKE_IT] = { "revoke", TO(SWEEP) | TO(END), sg_job_enter_revoke,
+	    sg_job_revoke_failed },
 	[SG_JOB_UNDO] = { "undo", TO(DISCARD) | TO(END), sg_job_enter_undo, NULL },
 	[SG_JOB_DISCARD] = { "discard", TO(END), sg_job_enter_discard, sg_job_sweep_failed },
 	[SG_JOB_END] = { "end", 0, NULL, NULL },
@@ -69,7 +70,7 @@ static const struct {
 	    TO(NEW) | TO(GENERATE) | TO(REQUEST) | TO(SIGN) | TO(PUBLISH) | TO(ADD) | TO(STORE) |
 		TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) | TO(UNDO) | TO(DISCARD) |
 		TO(END) },
-	[SG_JOB_REVOKE] = { "revoke", TO(NEW) | TO(REVOKE_IT) | TO(END) },
+	[SG_JOB_REVOKE] = { "revoke", TO(NEW) | TO(REVOKE_IT) | TO(SWEEP) | TO(END) },
 };
 
 const char *sg_job_kind_name(uint32_t kind)
@@ -123,6 +124,7 @@ static void job_free(struct sg_job *job)
 	}
 	TAILQ_REMOVE(&job->account->jobs, job, entry);
 	event_free(job->timer);
+	free(job->selector);
 	sg_job_row_clear(&job->row);
 	sg_failure_clear(&job->outcome);
 	free(job);
@@ -228,6 +230,7 @@ static void release(struct sg_job *job)
 	call->state_free = NULL;
 	call->undo = NULL;
 	job->call = NULL;
+	job->is_alone = 0;
 	job->features_known = 0;
 	if (job->row.state == SG_JOB_END || job->row.state == SG_JOB_NEW ||
 	    !TAILQ_EMPTY(&job->waiters))
@@ -444,10 +447,12 @@ void sg_job_run_alone(struct sg_job *job)
 {
 	struct sg_call *call = own_call(job);
 
-	if (call != NULL)
-		sg_job_run(job, call);
-	else if (job->row.state == SG_JOB_NEW)
+	if (call == NULL && job->row.state == SG_JOB_NEW)
 		job_free(job);
+	if (call == NULL)
+		return;
+	job->is_alone = 1;
+	sg_job_run(job, call);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -515,8 +520,8 @@ void sg_jobs_token_ready(struct sg_agent *agent)
 	for (account = sg_accounts_first(agent->accounts); account != NULL;
 	     account = sg_accounts_next(account)) {
 		TAILQ_FOREACH(job, &account->jobs, entry) {
-			if (job->row.waits >= -SG_ERR_TOKEN_ABSENT &&
-			    job->row.waits < -SG_ERR_ACCOUNT_ABSENT)
+			/* What is the server's doing has nothing to do with a token. */
+			if (job->row.waits != 0 && job->row.waits < -SG_ERR_ACCOUNT_ABSENT)
 				go_on(job);
 		}
 	}

@@ -30,6 +30,7 @@ struct sg_job {
 	struct sg_job_row row;
 	struct sg_call *call; /* that it runs on, or NULL */
 	/* Of this run: */
+	int is_alone;	    /* the call is the job's own */
 	int resumed;	    /* it began with a state that was in the store */
 	int was_online;	    /* the account was, before it */
 	int features_known; /* and these are they: */
@@ -37,6 +38,7 @@ struct sg_job {
 	sg_verb_fn *next; /* what follows when they are */
 	int rekey;	  /* of a renewal in state NEW: its key is to be made */
 	/* Of all runs: */
+	char *selector;		     /* of the key, in state NEW; as the call gave it */
 	int undone;		     /* what it got is not to be used */
 	struct sg_msg_error outcome; /* state END: why it came to nothing; code 0: it is done */
 	struct event *timer;

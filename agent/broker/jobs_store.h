@@ -64,6 +64,14 @@ SG_MUST_USE int sg_store_job_put(struct sg_store *store, struct sg_job_row *row)
 /* SG_ERR_IO. */
 SG_MUST_USE int sg_store_job_delete(struct sg_store *store, int64_t id);
 
+/* Keeps the CSR for which one of the account's certificates (SHA-256) was issued. SG_ERR_IO. */
+SG_MUST_USE int sg_store_csr_put(
+    struct sg_store *store, const char *jid, const char *sha256, const struct sg_blob *csr);
+
+/* SG_ERR_KEY_ABSENT when none is kept. */
+SG_MUST_USE int sg_store_csr_get(
+    struct sg_store *store, const char *jid, const char *sha256, struct sg_blob *csr);
+
 /* Calls fn for each job of the account in the order of their beginning; the row is cleared after each, what fn
  * takes over it zeroes. fn's first error ends it and is given. A row that makes no sense is left out, logged. */
 typedef int sg_job_row_fn(void *arg, struct sg_job_row *row);

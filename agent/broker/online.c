@@ -130,6 +130,9 @@ static void connect_finish(struct sg_connect *connect, const struct sg_msg_error
 		    error->message != NULL ? error->message
 					   : sg_err_text(sg_msg_error_code(error)));
 		account_down(account, error);
+		/* A revocation may wait for just that. */
+		if (sg_account_is_refused(error) && connect->caller.pid != (uint32_t)getpid())
+			sg_jobs_account_ready(account);
 	}
 	/* The first is the one that made it; of the others, some try anew with what they have. */
 	for (int first = 1; waiter != NULL; first = 0) {

@@ -75,7 +75,9 @@ static const struct {
 	{ SG_JOB_RENEW, SG_JOB_DISCARD, SG_JOB_END },
 	{ SG_JOB_REVOKE, SG_JOB_NEW, SG_JOB_REVOKE_IT },
 	{ SG_JOB_REVOKE, SG_JOB_NEW, SG_JOB_END },
+	{ SG_JOB_REVOKE, SG_JOB_REVOKE_IT, SG_JOB_SWEEP },
 	{ SG_JOB_REVOKE, SG_JOB_REVOKE_IT, SG_JOB_END },
+	{ SG_JOB_REVOKE, SG_JOB_SWEEP, SG_JOB_END },
 };
 
 static int is_allowed(uint32_t kind, uint32_t from, uint32_t to)
@@ -242,13 +244,13 @@ static void what_makes_no_sense_is_left_alone(void **state)
 	struct world *world = *state;
 	struct sg_job_row rows[] = {
 		job(SG_JOB_REVOKE, SG_JOB_REVOKE_IT, NULL), /* of what? */
-		job(SG_JOB_REVOKE, SG_JOB_ADD, "aa"), job(SG_JOB_REVOKE, SG_JOB_END, "bb"),
-		job(SG_JOB_REVOKE, SG_JOB_STATES, "cc"),
+		job(SG_JOB_REVOKE, SG_JOB_RETIRE, "dd"), job(SG_JOB_REVOKE, SG_JOB_ADD, "aa"),
+		job(SG_JOB_REVOKE, SG_JOB_END, "bb"), job(SG_JOB_REVOKE, SG_JOB_STATES, "cc"),
 		job(SG_JOB_ENROL, SG_JOB_STORE, NULL), /* without a certificate */
 	};
 	struct seen seen;
 
-	for (size_t i = 0; i < 5; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		assert_int_equal(sg_store_job_put(world->store, &rows[i]), 0);
 		sg_job_row_clear(&rows[i]);
 	}
