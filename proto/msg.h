@@ -402,6 +402,7 @@ struct sg_msg_csr_make {
 	char *key;
 	char *jid; /* bare; C12 */
 	struct sg_blob spki_sha256;
+	uint32_t nameless; /* 1: the subject is empty, not CN = jid */
 };
 
 enum sg_cert_profile {

@@ -82,7 +82,8 @@ static int wrong_signature(struct sg_key *key, struct sg_blob *der, struct sg_ms
 
 /* ---- PKCS#10 ---- */
 
-static int csr_tbs(const struct sg_key *key, const char *jid, struct sg_blob *tbs)
+static int csr_tbs(
+    const struct sg_key *key, const struct sg_msg_csr_make *request, struct sg_blob *tbs)
 {
 	STACK_OF(X509_EXTENSION) *extensions = NULL;
 	X509_REQ *csr = X509_REQ_new();
@@ -92,9 +93,9 @@ static int csr_tbs(const struct sg_key *key, const char *jid, struct sg_blob *tb
 	if (csr == NULL || X509_REQ_set_version(csr, X509_REQ_VERSION_1) != 1 ||
 	    X509_REQ_set_pubkey(csr, key->public) != 1)
 		goto out;
-	err = name_set(X509_REQ_get_subject_name(csr), jid);
+	err = request->nameless ? 0 : name_set(X509_REQ_get_subject_name(csr), request->jid);
 	if (err == 0)
-		err = sg_x509_add_jid(&extensions, jid);
+		err = sg_x509_add_jid(&extensions, request->jid);
 	if (err == 0 && X509_REQ_add_extensions(csr, extensions) != 1)
 		err = SG_ERR_INTERNAL;
 	if (err == 0)
@@ -129,7 +130,7 @@ int sg_csr_make(struct sg_module *module, const struct sg_msg_csr_make *request,
 	if (err == 0)
 		err = key_get(module, request->key, &request->spki_sha256, &key, error);
 	if (err == 0)
-		err = csr_tbs(key, request->jid, &tbs);
+		err = csr_tbs(key, request, &tbs);
 	if (err == 0)
 		err = sg_issue_sign(key, &tbs, der, error);
 	if (err == 0)
