@@ -104,6 +104,10 @@ void sg_job_enter_undo(struct sg_call *call)
 		sg_job_go(call, SG_JOB_END);
 		return;
 	}
+	if (job->row.csr.len == 0) { /* nothing was asked for */
+		sg_job_go(call, SG_JOB_END);
+		return;
+	}
 	sg_job_tell(call, "undo", "revoking the certificate that is not used");
 	sg_job_go_online(call, undo_online);
 }

@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 #include "ccm2.h"
-#include "disco.h"
+#include "cert_protocol.h"
 #include "events.h"
 #include "json.h"
 #include "log.h"
 #include "online.h"
+#include "renewing.h"
 #include "text.h"
 
 /* A call that waits until the job does not run. */
@@ -32,12 +33,19 @@ static const struct {
 	sg_verb_fn *enter;
 	sg_job_failed_fn *failed; /* NULL: it waits */
 } states[SG_JOB_STATES] = {
-	[SG_JOB_NEW] = { "new", TO(ADD) | TO(REVOKE_IT) | TO(END), sg_job_enter_new, NULL },
-	[SG_JOB_ADD] = { "add", TO(STORE) | TO(UNDO) | TO(END), sg_job_enter_add,
+	[SG_JOB_NEW] = { "new", TO(ADD) | TO(GENERATE) | TO(REQUEST) | TO(REVOKE_IT) | TO(END),
+	    sg_job_enter_new, NULL },
+	[SG_JOB_GENERATE] = { "generate", TO(REQUEST) | TO(UNDO) | TO(END), sg_job_enter_generate,
+	    sg_job_generate_failed },
+	[SG_JOB_REQUEST] = { "request", TO(ADD) | TO(UNDO) | TO(END), sg_job_enter_request,
+	    sg_job_request_failed },
+	[SG_JOB_ADD] = { "add", TO(STORE) | TO(REQUEST) | TO(UNDO) | TO(END), sg_job_enter_add,
 	    sg_job_add_failed },
 	[SG_JOB_STORE] = { "store", TO(PROVE) | TO(UNDO), sg_job_enter_store, NULL },
-	[SG_JOB_PROVE] = { "prove", TO(RETIRE) | TO(UNDO) | TO(END), sg_job_enter_prove,
+	[SG_JOB_PROVE] = { "prove", TO(SIGN) | TO(RETIRE) | TO(UNDO) | TO(END), sg_job_enter_prove,
 	    sg_job_prove_failed },
+	[SG_JOB_SIGN] = { "sign", TO(PUBLISH), sg_job_enter_sign, NULL },
+	[SG_JOB_PUBLISH] = { "publish", TO(RETIRE), sg_job_enter_publish, NULL },
 	[SG_JOB_RETIRE] = { "retire", TO(RETRACT), sg_job_enter_retire, NULL },
 	[SG_JOB_RETRACT] = { "retract", TO(SWEEP), sg_job_enter_retract, NULL },
 	[SG_JOB_SWEEP] = { "sweep", TO(END), sg_job_enter_sweep, sg_job_sweep_failed },
@@ -59,8 +67,9 @@ static const struct {
 	    TO(NEW) | TO(ADD) | TO(STORE) | TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) |
 		TO(UNDO) | TO(DISCARD) | TO(END) },
 	[SG_JOB_RENEW] = { "renew",
-	    TO(NEW) | TO(ADD) | TO(STORE) | TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) |
-		TO(UNDO) | TO(DISCARD) | TO(END) },
+	    TO(NEW) | TO(GENERATE) | TO(REQUEST) | TO(SIGN) | TO(PUBLISH) | TO(ADD) | TO(STORE) |
+		TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) | TO(UNDO) | TO(DISCARD) |
+		TO(END) },
 	[SG_JOB_REVOKE] = { "revoke", TO(NEW) | TO(REVOKE_IT) | TO(SWEEP) | TO(END) },
 };
 
@@ -203,6 +212,11 @@ struct sg_job *sg_job_begin(struct sg_account *account, enum sg_job_kind kind)
 		return NULL;
 	}
 	return job;
+}
+
+void sg_job_drop(struct sg_job *job)
+{
+	job_free(job);
 }
 
 /* ---- the end of a run ---- */
@@ -367,6 +381,8 @@ void sg_job_go(struct sg_call *call, enum sg_job_state next)
 	} else if (next != SG_JOB_END) {
 		states[next].enter(call);
 	} else {
+		if (job->row.kind == SG_JOB_RENEW) /* which goes on with what there was */
+			leave_as_it_was(job);
 		if (!job->undone)
 			tell(job, SG_NEWS_JOB_DONE, NULL);
 		reply = sg_job_reply(job);
@@ -427,10 +443,12 @@ static struct sg_call *own_call(struct sg_job *job)
 	return call;
 }
 
-static void run_alone(struct sg_job *job)
+void sg_job_run_alone(struct sg_job *job)
 {
 	struct sg_call *call = own_call(job);
 
+	if (call == NULL && job->row.state == SG_JOB_NEW)
+		job_free(job);
 	if (call == NULL)
 		return;
 	job->is_alone = 1;
@@ -451,9 +469,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		waiter->fn(waiter->call, job);
 		free(waiter);
 	} else if (job->row.state == SG_JOB_END || job->row.state == SG_JOB_NEW) {
+		sg_renewing_ended(job->account,
+		    job->row.kind == SG_JOB_RENEW && job->outcome.code != 0 ? &job->outcome : NULL);
 		job_free(job);
 	} else {
-		run_alone(job);
+		sg_job_run_alone(job);
 	}
 }
 
@@ -530,9 +550,10 @@ static void on_features(struct sg_call *call, void *answer)
 	struct sg_job *job = call->state;
 
 	job->features_known = 1;
-	job->can_add = sg_disco_has(set, SG_NS_CCM2_ADD);
-	job->can_list = sg_disco_has(set, SG_NS_CCM2_LIST);
-	job->can_revoke = sg_disco_has(set, SG_NS_CCM2_REVOKE);
+	sg_account_note_features(call->account, set);
+	job->can_add = sg_cert_protocol_can(set, SG_NS_CCM2_ADD);
+	job->can_list = sg_cert_protocol_can(set, SG_NS_CCM2_LIST);
+	job->can_revoke = sg_cert_protocol_can(set, SG_NS_CCM2_REVOKE);
 	call->next(call);
 }
 

@@ -30,6 +30,11 @@ enum sg_job_state {
 	SG_JOB_UNDO = 8,      /* a certificate that is not to be used is revoked, ... */
 	SG_JOB_DISCARD = 9,   /* ... and leaves the token */
 	SG_JOB_END = 10,      /* nothing of it is stored any more */
+	/* of kind renew: */
+	SG_JOB_GENERATE = 11, /* the new key is made, under a name that none had before */
+	SG_JOB_REQUEST = 12,  /* the key is there: the CSR is to be made */
+	SG_JOB_SIGN = 13,     /* the certificate is proven: the user key signs it, ... */
+	SG_JOB_PUBLISH = 14,  /* ... and it goes to the node */
 	SG_JOB_STATES,
 };
 

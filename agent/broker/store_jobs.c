@@ -96,12 +96,19 @@ static int row_fill(struct sg_job_row *row, sqlite3_stmt *statement)
 	return sg_column_blob(statement, 7, &row->cert);
 }
 
+static int is_before_request(const struct sg_job_row *row)
+{
+	return row->kind == SG_JOB_RENEW &&
+	    (row->state == SG_JOB_GENERATE || row->state == SG_JOB_REQUEST);
+}
+
 /* Whether its state can be one of its kind, and it has what that needs. */
 static int row_is_sound(const struct sg_job_row *row)
 {
 	int is_revocation = row->kind == SG_JOB_REVOKE;
 
-	if (row->kind >= SG_JOB_KINDS || row->state == SG_JOB_NEW || row->state >= SG_JOB_END)
+	if (row->kind >= SG_JOB_KINDS || row->state == SG_JOB_NEW || row->state == SG_JOB_END ||
+	    row->state >= SG_JOB_STATES)
 		return 0;
 	if (is_revocation)
 		return row->sha256 != NULL &&
@@ -109,9 +116,13 @@ static int row_is_sound(const struct sg_job_row *row)
 			(row->state == SG_JOB_SWEEP && row->key != NULL));
 	if (row->state == SG_JOB_REVOKE_IT)
 		return 0;
-	if (row->key == NULL || row->csr.len == 0)
+	if (row->kind == SG_JOB_RENEW && (row->old_key == NULL || row->old_certificate == NULL))
 		return 0;
-	return row->state == SG_JOB_ADD || row->state == SG_JOB_UNDO || row->cert.len > 0;
+	if (row->key == NULL ||
+	    (row->csr.len == 0 && !is_before_request(row) && row->state != SG_JOB_UNDO))
+		return 0;
+	return is_before_request(row) || row->state == SG_JOB_ADD || row->state == SG_JOB_UNDO ||
+	    row->cert.len > 0;
 }
 
 int sg_store_jobs(struct sg_store *store, const char *jid, sg_job_row_fn *fn, void *arg)
