@@ -118,5 +118,5 @@ def test_every_crash_point(crash, job, record_property):
                 tried += 1
     except (AssertionError, WorldError) as why:
         record_property("crash points", (crash.kind, tried + 1, 1))
-        raise AssertionError(f"{crash.kind}, {job}, {where}: {why}") from why
+        raise AssertionError(f"{crash.kind}, {job}, {where}: {why}\n{crash.server.process.last()}") from why
     record_property("crash points", (crash.kind, tried, 0))
