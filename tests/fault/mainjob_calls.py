@@ -145,7 +145,7 @@ pin-source = file:{world.dir}/pin
                      self.revoke):
             self.step(work)
         keys, certificates = self.objects()
-        if keys != 2 or certificates not in (2, 3):
+        if keys != 2 or certificates not in (1, 2):
             raise Complaint(f"{keys} keys and {certificates} certificates are on the token; {self.again}")
         if self.agent.stop() != 0:
             raise Complaint("signetd did not end well")
