@@ -7,6 +7,7 @@
 
 #include "api_json.h"
 #include "call.h"
+#include "jobs.h"
 #include "json.h"
 #include "ledger.h"
 #include "log.h"
@@ -336,6 +337,7 @@ static void on_token_event(struct sg_module *module, const struct sg_msg_token_e
 	case SG_EVENT_TOKEN_IN:
 		sg_remember_returned(agent, module, uri);
 		sg_events_tell(agent, SG_NEWS_TOKEN_IN, uri, event->label, NULL, NULL);
+		sg_jobs_token_ready(agent);
 		break;
 	case SG_EVENT_TOKEN_OUT:
 		sg_events_tell(agent, SG_NEWS_TOKEN_OUT, uri, event->label, NULL, NULL);

@@ -88,7 +88,8 @@ void sg_job_run_alone(struct sg_job *job);
 /* The same, but what is not to be used is undone; its state must allow that, or be one of undoing. */
 void sg_job_cancel(struct sg_job *job, struct sg_call *call);
 
-/* A person's call has put the account online, or unlocked a token: jobs that wait for the like go on. */
+/* A person's call has put the account online, or unlocked a token, or one was put in: jobs that wait for
+ * the like go on. */
 void sg_jobs_account_ready(struct sg_account *account);
 void sg_jobs_token_ready(struct sg_agent *agent);
 

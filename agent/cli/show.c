@@ -322,6 +322,25 @@ static const char *job_text(const char *kind)
 	return "a job of ";
 }
 
+static int is_state(const json_t *job, const char *state)
+{
+	return strcmp(sg_member(job, "state", ""), state) == 0;
+}
+
+/* What is being undone can only be undone, and what is proven no more. */
+static void show_enrolment_advice(const json_t *job)
+{
+	if (is_state(job, "undo") || is_state(job, "discard")) {
+		printf(" --cancel");
+		return;
+	}
+	printf(" --key '");
+	sg_print_text(stdout, sg_member(job, "key", "-"));
+	putchar('\'');
+	if (is_state(job, "add") || is_state(job, "store") || is_state(job, "prove"))
+		printf("`, or undone by `--cancel` in the place of `--key");
+}
+
 /* What a person can do, who need not. */
 static void show_job_advice(const char *jid, const json_t *job)
 {
@@ -343,11 +362,7 @@ static void show_job_advice(const char *jid, const json_t *job)
 	} else {
 		printf("enrol ");
 		sg_print_text(stdout, jid);
-		printf(" --key '");
-		sg_print_text(stdout, sg_member(job, "key", "-"));
-		printf("'`; `signet enrol ");
-		sg_print_text(stdout, jid);
-		printf(" --cancel");
+		show_enrolment_advice(job);
 	}
 	puts("`.");
 }

@@ -226,6 +226,16 @@ def test_status_says_what_to_do(world, agent):
     said = subprocess.run([BIN / "signet", "--socket", agent.sock, "status"], env=agent.env, check=True, text=True,
                           capture_output=True).stdout
     assert f"WAITS: the enrolment of {JULIET} (state store" in said
-    assert f"signet enrol {JULIET} --cancel" in said
+    assert f"At once: `signet enrol {JULIET} --key 'pkcs11:" in said and "undone by `--cancel`" in said
     agent.unlock("one")
     done(agent)
+
+
+def test_an_account_that_goes_takes_its_job_along(world, agent):
+    killed(world, agent)
+    waiting(agent)
+    agent.call("RemoveAccount", {"jid": JULIET})
+    agent.unlock("one")  # what it had waited for
+    assert agent.call("Status")["accounts"] == []
+    add_account(agent, world)
+    assert account(agent)["jobs"] == []
