@@ -279,6 +279,7 @@ static const struct sg_field csr_make_fields[] = {
 	STRUCT(caller, layout_caller),
 	STR(key),
 	STR(jid),
+	U32(profile),
 	BLOB(spki_sha256),
 	U32(nameless),
 };

@@ -386,6 +386,12 @@ struct sg_msg_cert_discard {
 	struct sg_blob der;
 };
 
+enum sg_cert_profile {
+	SG_PROFILE_USER = 0,   /* xmppAddr = jid; self-signed: CA:FALSE, digitalSignature */
+	SG_PROFILE_CA = 1,     /* CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
+	SG_PROFILE_CLIENT = 2, /* as a user's, with clientAuth and serverAuth: logs in by XEP-0257 */
+};
+
 /*
  * The certificate by which the token attests that it has made the key with this public half, and after
  * it the one that signed that, when the token shows it; none where it attests nothing. Neither has
@@ -401,16 +407,9 @@ struct sg_msg_csr_make {
 	struct sg_caller caller;
 	char *key;
 	char *jid; /* bare; C12 */
+	uint32_t profile;
 	struct sg_blob spki_sha256;
 	uint32_t nameless; /* 1: the subject is empty, not CN = jid */
-};
-
-enum sg_cert_profile {
-	SG_PROFILE_USER = 0, /* self-signed, xmppAddr = jid, CA:FALSE, digitalSignature */
-	SG_PROFILE_CA =
-	    1, /* self-signed root: CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
-	SG_PROFILE_CLIENT =
-	    2, /* as a user's, with clientAuth and serverAuth: logs in by XEP-0257 */
 };
 
 struct sg_msg_self_cert_make {

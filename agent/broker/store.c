@@ -218,6 +218,7 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_WRONG_CLEAR] = "DELETE FROM pin_wrong WHERE token = ?1 AND whose = ?2",
 	[SG_STMT_KEY_USE_GET] =
 	    "SELECT uri, spki_sha256, abilities, adopted FROM key_uses WHERE uri = ?1",
+	[SG_STMT_KEY_USES_OF] = "SELECT uri FROM key_uses WHERE spki_sha256 = ?1 ORDER BY uri",
 	[SG_STMT_KEY_USE_PUT] =
 	    "INSERT OR REPLACE INTO key_uses (uri, spki_sha256, abilities, adopted)"
 	    " VALUES (?1, ?2, ?3, ?4)",

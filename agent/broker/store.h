@@ -216,6 +216,12 @@ void sg_key_use_clear(struct sg_key_use *use);
 SG_MUST_USE int sg_store_key_use_get(
     struct sg_store *store, const char *uri, struct sg_key_use *use);
 
+/* Calls fn with the URI of each key that had this public key when it was first used, in their order. fn's
+ * first error ends it and is given; SG_ERR_IO. */
+typedef int sg_key_uri_fn(void *arg, const char *uri);
+SG_MUST_USE int sg_store_key_uses_of(
+    struct sg_store *store, const char *spki_sha256, sg_key_uri_fn *fn, void *arg);
+
 /* Inserts or replaces. */
 SG_MUST_USE int sg_store_key_use_put(struct sg_store *store, const struct sg_key_use *use);
 

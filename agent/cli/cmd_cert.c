@@ -92,6 +92,8 @@ int sg_cert_list(struct sg_cli *cli, json_t **result)
 {
 	const char *jid = cli->args.operands[0];
 
+	if (sg_args_has(&cli->args, SG_OPT_DIFF))
+		return sg_cert_diff(cli, result);
 	return sg_agent_call(cli, "ListCertificates", json_pack("{s:s}", "jid", jid),
 	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
 }
@@ -124,6 +126,10 @@ void sg_cert_list_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *certificates = json_object_get(result, "certificates"), *issued;
 	size_t i;
 
+	if (sg_args_has(&cli->args, SG_OPT_DIFF)) {
+		sg_cert_diff_show(cli, result);
+		return;
+	}
 	if (json_array_size(certificates) == 0)
 		puts("The server lists no certificate.");
 	json_array_foreach(certificates, i, issued) {
@@ -173,4 +179,18 @@ int sg_cert_revoke(struct sg_cli *cli, json_t **result)
 void sg_cert_revoke_show(const struct sg_cli *cli, const json_t *result)
 {
 	puts(sg_args_has(&cli->args, SG_OPT_DISABLE) ? "Disabled." : "Revoked.");
+}
+
+int sg_cert_adopt(struct sg_cli *cli, json_t **result)
+{
+	char **operands = cli->args.operands;
+
+	return sg_agent_call(cli, "AdoptCertificate",
+	    json_pack("{s:s, s:s}", "jid", operands[0], "fingerprint", operands[1]),
+	    SG_CALL_PIN | SG_CALL_PASSWORD, operands[0], result);
+}
+
+void sg_cert_adopt_show(const struct sg_cli *cli, const json_t *result)
+{
+	sg_show_certificate(json_object_get(result, "certificate"));
 }

@@ -250,10 +250,14 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(KEY) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Log in to the account's server.",
-	    .help = "With the account's certificate, or with a password when one is given." },
+	    .help =
+		"With the account's certificate, or with a password when one is given. With --key, "
+		"by\n"
+		"the certificate for another key, a spare one say, which the account then goes on "
+		"with." },
 	{ .name = "account disconnect",
 	    .run = sg_account_disconnect,
 	    .show = sg_account_show_show,
@@ -287,9 +291,13 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(DIFF) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
-	    .summary = "List the account's certificates on the server." },
+	    .summary = "List the account's certificates on the server.",
+	    .help =
+		"With --diff, those on the tokens and those that the agent keeps, too, and what "
+		"puts in\n"
+		"order what is not. The server or a token may be out of reach." },
 	{ .name = "cert renew",
 	    .run = sg_cert_renew,
 	    .show = sg_enrol_show,
@@ -321,6 +329,19 @@ const struct sg_command sg_commands[] = {
 	    .help = "FINGERPRINT is the SHA-256 that `signet cert list` shows; 'current' is the\n"
 		    "certificate that this agent logs in with. --disable is for servers that have\n"
 		    "XEP-0257 and no ccm2." },
+	{ .name = "cert adopt",
+	    .run = sg_cert_adopt,
+	    .show = sg_cert_adopt_show,
+	    .operands = "JID FINGERPRINT",
+	    .operands_min = 2,
+	    .operands_max = 2,
+	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .waits = WAITS_BOTH,
+	    .summary = "Keep a certificate that was issued and never received.",
+	    .help =
+		"It is one that the server lists, for a key on a token of this agent. The account "
+		"has it\n"
+		"as a spare, or as its own when it has none." },
 	{ .name = "publish",
 	    .run = sg_publish,
 	    .show = sg_publish_show,
