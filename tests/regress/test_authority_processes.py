@@ -312,7 +312,7 @@ def test_installed_units_start_what_was_installed(place):
                     f"BUILD={BUILD}"], check=True)
     starts = {}
     for unit in target.rglob("*.service"):
-        assert unit.stat().st_mode & 0o777 == 0o644 and "@" not in unit.read_text()
+        assert unit.stat().st_mode & 0o777 == 0o644 and "@PREFIX" not in unit.read_text()
         starts[unit.name] = re.search("^ExecStart=([^ ]+)", unit.read_text(), re.M).group(1)
     assert starts == {"signet.service": "/opt/signet/bin/signetd",
                       "signet-authority.service": "/opt/signet/sbin/signet-authority"}
