@@ -15,6 +15,9 @@ static const char usage[] =
     "usage: signet-authority [--config FILE] run\n"
     "       signet-authority [--config FILE] init [--name NAME] [--algorithm ALGORITHM] [--out "
     "FILE]\n"
+    "       signet-authority [--config FILE] init --request FILE [--name NAME] [--algorithm "
+    "ALGORITHM]\n"
+    "       signet-authority [--config FILE] init --certificate FILE [--out FILE]\n"
     "       signet-authority [--config FILE] list [--account JID] [--state STATE] [--json]\n"
     "       signet-authority [--config FILE] show FINGERPRINT|SERIAL [--json]\n"
     "       signet-authority [--config FILE] revoke FINGERPRINT|SERIAL [--reason TEXT] [--json]\n"
@@ -26,7 +29,8 @@ static const char usage[] =
     "2.0).\n"
     "\n"
     "  run    connect to the server as a component and serve until SIGTERM\n"
-    "  init   make the CA's key and certificate on the token and write the certificate (PEM)\n"
+    "  init   make the CA's key and certificate on the token and write the certificate (PEM);\n"
+    "         or make an intermediate's key and its request, and put its certificate there\n"
     "  list   the certificates of the ledger\n"
     "  show   one of them, by the beginning of its SHA-256 fingerprint or serial number\n"
     "  revoke one of them, or all of an account\n"
@@ -37,6 +41,8 @@ static const char usage[] =
     "  --name NAME            common name of the CA (default: signet CA)\n"
     "  --algorithm ALGORITHM  rsa2048, rsa3072 (default), rsa4096, p256 or p384\n"
     "  --out FILE             where the certificate goes (default: standard output)\n"
+    "  --request FILE         where an intermediate's request goes (PEM), for its root to sign\n"
+    "  --certificate FILE     the certificate that came back for it\n"
     "  --account JID          whose certificates\n"
     "  --state STATE          valid, expired or revoked\n"
     "  --reason TEXT          why, for the ledger and the log\n"
@@ -48,6 +54,8 @@ enum {
 	OPTION_NAME = 'n',
 	OPTION_ALGORITHM = 'a',
 	OPTION_OUT = 'o',
+	OPTION_REQUEST = 'r',
+	OPTION_CERTIFICATE = 'C',
 	OPTION_ACCOUNT = 'A',
 	OPTION_STATE = 'S',
 	OPTION_REASON = 'R',
@@ -61,6 +69,8 @@ static const struct option options[] = {
 	{ "name", required_argument, NULL, OPTION_NAME },
 	{ "algorithm", required_argument, NULL, OPTION_ALGORITHM },
 	{ "out", required_argument, NULL, OPTION_OUT },
+	{ "request", required_argument, NULL, OPTION_REQUEST },
+	{ "certificate", required_argument, NULL, OPTION_CERTIFICATE },
 	{ "account", required_argument, NULL, OPTION_ACCOUNT },
 	{ "state", required_argument, NULL, OPTION_STATE },
 	{ "reason", required_argument, NULL, OPTION_REASON },
@@ -70,12 +80,14 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* The options of each command beside --config. */
+/* The options of each command beside --config; of one in more than one line, either. */
 static const struct {
 	const char *name, *options;
 } verbs[] = {
 	{ "run", "" },
 	{ "init", "nao" },
+	{ "init", "rna" },
+	{ "init", "Co" },
 	{ "list", "ASj" },
 	{ "show", "j" },
 	{ "revoke", "ARj" },
@@ -116,6 +128,12 @@ static void take(struct command *command, int option)
 	case OPTION_OUT:
 		command->init.out = optarg;
 		break;
+	case OPTION_REQUEST:
+		command->init.request = optarg;
+		break;
+	case OPTION_CERTIFICATE:
+		command->init.certificate = optarg;
+		break;
 	case OPTION_ACCOUNT:
 		command->asked.account = optarg;
 		break;
@@ -136,16 +154,15 @@ static void take(struct command *command, int option)
 /* Whether the command is there, with options of its own, and as many operands as it takes. */
 static int is_whole(struct command *command, int count, char **operands)
 {
-	const char *allowed = NULL;
-	int wants_one;
+	int wants_one, found = 0;
 
 	if (count < 1)
 		return 0;
 	command->verb = operands[0];
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (strcmp(command->verb, verbs[i].name) == 0)
-			allowed = verbs[i].options;
-	if (allowed == NULL || strspn(command->given, allowed) != strlen(command->given))
+		found |= strcmp(command->verb, verbs[i].name) == 0 &&
+		    strspn(command->given, verbs[i].options) == strlen(command->given);
+	if (!found)
 		return 0;
 	wants_one = strcmp(command->verb, "show") == 0 ||
 	    (strcmp(command->verb, "revoke") == 0 && command->asked.account == NULL);
@@ -182,7 +199,7 @@ int main(int argc, char **argv)
 {
 	struct command command = {
 		.config = SG_AUTHORITY_CONF,
-		.init = { .name = "signet CA", .algorithm = "rsa3072" },
+		.init = { .name = "signet CA" },
 	};
 	int option;
 

@@ -14,6 +14,7 @@
 #include "ledger.h"
 #include "log.h"
 #include "metrics.h"
+#include "notify.h"
 #include "service.h"
 #include "signer.h"
 
@@ -116,8 +117,10 @@ static int serve(struct authority *authority)
 			sg_signer_on_readable(authority->service.signer);
 		if (pfds[POLL_SIGNAL].revents)
 			on_signal(authority);
-		if (sg_ledger_step(authority->service.ledger))
+		if (sg_ledger_step(authority->service.ledger)) {
+			authority->service.stale = 1;
 			publish(authority);
+		}
 		sg_component_step(authority->component);
 		sg_exporter_step(authority->exporter, &pfds[POLL_EXPORTER]);
 		if (time(NULL) >= authority->service.publish_at)
@@ -164,6 +167,8 @@ int sg_authority_run(const struct sg_authority_config *config)
 		 * could tell is in it */
 		(void)sg_ledger_step(self.service.ledger);
 		publish(&self);
+		/* server and token may come later: whoever asks meanwhile is told to try again */
+		sg_notify_ready();
 		err = serve(&self);
 	}
 	sg_exporter_free(self.exporter);

@@ -57,7 +57,8 @@ SG_MUST_USE int sg_signer_call(struct sg_signer *signer, uint16_t type, const vo
 /* The selector of the CA's key: its URI, on the configured token when only a label is configured. */
 const char *sg_signer_key(const struct sg_signer *signer);
 
-/* The CA's certificate, read from the token once: borrowed. SG_ERR_KEY_ABSENT when the token holds no
+/* The CA's certificate, read from the token once; of several that are valid, the one by another authority, then
+ * the one that ends last: borrowed. SG_ERR_KEY_ABSENT when the token holds no
  * CA certificate for the key, and what sg_signer_call() gives. */
 SG_MUST_USE int sg_signer_ca(struct sg_signer *signer, X509 **ca);
 
