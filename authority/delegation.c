@@ -184,11 +184,16 @@ static void answer_inner(const struct sg_delegation *delegation, const char *dom
 	free(account);
 }
 
+/* Whether a server sent this, as far as its name says: what clients send comes from accounts. */
+static int is_of_server(const struct sg_xml *iq)
+{
+	return strpbrk(sg_xml_attr(iq, "from"), "@/") == NULL;
+}
+
 /* Which of our domains the server that sent this is; NULL for a stranger. */
 static const char *domain_of(const struct sg_delegation *delegation, const struct sg_xml *iq)
 {
-	const char *from = sg_xml_attr(iq, "from");
-	char *bare = from != NULL && strpbrk(from, "@/") == NULL ? sg_jid_bare(from) : NULL;
+	char *bare = is_of_server(iq) ? sg_jid_bare(sg_xml_attr(iq, "from")) : NULL;
 	const char *domain = NULL;
 
 	for (size_t i = 0; bare != NULL && domain == NULL && delegation->domains[i] != NULL; i++)
@@ -227,7 +232,7 @@ static int answer_delegation(const struct sg_delegation *delegation, const struc
 	struct sg_xml *reply;
 	int err;
 
-	if (domain == NULL) {
+	if (!is_of_server(iq)) {
 		refuse(delegation, iq, outer, "auth", "forbidden",
 		    "Only the servers of the configured domains may hand requests over.");
 		return 0;
@@ -239,7 +244,14 @@ static int answer_delegation(const struct sg_delegation *delegation, const struc
 		    "There is no request in the delegation.");
 		return 0;
 	}
-	answer_inner(delegation, domain, inner, is_whole, &answer);
+	/* another server's accounts are told so by an answer inside: ejabberd hands on no other */
+	if (domain == NULL)
+		refuse(delegation, iq, &answer, "auth", "forbidden",
+		    "There are no certificates here for accounts of your domain. Ask the operator "
+		    "of "
+		    "your server.");
+	else
+		answer_inner(delegation, domain, inner, is_whole, &answer);
 	err = make_reply(inner, SG_NS_CLIENT, sg_xml_attr(inner, "to"), &answer, &reply);
 	sg_xml_free(answer.payload);
 	return err != 0 ? err : wrap(reply, sg_xml_ns(element), outer);
