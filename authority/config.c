@@ -122,12 +122,8 @@ static int set_credential(char **slot, const char *name)
 
 	if (*slot != NULL || !*name || strchr(name, '/') != NULL)
 		return 0;
-	if (folder == NULL) {
-		sg_log(
-		    SG_LOG_ERROR, "pin-credential = %s, but systemd passed no credentials", name);
-		return 0;
-	}
-	return asprintf(slot, "%s/%s", folder, name) >= 0;
+	return asprintf(slot, "%s/%s", folder != NULL ? folder : SG_AUTHORITY_CREDENTIALS, name) >=
+	    0;
 }
 
 struct string_setting {
@@ -193,6 +189,8 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
 		return set_number(&config->requests_per_minute, value, 1, 60000);
 	if (is_setting(section, name, "authority", "key-algorithms"))
 		return set_subject_keys(&config->subject_keys, value);
+	if (is_setting(section, name, "component", "secret-credential"))
+		return set_credential(&config->secret_file, value);
 	if (is_setting(section, name, "token", "pin-credential"))
 		return set_credential(&config->pin_file, value);
 	return 0;

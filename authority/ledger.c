@@ -152,6 +152,12 @@ static int finish(struct sg_ledger *ledger, int err)
 	return err;
 }
 
+static int is_database(const char *where)
+{
+	return strncmp(where, "postgresql://", 13) == 0 || strncmp(where, "postgres://", 11) == 0 ||
+	    (where[0] != '/' && strchr(where, '=') != NULL);
+}
+
 int sg_ledger_open(const char *where, struct sg_ledger **ledger)
 {
 	struct sg_ledger *self = calloc(1, sizeof(*self));
@@ -160,8 +166,13 @@ int sg_ledger_open(const char *where, struct sg_ledger **ledger)
 	*ledger = NULL;
 	if (self == NULL)
 		return SG_ERR_NOMEM;
-	self->engine = &sg_ledger_sqlite;
-	err = sg_ledger_sqlite_open(where, &table, &self->self);
+	if (is_database(where)) {
+		self->engine = &sg_ledger_pg;
+		err = sg_ledger_pg_open(where, &table, &self->self);
+	} else {
+		self->engine = &sg_ledger_sqlite;
+		err = sg_ledger_sqlite_open(where, &table, &self->self);
+	}
 	if (err != 0)
 		free(self);
 	else

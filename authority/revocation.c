@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/pem.h>
 
@@ -25,13 +26,18 @@ int sg_revocation_publish_list(const struct sg_authority_config *config, struct 
     time_t now, struct sg_published *published)
 {
 	struct sg_buf out = { 0 };
-	int err = sg_ledger_each_revoked(ledger, 0, add_line, &out);
+	int lock, err = sg_file_lock(config->revoked, &lock);
 
+	/* read after the lock is ours: what another process wrote before, it wrote from an older ledger */
+	if (err == 0)
+		err = sg_ledger_each_revoked(ledger, 0, add_line, &out);
 	if (err == 0)
 		err = sg_file_replace(config->revoked, out.data, out.len, PUBLIC_MODE);
 	if (err == 0)
 		published->list_at = now;
 	sg_buf_clear(&out);
+	if (lock >= 0)
+		close(lock);
 	return err;
 }
 
@@ -54,6 +60,26 @@ static int pem_of(const struct sg_blob *der, char **pem, size_t *len)
 	return err;
 }
 
+/*
+ * Unless there is one of a higher number: that number was taken later, and the ledger was read after that. What
+ * is revoked after that is followed by a CRL of a number yet higher.
+ */
+static int replace_crl(
+    const char *path, const char *pem, size_t len, uint32_t number, uint32_t *written)
+{
+	int lock, err = sg_file_lock(path, &lock);
+
+	if (err != 0)
+		return err;
+	*written = sg_crl_number(path);
+	if (*written < number) {
+		err = sg_file_replace(path, pem, len, PUBLIC_MODE);
+		*written = number;
+	}
+	close(lock);
+	return err;
+}
+
 static int publish_crl(const struct sg_authority_config *config, struct sg_ledger *ledger,
     struct sg_signer *signer, time_t now, struct sg_published *published)
 {
@@ -66,7 +92,7 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 
 	err = sg_signer_ca(signer, &ca);
 	if (err == 0)
-		err = sg_ledger_next_crl(ledger, 0, &number);
+		err = sg_ledger_next_crl(ledger, sg_crl_number(config->crl), &number);
 	if (err == 0)
 		err = sg_crl_tbs(ledger, ca, number, now, &tbs);
 	if (err == 0)
@@ -74,7 +100,7 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 	if (err == 0)
 		err = pem_of(&der, &pem, &len);
 	if (err == 0)
-		err = sg_file_replace(config->crl, pem, len, PUBLIC_MODE);
+		err = replace_crl(config->crl, pem, len, number, &number);
 	if (err == 0) {
 		sg_log(SG_LOG_INFO, "crl number=%u written", number);
 		published->crl_at = now;

@@ -14,10 +14,12 @@
 #include "ledger.h"
 #include "log.h"
 #include "metrics.h"
+#include "notify.h"
 #include "service.h"
 #include "signer.h"
 
-#define DAY_MS 86400000
+#define DAY_MS	  86400000
+#define LEDGER_MS 5000 /* to wait for a database at the start; it may come later, too */
 
 enum {
 	POLL_SIGNAL,
@@ -115,8 +117,10 @@ static int serve(struct authority *authority)
 			sg_signer_on_readable(authority->service.signer);
 		if (pfds[POLL_SIGNAL].revents)
 			on_signal(authority);
-		if (sg_ledger_step(authority->service.ledger))
+		if (sg_ledger_step(authority->service.ledger)) {
+			authority->service.stale = 1;
 			publish(authority);
+		}
 		sg_component_step(authority->component);
 		sg_exporter_step(authority->exporter, &pfds[POLL_EXPORTER]);
 		if (time(NULL) >= authority->service.publish_at)
@@ -141,6 +145,11 @@ int sg_authority_run(const struct sg_authority_config *config)
 	err = open_signals(&self.signal_fd);
 	if (err == 0)
 		err = sg_ledger_open(config->ledger, &self.service.ledger);
+	if (err == 0) {
+		err = sg_ledger_wait(self.service.ledger, LEDGER_MS);
+		if (err == SG_ERR_IO)
+			err = 0;
+	}
 	if (err == 0)
 		err = sg_policy_new(config, &self.service.policy);
 	if (err == 0)
@@ -153,8 +162,12 @@ int sg_authority_run(const struct sg_authority_config *config)
 		err = sg_exporter_new(
 		    config->metrics, sg_metrics_write, &self.metrics, &self.exporter);
 	if (err == 0) {
-		/* at once, so that a wrong PIN or a missing CA is said at the start */
+		/* at once, so that a wrong PIN or a missing CA is said at the start; what the ledger
+		 * could tell is in it */
+		(void)sg_ledger_step(self.service.ledger);
 		publish(&self);
+		/* server and token may come later: whoever asks meanwhile is told to try again */
+		sg_notify_ready();
 		err = serve(&self);
 	}
 	sg_exporter_free(self.exporter);

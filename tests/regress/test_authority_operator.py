@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 
 from authority_client import Client, bare, sha256
-from authority_world import LIMIT, AuthorityWorld, key_files, revoked_list
+from authority_world import LIMIT, key_files, revoked_list
 from certificates import make_csr, make_key
 from processes import until, wait_idle
 from world import DOMAIN, Failed

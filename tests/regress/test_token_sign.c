@@ -55,6 +55,24 @@ static void test_csr(void **state)
 	}
 }
 
+/* The other form of C12: the same key's request for the same JID, and not the same bytes. */
+static void test_csr_without_a_name(void **state)
+{
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		struct sg_msg_csr_make msg = { .key = keys[i], .jid = TEXT(JID), .nameless = 1 };
+
+		ask_der(&worker, SG_MSG_CSR_MAKE, &msg, "csr");
+		assert_int_equal(RUN("openssl", "req", "-inform", "DER", "-in", path_of("csr"),
+				     "-verify", "-noout", "-text"),
+		    0);
+		assert_true(out_has("verify OK"));
+		assert_true(out_has("Subject: \n") || out_has("Subject:\n"));
+		assert_true(out_has("othername: XmppAddr::" JID));
+	}
+}
+
 static void test_csr_of_a_long_jid(void **state)
 {
 	char jid[120] = { 0 };
@@ -125,6 +143,26 @@ static void test_self_cert(void **state)
 	}
 }
 
+/* What logs in where a server keeps a list of certificates: as a user's, and with C11's usages. */
+static void test_self_cert_of_a_client(void **state)
+{
+	for (size_t i = 0; i < 3; i++) {
+		self_cert(keys[i], TEXT(JID), SG_PROFILE_CLIENT, 365, "cert");
+		assert_true(out_has("Subject: CN = " JID));
+		assert_true(
+		    out_has("X509v3 Basic Constraints: critical\n                CA:FALSE"));
+		assert_true(
+		    out_has("X509v3 Key Usage: critical\n                Digital Signature\n"));
+		assert_true(
+		    out_has("TLS Web Client Authentication, TLS Web Server Authentication"));
+		assert_true(out_has("othername: XmppAddr::" JID));
+		assert_int_equal(
+		    RUN("openssl", "verify", "-check_ss_sig", "-partial_chain", "-purpose",
+			"sslclient", "-CAfile", path_of("cert.pem"), path_of("cert.pem")),
+		    0);
+	}
+}
+
 static void test_self_cert_of_far_years(void **state)
 {
 	self_cert(TEXT("p256"), TEXT(JID), SG_PROFILE_USER, 36525, "cert");
@@ -164,7 +202,7 @@ static void test_self_cert_refusals(void **state)
 	msg.days = 36526;
 	expect_error(SG_MSG_SELF_CERT_MAKE, &msg, SG_ERR_ARG);
 	msg.days = 1;
-	msg.profile = 2;
+	msg.profile = 3;
 	expect_error(SG_MSG_SELF_CERT_MAKE, &msg, SG_ERR_ARG);
 	msg.profile = SG_PROFILE_USER;
 	memset(jid, 'j', 60);
@@ -576,10 +614,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_csr),
+		cmocka_unit_test(test_csr_without_a_name),
 		cmocka_unit_test(test_csr_of_a_long_jid),
 		cmocka_unit_test(test_csr_of_an_intermediate),
 		cmocka_unit_test(test_csr_refusals),
 		cmocka_unit_test(test_self_cert),
+		cmocka_unit_test(test_self_cert_of_a_client),
 		cmocka_unit_test(test_self_cert_of_far_years),
 		cmocka_unit_test(test_self_cert_refusals),
 		cmocka_unit_test(test_cross_sign),

@@ -159,6 +159,7 @@ static void a_bad_value_is_named(void **state)
 		"[authority]\ndomains = a@b\n",
 		"[authority]\ndomains = b/c\n",
 		"[token]\npin-credential = ../x\n",
+		"[component]\nsecret-credential = ../x\n",
 		"[unknown]\njid = x\n",
 	};
 	struct sg_authority_config config;
@@ -204,26 +205,30 @@ static void a_missing_setting_is_named(void **state)
 	}
 }
 
-static void the_pin_can_be_a_credential(void **state)
+#define NO_SECRET   "[component]\njid = ccm.xmpp.test\nsecret-credential = secret\n"
+#define CREDENTIALS NO_SECRET AUTHORITY TOKEN "pin-credential = pin\n" FILES
+
+static void pin_and_secret_can_be_credentials(void **state)
 {
 	struct sg_authority_config config;
 	struct capture capture;
 
-	unsetenv("CREDENTIALS_DIRECTORY");
-	assert_int_equal(
-	    read_text(COMPONENT AUTHORITY TOKEN "pin-credential = pin\n" FILES, &config, &capture),
-	    SG_ERR_CONFIG);
-	assert_non_null(strstr(capture.text, "pin-credential"));
-	sg_authority_config_clear(&config);
 	setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x", 1);
-	assert_int_equal(
-	    read_text(COMPONENT AUTHORITY TOKEN "pin-credential = pin\n" FILES, &config, &capture),
-	    0);
+	assert_int_equal(read_text(CREDENTIALS, &config, &capture), 0);
 	assert_string_equal(config.pin_file, "/run/credentials/x/pin");
+	assert_string_equal(config.secret_file, "/run/credentials/x/secret");
+	sg_authority_config_clear(&config);
+	/* beside the unit: where its credentials are */
+	unsetenv("CREDENTIALS_DIRECTORY");
+	assert_int_equal(read_text(CREDENTIALS, &config, &capture), 0);
+	assert_string_equal(config.pin_file, "/run/credentials/signet-authority.service/pin");
 	sg_authority_config_clear(&config);
 	assert_int_equal(read_text(COMPONENT AUTHORITY TOKEN PIN "pin-credential = pin\n" FILES,
 			     &config, &capture),
 	    SG_ERR_CONFIG);
+	sg_authority_config_clear(&config);
+	assert_int_equal(
+	    read_text(COMPONENT "secret-credential = s\n", &config, &capture), SG_ERR_CONFIG);
 	sg_authority_config_clear(&config);
 }
 
@@ -235,7 +240,7 @@ int main(void)
 		cmocka_unit_test(numbers_and_lists),
 		cmocka_unit_test(a_bad_value_is_named),
 		cmocka_unit_test(a_missing_setting_is_named),
-		cmocka_unit_test(the_pin_can_be_a_credential),
+		cmocka_unit_test(pin_and_secret_can_be_credentials),
 	};
 
 	return cmocka_run_group_tests_name("authority_config", tests, NULL, NULL);
