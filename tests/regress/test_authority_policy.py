@@ -164,7 +164,7 @@ def test_c6_a_thousand_requests_at_once_keep_nobody_from_being_served(place):
     assert said.index(decisions(said, "add", other)[0]) < order[-1], "served after the burst"
 
 
-def test_the_answer_to_a_burst_is_an_error_that_says_what_to_do(place, client):
+def test_c6_the_answer_to_a_burst_says_what_to_do(place, client):
     answers = [client.iq("get", f"<list-certificates-request xmlns='{NS_LIST}'/>") for _ in range(OFTEN + 5)]
     late = answers[-1] if answers[-1].get("type") == "error" else None
     assert late is not None, ET.tostring(answers[-1])
