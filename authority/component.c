@@ -34,6 +34,7 @@ struct sg_component {
 	int online;
 	int quiet; /* what libstrophe says now is of no interest */
 	int ended; /* the stream failed, and its socket is shut down */
+	uint64_t tries;
 	int pause_ms;
 	int64_t retry_at; /* while fd is -1: when to connect, by sg_clock_ms() */
 };
@@ -208,6 +209,7 @@ static void start(struct sg_component *component)
 {
 	const struct sg_authority_config *config = component->config;
 
+	component->tries++;
 	if (set_secret(component) == 0) {
 		xmpp_conn_set_jid(component->conn, config->jid);
 		xmpp_conn_set_sockopt_callback(component->conn, on_socket);
@@ -306,6 +308,16 @@ static void end_failed_stream(struct sg_component *component)
 	if (component->fd >= 0)
 		shutdown(component->fd, SHUT_RDWR);
 	component->ended = component->fd >= 0;
+}
+
+int sg_component_is_online(const struct sg_component *component)
+{
+	return component->online;
+}
+
+uint64_t sg_component_tries(const struct sg_component *component)
+{
+	return component->tries;
 }
 
 void sg_component_step(struct sg_component *component)

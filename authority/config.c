@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conf.h"
+#include "exporter.h"
 #include "log.h"
 #include "profile.h"
 #include "text.h"
@@ -121,12 +122,8 @@ static int set_credential(char **slot, const char *name)
 
 	if (*slot != NULL || !*name || strchr(name, '/') != NULL)
 		return 0;
-	if (folder == NULL) {
-		sg_log(
-		    SG_LOG_ERROR, "pin-credential = %s, but systemd passed no credentials", name);
-		return 0;
-	}
-	return asprintf(slot, "%s/%s", folder, name) >= 0;
+	return asprintf(slot, "%s/%s", folder != NULL ? folder : SG_AUTHORITY_CREDENTIALS, name) >=
+	    0;
 }
 
 struct string_setting {
@@ -139,7 +136,7 @@ struct string_setting {
 		section, name, offsetof(struct sg_authority_config, field)                         \
 	}
 
-/* All are needed but the host, which has a default. */
+/* All are needed but the host, which has a default, and where metrics are. */
 static const struct string_setting strings[] = {
 	SETTING("component", "jid", jid),
 	SETTING("component", "host", host),
@@ -148,6 +145,7 @@ static const struct string_setting strings[] = {
 	SETTING("token", "token", token),
 	SETTING("token", "key", key),
 	SETTING("token", "pin-file", pin_file),
+	SETTING("metrics", "listen", metrics),
 	SETTING("files", "ledger", ledger),
 	SETTING("files", "crl", crl),
 	SETTING("files", "revoked", revoked),
@@ -191,6 +189,8 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
 		return set_number(&config->requests_per_minute, value, 1, 60000);
 	if (is_setting(section, name, "authority", "key-algorithms"))
 		return set_subject_keys(&config->subject_keys, value);
+	if (is_setting(section, name, "component", "secret-credential"))
+		return set_credential(&config->secret_file, value);
 	if (is_setting(section, name, "token", "pin-credential"))
 		return set_credential(&config->pin_file, value);
 	return 0;
@@ -211,15 +211,23 @@ static void set_default(unsigned int *slot, unsigned int value)
 
 static int check(const char *path, struct sg_authority_config *config)
 {
+	const char *why;
 	char *bare;
 
 	if (config->host == NULL && (config->host = strdup("127.0.0.1")) == NULL)
 		return SG_ERR_NOMEM;
 	for (size_t i = 0; i < STRINGS; i++)
-		if (*string_slot(config, &strings[i]) == NULL)
+		if (*string_slot(config, &strings[i]) == NULL &&
+		    strings[i].offset != offsetof(struct sg_authority_config, metrics))
 			return missing(path, strings[i].section, strings[i].name);
 	if (config->domains == NULL)
 		return missing(path, "authority", "domains");
+	why = config->metrics != NULL ? sg_exporter_refusal(config->metrics) : NULL;
+	if (why != NULL) {
+		sg_log(SG_LOG_ERROR, "%s: listen = %s in the section [metrics]: %s", path,
+		    config->metrics, why);
+		return SG_ERR_CONFIG;
+	}
 	bare = domain_of(config->jid);
 	if (bare == NULL || strcmp(bare, config->jid) != 0) {
 		sg_log(

@@ -2,6 +2,8 @@
  * The authority's configuration file.
  */
 #ifndef SG_AUTHORITY_CONFIG_H
+/* Where systemd has the credentials of our unit, for a command that is run beside it. */
+#define SG_AUTHORITY_CREDENTIALS "/run/credentials/signet-authority.service"
 #define SG_AUTHORITY_CONFIG_H
 
 #include "error.h"
@@ -13,7 +15,7 @@ struct sg_authority_config {
 	char *jid;
 	char *host;
 	unsigned int port;
-	char *secret_file;
+	char *secret_file; /* secret-credential is made into its path */
 	/* [authority] */
 	char **domains; /* NULL-terminated, at least one */
 	char **
@@ -28,6 +30,8 @@ struct sg_authority_config {
 	char *token;
 	char *key;
 	char *pin_file; /* pin-credential is made into its path */
+	/* [metrics] */
+	char *metrics; /* where to listen; NULL: nowhere */
 	/* [files] */
 	char *ledger;
 	char *crl;

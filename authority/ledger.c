@@ -13,6 +13,7 @@
 struct sg_ledger {
 	const struct sg_sql_engine *engine;
 	void *self; /* the engine's */
+	uint64_t errors;
 };
 
 enum {
@@ -128,20 +129,33 @@ static struct sg_sql_value sql_blob(const void *data, size_t len)
 	return (struct sg_sql_value){ .type = SG_SQL_BLOB, .data = data, .len = len };
 }
 
+/* What the database did not do. */
+static int counted(struct sg_ledger *ledger, int err)
+{
+	ledger->errors += err == SG_ERR_IO;
+	return err;
+}
+
 static int run(struct sg_ledger *ledger, unsigned int index, const struct sg_sql_value *params,
     sg_sql_row_fn *fn, void *arg)
 {
-	return ledger->engine->run(ledger->self, index, params, fn, arg);
+	return counted(ledger, ledger->engine->run(ledger->self, index, params, fn, arg));
 }
 
 /* Ends a transaction as its work ended. */
 static int finish(struct sg_ledger *ledger, int err)
 {
 	if (err == 0)
-		err = ledger->engine->commit(ledger->self);
+		err = counted(ledger, ledger->engine->commit(ledger->self));
 	if (err != 0)
 		ledger->engine->rollback(ledger->self);
 	return err;
+}
+
+static int is_database(const char *where)
+{
+	return strncmp(where, "postgresql://", 13) == 0 || strncmp(where, "postgres://", 11) == 0 ||
+	    (where[0] != '/' && strchr(where, '=') != NULL);
 }
 
 int sg_ledger_open(const char *where, struct sg_ledger **ledger)
@@ -152,8 +166,13 @@ int sg_ledger_open(const char *where, struct sg_ledger **ledger)
 	*ledger = NULL;
 	if (self == NULL)
 		return SG_ERR_NOMEM;
-	self->engine = &sg_ledger_sqlite;
-	err = sg_ledger_sqlite_open(where, &table, &self->self);
+	if (is_database(where)) {
+		self->engine = &sg_ledger_pg;
+		err = sg_ledger_pg_open(where, &table, &self->self);
+	} else {
+		self->engine = &sg_ledger_sqlite;
+		err = sg_ledger_sqlite_open(where, &table, &self->self);
+	}
 	if (err != 0)
 		free(self);
 	else
@@ -167,6 +186,11 @@ void sg_ledger_close(struct sg_ledger *ledger)
 		return;
 	ledger->engine->close(ledger->self);
 	free(ledger);
+}
+
+uint64_t sg_ledger_errors(const struct sg_ledger *ledger)
+{
+	return ledger->errors;
 }
 
 int sg_ledger_prepare(struct sg_ledger *ledger, struct pollfd *pfd)
@@ -289,7 +313,7 @@ int sg_ledger_add(
 	}
 	if (count > SG_LEDGER_ADD_MAX)
 		return SG_ERR_ARG;
-	err = ledger->engine->begin(ledger->self);
+	err = counted(ledger, ledger->engine->begin(ledger->self));
 	if (err != 0)
 		return err;
 	err = lock_accounts(ledger, entries, count);
@@ -523,7 +547,7 @@ int sg_ledger_revoke_id(
 	*changed = 0;
 	if (reason != NULL && strlen(reason) > SG_LEDGER_REASON_MAX)
 		return SG_ERR_ARG;
-	err = ledger->engine->begin(ledger->self);
+	err = counted(ledger, ledger->engine->begin(ledger->self));
 	if (err != 0)
 		return err;
 	err = run(ledger, SQL_REVOKE, params, take_number, &revoked);
@@ -540,7 +564,7 @@ int sg_ledger_touch(struct sg_ledger *ledger, const struct sg_ledger_use *uses, 
 
 	if (count == 0)
 		return 0;
-	err = ledger->engine->begin(ledger->self);
+	err = counted(ledger, ledger->engine->begin(ledger->self));
 	if (err != 0)
 		return err;
 	for (size_t i = 0; err == 0 && i < count; i++)

@@ -1,5 +1,6 @@
 /*
- * The ledger: every certificate that was ever issued, in an SQLite file.
+ * The ledger: every certificate that was ever issued, in an SQLite file or in a PostgreSQL database
+ * that several instances share.
  *
  * What a call writes is on the disk before it returns. Hashes are raw bytes, and lower-case hex where
  * they are text; times are seconds since 1970. SG_ERR_IO is a database that cannot be reached, or does
@@ -24,9 +25,14 @@
 struct sg_ledger;
 
 /*
- * Opens or makes the file (0600). Its folder is made (0700) when it is not there, and must not be
- * open to others. SG_ERR_CONFIG when the folder is, SG_ERR_UNSUPPORTED for a ledger of a newer
- * version, SG_ERR_IO; each is logged.
+ * Opens the ledger of the configuration: a file's path, or a connection to PostgreSQL
+ * ("postgresql://..." or "host=... dbname=...").
+ *
+ * The file is made (0600) when it is not there. Its folder is made (0700) too, and must not be open to
+ * others. SG_ERR_CONFIG when the folder is, SG_ERR_UNSUPPORTED for a ledger of a newer version, SG_ERR_IO.
+ *
+ * PostgreSQL is not waited for: sg_ledger_step() connects, again and again while it is away. SG_ERR_CONFIG
+ * for a connection that cannot be read or has a password in it. Each failure is logged.
  */
 SG_MUST_USE int sg_ledger_open(const char *where, struct sg_ledger **ledger);
 
@@ -43,8 +49,12 @@ int sg_ledger_prepare(struct sg_ledger *ledger, struct pollfd *pfd);
  * something since the last call: lists must be made again. 0 otherwise. */
 int sg_ledger_step(struct sg_ledger *ledger);
 
-/* For whoever has no loop: until the database can be used. 0, or SG_ERR_IO when that takes longer. */
+/* For whoever has no loop: until the database can be used. 0, SG_ERR_IO when that takes longer,
+ * SG_ERR_UNSUPPORTED for one of a newer version, SG_ERR_CONFIG for one of another encoding than UTF-8. */
 SG_MUST_USE int sg_ledger_wait(struct sg_ledger *ledger, int timeout_ms);
+
+/* How many calls the database failed since it was opened. */
+uint64_t sg_ledger_errors(const struct sg_ledger *ledger);
 
 /* ---- adding */
 

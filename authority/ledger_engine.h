@@ -67,4 +67,12 @@ SG_MUST_USE int sg_ledger_sqlite_open(
     const char *path, const struct sg_sql_table *table, void **self);
 extern const struct sg_sql_engine sg_ledger_sqlite;
 
+/*
+ * PostgreSQL: what libpq takes as a connection string or URI. Connects by its step(), not here; while
+ * there is no connection everything fails with SG_ERR_IO at once, and nothing waits longer than some
+ * seconds for an answer. SG_ERR_CONFIG, logged; SG_ERR_NOMEM.
+ */
+SG_MUST_USE int sg_ledger_pg_open(const char *where, const struct sg_sql_table *table, void **self);
+extern const struct sg_sql_engine sg_ledger_pg;
+
 #endif

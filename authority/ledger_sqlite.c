@@ -66,7 +66,7 @@ static const char from_version_1[] =
 /* One place where a failure of SQLite is logged and translated. */
 static int failed(struct sqlite_ledger *self, const char *what)
 {
-	sg_log(SG_LOG_ERROR, "ledger: %s: %s", what, sqlite3_errmsg(self->db));
+	sg_log(SG_LOG_ERROR, "ledger: %.60s: %s", what, sqlite3_errmsg(self->db));
 	return SG_ERR_IO;
 }
 

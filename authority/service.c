@@ -34,31 +34,44 @@ const char *const sg_service_namespaces[] = {
 	NULL,
 };
 
-static void log_decision(
-    const char *verb, const char *account, const char *outcome, const char *sha256)
-{
-	sg_log(SG_LOG_INFO, "%s account=%s outcome=%s%s%s", verb, account, outcome,
-	    sha256 != NULL ? " sha256=" : "", sha256 != NULL ? sha256 : "");
-}
-
 /* Every refusal goes through here: the answer, and its line in the log. */
-static void refuse(struct sg_answer *answer, const char *verb, const char *account,
-    const char *type, const char *condition, const char *text)
+static void refuse(struct sg_service *service, struct sg_answer *answer, const char *verb,
+    const char *account, const char *type, const char *condition, const char *text)
 {
+	const struct sg_decision decision = {
+		.verb = verb, .account = account, .outcome = condition, .why = text
+	};
+
 	sg_answer_error(answer, type, condition, text);
-	sg_log(SG_LOG_INFO, "%s account=%s outcome=%s why=\"%s\"", verb, account, condition, text);
+	sg_decision_tell(&service->decisions, &decision);
 }
 
-static void refuse_for_now(struct sg_answer *answer, const char *verb, const char *account, int err)
+static void refuse_for_now(struct sg_service *service, struct sg_answer *answer, const char *verb,
+    const char *account, int err)
 {
-	refuse(answer, verb, account, "wait", "internal-server-error",
+	const struct sg_decision decision = {
+		.verb = verb, .account = account, .outcome = "internal-server-error", .err = err
+	};
+
+	sg_answer_error(answer, "wait", decision.outcome,
 	    "The authority cannot do this at the moment. Please try again later.");
-	sg_log(SG_LOG_ERROR, "%s account=%s failed: %s", verb, account, sg_err_text(err));
+	sg_decision_tell(&service->decisions, &decision);
+}
+
+static void log_decision(struct sg_service *service, const char *verb, const char *account,
+    const char *outcome, const char *sha256)
+{
+	const struct sg_decision decision = {
+		.verb = verb, .account = account, .outcome = outcome, .sha256 = sha256
+	};
+
+	sg_decision_tell(&service->decisions, &decision);
 }
 
 int sg_service_publish(struct sg_service *service, time_t now)
 {
-	int err = sg_revocation_publish(service->config, service->ledger, service->signer, now);
+	int err = sg_revocation_publish(
+	    service->config, service->ledger, service->signer, now, &service->published);
 
 	if (err != service->publish_error)
 		sg_log(err != 0 ? SG_LOG_ERROR : SG_LOG_INFO, "revocation list and CRL %s%s",
@@ -73,26 +86,26 @@ int sg_service_publish(struct sg_service *service, time_t now)
 
 /* ---- add */
 
-static void refuse_csr(const struct sg_service *service, struct sg_answer *answer,
-    const char *account, enum sg_csr_verdict verdict, const char *why)
+static void refuse_csr(struct sg_service *service, struct sg_answer *answer, const char *account,
+    enum sg_csr_verdict verdict, const char *why)
 {
 	switch (verdict) {
 	case SG_CSR_BAD_REQUEST:
-		refuse(answer, "add", account, "modify", "bad-request", why);
+		refuse(service, answer, "add", account, "modify", "bad-request", why);
 		break;
 	case SG_CSR_NOT_ACCEPTABLE:
-		refuse(answer, "add", account, "modify", "not-acceptable", why);
+		refuse(service, answer, "add", account, "modify", "not-acceptable", why);
 		break;
 	case SG_CSR_OTHER_KIND:
-		refuse(answer, "add", account, "modify", "not-acceptable",
+		refuse(service, answer, "add", account, "modify", "not-acceptable",
 		    sg_policy_kinds(service->policy));
 		break;
 	case SG_CSR_FORBIDDEN:
-		refuse(answer, "add", account, "auth", "forbidden", why);
+		refuse(service, answer, "add", account, "auth", "forbidden", why);
 		break;
 	case SG_CSR_GOOD:
 	case SG_CSR_FAILED:
-		refuse_for_now(answer, "add", account, SG_ERR_NOMEM);
+		refuse_for_now(service, answer, "add", account, SG_ERR_NOMEM);
 		break;
 	}
 }
@@ -160,10 +173,11 @@ static void grant(struct sg_service *service, const char *account, X509_REQ *csr
 	struct sg_blob der = { 0 };
 	char *sha256 = NULL;
 	uint32_t count = 0;
+	double begin = sg_latency_now();
 	int err, found;
 
 	if (!EVP_Digest(add->csr.data, add->csr.len, csr_sha256, NULL, EVP_sha256(), NULL)) {
-		refuse_for_now(answer, "add", account, SG_ERR_INTERNAL);
+		refuse_for_now(service, answer, "add", account, SG_ERR_INTERNAL);
 		return;
 	}
 	found = sg_ledger_look(service->ledger, account, csr_sha256, time(NULL), &der, &count);
@@ -172,8 +186,10 @@ static void grant(struct sg_service *service, const char *account, X509_REQ *csr
 		outcome = SG_LEDGER_FULL;
 	else if (found == 0)
 		err = issue(service, account, csr, add, csr_sha256, &outcome, &der);
+	if (err == 0 && outcome == SG_LEDGER_ADDED)
+		sg_latency_add(&service->issue, sg_latency_now() - begin);
 	if (err == 0 && outcome == SG_LEDGER_FULL) {
-		refuse(answer, "add", account, "wait", "resource-constraint",
+		refuse(service, answer, "add", account, "wait", "resource-constraint",
 		    "You have as many certificates as an account may have. Revoke one first.");
 		goto out;
 	}
@@ -184,10 +200,10 @@ static void grant(struct sg_service *service, const char *account, X509_REQ *csr
 	if (err == 0 && (sha256 = sg_x509_fingerprint(&der, "sha256")) == NULL)
 		err = SG_ERR_NOMEM;
 	if (err != 0)
-		refuse_for_now(answer, "add", account, err);
+		refuse_for_now(service, answer, "add", account, err);
 	else
-		log_decision(
-		    "add", account, outcome == SG_LEDGER_ADDED ? "issued" : "repeated", sha256);
+		log_decision(service, "add", account,
+		    outcome == SG_LEDGER_ADDED ? "issued" : "repeated", sha256);
 out:
 	free(sha256);
 	sg_blob_clear(&der);
@@ -203,14 +219,14 @@ static void answer_add(struct sg_service *service, const char *account,
 	int err;
 
 	if (why != NULL) {
-		refuse(answer, "add", account, "auth", "forbidden", why);
+		refuse(service, answer, "add", account, "auth", "forbidden", why);
 		return;
 	}
 	err = sg_ccm2_add_decode(payload, &add);
 	if (err == SG_ERR_NOMEM) {
-		refuse_for_now(answer, "add", account, err);
+		refuse_for_now(service, answer, "add", account, err);
 	} else if (err != 0) {
-		refuse(answer, "add", account, "modify", "bad-request",
+		refuse(service, answer, "add", account, "modify", "bad-request",
 		    err == SG_ERR_LIMIT ? "The name or the certificate signing request is too long."
 					: "A name and a certificate signing request in Base64 are "
 					  "wanted.");
@@ -328,7 +344,7 @@ static void answer_list(struct sg_service *service, const char *account,
 	int err, cut = 0;
 
 	if (!sg_xml_is(payload, "list-certificates-request", SG_NS_CCM2_LIST)) {
-		refuse(answer, "list", account, "modify", "bad-request",
+		refuse(service, answer, "list", account, "modify", "bad-request",
 		    "A list-certificates-request is wanted.");
 		return;
 	}
@@ -344,10 +360,13 @@ static void answer_list(struct sg_service *service, const char *account,
 	if (err == 0)
 		err = sg_ccm2_list_encode(&list.certs, &answer->payload);
 	if (err != 0)
-		refuse_for_now(answer, "list", account, err);
+		refuse_for_now(service, answer, "list", account, err);
 	else
-		sg_log(SG_LOG_INFO, "list account=%s outcome=listed count=%u", account,
-		    list.certs.cert_count);
+		sg_decision_tell(&service->decisions,
+		    &(struct sg_decision){ .verb = "list",
+			.account = account,
+			.outcome = "listed",
+			.count = &(int64_t){ list.certs.cert_count } });
 	/* kept, so that it outlives the module's file; a failure costs no answer */
 	if (sg_ledger_touch(service->ledger, list.uses, list.use_count) != 0)
 		sg_log(SG_LOG_WARN, "list: the times of last use could not be kept");
@@ -367,14 +386,14 @@ static void answer_revoke(struct sg_service *service, const char *account,
 	int changed = 0, found, err = sg_ccm2_revoke_decode(payload, &fp);
 
 	if (err != 0) {
-		refuse(answer, "revoke", account, "modify", "bad-request",
+		refuse(service, answer, "revoke", account, "modify", "bad-request",
 		    "A fingerprint in hexadecimal is wanted: sha-1, sha-256 or sha-512.");
 		return;
 	}
 	found = sg_ledger_revoke(
 	    service->ledger, account, fp.hash, fp.value, fp.len, now, sha256, &changed);
 	if (found == 0) {
-		refuse(answer, "revoke", account, "cancel", "item-not-found",
+		refuse(service, answer, "revoke", account, "cancel", "item-not-found",
 		    "You have no certificate with this fingerprint.");
 		return;
 	}
@@ -387,9 +406,10 @@ static void answer_revoke(struct sg_service *service, const char *account,
 			err = sg_service_publish(service, now);
 	}
 	if (err != 0)
-		refuse_for_now(answer, "revoke", account, err);
+		refuse_for_now(service, answer, "revoke", account, err);
 	else
-		log_decision("revoke", account, changed ? "revoked" : "revoked-before", sha256);
+		log_decision(
+		    service, "revoke", account, changed ? "revoked" : "revoked-before", sha256);
 }
 
 void sg_service_request(
@@ -404,10 +424,10 @@ void sg_service_request(
 	if (strcmp(ns, SG_NS_CCM2_REVOKE) != 0)
 		why = sg_policy_hold(service->policy, account);
 	if (why != NULL)
-		refuse(answer, wants_set ? "add" : "list", account, "wait", "resource-constraint",
-		    why);
+		refuse(service, answer, wants_set ? "add" : "list", account, "wait",
+		    "resource-constraint", why);
 	else if (set != wants_set)
-		refuse(answer, "request", account, "modify", "bad-request",
+		refuse(service, answer, "request", account, "modify", "bad-request",
 		    "Adding and revoking are iq of type 'set', listing is of type 'get'.");
 	else if (strcmp(ns, SG_NS_CCM2_ADD) == 0)
 		answer_add(service, account, payload, answer);

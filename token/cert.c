@@ -390,3 +390,43 @@ out:
 	X509_free(cert);
 	return err;
 }
+
+/* ---- removing ---- */
+
+static int discard(struct sg_key *key, const struct sg_blob *der, struct sg_msg_error *error)
+{
+	struct storing storing = { .der = der };
+	CK_RV rv = sg_token_run(key->token, sweep_in_session, &storing);
+
+	if (rv == CKR_USER_TYPE_INVALID || rv == CKR_FUNCTION_NOT_SUPPORTED ||
+	    rv == CKR_ACTION_PROHIBITED) {
+		sg_msg_error_set(error, SG_ERR_UNSUPPORTED, key->token->uri,
+		    "token '%s' lets its user remove no certificate (C_DestroyObject gave %s): "
+		    "remove it with the token's own tool",
+		    key->token->label, sg_ckr_name(rv));
+		return SG_ERR_UNSUPPORTED;
+	}
+	return rv == CKR_OK ? 0 : sg_ckr_fail(error, rv, "C_DestroyObject", key->token->label);
+}
+
+int sg_cert_discard(
+    struct sg_module *module, const struct sg_msg_cert_discard *request, struct sg_msg_error *error)
+{
+	struct sg_key *key = NULL;
+	X509 *cert = NULL;
+	int err = sg_x509_cert_parse(&request->der, &cert);
+
+	if (err != 0) {
+		sg_msg_error_set(error, err, NULL, "this is no certificate: %s", sg_err_text(err));
+		goto out;
+	}
+	err = sg_key_find(module, request->key, NULL, &key, error);
+	if (err == 0)
+		err = belongs(cert, key, error);
+	if (err == 0)
+		err = discard(key, &request->der, error);
+out:
+	sg_key_unref(key);
+	X509_free(cert);
+	return err;
+}

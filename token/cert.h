@@ -22,6 +22,12 @@
 SG_MUST_USE int sg_cert_store(struct sg_module *module, const struct sg_msg_cert_store *request,
     struct sg_msg_objects *answer, struct sg_msg_error *error);
 
+/* See SG_MSG_CERT_DISCARD. SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_CERT_MISMATCH, SG_ERR_UNSUPPORTED where the token
+ * lets its user remove none or shows no public key to compare, what sg_key_find() says,
+ * SG_ERR_TOKEN_FAILED; the error is filled, but for SG_ERR_NOMEM. */
+SG_MUST_USE int sg_cert_discard(struct sg_module *module, const struct sg_msg_cert_discard *request,
+    struct sg_msg_error *error);
+
 /* All X.509 certificate objects of the token, as a new array (sg_certs_free()). */
 CK_RV sg_certs_of_token(struct sg_token *token, struct sg_cert_info **certs, size_t *count);
 void sg_certs_free(struct sg_cert_info *certs, size_t count);

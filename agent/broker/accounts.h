@@ -1,6 +1,6 @@
 /*
  * The accounts: what is stored of each, and its connection: one signet-xmpp for each account, which
- * runs while the account is online. Nothing connects by itself.
+ * runs while the account is online. Nothing connects by itself but jobs (jobs.h).
  */
 #ifndef SG_BROKER_ACCOUNTS_H
 #define SG_BROKER_ACCOUNTS_H
@@ -11,6 +11,7 @@
 #include "failure.h"
 #include "login.h"
 #include "publishing_store.h"
+#include "renewal.h"
 #include "store.h"
 #include "tokens.h"
 
@@ -25,23 +26,29 @@ enum sg_account_state {
 
 struct sg_leave;
 struct sg_connect;
+struct sg_job;
 struct sg_watch;
 
 struct sg_account {
 	TAILQ_ENTRY(sg_account) entry;
 	struct sg_agent *agent;
 	unsigned refs;
-	int removed;   /* no longer in the list, nor in the store */
-	int enrolling; /* an enrolment runs: they come one at a time */
+	int removed; /* no longer in the list, nor in the store */
 	struct sg_account_row row;
 	struct sg_publishing_row publishing;
+	struct sg_renewal renewal; /* of its certificate; zero: none, or it is revoked */
+	int due_told;		   /* that it is due */
+	char *renew_problem;	   /* why its last renewal came to nothing, or NULL */
+	int64_t renewed_at; /* when the last renewal was begun by itself, by the clock; 0: none */
 	enum sg_account_state state;
 	struct sg_msg_xmpp_online online; /* empty unless online */
+	char *online_with;		  /* SHA-256 of the certificate of that login, or NULL */
 	char *last_error;
 	struct sg_worker *worker;
 	struct sg_connect *connect; /* while connecting */
 	struct sg_leave *leave;	    /* while an old connection is being ended */
 	struct sg_watch *watch;	    /* while online */
+	TAILQ_HEAD(sg_job_list, sg_job) jobs;
 };
 
 struct sg_accounts;
@@ -75,9 +82,17 @@ void sg_account_unref(struct sg_account *account); /* NULL is fine */
 SG_MUST_USE int sg_account_certify(struct sg_account *account, uint32_t role, const char *key_uri,
     const struct sg_blob *der, const char *cert_uri);
 
+/* Keeps by which protocol the server of these features has certificates managed. A failure is logged: it is
+ * asked again each time. */
+void sg_account_note_features(
+    struct sg_account *account, const struct sg_msg_xmpp_feature_set *features);
+
 /* Whether the connection that there is was made with this certificate (SHA-256), by SASL
  * EXTERNAL. */
 int sg_account_is_logged_in_with(const struct sg_account *account, const char *sha256);
+
+/* Whether a login failed for the server refused the very certificate (RFC 6120 6.5.10), and for no other reason. */
+int sg_account_is_refused(const struct sg_msg_error *error);
 
 /* Sets the client key and certificate back to what they were (SHA-256, or NULL). SG_ERR_IO. */
 SG_MUST_USE int sg_account_set_client(

@@ -9,7 +9,9 @@
 
 #include "accounts.h"
 #include "ask_all.h"
+#include "cert_protocol.h"
 #include "failure.h"
+#include "jobs.h"
 #include "ledger.h"
 #include "publishing.h"
 #include "text.h"
@@ -310,6 +312,30 @@ json_t *sg_json_issued(const struct sg_ccm2_cert *cert, int own)
 
 /* ---- accounts and workers ---- */
 
+static json_t *one_job(const struct sg_job *job)
+{
+	const struct sg_job_row *row = &job->row;
+
+	return json_pack("{s:s, s:s, s:o, s:b, s:o, s:o, s:i, s:o, s:o}", "kind",
+	    sg_job_kind_name(row->kind), "state", sg_job_state_name(row->state), "since",
+	    sg_json_when(row->begun), "running", job->call != NULL, "key", sg_json_text(row->key),
+	    "certificate", sg_json_text(row->sha256), "tries", (int)row->tries, "waits_for",
+	    row->waits != 0 ? json_string(sg_err_name(-(int)row->waits)) : json_null(), "text",
+	    sg_json_text(row->waits_text));
+}
+
+static json_t *all_jobs(const struct sg_account *account)
+{
+	const struct sg_job *job;
+	json_t *array = json_array();
+
+	TAILQ_FOREACH(job, &account->jobs, entry) {
+		if (job->row.state != SG_JOB_END)
+			json_array_append_new(array, one_job(job));
+	}
+	return array;
+}
+
 json_t *sg_json_account(const struct sg_account *account)
 {
 	static const char *const states[] = {
@@ -319,8 +345,8 @@ json_t *sg_json_account(const struct sg_account *account)
 	};
 	const struct sg_account_row *row = &account->row;
 
-	return json_pack(
-	    "{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
+	return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, "
+			 "s:o, s:b, s:o, s:o, s:o, s:o, s:o}",
 	    "jid", sg_json_text(row->jid), "host", sg_json_text(row->host), "port",
 	    row->port != 0 ? json_integer(row->port) : json_null(), "tls",
 	    row->tls_mode == SG_TLS_DIRECT ? "direct" : "starttls", "cafile",
@@ -331,7 +357,11 @@ json_t *sg_json_account(const struct sg_account *account)
 	    sg_json_text(account->online.tls_version), "last_error",
 	    sg_json_text(account->last_error), "published",
 	    sg_json_text(account->publishing.access), "direct", sg_json_direct(account),
-	    "more_open", (int)account->publishing.more_open);
+	    "more_open", (int)account->publishing.more_open, "not_after",
+	    sg_json_when(account->renewal.not_after), "renew_due",
+	    sg_json_when(account->renewal.due), "renew_problem",
+	    sg_json_text(account->renew_problem), "jobs", all_jobs(account), "protocol",
+	    sg_json_text(sg_cert_protocol_name(row->protocol)));
 }
 
 json_t *sg_json_worker(const struct sg_worker *worker, const struct sg_msg_error *problem)

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "jobs.h"
 #include "ledger.h"
 #include "log.h"
 #include "pin_source.h"
@@ -224,6 +225,8 @@ static void login_good(struct login *login)
 	const struct waiter *waiter;
 
 	hand_lock_end(login);
+	if (login->made && TAILQ_FIRST(&login->waiters)->caller->pid != (uint32_t)getpid())
+		sg_jobs_token_ready(agent);
 	if (login->made)
 		sg_remember_unlocked(agent, login->module, &login->token.tokens[0],
 		    TAILQ_FIRST(&login->waiters)->caller);

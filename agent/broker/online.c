@@ -3,16 +3,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "asking.h"
+#include "jobs.h"
 #include "key_find.h"
 #include "key_known.h"
 #include "log.h"
 #include "publishing.h"
+#include "renewing.h"
 #include "text.h"
 #include "unlocked.h"
 #include "watching.h"
 #include "worker.h"
+#include "x509.h"
 
 #define DISCONNECT_SECONDS 5
 
@@ -33,7 +37,8 @@ struct sg_connect {
 	struct sg_caller caller; /* of the call that began it, its purpose the login */
 	int password_fd;	 /* the call's, or -1 */
 	struct sg_pin *pin;
-	struct sg_key_ref key; /* for EXTERNAL, once it is found and unlocked */
+	struct sg_key_ref key; /* for EXTERNAL, once it is found and unlocked, ... */
+	char *certificate;     /* ... and the SHA-256 of what it logs in with; or NULL */
 	unsigned unlocked_on;  /* the process of its worker that had it unlocked */
 	unsigned signatures;
 	int cancelled;
@@ -94,12 +99,19 @@ static void set_last_error(struct sg_account *account, const struct sg_msg_error
 	    strdup(error->message != NULL ? error->message : sg_err_text(sg_msg_error_code(error)));
 }
 
+static void forget_online(struct sg_account *account)
+{
+	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
+	free(account->online_with);
+	account->online_with = NULL;
+}
+
 /* The connection is over, for whatever reason; its process goes too. */
 static void account_down(struct sg_account *account, const struct sg_msg_error *error)
 {
 	account->state = SG_ACCOUNT_OFFLINE;
 	sg_watching_end(account);
-	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
+	forget_online(account);
 	set_last_error(account, error);
 	sg_worker_stop(account->worker, SG_ERR_OFFLINE);
 }
@@ -118,6 +130,9 @@ static void connect_finish(struct sg_connect *connect, const struct sg_msg_error
 		    error->message != NULL ? error->message
 					   : sg_err_text(sg_msg_error_code(error)));
 		account_down(account, error);
+		/* A revocation may wait for just that. */
+		if (sg_account_is_refused(error) && connect->caller.pid != (uint32_t)getpid())
+			sg_jobs_account_ready(account);
 	}
 	/* The first is the one that made it; of the others, some try anew with what they have. */
 	for (int first = 1; waiter != NULL; first = 0) {
@@ -131,6 +146,7 @@ static void connect_finish(struct sg_connect *connect, const struct sg_msg_error
 		waiter = TAILQ_FIRST(&connect->waiters);
 	}
 	sg_key_ref_clear(&connect->key);
+	free(connect->certificate);
 	free(connect->caller.exe);
 	free(connect->caller.purpose);
 	free(connect);
@@ -160,12 +176,19 @@ static int is_own_jid(const struct sg_account *account, const char *bound)
  * back. */
 static void note_login(struct sg_account *account)
 {
-	const char *sha256 = account->row.certificate;
+	const char *sha256 = account->online_with;
 
-	if (sha256 != NULL && sg_account_is_logged_in_with(account, sha256) &&
+	if (sha256 != NULL &&
 	    sg_store_cert_set_revoked(account->agent->store, account->row.jid, sha256, 0) != 0)
 		sg_log(SG_LOG_WARN, "%s: it could not be noted that %s logs in", account->row.jid,
 		    sha256);
+	else if (sha256 != NULL && account->renewal.not_after == 0)
+		sg_renewing_note(account); /* it was noted as revoked */
+}
+
+static int is_external(const struct sg_msg_xmpp_online *online)
+{
+	return online->mechanism != NULL && strcmp(online->mechanism, "EXTERNAL") == 0;
 }
 
 static void on_connected(void *arg, const struct sg_msg_error *error, void *answer)
@@ -184,6 +207,10 @@ static void on_connected(void *arg, const struct sg_msg_error *error, void *answ
 		account->online = *online;
 		memset(online, 0, sizeof(*online));
 		account->state = SG_ACCOUNT_ONLINE;
+		if (is_external(&account->online)) {
+			account->online_with = connect->certificate;
+			connect->certificate = NULL;
+		}
 		set_last_error(account, NULL);
 		sg_log(SG_LOG_INFO, "%s is online: %s, %s", account->row.jid,
 		    account->online.mechanism != NULL ? account->online.mechanism : "?",
@@ -191,6 +218,8 @@ static void on_connected(void *arg, const struct sg_msg_error *error, void *answ
 		note_login(account);
 		sg_publishing_begin(account);
 		sg_watching_begin(account);
+		if (connect->caller.pid != (uint32_t)getpid())
+			sg_jobs_account_ready(account);
 		connect_finish(connect, NULL);
 	}
 }
@@ -204,10 +233,12 @@ static void connect_send(struct sg_connect *connect, const struct sg_blob *certi
 		.port = row->port,
 		.tls_mode = row->tls_mode,
 		.cafile = row->cafile,
+		.protocol = row->protocol,
 	};
 	int password_fd = connect->password_fd;
 
 	if (certificate != NULL) {
+		connect->certificate = sg_x509_fingerprint(certificate, "sha256");
 		msg.certificate = *certificate;
 		msg.key_abilities = sg_key_ref_info(&connect->key)->abilities;
 		password_fd = -1;
@@ -376,7 +407,7 @@ void sg_account_go_offline(struct sg_account *account, sg_done_fn *fn, void *arg
 	account->leave = leave;
 	account->state = SG_ACCOUNT_OFFLINE;
 	sg_watching_end(account);
-	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
+	forget_online(account);
 	sg_worker_request(account->worker, SG_MSG_XMPP_DISCONNECT, &nothing, -1, DISCONNECT_SECONDS,
 	    on_left, leave);
 }
@@ -553,7 +584,7 @@ static void on_ended(void *arg)
 	sg_msg_error_set(&error, SG_ERR_WORKER, account->row.jid, "signet-xmpp ended");
 	account->state = SG_ACCOUNT_OFFLINE;
 	sg_watching_end(account);
-	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
+	forget_online(account);
 	set_last_error(account, &error);
 	sg_failure_clear(&error);
 }

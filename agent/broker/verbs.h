@@ -44,10 +44,23 @@ void sg_verb_status(struct sg_call *call);
 
 /* verbs_enrol.c */
 void sg_verb_enrol(struct sg_call *call);
+void sg_verb_cancel_enrolment(struct sg_call *call);
+
+/* verbs_renew.c */
+void sg_verb_renew(struct sg_call *call);
 
 /* verbs_cert.c */
 void sg_verb_list_certificates(struct sg_call *call);
 void sg_verb_revoke_certificate(struct sg_call *call);
+
+/* verbs_reconcile.c */
+void sg_verb_reconcile(struct sg_call *call);
+
+/* verbs_adopt.c */
+void sg_verb_adopt_certificate(struct sg_call *call);
+
+/* verbs_spare.c: Connect with a key */
+void sg_verb_connect_with_key(struct sg_call *call);
 
 /* verbs_sign.c */
 void sg_verb_sign(struct sg_call *call);

@@ -7,11 +7,11 @@
 #include "accounts.h"
 #include "call.h"
 #include "ccm2.h"
+#include "cert_protocol.h"
+#include "jobs.h"
 #include "json.h"
-#include "log.h"
-#include "online.h"
+#include "saslcert.h"
 #include "text.h"
-#include "worker.h"
 #include "x509.h"
 
 #define SHA1_LEN       20
@@ -21,9 +21,6 @@
 static const struct sg_msg_empty nothing = { 0 };
 static const char advice_list[] = "`signet cert list` shows the certificates that the server has "
 				  "issued; `signet enrol` gets one.";
-static const char advice_again[] = "Revoke it again.";
-static const char advice_unknown[] =
-    "Whether it is revoked is not known: `signet cert list` shows what is not. Revoke it again.";
 
 /* ---- ListCertificates ---- */
 
@@ -46,6 +43,9 @@ static void certs_listed(struct sg_call *call, void *answer)
 	for (uint32_t i = 0; i < certs->cert_count; i++) {
 		json_t *issued = sg_json_issued(&certs->certs[i], is_own(call, &certs->certs[i]));
 
+		/* XEP-0257 knows no last use. */
+		if (call->account->row.protocol == SG_CERT_PROTOCOL_SASLCERT)
+			json_object_set_new(issued, "used", json_string("untold"));
 		if (json_is_object(json_object_get(issued, "certificate")))
 			json_array_append_new(array, issued);
 		else
@@ -72,30 +72,7 @@ void sg_verb_list_certificates(struct sg_call *call)
 
 /* ---- RevokeCertificate ---- */
 
-/* Its call->state is the fingerprint in hex, a SHA-1 or at last a SHA-256. */
-
-static void revoked_and_left(struct sg_call *call)
-{
-	sg_call_reply(call, json_object());
-}
-
-static void revoked(struct sg_call *call)
-{
-	struct sg_account *account = call->account;
-	int err = sg_store_cert_set_revoked(call->agent->store, account->row.jid, call->state, 1);
-
-	if (err != 0)
-		sg_log(SG_LOG_WARN, "%s: the revocation of %s could not be noted", account->row.jid,
-		    (const char *)call->state);
-	if (!sg_account_is_logged_in_with(account, call->state)) {
-		revoked_and_left(call);
-		return;
-	}
-	/* The server closes it too (C10), in its own time: who connects next is to learn the
-	 * truth. */
-	call->next = revoked_and_left;
-	sg_account_go_offline(account, sg_call_continue, call);
-}
+/* Its call->state is the fingerprint in hex, a SHA-1 or at last a SHA-256, until the job has it. */
 
 static int is_noted_as_revoked(const struct sg_call *call)
 {
@@ -107,14 +84,6 @@ static int is_noted_as_revoked(const struct sg_call *call)
 		sg_cert_row_clear(&row);
 	}
 	return is_revoked;
-}
-
-/* Whether the server refused the very certificate: RFC 6120 6.5.10, and no other failure of a
- * login. */
-static int is_refusal(const struct sg_msg_error *error)
-{
-	return sg_msg_error_code(error) == SG_ERR_AUTH && error->condition != NULL &&
-	    strcmp(error->condition, "not-authorized") == 0;
 }
 
 /* Another call has revoked it while this one was under way: revoking again is fine (C10). */
@@ -131,80 +100,64 @@ static json_t *revoked_before(const struct sg_call *call, const struct sg_msg_er
 	int is_tried =
 	    call->password_fd < 0 && current != NULL && strcmp(current, call->state) == 0;
 
-	return is_tried && is_refusal(error) ? json_object() : NULL;
+	return is_tried && sg_account_is_refused(error) ? json_object() : NULL;
 }
 
-static void still_logs_in(struct sg_call *call)
+/* The job does not run: this call goes on with it, or takes its outcome. */
+static void revoke_turn(struct sg_call *call, struct sg_job *job)
 {
-	sg_call_advise(call, SG_ERR_OFFLINE, advice_again);
-	sg_call_fail_with(call, SG_ERR_OFFLINE, call->account->row.jid,
-	    "the connection ended before the server answered, and the certificate still logs in");
-}
-
-static void fail_unknown(struct sg_call *call, const struct sg_msg_error *error)
-{
-	sg_call_advise(call, sg_msg_error_code(error), advice_unknown);
-	sg_call_fail(call, error);
-}
-
-/* A login with the certificate has been tried. */
-static void on_proof(void *arg, const struct sg_msg_error *error)
-{
-	struct sg_call *call = arg;
-
-	if (error == NULL) {
-		call->next = still_logs_in; /* offline, as the server had left us */
-		sg_account_go_offline(call->account, sg_call_continue, call);
-	} else if (is_refusal(error)) {
-		revoked(call);
-	} else {
-		fail_unknown(call, error);
-	}
-}
-
-static void try_login(struct sg_call *call)
-{
-	sg_account_go_online(call->account, &call->caller, -1, &call->pin, on_proof, call);
-}
-
-/* Whether the server has ended the connection that was to bring the answer: not if another call
- * did. */
-static int is_ended_by_server(const struct sg_account *account, const struct sg_msg_error *error)
-{
-	return sg_msg_error_code(error) == SG_ERR_OFFLINE && account->leave == NULL &&
-	    account->connect == NULL;
-}
-
-/*
- * The server closes what was logged in with the certificate (C10), and may do so before its answer
- * is read: then whether the certificate still logs in is the answer.
- */
-static void on_revoked(void *arg, const struct sg_msg_error *error, void *answer)
-{
-	struct sg_call *call = arg;
-	struct sg_account *account = call->account;
-	const char *current = account->row.certificate;
-
-	if (error == NULL) {
-		revoked(call);
-	} else if (is_ended_by_server(account, error) && current != NULL &&
-	    strcmp(current, call->state) == 0) {
-		call->next = try_login; /* once it is offline, as the worker is about to tell */
-		sg_account_go_offline(account, sg_call_continue, call);
-	} else if (sg_msg_error_code(error) == SG_ERR_STANZA) {
-		sg_call_fail(call, error);
-	} else {
-		fail_unknown(call, error);
-	}
+	sg_job_run(job, call);
 }
 
 static void revoke(struct sg_call *call)
 {
-	const struct sg_msg_ccm2_revoke msg = { .sha256 = call->state };
+	struct sg_job *job = sg_job_of_revocation(call->account, call->state);
 
-	if (sg_call_is_online(call))
-		sg_worker_request(call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1,
-		    SG_XMPP_SECONDS, on_revoked, call);
+	if (job == NULL) {
+		job = sg_job_begin(call->account, SG_JOB_REVOKE);
+		if (job == NULL) {
+			sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
+			return;
+		}
+		job->row.sha256 = call->state;
+	} else {
+		free(call->state);
+	}
+	call->state = NULL;
+	call->rescue = NULL;
+	sg_job_when_idle(job, call, revoke_turn);
+}
+
+static void disabled(struct sg_call *call, void *answer)
+{
+	int err =
+	    sg_store_cert_set_revoked(call->agent->store, call->account->row.jid, call->state, 1);
+
+	if (err != 0)
+		sg_call_fail_code(call, err, call->account->row.jid);
+	else
+		sg_call_reply(call, json_object());
+}
+
+/* S4. No job: who is logged in stays so, and it can be said again. */
+static void disable(struct sg_call *call)
+{
+	const struct sg_msg_ccm2_revoke msg = { .sha256 = call->state, .only_disable = 1 };
+
+	if (call->account->row.protocol == SG_CERT_PROTOCOL_SASLCERT)
+		sg_call_ask_account(call, SG_MSG_CCM2_REVOKE, &msg, disabled);
+	else
+		sg_call_fail_with(call, SG_ERR_FEATURE, SG_NS_SASLCERT,
+		    "the server of %s has ccm2, which revokes certificates and disables none",
+		    call->account->row.jid);
+}
+
+static void end_it(struct sg_call *call)
+{
+	if (sg_call_flag(call, "disable"))
+		disable(call);
+	else
+		revoke(call);
 }
 
 /* Puts the SHA-256 in the place of the name. */
@@ -212,7 +165,7 @@ static void revoke_by_sha256(struct sg_call *call, char *sha256)
 {
 	free(call->state);
 	call->state = sha256;
-	revoke(call);
+	end_it(call);
 }
 
 static void named_cert_listed(struct sg_call *call, void *answer)
@@ -249,7 +202,7 @@ static void revoke_able(struct sg_call *call)
 	int err;
 
 	if (strlen(call->state) == SHA256_HEX_LEN) {
-		revoke(call);
+		end_it(call);
 		return;
 	}
 	err = sg_store_cert_get(call->agent->store, call->account->row.jid, call->state, &row);
@@ -288,6 +241,14 @@ static char *take_fingerprint(const struct sg_call *call)
 	return hex;
 }
 
+/* Whether the account's certificate may be another one in a moment. */
+static int is_changing(const struct sg_account *account)
+{
+	const struct sg_job *job = sg_job_of_certificate(account);
+
+	return job != NULL && job->call != NULL;
+}
+
 void sg_verb_revoke_certificate(struct sg_call *call)
 {
 	int is_current;
@@ -295,7 +256,7 @@ void sg_verb_revoke_certificate(struct sg_call *call)
 	if (!sg_call_take_account(call, "jid"))
 		return;
 	is_current = strcmp(sg_call_string(call, "fingerprint"), "current") == 0;
-	if (is_current && call->account->enrolling) {
+	if (is_current && is_changing(call->account)) {
 		sg_call_fail_with(call, SG_ERR_BUSY, call->account->row.jid,
 		    "%s is being enrolled: its current certificate may be another one in a moment",
 		    call->account->row.jid);
@@ -303,7 +264,9 @@ void sg_verb_revoke_certificate(struct sg_call *call)
 	}
 	call->state = take_fingerprint(call);
 	call->state_free = free;
-	if (call->state != NULL) {
+	if (call->state != NULL && sg_job_of_revocation(call->account, call->state) != NULL) {
+		revoke(call);
+	} else if (call->state != NULL) {
 		call->rescue = is_noted_as_revoked(call) ? revoked_before : revoked_meanwhile;
 		sg_call_go_online(call, revoke_online);
 	} else if (is_current) {

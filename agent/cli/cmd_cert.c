@@ -29,20 +29,42 @@ static int write_certificate(struct sg_cli *cli, struct sg_file_out *out, const 
 	return err;
 }
 
+static int enrol_cancel(struct sg_cli *cli, json_t **result)
+{
+	static const enum sg_opt others[] = { SG_OPT_KEY, SG_OPT_NAME, SG_OPT_OUT, SG_OPT_REPLACE };
+	const char *jid = cli->args.operands[0];
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (sg_args_has(&cli->args, others[i]))
+			return sg_cli_fail(cli, SG_ERR_ARG,
+			    "Undo the enrolment first, then enrol anew.",
+			    "--cancel goes with no --%s", sg_opt_info(others[i])->name);
+	}
+	return sg_agent_call(cli, "CancelEnrolment", json_pack("{s:s}", "jid", jid),
+	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+}
+
 int sg_enrol(struct sg_cli *cli, json_t **result)
 {
 	const struct sg_args *args = &cli->args;
 	const char *jid = args->operands[0];
 	struct sg_file_out out = { 0 };
 	char *key = NULL;
-	int err = sg_secret_args_name(cli, args->value[SG_OPT_KEY], &key);
+	int err;
 
+	if (sg_args_has(args, SG_OPT_CANCEL))
+		return enrol_cancel(cli, result);
+	if (!sg_args_has(args, SG_OPT_KEY))
+		return sg_cli_fail(cli, SG_ERR_ARG,
+		    "`signet key list` shows the keys; name one by --key.",
+		    "--key is missing: no certificate without a key");
+	err = sg_secret_args_name(cli, args->value[SG_OPT_KEY], &key);
 	if (err == 0)
 		err = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
 	if (err == 0)
 		err = sg_agent_call(cli, "Enrol",
-		    json_pack("{s:s, s:s, s:s*}", "jid", jid, "key", key, "name",
-			args->value[SG_OPT_NAME]),
+		    json_pack("{s:s, s:s, s:s*, s:b}", "jid", jid, "key", key, "name",
+			args->value[SG_OPT_NAME], "replace", sg_args_has(args, SG_OPT_REPLACE)),
 		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_MORE, jid, result);
 	if (err == 0)
 		err = write_certificate(cli, &out, *result);
@@ -56,6 +78,10 @@ void sg_enrol_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *certificate = json_object_get(result, "certificate");
 	const json_t *account = json_object_get(result, "account");
 
+	if (sg_args_has(&cli->args, SG_OPT_CANCEL)) {
+		puts("The enrolment is undone.");
+		return;
+	}
 	if (json_is_object(certificate))
 		sg_show_certificate(certificate);
 	sg_print_member("account", account, "jid");
@@ -66,6 +92,8 @@ int sg_cert_list(struct sg_cli *cli, json_t **result)
 {
 	const char *jid = cli->args.operands[0];
 
+	if (sg_args_has(&cli->args, SG_OPT_DIFF))
+		return sg_cert_diff(cli, result);
 	return sg_agent_call(cli, "ListCertificates", json_pack("{s:s}", "jid", jid),
 	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
 }
@@ -83,6 +111,8 @@ static void show_issued(const json_t *issued)
 		used = sg_member(issued, "last_used", "at an unknown time");
 	else if (strcmp(used, "unknown") == 0)
 		used = "at an unknown time";
+	else if (strcmp(used, "untold") == 0)
+		used = "the server does not tell";
 	sg_print_field("last used", used);
 	if (json_array_size(json_object_get(issued, "users")) > 0)
 		sg_print_field("in use by", users);
@@ -96,6 +126,10 @@ void sg_cert_list_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *certificates = json_object_get(result, "certificates"), *issued;
 	size_t i;
 
+	if (sg_args_has(&cli->args, SG_OPT_DIFF)) {
+		sg_cert_diff_show(cli, result);
+		return;
+	}
 	if (json_array_size(certificates) == 0)
 		puts("The server lists no certificate.");
 	json_array_foreach(certificates, i, issued) {
@@ -105,22 +139,58 @@ void sg_cert_list_show(const struct sg_cli *cli, const json_t *result)
 	}
 }
 
+int sg_cert_renew(struct sg_cli *cli, json_t **result)
+{
+	const struct sg_args *args = &cli->args;
+	const char *jid = args->operands[0];
+	const char *selector = args->value[SG_OPT_KEY];
+	char *key = NULL;
+	int err = selector != NULL ? sg_secret_args_name(cli, selector, &key) : 0;
+
+	if (err == 0)
+		err = sg_agent_call(cli, "Renew",
+		    json_pack("{s:s, s:b, s:s*, s:s*}", "jid", jid, "rekey",
+			sg_args_has(args, SG_OPT_REKEY), "key", key, "name",
+			args->value[SG_OPT_NAME]),
+		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_MORE, jid, result);
+	free(key);
+	return err;
+}
+
 int sg_cert_revoke(struct sg_cli *cli, json_t **result)
 {
 	const char *jid = cli->args.operands[0], *fingerprint = cli->args.operands[1];
 	int current = strcmp(fingerprint, "current") == 0;
-	int err = sg_ask_yes(cli, "Revoke %s%s of %s? Whoever uses it is logged out, for good.",
+	int disable = sg_args_has(&cli->args, SG_OPT_DISABLE);
+	int err = sg_ask_yes(cli,
+	    disable ? "Disable %s%s of %s? It can log in no more; whoever uses it now stays so."
+		    : "Revoke %s%s of %s? Whoever uses it is logged out, for good.",
 	    current ? "the current certificate" : "the certificate ", current ? "" : fingerprint,
 	    jid);
 
 	if (err == 0)
 		err = sg_agent_call(cli, "RevokeCertificate",
-		    json_pack("{s:s, s:s}", "jid", jid, "fingerprint", fingerprint),
+		    json_pack("{s:s, s:s, s:o*}", "jid", jid, "fingerprint", fingerprint, "disable",
+			disable ? json_true() : NULL),
 		    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
 	return err;
 }
 
 void sg_cert_revoke_show(const struct sg_cli *cli, const json_t *result)
 {
-	puts("Revoked.");
+	puts(sg_args_has(&cli->args, SG_OPT_DISABLE) ? "Disabled." : "Revoked.");
+}
+
+int sg_cert_adopt(struct sg_cli *cli, json_t **result)
+{
+	char **operands = cli->args.operands;
+
+	return sg_agent_call(cli, "AdoptCertificate",
+	    json_pack("{s:s, s:s}", "jid", operands[0], "fingerprint", operands[1]),
+	    SG_CALL_PIN | SG_CALL_PASSWORD, operands[0], result);
+}
+
+void sg_cert_adopt_show(const struct sg_cli *cli, const json_t *result)
+{
+	sg_show_certificate(json_object_get(result, "certificate"));
 }

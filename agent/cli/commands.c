@@ -111,13 +111,15 @@ const struct sg_command sg_commands[] = {
 	    .operands_min = 1,
 	    .operands_max = 1,
 	    .waits = WAITS_TOKEN,
-	    .options = OPT(FINGERPRINT) | OPT(QR),
+	    .options = OPT(FINGERPRINT) | OPT(QR) | OPT(ATTESTATION),
 	    .summary = "Show a key and its certificates.",
 	    .help = "--fingerprint prints only what two people compare: the name (SHA-1) and the "
 		    "SHA-256\n"
 		    "of each certificate, in groups to be read aloud. --qr draws them as a QR "
 		    "code, an\n"
-		    "xmpp: URI, too." },
+		    "xmpp: URI, too. --attestation adds the certificates by which the token says "
+		    "that\n"
+		    "it has made the key, in PEM." },
 	{ .name = "key use",
 	    .run = sg_key_use,
 	    .show = sg_key_use_show,
@@ -248,10 +250,14 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(KEY) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Log in to the account's server.",
-	    .help = "With the account's certificate, or with a password when one is given." },
+	    .help =
+		"With the account's certificate, or with a password when one is given. With --key, "
+		"by\n"
+		"the certificate for another key, a spare one say, which the account then goes on "
+		"with." },
 	{ .name = "account disconnect",
 	    .run = sg_account_disconnect,
 	    .show = sg_account_show_show,
@@ -267,34 +273,75 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = OPT(KEY) | OPT(NAME) | OPT(OUT) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
-	    .required = OPT(KEY),
+	    .options = OPT(KEY) | OPT(NAME) | OPT(OUT) | OPT(REPLACE) | OPT(CANCEL) | SG_OPTS_PIN |
+		SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Get a certificate for a key from the server.",
 	    .help =
 		"Logs in with the password (or the current certificate), sends a request made on\n"
 		"the key, checks the certificate and stores it beside the key, and proves it by\n"
-		"a login. --out writes the certificate as DER." },
+		"a login. --out writes the certificate as DER. --key names the key, but for "
+		"--cancel.\n"
+		"What is cut short goes on by itself as soon as it can; `signet status` shows it, "
+		"and\n"
+		"the same command goes on with it at once." },
 	{ .name = "cert list",
 	    .run = sg_cert_list,
 	    .show = sg_cert_list_show,
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(DIFF) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
-	    .summary = "List the account's certificates on the server." },
+	    .summary = "List the account's certificates on the server.",
+	    .help =
+		"With --diff, those on the tokens and those that the agent keeps, too, and what "
+		"puts in\n"
+		"order what is not. The server or a token may be out of reach." },
+	{ .name = "cert renew",
+	    .run = sg_cert_renew,
+	    .show = sg_enrol_show,
+	    .operands = "JID",
+	    .operands_min = 1,
+	    .operands_max = 1,
+	    .options = OPT(REKEY) | OPT(KEY) | OPT(NAME) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .waits = WAITS_BOTH,
+	    .summary = "Get another certificate in the place of the one of now.",
+	    .help =
+		"For the same key, or with --rekey for a new one that is made on the same token, "
+		"or with\n"
+		"--key for one that is there. It is proven by a login, signed by the user key, "
+		"and\n"
+		"published where the former one was; then that one is revoked and retracted. The "
+		"former\n"
+		"key stays on its token. The agent does it by itself when a certificate is due: "
+		"`signet\n"
+		"account show` says when that is, `signet status` what it waits for." },
 	{ .name = "cert revoke",
 	    .run = sg_cert_revoke,
 	    .show = sg_cert_revoke_show,
 	    .operands = "JID FINGERPRINT|current",
 	    .operands_min = 2,
 	    .operands_max = 2,
-	    .options = OPT(YES) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(YES) | OPT(DISABLE) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Revoke a certificate on the server.",
 	    .help = "FINGERPRINT is the SHA-256 that `signet cert list` shows; 'current' is the\n"
-		    "certificate that this agent logs in with." },
+		    "certificate that this agent logs in with. --disable is for servers that have\n"
+		    "XEP-0257 and no ccm2." },
+	{ .name = "cert adopt",
+	    .run = sg_cert_adopt,
+	    .show = sg_cert_adopt_show,
+	    .operands = "JID FINGERPRINT",
+	    .operands_min = 2,
+	    .operands_max = 2,
+	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .waits = WAITS_BOTH,
+	    .summary = "Keep a certificate that was issued and never received.",
+	    .help =
+		"It is one that the server lists, for a key on a token of this agent. The account "
+		"has it\n"
+		"as a spare, or as its own when it has none." },
 	{ .name = "publish",
 	    .run = sg_publish,
 	    .show = sg_publish_show,

@@ -8,7 +8,8 @@
 --
 --   signet_ccm2_revoked   the authority's list: a lower-case SHA-256 in hex per line
 --   signet_ccm2_logins    the file to write (the authority's setting 'logins')
---   signet_ccm2_ca        the authority's certificate (PEM): only what it issued logs in. Without it,
+--   signet_ccm2_ca        the authority's certificate (PEM): only what it issued logs in. Below a root that is
+--                         kept elsewhere, the certificates of its chain follow it, up to the root's. Without it,
 --                         whatever CA Prosody trusts may name an account
 --   signet_ccm2_poll      seconds between looks at the list (0.5); a revoked session ends at the second look
 --
@@ -46,18 +47,39 @@ local function fingerprint(cert)
 	return (cert:digest("sha256"):lower():gsub("[^0-9a-f]", ""));
 end
 
-local ca; -- the authority's certificate, if it is configured
+local ca, chain, root; -- the authority's certificate, if it is configured, those between, and its root's
 
 local function read_ca()
 	local pem, err = read_file(ca_file);
-	ca = pem and x509.load(pem);
+	local whole = true;
+	ca, chain, root = nil, {}, nil;
+	for block in (pem or ""):gmatch("%-%-BEGIN CERTIFICATE%-%-.-%-%-END CERTIFICATE%-%-") do
+		local cert = x509.load("---" .. block .. "---");
+		whole = whole and cert ~= nil; -- one that cannot be read makes no other the first
+		chain[#chain + 1] = cert;
+	end
+	ca = whole and table.remove(chain, 1);
+	if ca and not ca:issued(ca) then
+		root = table.remove(chain);
+		if not root or not root:issued(ca, table.unpack(chain)) then
+			ca, err = nil, "an intermediate's certificate, which its root's does not follow";
+		end
+	end
 	if not ca then
 		module:log("error", "No login with certificates: signet_ccm2_ca: %s", err or "not a certificate");
 	end
 end
 
+-- LuaSec ends a chain at a root alone. What leads there by the authority's certificate, and not without it, was
+-- issued by the authority.
 local function is_issued_by_ca(cert)
-	return not ca_file or ca and ca:issued(cert);
+	if not ca_file or not ca then
+		return not ca_file;
+	end
+	if not root then
+		return ca:issued(cert);
+	end
+	return root:issued(cert, ca, table.unpack(chain)) and not root:issued(cert, table.unpack(chain));
 end
 
 -- The account of this host that the certificate is for: exactly one xmppAddr, which is a bare JID.

@@ -58,8 +58,35 @@ static void everything_has_its_place(void **state)
 	assert_string_equal(config.crl, "/c");
 	assert_string_equal(config.revoked, "/r");
 	assert_string_equal(config.logins, "/g");
+	assert_null(config.metrics);
 	sg_authority_config_clear(&config);
 	assert_null(config.logins);
+}
+
+static void metrics_are_for_this_machine_alone(void **state)
+{
+	static const char *const good[] = { "127.0.0.1:9633", "127.1.2.3:1", "[::1]:65535", "/m" };
+	static const char *const bad[] = { "0.0.0.0:9633", "10.0.0.1:9633", "[::]:9633", "[::1]",
+		"localhost:9633", "9633", ":9633", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
+		"127.0.0.1:+1", "m" };
+	struct sg_authority_config config;
+	struct capture capture;
+	char *text;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		text = text_of(ALL "[metrics]\nlisten = %s\n", good[i]);
+		assert_int_equal(read_text(text, &config, &capture), 0);
+		assert_string_equal(config.metrics, good[i]);
+		sg_authority_config_clear(&config);
+		free(text);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		text = text_of(ALL "[metrics]\nlisten = %s\n", bad[i]);
+		assert_int_equal(read_text(text, &config, &capture), SG_ERR_CONFIG);
+		assert_non_null(strstr(capture.text, "[metrics]"));
+		sg_authority_config_clear(&config);
+		free(text);
+	}
 }
 
 static void numbers_and_lists(void **state)
@@ -132,6 +159,7 @@ static void a_bad_value_is_named(void **state)
 		"[authority]\ndomains = a@b\n",
 		"[authority]\ndomains = b/c\n",
 		"[token]\npin-credential = ../x\n",
+		"[component]\nsecret-credential = ../x\n",
 		"[unknown]\njid = x\n",
 	};
 	struct sg_authority_config config;
@@ -177,26 +205,30 @@ static void a_missing_setting_is_named(void **state)
 	}
 }
 
-static void the_pin_can_be_a_credential(void **state)
+#define NO_SECRET   "[component]\njid = ccm.xmpp.test\nsecret-credential = secret\n"
+#define CREDENTIALS NO_SECRET AUTHORITY TOKEN "pin-credential = pin\n" FILES
+
+static void pin_and_secret_can_be_credentials(void **state)
 {
 	struct sg_authority_config config;
 	struct capture capture;
 
-	unsetenv("CREDENTIALS_DIRECTORY");
-	assert_int_equal(
-	    read_text(COMPONENT AUTHORITY TOKEN "pin-credential = pin\n" FILES, &config, &capture),
-	    SG_ERR_CONFIG);
-	assert_non_null(strstr(capture.text, "pin-credential"));
-	sg_authority_config_clear(&config);
 	setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x", 1);
-	assert_int_equal(
-	    read_text(COMPONENT AUTHORITY TOKEN "pin-credential = pin\n" FILES, &config, &capture),
-	    0);
+	assert_int_equal(read_text(CREDENTIALS, &config, &capture), 0);
 	assert_string_equal(config.pin_file, "/run/credentials/x/pin");
+	assert_string_equal(config.secret_file, "/run/credentials/x/secret");
+	sg_authority_config_clear(&config);
+	/* beside the unit: where its credentials are */
+	unsetenv("CREDENTIALS_DIRECTORY");
+	assert_int_equal(read_text(CREDENTIALS, &config, &capture), 0);
+	assert_string_equal(config.pin_file, "/run/credentials/signet-authority.service/pin");
 	sg_authority_config_clear(&config);
 	assert_int_equal(read_text(COMPONENT AUTHORITY TOKEN PIN "pin-credential = pin\n" FILES,
 			     &config, &capture),
 	    SG_ERR_CONFIG);
+	sg_authority_config_clear(&config);
+	assert_int_equal(
+	    read_text(COMPONENT "secret-credential = s\n", &config, &capture), SG_ERR_CONFIG);
 	sg_authority_config_clear(&config);
 }
 
@@ -204,10 +236,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_has_its_place),
+		cmocka_unit_test(metrics_are_for_this_machine_alone),
 		cmocka_unit_test(numbers_and_lists),
 		cmocka_unit_test(a_bad_value_is_named),
 		cmocka_unit_test(a_missing_setting_is_named),
-		cmocka_unit_test(the_pin_can_be_a_credential),
+		cmocka_unit_test(pin_and_secret_can_be_credentials),
 	};
 
 	return cmocka_run_group_tests_name("authority_config", tests, NULL, NULL);

@@ -7,26 +7,53 @@
 
 #include "capture.h"
 #include "codecs.h"
+#include "postgres.h"
 
 #define JULIET "juliet@xmpp.test"
 #define ROMEO  "romeo@xmpp.test"
 
+#define PATIENCE_MS 60000
+
 struct world {
 	char folder[64];
 	char path[96];
+	const char *where; /* the ledger's: the path, or a database */
 	struct sg_ledger *ledger;
 };
 
-static int setup(void **state)
+static struct postgres postgres;
+
+static int on_sqlite(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
 
 	snprintf(world->folder, sizeof(world->folder), "/tmp/signet-ledger-XXXXXX");
 	assert_non_null(mkdtemp(world->folder));
 	snprintf(world->path, sizeof(world->path), "%s/sub/ledger.db", world->folder);
-	assert_int_equal(sg_ledger_open(world->path, &world->ledger), 0);
+	world->where = world->path;
+	assert_int_equal(sg_ledger_open(world->where, &world->ledger), 0);
 	*state = world;
 	return 0;
+}
+
+/* An empty database, in the server of the whole group. */
+static int on_postgres(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	postgres_do(&postgres, "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+	world->where = postgres.where;
+	assert_int_equal(sg_ledger_open(world->where, &world->ledger), 0);
+	assert_int_equal(sg_ledger_wait(world->ledger, PATIENCE_MS), 0);
+	*state = world;
+	return 0;
+}
+
+static void reopen(struct world *world)
+{
+	sg_ledger_close(world->ledger);
+	assert_int_equal(sg_ledger_open(world->where, &world->ledger), 0);
+	assert_int_equal(sg_ledger_wait(world->ledger, PATIENCE_MS), 0);
 }
 
 static int teardown(void **state)
@@ -37,7 +64,7 @@ static int teardown(void **state)
 	char path[128];
 
 	sg_ledger_close(world->ledger);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; *world->folder && i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(path, sizeof(path), "%s%s", world->folder, names[i]);
 		remove(path);
 	}
@@ -170,8 +197,7 @@ static void rows_outlive_the_process(void **state)
 	struct world *world = *state;
 
 	assert_int_equal(add(world, JULIET, 1, NOW + DAY), SG_LEDGER_ADDED);
-	sg_ledger_close(world->ledger);
-	assert_int_equal(sg_ledger_open(world->path, &world->ledger), 0);
+	reopen(world);
 	assert_valid(world, JULIET, "1");
 }
 
@@ -356,8 +382,7 @@ static void crl_numbers_grow_over_restarts(void **state)
 		assert_int_equal(sg_ledger_next_crl(world->ledger, 0, &number), 0);
 		assert_int_equal(number, i);
 	}
-	sg_ledger_close(world->ledger);
-	assert_int_equal(sg_ledger_open(world->path, &world->ledger), 0);
+	reopen(world);
 	assert_int_equal(sg_ledger_next_crl(world->ledger, 2, &number), 0);
 	assert_int_equal(number, 4);
 	assert_int_equal(sg_ledger_next_crl(world->ledger, 100, &number), 0);
@@ -370,6 +395,12 @@ static int stop(void *arg, const struct sg_ledger_row *row)
 {
 	++*(int *)arg;
 	return 1;
+}
+
+static int count_row(void *arg, const struct sg_ledger_row *row)
+{
+	++*(int *)arg;
+	return 0;
 }
 
 static void a_walk_can_be_ended(void **state)
@@ -515,17 +546,16 @@ static void others_are_heard(void **state)
 	struct pollfd pfd;
 	int changed;
 
-	assert_int_equal(sg_ledger_wait(world->ledger, 10000), 0);
 	assert_int_equal(add(world, JULIET, 1, NOW + DAY), SG_LEDGER_ADDED);
 	(void)sg_ledger_step(world->ledger);
 	assert_int_equal(sg_ledger_step(world->ledger), 0); /* what we did ourselves is no news */
-	assert_int_equal(sg_ledger_open(world->path, &other), 0);
-	assert_int_equal(sg_ledger_wait(other, 10000), 0);
+	assert_int_equal(sg_ledger_open(world->where, &other), 0);
+	assert_int_equal(sg_ledger_wait(other, PATIENCE_MS), 0);
 	assert_int_equal(sg_ledger_revoke_id(other, 1, NULL, NOW, &changed), 0);
 	assert_int_equal(changed, 1);
 	sg_ledger_close(other);
 	(void)sg_ledger_prepare(world->ledger, &pfd);
-	assert_int_equal(poll(&pfd, 1, 10000), 1);
+	assert_int_equal(poll(&pfd, 1, PATIENCE_MS), 1);
 	assert_int_equal(sg_ledger_step(world->ledger), 1);
 	assert_int_equal(sg_ledger_step(world->ledger), 0);
 	(void)sg_ledger_prepare(world->ledger, &pfd);
@@ -553,31 +583,266 @@ static void an_older_ledger_is_taken_over(void **state)
 	assert_int_equal(add(world, JULIET, 2, NOW + DAY), SG_LEDGER_ADDED);
 }
 
+/* ---- PostgreSQL alone */
+
+static void a_newer_database_is_refused(void **state)
+{
+	struct world *world = *state;
+	struct capture capture;
+	int err;
+
+	postgres_do(&postgres, "UPDATE ledger_version SET version = 2");
+	sg_ledger_close(world->ledger);
+	assert_int_equal(sg_ledger_open(world->where, &world->ledger), 0);
+	capture_begin(&capture);
+	err = sg_ledger_wait(world->ledger, PATIENCE_MS);
+	assert_non_null(strstr(capture_end(&capture), "version 2"));
+	assert_int_equal(err, SG_ERR_UNSUPPORTED);
+}
+
+static void a_password_has_no_place_in_it(void **state)
+{
+	static const char *const bad[] = {
+		"postgresql://signet:hunter2@localhost/signet",
+		"postgres://localhost/signet?password=hunter2",
+		"host=localhost dbname=signet password=hunter2",
+		"dbname=signet sslpassword=hunter2",
+	};
+	struct sg_ledger *ledger;
+	struct capture capture;
+	int err;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		capture_begin(&capture);
+		err = sg_ledger_open(bad[i], &ledger);
+		capture_end(&capture);
+		assert_int_equal(err, SG_ERR_CONFIG);
+		assert_null(ledger);
+		assert_non_null(strstr(capture.text, "passfile="));
+		assert_null(strstr(capture.text, "hunter2"));
+	}
+	capture_begin(&capture);
+	err = sg_ledger_open("dbname=signet colour=blue", &ledger);
+	assert_non_null(strstr(capture_end(&capture), "colour"));
+	assert_int_equal(err, SG_ERR_CONFIG);
+}
+
+static void another_encoding_is_refused(void **state)
+{
+	struct capture capture;
+	struct sg_ledger *ledger;
+	char where[300];
+	int err;
+
+	postgres_do(&postgres, "CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1");
+	snprintf(where, sizeof(where), "host=%s user=tester dbname=latin", postgres.folder);
+	assert_int_equal(sg_ledger_open(where, &ledger), 0);
+	capture_begin(&capture);
+	err = sg_ledger_wait(ledger, PATIENCE_MS);
+	assert_non_null(strstr(capture_end(&capture), "-E UTF8"));
+	assert_int_equal(err, SG_ERR_CONFIG);
+	sg_ledger_close(ledger);
+	postgres_do(&postgres, "DROP DATABASE latin");
+}
+
+/* Said once, however much is asked of it; what it told us meanwhile must be looked up afterwards. */
+static void a_database_goes_and_comes(void **state)
+{
+	struct world *world = *state;
+	struct sg_ledger_stats stats;
+	struct capture capture;
+	const char *first;
+
+	assert_int_equal(add(world, JULIET, 1, NOW + DAY), SG_LEDGER_ADDED);
+	(void)sg_ledger_step(world->ledger);
+	postgres_stop(&postgres, SIGQUIT);
+	capture_begin(&capture);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(sg_ledger_stats(world->ledger, NOW, &stats), SG_ERR_IO);
+		assert_int_equal(sg_ledger_step(world->ledger), 0);
+	}
+	assert_int_equal(sg_ledger_wait(world->ledger, 3000), SG_ERR_IO);
+	capture_end(&capture);
+	first = strstr(capture.text, "try again later");
+	assert_non_null(first);
+	assert_null(strstr(first + 1, "try again later"));
+	postgres_run(&postgres);
+	assert_int_equal(sg_ledger_wait(world->ledger, PATIENCE_MS), 0);
+	assert_int_equal(sg_ledger_step(world->ledger), 1);
+	assert_valid(world, JULIET, "1");
+}
+
+/* A database that stands still is given up in bounded time, and costs no row. */
+static void a_database_that_stands_still(void **state)
+{
+	struct world *world = *state;
+	struct sg_ledger_stats stats;
+
+	assert_int_equal(add(world, JULIET, 1, NOW + DAY), SG_LEDGER_ADDED);
+	postgres_do(&postgres,
+	    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+	    " WHERE application_name = 'signet-authority'");
+	assert_int_equal(sg_ledger_stats(world->ledger, NOW, &stats), SG_ERR_IO);
+	assert_int_equal(sg_ledger_stats(world->ledger, NOW, &stats), SG_ERR_IO);
+	assert_int_equal(sg_ledger_wait(world->ledger, PATIENCE_MS), 0);
+	assert_int_equal(sg_ledger_stats(world->ledger, NOW, &stats), 0);
+	assert_int_equal(stats.issued, 1);
+	postgres_do(&postgres, "SELECT 1"); /* it runs */
+	kill(postgres.pid, SIGSTOP);
+	/* the server's process for us goes on: only what needs a new one stands still */
+	sg_ledger_close(world->ledger);
+	assert_int_equal(sg_ledger_open(world->where, &world->ledger), 0);
+	assert_int_equal(sg_ledger_wait(world->ledger, 500), SG_ERR_IO);
+	assert_int_equal(sg_ledger_stats(world->ledger, NOW, &stats), SG_ERR_IO);
+	kill(postgres.pid, SIGCONT);
+	assert_int_equal(sg_ledger_wait(world->ledger, PATIENCE_MS), 0);
+	assert_valid(world, JULIET, "1");
+}
+
+/* Somebody who holds the table fast makes one request fail, after a while, and nothing worse. */
+static void a_table_that_is_held_fast(void **state)
+{
+	struct world *world = *state;
+	PGconn *holder = PQconnectdb(world->where);
+	struct made made = { 0 };
+
+	PQclear(PQexec(holder, "BEGIN; LOCK TABLE certificate"));
+	assert_int_equal(PQtransactionStatus(holder), PQTRANS_INTRANS);
+	make(&made, JULIET, 1, NOW + DAY);
+	assert_int_equal(sg_ledger_add(world->ledger, made.entries, 1, ROOM), SG_ERR_IO);
+	PQfinish(holder);
+	assert_int_equal(add(world, JULIET, 1, NOW + DAY), SG_LEDGER_ADDED);
+	assert_valid(world, JULIET, "1");
+}
+
+static int add_on(
+    struct sg_ledger *ledger, const char *account, unsigned char number, uint32_t limit)
+{
+	struct made made = { 0 };
+
+	make(&made, account, number, NOW + DAY);
+	if (sg_ledger_add(ledger, made.entries, 1, limit) != 0)
+		return -1;
+	sg_blob_clear(&made.entries[0].der_before);
+	return (int)made.entries[0].outcome;
+}
+
+/* Eight processes that add for two accounts at once: never one more than there may be. */
+static void no_instance_goes_beyond_the_limit(void **state)
+{
+	struct world *world = *state;
+	pid_t pids[8];
+	int status;
+
+	for (unsigned char i = 0; i < 8; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0) {
+			struct sg_ledger *ledger;
+			int bad = sg_ledger_open(world->where, &ledger) != 0 ||
+			    sg_ledger_wait(ledger, PATIENCE_MS) != 0;
+
+			for (unsigned char j = 0; !bad && j < 10; j++)
+				bad = add_on(ledger, j % 2 ? JULIET : ROMEO,
+					  (unsigned char)(10 * i + j), 7) < 0;
+			_exit(bad);
+		}
+	}
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	for (int i = 0; i < 2; i++) {
+		int calls = 0;
+
+		assert_int_equal(
+		    sg_ledger_each_valid(world->ledger, i ? JULIET : ROMEO, NOW, count_row, &calls),
+		    0);
+		assert_int_equal(calls, 7);
+	}
+}
+
+/* C5: and one certificate for a request, whoever was asked. */
+static void no_two_instances_answer_one_request_twice(void **state)
+{
+	struct world *world = *state;
+	int added = 0, status;
+	pid_t pids[8];
+
+	for (unsigned char i = 0; i < 8; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0) {
+			struct made made = { 0 };
+			struct sg_ledger *ledger;
+
+			make(&made, JULIET, (unsigned char)(i + 1), NOW + DAY);
+			memset(made.csr, 7, sizeof(made.csr));
+			if (sg_ledger_open(world->where, &ledger) != 0 ||
+			    sg_ledger_wait(ledger, PATIENCE_MS) != 0 ||
+			    sg_ledger_add(ledger, made.entries, 1, ROOM) != 0)
+				_exit(99);
+			_exit((int)made.entries[0].outcome);
+		}
+	}
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_true(WIFEXITED(status));
+		if (WEXITSTATUS(status) == SG_LEDGER_ADDED)
+			added++;
+		else
+			assert_int_equal(WEXITSTATUS(status), SG_LEDGER_REPEATED);
+	}
+	assert_int_equal(added, 1);
+}
+
+static int postgres_begins(void **state)
+{
+	postgres_start(&postgres);
+	return 0;
+}
+
+static int postgres_ends(void **state)
+{
+	postgres_end(&postgres);
+	return 0;
+}
+
+#define ON(setup, test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+/* What holds for every engine. */
+#define ON_EVERY(setup)                                                                            \
+	ON(setup, rows_outlive_the_process), ON(setup, a_serial_is_used_once),                     \
+	    ON(setup, only_usable_ones_count), ON(setup, many_are_added_at_once),                  \
+	    ON(setup, a_request_is_looked_up), ON(setup, the_list_begins_with_the_usable),         \
+	    ON(setup, revoking_is_the_owners_and_idempotent), ON(setup, last_use_only_grows),      \
+	    ON(setup, crl_numbers_grow_over_restarts), ON(setup, a_walk_can_be_ended),             \
+	    ON(setup, the_operator_pages_through_it), ON(setup, the_operator_finds_by_digits),     \
+	    ON(setup, the_operator_revokes_with_a_reason), ON(setup, it_is_counted),               \
+	    ON(setup, others_are_heard), ON(setup, no_instance_goes_beyond_the_limit),             \
+	    ON(setup, no_two_instances_answer_one_request_twice)
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(files_are_closed_to_others, setup, teardown),
-		cmocka_unit_test_setup_teardown(rows_outlive_the_process, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_newer_ledger_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_serial_is_used_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(only_usable_ones_count, setup, teardown),
-		cmocka_unit_test_setup_teardown(many_are_added_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_request_is_looked_up, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_list_begins_with_the_usable, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    revoking_is_the_owners_and_idempotent, setup, teardown),
-		cmocka_unit_test_setup_teardown(last_use_only_grows, setup, teardown),
-		cmocka_unit_test_setup_teardown(crl_numbers_grow_over_restarts, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_walk_can_be_ended, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_operator_pages_through_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_operator_finds_by_digits, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_operator_revokes_with_a_reason, setup, teardown),
-		cmocka_unit_test_setup_teardown(it_is_counted, setup, teardown),
-		cmocka_unit_test_setup_teardown(others_are_heard, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_older_ledger_is_taken_over, setup, teardown),
+	const struct CMUnitTest sqlite[] = {
+		ON_EVERY(on_sqlite),
+		ON(on_sqlite, files_are_closed_to_others),
+		ON(on_sqlite, a_newer_ledger_is_refused),
+		ON(on_sqlite, an_older_ledger_is_taken_over),
 	};
+	const struct CMUnitTest pg[] = {
+		ON_EVERY(on_postgres),
+		ON(on_postgres, a_newer_database_is_refused),
+		ON(on_postgres, a_password_has_no_place_in_it),
+		ON(on_postgres, another_encoding_is_refused),
+		ON(on_postgres, a_database_goes_and_comes),
+		ON(on_postgres, a_database_that_stands_still),
+		ON(on_postgres, a_table_that_is_held_fast),
+	};
+	int failed;
 
 	umask(077); /* as sg_harden_process() sets it */
-	return cmocka_run_group_tests_name("authority_ledger", tests, NULL, NULL);
+	failed = cmocka_run_group_tests_name("authority_ledger: sqlite", sqlite, NULL, NULL);
+	return failed +
+	    cmocka_run_group_tests_name(
+		"authority_ledger: postgresql", pg, postgres_begins, postgres_ends);
 }

@@ -260,8 +260,12 @@ revoked = {folder}/revoked.txt
 logins = {folder}/logins.txt
 """)
         self.authority_env = self.env(SOFTHSM2_CONF=self.authority_softhsm)
+        self.make_ca()
+
+    def make_ca(self):
+        """The authority's key and certificate, by itself."""
         self.run("signet-authority", "--config", self.authority_conf, "init", "--name", "signet demo CA",
-                 "--algorithm", self.ca, "--out", folder / "ca.pem", env=self.authority_env)
+                 "--algorithm", self.ca, "--out", self.dir / "authority/ca.pem", env=self.authority_env)
 
     def start_authority(self):
         """Starts the authority and waits until the server took it as its component."""

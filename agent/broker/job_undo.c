@@ -1,0 +1,201 @@
+/*
+ * The states that take away what is not to be used: a certificate that was issued and not proven, and
+ * objects on the token.
+ */
+#include "jobs.h"
+
+#include <string.h>
+
+#include "call_key.h"
+#include "ccm2.h"
+#include "key_cache.h"
+#include "log.h"
+#include "text.h"
+#include "worker.h"
+#include "x509.h"
+
+/* ---- UNDO ---- */
+
+static void undone(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+	int err = sg_store_cert_set_revoked(call->agent->store, job->row.jid, job->row.sha256, 1);
+
+	if (err != 0)
+		sg_call_fail_code(call, err, job->row.jid);
+	else
+		sg_job_go(call, SG_JOB_DISCARD);
+}
+
+static void on_undone(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct sg_call *call = arg;
+
+	if (error == NULL || sg_job_is_final(error))
+		undone(call);
+	else
+		sg_call_fail(call, error);
+}
+
+static void undo_revoke(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+	const struct sg_msg_ccm2_revoke msg = { .sha256 = job->row.sha256 };
+
+	if (!job->can_revoke) {
+		sg_log(SG_LOG_WARN,
+		    "%s: its server does not revoke certificates: %s, which is not used, stays "
+		    "valid",
+		    job->row.jid, job->row.sha256);
+		sg_job_go(call, SG_JOB_DISCARD);
+	} else if (sg_call_is_online(call)) {
+		sg_worker_request(call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1,
+		    SG_XMPP_SECONDS, on_undone, call);
+	}
+}
+
+/* What was issued for the CSR and never came, or nothing. */
+static void undo_listed(struct sg_call *call, void *answer)
+{
+	struct sg_msg_ccm2_certs *certs = answer;
+	struct sg_job *job = call->state;
+
+	if (sg_job_take_issued(job, certs))
+		undo_revoke(call);
+	else
+		sg_job_go(call, SG_JOB_END);
+}
+
+static void undo_online(struct sg_call *call)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+	const struct sg_job *job = call->state;
+
+	if (job->row.cert.len > 0)
+		undo_revoke(call);
+	else if (job->can_list)
+		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, undo_listed);
+	else
+		sg_job_go(call, SG_JOB_END);
+}
+
+/* The account may have been killed between its certificate's change and the job's. */
+static int give_back(struct sg_job *job)
+{
+	const char *current = job->account->row.certificate;
+
+	if (current == NULL || job->row.sha256 == NULL || strcmp(current, job->row.sha256) != 0)
+		return 0;
+	return sg_account_set_client(job->account, job->row.old_key, job->row.old_certificate);
+}
+
+void sg_job_enter_undo(struct sg_call *call)
+{
+	struct sg_job *job = call->state;
+	int err = give_back(job);
+
+	if (err != 0) {
+		sg_call_fail_code(call, err, job->row.jid);
+		return;
+	}
+	/* The same as before: an authority gives it again for the same CSR (C5). */
+	if (job->row.sha256 != NULL && job->row.old_certificate != NULL &&
+	    strcmp(job->row.sha256, job->row.old_certificate) == 0) {
+		sg_job_go(call, SG_JOB_END);
+		return;
+	}
+	if (job->row.csr.len == 0) { /* nothing was asked for */
+		sg_job_go(call, SG_JOB_END);
+		return;
+	}
+	sg_job_tell(call, "undo", "revoking the certificate that is not used");
+	sg_job_go_online(call, undo_online);
+}
+
+/* ---- SWEEP, DISCARD ---- */
+
+static void swept(struct sg_call *call, void *answer)
+{
+	sg_key_cache_flush(call->agent->key_cache, call->key.module);
+	sg_job_go(call, SG_JOB_END);
+}
+
+static void discard(struct sg_call *call, const struct sg_blob *der)
+{
+	const struct sg_msg_cert_discard msg = {
+		.caller = call->caller,
+		.key = sg_key_ref_info(&call->key)->uri,
+		.der = *der,
+	};
+
+	sg_call_ask_key(call, SG_MSG_CERT_DISCARD, &msg, SG_TOKEN_SECONDS, swept);
+}
+
+static void discard_unlocked(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+
+	discard(call, &job->row.cert);
+}
+
+void sg_job_enter_discard(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+
+	call->rescue = sg_job_clean_up_later;
+	sg_call_use_key(call, job->row.key, discard_unlocked);
+}
+
+/* What a job of this kind has revoked. */
+static const char *revoked(const struct sg_job *job)
+{
+	return job->row.kind == SG_JOB_REVOKE ? job->row.sha256 : job->row.old_certificate;
+}
+
+static void sweep_unlocked(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+	struct sg_cert_row cert;
+	int err = sg_store_cert_get(call->agent->store, job->row.jid, revoked(job), &cert);
+
+	if (err == SG_ERR_KEY_ABSENT) {
+		sg_job_go(call, SG_JOB_END);
+	} else if (err != 0) {
+		sg_call_fail_code(call, err, job->row.jid);
+	} else {
+		discard(call, &cert.der);
+		sg_cert_row_clear(&cert);
+	}
+}
+
+void sg_job_enter_sweep(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+	const char *key = job->row.kind == SG_JOB_REVOKE ? job->row.key : job->row.old_key;
+
+	call->rescue = sg_job_clean_up_later;
+	if (key != NULL)
+		sg_call_use_key(call, key, sweep_unlocked);
+	else
+		sg_job_go(call, SG_JOB_END);
+}
+
+/* A token that is gone, or takes no orders about certificates, keeps nothing up: what it holds is revoked. */
+enum sg_job_state sg_job_sweep_failed(struct sg_job *job, const struct sg_msg_error *error)
+{
+	switch (sg_msg_error_code(error)) {
+	case SG_ERR_TOKEN_ABSENT:
+	case SG_ERR_TOKEN_AMBIGUOUS:
+	case SG_ERR_TOKEN_READ_ONLY:
+	case SG_ERR_KEY_ABSENT:
+	case SG_ERR_KEY_AMBIGUOUS:
+	case SG_ERR_KEY_CHANGED:
+	case SG_ERR_CERT_MISMATCH:
+	case SG_ERR_UNSUPPORTED:
+		sg_log(SG_LOG_WARN, "%s: a revoked certificate stays on its token: %s",
+		    job->row.jid, error->message != NULL ? error->message : "?");
+		return SG_JOB_END;
+	default:
+		return job->row.state;
+	}
+}
