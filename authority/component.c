@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +53,11 @@ static void on_log(void *arg, xmpp_log_level_t level, const char *area, const ch
 
 static int on_socket(xmpp_conn_t *conn, void *sock)
 {
+	const int on = 1;
+
 	memcpy(&the_component->fd, sock, sizeof(int));
+	/* an answer does not wait until the server has acknowledged the blank after the one before */
+	(void)setsockopt(the_component->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return xmpp_sockopt_cb_keepalive(conn, sock); /* a dead peer is noticed by the kernel */
 }
 

@@ -298,12 +298,26 @@ static int algorithm_set(X509 *cert, const struct sg_key *key)
 	    : SG_ERR_NOMEM;
 }
 
+/* Stock Prosody refuses a client that has clientAuth alone (C11). */
+static int extended_usage_set(X509 *cert)
+{
+	EXTENDED_KEY_USAGE *usage = sk_ASN1_OBJECT_new_null();
+	int ok = usage != NULL && sk_ASN1_OBJECT_push(usage, OBJ_nid2obj(NID_client_auth)) > 0 &&
+	    sk_ASN1_OBJECT_push(usage, OBJ_nid2obj(NID_server_auth)) > 0 &&
+	    X509_add1_ext_i2d(cert, NID_ext_key_usage, usage, 0, X509V3_ADD_DEFAULT) == 1;
+
+	EXTENDED_KEY_USAGE_free(usage);
+	return ok ? 0 : SG_ERR_NOMEM;
+}
+
 static int extensions_set(X509 *cert, const struct sg_msg_self_cert_make *request)
 {
 	int is_ca = request->profile == SG_PROFILE_CA;
 	int err;
 
 	err = basics_set(cert, is_ca);
+	if (err == 0 && request->profile == SG_PROFILE_CLIENT)
+		err = extended_usage_set(cert);
 	if (err == 0)
 		err = key_identifier_set(cert);
 	if (err == 0 && !is_ca)
@@ -361,7 +375,7 @@ static int self_cert_check(const struct sg_module *module,
 		    SG_DAYS_MAX);
 		return SG_ERR_ARG;
 	}
-	if (request->profile == SG_PROFILE_USER) {
+	if (request->profile == SG_PROFILE_USER || request->profile == SG_PROFILE_CLIENT) {
 		/* Subject and issuer must not both be empty. */
 		if (strlen(name) <= CN_MAX)
 			return account_check(name, error);

@@ -77,6 +77,11 @@ void sg_account_unref(struct sg_account *account); /* NULL is fine */
 SG_MUST_USE int sg_account_certify(struct sg_account *account, uint32_t role, const char *key_uri,
     const struct sg_blob *der, const char *cert_uri);
 
+/* Keeps by which protocol the server of these features has certificates managed. A failure is logged: it is
+ * asked again each time. */
+void sg_account_note_features(
+    struct sg_account *account, const struct sg_msg_xmpp_feature_set *features);
+
 /* Whether the connection that there is was made with this certificate (SHA-256), by SASL
  * EXTERNAL. */
 int sg_account_is_logged_in_with(const struct sg_account *account, const char *sha256);

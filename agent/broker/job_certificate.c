@@ -1,5 +1,6 @@
 /*
- * The states that get a certificate: CSR, add-cert (C3 to C5), the token, the login that proves it, and
+ * The states that get a certificate: CSR, add-cert (C3 to C5), or a certificate of our own making where
+ * the server keeps a list of those (S2), which stands in the CSR's place until it is in the list; the token, the login that proves it, and
  * the end of the one before it.
  *
  * Nothing is changed before the certificate has been judged (C4). While it is being proven it is the
@@ -12,18 +13,32 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/x509.h>
+
+#include "attestation.h"
 #include "call_key.h"
 #include "ccm2.h"
+#include "cert_protocol.h"
 #include "key_cache.h"
 #include "log.h"
 #include "online.h"
+#include "saslcert.h"
 #include "text.h"
 #include "worker.h"
 #include "x509.h"
 
+#define OWN_DAYS 365 /* that a certificate of our own making is valid (S2) */
+
 static const struct sg_msg_empty nothing = { 0 };
 
 /* ---- NEW: the verb has found the key ---- */
+
+/* What the token attests is kept with the request, before that is sent. */
+static void request_attested(struct sg_call *call)
+{
+	sg_attestation_keep(call);
+	sg_job_go(call, SG_JOB_ADD);
+}
 
 static void csr_made(struct sg_call *call, void *answer)
 {
@@ -40,7 +55,21 @@ static void csr_made(struct sg_call *call, void *answer)
 	    (account->certificate != NULL && job->row.old_certificate == NULL))
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 	else
-		sg_job_go(call, SG_JOB_ADD);
+		sg_call_attest(call, request_attested);
+}
+
+static void own_unlocked(struct sg_call *call)
+{
+	const struct sg_msg_self_cert_make msg = {
+		.caller = call->caller,
+		.key = sg_key_ref_info(&call->key)->uri,
+		.jid = call->account->row.jid,
+		.profile = SG_PROFILE_CLIENT,
+		.days = OWN_DAYS,
+		.spki_sha256 = sg_call_key_spki_sha256(call),
+	};
+
+	sg_call_ask_key(call, SG_MSG_SELF_CERT_MAKE, &msg, SG_TOKEN_SECONDS, csr_made);
 }
 
 static void request_unlocked(struct sg_call *call)
@@ -68,17 +97,20 @@ static int can_add(struct sg_call *call)
 static void new_online(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	char text[96];
+	int own = call->account->row.protocol == SG_CERT_PROTOCOL_SASLCERT;
+	char text[96] = SG_NS_SASLCERT ": yes";
 
-	(void)snprintf(text, sizeof(text), "add-cert: %s, list-certs: %s, revoke-cert: %s",
-	    job->can_add ? "yes" : "no", job->can_list ? "yes" : "no",
-	    job->can_revoke ? "yes" : "no");
+	if (!own)
+		(void)snprintf(text, sizeof(text), "add-cert: %s, list-certs: %s, revoke-cert: %s",
+		    job->can_add ? "yes" : "no", job->can_list ? "yes" : "no",
+		    job->can_revoke ? "yes" : "no");
 	sg_job_tell(call, "features", text);
 	if (!can_add(call))
 		return;
-	sg_job_tell(call, "request", "making the request on the token");
+	sg_job_tell(call, "request",
+	    own ? "making the certificate on the token" : "making the request on the token");
 	/* The server may have taken its time, and the token been locked meanwhile. */
-	sg_call_use_key_again(call, request_unlocked);
+	sg_call_use_key_again(call, own ? own_unlocked : request_unlocked);
 }
 
 void sg_job_enter_new(struct sg_call *call)
@@ -95,12 +127,25 @@ void sg_job_enter_new(struct sg_call *call)
 
 /* ---- ADD ---- */
 
+/* Whether what stands for the CSR is a certificate that was made here (S2). */
+static int is_own(const struct sg_job *job)
+{
+	X509 *cert = NULL;
+	int own = sg_x509_cert_parse(&job->row.csr, &cert) == 0;
+
+	X509_free(cert);
+	return own;
+}
+
 /* Takes the certificate over, when it is what was asked for (C4). Gives why it is not, or NULL. */
 static const char *take_certificate(struct sg_job *job, struct sg_blob *der)
 {
 	const char *why = NULL;
 
-	if (sg_x509_check_issued(der, &job->row.csr, job->row.jid, time(NULL), &why) != 0)
+	if (is_own(job)) {
+		if (!sg_blob_eq(der, &job->row.csr))
+			return "it is not the one that was made here";
+	} else if (sg_x509_check_issued(der, &job->row.csr, job->row.jid, time(NULL), &why) != 0)
 		return why != NULL ? why : "it is no certificate";
 	free(job->row.sha256);
 	job->row.sha256 = sg_x509_fingerprint(der, "sha256");
@@ -122,12 +167,28 @@ static void added(struct sg_call *call, void *answer)
 		sg_job_go(call, SG_JOB_STORE);
 }
 
+static void appended(struct sg_call *call, void *answer)
+{
+	const struct sg_job *job = call->state;
+	struct sg_msg_der own = { .der = { NULL, 0 } };
+
+	if (sg_blob_set(&own.der, job->row.csr.data, job->row.csr.len) != 0)
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
+	else
+		added(call, &own);
+	sg_msg_clear(SG_MSG_DER, &own);
+}
+
 static void add_send(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	const struct sg_msg_ccm2_add msg = { .name = job->row.name, .csr = job->row.csr };
+	const struct sg_msg_ccm2_add add = { .name = job->row.name, .csr = job->row.csr };
+	const struct sg_msg_saslcert_append append = { .name = job->row.name, .der = job->row.csr };
 
-	sg_call_ask_account(call, SG_MSG_CCM2_ADD, &msg, added);
+	if (is_own(job))
+		sg_call_ask_account(call, SG_MSG_SASLCERT_APPEND, &append, appended);
+	else
+		sg_call_ask_account(call, SG_MSG_CCM2_ADD, &add, added);
 }
 
 int sg_job_take_issued(struct sg_job *job, struct sg_msg_ccm2_certs *certs)

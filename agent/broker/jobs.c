@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "ccm2.h"
-#include "disco.h"
+#include "cert_protocol.h"
+#include "events.h"
 #include "json.h"
 #include "log.h"
 #include "online.h"
@@ -233,6 +234,22 @@ static void leave_as_it_was(struct sg_job *job)
 		sg_account_go_offline(account, on_left, sg_account_ref(account));
 }
 
+static const char *reason(const struct sg_msg_error *error)
+{
+	return error->message != NULL ? error->message : sg_err_text(sg_msg_error_code(error));
+}
+
+static void tell(const struct sg_job *job, enum sg_news news, const char *why)
+{
+	char *text = NULL;
+
+	if (asprintf(&text, "%s%s%s", kinds[job->row.kind].name, why != NULL ? ": " : "",
+		why != NULL ? why : "") < 0)
+		text = NULL;
+	sg_events_tell_key(job->account->agent, news, job->row.jid, job->row.sha256, text);
+	free(text);
+}
+
 /* Into the store, then here. */
 static int change(struct sg_job *job, enum sg_job_state next)
 {
@@ -263,19 +280,20 @@ static void wait_for(struct sg_job *job, const struct sg_msg_error *error)
 {
 	const struct timeval delay = { job->delay, 0 };
 	uint32_t code = (uint32_t)-sg_msg_error_code(error);
-	const char *text =
-	    error->message != NULL ? error->message : sg_err_text(sg_msg_error_code(error));
+	int is_news = code != job->row.waits;
 
 	free(job->row.waits_text);
-	job->row.waits_text = sg_text_copy(text);
+	job->row.waits_text = sg_text_copy(reason(error));
 	job->row.waits = code;
 	job->row.tries++;
 	if (!job->account->removed && sg_store_job_put(job->account->agent->store, &job->row) != 0)
 		sg_log(SG_LOG_WARN, "%s: what a job waits for could not be stored", job->row.jid);
 	sg_log(SG_LOG_INFO, "%s: a job (%s) waits in its state %s: %s", job->row.jid,
-	    kinds[job->row.kind].name, states[job->row.state].name, text);
+	    kinds[job->row.kind].name, states[job->row.state].name, reason(error));
 	if (job->account->agent->stopping)
 		return;
+	if (is_news)
+		tell(job, SG_NEWS_JOB_WAITS, reason(error));
 	evtimer_add(job->timer, &delay);
 	job->delay = 2 * job->delay < SG_JOB_DELAY_MAX ? 2 * job->delay : SG_JOB_DELAY_MAX;
 }
@@ -297,9 +315,9 @@ static void run_failed(struct sg_job *job, const struct sg_msg_error *error)
 		wait_for(job, error);
 	else if (before != SG_JOB_NEW)
 		sg_log(SG_LOG_WARN, "%s: a job (%s) came to nothing in its state %s: %s",
-		    job->row.jid, kinds[job->row.kind].name, states[before].name,
-		    error->message != NULL ? error->message
-					   : sg_err_text(sg_msg_error_code(error)));
+		    job->row.jid, kinds[job->row.kind].name, states[before].name, reason(error));
+	if (next != before && before != SG_JOB_NEW)
+		tell(job, SG_NEWS_JOB_FAILED, reason(error));
 	if (next == SG_JOB_END)
 		sg_failure_copy(&job->outcome, error);
 	release(job);
@@ -346,6 +364,8 @@ void sg_job_go(struct sg_call *call, enum sg_job_state next)
 	} else if (next != SG_JOB_END) {
 		states[next].enter(call);
 	} else {
+		if (!job->undone)
+			tell(job, SG_NEWS_JOB_DONE, NULL);
 		reply = sg_job_reply(job);
 		call->rescue = NULL;
 		release(job);
@@ -505,9 +525,10 @@ static void on_features(struct sg_call *call, void *answer)
 	struct sg_job *job = call->state;
 
 	job->features_known = 1;
-	job->can_add = sg_disco_has(set, SG_NS_CCM2_ADD);
-	job->can_list = sg_disco_has(set, SG_NS_CCM2_LIST);
-	job->can_revoke = sg_disco_has(set, SG_NS_CCM2_REVOKE);
+	sg_account_note_features(call->account, set);
+	job->can_add = sg_cert_protocol_can(set, SG_NS_CCM2_ADD);
+	job->can_list = sg_cert_protocol_can(set, SG_NS_CCM2_LIST);
+	job->can_revoke = sg_cert_protocol_can(set, SG_NS_CCM2_REVOKE);
 	call->next(call);
 }
 

@@ -52,6 +52,7 @@ void sg_status_show(const struct sg_cli *cli, const json_t *result)
 	putchar('\n');
 	sg_show_accounts(json_object_get(result, "accounts"));
 	show_more_open(json_object_get(result, "accounts"));
+	sg_show_jobs(json_object_get(result, "accounts"));
 	putchar('\n');
 	sg_show_workers(json_object_get(result, "workers"));
 	show_changes(result);

@@ -111,13 +111,15 @@ const struct sg_command sg_commands[] = {
 	    .operands_min = 1,
 	    .operands_max = 1,
 	    .waits = WAITS_TOKEN,
-	    .options = OPT(FINGERPRINT) | OPT(QR),
+	    .options = OPT(FINGERPRINT) | OPT(QR) | OPT(ATTESTATION),
 	    .summary = "Show a key and its certificates.",
 	    .help = "--fingerprint prints only what two people compare: the name (SHA-1) and the "
 		    "SHA-256\n"
 		    "of each certificate, in groups to be read aloud. --qr draws them as a QR "
 		    "code, an\n"
-		    "xmpp: URI, too." },
+		    "xmpp: URI, too. --attestation adds the certificates by which the token says "
+		    "that\n"
+		    "it has made the key, in PEM." },
 	{ .name = "key use",
 	    .run = sg_key_use,
 	    .show = sg_key_use_show,
@@ -302,11 +304,12 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID FINGERPRINT|current",
 	    .operands_min = 2,
 	    .operands_max = 2,
-	    .options = OPT(YES) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(YES) | OPT(DISABLE) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Revoke a certificate on the server.",
 	    .help = "FINGERPRINT is the SHA-256 that `signet cert list` shows; 'current' is the\n"
-		    "certificate that this agent logs in with." },
+		    "certificate that this agent logs in with. --disable is for servers that have\n"
+		    "XEP-0257 and no ccm2." },
 	{ .name = "cert adopt",
 	    .run = sg_cert_adopt,
 	    .show = sg_cert_adopt_show,

@@ -125,6 +125,26 @@ static void test_self_cert(void **state)
 	}
 }
 
+/* What logs in where a server keeps a list of certificates: as a user's, and with C11's usages. */
+static void test_self_cert_of_a_client(void **state)
+{
+	for (size_t i = 0; i < 3; i++) {
+		self_cert(keys[i], TEXT(JID), SG_PROFILE_CLIENT, 365, "cert");
+		assert_true(out_has("Subject: CN = " JID));
+		assert_true(
+		    out_has("X509v3 Basic Constraints: critical\n                CA:FALSE"));
+		assert_true(
+		    out_has("X509v3 Key Usage: critical\n                Digital Signature\n"));
+		assert_true(
+		    out_has("TLS Web Client Authentication, TLS Web Server Authentication"));
+		assert_true(out_has("othername: XmppAddr::" JID));
+		assert_int_equal(
+		    RUN("openssl", "verify", "-check_ss_sig", "-partial_chain", "-purpose",
+			"sslclient", "-CAfile", path_of("cert.pem"), path_of("cert.pem")),
+		    0);
+	}
+}
+
 static void test_self_cert_of_far_years(void **state)
 {
 	self_cert(TEXT("p256"), TEXT(JID), SG_PROFILE_USER, 36525, "cert");
@@ -164,7 +184,7 @@ static void test_self_cert_refusals(void **state)
 	msg.days = 36526;
 	expect_error(SG_MSG_SELF_CERT_MAKE, &msg, SG_ERR_ARG);
 	msg.days = 1;
-	msg.profile = 2;
+	msg.profile = 3;
 	expect_error(SG_MSG_SELF_CERT_MAKE, &msg, SG_ERR_ARG);
 	msg.profile = SG_PROFILE_USER;
 	memset(jid, 'j', 60);
@@ -580,6 +600,7 @@ int main(void)
 		cmocka_unit_test(test_csr_of_an_intermediate),
 		cmocka_unit_test(test_csr_refusals),
 		cmocka_unit_test(test_self_cert),
+		cmocka_unit_test(test_self_cert_of_a_client),
 		cmocka_unit_test(test_self_cert_of_far_years),
 		cmocka_unit_test(test_self_cert_refusals),
 		cmocka_unit_test(test_cross_sign),

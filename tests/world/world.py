@@ -87,10 +87,11 @@ class World:
     programs: those of ours that are needed.
     server: which one of SERVERS.
     certificates, requests: the authority's limits for an account; tests ask more often than people.
+    ca: the kind of the authority's key.
     """
 
     def __init__(self, pin="1234", accounts=ACCOUNTS, max_tls="1.3", alone=False, certificates=20, programs=PROGRAMS,
-                 server="prosody", requests=6000):
+                 server="prosody", requests=6000, ca="rsa3072"):
         self.pin = pin
         self.kind = server
         self.programs = programs
@@ -99,6 +100,7 @@ class World:
         self.alone = alone
         self.certificates = certificates
         self.requests = requests
+        self.ca = ca
         self.uid, self.gid = ordinary_user()
         self.processes = []
         self.sessions = set()
@@ -263,7 +265,7 @@ logins = {folder}/logins.txt
     def make_ca(self):
         """The authority's key and certificate, by itself."""
         self.run("signet-authority", "--config", self.authority_conf, "init", "--name", "signet demo CA",
-                 "--out", self.dir / "authority/ca.pem", env=self.authority_env)
+                 "--algorithm", self.ca, "--out", self.dir / "authority/ca.pem", env=self.authority_env)
 
     def start_authority(self):
         """Starts the authority and waits until the server took it as its component."""
