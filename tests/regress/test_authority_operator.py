@@ -1,6 +1,7 @@
 """What the operator does beside a running authority: list, show, revoke, crl, stats."""
 import concurrent.futures
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -289,3 +290,19 @@ def test_who_writes_at_the_same_time_leaves_nothing_out(place):
             list(pool.map(revoke, range(len(ders))))
         assert {sha256(der) for _, der in ders} <= set(revoked_list(place))
         until(lambda: all(crl_of(place).get_revoked_certificate_by_serial_number(serial_of(der)) for _, der in ders))
+
+
+def test_a_list_that_somebody_holds_is_said_and_written_when_it_is_free(place, client):
+    """The revocation itself stands, and whoever asks again gets the rest."""
+    first, second = issue(client, 2)
+    folder = os.open(place.dir / "authority", os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with pytest.raises(Failed) as failed:
+        operate(place, "revoke", sha256(first), "--json")
+    assert failed.value.status == 5 and "is locked by another process" in failed.value.err
+    assert json.loads(failed.value.out) == {"revoked": [sha256(first)], "revoked_before": [], "listed": False}
+    os.close(folder)
+    assert told(place, "revoke", sha256(first)) == {"revoked": [], "revoked_before": [sha256(first)], "listed": True}
+    assert sha256(first) in revoked_list(place)
+    assert client.revoke(sha256(second)).get("type") == "result"
+    assert {sha256(first), sha256(second)} <= set(revoked_list(place))
