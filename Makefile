@@ -78,13 +78,13 @@ SRC_token := $(call in,token, \
     login made main module object pin pin_set pinentry piv probe pubkey reader renew session sign stay tls token \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
-    asking key_names key_reply publishing store_publishing verbs_asking verbs_publish watching \
+    asking job_renewal key_names key_reply publishing renewal renewing store_publishing verbs_asking verbs_publish watching \
     held_certs reconcile shell_word survey switching token_answers verbs_adopt verbs_reconcile verbs_spare \
     accounts agent ask_all attestation call call_key collisions config conn doctor doctor_system events failure \
     find forged job_certificate job_revocation job_undo jobs json judging key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
     reaper remember rest server signings store store_attestation store_copies store_decisions store_jobs store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
     touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
-    verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_release verbs_sign verbs_token verbs_trust worker worker_process)
+    verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_release verbs_renew verbs_sign verbs_token verbs_trust worker worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
     asked cert_requests contacts fetch_requests filter gather iq key_requests main memory pep_requests reason remotekey requests scram seen self \
     stream tls worker)
@@ -249,7 +249,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_bounds test_authority_config test_authority_decision test_authority_delegation test_authority_intermediate \
     test_authority_ledger test_authority_logins test_authority_policy test_authority_profile \
-    test_authority_rate test_authority_service test_broker_collisions test_broker_config test_broker_copies test_broker_jobs test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_signings test_broker_store test_broker_uri \
+    test_authority_rate test_authority_service test_broker_collisions test_broker_config test_broker_copies test_broker_jobs test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_renewal test_broker_signings test_broker_store test_broker_uri \
     test_buf test_ccm2 test_cert_form test_channel \
     test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_path_bounds test_pep test_pep_node \
@@ -274,10 +274,17 @@ $(BUILD)/obj/tests/%.o: private CPPFLAGS += -I. -Itoken -Iagent/broker -Iagent/x
 tests-built: $(UNIT_TESTS) $(REGRESS_TESTS)
 unit: $(UNIT_TESTS) | $(BUILD)/bin/signet-pgp
 	@NO_SKIPS=$(if $(SANITIZE),,1) sh tests/cmocka.sh $^
-regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so
+regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so $(BUILD)/lib/shifted-clock.so $(BUILD)/lib/libsignet-crash.so
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)
 	@$(PYTEST) -m 'not alone' tests/regress
 	@$(PYTEST) -n 0 -m alone tests/regress
+
+# Preloaded into one of our programs, it has another time of day.
+$(call objs,tests/regress/shifted_clock.c): private CFLAGS += -fPIC
+$(BUILD)/lib/shifted-clock.so: $(call objs,tests/regress/shifted_clock.c)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(filter-out -fPIE,$(CFLAGS)) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ $^
 
 # A PKCS#11 module that wraps another and makes it fail (signet-fault(7)); code of its own, for other projects too.
 SRC_fault    := $(call in,tests/fault, call module names object script session state token)
@@ -287,6 +294,14 @@ $(FAULT_MODULE): $(call objs,$(SRC_fault))
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(filter-out -fPIE,$(CFLAGS)) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ $^ -ldl -pthread
+
+# Kills a process at one of its steps (tests/regress/test_crash_points.py).
+CRASH_LIBRARY := $(BUILD)/lib/libsignet-crash.so
+$(BUILD)/obj/tests/crash/crash.o: private CFLAGS += -fPIC
+$(CRASH_LIBRARY): $(BUILD)/obj/tests/crash/crash.o
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(filter-out -fPIE,$(CFLAGS)) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ $^ -ldl
 
 .PHONY: fault fault-built fault-run fault-mainjob
 fault: deps

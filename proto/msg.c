@@ -281,6 +281,7 @@ static const struct sg_field csr_make_fields[] = {
 	STR(jid),
 	U32(profile),
 	BLOB(spki_sha256),
+	U32(nameless),
 };
 static const struct sg_layout layout_csr_make = LAYOUT(csr_make_fields);
 #undef MSG

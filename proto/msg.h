@@ -409,6 +409,7 @@ struct sg_msg_csr_make {
 	char *jid; /* bare; C12 */
 	uint32_t profile;
 	struct sg_blob spki_sha256;
+	uint32_t nameless; /* 1: the subject is empty, not CN = jid */
 };
 
 struct sg_msg_self_cert_make {

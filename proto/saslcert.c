@@ -9,6 +9,8 @@
 #include "layout.h"
 #include "log.h"
 
+#define NUMBER_DIGITS 6 /* that a name is counted on from */
+
 int sg_saslcert_append_encode(const char *name, const struct sg_blob *der, struct sg_xml **payload)
 {
 	struct sg_xml *root = sg_xml_new("append", SG_NS_SASLCERT);
@@ -109,15 +111,33 @@ static int is_taken(const struct sg_msg_ccm2_certs *certs, const char *name)
 	return 0;
 }
 
+/* The length of the text without " 2" or a higher number at its end, which goes to *count; 1 without one. */
+static int stem_of(const char *text, unsigned *count)
+{
+	const char *space = strrchr(text, ' ');
+	const char *digits = space != NULL ? space + 1 : "";
+	size_t len = strspn(digits, "0123456789");
+
+	*count = 1;
+	if (len == 0 || len > NUMBER_DIGITS || digits[len] != '\0' || digits[0] == '0' ||
+	    strcmp(digits, "1") == 0)
+		return (int)strlen(text);
+	*count = (unsigned)strtoul(digits, NULL, 10);
+	return (int)(space - text);
+}
+
 int sg_saslcert_free_name(
     const char *text, const struct sg_msg_ccm2_certs *certs, unsigned *number, char **name)
 {
+	unsigned count;
+	int stem = stem_of(text, &count);
 	char *made;
 
 	*name = NULL;
 	for (;; (*number)++) {
-		if ((*number == 1 ? asprintf(&made, "%s", text)
-				  : asprintf(&made, "%s %u", text, *number)) < 0)
+		if ((*number == 1
+			    ? asprintf(&made, "%s", text)
+			    : asprintf(&made, "%.*s %u", stem, text, count + *number - 1)) < 0)
 			return SG_ERR_NOMEM;
 		if (strlen(made) > SG_CCM2_NAME_MAX) {
 			free(made);

@@ -32,8 +32,8 @@ SG_MUST_USE int sg_saslcert_revoke_encode(
     const char *name, int only_disable, struct sg_xml **payload);
 
 /*
- * A name that no certificate of the list has: the text, or "text 2", "text 3", …: the first of them
- * from that number on (1: the text alone). *number becomes the one that was taken, *name is a new
+ * A name that no certificate of the list has: the text, or "text 2", "text 3", …, where a text that ends
+ * so ("text 2") is counted on ("text 3", …): the first of them from that number on (1: the text alone). *number becomes the one that was taken, *name is a new
  * string. SG_ERR_LIMIT when it does not fit into SG_CCM2_NAME_MAX bytes; SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_saslcert_free_name(

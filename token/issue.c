@@ -160,7 +160,7 @@ static int csr_tbs(
 	if (csr == NULL || X509_REQ_set_version(csr, X509_REQ_VERSION_1) != 1 ||
 	    X509_REQ_set_pubkey(csr, key->public) != 1)
 		goto out;
-	err = name_set(X509_REQ_get_subject_name(csr), request->jid);
+	err = request->nameless ? 0 : name_set(X509_REQ_get_subject_name(csr), request->jid);
 	if (err == 0)
 		err = request->profile == SG_PROFILE_CA
 		    ? basics_add(&extensions, 1)

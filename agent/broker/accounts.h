@@ -1,6 +1,6 @@
 /*
  * The accounts: what is stored of each, and its connection: one signet-xmpp for each account, which
- * runs while the account is online. Nothing connects by itself.
+ * runs while the account is online. Nothing connects by itself but jobs (jobs.h).
  */
 #ifndef SG_BROKER_ACCOUNTS_H
 #define SG_BROKER_ACCOUNTS_H
@@ -11,6 +11,7 @@
 #include "failure.h"
 #include "login.h"
 #include "publishing_store.h"
+#include "renewal.h"
 #include "store.h"
 #include "tokens.h"
 
@@ -35,6 +36,10 @@ struct sg_account {
 	int removed; /* no longer in the list, nor in the store */
 	struct sg_account_row row;
 	struct sg_publishing_row publishing;
+	struct sg_renewal renewal; /* of its certificate; zero: none, or it is revoked */
+	int due_told;		   /* that it is due */
+	char *renew_problem;	   /* why its last renewal came to nothing, or NULL */
+	int64_t renewed_at; /* when the last renewal was begun by itself, by the clock; 0: none */
 	enum sg_account_state state;
 	struct sg_msg_xmpp_online online; /* empty unless online */
 	char *online_with;		  /* SHA-256 of the certificate of that login, or NULL */

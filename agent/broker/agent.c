@@ -19,6 +19,7 @@
 #include "notify.h"
 #include "reaper.h"
 #include "remember.h"
+#include "renewing.h"
 #include "server.h"
 #include "signings.h"
 #include "store.h"
@@ -96,6 +97,8 @@ static void agent_clear(struct sg_agent *agent)
 {
 	sg_server_free(agent->server);
 	stop_workers(agent);
+	sg_renewing_free(agent->renewing);
+	agent->renewing = NULL;
 	sg_keyring_free(agent->keyring);
 	sg_accounts_free(agent->accounts);
 	sg_logind_free(agent->logind);
@@ -145,6 +148,8 @@ static int agent_init(struct sg_agent *agent, const char *config_path, const cha
 		err = sg_accounts_new(agent, &agent->accounts);
 	if (err == 0)
 		err = sg_jobs_load(agent);
+	if (err == 0)
+		err = sg_renewing_new(agent, &agent->renewing);
 	if (err == 0)
 		err = sg_server_new(agent, socket_path, &agent->server);
 	return err;

@@ -83,6 +83,8 @@ struct sg_call {
 	/* Takes something back before the call fails, or NULL. Is asked once, and fails the call when it
 	 * has. */
 	void (*retract)(struct sg_call *call, const struct sg_msg_error *error);
+	struct sg_call *doing;	   /* a part of it that runs, or NULL */
+	struct sg_call_part *part; /* it is such a part; or NULL */
 };
 
 void sg_call_free(struct sg_call *call);
@@ -162,6 +164,14 @@ SG_MUST_USE int sg_call_is_online(struct sg_call *call);
 /* Asks call->account's worker. SG_ERR_OFFLINE when the connection has ended meanwhile. */
 void sg_call_ask_account(
     struct sg_call *call, uint16_t type, const void *msg, sg_call_answer_fn *next);
+
+/*
+ * Another verb as a part of this call, for the same caller: with these parameters (taken over), which
+ * must fit the method, and its pinentry, if it has one. fn is called when it has ended, with why it
+ * failed; the reply goes to nobody.
+ */
+void sg_call_do(struct sg_call *call, const char *method, sg_verb_fn *verb, json_t *parameters,
+    sg_done_fn *fn, void *arg);
 
 /* For callbacks of others whose arg is the call: fails it when there is an error, else goes on with
  * call->next. */

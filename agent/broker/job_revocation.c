@@ -4,11 +4,14 @@
  */
 #include "jobs.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cert_protocol.h"
 #include "log.h"
 #include "online.h"
+#include "renewing.h"
 #include "worker.h"
 
 static const char advice_again[] =
@@ -24,9 +27,36 @@ static const char *fingerprint(const struct sg_call *call)
 	return job->row.sha256;
 }
 
+/*
+ * The key beside which the certificate is on a token: the URI of its object with another type; or NULL.
+ * Both have the same label and identifier, for it was stored so.
+ */
+static char *key_beside(const struct sg_job *job)
+{
+	static const char type[] = ";type=cert";
+	struct sg_cert_row cert;
+	char *uri = NULL;
+	size_t len;
+
+	if (sg_store_cert_get(job->account->agent->store, job->row.jid, job->row.sha256, &cert) !=
+	    0)
+		return NULL;
+	len = cert.uri != NULL ? strlen(cert.uri) : 0;
+	if (cert.role == SG_CERT_CLIENT && len >= sizeof(type) &&
+	    strcmp(cert.uri + len - (sizeof(type) - 1), type) == 0 &&
+	    asprintf(&uri, "%.*s;type=private", (int)(len - (sizeof(type) - 1)), cert.uri) < 0)
+		uri = NULL;
+	sg_cert_row_clear(&cert);
+	return uri;
+}
+
 static void revoked_and_left(struct sg_call *call)
 {
-	sg_job_go(call, SG_JOB_END);
+	struct sg_job *job = call->state;
+
+	free(job->row.key);
+	job->row.key = key_beside(job);
+	sg_job_go(call, job->row.key != NULL ? SG_JOB_SWEEP : SG_JOB_END);
 }
 
 static void revoked(struct sg_call *call)
@@ -35,6 +65,8 @@ static void revoked(struct sg_call *call)
 	int err =
 	    sg_store_cert_set_revoked(call->agent->store, account->row.jid, fingerprint(call), 1);
 
+	if (err == 0)
+		sg_renewing_note(account);
 	if (err != 0) {
 		sg_call_fail_code(call, err, account->row.jid);
 	} else if (!sg_account_is_logged_in_with(account, fingerprint(call))) {

@@ -12,6 +12,7 @@
 #include "json.h"
 #include "log.h"
 #include "online.h"
+#include "renewing.h"
 #include "text.h"
 
 /* A call that waits until the job does not run. */
@@ -32,16 +33,24 @@ static const struct {
 	sg_verb_fn *enter;
 	sg_job_failed_fn *failed; /* NULL: it waits */
 } states[SG_JOB_STATES] = {
-	[SG_JOB_NEW] = { "new", TO(ADD) | TO(REVOKE_IT) | TO(END), sg_job_enter_new, NULL },
-	[SG_JOB_ADD] = { "add", TO(STORE) | TO(UNDO) | TO(END), sg_job_enter_add,
+	[SG_JOB_NEW] = { "new", TO(ADD) | TO(GENERATE) | TO(REQUEST) | TO(REVOKE_IT) | TO(END),
+	    sg_job_enter_new, NULL },
+	[SG_JOB_GENERATE] = { "generate", TO(REQUEST) | TO(UNDO) | TO(END), sg_job_enter_generate,
+	    sg_job_generate_failed },
+	[SG_JOB_REQUEST] = { "request", TO(ADD) | TO(UNDO) | TO(END), sg_job_enter_request,
+	    sg_job_request_failed },
+	[SG_JOB_ADD] = { "add", TO(STORE) | TO(REQUEST) | TO(UNDO) | TO(END), sg_job_enter_add,
 	    sg_job_add_failed },
 	[SG_JOB_STORE] = { "store", TO(PROVE) | TO(UNDO), sg_job_enter_store, NULL },
-	[SG_JOB_PROVE] = { "prove", TO(RETIRE) | TO(UNDO) | TO(END), sg_job_enter_prove,
+	[SG_JOB_PROVE] = { "prove", TO(SIGN) | TO(RETIRE) | TO(UNDO) | TO(END), sg_job_enter_prove,
 	    sg_job_prove_failed },
+	[SG_JOB_SIGN] = { "sign", TO(PUBLISH), sg_job_enter_sign, NULL },
+	[SG_JOB_PUBLISH] = { "publish", TO(RETIRE), sg_job_enter_publish, NULL },
 	[SG_JOB_RETIRE] = { "retire", TO(RETRACT), sg_job_enter_retire, NULL },
 	[SG_JOB_RETRACT] = { "retract", TO(SWEEP), sg_job_enter_retract, NULL },
 	[SG_JOB_SWEEP] = { "sweep", TO(END), sg_job_enter_sweep, sg_job_sweep_failed },
-	[SG_JOB_REVOKE_IT] = { "revoke", TO(END), sg_job_enter_revoke, sg_job_revoke_failed },
+	[SG_JOB_REVOKE_IT] = { "revoke", TO(SWEEP) | TO(END), sg_job_enter_revoke,
+	    sg_job_revoke_failed },
 	[SG_JOB_UNDO] = { "undo", TO(DISCARD) | TO(END), sg_job_enter_undo, NULL },
 	[SG_JOB_DISCARD] = { "discard", TO(END), sg_job_enter_discard, sg_job_sweep_failed },
 	[SG_JOB_END] = { "end", 0, NULL, NULL },
@@ -58,9 +67,10 @@ static const struct {
 	    TO(NEW) | TO(ADD) | TO(STORE) | TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) |
 		TO(UNDO) | TO(DISCARD) | TO(END) },
 	[SG_JOB_RENEW] = { "renew",
-	    TO(NEW) | TO(ADD) | TO(STORE) | TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) |
-		TO(UNDO) | TO(DISCARD) | TO(END) },
-	[SG_JOB_REVOKE] = { "revoke", TO(NEW) | TO(REVOKE_IT) | TO(END) },
+	    TO(NEW) | TO(GENERATE) | TO(REQUEST) | TO(SIGN) | TO(PUBLISH) | TO(ADD) | TO(STORE) |
+		TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) | TO(UNDO) | TO(DISCARD) |
+		TO(END) },
+	[SG_JOB_REVOKE] = { "revoke", TO(NEW) | TO(REVOKE_IT) | TO(SWEEP) | TO(END) },
 };
 
 const char *sg_job_kind_name(uint32_t kind)
@@ -114,6 +124,7 @@ static void job_free(struct sg_job *job)
 	}
 	TAILQ_REMOVE(&job->account->jobs, job, entry);
 	event_free(job->timer);
+	free(job->selector);
 	sg_job_row_clear(&job->row);
 	sg_failure_clear(&job->outcome);
 	free(job);
@@ -203,6 +214,11 @@ struct sg_job *sg_job_begin(struct sg_account *account, enum sg_job_kind kind)
 	return job;
 }
 
+void sg_job_drop(struct sg_job *job)
+{
+	job_free(job);
+}
+
 /* ---- the end of a run ---- */
 
 /* The call is no longer the job's. */
@@ -214,6 +230,7 @@ static void release(struct sg_job *job)
 	call->state_free = NULL;
 	call->undo = NULL;
 	job->call = NULL;
+	job->is_alone = 0;
 	job->features_known = 0;
 	if (job->row.state == SG_JOB_END || job->row.state == SG_JOB_NEW ||
 	    !TAILQ_EMPTY(&job->waiters))
@@ -364,6 +381,8 @@ void sg_job_go(struct sg_call *call, enum sg_job_state next)
 	} else if (next != SG_JOB_END) {
 		states[next].enter(call);
 	} else {
+		if (job->row.kind == SG_JOB_RENEW) /* which goes on with what there was */
+			leave_as_it_was(job);
 		if (!job->undone)
 			tell(job, SG_NEWS_JOB_DONE, NULL);
 		reply = sg_job_reply(job);
@@ -424,12 +443,16 @@ static struct sg_call *own_call(struct sg_job *job)
 	return call;
 }
 
-static void run_alone(struct sg_job *job)
+void sg_job_run_alone(struct sg_job *job)
 {
 	struct sg_call *call = own_call(job);
 
-	if (call != NULL)
-		sg_job_run(job, call);
+	if (call == NULL && job->row.state == SG_JOB_NEW)
+		job_free(job);
+	if (call == NULL)
+		return;
+	job->is_alone = 1;
+	sg_job_run(job, call);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -446,9 +469,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		waiter->fn(waiter->call, job);
 		free(waiter);
 	} else if (job->row.state == SG_JOB_END || job->row.state == SG_JOB_NEW) {
+		sg_renewing_ended(job->account,
+		    job->row.kind == SG_JOB_RENEW && job->outcome.code != 0 ? &job->outcome : NULL);
 		job_free(job);
 	} else {
-		run_alone(job);
+		sg_job_run_alone(job);
 	}
 }
 
@@ -495,8 +520,8 @@ void sg_jobs_token_ready(struct sg_agent *agent)
 	for (account = sg_accounts_first(agent->accounts); account != NULL;
 	     account = sg_accounts_next(account)) {
 		TAILQ_FOREACH(job, &account->jobs, entry) {
-			if (job->row.waits >= -SG_ERR_TOKEN_ABSENT &&
-			    job->row.waits < -SG_ERR_ACCOUNT_ABSENT)
+			/* What is the server's doing has nothing to do with a token. */
+			if (job->row.waits != 0 && job->row.waits < -SG_ERR_ACCOUNT_ABSENT)
 				go_on(job);
 		}
 	}

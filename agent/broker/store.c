@@ -118,7 +118,8 @@ static const char schema_5[] =
     " old_certificate TEXT, begun INTEGER NOT NULL, tries INTEGER NOT NULL,"
     " waits_code INTEGER NOT NULL, waits_text TEXT) STRICT;"
     "CREATE UNIQUE INDEX jobs_of_certificates ON jobs (jid) WHERE kind <> 3;"
-    "CREATE UNIQUE INDEX jobs_of_revocations ON jobs (jid, sha256) WHERE kind = 3;";
+    "CREATE UNIQUE INDEX jobs_of_revocations ON jobs (jid, sha256) WHERE kind = 3;"
+    "ALTER TABLE certificates ADD COLUMN csr BLOB;";
 
 static const char schema_6[] =
     "ALTER TABLE accounts ADD COLUMN protocol INTEGER NOT NULL DEFAULT 0;"
@@ -388,6 +389,9 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 				 " ORDER BY fetched DESC, jid DESC LIMIT -1 OFFSET ?2)",
 	[SG_STMT_WATCHED_OLDEST] = "SELECT jid, fetched FROM watched WHERE account = ?1"
 				   " ORDER BY fetched, jid LIMIT 1",
+	[SG_STMT_CSR_PUT] = "UPDATE certificates SET csr = ?3 WHERE jid = ?1 AND sha256 = ?2",
+	[SG_STMT_CSR_GET] =
+	    "SELECT csr FROM certificates WHERE jid = ?1 AND sha256 = ?2 AND csr IS NOT NULL",
 	[SG_STMT_JOB_PUT] =
 	    "INSERT INTO jobs (id, jid, kind, state, key, name, csr, certificate, certificate_uri,"
 	    " sha256, old_key, old_certificate, begun, tries, waits_code, waits_text)"

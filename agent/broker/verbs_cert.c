@@ -264,7 +264,9 @@ void sg_verb_revoke_certificate(struct sg_call *call)
 	}
 	call->state = take_fingerprint(call);
 	call->state_free = free;
-	if (call->state != NULL) {
+	if (call->state != NULL && sg_job_of_revocation(call->account, call->state) != NULL) {
+		revoke(call);
+	} else if (call->state != NULL) {
 		call->rescue = is_noted_as_revoked(call) ? revoked_before : revoked_meanwhile;
 		sg_call_go_online(call, revoke_online);
 	} else if (is_current) {

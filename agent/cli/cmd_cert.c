@@ -139,6 +139,24 @@ void sg_cert_list_show(const struct sg_cli *cli, const json_t *result)
 	}
 }
 
+int sg_cert_renew(struct sg_cli *cli, json_t **result)
+{
+	const struct sg_args *args = &cli->args;
+	const char *jid = args->operands[0];
+	const char *selector = args->value[SG_OPT_KEY];
+	char *key = NULL;
+	int err = selector != NULL ? sg_secret_args_name(cli, selector, &key) : 0;
+
+	if (err == 0)
+		err = sg_agent_call(cli, "Renew",
+		    json_pack("{s:s, s:b, s:s*, s:s*}", "jid", jid, "rekey",
+			sg_args_has(args, SG_OPT_REKEY), "key", key, "name",
+			args->value[SG_OPT_NAME]),
+		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_MORE, jid, result);
+	free(key);
+	return err;
+}
+
 int sg_cert_revoke(struct sg_cli *cli, json_t **result)
 {
 	const char *jid = cli->args.operands[0], *fingerprint = cli->args.operands[1];

@@ -298,6 +298,25 @@ const struct sg_command sg_commands[] = {
 		"With --diff, those on the tokens and those that the agent keeps, too, and what "
 		"puts in\n"
 		"order what is not. The server or a token may be out of reach." },
+	{ .name = "cert renew",
+	    .run = sg_cert_renew,
+	    .show = sg_enrol_show,
+	    .operands = "JID",
+	    .operands_min = 1,
+	    .operands_max = 1,
+	    .options = OPT(REKEY) | OPT(KEY) | OPT(NAME) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .waits = WAITS_BOTH,
+	    .summary = "Get another certificate in the place of the one of now.",
+	    .help =
+		"For the same key, or with --rekey for a new one that is made on the same token, "
+		"or with\n"
+		"--key for one that is there. It is proven by a login, signed by the user key, "
+		"and\n"
+		"published where the former one was; then that one is revoked and retracted. The "
+		"former\n"
+		"key stays on its token. The agent does it by itself when a certificate is due: "
+		"`signet\n"
+		"account show` says when that is, `signet status` what it waits for." },
 	{ .name = "cert revoke",
 	    .run = sg_cert_revoke,
 	    .show = sg_cert_revoke_show,

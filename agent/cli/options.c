@@ -65,6 +65,7 @@ static const struct sg_opt_info opt_infos[SG_OPT_COUNT] = {
 	[SG_OPT_ATTESTATION] = { "attestation", NULL,
 	    "show what the token says of where the key was made", 0 },
 	[SG_OPT_SHA1] = { "sha1", "MODE", "on or verify (SHA-1 counts, the default), or off", 0 },
+	[SG_OPT_REKEY] = { "rekey", NULL, "for a new key, made on the same token", 0 },
 	[SG_OPT_PGP] = { "pgp", "FINGERPRINT",
 	    "sign with this OpenPGP key of the account, by gpg and its agent", 0 },
 	[SG_OPT_DIFF] = { "diff", NULL,

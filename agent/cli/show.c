@@ -295,6 +295,8 @@ void sg_show_account(const json_t *account)
 	sg_print_member("CA file", account, "cafile");
 	sg_print_member("key", account, "key");
 	sg_print_member("certificate", account, "certificate");
+	sg_print_member("valid until", account, "not_after");
+	sg_print_member("renewed from", account, "renew_due");
 	sg_print_member("user key", account, "user_key");
 	sg_print_member("protocol", account, "protocol");
 	sg_print_member("last error", account, "last_error");
@@ -325,15 +327,19 @@ static void show_job_advice(const char *jid, const json_t *job)
 {
 	const char *waits_for = sg_member(job, "waits_for", NULL);
 	const char *certificate = sg_member(job, "certificate", NULL);
+	const char *kind = sg_member(job, "kind", "");
 	const char *advice = waits_for != NULL ? sg_err_advice(sg_err_from_name(waits_for)) : "";
 
 	printf("  It goes on by itself as soon as it can.%s%s\n  At once: `signet ",
 	    advice[0] != '\0' ? " " : "", advice);
-	if (strcmp(sg_member(job, "kind", ""), "revoke") == 0) {
+	if (strcmp(kind, "revoke") == 0) {
 		printf("cert revoke ");
 		sg_print_text(stdout, jid);
 		putchar(' ');
 		sg_print_text(stdout, certificate != NULL ? certificate : "-");
+	} else if (strcmp(kind, "renew") == 0) {
+		printf("cert renew ");
+		sg_print_text(stdout, jid);
 	} else {
 		printf("enrol ");
 		sg_print_text(stdout, jid);

@@ -55,6 +55,24 @@ static void test_csr(void **state)
 	}
 }
 
+/* The other form of C12: the same key's request for the same JID, and not the same bytes. */
+static void test_csr_without_a_name(void **state)
+{
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		struct sg_msg_csr_make msg = { .key = keys[i], .jid = TEXT(JID), .nameless = 1 };
+
+		ask_der(&worker, SG_MSG_CSR_MAKE, &msg, "csr");
+		assert_int_equal(RUN("openssl", "req", "-inform", "DER", "-in", path_of("csr"),
+				     "-verify", "-noout", "-text"),
+		    0);
+		assert_true(out_has("verify OK"));
+		assert_true(out_has("Subject: \n") || out_has("Subject:\n"));
+		assert_true(out_has("othername: XmppAddr::" JID));
+	}
+}
+
 static void test_csr_of_a_long_jid(void **state)
 {
 	char jid[120] = { 0 };
@@ -596,6 +614,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_csr),
+		cmocka_unit_test(test_csr_without_a_name),
 		cmocka_unit_test(test_csr_of_a_long_jid),
 		cmocka_unit_test(test_csr_of_an_intermediate),
 		cmocka_unit_test(test_csr_refusals),

@@ -194,10 +194,47 @@ static void a_name_is_free_or_gets_a_number(void **state)
 	assert_string_equal(name, "pc 3");
 	assert_int_equal(number, 3);
 	free(name);
+	number = 1;
+	assert_int_equal(sg_saslcert_free_name("pc 4", &certs, &number, &name), 0);
+	assert_string_equal(name, "pc 5");
+	assert_int_equal(number, 2);
+	free(name);
 	number = 4;
 	assert_int_equal(sg_saslcert_free_name("pc", &certs, &number, &name), 0);
 	assert_string_equal(name, "pc 5");
 	free(name);
+}
+
+/* A renewed one would else become "pc 2 2", and so on. */
+static void what_is_no_number_is_no_number(void **state)
+{
+	static const struct {
+		const char *text, *next;
+	} names[] = {
+		{ "pc 2", "pc 3" },
+		{ "a b 9", "a b 10" },
+		{ "pc 999999", "pc 1000000" },
+		{ "pc 1000000", "pc 1000000 2" },
+		{ "pc 1", "pc 1 2" },
+		{ "pc 02", "pc 02 2" },
+		{ "pc 0", "pc 0 2" },
+		{ "pc 2x", "pc 2x 2" },
+		{ "pc ", "pc  2" },
+		{ "2", "2 2" },
+		{ " 2", " 3" },
+		{ "", " 2" },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct sg_ccm2_cert list[] = { { .name = (char *)(uintptr_t)names[i].text } };
+		const struct sg_msg_ccm2_certs certs = { list, 1 };
+		unsigned number = 1;
+		char *name;
+
+		assert_int_equal(sg_saslcert_free_name(names[i].text, &certs, &number, &name), 0);
+		assert_string_equal(name, names[i].next);
+		free(name);
+	}
 }
 
 static void a_name_with_its_number_is_limited(void **state)
@@ -271,6 +308,7 @@ int main(void)
 		cmocka_unit_test(items_are_limited),
 		cmocka_unit_test(both_ways_to_end_are_emitted),
 		cmocka_unit_test(a_name_is_free_or_gets_a_number),
+		cmocka_unit_test(what_is_no_number_is_no_number),
 		cmocka_unit_test(a_name_with_its_number_is_limited),
 		cmocka_unit_test(ccm2_goes_before_xep_0257),
 		cmocka_unit_test(xep_0257_does_all_of_ccm2_where_there_is_none),
