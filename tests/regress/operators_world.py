@@ -194,7 +194,14 @@ class Story:
             self.kept = self.machine.rows()
         elif section == "PostgreSQL" and "createuser" in text:
             self.machine.ready()
-            enrol(self.machine, 4)
+            for number in (4, 5):
+                enrol(self.machine, number)
+            _, gone = self.machine.rows()
+            self.machine.operate("revoke", gone["sha256"])
+            # by the database alone: the running authority, which has the token, hears of it
+            crl = Path("/var/lib/signet-authority/public/crl.pem")
+            until(lambda: x509.load_pem_x509_crl(crl.read_bytes()).get_revoked_certificate_by_serial_number(
+                int(gone["serial"], 16)), "the revocation is never in the CRL")
             self.kept = self.machine.rows()
         elif section == "Does it work?":
             assert said.startswith("active\n") and "issued:      0\n" in said
@@ -251,7 +258,7 @@ def main():
     except BaseException:
         for log in sorted(Path("/var/log").glob("*.unit.log")):
             print(f"---- {log}\n{log.read_text(errors='replace')[-3000:]}")
-        for log in ("/var/log/prosody/prosody.err", "/var/log/ejabberd/error.log"):
+        for log in ("/var/log/prosody/prosody.log", "/var/log/prosody/prosody.err", "/var/log/ejabberd/error.log"):
             if re.search(server, log) and Path(log).exists():
                 print(f"---- {log}\n{Path(log).read_text(errors='replace')[-3000:]}")
         raise
