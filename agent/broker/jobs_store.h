@@ -15,6 +15,7 @@ enum sg_job_kind {
 	SG_JOB_REPLACE = 1, /* ... in the place of its former one, which is revoked */
 	SG_JOB_RENEW = 2,   /* the same, before that one expires */
 	SG_JOB_REVOKE = 3,
+	SG_JOB_SPARE = 4, /* a certificate for a key, and the account goes on with its former one */
 	SG_JOB_KINDS,
 };
 
@@ -30,6 +31,7 @@ enum sg_job_state {
 	SG_JOB_UNDO = 8,      /* a certificate that is not to be used is revoked, ... */
 	SG_JOB_DISCARD = 9,   /* ... and leaves the token */
 	SG_JOB_END = 10,      /* nothing of it is stored any more */
+	SG_JOB_RETURN = 11,   /* of a spare, which is proven: the account gets back what it had */
 	SG_JOB_STATES,
 };
 

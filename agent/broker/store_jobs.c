@@ -79,7 +79,8 @@ static int row_is_sound(const struct sg_job_row *row)
 {
 	int is_revocation = row->kind == SG_JOB_REVOKE;
 
-	if (row->kind >= SG_JOB_KINDS || row->state == SG_JOB_NEW || row->state >= SG_JOB_END)
+	if (row->kind >= SG_JOB_KINDS || row->state == SG_JOB_NEW || row->state == SG_JOB_END ||
+	    row->state >= SG_JOB_STATES)
 		return 0;
 	if (is_revocation || row->state == SG_JOB_REVOKE_IT)
 		return is_revocation && row->state == SG_JOB_REVOKE_IT && row->sha256 != NULL;
