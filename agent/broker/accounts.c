@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cert_protocol.h"
 #include "jobs.h"
+#include "log.h"
 #include "online.h"
+#include "renewing.h"
 #include "text.h"
 #include "watching.h"
 #include "worker.h"
@@ -25,6 +28,7 @@ static void account_free(struct sg_account *account)
 	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
 	free(account->online_with);
 	free(account->last_error);
+	free(account->renew_problem);
 	free(account);
 }
 
@@ -162,6 +166,7 @@ int sg_accounts_remove(struct sg_account *account)
 		return err;
 	TAILQ_REMOVE(&account->agent->accounts->list, account, entry);
 	account->removed = 1;
+	sg_renewing_note(account);
 	sg_account_go_offline(account, on_removed_offline, account);
 	return 0;
 }
@@ -209,8 +214,25 @@ int sg_account_certify(struct sg_account *account, uint32_t role, const char *ke
 	else if (sha256 != NULL)
 		err = store_changed(
 		    account, &row->key, &row->certificate, key_uri, sha256, role, der, cert_uri);
+	if (err == 0 && role == SG_CERT_CLIENT)
+		sg_renewing_note(account);
 	free(sha256);
 	return err;
+}
+
+void sg_account_note_features(
+    struct sg_account *account, const struct sg_msg_xmpp_feature_set *features)
+{
+	uint32_t before = account->row.protocol;
+
+	account->row.protocol = sg_cert_protocol_of(features);
+	if (account->row.protocol == before || account->removed)
+		return;
+	if (sg_store_account_put(account->agent->store, &account->row) == 0)
+		return;
+	account->row.protocol = before;
+	sg_log(
+	    SG_LOG_WARN, "%s: which protocol its server has could not be kept", account->row.jid);
 }
 
 int sg_account_is_logged_in_with(const struct sg_account *account, const char *sha256)
@@ -227,8 +249,13 @@ int sg_account_is_refused(const struct sg_msg_error *error)
 
 int sg_account_set_client(struct sg_account *account, const char *key_uri, const char *sha256)
 {
+	int err;
+
 	if (account->removed)
 		return SG_ERR_ACCOUNT_ABSENT;
-	return store_changed(account, &account->row.key, &account->row.certificate, key_uri, sha256,
+	err = store_changed(account, &account->row.key, &account->row.certificate, key_uri, sha256,
 	    SG_CERT_CLIENT, NULL, NULL);
+	if (err == 0)
+		sg_renewing_note(account);
+	return err;
 }

@@ -1,6 +1,6 @@
 /*
  * The accounts: what is stored of each, and its connection: one signet-xmpp for each account, which
- * runs while the account is online. Nothing connects by itself.
+ * runs while the account is online. Nothing connects by itself but jobs (jobs.h).
  */
 #ifndef SG_BROKER_ACCOUNTS_H
 #define SG_BROKER_ACCOUNTS_H
@@ -11,6 +11,7 @@
 #include "failure.h"
 #include "login.h"
 #include "publishing_store.h"
+#include "renewal.h"
 #include "store.h"
 #include "tokens.h"
 
@@ -36,6 +37,10 @@ struct sg_account {
 	int switching; /* another certificate is being made its own (switching.h) */
 	struct sg_account_row row;
 	struct sg_publishing_row publishing;
+	struct sg_renewal renewal; /* of its certificate; zero: none, or it is revoked */
+	int due_told;		   /* that it is due */
+	char *renew_problem;	   /* why its last renewal came to nothing, or NULL */
+	int64_t renewed_at; /* when the last renewal was begun by itself, by the clock; 0: none */
 	enum sg_account_state state;
 	struct sg_msg_xmpp_online online; /* empty unless online */
 	char *online_with;		  /* SHA-256 of the certificate of that login, or NULL */
@@ -77,6 +82,11 @@ void sg_account_unref(struct sg_account *account); /* NULL is fine */
  */
 SG_MUST_USE int sg_account_certify(struct sg_account *account, uint32_t role, const char *key_uri,
     const struct sg_blob *der, const char *cert_uri);
+
+/* Keeps by which protocol the server of these features has certificates managed. A failure is logged: it is
+ * asked again each time. */
+void sg_account_note_features(
+    struct sg_account *account, const struct sg_msg_xmpp_feature_set *features);
 
 /* Whether the connection that there is was made with this certificate (SHA-256), by SASL
  * EXTERNAL. */

@@ -19,6 +19,7 @@ struct sg_logind;
 struct sg_logins;
 struct sg_reaper;
 struct sg_remembering;
+struct sg_renewing;
 struct sg_server;
 struct sg_signings;
 struct sg_store;
@@ -40,6 +41,7 @@ struct sg_agent {
 	struct sg_keyring *keyring;
 	struct sg_logind *logind;
 	struct sg_accounts *accounts;
+	struct sg_renewing *renewing;
 	struct sg_server *server;
 	int stopping; /* no worker is started any more */
 };

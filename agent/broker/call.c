@@ -8,7 +8,7 @@
 
 #include "accounts.h"
 #include "conn.h"
-#include "disco.h"
+#include "cert_protocol.h"
 #include "json.h"
 #include "key_reply.h"
 #include "log.h"
@@ -22,6 +22,7 @@ void sg_call_free(struct sg_call *call)
 {
 	if (call == NULL)
 		return;
+	free(call->part);
 	sg_key_reply_free(call->key_reply);
 	if (call->state_free != NULL)
 		call->state_free(call->state);
@@ -34,6 +35,7 @@ void sg_call_free(struct sg_call *call)
 	sg_pin_clear(&call->pin);
 	sg_token_ref_clear(&call->token);
 	sg_key_ref_clear(&call->key);
+	sg_attestation_clear(&call->attestation);
 	free(call->key_use.selector);
 	sg_account_unref(call->account);
 	json_decref(call->parameters);
@@ -60,6 +62,8 @@ void sg_call_abandon(struct sg_call *call)
 		sg_worker_abandon(call->key.module->worker, call->key_use.asked);
 	if (call->gone != NULL)
 		call->gone(call);
+	if (call->doing != NULL)
+		sg_call_abandon(call->doing);
 }
 
 const char *sg_call_string(const struct sg_call *call, const char *name)
@@ -120,10 +124,32 @@ static void put_error(struct sg_call *call, const char *name, json_t *parameters
 	json_decref(message);
 }
 
+/* Who waits for the end of a part, and why it failed. */
+struct sg_call_part {
+	struct sg_call *whole;
+	sg_done_fn *fn;
+	void *arg;
+	struct sg_msg_error error;
+};
+
+static void part_finish(struct sg_call *call)
+{
+	struct sg_call_part *part = call->part;
+
+	call->part = NULL;
+	part->whole->doing = NULL;
+	sg_call_free(call);
+	part->fn(part->arg, part->error.code != 0 ? &part->error : NULL);
+	sg_failure_clear(&part->error);
+	free(part);
+}
+
 static void finish(struct sg_call *call)
 {
 	call->done = 1;
-	if (call->conn != NULL)
+	if (call->part != NULL)
+		part_finish(call);
+	else if (call->conn != NULL)
 		sg_conn_call_done(call->conn, call);
 	else
 		sg_call_free(call);
@@ -153,6 +179,8 @@ static void fail_quietly(struct sg_call *call, const struct sg_msg_error *error)
 
 	sg_log(SG_LOG_INFO, "%s: %s: %s", call->name != NULL ? call->name : "a call",
 	    sg_err_name(code), error->message != NULL ? error->message : sg_err_text(code));
+	if (call->part != NULL)
+		sg_failure_copy(&call->part->error, error);
 	if (call->oneway)
 		return;
 	snprintf(name, sizeof(name), API_PREFIX "%s", sg_err_name(code));
@@ -353,6 +381,49 @@ void sg_call_ask(struct sg_call *call, struct sg_worker *worker, uint16_t type, 
 	sg_worker_request(worker, type, msg, -1, seconds, on_answer, ask);
 }
 
+/* ---- a verb as a part of another ---- */
+
+/* The descriptor with a PIN serves one token only, and stays the call's own. */
+static int pinentry_copy(struct sg_pin *pin, const struct sg_pin *from)
+{
+	pin->pinentry = from->pinentry;
+	pin->abandoned = from->abandoned;
+	pin->display = sg_text_copy(from->display);
+	for (; pin->option_count < from->option_count; pin->option_count++) {
+		pin->options[pin->option_count] = strdup(from->options[pin->option_count]);
+		if (pin->options[pin->option_count] == NULL)
+			return SG_ERR_NOMEM;
+	}
+	return 0;
+}
+
+void sg_call_do(struct sg_call *call, const char *method, sg_verb_fn *verb, json_t *parameters,
+    sg_done_fn *fn, void *arg)
+{
+	struct sg_call *part = calloc(1, sizeof(*part));
+
+	if (part == NULL || (part->part = calloc(1, sizeof(*part->part))) == NULL)
+		abort(); /* the caller would wait for ever */
+	part->part->whole = call;
+	part->part->fn = fn;
+	part->part->arg = arg;
+	part->agent = call->agent;
+	part->oneway = 1;
+	part->password_fd = -1;
+	part->parameters = parameters;
+	part->name = sg_text_copy(method);
+	part->caller.uid = call->caller.uid;
+	part->caller.pid = call->caller.pid;
+	part->caller.exe = sg_text_copy(call->caller.exe);
+	part->caller.purpose = sg_text_copy(method);
+	sg_pin_init(&part->pin);
+	call->doing = part;
+	if (parameters == NULL || part->name == NULL || pinentry_copy(&part->pin, &call->pin) != 0)
+		sg_call_fail_code(part, SG_ERR_NOMEM, NULL);
+	else
+		verb(part);
+}
+
 /* ---- steps with an account ---- */
 
 int sg_call_take_account(struct sg_call *call, const char *parameter)
@@ -403,7 +474,8 @@ void sg_call_ask_account(
 
 static void on_features(struct sg_call *call, void *answer)
 {
-	if (!sg_disco_has(answer, call->feature))
+	sg_account_note_features(call->account, answer);
+	if (!sg_cert_protocol_can(answer, call->feature))
 		sg_call_fail_with(call, SG_ERR_FEATURE, call->feature,
 		    "the server of %s does not have %s", call->account->row.jid, call->feature);
 	else

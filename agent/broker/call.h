@@ -14,6 +14,7 @@
 #include "failure.h"
 #include "find.h"
 #include "login.h"
+#include "store.h"
 
 #define SG_CALL_STRING_MAX 8192 /* bytes of a string parameter */
 #define SG_CALL_NAMES_MAX  1000 /* strings in a list parameter */
@@ -63,7 +64,8 @@ struct sg_call {
 	struct sg_token_ref token;
 	struct sg_key_ref key;
 	struct sg_call_key_use key_use;
-	const char *feature; /* of the server, that is being looked for */
+	struct sg_attestation attestation; /* of call->key (attestation.h); empty: none */
+	const char *feature;		   /* of the server, that is being looked for */
 	void *state;
 	void (*state_free)(void *state);
 	int advice_code;    /* an error of this code ... */
@@ -81,6 +83,8 @@ struct sg_call {
 	/* Takes something back before the call fails, or NULL. Is asked once, and fails the call when it
 	 * has. */
 	void (*retract)(struct sg_call *call, const struct sg_msg_error *error);
+	struct sg_call *doing;	   /* a part of it that runs, or NULL */
+	struct sg_call_part *part; /* it is such a part; or NULL */
 };
 
 void sg_call_free(struct sg_call *call);
@@ -150,7 +154,8 @@ SG_MUST_USE int sg_call_take_account(struct sg_call *call, const char *parameter
 /* call->account is online with the call's password or PIN. */
 void sg_call_go_online(struct sg_call *call, sg_verb_fn *next);
 
-/* ... and the server has this feature, or SG_ERR_FEATURE names it. */
+/* ... and the server has this feature, or XEP-0257 in the place of one of ccm2's; or SG_ERR_FEATURE names
+ * it. */
 void sg_call_need_feature(struct sg_call *call, const char *feature, sg_verb_fn *next);
 
 /* Whether call->account still is; 0 when it is not, and the call has failed for it. */
@@ -159,6 +164,14 @@ SG_MUST_USE int sg_call_is_online(struct sg_call *call);
 /* Asks call->account's worker. SG_ERR_OFFLINE when the connection has ended meanwhile. */
 void sg_call_ask_account(
     struct sg_call *call, uint16_t type, const void *msg, sg_call_answer_fn *next);
+
+/*
+ * Another verb as a part of this call, for the same caller: with these parameters (taken over), which
+ * must fit the method, and its pinentry, if it has one. fn is called when it has ended, with why it
+ * failed; the reply goes to nobody.
+ */
+void sg_call_do(struct sg_call *call, const char *method, sg_verb_fn *verb, json_t *parameters,
+    sg_done_fn *fn, void *arg);
 
 /* For callbacks of others whose arg is the call: fails it when there is an error, else goes on with
  * call->next. */

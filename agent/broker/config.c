@@ -11,6 +11,7 @@
 
 #include "conf.h"
 #include "log.h"
+#include "renewal.h"
 
 #define PINENTRY_DEFAULT  "/usr/bin/pinentry"
 #define SHA1CDSUM_DEFAULT "/usr/bin/sha1cdsum"
@@ -117,6 +118,19 @@ static int read_switch(const char *value, int *off)
 	return *off || strcmp(value, "yes") == 0;
 }
 
+/* "66 %", or without the sign. */
+static int read_percent(const char *value, int max, int *percent)
+{
+	size_t len = strcspn(value, " \t%");
+	const char *rest = value + len + strspn(value + len, " \t");
+	char digits[4] = "";
+
+	if (len >= sizeof(digits) || (rest[0] != '\0' && strcmp(rest, "%") != 0))
+		return 0;
+	memcpy(digits, value, len);
+	return read_number(digits, 1, max, percent);
+}
+
 static int agent_setting(struct sg_config *config, const char *name, const char *value)
 {
 	if (strcmp(name, "pinentry") == 0)
@@ -127,6 +141,10 @@ static int agent_setting(struct sg_config *config, const char *name, const char 
 		return is_absolute(value) && set_string(&config->touch_command, value);
 	if (strcmp(name, "watch") == 0)
 		return read_switch(value, &config->no_watch);
+	if (strcmp(name, "renew") == 0)
+		return read_switch(value, &config->no_renew);
+	if (strcmp(name, "renew-at") == 0)
+		return read_percent(value, SG_RENEWAL_AT_MAX, &config->renew_at);
 	if (strcmp(name, "sha1") == 0)
 		return sg_sha1_parse(value, &config->sha1) == 0;
 	if (strcmp(name, "sha1cdsum") == 0)
@@ -245,7 +263,7 @@ int sg_config_read(struct sg_config *config, const char *path)
 	char *own_path = NULL;
 	int err;
 
-	*config = (struct sg_config){ .modules = NULL };
+	*config = (struct sg_config){ .renew_at = SG_RENEWAL_AT_DEFAULT };
 	if (path == NULL) {
 		own_path = sg_config_user_path("XDG_CONFIG_HOME", ".config", "signet/signet.conf");
 		if (own_path == NULL) {

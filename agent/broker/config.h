@@ -63,6 +63,8 @@ struct sg_config {
 	char *module_dirs; /* colon-separated; NULL: those set when the programs were built */
 	char *pinentry;	   /* absolute path */
 	int no_watch;	   /* no presence is sent, so nobody's events come */
+	int no_renew;	   /* certificates are renewed by hand only */
+	int renew_at;	   /* per cent of their lifetime (renewal.h) */
 	enum sg_sha1 sha1; /* what is done with SHA-1 */
 	char *sha1cdsum;   /* absolute path of what looks for its collisions */
 	/* Absolute path of what tells that a token wants to be touched, or NULL. */

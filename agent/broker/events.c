@@ -90,6 +90,10 @@ static const char *const news_names[] = {
 	[SG_NEWS_KEY_NEW] = "key_new",
 	[SG_NEWS_KEY_RETRACTED] = "key_retracted",
 	[SG_NEWS_KEY_REVOKED] = "key_revoked",
+	[SG_NEWS_CERTIFICATE_DUE] = "certificate_due",
+	[SG_NEWS_JOB_WAITS] = "job_waits",
+	[SG_NEWS_JOB_DONE] = "job_done",
+	[SG_NEWS_JOB_FAILED] = "job_failed",
 };
 
 static int concerns(

@@ -25,6 +25,10 @@ enum sg_news {
 	SG_NEWS_KEY_NEW,
 	SG_NEWS_KEY_RETRACTED,
 	SG_NEWS_KEY_REVOKED,
+	SG_NEWS_CERTIFICATE_DUE,
+	SG_NEWS_JOB_WAITS,
+	SG_NEWS_JOB_DONE,
+	SG_NEWS_JOB_FAILED,
 	SG_NEWS_COUNT,
 };
 
@@ -36,7 +40,7 @@ void sg_events_free(struct sg_events *events);
 void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token, const char *label,
     const struct sg_caller *caller, const char *text);
 
-/* The same of the public key of somebody; name may be NULL. */
+/* The same of the public key of somebody, or of the job of an account; name may be NULL. */
 void sg_events_tell_key(
     struct sg_agent *agent, enum sg_news news, const char *jid, const char *name, const char *text);
 

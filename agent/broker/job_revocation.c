@@ -4,10 +4,14 @@
  */
 #include "jobs.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cert_protocol.h"
 #include "log.h"
 #include "online.h"
+#include "renewing.h"
 #include "worker.h"
 
 static const char advice_again[] =
@@ -23,9 +27,36 @@ static const char *fingerprint(const struct sg_call *call)
 	return job->row.sha256;
 }
 
+/*
+ * The key beside which the certificate is on a token: the URI of its object with another type; or NULL.
+ * Both have the same label and identifier, for it was stored so.
+ */
+static char *key_beside(const struct sg_job *job)
+{
+	static const char type[] = ";type=cert";
+	struct sg_cert_row cert;
+	char *uri = NULL;
+	size_t len;
+
+	if (sg_store_cert_get(job->account->agent->store, job->row.jid, job->row.sha256, &cert) !=
+	    0)
+		return NULL;
+	len = cert.uri != NULL ? strlen(cert.uri) : 0;
+	if (cert.role == SG_CERT_CLIENT && len >= sizeof(type) &&
+	    strcmp(cert.uri + len - (sizeof(type) - 1), type) == 0 &&
+	    asprintf(&uri, "%.*s;type=private", (int)(len - (sizeof(type) - 1)), cert.uri) < 0)
+		uri = NULL;
+	sg_cert_row_clear(&cert);
+	return uri;
+}
+
 static void revoked_and_left(struct sg_call *call)
 {
-	sg_job_go(call, SG_JOB_END);
+	struct sg_job *job = call->state;
+
+	free(job->row.key);
+	job->row.key = key_beside(job);
+	sg_job_go(call, job->row.key != NULL ? SG_JOB_SWEEP : SG_JOB_END);
 }
 
 static void revoked(struct sg_call *call)
@@ -34,6 +65,8 @@ static void revoked(struct sg_call *call)
 	int err =
 	    sg_store_cert_set_revoked(call->agent->store, account->row.jid, fingerprint(call), 1);
 
+	if (err == 0)
+		sg_renewing_note(account);
 	if (err != 0) {
 		sg_call_fail_code(call, err, account->row.jid);
 	} else if (!sg_account_is_logged_in_with(account, fingerprint(call))) {
@@ -95,6 +128,21 @@ static int is_ended_by_server(const struct sg_account *account, const struct sg_
 	    account->connect == NULL;
 }
 
+/* S4: XEP-0257 forgets what it revokes; one of the account's own that is in its list no more is revoked. */
+static int is_forgotten(const struct sg_call *call, const struct sg_msg_error *error)
+{
+	const struct sg_account *account = call->account;
+	struct sg_cert_row row;
+
+	if (account->row.protocol != SG_CERT_PROTOCOL_SASLCERT ||
+	    sg_msg_error_code(error) != SG_ERR_STANZA || error->condition == NULL ||
+	    strcmp(error->condition, "item-not-found") != 0 ||
+	    sg_store_cert_get(call->agent->store, account->row.jid, fingerprint(call), &row) != 0)
+		return 0;
+	sg_cert_row_clear(&row);
+	return 1;
+}
+
 /*
  * The server closes what was logged in with the certificate (C10), and may do so before its answer
  * is read: then whether the certificate still logs in is the answer.
@@ -104,7 +152,7 @@ static void on_revoked(void *arg, const struct sg_msg_error *error, void *answer
 	struct sg_call *call = arg;
 	struct sg_account *account = call->account;
 
-	if (error == NULL) {
+	if (error == NULL || is_forgotten(call, error)) {
 		revoked(call);
 	} else if (is_ended_by_server(account, error) && is_own(call)) {
 		call->next = try_login; /* once it is offline, as the worker is about to tell */

@@ -104,6 +104,10 @@ void sg_job_enter_undo(struct sg_call *call)
 		sg_job_go(call, SG_JOB_END);
 		return;
 	}
+	if (job->row.csr.len == 0) { /* nothing was asked for */
+		sg_job_go(call, SG_JOB_END);
+		return;
+	}
 	sg_job_tell(call, "undo", "revoking the certificate that is not used");
 	sg_job_go_online(call, undo_online);
 }
@@ -142,30 +146,36 @@ void sg_job_enter_discard(struct sg_call *call)
 	sg_call_use_key(call, job->row.key, discard_unlocked);
 }
 
+/* What a job of this kind has revoked. */
+static const char *revoked(const struct sg_job *job)
+{
+	return job->row.kind == SG_JOB_REVOKE ? job->row.sha256 : job->row.old_certificate;
+}
+
 static void sweep_unlocked(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	struct sg_cert_row old;
-	int err =
-	    sg_store_cert_get(call->agent->store, job->row.jid, job->row.old_certificate, &old);
+	struct sg_cert_row cert;
+	int err = sg_store_cert_get(call->agent->store, job->row.jid, revoked(job), &cert);
 
 	if (err == SG_ERR_KEY_ABSENT) {
 		sg_job_go(call, SG_JOB_END);
 	} else if (err != 0) {
 		sg_call_fail_code(call, err, job->row.jid);
 	} else {
-		discard(call, &old.der);
-		sg_cert_row_clear(&old);
+		discard(call, &cert.der);
+		sg_cert_row_clear(&cert);
 	}
 }
 
 void sg_job_enter_sweep(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
+	const char *key = job->row.kind == SG_JOB_REVOKE ? job->row.key : job->row.old_key;
 
 	call->rescue = sg_job_clean_up_later;
-	if (job->row.old_key != NULL)
-		sg_call_use_key(call, job->row.old_key, sweep_unlocked);
+	if (key != NULL)
+		sg_call_use_key(call, key, sweep_unlocked);
 	else
 		sg_job_go(call, SG_JOB_END);
 }

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include "ccm2.h"
-#include "disco.h"
+#include "cert_protocol.h"
+#include "events.h"
 #include "json.h"
 #include "log.h"
 #include "online.h"
+#include "renewing.h"
 #include "text.h"
 
 /* A call that waits until the job does not run. */
@@ -31,16 +33,24 @@ static const struct {
 	sg_verb_fn *enter;
 	sg_job_failed_fn *failed; /* NULL: it waits */
 } states[SG_JOB_STATES] = {
-	[SG_JOB_NEW] = { "new", TO(ADD) | TO(REVOKE_IT) | TO(END), sg_job_enter_new, NULL },
-	[SG_JOB_ADD] = { "add", TO(STORE) | TO(UNDO) | TO(END), sg_job_enter_add,
+	[SG_JOB_NEW] = { "new", TO(ADD) | TO(GENERATE) | TO(REQUEST) | TO(REVOKE_IT) | TO(END),
+	    sg_job_enter_new, NULL },
+	[SG_JOB_GENERATE] = { "generate", TO(REQUEST) | TO(UNDO) | TO(END), sg_job_enter_generate,
+	    sg_job_generate_failed },
+	[SG_JOB_REQUEST] = { "request", TO(ADD) | TO(UNDO) | TO(END), sg_job_enter_request,
+	    sg_job_request_failed },
+	[SG_JOB_ADD] = { "add", TO(STORE) | TO(REQUEST) | TO(UNDO) | TO(END), sg_job_enter_add,
 	    sg_job_add_failed },
 	[SG_JOB_STORE] = { "store", TO(PROVE) | TO(UNDO), sg_job_enter_store, NULL },
-	[SG_JOB_PROVE] = { "prove", TO(RETIRE) | TO(RETURN) | TO(UNDO) | TO(END),
+	[SG_JOB_PROVE] = { "prove", TO(SIGN) | TO(RETIRE) | TO(RETURN) | TO(UNDO) | TO(END),
 	    sg_job_enter_prove, sg_job_prove_failed },
+	[SG_JOB_SIGN] = { "sign", TO(PUBLISH), sg_job_enter_sign, NULL },
+	[SG_JOB_PUBLISH] = { "publish", TO(RETIRE), sg_job_enter_publish, NULL },
 	[SG_JOB_RETIRE] = { "retire", TO(RETRACT), sg_job_enter_retire, NULL },
 	[SG_JOB_RETRACT] = { "retract", TO(SWEEP), sg_job_enter_retract, NULL },
 	[SG_JOB_SWEEP] = { "sweep", TO(END), sg_job_enter_sweep, sg_job_sweep_failed },
-	[SG_JOB_REVOKE_IT] = { "revoke", TO(END), sg_job_enter_revoke, sg_job_revoke_failed },
+	[SG_JOB_REVOKE_IT] = { "revoke", TO(SWEEP) | TO(END), sg_job_enter_revoke,
+	    sg_job_revoke_failed },
 	[SG_JOB_UNDO] = { "undo", TO(DISCARD) | TO(END), sg_job_enter_undo, NULL },
 	[SG_JOB_DISCARD] = { "discard", TO(END), sg_job_enter_discard, sg_job_sweep_failed },
 	[SG_JOB_END] = { "end", 0, NULL, NULL },
@@ -58,9 +68,10 @@ static const struct {
 	    TO(NEW) | TO(ADD) | TO(STORE) | TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) |
 		TO(UNDO) | TO(DISCARD) | TO(END) },
 	[SG_JOB_RENEW] = { "renew",
-	    TO(NEW) | TO(ADD) | TO(STORE) | TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) |
-		TO(UNDO) | TO(DISCARD) | TO(END) },
-	[SG_JOB_REVOKE] = { "revoke", TO(NEW) | TO(REVOKE_IT) | TO(END) },
+	    TO(NEW) | TO(GENERATE) | TO(REQUEST) | TO(SIGN) | TO(PUBLISH) | TO(ADD) | TO(STORE) |
+		TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) | TO(UNDO) | TO(DISCARD) |
+		TO(END) },
+	[SG_JOB_REVOKE] = { "revoke", TO(NEW) | TO(REVOKE_IT) | TO(SWEEP) | TO(END) },
 	[SG_JOB_SPARE] = { "spare",
 	    TO(NEW) | TO(ADD) | TO(STORE) | TO(PROVE) | TO(RETURN) | TO(UNDO) | TO(DISCARD) |
 		TO(END) },
@@ -117,6 +128,7 @@ static void job_free(struct sg_job *job)
 	}
 	TAILQ_REMOVE(&job->account->jobs, job, entry);
 	event_free(job->timer);
+	free(job->selector);
 	sg_job_row_clear(&job->row);
 	sg_failure_clear(&job->outcome);
 	free(job);
@@ -206,6 +218,11 @@ struct sg_job *sg_job_begin(struct sg_account *account, enum sg_job_kind kind)
 	return job;
 }
 
+void sg_job_drop(struct sg_job *job)
+{
+	job_free(job);
+}
+
 /* ---- the end of a run ---- */
 
 /* The call is no longer the job's. */
@@ -217,6 +234,7 @@ static void release(struct sg_job *job)
 	call->state_free = NULL;
 	call->undo = NULL;
 	job->call = NULL;
+	job->is_alone = 0;
 	job->features_known = 0;
 	if (job->row.state == SG_JOB_END || job->row.state == SG_JOB_NEW ||
 	    !TAILQ_EMPTY(&job->waiters))
@@ -235,6 +253,22 @@ static void leave_as_it_was(struct sg_job *job)
 
 	if (!job->was_online && account->state == SG_ACCOUNT_ONLINE)
 		sg_account_go_offline(account, on_left, sg_account_ref(account));
+}
+
+static const char *reason(const struct sg_msg_error *error)
+{
+	return error->message != NULL ? error->message : sg_err_text(sg_msg_error_code(error));
+}
+
+static void tell(const struct sg_job *job, enum sg_news news, const char *why)
+{
+	char *text = NULL;
+
+	if (asprintf(&text, "%s%s%s", kinds[job->row.kind].name, why != NULL ? ": " : "",
+		why != NULL ? why : "") < 0)
+		text = NULL;
+	sg_events_tell_key(job->account->agent, news, job->row.jid, job->row.sha256, text);
+	free(text);
 }
 
 /* Into the store, then here. */
@@ -267,19 +301,20 @@ static void wait_for(struct sg_job *job, const struct sg_msg_error *error)
 {
 	const struct timeval delay = { job->delay, 0 };
 	uint32_t code = (uint32_t)-sg_msg_error_code(error);
-	const char *text =
-	    error->message != NULL ? error->message : sg_err_text(sg_msg_error_code(error));
+	int is_news = code != job->row.waits;
 
 	free(job->row.waits_text);
-	job->row.waits_text = sg_text_copy(text);
+	job->row.waits_text = sg_text_copy(reason(error));
 	job->row.waits = code;
 	job->row.tries++;
 	if (!job->account->removed && sg_store_job_put(job->account->agent->store, &job->row) != 0)
 		sg_log(SG_LOG_WARN, "%s: what a job waits for could not be stored", job->row.jid);
 	sg_log(SG_LOG_INFO, "%s: a job (%s) waits in its state %s: %s", job->row.jid,
-	    kinds[job->row.kind].name, states[job->row.state].name, text);
+	    kinds[job->row.kind].name, states[job->row.state].name, reason(error));
 	if (job->account->agent->stopping)
 		return;
+	if (is_news)
+		tell(job, SG_NEWS_JOB_WAITS, reason(error));
 	evtimer_add(job->timer, &delay);
 	job->delay = 2 * job->delay < SG_JOB_DELAY_MAX ? 2 * job->delay : SG_JOB_DELAY_MAX;
 }
@@ -301,9 +336,9 @@ static void run_failed(struct sg_job *job, const struct sg_msg_error *error)
 		wait_for(job, error);
 	else if (before != SG_JOB_NEW)
 		sg_log(SG_LOG_WARN, "%s: a job (%s) came to nothing in its state %s: %s",
-		    job->row.jid, kinds[job->row.kind].name, states[before].name,
-		    error->message != NULL ? error->message
-					   : sg_err_text(sg_msg_error_code(error)));
+		    job->row.jid, kinds[job->row.kind].name, states[before].name, reason(error));
+	if (next != before && before != SG_JOB_NEW)
+		tell(job, SG_NEWS_JOB_FAILED, reason(error));
 	if (next == SG_JOB_END)
 		sg_failure_copy(&job->outcome, error);
 	release(job);
@@ -350,6 +385,10 @@ void sg_job_go(struct sg_call *call, enum sg_job_state next)
 	} else if (next != SG_JOB_END) {
 		states[next].enter(call);
 	} else {
+		if (job->row.kind == SG_JOB_RENEW) /* which goes on with what there was */
+			leave_as_it_was(job);
+		if (!job->undone)
+			tell(job, SG_NEWS_JOB_DONE, NULL);
 		reply = sg_job_reply(job);
 		call->rescue = NULL;
 		release(job);
@@ -417,8 +456,12 @@ void sg_job_run_alone(struct sg_job *job)
 {
 	struct sg_call *call = own_call(job);
 
-	if (call != NULL)
-		sg_job_run(job, call);
+	if (call == NULL && job->row.state == SG_JOB_NEW)
+		job_free(job);
+	if (call == NULL)
+		return;
+	job->is_alone = 1;
+	sg_job_run(job, call);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -435,6 +478,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		waiter->fn(waiter->call, job);
 		free(waiter);
 	} else if (job->row.state == SG_JOB_END || job->row.state == SG_JOB_NEW) {
+		sg_renewing_ended(job->account,
+		    job->row.kind == SG_JOB_RENEW && job->outcome.code != 0 ? &job->outcome : NULL);
 		job_free(job);
 	} else {
 		sg_job_run_alone(job);
@@ -484,8 +529,8 @@ void sg_jobs_token_ready(struct sg_agent *agent)
 	for (account = sg_accounts_first(agent->accounts); account != NULL;
 	     account = sg_accounts_next(account)) {
 		TAILQ_FOREACH(job, &account->jobs, entry) {
-			if (job->row.waits >= -SG_ERR_TOKEN_ABSENT &&
-			    job->row.waits < -SG_ERR_ACCOUNT_ABSENT)
+			/* What is the server's doing has nothing to do with a token. */
+			if (job->row.waits != 0 && job->row.waits < -SG_ERR_ACCOUNT_ABSENT)
 				go_on(job);
 		}
 	}
@@ -514,9 +559,10 @@ static void on_features(struct sg_call *call, void *answer)
 	struct sg_job *job = call->state;
 
 	job->features_known = 1;
-	job->can_add = sg_disco_has(set, SG_NS_CCM2_ADD);
-	job->can_list = sg_disco_has(set, SG_NS_CCM2_LIST);
-	job->can_revoke = sg_disco_has(set, SG_NS_CCM2_REVOKE);
+	sg_account_note_features(call->account, set);
+	job->can_add = sg_cert_protocol_can(set, SG_NS_CCM2_ADD);
+	job->can_list = sg_cert_protocol_can(set, SG_NS_CCM2_LIST);
+	job->can_revoke = sg_cert_protocol_can(set, SG_NS_CCM2_REVOKE);
 	call->next(call);
 }
 

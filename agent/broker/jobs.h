@@ -30,12 +30,15 @@ struct sg_job {
 	struct sg_job_row row;
 	struct sg_call *call; /* that it runs on, or NULL */
 	/* Of this run: */
+	int is_alone;	    /* the call is the job's own */
 	int resumed;	    /* it began with a state that was in the store */
 	int was_online;	    /* the account was, before it */
 	int features_known; /* and these are they: */
 	int can_add, can_list, can_revoke;
 	sg_verb_fn *next; /* what follows when they are */
+	int rekey;	  /* of a renewal in state NEW: its key is to be made */
 	/* Of all runs: */
+	char *selector;		     /* of the key, in state NEW; as the call gave it */
 	int undone;		     /* what it got is not to be used */
 	struct sg_msg_error outcome; /* state END: why it came to nothing; code 0: it is done */
 	struct event *timer;
@@ -62,6 +65,13 @@ struct sg_job *sg_job_of_revocation(const struct sg_account *account, const char
 /* A new job in state NEW, of which nothing is stored. NULL without memory. */
 struct sg_job *sg_job_begin(struct sg_account *account, enum sg_job_kind kind);
 
+/* A renewal of the account's certificate for the key of this URI; name: NULL for the one that it has at
+ * the server. As above. */
+struct sg_job *sg_job_begin_renewal(struct sg_account *account, const char *key, const char *name);
+
+/* A job that never ran goes. */
+void sg_job_drop(struct sg_job *job);
+
 /* Calls fn when the job does not run, at once or later, once for each call. Its state may be END then: see outcome. */
 typedef void sg_job_turn_fn(struct sg_call *call, struct sg_job *job);
 void sg_job_when_idle(struct sg_job *job, struct sg_call *call, sg_job_turn_fn *fn);
@@ -75,7 +85,7 @@ void sg_job_run(struct sg_job *job, struct sg_call *call);
 /* Stores what a job of kind revoke is to do; nothing is sent. SG_ERR_IO, ...: then it does not exist. */
 SG_MUST_USE int sg_job_intend(struct sg_job *job);
 
-/* It goes on with its state, which is not END, on a call of nobody. */
+/* The same without a person, as by itself. */
 void sg_job_run_alone(struct sg_job *job);
 
 /* The same, but what is not to be used is undone; its state must allow that, or be one of undoing. */
@@ -85,7 +95,7 @@ void sg_job_cancel(struct sg_job *job, struct sg_call *call);
 void sg_jobs_account_ready(struct sg_account *account);
 void sg_jobs_token_ready(struct sg_agent *agent);
 
-/* ---- for the states (job_certificate.c, job_revocation.c, job_undo.c), whose call->state is the job ---- */
+/* ---- for the states (job_certificate.c, job_renewal.c, job_revocation.c, job_undo.c), whose call->state is the job ---- */
 
 /*
  * The one place where the state changes: into the store, then the state's effect begins. The call
@@ -112,15 +122,39 @@ int sg_job_take_issued(struct sg_job *job, struct sg_msg_ccm2_certs *certs);
 
 /* Whether the server says that it does not have it: a certificate that it does not know lets nobody in. */
 int sg_job_is_gone(const struct sg_msg_error *error);
+/*
+ * Of a renewal: keeps the name of the former certificate in a list of the server, and sees to it that it
+ * stands there; 0 when the call has failed.
+ */
+SG_MUST_USE int sg_job_renewal_listed(struct sg_call *call, const struct sg_msg_ccm2_certs *certs);
+
+/* Of a renewal: whether the job's certificate is another than the former one, and valid for as long; else another
+ * request is made, or the call has failed, and 0 is given. */
+SG_MUST_USE int sg_job_renewal_is_newer(struct sg_call *call);
+
+/* Whether a renewal that failed before it had a certificate can never succeed. */
+int sg_job_renewal_is_final(const struct sg_job *job, const struct sg_msg_error *error);
+
+/* Asks call->key's token for what the server is to get: a CSR (nameless: in the other form of C12), or a
+ * certificate of our own making where it keeps a list of those (S2). As sg_call_ask_key(); a struct sg_msg_der. */
+void sg_job_ask_request(struct sg_call *call, int nameless, sg_call_answer_fn *next);
+
+/* Whether the job has such a certificate in the place of a CSR. */
+int sg_job_is_own(const struct sg_job *job);
+
+/* What the token attests of call->key is kept with the request, and that goes to the server: state ADD. */
+void sg_job_add_attested(struct sg_call *call);
 
 /* Whether the server's refusal stays one, however often it is asked. */
 int sg_job_is_final(const struct sg_msg_error *error);
 
 /* A state: what begins with it; and what a failure makes of the job: the state itself (it waits), or another. */
-sg_verb_fn sg_job_enter_new, sg_job_enter_add, sg_job_enter_store, sg_job_enter_prove,
+sg_verb_fn sg_job_enter_new, sg_job_enter_generate, sg_job_enter_request, sg_job_enter_add,
+    sg_job_enter_store, sg_job_enter_prove, sg_job_enter_sign, sg_job_enter_publish,
     sg_job_enter_retire, sg_job_enter_retract, sg_job_enter_sweep, sg_job_enter_revoke,
     sg_job_enter_undo, sg_job_enter_discard, sg_job_enter_return;
 typedef enum sg_job_state sg_job_failed_fn(struct sg_job *job, const struct sg_msg_error *error);
-sg_job_failed_fn sg_job_add_failed, sg_job_prove_failed, sg_job_sweep_failed, sg_job_revoke_failed;
+sg_job_failed_fn sg_job_generate_failed, sg_job_request_failed, sg_job_add_failed,
+    sg_job_prove_failed, sg_job_sweep_failed, sg_job_revoke_failed;
 
 #endif

@@ -31,7 +31,12 @@ enum sg_job_state {
 	SG_JOB_UNDO = 8,      /* a certificate that is not to be used is revoked, ... */
 	SG_JOB_DISCARD = 9,   /* ... and leaves the token */
 	SG_JOB_END = 10,      /* nothing of it is stored any more */
-	SG_JOB_RETURN = 11,   /* of a spare, which is proven: the account gets back what it had */
+	/* of kind renew: */
+	SG_JOB_GENERATE = 11, /* the new key is made, under a name that none had before */
+	SG_JOB_REQUEST = 12,  /* the key is there: the CSR is to be made */
+	SG_JOB_SIGN = 13,     /* the certificate is proven: the user key signs it, ... */
+	SG_JOB_PUBLISH = 14,  /* ... and it goes to the node */
+	SG_JOB_RETURN = 15,   /* of a spare, which is proven: the account gets back what it had */
 	SG_JOB_STATES,
 };
 
@@ -60,6 +65,14 @@ SG_MUST_USE int sg_store_job_put(struct sg_store *store, struct sg_job_row *row)
 
 /* SG_ERR_IO. */
 SG_MUST_USE int sg_store_job_delete(struct sg_store *store, int64_t id);
+
+/* Keeps the CSR for which one of the account's certificates (SHA-256) was issued. SG_ERR_IO. */
+SG_MUST_USE int sg_store_csr_put(
+    struct sg_store *store, const char *jid, const char *sha256, const struct sg_blob *csr);
+
+/* SG_ERR_KEY_ABSENT when none is kept. */
+SG_MUST_USE int sg_store_csr_get(
+    struct sg_store *store, const char *jid, const char *sha256, struct sg_blob *csr);
 
 /* Calls fn for each job of the account in the order of their beginning; the row is cleared after each, what fn
  * takes over it zeroes. fn's first error ends it and is given. A row that makes no sense is left out, logged. */

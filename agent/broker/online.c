@@ -11,6 +11,7 @@
 #include "key_known.h"
 #include "log.h"
 #include "publishing.h"
+#include "renewing.h"
 #include "text.h"
 #include "unlocked.h"
 #include "watching.h"
@@ -129,6 +130,9 @@ static void connect_finish(struct sg_connect *connect, const struct sg_msg_error
 		    error->message != NULL ? error->message
 					   : sg_err_text(sg_msg_error_code(error)));
 		account_down(account, error);
+		/* A revocation may wait for just that. */
+		if (sg_account_is_refused(error) && connect->caller.pid != (uint32_t)getpid())
+			sg_jobs_account_ready(account);
 	}
 	/* The first is the one that made it; of the others, some try anew with what they have. */
 	for (int first = 1; waiter != NULL; first = 0) {
@@ -178,6 +182,8 @@ static void note_login(struct sg_account *account)
 	    sg_store_cert_set_revoked(account->agent->store, account->row.jid, sha256, 0) != 0)
 		sg_log(SG_LOG_WARN, "%s: it could not be noted that %s logs in", account->row.jid,
 		    sha256);
+	else if (sha256 != NULL && account->renewal.not_after == 0)
+		sg_renewing_note(account); /* it was noted as revoked */
 }
 
 static int is_external(const struct sg_msg_xmpp_online *online)
@@ -227,6 +233,7 @@ static void connect_send(struct sg_connect *connect, const struct sg_blob *certi
 		.port = row->port,
 		.tls_mode = row->tls_mode,
 		.cafile = row->cafile,
+		.protocol = row->protocol,
 	};
 	int password_fd = connect->password_fd;
 

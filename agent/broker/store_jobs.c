@@ -49,6 +49,28 @@ int sg_store_job_delete(struct sg_store *store, int64_t id)
 	return sg_store_run(store, SG_STMT_JOB_DELETE, values);
 }
 
+int sg_store_csr_put(
+    struct sg_store *store, const char *jid, const char *sha256, const struct sg_blob *csr)
+{
+	const struct sg_value values[] = { SG_TEXT(jid), SG_TEXT(sha256), SG_BLOB(csr), SG_END };
+
+	return sg_store_run(store, SG_STMT_CSR_PUT, values);
+}
+
+int sg_store_csr_get(
+    struct sg_store *store, const char *jid, const char *sha256, struct sg_blob *csr)
+{
+	const struct sg_value values[] = { SG_TEXT(jid), SG_TEXT(sha256), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_CSR_GET, values, &statement);
+	int err = SG_ERR_KEY_ABSENT;
+
+	*csr = (struct sg_blob){ NULL, 0 };
+	if (rc == SQLITE_ROW)
+		err = sg_column_blob(statement, 0, csr);
+	return sg_store_done(store, statement, rc, err);
+}
+
 static int row_fill(struct sg_job_row *row, sqlite3_stmt *statement)
 {
 	*row = (struct sg_job_row){
@@ -74,6 +96,12 @@ static int row_fill(struct sg_job_row *row, sqlite3_stmt *statement)
 	return sg_column_blob(statement, 7, &row->cert);
 }
 
+static int is_before_request(const struct sg_job_row *row)
+{
+	return row->kind == SG_JOB_RENEW &&
+	    (row->state == SG_JOB_GENERATE || row->state == SG_JOB_REQUEST);
+}
+
 /* Whether its state can be one of its kind, and it has what that needs. */
 static int row_is_sound(const struct sg_job_row *row)
 {
@@ -82,11 +110,19 @@ static int row_is_sound(const struct sg_job_row *row)
 	if (row->kind >= SG_JOB_KINDS || row->state == SG_JOB_NEW || row->state == SG_JOB_END ||
 	    row->state >= SG_JOB_STATES)
 		return 0;
-	if (is_revocation || row->state == SG_JOB_REVOKE_IT)
-		return is_revocation && row->state == SG_JOB_REVOKE_IT && row->sha256 != NULL;
-	if (row->key == NULL || row->csr.len == 0)
+	if (is_revocation)
+		return row->sha256 != NULL &&
+		    (row->state == SG_JOB_REVOKE_IT ||
+			(row->state == SG_JOB_SWEEP && row->key != NULL));
+	if (row->state == SG_JOB_REVOKE_IT)
 		return 0;
-	return row->state == SG_JOB_ADD || row->state == SG_JOB_UNDO || row->cert.len > 0;
+	if (row->kind == SG_JOB_RENEW && (row->old_key == NULL || row->old_certificate == NULL))
+		return 0;
+	if (row->key == NULL ||
+	    (row->csr.len == 0 && !is_before_request(row) && row->state != SG_JOB_UNDO))
+		return 0;
+	return is_before_request(row) || row->state == SG_JOB_ADD || row->state == SG_JOB_UNDO ||
+	    row->cert.len > 0;
 }
 
 int sg_store_jobs(struct sg_store *store, const char *jid, sg_job_row_fn *fn, void *arg)

@@ -46,6 +46,9 @@ void sg_verb_status(struct sg_call *call);
 void sg_verb_enrol(struct sg_call *call);
 void sg_verb_cancel_enrolment(struct sg_call *call);
 
+/* verbs_renew.c */
+void sg_verb_renew(struct sg_call *call);
+
 /* verbs_cert.c */
 void sg_verb_list_certificates(struct sg_call *call);
 void sg_verb_revoke_certificate(struct sg_call *call);

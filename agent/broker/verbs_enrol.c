@@ -37,7 +37,7 @@ static char *default_name(void)
 	return asprintf(&name, "signet on %s", host) < 0 ? NULL : name;
 }
 
-static void key_found(struct sg_call *call);
+static void go_on(struct sg_call *call);
 
 static void begin(struct sg_call *call)
 {
@@ -53,9 +53,11 @@ static void begin(struct sg_call *call)
 		return;
 	}
 	job = sg_job_begin(call->account, kind);
-	if (job != NULL)
+	if (job != NULL) {
+		job->selector = strdup(sg_call_string(call, "key"));
 		job->row.name = name != NULL ? strdup(name) : default_name();
-	if (job == NULL || job->row.name == NULL)
+	}
+	if (job == NULL || job->row.name == NULL || job->selector == NULL)
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 	else
 		sg_job_run(job, call);
@@ -67,7 +69,7 @@ static void adopt(struct sg_call *call, struct sg_job *job)
 	const char *uri = sg_key_ref_info(&call->key)->uri;
 
 	if (job->row.key == NULL || (job->undone && job->row.state == SG_JOB_END))
-		key_found(call); /* it came to nothing */
+		go_on(call); /* it came to nothing */
 	else if (job->undone || uri == NULL || strcmp(uri, job->row.key) != 0)
 		fail_busy(call, job);
 	else
@@ -78,10 +80,24 @@ static void key_found(struct sg_call *call)
 {
 	struct sg_job *job = sg_job_of_certificate(call->account);
 
-	if (job == NULL)
-		begin(call);
+	if (job == NULL || (job->call != NULL && !job->is_alone))
+		go_on(call); /* it was another's turn meanwhile */
 	else
 		sg_job_when_idle(job, call, adopt);
+}
+
+/* Persons' enrolments come one at a time; one that the agent goes on with by itself is waited for. */
+static void go_on(struct sg_call *call)
+{
+	const struct sg_job *job = sg_job_of_certificate(call->account);
+
+	if (job == NULL)
+		begin(call);
+	else if (job->call != NULL && !job->is_alone)
+		sg_call_fail_with(call, SG_ERR_BUSY, call->account->row.jid,
+		    "another enrolment of %s is going on", call->account->row.jid);
+	else
+		sg_call_use_key(call, sg_call_string(call, "key"), key_found);
 }
 
 void sg_verb_enrol(struct sg_call *call)
@@ -101,7 +117,7 @@ void sg_verb_enrol(struct sg_call *call)
 	if (!sg_call_take_account(call, "jid"))
 		return;
 	sg_job_tell(call, "key", "looking for the key");
-	sg_call_use_key(call, sg_call_string(call, "key"), key_found);
+	go_on(call);
 }
 
 /* ---- CancelEnrolment ---- */

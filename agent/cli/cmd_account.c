@@ -106,7 +106,11 @@ int sg_account_show(struct sg_cli *cli, json_t **result)
 
 void sg_account_show_show(const struct sg_cli *cli, const json_t *result)
 {
+	json_t *accounts = json_pack("[O]", json_object_get(result, "account"));
+
 	sg_show_account(json_object_get(result, "account"));
+	sg_show_jobs(accounts);
+	json_decref(accounts);
 }
 
 int sg_account_remove(struct sg_cli *cli, json_t **result)

@@ -138,6 +138,8 @@ static void show_issued(const json_t *issued)
 		used = sg_member(issued, "last_used", "at an unknown time");
 	else if (strcmp(used, "unknown") == 0)
 		used = "at an unknown time";
+	else if (strcmp(used, "untold") == 0)
+		used = "the server does not tell";
 	sg_print_field("last used", used);
 	if (json_array_size(json_object_get(issued, "users")) > 0)
 		sg_print_field("in use by", users);
@@ -164,9 +166,28 @@ void sg_cert_list_show(const struct sg_cli *cli, const json_t *result)
 	}
 }
 
+int sg_cert_renew(struct sg_cli *cli, json_t **result)
+{
+	const struct sg_args *args = &cli->args;
+	const char *jid = args->operands[0];
+	const char *selector = args->value[SG_OPT_KEY];
+	char *key = NULL;
+	int err = selector != NULL ? sg_secret_args_name(cli, selector, &key) : 0;
+
+	if (err == 0)
+		err = sg_agent_call(cli, "Renew",
+		    json_pack("{s:s, s:b, s:s*, s:s*}", "jid", jid, "rekey",
+			sg_args_has(args, SG_OPT_REKEY), "key", key, "name",
+			args->value[SG_OPT_NAME]),
+		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_MORE, jid, result);
+	free(key);
+	return err;
+}
+
 int sg_cert_revoke(struct sg_cli *cli, json_t **result)
 {
 	const char *jid = cli->args.operands[0], *fingerprint = cli->args.operands[1];
+	int disable = sg_args_has(&cli->args, SG_OPT_DISABLE);
 	int current, err;
 
 	if (sg_args_has(&cli->args, SG_OPT_TOKEN))
@@ -175,13 +196,16 @@ int sg_cert_revoke(struct sg_cli *cli, json_t **result)
 		return sg_cli_fail(cli, SG_ERR_ARG, "`signet cert list` shows the certificates.",
 		    "what is to be revoked is missing: FINGERPRINT, current, or --token TOKEN");
 	current = strcmp(fingerprint, "current") == 0;
-	err = sg_ask_yes(cli, "Revoke %s%s of %s? Whoever uses it is logged out, for good.",
+	err = sg_ask_yes(cli,
+	    disable ? "Disable %s%s of %s? It can log in no more; whoever uses it now stays so."
+		    : "Revoke %s%s of %s? Whoever uses it is logged out, for good.",
 	    current ? "the current certificate" : "the certificate ", current ? "" : fingerprint,
 	    jid);
 
 	if (err == 0)
 		err = sg_agent_call(cli, "RevokeCertificate",
-		    json_pack("{s:s, s:s}", "jid", jid, "fingerprint", fingerprint),
+		    json_pack("{s:s, s:s, s:o*}", "jid", jid, "fingerprint", fingerprint, "disable",
+			disable ? json_true() : NULL),
 		    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
 	return err;
 }
@@ -191,5 +215,5 @@ void sg_cert_revoke_show(const struct sg_cli *cli, const json_t *result)
 	if (sg_args_has(&cli->args, SG_OPT_TOKEN))
 		sg_cert_revoke_token_show(cli, result);
 	else
-		puts("Revoked.");
+		puts(sg_args_has(&cli->args, SG_OPT_DISABLE) ? "Disabled." : "Revoked.");
 }

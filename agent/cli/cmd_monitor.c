@@ -27,6 +27,10 @@ static const char *kind_text(const char *kind)
 		{ "key_new", "shows ANOTHER KEY than before" },
 		{ "key_retracted", "does not show this key any more" },
 		{ "key_revoked", "has a key that is REVOKED now" },
+		{ "certificate_due", "has a certificate that is due to be renewed" },
+		{ "job_waits", "has a job that waits" },
+		{ "job_done", "has a job that is done" },
+		{ "job_failed", "has a job that FAILED" },
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

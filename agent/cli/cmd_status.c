@@ -1,6 +1,8 @@
 #include "cmd.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 #include "agent_call.h"
 #include "print.h"
@@ -43,6 +45,47 @@ static void show_more_open(const json_t *accounts)
 	}
 }
 
+static void show_problem(const char *problem)
+{
+	if (problem == NULL)
+		return;
+	fputs("  The last renewal came to nothing: ", stdout);
+	sg_print_text(stdout, problem);
+	putchar('\n');
+}
+
+/* Of those that no job renews. The agent's clock is that of this machine. */
+static void show_due(const json_t *accounts)
+{
+	char now[32] = "";
+	const time_t seconds = time(NULL);
+	const json_t *account;
+	struct tm tm;
+	size_t i;
+
+	if (gmtime_r(&seconds, &tm) == NULL ||
+	    strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return;
+	json_array_foreach(accounts, i, account) {
+		const char *due = sg_member(account, "renew_due", NULL);
+		const char *end = sg_member(account, "not_after", "");
+		const char *jid = sg_member(account, "jid", "-");
+		int is_over = strcmp(end, now) < 0;
+
+		if (due == NULL || strcmp(due, now) > 0 ||
+		    json_array_size(json_object_get(account, "jobs")) > 0)
+			continue;
+		fputs("\nThe certificate of ", stdout);
+		sg_print_text(stdout, jid);
+		fputs(is_over ? " has expired at " : " is due to be renewed since ", stdout);
+		sg_print_text(stdout, is_over ? end : due);
+		fputs(": `signet cert renew ", stdout);
+		sg_print_text(stdout, jid);
+		puts(is_over ? "` with the account's password gets another." : "` renews it.");
+		show_problem(sg_member(account, "renew_problem", NULL));
+	}
+}
+
 void sg_status_show(const struct sg_cli *cli, const json_t *result)
 {
 	printf("signetd ");
@@ -52,6 +95,8 @@ void sg_status_show(const struct sg_cli *cli, const json_t *result)
 	putchar('\n');
 	sg_show_accounts(json_object_get(result, "accounts"));
 	show_more_open(json_object_get(result, "accounts"));
+	sg_show_jobs(json_object_get(result, "accounts"));
+	show_due(json_object_get(result, "accounts"));
 	putchar('\n');
 	sg_show_workers(json_object_get(result, "workers"));
 	show_changes(result);

@@ -111,13 +111,15 @@ const struct sg_command sg_commands[] = {
 	    .operands_min = 1,
 	    .operands_max = 1,
 	    .waits = WAITS_TOKEN,
-	    .options = OPT(FINGERPRINT) | OPT(QR),
+	    .options = OPT(FINGERPRINT) | OPT(QR) | OPT(ATTESTATION),
 	    .summary = "Show a key and its certificates.",
 	    .help = "--fingerprint prints only what two people compare: the name (SHA-1) and the "
 		    "SHA-256\n"
 		    "of each certificate, in groups to be read aloud. --qr draws them as a QR "
 		    "code, an\n"
-		    "xmpp: URI, too." },
+		    "xmpp: URI, too. --attestation adds the certificates by which the token says "
+		    "that\n"
+		    "it has made the key, in PEM." },
 	{ .name = "key use",
 	    .run = sg_key_use,
 	    .show = sg_key_use_show,
@@ -296,20 +298,40 @@ const struct sg_command sg_commands[] = {
 		"With --diff, those on the tokens and those that the agent keeps, too, and what "
 		"puts in\n"
 		"order what is not. The server or a token may be out of reach." },
+	{ .name = "cert renew",
+	    .run = sg_cert_renew,
+	    .show = sg_enrol_show,
+	    .operands = "JID",
+	    .operands_min = 1,
+	    .operands_max = 1,
+	    .options = OPT(REKEY) | OPT(KEY) | OPT(NAME) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .waits = WAITS_BOTH,
+	    .summary = "Get another certificate in the place of the one of now.",
+	    .help =
+		"For the same key, or with --rekey for a new one that is made on the same token, "
+		"or with\n"
+		"--key for one that is there. It is proven by a login, signed by the user key, "
+		"and\n"
+		"published where the former one was; then that one is revoked and retracted. The "
+		"former\n"
+		"key stays on its token. The agent does it by itself when a certificate is due: "
+		"`signet\n"
+		"account show` says when that is, `signet status` what it waits for." },
 	{ .name = "cert revoke",
 	    .run = sg_cert_revoke,
 	    .show = sg_cert_revoke_show,
 	    .operands = "JID [FINGERPRINT|current]",
 	    .operands_min = 1,
 	    .operands_max = 2,
-	    .options = OPT(TOKEN) | OPT(YES) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(TOKEN) | OPT(YES) | OPT(DISABLE) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Revoke a certificate on the server, or all of a lost token.",
 	    .help = "FINGERPRINT is the SHA-256 that `signet cert list` shows; 'current' is the\n"
 		    "certificate that this agent logs in with. With --token, all whose key is or "
 		    "was on\n"
 		    "that token, by its serial or label: it is lost. The account goes on with a "
-		    "spare." },
+		    "spare.\n"
+		    "--disable is for servers that have XEP-0257 and no ccm2." },
 	{ .name = "cert adopt",
 	    .run = sg_cert_adopt,
 	    .show = sg_cert_adopt_show,

@@ -193,6 +193,7 @@ void sg_show_accounts(const json_t *accounts)
 		{ "ACCOUNT", "jid", cell_text },
 		{ "STATE", "state", cell_text },
 		{ "LOGIN", "mechanism", cell_text },
+		{ "PROTOCOL", "protocol", cell_text },
 		{ "CERTIFICATE", "certificate", cell_text },
 	};
 
@@ -294,8 +295,88 @@ void sg_show_account(const json_t *account)
 	sg_print_member("CA file", account, "cafile");
 	sg_print_member("key", account, "key");
 	sg_print_member("certificate", account, "certificate");
+	sg_print_member("valid until", account, "not_after");
+	sg_print_member("renewed from", account, "renew_due");
 	sg_print_member("user key", account, "user_key");
+	sg_print_member("protocol", account, "protocol");
 	sg_print_member("last error", account, "last_error");
+}
+
+/* ---- jobs ---- */
+
+static const char *job_text(const char *kind)
+{
+	static const struct {
+		const char *kind;
+		const char *text;
+	} kinds[] = {
+		{ "enrol", "the enrolment of " },
+		{ "replace", "the new certificate of " },
+		{ "renew", "the renewal of the certificate of " },
+		{ "revoke", "a revocation of " },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(kind, kinds[i].kind) == 0)
+			return kinds[i].text;
+	return "a job of ";
+}
+
+/* What a person can do, who need not. */
+static void show_job_advice(const char *jid, const json_t *job)
+{
+	const char *waits_for = sg_member(job, "waits_for", NULL);
+	const char *certificate = sg_member(job, "certificate", NULL);
+	const char *kind = sg_member(job, "kind", "");
+	const char *advice = waits_for != NULL ? sg_err_advice(sg_err_from_name(waits_for)) : "";
+
+	printf("  It goes on by itself as soon as it can.%s%s\n  At once: `signet ",
+	    advice[0] != '\0' ? " " : "", advice);
+	if (strcmp(kind, "revoke") == 0) {
+		printf("cert revoke ");
+		sg_print_text(stdout, jid);
+		putchar(' ');
+		sg_print_text(stdout, certificate != NULL ? certificate : "-");
+	} else if (strcmp(kind, "renew") == 0) {
+		printf("cert renew ");
+		sg_print_text(stdout, jid);
+	} else {
+		printf("enrol ");
+		sg_print_text(stdout, jid);
+		printf(" --key '");
+		sg_print_text(stdout, sg_member(job, "key", "-"));
+		printf("'`; `signet enrol ");
+		sg_print_text(stdout, jid);
+		printf(" --cancel");
+	}
+	puts("`.");
+}
+
+static void show_job(const json_t *account, const json_t *job)
+{
+	const char *text = sg_member(job, "text", NULL);
+	const char *jid = sg_member(account, "jid", "-");
+	int runs = json_is_true(json_object_get(job, "running"));
+
+	printf("%s: %s", runs ? "\nUnder way" : "\nWAITS", job_text(sg_member(job, "kind", "")));
+	sg_print_text(stdout, jid);
+	printf(" (state %s, since ", sg_member(job, "state", "-"));
+	sg_print_text(stdout, sg_member(job, "since", "-"));
+	printf(")%s", text != NULL ? ": " : "");
+	sg_print_text(stdout, text != NULL ? text : "");
+	putchar('\n');
+	if (!runs)
+		show_job_advice(jid, job);
+}
+
+void sg_show_jobs(const json_t *accounts)
+{
+	const json_t *account, *job;
+	size_t i, j;
+
+	json_array_foreach(accounts, i, account)
+		json_array_foreach(json_object_get(account, "jobs"), j, job)
+			show_job(account, job);
 }
 
 /* ---- public keys ---- */

@@ -12,6 +12,9 @@ void sg_show_keys(const json_t *keys);
 void sg_show_key(const json_t *key);
 void sg_show_certificate(const json_t *certificate);
 void sg_show_accounts(const json_t *accounts);
+/* What the jobs of these accounts wait for, and what to do; nothing where there is none. */
+void sg_show_jobs(const json_t *accounts);
+
 void sg_show_account(const json_t *account);
 void sg_show_workers(const json_t *workers);
 

@@ -1,4 +1,5 @@
 """Common to all regress tests: where the world is, and that a skip is a failure where CI says so."""
+import collections
 import os
 import sys
 from pathlib import Path
@@ -43,6 +44,21 @@ def pytest_runtest_makereport(item, call):
     if report.skipped and os.environ.get("CI") == "true" and "Skipped: a sanitizer " not in str(report.longrepr):
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many crash points were tried, and where (test_crash_points.py)."""
+    tried, held = collections.Counter(), collections.Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, value in report.user_properties:
+                if name == "crash points" and report.when == "call":
+                    server, points, failed = value
+                    tried[server] += points
+                    held[server] += points - failed
+    if tried:
+        parts = ", ".join(f"{server} {count}" for server, count in sorted(tried.items(), reverse=True))
+        terminalreporter.write_line(f"crash points: {tried.total()} tried, {held.total()} held ({parts})")
 
 
 def pytest_make_parametrize_id(val, argname):

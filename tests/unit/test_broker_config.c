@@ -106,6 +106,30 @@ static void watching_is_a_switch(void **state)
 	assert_int_equal(read_text(world, "[agent]\nwatch = never\n"), SG_ERR_CONFIG);
 }
 
+static void renewal_is_a_switch_and_a_share(void **state)
+{
+	static const char *const bad[] = { "renew = never", "renew-at =", "renew-at = 0 %",
+		"renew-at = 100 %", "renew-at = -1", "renew-at = 66 days", "renew-at = 6 6",
+		"renew-at = % 66", "renew-at = 66 % %", "renew-at = 1000", "renew-at = two" };
+	struct world *world = *state;
+	char text[64];
+
+	assert_int_equal(read_text(world, ""), 0);
+	assert_int_equal(world->config.no_renew, 0);
+	assert_int_equal(world->config.renew_at, 66);
+	assert_int_equal(read_text(world, "[agent]\nrenew = no\nrenew-at = 50 %\n"), 0);
+	assert_int_equal(world->config.no_renew, 1);
+	assert_int_equal(world->config.renew_at, 50);
+	assert_int_equal(read_text(world, "[agent]\nrenew-at = 1%\n"), 0);
+	assert_int_equal(world->config.renew_at, 1);
+	assert_int_equal(read_text(world, "[agent]\nrenew-at = 99\n"), 0);
+	assert_int_equal(world->config.renew_at, 99);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(text, sizeof(text), "[agent]\n%s\n", bad[i]);
+		assert_int_equal(read_text(world, text), SG_ERR_CONFIG);
+	}
+}
+
 static void sha1_has_three_states(void **state)
 {
 	struct world *world = *state;
@@ -323,6 +347,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(defaults, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(settings, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(watching_is_a_switch, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(renewal_is_a_switch_and_a_share, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sha1_has_three_states, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_last_of_two_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pin_files, set_up, tear_down),
