@@ -205,7 +205,10 @@ static void go_on(struct sg_call *call, struct sg_job *job)
 
 static void renew_again(struct sg_call *call, struct sg_job *job)
 {
-	if (job->row.kind != SG_JOB_RENEW || sg_call_flag(call, "rekey") ||
+	int has_new_key = job->row.key != NULL && job->row.old_key != NULL &&
+	    strcmp(job->row.key, job->row.old_key) != 0;
+
+	if (job->row.kind != SG_JOB_RENEW || (sg_call_flag(call, "rekey") && !has_new_key) ||
 	    sg_call_string(call, "key") != NULL)
 		fail_busy(call, job);
 	else

@@ -59,6 +59,17 @@ def revoked(world):
     world.must("cert", "revoke", JULIET, "current", "--yes", *world.pin_if_locked())
 
 
+def renew(world):
+    """The account's certificate by another one, published and signed as the former one; on one of the servers for a new
+    key."""
+    enrolled(world)
+    if world.account()["published"] is None:
+        world.must("sign", JULIET, *world.pin_if_locked())
+        world.must("publish", JULIET)
+    world.keys_before = world.keys()
+    return ("cert", "renew", JULIET), (("--rekey",) if world.kind == "ejabberd" else ())
+
+
 def check_certificate(world, key=None):
     """What must be so whatever was killed, when the account is to have a certificate (of this key)."""
     world.must("account", "disconnect", JULIET)
@@ -82,7 +93,16 @@ def check_none(world):
     world.must("account", "disconnect", JULIET)
 
 
-JOBS = {"enrol": (enrol, check_certificate), "replace": (replace, check_certificate), "revoke": (revoke, check_none)}
+def check_renewed(world):
+    """The node has the user key's and the new certificate, and nothing else; no key was made in vain."""
+    check_certificate(world)
+    label = world.must("key", "show", world.account()["key"])["key"]["label"]
+    names = {c["name"] for key in ("user", label) for c in world.must("key", "show", key)["certificates"]}
+    assert {key["name"] for key in world.must("publish", JULIET, "--show")["keys"]} == names
+    assert {*world.keys()} - {*world.keys_before} <= {label}
+
+
+JOBS = {"enrol": (enrol, check_certificate), "replace": (replace, check_certificate), "revoke": (revoke, check_none), "renew": (renew, check_renewed)}
 
 
 def point(world, job, place, at):
