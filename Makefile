@@ -35,9 +35,9 @@ VERSION         := 0.1.0
 
 PACKAGES_BUILD  := gcc libc6-dev make pkg-config libp11-kit-dev libssl-dev libstrophe-dev \
                    libevent-dev libjansson-dev libsqlite3-dev libassuan-dev libexpat1-dev libinih-dev \
-                   libsystemd-dev librnp-dev libgpgme-dev libqrencode-dev
-PACKAGES_WORLD  := softhsm2 opensc openssl sha1cdsum prosody prosody-modules lua-sec ejabberd erlang-base python3
-PACKAGES_TEST   := gnupg libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography strace gdb pinentry-tty util-linux procps dbus python3-dbusmock graphviz zbar-tools
+                   libsystemd-dev librnp-dev libgpgme-dev libqrencode-dev libpq-dev
+PACKAGES_WORLD  := softhsm2 opensc openssl sha1cdsum prosody prosody-modules lua-sec ejabberd erlang-base postgresql python3
+PACKAGES_TEST   := gnupg libcmocka-dev python3-pytest python3-pytest-xdist python3-slixmpp python3-cryptography python3-prometheus-client strace gdb pinentry-tty util-linux procps dbus python3-dbusmock graphviz zbar-tools systemd sqlite3 python3-yaml curl
 PACKAGES_TOKEN  := pcscd vsmartcard-vpcd ykcs11 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd \
                    libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus-daemon libnss3 libnss3-tools scdaemon gpg gpg-agent gpgconf python3-cryptography
 PACKAGES_BENCH  := p11-kit p11-kit-modules openssh-client
@@ -70,31 +70,32 @@ endif
 PARTS := proto strophe token broker xmpp pgp cli authority
 in = $(addprefix $(1)/,$(addsuffix .c,$(2)))
 SRC_proto := $(call in,proto, \
-    api_json buf ccm2 cert_form channel client clock conf disco error harden hash keyinfo layout log msg output path path_graph path_json pep pep_node \
-    pgp pgp_copies pgp_file pgp_key pgp_packet pkcs11_uri pubkeys rsm secret secret_file spawn text verdict verdict_index x509 xml)
+    api_json buf ccm2 cert_elements cert_form cert_protocol channel client clock conf disco error harden hash keyinfo layout log msg notify output path path_graph path_json pep pep_node \
+    pgp pgp_copies pgp_file pgp_key pgp_packet pkcs11_uri pubkeys rsm saslcert secret secret_file spawn text verdict verdict_index x509 xml)
 SRC_strophe := $(call in,strophe, element parser prefixes stanza tags)
 SRC_token := $(call in,token, \
-    answers ca cert ckr cond cross digest dispatch event gate guard held issue key key_find keygen ledger list \
+    answers attest ca cert ckr cond cross digest dispatch event gate guard held issue key key_find keygen ledger list \
     login made main module object pin pin_set pinentry piv probe pubkey reader renew session sign stay tls token \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
     asking job_renewal key_names key_reply publishing renewal renewing store_publishing verbs_asking verbs_publish watching \
-    accounts agent ask_all call call_key collisions config conn doctor doctor_system events failure \
+    held_certs reconcile shell_word survey switching token_answers verbs_adopt verbs_reconcile verbs_spare \
+    accounts agent ask_all attestation call call_key collisions config conn doctor doctor_system events failure \
     find forged job_certificate job_revocation job_undo jobs json judging key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
-    reaper remember rest server signings store store_copies store_decisions store_jobs store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
+    reaper remember rest server signings store store_attestation store_copies store_decisions store_jobs store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
     touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
     verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_release verbs_renew verbs_sign verbs_token verbs_trust worker worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
-    asked contacts fetch_requests filter gather iq key_requests main memory pep_requests reason remotekey requests scram seen self \
+    asked cert_requests contacts fetch_requests filter gather iq key_requests main memory pep_requests reason remotekey requests scram seen self \
     stream tls worker)
 SRC_pgp := $(call in,agent/pgp, main rnp_key serve)
 SRC_cli := $(call in,agent/cli, \
-    agent_call ask cli cmd_account cmd_cert cmd_doctor cmd_fetch cmd_graph cmd_key cmd_keyring cmd_keyring_file cmd_monitor cmd_pgp cmd_publish cmd_status \
+    agent_call ask cli cmd_account cmd_cert cmd_cert_diff cmd_doctor cmd_fetch cmd_graph cmd_key cmd_keyring cmd_keyring_file cmd_monitor cmd_pgp cmd_publish cmd_status \
     cmd_token cmd_verify command commands diagnosis dot files fingerprint gpg keyset main options print secret_args show show_keyring show_path \
     tty waiting)
 SRC_authority := $(call in,authority, \
-    bounds component config crl delegation file init ledger logins main profile \
-    revocation run service shell signer)
+    bounds ca_key component config crl decision delegation exporter file init intermediate latency ledger ledger_pg ledger_sqlite logins main metrics \
+    operator policy profile rate revocation run service shell show signer)
 
 PROGRAM_token     := signet-token
 PROGRAM_broker    := signetd
@@ -113,7 +114,7 @@ PKG_broker    := libevent_core jansson sqlite3 libcrypto libsystemd inih expat
 PKG_xmpp      := libstrophe libssl libcrypto expat inih
 PKG_pgp       := librnp libcrypto
 PKG_cli       := libqrencode jansson libcrypto expat inih gpgme
-PKG_authority := libstrophe libssl libcrypto sqlite3 expat inih
+PKG_authority := libstrophe libssl libcrypto sqlite3 libpq jansson expat inih
 PKG_ALL       := $(sort $(foreach p,$(PARTS),$(PKG_$(p))))
 
 # Asked when a recipe runs, not when this file is read: 'make deps' may come first.
@@ -246,14 +247,14 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 # ------------------------------------------------------------------------------------------- tests
 # A test of a part is named test_PART_*.c and links that part; any other links proto alone.
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
-    test_authority_bounds test_authority_config test_authority_delegation \
-    test_authority_ledger test_authority_logins test_authority_profile \
-    test_authority_service test_broker_collisions test_broker_config test_broker_copies test_broker_jobs test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_renewal test_broker_signings test_broker_store test_broker_uri \
+    test_authority_bounds test_authority_config test_authority_decision test_authority_delegation test_authority_intermediate \
+    test_authority_ledger test_authority_logins test_authority_policy test_authority_profile \
+    test_authority_rate test_authority_service test_broker_collisions test_broker_config test_broker_copies test_broker_jobs test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_renewal test_broker_signings test_broker_store test_broker_uri \
     test_buf test_ccm2 test_cert_form test_channel \
     test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_path_bounds test_pep test_pep_node \
     test_pgp test_pgp_key test_pkcs11_uri test_pubkeys \
-    test_remotekey test_rsm test_secret test_secret_file test_spawn test_strophe_element \
+    test_remotekey test_rsm test_saslcert test_secret test_secret_file test_spawn test_strophe_element \
     test_strophe_parser test_strophe_prefixes test_strophe_stanza test_strophe_tags test_text test_token_ckr test_token_digest test_token_gate \
     test_token_tls test_token_uri test_verdict test_verdict_pgp test_x509 test_xml test_xmpp_scram)
 REGRESS_TESTS := $(addprefix $(BUILD)/tests/regress/, \
@@ -318,7 +319,7 @@ fault-mainjob: deps
 	@$(PYTHON) tests/fault/mainjob_calls.py
 
 FUZZERS := $(addprefix $(BUILD)/fuzz/, \
-    fuzz_base64 fuzz_ccm2 fuzz_filter fuzz_frame fuzz_hex fuzz_keyinfo fuzz_pgp fuzz_pubkeys fuzz_x509 fuzz_xml)
+    fuzz_base64 fuzz_ccm2 fuzz_filter fuzz_frame fuzz_hex fuzz_keyinfo fuzz_pgp fuzz_pubkeys fuzz_saslcert fuzz_x509 fuzz_xml)
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz: $(FUZZERS)

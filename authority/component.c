@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,7 @@ struct sg_component {
 	int online;
 	int quiet; /* what libstrophe says now is of no interest */
 	int ended; /* the stream failed, and its socket is shut down */
+	uint64_t tries;
 	int pause_ms;
 	int64_t retry_at; /* while fd is -1: when to connect, by sg_clock_ms() */
 };
@@ -50,7 +53,11 @@ static void on_log(void *arg, xmpp_log_level_t level, const char *area, const ch
 
 static int on_socket(xmpp_conn_t *conn, void *sock)
 {
+	const int on = 1;
+
 	memcpy(&the_component->fd, sock, sizeof(int));
+	/* an answer does not wait until the server has acknowledged the blank after the one before */
+	(void)setsockopt(the_component->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return xmpp_sockopt_cb_keepalive(conn, sock); /* a dead peer is noticed by the kernel */
 }
 
@@ -202,6 +209,7 @@ static void start(struct sg_component *component)
 {
 	const struct sg_authority_config *config = component->config;
 
+	component->tries++;
 	if (set_secret(component) == 0) {
 		xmpp_conn_set_jid(component->conn, config->jid);
 		xmpp_conn_set_sockopt_callback(component->conn, on_socket);
@@ -300,6 +308,16 @@ static void end_failed_stream(struct sg_component *component)
 	if (component->fd >= 0)
 		shutdown(component->fd, SHUT_RDWR);
 	component->ended = component->fd >= 0;
+}
+
+int sg_component_is_online(const struct sg_component *component)
+{
+	return component->online;
+}
+
+uint64_t sg_component_tries(const struct sg_component *component)
+{
+	return component->tries;
 }
 
 void sg_component_step(struct sg_component *component)

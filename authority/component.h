@@ -6,6 +6,7 @@
 #define SG_AUTHORITY_COMPONENT_H
 
 #include <poll.h>
+#include <stdint.h>
 
 #include "config.h"
 #include "delegation.h"
@@ -26,6 +27,10 @@ void sg_component_free(struct sg_component *component);
  * time to wait in milliseconds, -1 for any time: online and idle there is no wake-up.
  */
 int sg_component_prepare(struct sg_component *component, struct pollfd *pfd);
+
+/* Whether the server has taken us, and how many connections were begun so far. */
+int sg_component_is_online(const struct sg_component *component);
+uint64_t sg_component_tries(const struct sg_component *component);
 
 /* Reads, answers, writes, connects again when that is due. */
 void sg_component_step(struct sg_component *component);

@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "conf.h"
+#include "exporter.h"
 #include "log.h"
 #include "profile.h"
 #include "text.h"
 #include "x509.h"
 
-#define DOMAINS_MAX 1000
+#define WORDS_MAX 1000
+#define DAYS_MAX  3650
 
 static int set_string(char **slot, const char *value)
 {
@@ -38,29 +40,61 @@ static int set_number(unsigned int *slot, const char *value, unsigned int min, u
 	return 1;
 }
 
+/* Kept as hours, so that days and hours are one setting: given both, the second is one too many. */
+static int set_days(unsigned int *slot, const char *value)
+{
+	if (!set_number(slot, value, 1, DAYS_MAX))
+		return 0;
+	*slot *= 24;
+	return 1;
+}
+
 /* A domain in the form that sg_jid_bare() gives to those of accounts. */
 static char *domain_of(const char *word)
 {
 	return strpbrk(word, "@/") != NULL ? NULL : sg_jid_bare(word);
 }
 
-static int set_domains(char ***slot, const char *value)
+/* An account in that form. */
+static char *account_of(const char *word)
+{
+	char *account = strchr(word, '/') != NULL ? NULL : sg_jid_bare(word);
+
+	if (account != NULL && !sg_jid_is_account(account)) {
+		free(account);
+		account = NULL;
+	}
+	return account;
+}
+
+static int set_words(char ***slot, const char *value, char *(*normal)(const char *word))
 {
 	char *copy = strdup(value), *rest = copy, *word;
 	size_t count = 0;
 	int ok = copy != NULL && *slot == NULL;
 
 	if (ok)
-		*slot = calloc(DOMAINS_MAX + 1, sizeof(**slot));
+		*slot = calloc(WORDS_MAX + 1, sizeof(**slot));
 	ok = ok && *slot != NULL;
 	while (ok && (word = strsep(&rest, " \t")) != NULL) {
 		if (!*word)
 			continue;
-		ok = count < DOMAINS_MAX && ((*slot)[count] = domain_of(word)) != NULL;
+		ok = count < WORDS_MAX && ((*slot)[count] = normal(word)) != NULL;
 		count++;
 	}
 	free(copy);
 	return ok && count;
+}
+
+/* Accounts, or the path of a file with one in each line: no localpart begins with a slash. */
+static int set_accounts(char ***slot, const char *value)
+{
+	if (*value != '/')
+		return set_words(slot, value, account_of);
+	if (*slot != NULL || (*slot = calloc(2, sizeof(**slot))) == NULL)
+		return 0;
+	(*slot)[0] = strdup(value);
+	return (*slot)[0] != NULL;
 }
 
 static int set_subject_keys(unsigned int *slot, const char *value)
@@ -88,12 +122,8 @@ static int set_credential(char **slot, const char *name)
 
 	if (*slot != NULL || !*name || strchr(name, '/') != NULL)
 		return 0;
-	if (folder == NULL) {
-		sg_log(
-		    SG_LOG_ERROR, "pin-credential = %s, but systemd passed no credentials", name);
-		return 0;
-	}
-	return asprintf(slot, "%s/%s", folder, name) >= 0;
+	return asprintf(slot, "%s/%s", folder != NULL ? folder : SG_AUTHORITY_CREDENTIALS, name) >=
+	    0;
 }
 
 struct string_setting {
@@ -106,7 +136,7 @@ struct string_setting {
 		section, name, offsetof(struct sg_authority_config, field)                         \
 	}
 
-/* All are needed but the host, which has a default. */
+/* All are needed but the host, which has a default, and where metrics are. */
 static const struct string_setting strings[] = {
 	SETTING("component", "jid", jid),
 	SETTING("component", "host", host),
@@ -115,6 +145,7 @@ static const struct string_setting strings[] = {
 	SETTING("token", "token", token),
 	SETTING("token", "key", key),
 	SETTING("token", "pin-file", pin_file),
+	SETTING("metrics", "listen", metrics),
 	SETTING("files", "ledger", ledger),
 	SETTING("files", "crl", crl),
 	SETTING("files", "revoked", revoked),
@@ -143,13 +174,23 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
 	if (is_setting(section, name, "component", "port"))
 		return set_number(&config->port, value, 1, 65535);
 	if (is_setting(section, name, "authority", "domains"))
-		return set_domains(&config->domains, value);
+		return set_words(&config->domains, value, domain_of);
+	if (is_setting(section, name, "authority", "accounts"))
+		return set_accounts(&config->accounts, value);
+	if (is_setting(section, name, "authority", "refused-accounts"))
+		return set_accounts(&config->refused_accounts, value);
 	if (is_setting(section, name, "authority", "lifetime-days"))
-		return set_number(&config->lifetime_days, value, 1, 3650);
+		return set_days(&config->lifetime_hours, value);
+	if (is_setting(section, name, "authority", "lifetime-hours"))
+		return set_number(&config->lifetime_hours, value, 1, 24 * DAYS_MAX);
 	if (is_setting(section, name, "authority", "certificates-per-account"))
 		return set_number(&config->certificates_per_account, value, 1, 1000);
+	if (is_setting(section, name, "authority", "requests-per-minute"))
+		return set_number(&config->requests_per_minute, value, 1, 60000);
 	if (is_setting(section, name, "authority", "key-algorithms"))
 		return set_subject_keys(&config->subject_keys, value);
+	if (is_setting(section, name, "component", "secret-credential"))
+		return set_credential(&config->secret_file, value);
 	if (is_setting(section, name, "token", "pin-credential"))
 		return set_credential(&config->pin_file, value);
 	return 0;
@@ -170,15 +211,23 @@ static void set_default(unsigned int *slot, unsigned int value)
 
 static int check(const char *path, struct sg_authority_config *config)
 {
+	const char *why;
 	char *bare;
 
 	if (config->host == NULL && (config->host = strdup("127.0.0.1")) == NULL)
 		return SG_ERR_NOMEM;
 	for (size_t i = 0; i < STRINGS; i++)
-		if (*string_slot(config, &strings[i]) == NULL)
+		if (*string_slot(config, &strings[i]) == NULL &&
+		    strings[i].offset != offsetof(struct sg_authority_config, metrics))
 			return missing(path, strings[i].section, strings[i].name);
 	if (config->domains == NULL)
 		return missing(path, "authority", "domains");
+	why = config->metrics != NULL ? sg_exporter_refusal(config->metrics) : NULL;
+	if (why != NULL) {
+		sg_log(SG_LOG_ERROR, "%s: listen = %s in the section [metrics]: %s", path,
+		    config->metrics, why);
+		return SG_ERR_CONFIG;
+	}
 	bare = domain_of(config->jid);
 	if (bare == NULL || strcmp(bare, config->jid) != 0) {
 		sg_log(
@@ -198,7 +247,8 @@ int sg_authority_config_read(const char *path, struct sg_authority_config *confi
 	if (err != 0)
 		return err;
 	set_default(&config->port, 5347);
-	set_default(&config->lifetime_days, 365);
+	set_default(&config->lifetime_hours, 365 * 24);
+	set_default(&config->requests_per_minute, 60);
 	set_default(&config->certificates_per_account, 20);
 	set_default(&config->subject_keys, SG_SUBJECT_KEYS_DEFAULT);
 	return check(path, config);
@@ -209,5 +259,7 @@ void sg_authority_config_clear(struct sg_authority_config *config)
 	for (size_t i = 0; i < STRINGS; i++)
 		free(*string_slot(config, &strings[i]));
 	sg_strv_free(config->domains);
+	sg_strv_free(config->accounts);
+	sg_strv_free(config->refused_accounts);
 	memset(config, 0, sizeof(*config));
 }

@@ -2,6 +2,8 @@
  * The authority's configuration file.
  */
 #ifndef SG_AUTHORITY_CONFIG_H
+/* Where systemd has the credentials of our unit, for a command that is run beside it. */
+#define SG_AUTHORITY_CREDENTIALS "/run/credentials/signet-authority.service"
 #define SG_AUTHORITY_CONFIG_H
 
 #include "error.h"
@@ -13,17 +15,23 @@ struct sg_authority_config {
 	char *jid;
 	char *host;
 	unsigned int port;
-	char *secret_file;
+	char *secret_file; /* secret-credential is made into its path */
 	/* [authority] */
 	char **domains; /* NULL-terminated, at least one */
-	unsigned int lifetime_days;
+	char **
+	    accounts; /* that alone get certificates: bare JIDs, or one path of a file; NULL: all */
+	char **refused_accounts; /* likewise; NULL: none */
+	unsigned int lifetime_hours;
 	unsigned int certificates_per_account;
-	unsigned int subject_keys; /* enum sg_subject_key */
+	unsigned int requests_per_minute; /* of one account */
+	unsigned int subject_keys;	  /* enum sg_subject_key */
 	/* [token] */
 	char *module;
 	char *token;
 	char *key;
 	char *pin_file; /* pin-credential is made into its path */
+	/* [metrics] */
+	char *metrics; /* where to listen; NULL: nowhere */
 	/* [files] */
 	char *ledger;
 	char *crl;

@@ -4,6 +4,7 @@
 
 #include <openssl/bn.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include "log.h"
@@ -83,4 +84,21 @@ int sg_crl_tbs(struct sg_ledger *ledger, X509 *ca, uint32_t number, time_t now, 
 	X509_CRL_free(crl);
 	ERR_clear_error();
 	return err;
+}
+
+uint32_t sg_crl_number(const char *path)
+{
+	BIO *bio = BIO_new_file(path, "re");
+	X509_CRL *crl = bio != NULL ? PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL) : NULL;
+	ASN1_INTEGER *value =
+	    crl != NULL ? X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL) : NULL;
+	uint64_t number = 0;
+
+	if (value == NULL || !ASN1_INTEGER_get_uint64(&number, value) || number > UINT32_MAX)
+		number = 0;
+	ASN1_INTEGER_free(value);
+	X509_CRL_free(crl);
+	BIO_free(bio);
+	ERR_clear_error();
+	return (uint32_t)number;
 }

@@ -4,6 +4,7 @@
 #ifndef SG_AUTHORITY_CRL_H
 #define SG_AUTHORITY_CRL_H
 
+#include <stdint.h>
 #include <time.h>
 
 #include <openssl/x509.h>
@@ -20,5 +21,8 @@
  */
 SG_MUST_USE int sg_crl_tbs(
     struct sg_ledger *ledger, X509 *ca, uint32_t number, time_t now, struct sg_blob *tbs);
+
+/* The number of the CRL in this file (PEM); 0 when there is none, or it has none. */
+uint32_t sg_crl_number(const char *path);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "disco.h"
 #include "element.h"
-#include "log.h"
 #include "text.h"
 
 #define NS_FORWARD	  "urn:xmpp:forward:0"
@@ -145,6 +144,20 @@ static int is_ours(const struct sg_delegation *delegation, const char *ns)
 	return 0;
 }
 
+/* What is refused before anybody looks at what is asked for. */
+static void refuse(const struct sg_delegation *delegation, const struct sg_xml *iq,
+    struct sg_answer *answer, const char *type, const char *condition, const char *text)
+{
+	const struct sg_decision decision = { .verb = "request",
+		.outcome = condition,
+		.account = sg_xml_attr(iq, "to"),
+		.who = sg_xml_attr(iq, "from"),
+		.why = text };
+
+	sg_answer_error(answer, type, condition, text);
+	sg_decision_tell(delegation->decisions, &decision);
+}
+
 /* The answer to the inner iq of an account of this domain. */
 static void answer_inner(const struct sg_delegation *delegation, const char *domain,
     const struct sg_xml *iq, int is_whole, struct sg_answer *answer)
@@ -155,23 +168,19 @@ static void answer_inner(const struct sg_delegation *delegation, const char *dom
 	const struct sg_xml *payload;
 
 	if (at == NULL || !sg_jid_is_account(account) || strcmp(at + 1, domain) != 0 ||
-	    !is_to_own(sg_xml_attr(iq, "to"), account, domain)) {
-		sg_log(SG_LOG_INFO, "refused from=%s to=%s outcome=forbidden",
-		    from != NULL ? from : "-",
-		    sg_xml_attr(iq, "to") != NULL ? sg_xml_attr(iq, "to") : "-");
-		sg_answer_error(answer, "auth", "forbidden",
+	    !is_to_own(sg_xml_attr(iq, "to"), account, domain))
+		refuse(delegation, iq, answer, "auth", "forbidden",
 		    "Only an account's own certificates can be managed.");
-	} else if (!is_whole) {
-		sg_answer_error(
-		    answer, "modify", "bad-request", "There is more in it than belongs there.");
-	} else if (children(iq, &payload) != 1) {
-		sg_answer_error(answer, "modify", "bad-request", "One request at a time.");
-	} else if (!is_ours(delegation, sg_xml_ns(payload))) {
-		sg_answer_error(answer, "cancel", "service-unavailable", NULL);
-	} else {
+	else if (!is_whole)
+		refuse(delegation, iq, answer, "modify", "bad-request",
+		    "There is more in it than belongs there.");
+	else if (children(iq, &payload) != 1)
+		refuse(delegation, iq, answer, "modify", "bad-request", "One request at a time.");
+	else if (!is_ours(delegation, sg_xml_ns(payload)))
+		refuse(delegation, iq, answer, "cancel", "service-unavailable", NULL);
+	else
 		delegation->fn(delegation->arg, account,
 		    strcmp(sg_xml_attr(iq, "type"), "set") == 0, payload, answer);
-	}
 	free(account);
 }
 
@@ -219,18 +228,15 @@ static int answer_delegation(const struct sg_delegation *delegation, const struc
 	int err;
 
 	if (domain == NULL) {
-		const char *from = sg_xml_attr(iq, "from");
-
-		sg_log(SG_LOG_WARN, "refused delegation from=%s: none of our domains",
-		    from != NULL ? from : "-");
-		sg_answer_error(outer, "auth", "forbidden", NULL);
+		refuse(delegation, iq, outer, "auth", "forbidden",
+		    "Only the servers of the configured domains may hand requests over.");
 		return 0;
 	}
 	if (strcmp(sg_xml_attr(iq, "type"), "set") != 0 || children(element, &forwarded) != 1 ||
 	    !sg_xml_is(forwarded, "forwarded", NS_FORWARD) || children(forwarded, &inner) != 1 ||
 	    !sg_xml_is(inner, "iq", SG_NS_CLIENT) || !is_request(inner)) {
-		sg_log(SG_LOG_WARN, "refused delegation from=%s: no request inside", domain);
-		sg_answer_error(outer, "modify", "bad-request", NULL);
+		refuse(delegation, iq, outer, "modify", "bad-request",
+		    "There is no request in the delegation.");
 		return 0;
 	}
 	answer_inner(delegation, domain, inner, is_whole, &answer);

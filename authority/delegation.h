@@ -5,6 +5,7 @@
 #ifndef SG_AUTHORITY_DELEGATION_H
 #define SG_AUTHORITY_DELEGATION_H
 
+#include "decision.h"
 #include "error.h"
 #include "xml.h"
 
@@ -39,6 +40,7 @@ struct sg_delegation {
 	const char *const *namespaces; /* that we answer for; NULL-terminated */
 	sg_request_fn *fn;
 	void *arg;
+	struct sg_decisions *decisions; /* for those that never come to fn; NULL: not counted */
 };
 
 /*

@@ -6,25 +6,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "output.h"
 
-static int sync_folder(const char *path)
+static int open_folder(const char *path)
 {
 	char *copy = strdup(path);
-	int fd, bad = 1;
+	int fd = -1;
 
-	if (copy == NULL)
-		return -1;
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (copy != NULL)
+		fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(copy);
+	return fd;
+}
+
+static int sync_folder(const char *path)
+{
+	int fd = open_folder(path), bad = 1;
+
 	if (fd >= 0) {
 		bad = fsync(fd);
 		close(fd);
 	}
-	free(copy);
 	return bad;
 }
 
@@ -71,4 +80,28 @@ int sg_file_replace(const char *path, const void *data, size_t len, mode_t mode)
 		close(fd);
 	free(temporary);
 	return err;
+}
+
+/* There is no waiting for a lock with an end to it, so it is asked for again and again; mostly once. */
+int sg_file_lock(const char *path, int *fd)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	int64_t deadline = sg_clock_ms() + SG_FILE_LOCK_MS;
+	int bad;
+
+	*fd = open_folder(path);
+	if (*fd < 0) {
+		log_failure(path, errno);
+		return SG_ERR_IO;
+	}
+	while ((bad = flock(*fd, LOCK_EX | LOCK_NB)) != 0 &&
+	    (errno == EWOULDBLOCK || errno == EINTR) && sg_clock_ms() < deadline)
+		nanosleep(&pause, NULL);
+	if (!bad)
+		return 0;
+	sg_log(SG_LOG_ERROR, "file: the folder of %s is locked by another process: %s", path,
+	    strerror(errno));
+	close(*fd);
+	*fd = -1;
+	return SG_ERR_BUSY;
 }

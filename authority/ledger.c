@@ -1,148 +1,180 @@
 #include "ledger.h"
 
-#include <errno.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <sqlite3.h>
+#include <openssl/evp.h>
 
+#include "ledger_engine.h"
 #include "log.h"
 #include "text.h"
 #include "x509.h"
 
-#define LEDGER_VERSION 1
-#define BUSY_MS	       5000
-
 struct sg_ledger {
-	sqlite3 *db;
+	const struct sg_sql_engine *engine;
+	void *self; /* the engine's */
+	uint64_t errors;
 };
 
-static const char schema[] =
-    "BEGIN IMMEDIATE;"
-    "CREATE TABLE certificate ("
-    " id INTEGER PRIMARY KEY,"
-    " serial BLOB NOT NULL UNIQUE CHECK (length(serial) = 20),"
-    " sha256 TEXT NOT NULL UNIQUE CHECK (length(sha256) = 64),"
-    " sha1 TEXT NOT NULL CHECK (length(sha1) = 40),"
-    " sha512 TEXT NOT NULL CHECK (length(sha512) = 128),"
-    " account TEXT NOT NULL,"
-    " name TEXT NOT NULL,"
-    " der BLOB NOT NULL,"
-    " csr_sha256 BLOB NOT NULL CHECK (length(csr_sha256) = 32),"
-    " issued_at INTEGER NOT NULL,"
-    " not_after INTEGER NOT NULL,"
-    " state TEXT NOT NULL CHECK (state IN ('valid', 'revoked')),"
-    " revoked_at INTEGER,"
-    " last_used TEXT,"
-    " CHECK ((state = 'revoked') = (revoked_at IS NOT NULL))"
-    ") STRICT;"
-    "CREATE INDEX certificate_account ON certificate (account, state);"
-    "CREATE INDEX certificate_revoked ON certificate (revoked_at) WHERE state = 'revoked';"
-    "CREATE TABLE crl (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL) STRICT;"
-    "INSERT INTO crl VALUES (1, 0);"
-    "PRAGMA user_version = 1;"
-    "COMMIT;";
+enum {
+	SQL_ADD,
+	SQL_FIND_CSR,
+	SQL_COUNT,
+	SQL_USABLE,
+	SQL_EXPIRED,
+	SQL_REVOKED,
+	SQL_EACH,
+	SQL_EACH_OF,
+	SQL_FIND_SHA256,
+	SQL_FIND_SERIAL,
+	SQL_STATS,
+	SQL_OWN_SHA1,
+	SQL_OWN_SHA256,
+	SQL_OWN_SHA512,
+	SQL_REVOKE,
+	SQL_TOUCH,
+	SQL_NEXT_CRL,
+	SQL_STATEMENTS
+};
 
-/* One place where a failure of SQLite is logged and translated. */
-static int failed(struct sg_ledger *ledger, const char *what)
+/* The columns that row_of() reads, in its order; lists of the revoked have no use for the certificates. */
+#define ROW_HEAD "SELECT id, serial, sha256, account, name, last_used, reason, "
+#define ROW_TAIL ", issued_at, not_after, revoked_at FROM certificate "
+#define ROW	 ROW_HEAD "der" ROW_TAIL
+#define IN_STATE(state, now)                                                                       \
+	"(" state " = 0 OR (" state " = 1 AND state = 'valid' AND not_after >= " now               \
+	") OR (" state " = 2 AND state = 'valid' AND not_after < " now ") OR (" state              \
+	" = 3 AND state = 'revoked'))"
+
+static const struct sg_sql statements[SQL_STATEMENTS] = {
+	/* the conditions of C5 and C6 in the statement that adds: nothing can come in between */
+	[SQL_ADD] = { "INSERT INTO certificate (serial, sha256, sha1, sha512, account, name, der,"
+		      " csr_sha256, issued_at, not_after, state)"
+		      " SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'valid'"
+		      " WHERE NOT EXISTS (SELECT 1 FROM certificate WHERE csr_sha256 = $8"
+		      " AND account = $5 AND state = 'valid' AND not_after >= $9)"
+		      " AND (SELECT count(*) FROM certificate WHERE account = $5"
+		      " AND state = 'valid' AND not_after >= $9) < $11"
+		      " ON CONFLICT DO NOTHING RETURNING id",
+	    "btttttbbiii" },
+	[SQL_FIND_CSR] = { "SELECT der FROM certificate WHERE csr_sha256 = $1 AND account = $2"
+			   " AND state = 'valid' AND not_after >= $3 ORDER BY id DESC LIMIT 1",
+	    "bti" },
+	[SQL_COUNT] = { "SELECT count(*) FROM certificate WHERE account = $1 AND state = 'valid'"
+			" AND not_after >= $2",
+	    "ti" },
+	/* two statements, each in the order of the index: a list that is cut reads no further */
+	[SQL_USABLE] = { ROW "WHERE account = $1 AND state = 'valid' AND not_after >= $2"
+			     " ORDER BY id DESC",
+	    "ti" },
+	[SQL_EXPIRED] = { ROW "WHERE account = $1 AND state = 'valid' AND not_after < $2"
+			      " ORDER BY id DESC",
+	    "ti" },
+	[SQL_REVOKED] = { ROW_HEAD "NULL" ROW_TAIL "WHERE state = 'revoked' AND not_after >= $1"
+				   " ORDER BY revoked_at, id",
+	    "i" },
+	[SQL_EACH] = { ROW "WHERE id > $1 AND " IN_STATE("$2", "$3") " ORDER BY id LIMIT $4",
+	    "iiii" },
+	[SQL_EACH_OF] = { ROW "WHERE id > $1 AND " IN_STATE("$2", "$3") " AND account = $5"
+									" ORDER BY id LIMIT $4",
+	    "iiiit" },
+	[SQL_FIND_SHA256] = { ROW "WHERE sha256 >= $1 AND sha256 < $2 ORDER BY sha256 LIMIT $3",
+	    "tti" },
+	[SQL_FIND_SERIAL] = { ROW "WHERE serial >= $1 AND serial <= $2 ORDER BY serial LIMIT $3",
+	    "bbi" },
+	[SQL_STATS] = { "SELECT count(*), count(CASE WHEN state = 'valid' AND not_after >= $1 THEN "
+			"1"
+			" END), count(CASE WHEN state = 'valid' AND not_after < $1 THEN 1 END),"
+			" count(CASE WHEN state = 'revoked' THEN 1 END), count(DISTINCT account),"
+			" (SELECT number FROM crl) FROM certificate",
+	    "i" },
+	[SQL_OWN_SHA1] = { "SELECT id, sha256 FROM certificate WHERE account = $1 AND sha1 = $2",
+	    "tt" },
+	[SQL_OWN_SHA256] = { "SELECT id, sha256 FROM certificate WHERE account = $1 AND sha256 = "
+			     "$2",
+	    "tt" },
+	[SQL_OWN_SHA512] = { "SELECT id, sha256 FROM certificate WHERE account = $1 AND sha512 = "
+			     "$2",
+	    "tt" },
+	[SQL_REVOKE] = { "UPDATE certificate SET state = 'revoked', revoked_at = $2, reason = $3"
+			 " WHERE id = $1 AND state = 'valid' RETURNING id",
+	    "iit" },
+	/* DateTimes of one form and zone sort as text */
+	[SQL_TOUCH] = { "UPDATE certificate SET last_used = $2 WHERE sha256 = $1"
+			" AND (last_used IS NULL OR last_used < $2)",
+	    "tt" },
+	[SQL_NEXT_CRL] = { "UPDATE crl SET number = CASE WHEN number < $1 THEN $1 ELSE number END "
+			   "+ 1"
+			   " RETURNING number",
+	    "i" },
+};
+static const struct sg_sql_table table = { statements, SQL_STATEMENTS };
+
+static struct sg_sql_value sql_int(int64_t number)
 {
-	sg_log(SG_LOG_ERROR, "ledger: %s: %s", what, sqlite3_errmsg(ledger->db));
-	return SG_ERR_IO;
+	return (struct sg_sql_value){ .type = SG_SQL_INT, .number = number };
 }
 
-static int check_folder(const char *path)
+static struct sg_sql_value sql_text(const char *text)
 {
-	char *copy = strdup(path);
-	struct stat st;
-	const char *folder;
-	int err = 0;
+	struct sg_sql_value value = { .type = text != NULL ? SG_SQL_TEXT : SG_SQL_NULL };
 
-	if (copy == NULL)
-		return SG_ERR_NOMEM;
-	folder = dirname(copy);
-	if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
-		sg_log(
-		    SG_LOG_ERROR, "ledger: cannot make the folder %s: %s", folder, strerror(errno));
-		err = SG_ERR_IO;
-	} else if (stat(folder, &st) != 0) {
-		sg_log(SG_LOG_ERROR, "ledger: folder %s: %s", folder, strerror(errno));
-		err = SG_ERR_IO;
-	} else if (st.st_uid != geteuid() || (st.st_mode & 077)) {
-		sg_log(SG_LOG_ERROR,
-		    "ledger: the folder %s must be our own and closed to others (chmod 700)",
-		    folder);
-		err = SG_ERR_CONFIG;
-	}
-	free(copy);
+	value.data = text;
+	value.len = text != NULL ? strlen(text) : 0;
+	return value;
+}
+
+static struct sg_sql_value sql_blob(const void *data, size_t len)
+{
+	return (struct sg_sql_value){ .type = SG_SQL_BLOB, .data = data, .len = len };
+}
+
+/* What the database did not do. */
+static int counted(struct sg_ledger *ledger, int err)
+{
+	ledger->errors += err == SG_ERR_IO;
 	return err;
 }
 
-static int user_version(struct sg_ledger *ledger, int *version)
+static int run(struct sg_ledger *ledger, unsigned int index, const struct sg_sql_value *params,
+    sg_sql_row_fn *fn, void *arg)
 {
-	sqlite3_stmt *stmt = NULL;
-	int err = SG_ERR_IO;
-
-	*version = 0;
-	if (sqlite3_prepare_v2(ledger->db, "PRAGMA user_version", -1, &stmt, NULL) == SQLITE_OK &&
-	    sqlite3_step(stmt) == SQLITE_ROW) {
-		*version = sqlite3_column_int(stmt, 0);
-		err = 0;
-	}
-	sqlite3_finalize(stmt);
-	return err != 0 ? failed(ledger, "version") : 0;
+	return counted(ledger, ledger->engine->run(ledger->self, index, params, fn, arg));
 }
 
-static int set_up(struct sg_ledger *ledger, const char *path)
+/* Ends a transaction as its work ended. */
+static int finish(struct sg_ledger *ledger, int err)
 {
-	int version, err;
-
-	sqlite3_busy_timeout(ledger->db, BUSY_MS);
-	if (sqlite3_exec(ledger->db,
-		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
-		NULL, NULL, NULL) != SQLITE_OK)
-		return failed(ledger, path);
-	err = user_version(ledger, &version);
+	if (err == 0)
+		err = counted(ledger, ledger->engine->commit(ledger->self));
 	if (err != 0)
-		return err;
-	if (version == 0 && sqlite3_exec(ledger->db, schema, NULL, NULL, NULL) != SQLITE_OK)
-		return failed(ledger, "making the tables");
-	if (version > LEDGER_VERSION) {
-		sg_log(SG_LOG_ERROR, "ledger: %s is of version %d, this program knows %d", path,
-		    version, LEDGER_VERSION);
-		return SG_ERR_UNSUPPORTED;
-	}
-	return 0;
+		ledger->engine->rollback(ledger->self);
+	return err;
 }
 
-int sg_ledger_open(const char *path, struct sg_ledger **ledger)
+static int is_database(const char *where)
 {
-	struct sg_ledger *self;
+	return strncmp(where, "postgresql://", 13) == 0 || strncmp(where, "postgres://", 11) == 0 ||
+	    (where[0] != '/' && strchr(where, '=') != NULL);
+}
+
+int sg_ledger_open(const char *where, struct sg_ledger **ledger)
+{
+	struct sg_ledger *self = calloc(1, sizeof(*self));
 	int err;
 
 	*ledger = NULL;
-	err = check_folder(path);
-	if (err != 0)
-		return err;
-	self = calloc(1, sizeof(*self));
 	if (self == NULL)
 		return SG_ERR_NOMEM;
-	/* umask 077 makes it 0600, and SQLite gives -wal and -shm the mode of the file */
-	if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
-	    SQLITE_OK) {
-		err = failed(self, path);
-		goto out;
+	if (is_database(where)) {
+		self->engine = &sg_ledger_pg;
+		err = sg_ledger_pg_open(where, &table, &self->self);
+	} else {
+		self->engine = &sg_ledger_sqlite;
+		err = sg_ledger_sqlite_open(where, &table, &self->self);
 	}
-	err = set_up(self, path);
-	if (err == 0 && chmod(path, 0600) != 0) {
-		sg_log(SG_LOG_ERROR, "ledger: %s: %s", path, strerror(errno));
-		err = SG_ERR_IO;
-	}
-out:
 	if (err != 0)
-		sg_ledger_close(self);
+		free(self);
 	else
 		*ledger = self;
 	return err;
@@ -152,326 +184,410 @@ void sg_ledger_close(struct sg_ledger *ledger)
 {
 	if (ledger == NULL)
 		return;
-	sqlite3_close(ledger->db);
+	ledger->engine->close(ledger->self);
 	free(ledger);
 }
 
-/* Prepares a statement; on failure *stmt is NULL and the failure is logged. */
-static int prepare(struct sg_ledger *ledger, const char *sql, sqlite3_stmt **stmt)
+uint64_t sg_ledger_errors(const struct sg_ledger *ledger)
 {
-	*stmt = NULL;
-	if (sqlite3_prepare_v2(ledger->db, sql, -1, stmt, NULL) != SQLITE_OK)
-		return failed(ledger, "prepare");
+	return ledger->errors;
+}
+
+int sg_ledger_prepare(struct sg_ledger *ledger, struct pollfd *pfd)
+{
+	return ledger->engine->prepare(ledger->self, pfd);
+}
+
+int sg_ledger_step(struct sg_ledger *ledger)
+{
+	return ledger->engine->step(ledger->self);
+}
+
+int sg_ledger_wait(struct sg_ledger *ledger, int timeout_ms)
+{
+	return ledger->engine->wait(ledger->self, timeout_ms);
+}
+
+/* ---- adding */
+
+static int take_number(void *arg, const struct sg_sql_value *columns)
+{
+	*(int64_t *)arg = columns[0].number;
 	return 0;
 }
 
-static void bind_text(sqlite3_stmt *stmt, int index, const char *text)
+static int take_blob(void *arg, const struct sg_sql_value *columns)
 {
-	sqlite3_bind_text(stmt, index, text, -1, SQLITE_STATIC);
+	return sg_blob_set(arg, columns[0].data, columns[0].len);
 }
 
-static void bind_blob(sqlite3_stmt *stmt, int index, const void *data, size_t len)
+/* The first eight bytes of the account's hash: others of the same key only wait for nothing. */
+static int account_key(const char *account, int64_t *key)
 {
-	sqlite3_bind_blob64(stmt, index, data, len, SQLITE_STATIC);
+	unsigned char hash[32];
+
+	if (!EVP_Digest(account, strlen(account), hash, NULL, EVP_sha256(), NULL))
+		return SG_ERR_INTERNAL;
+	memcpy(key, hash, sizeof(*key));
+	return 0;
 }
 
-/* Runs a statement that gives no rows, and finalises it. */
-static int finish(struct sg_ledger *ledger, sqlite3_stmt *stmt, const char *what)
+static int by_number(const void *a, const void *b)
 {
-	int err = sqlite3_step(stmt) == SQLITE_DONE ? 0 : failed(ledger, what);
+	const int64_t *x = a, *y = b;
 
-	sqlite3_finalize(stmt);
-	return err;
+	return (*x > *y) - (*x < *y);
 }
 
-/* Runs a statement that gives one number at most, and finalises it. 1 with a row, 0 without. */
-static int one_number(
-    struct sg_ledger *ledger, sqlite3_stmt *stmt, const char *what, sqlite3_int64 *number)
+/* In one order for everybody, so that nobody waits for somebody who waits for him. */
+static int lock_accounts(
+    struct sg_ledger *ledger, const struct sg_ledger_entry *entries, size_t count)
 {
-	int step = sqlite3_step(stmt);
-	int found = step == SQLITE_DONE ? 0 : 1;
+	int64_t keys[SG_LEDGER_ADD_MAX];
+	int err = 0;
 
-	*number = 0;
-	if (step == SQLITE_ROW)
-		*number = sqlite3_column_int64(stmt, 0);
-	else if (step != SQLITE_DONE)
-		found = failed(ledger, what);
-	sqlite3_finalize(stmt);
-	return found;
-}
-
-static int insert(struct sg_ledger *ledger, const struct sg_ledger_entry *entry, const char *sha1,
-    const char *sha256, const char *sha512)
-{
-	sqlite3_stmt *stmt;
-	int err = prepare(ledger,
-	    "INSERT INTO certificate (serial, sha256, sha1, sha512, account, name, der,"
-	    " csr_sha256, issued_at, not_after, state)"
-	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'valid')",
-	    &stmt);
-
+	for (size_t i = 0; err == 0 && i < count; i++)
+		err = account_key(entries[i].account, &keys[i]);
 	if (err != 0)
 		return err;
-	bind_blob(stmt, 1, entry->serial, SG_SERIAL_LEN);
-	bind_text(stmt, 2, sha256);
-	bind_text(stmt, 3, sha1);
-	bind_text(stmt, 4, sha512);
-	bind_text(stmt, 5, entry->account);
-	bind_text(stmt, 6, entry->name);
-	bind_blob(stmt, 7, entry->der->data, entry->der->len);
-	bind_blob(stmt, 8, entry->csr_sha256, 32);
-	sqlite3_bind_int64(stmt, 9, entry->issued_at);
-	sqlite3_bind_int64(stmt, 10, entry->not_after);
-	return finish(ledger, stmt, "add");
+	qsort(keys, count, sizeof(keys[0]), by_number);
+	return ledger->engine->lock(ledger->self, keys, count);
 }
 
-int sg_ledger_add(struct sg_ledger *ledger, const struct sg_ledger_entry *entry)
+/* Why the statement that adds found that it may not. */
+static int judge_refusal(struct sg_ledger *ledger, struct sg_ledger_entry *entry, uint32_t limit)
+{
+	uint32_t count;
+	int found = sg_ledger_look(ledger, entry->account, entry->csr_sha256, entry->issued_at,
+	    &entry->der_before, &count);
+
+	if (found < 0)
+		return found;
+	entry->outcome = found ? SG_LEDGER_REPEATED
+	    : count >= limit   ? SG_LEDGER_FULL
+			       : SG_LEDGER_SERIAL_USED;
+	return 0;
+}
+
+static int add_one(struct sg_ledger *ledger, struct sg_ledger_entry *entry, uint32_t limit)
 {
 	char *sha1 = sg_x509_fingerprint(entry->der, "sha1");
 	char *sha256 = sg_x509_fingerprint(entry->der, "sha256");
 	char *sha512 = sg_x509_fingerprint(entry->der, "sha512");
+	const struct sg_sql_value params[] = {
+		sql_blob(entry->serial, SG_SERIAL_LEN),
+		sql_text(sha256),
+		sql_text(sha1),
+		sql_text(sha512),
+		sql_text(entry->account),
+		sql_text(entry->name),
+		sql_blob(entry->der->data, entry->der->len),
+		sql_blob(entry->csr_sha256, 32),
+		sql_int(entry->issued_at),
+		sql_int(entry->not_after),
+		sql_int(limit),
+	};
+	int64_t id = 0;
 	int err = SG_ERR_NOMEM;
 
 	if (sha1 != NULL && sha256 != NULL && sha512 != NULL)
-		err = insert(ledger, entry, sha1, sha256, sha512);
+		err = run(ledger, SQL_ADD, params, take_number, &id);
+	if (err == 0 && id != 0)
+		entry->outcome = SG_LEDGER_ADDED;
+	else if (err == 0)
+		err = judge_refusal(ledger, entry, limit);
 	free(sha1);
 	free(sha256);
 	free(sha512);
 	return err;
 }
 
-int sg_ledger_has_serial(struct sg_ledger *ledger, const unsigned char *serial)
+int sg_ledger_add(
+    struct sg_ledger *ledger, struct sg_ledger_entry *entries, size_t count, uint32_t limit)
 {
-	sqlite3_stmt *stmt;
-	sqlite3_int64 number;
-	int err = prepare(ledger, "SELECT 1 FROM certificate WHERE serial = ?", &stmt);
+	int err;
 
+	for (size_t i = 0; i < count; i++) {
+		entries[i].outcome = 0;
+		memset(&entries[i].der_before, 0, sizeof(entries[i].der_before));
+	}
+	if (count > SG_LEDGER_ADD_MAX)
+		return SG_ERR_ARG;
+	err = counted(ledger, ledger->engine->begin(ledger->self));
 	if (err != 0)
 		return err;
-	bind_blob(stmt, 1, serial, SG_SERIAL_LEN);
-	return one_number(ledger, stmt, "serial", &number);
+	err = lock_accounts(ledger, entries, count);
+	for (size_t i = 0; err == 0 && i < count; i++)
+		err = add_one(ledger, &entries[i], limit);
+	err = finish(ledger, err);
+	for (size_t i = 0; err != 0 && i < count; i++)
+		sg_blob_clear(&entries[i].der_before);
+	return err;
 }
 
-int sg_ledger_count(struct sg_ledger *ledger, const char *account, time_t now, uint32_t *count)
+int sg_ledger_look(struct sg_ledger *ledger, const char *account,
+    const unsigned char csr_sha256[32], time_t now, struct sg_blob *der, uint32_t *count)
 {
-	sqlite3_stmt *stmt;
-	sqlite3_int64 number;
-	int err, found;
-
-	*count = 0;
-	err = prepare(ledger,
-	    "SELECT count(*) FROM certificate"
-	    " WHERE account = ? AND state = 'valid' AND not_after >= ?",
-	    &stmt);
-	if (err != 0)
-		return err;
-	bind_text(stmt, 1, account);
-	sqlite3_bind_int64(stmt, 2, now);
-	found = one_number(ledger, stmt, "count", &number);
-	if (found < 0)
-		return found;
-	*count = number > UINT32_MAX ? UINT32_MAX : (uint32_t)number;
-	return 0;
-}
-
-int sg_ledger_find_csr(struct sg_ledger *ledger, const char *account,
-    const unsigned char csr_sha256[32], time_t now, struct sg_blob *der)
-{
-	sqlite3_stmt *stmt;
-	int err, step, found = 0;
+	const struct sg_sql_value csr[] = { sql_blob(csr_sha256, 32), sql_text(account),
+		sql_int(now) };
+	const struct sg_sql_value whose[] = { sql_text(account), sql_int(now) };
+	int64_t number = 0;
+	int err;
 
 	memset(der, 0, sizeof(*der));
-	err = prepare(ledger,
-	    "SELECT der FROM certificate WHERE account = ? AND state = 'valid'"
-	    " AND not_after >= ? AND csr_sha256 = ? ORDER BY id DESC LIMIT 1",
-	    &stmt);
-	if (err != 0)
+	*count = 0;
+	err = run(ledger, SQL_FIND_CSR, csr, take_blob, der);
+	if (err == 0 && der->data == NULL)
+		err = run(ledger, SQL_COUNT, whose, take_number, &number);
+	if (err != 0) {
+		sg_blob_clear(der);
 		return err;
-	bind_text(stmt, 1, account);
-	sqlite3_bind_int64(stmt, 2, now);
-	bind_blob(stmt, 3, csr_sha256, 32);
-	step = sqlite3_step(stmt);
-	if (step == SQLITE_ROW) {
-		const void *data = sqlite3_column_blob(stmt, 0);
-
-		err = sg_blob_set(der, data, (size_t)sqlite3_column_bytes(stmt, 0));
-		found = err == 0;
-	} else if (step != SQLITE_DONE) {
-		err = failed(ledger, "find");
 	}
-	sqlite3_finalize(stmt);
-	return err != 0 ? err : found;
+	*count = number > UINT32_MAX ? UINT32_MAX : (uint32_t)number;
+	return der->data != NULL;
 }
 
-/* The columns that row_of() reads, in its order. */
-#define ROW_COLUMNS "serial, sha256, name, last_used, der, not_after, ifnull(revoked_at, 0)"
+/* ---- reading */
 
-/* Calls fn for each row and finalises the statement. */
-static int walk(struct sg_ledger *ledger, sqlite3_stmt *stmt, sg_ledger_fn *fn, void *arg)
+struct walk {
+	sg_ledger_fn *fn;
+	void *arg;
+	struct sg_buf
+	    der; /* the callback's blob is of the type that codecs take, which may be written to */
+};
+
+static int row_of(void *arg, const struct sg_sql_value *columns)
 {
-	struct sg_ledger_row row;
-	unsigned char *der;
-	int step, err = 0;
+	struct walk *walk = arg;
+	struct sg_ledger_row row = {
+		.id = columns[0].number,
+		.serial = columns[1].data,
+		.sha256 = columns[2].data,
+		.account = columns[3].data,
+		.name = columns[4].data,
+		.last_used = columns[5].data,
+		.reason = columns[6].data,
+		.issued_at = columns[8].number,
+		.not_after = columns[9].number,
+		.revoked_at = columns[10].number,
+	};
 
-	while (err == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
-		size_t len = (size_t)sqlite3_column_bytes(stmt, 4);
+	walk->der.len = 0;
+	sg_buf_put(&walk->der, columns[7].data, columns[7].len);
+	if (walk->der.err != 0)
+		return walk->der.err;
+	row.der.data = walk->der.data;
+	row.der.len = walk->der.len;
+	return walk->fn(walk->arg, &row);
+}
 
-		/* the callback's blob is of the type that codecs take, which may be written to */
-		der = malloc(len ? len : 1);
-		if (der == NULL) {
-			err = SG_ERR_NOMEM;
-			break;
-		}
-		memcpy(der, sqlite3_column_blob(stmt, 4), len);
-		row.serial = sqlite3_column_blob(stmt, 0);
-		row.sha256 = (const char *)sqlite3_column_text(stmt, 1);
-		row.name = (const char *)sqlite3_column_text(stmt, 2);
-		row.last_used = (const char *)sqlite3_column_text(stmt, 3);
-		row.der.data = der;
-		row.der.len = len;
-		row.not_after = sqlite3_column_int64(stmt, 5);
-		row.revoked_at = sqlite3_column_int64(stmt, 6);
-		err = fn(arg, &row);
-		free(der);
-	}
-	if (err == 0 && step != SQLITE_DONE)
-		err = failed(ledger, "walk");
-	sqlite3_finalize(stmt);
+static int walk(struct sg_ledger *ledger, unsigned int index, const struct sg_sql_value *params,
+    sg_ledger_fn *fn, void *arg)
+{
+	struct walk state = { .fn = fn, .arg = arg };
+	int err = run(ledger, index, params, row_of, &state);
+
+	sg_buf_clear(&state.der);
 	return err;
 }
 
 int sg_ledger_each_valid(
     struct sg_ledger *ledger, const char *account, time_t now, sg_ledger_fn *fn, void *arg)
 {
-	sqlite3_stmt *stmt;
-	int err = prepare(ledger,
-	    "SELECT " ROW_COLUMNS " FROM certificate WHERE account = ? AND state = 'valid'"
-	    " ORDER BY not_after >= ? DESC, id DESC",
-	    &stmt);
+	const struct sg_sql_value params[] = { sql_text(account), sql_int(now) };
+	int err = walk(ledger, SQL_USABLE, params, fn, arg);
 
-	if (err != 0)
-		return err;
-	bind_text(stmt, 1, account);
-	sqlite3_bind_int64(stmt, 2, now);
-	return walk(ledger, stmt, fn, arg);
+	return err != 0 ? err : walk(ledger, SQL_EXPIRED, params, fn, arg);
 }
 
 int sg_ledger_each_revoked(
     struct sg_ledger *ledger, time_t expires_from, sg_ledger_fn *fn, void *arg)
 {
-	sqlite3_stmt *stmt;
-	int err = prepare(ledger,
-	    "SELECT " ROW_COLUMNS " FROM certificate WHERE state = 'revoked' AND not_after >= ?"
-	    " ORDER BY revoked_at, id",
-	    &stmt);
+	const struct sg_sql_value params[] = { sql_int(expires_from) };
 
-	if (err != 0)
-		return err;
-	sqlite3_bind_int64(stmt, 1, expires_from);
-	return walk(ledger, stmt, fn, arg);
+	return walk(ledger, SQL_REVOKED, params, fn, arg);
 }
 
-/* The columns of the fingerprints; the text of SQL is never made from what a peer sent. */
-static const char *find_by_hash(const char *hash)
+int sg_ledger_each(
+    struct sg_ledger *ledger, const struct sg_ledger_filter *filter, sg_ledger_fn *fn, void *arg)
+{
+	const struct sg_sql_value params[] = {
+		sql_int(filter->after_id),
+		sql_int(filter->state),
+		sql_int(filter->now),
+		sql_int(filter->limit),
+		sql_text(filter->account),
+	};
+
+	return walk(ledger, filter->account != NULL ? SQL_EACH_OF : SQL_EACH, params, fn, arg);
+}
+
+/* The least and the greatest serial number that begin with these digits. */
+static void serial_range(
+    const char *prefix, unsigned char least[SG_SERIAL_LEN], unsigned char most[SG_SERIAL_LEN])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	memset(least, 0x00, SG_SERIAL_LEN);
+	memset(most, 0xff, SG_SERIAL_LEN);
+	for (size_t i = 0; prefix[i]; i++) {
+		unsigned int shift = i % 2 ? 0 : 4;
+		unsigned int digit = (unsigned int)(strchr(digits, prefix[i]) - digits);
+
+		least[i / 2] |= (unsigned char)(digit << shift);
+		most[i / 2] &= (unsigned char)~((0xf ^ digit) << shift);
+	}
+}
+
+int sg_ledger_find(struct sg_ledger *ledger, const char *prefix, sg_ledger_fn *fn, void *arg)
+{
+	unsigned char least[SG_SERIAL_LEN], most[SG_SERIAL_LEN];
+	size_t len = strlen(prefix);
+	char end[66];
+	int err;
+
+	if (len < SG_LEDGER_PREFIX_MIN || len > 64 || strspn(prefix, "0123456789abcdef") != len)
+		return SG_ERR_ARG;
+	memcpy(end, prefix, len);
+	memcpy(end + len, "g", 2); /* comes after every digit */
+	err = walk(ledger, SQL_FIND_SHA256,
+	    (const struct sg_sql_value[]){
+		sql_text(prefix), sql_text(end), sql_int(SG_LEDGER_FOUND_MAX) },
+	    fn, arg);
+	if (err != 0 || len > 2 * SG_SERIAL_LEN)
+		return err;
+	serial_range(prefix, least, most);
+	return walk(ledger, SQL_FIND_SERIAL,
+	    (const struct sg_sql_value[]){ sql_blob(least, sizeof(least)),
+		sql_blob(most, sizeof(most)), sql_int(SG_LEDGER_FOUND_MAX) },
+	    fn, arg);
+}
+
+static int take_stats(void *arg, const struct sg_sql_value *columns)
+{
+	struct sg_ledger_stats *stats = arg;
+
+	stats->issued = columns[0].number;
+	stats->usable = columns[1].number;
+	stats->expired = columns[2].number;
+	stats->revoked = columns[3].number;
+	stats->accounts = columns[4].number;
+	stats->crl_number = columns[5].number;
+	return 0;
+}
+
+int sg_ledger_stats(struct sg_ledger *ledger, time_t now, struct sg_ledger_stats *stats)
+{
+	const struct sg_sql_value params[] = { sql_int(now) };
+
+	memset(stats, 0, sizeof(*stats));
+	return run(ledger, SQL_STATS, params, take_stats, stats);
+}
+
+/* ---- changing */
+
+struct found {
+	int64_t id; /* 0: none */
+	char sha256[65];
+};
+
+static int take_found(void *arg, const struct sg_sql_value *columns)
+{
+	struct found *found = arg;
+
+	if (columns[1].len != 64)
+		return SG_ERR_IO;
+	found->id = columns[0].number;
+	memcpy(found->sha256, columns[1].data, 65);
+	return 0;
+}
+
+/* The text of SQL is never made from what a peer sent. */
+static int statement_of(const char *hash)
 {
 	if (strcmp(hash, "sha-1") == 0)
-		return "SELECT id, sha256 FROM certificate WHERE account = ? AND sha1 = ?";
+		return SQL_OWN_SHA1;
 	if (strcmp(hash, "sha-256") == 0)
-		return "SELECT id, sha256 FROM certificate WHERE account = ? AND sha256 = ?";
-	if (strcmp(hash, "sha-512") == 0)
-		return "SELECT id, sha256 FROM certificate WHERE account = ? AND sha512 = ?";
-	return NULL;
-}
-
-static int revoke_id(struct sg_ledger *ledger, sqlite3_int64 id, time_t now, int *changed)
-{
-	sqlite3_stmt *stmt;
-	int err = prepare(ledger,
-	    "UPDATE certificate SET state = 'revoked', revoked_at = ?"
-	    " WHERE id = ? AND state = 'valid'",
-	    &stmt);
-
-	if (err != 0)
-		return err;
-	sqlite3_bind_int64(stmt, 1, now);
-	sqlite3_bind_int64(stmt, 2, id);
-	err = finish(ledger, stmt, "revoke");
-	*changed = err == 0 && sqlite3_changes(ledger->db) > 0;
-	return err;
+		return SQL_OWN_SHA256;
+	return strcmp(hash, "sha-512") == 0 ? SQL_OWN_SHA512 : SG_ERR_ARG;
 }
 
 int sg_ledger_revoke(struct sg_ledger *ledger, const char *account, const char *hash,
     const unsigned char *value, size_t len, time_t now, char sha256[65], int *changed)
 {
-	const char *sql = find_by_hash(hash);
-	sqlite3_stmt *stmt = NULL;
-	sqlite3_int64 id = 0;
-	char *hex = NULL;
-	int err, step, found = 0;
+	struct found found = { 0 };
+	int err = 0, index = statement_of(hash);
+	char *hex;
 
 	sha256[0] = '\0';
 	*changed = 0;
-	if (sql == NULL)
-		return SG_ERR_ARG;
+	if (index < 0)
+		return index;
 	hex = sg_hex_encode(value, len);
 	if (hex == NULL)
 		return SG_ERR_NOMEM;
-	err = prepare(ledger, sql, &stmt);
-	if (err != 0)
-		goto out;
-	bind_text(stmt, 1, account);
-	bind_text(stmt, 2, hex);
-	step = sqlite3_step(stmt);
-	if (step == SQLITE_ROW) {
-		id = sqlite3_column_int64(stmt, 0);
-		memcpy(sha256, sqlite3_column_text(stmt, 1), 65);
-	} else if (step != SQLITE_DONE) {
-		err = failed(ledger, "find");
-	}
-	sqlite3_finalize(stmt);
-	if (err == 0 && id != 0) {
-		err = revoke_id(ledger, id, now, changed);
-		found = err == 0;
-	}
-out:
+	err = run(ledger, (unsigned int)index,
+	    (const struct sg_sql_value[]){ sql_text(account), sql_text(hex) }, take_found, &found);
 	free(hex);
-	return err != 0 ? err : found;
-}
-
-int sg_ledger_touch(struct sg_ledger *ledger, const char *sha256, const char *last_used)
-{
-	sqlite3_stmt *stmt;
-	/* DateTimes of one form and zone sort as text */
-	int err = prepare(ledger,
-	    "UPDATE certificate SET last_used = ?1"
-	    " WHERE sha256 = ?2 AND (last_used IS NULL OR last_used < ?1)",
-	    &stmt);
-
+	if (err == 0 && found.id != 0)
+		err = sg_ledger_revoke_id(ledger, found.id, NULL, now, changed);
 	if (err != 0)
 		return err;
-	bind_text(stmt, 1, last_used);
-	bind_text(stmt, 2, sha256);
-	return finish(ledger, stmt, "touch");
+	memcpy(sha256, found.sha256, sizeof(found.sha256));
+	return found.id != 0;
 }
 
-int sg_ledger_next_crl(struct sg_ledger *ledger, uint32_t *number)
+int sg_ledger_revoke_id(
+    struct sg_ledger *ledger, int64_t id, const char *reason, time_t now, int *changed)
 {
-	sqlite3_stmt *stmt;
-	sqlite3_int64 value;
+	const struct sg_sql_value params[] = { sql_int(id), sql_int(now), sql_text(reason) };
+	int64_t revoked = 0;
 	int err;
 
-	*number = 0;
-	err = prepare(ledger, "UPDATE crl SET number = number + 1 RETURNING number", &stmt);
+	*changed = 0;
+	if (reason != NULL && strlen(reason) > SG_LEDGER_REASON_MAX)
+		return SG_ERR_ARG;
+	err = counted(ledger, ledger->engine->begin(ledger->self));
 	if (err != 0)
 		return err;
-	if (sqlite3_step(stmt) != SQLITE_ROW) {
-		err = failed(ledger, "crl number");
-		sqlite3_finalize(stmt);
-		return err;
-	}
-	value = sqlite3_column_int64(stmt, 0);
-	err = finish(ledger, stmt, "crl number"); /* the step to its end is what commits it */
-	if (err == 0)
-		*number = (uint32_t)value;
+	err = run(ledger, SQL_REVOKE, params, take_number, &revoked);
+	if (err == 0 && revoked != 0)
+		err = ledger->engine->tell(ledger->self);
+	err = finish(ledger, err);
+	*changed = err == 0 && revoked != 0;
 	return err;
+}
+
+int sg_ledger_touch(struct sg_ledger *ledger, const struct sg_ledger_use *uses, size_t count)
+{
+	int err;
+
+	if (count == 0)
+		return 0;
+	err = counted(ledger, ledger->engine->begin(ledger->self));
+	if (err != 0)
+		return err;
+	for (size_t i = 0; err == 0 && i < count; i++)
+		err = run(ledger, SQL_TOUCH,
+		    (const struct sg_sql_value[]){
+			sql_text(uses[i].sha256), sql_text(uses[i].last_used) },
+		    NULL, NULL);
+	return finish(ledger, err);
+}
+
+int sg_ledger_next_crl(struct sg_ledger *ledger, uint32_t above, uint32_t *number)
+{
+	const struct sg_sql_value params[] = { sql_int(above) };
+	int64_t value = 0;
+	int err = run(ledger, SQL_NEXT_CRL, params, take_number, &value);
+
+	*number = 0;
+	if (err != 0)
+		return err;
+	if (value <= 0 || value > UINT32_MAX) {
+		sg_log(SG_LOG_ERROR, "ledger: there is no CRL number after %u", above);
+		return SG_ERR_IO;
+	}
+	*number = (uint32_t)value;
+	return 0;
 }

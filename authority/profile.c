@@ -1,5 +1,6 @@
 #include "profile.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -23,6 +24,9 @@ static const struct {
 	unsigned int kind;
 } subject_keys_table[] = {
 	{ "rsa", SG_SUBJECT_KEY_RSA },
+	{ "rsa2048", SG_SUBJECT_KEY_RSA2048 },
+	{ "rsa3072", SG_SUBJECT_KEY_RSA3072 },
+	{ "rsa4096", SG_SUBJECT_KEY_RSA4096 },
 	{ "p256", SG_SUBJECT_KEY_P256 },
 	{ "p384", SG_SUBJECT_KEY_P384 },
 	{ "p521", SG_SUBJECT_KEY_P521 },
@@ -37,6 +41,18 @@ unsigned int sg_subject_key_from_name(const char *name)
 	return 0;
 }
 
+void sg_subject_keys_text(unsigned int kinds, char *text, size_t size)
+{
+	size_t len = 0;
+
+	*text = '\0';
+	for (size_t i = 0; i < sizeof(subject_keys_table) / sizeof(subject_keys_table[0]); i++) {
+		if (kinds & subject_keys_table[i].kind && len < size)
+			len += (size_t)snprintf(text + len, size - len, "%s%s", len ? ", " : "",
+			    subject_keys_table[i].name);
+	}
+}
+
 /* An exponent of 1 makes every signature good; a huge one makes every check slow. */
 static int rsa_exponent_is_sound(EVP_PKEY *key)
 {
@@ -49,12 +65,12 @@ static int rsa_exponent_is_sound(EVP_PKEY *key)
 	return sound;
 }
 
-/* The kind of the key, 0 for one that is never certified; *why then says what is wrong. */
+/* The kinds that the key is of, 0 for one that is never certified; *why then says what is wrong. */
 static unsigned int subject_key(EVP_PKEY *key, const char **why)
 {
 	char room[16];
+	const char *name = sg_x509_key_algorithm(key, room);
 	int explicit_curve = 0;
-	unsigned int kind;
 
 	*why = "This kind of key is not accepted: RSA from 2048 bits, P-256, P-384 or P-521 are.";
 	if (EVP_PKEY_is_a(key, "RSA")) {
@@ -63,7 +79,7 @@ static unsigned int subject_key(EVP_PKEY *key, const char **why)
 		*why = "The RSA key must have 2048 to 8192 bits and an ordinary exponent.";
 		return bits >= SG_RSA_BITS_MIN && bits <= SG_RSA_BITS_MAX &&
 			rsa_exponent_is_sound(key)
-		    ? SG_SUBJECT_KEY_RSA
+		    ? SG_SUBJECT_KEY_RSA | sg_subject_key_from_name(name)
 		    : 0;
 	}
 	/* a curve that is spelled out is refused by TLS stacks even if it is a known one */
@@ -72,8 +88,7 @@ static unsigned int subject_key(EVP_PKEY *key, const char **why)
 		key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &explicit_curve) &&
 	    explicit_curve)
 		return 0;
-	kind = sg_subject_key_from_name(sg_x509_key_algorithm(key, room));
-	return kind;
+	return sg_subject_key_from_name(name);
 }
 
 /* Whether what looks like a JID is the account's bare JID; a resource makes it another. */
@@ -181,7 +196,9 @@ static enum sg_csr_verdict judge_names(X509_REQ *csr, const char *account, const
 	int err = sg_x509_csr_jids(csr, &jids, NULL);
 
 	if (err != 0) {
-		*why = "The subject alternative name of the request cannot be read.";
+		*why = "The subject alternative name of the request cannot be read. Ask for one "
+		       "xmppAddr, as "
+		       "UTF8String.";
 		return err == SG_ERR_NOMEM ? SG_CSR_FAILED : SG_CSR_BAD_REQUEST;
 	}
 	for (size_t i = 0; jids != NULL && jids[i] != NULL; i++)
@@ -191,7 +208,9 @@ static enum sg_csr_verdict judge_names(X509_REQ *csr, const char *account, const
 	    other_name_asks_for_other(csr, account))
 		verdict = SG_CSR_FORBIDDEN;
 	if (verdict)
-		*why = "The request asks for a JID that is not your own bare JID.";
+		*why = "The request asks for a JID that is not your own bare JID. Ask for that "
+		       "one, or for "
+		       "none.";
 	sg_strv_free(jids);
 	return verdict;
 }
@@ -236,15 +255,15 @@ static enum sg_csr_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, c
 	EVP_PKEY *key = X509_REQ_get0_pubkey(csr);
 	unsigned int kind;
 
-	*why = "This kind of key is not known here.";
+	*why = "This kind of key is not known here: RSA from 2048 bits, P-256, P-384 or P-521 are.";
 	if (key == NULL)
 		return SG_CSR_NOT_ACCEPTABLE;
 	kind = subject_key(key, why);
 	if (!kind)
 		return SG_CSR_NOT_ACCEPTABLE;
 	if (!(kind & subject_keys)) {
-		*why = "This kind of key is not accepted here.";
-		return SG_CSR_NOT_ACCEPTABLE;
+		*why = NULL;
+		return SG_CSR_OTHER_KIND;
 	}
 	if (!is_signed_soundly(csr)) {
 		*why = "The request must be signed with SHA-256 or better: SHA-384, SHA-512.";
@@ -252,7 +271,7 @@ static enum sg_csr_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, c
 	}
 	/* only now: the size of the key bounds what the check costs */
 	if (X509_REQ_verify(csr, key) != 1) {
-		*why = "The request's own signature is wrong.";
+		*why = "The request's own signature is wrong. Make a new request with your key.";
 		return SG_CSR_NOT_ACCEPTABLE;
 	}
 	*why = NULL;

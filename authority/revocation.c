@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/pem.h>
 
@@ -21,14 +22,22 @@ static int add_line(void *arg, const struct sg_ledger_row *row)
 }
 
 /* All that were ever revoked: an entry never leaves this list. */
-static int publish_list(const struct sg_authority_config *config, struct sg_ledger *ledger)
+int sg_revocation_publish_list(const struct sg_authority_config *config, struct sg_ledger *ledger,
+    time_t now, struct sg_published *published)
 {
 	struct sg_buf out = { 0 };
-	int err = sg_ledger_each_revoked(ledger, 0, add_line, &out);
+	int lock, err = sg_file_lock(config->revoked, &lock);
 
+	/* read after the lock is ours: what another process wrote before, it wrote from an older ledger */
+	if (err == 0)
+		err = sg_ledger_each_revoked(ledger, 0, add_line, &out);
 	if (err == 0)
 		err = sg_file_replace(config->revoked, out.data, out.len, PUBLIC_MODE);
+	if (err == 0)
+		published->list_at = now;
 	sg_buf_clear(&out);
+	if (lock >= 0)
+		close(lock);
 	return err;
 }
 
@@ -51,8 +60,28 @@ static int pem_of(const struct sg_blob *der, char **pem, size_t *len)
 	return err;
 }
 
+/*
+ * Unless there is one of a higher number: that number was taken later, and the ledger was read after that. What
+ * is revoked after that is followed by a CRL of a number yet higher.
+ */
+static int replace_crl(
+    const char *path, const char *pem, size_t len, uint32_t number, uint32_t *written)
+{
+	int lock, err = sg_file_lock(path, &lock);
+
+	if (err != 0)
+		return err;
+	*written = sg_crl_number(path);
+	if (*written < number) {
+		err = sg_file_replace(path, pem, len, PUBLIC_MODE);
+		*written = number;
+	}
+	close(lock);
+	return err;
+}
+
 static int publish_crl(const struct sg_authority_config *config, struct sg_ledger *ledger,
-    struct sg_signer *signer, time_t now)
+    struct sg_signer *signer, time_t now, struct sg_published *published)
 {
 	struct sg_blob tbs = { 0 }, der = { 0 };
 	uint32_t number = 0;
@@ -63,7 +92,7 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 
 	err = sg_signer_ca(signer, &ca);
 	if (err == 0)
-		err = sg_ledger_next_crl(ledger, &number);
+		err = sg_ledger_next_crl(ledger, sg_crl_number(config->crl), &number);
 	if (err == 0)
 		err = sg_crl_tbs(ledger, ca, number, now, &tbs);
 	if (err == 0)
@@ -71,9 +100,13 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 	if (err == 0)
 		err = pem_of(&der, &pem, &len);
 	if (err == 0)
-		err = sg_file_replace(config->crl, pem, len, PUBLIC_MODE);
-	if (err == 0)
+		err = replace_crl(config->crl, pem, len, number, &number);
+	if (err == 0) {
 		sg_log(SG_LOG_INFO, "crl number=%u written", number);
+		published->crl_at = now;
+		published->crl_until = now + (time_t)SG_CRL_DAYS * 86400;
+		published->crl_number = number;
+	}
 	free(pem);
 	sg_blob_clear(&tbs);
 	sg_blob_clear(&der);
@@ -81,9 +114,9 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 }
 
 int sg_revocation_publish(const struct sg_authority_config *config, struct sg_ledger *ledger,
-    struct sg_signer *signer, time_t now)
+    struct sg_signer *signer, time_t now, struct sg_published *published)
 {
-	int err = publish_list(config, ledger);
+	int err = sg_revocation_publish_list(config, ledger, now, published);
 
-	return err != 0 ? err : publish_crl(config, ledger, signer, now);
+	return err != 0 ? err : publish_crl(config, ledger, signer, now, published);
 }

@@ -10,18 +10,31 @@
 
 #include "component.h"
 #include "delegation.h"
+#include "exporter.h"
 #include "ledger.h"
 #include "log.h"
+#include "metrics.h"
+#include "notify.h"
 #include "service.h"
 #include "signer.h"
 
-#define DAY_MS 86400000
+#define DAY_MS	  86400000
+#define LEDGER_MS 5000 /* to wait for a database at the start; it may come later, too */
 
-enum { POLL_SIGNAL, POLL_TOKEN, POLL_COMPONENT, POLL_COUNT };
+enum {
+	POLL_SIGNAL,
+	POLL_TOKEN,
+	POLL_LEDGER,
+	POLL_COMPONENT,
+	POLL_EXPORTER,
+	POLL_COUNT = POLL_EXPORTER + SG_EXPORTER_FDS
+};
 
 struct authority {
 	struct sg_service service;
 	struct sg_component *component;
+	struct sg_metrics metrics;
+	struct sg_exporter *exporter;
 	int signal_fd;
 	int stop;
 };
@@ -59,17 +72,31 @@ static void on_signal(struct authority *authority)
 			continue;
 		}
 		sg_log(SG_LOG_INFO, "SIGHUP: trying the PIN file again");
+		if (sg_policy_reload(authority->service.policy) != 0)
+			sg_log(SG_LOG_ERROR, "accounts: what was read before goes on to count");
 		sg_signer_retry(authority->service.signer);
 		publish(authority);
 	}
 }
 
-static int time_to_wait(struct authority *authority, int component_ms)
+static int sooner(int ms, int other_ms)
+{
+	return other_ms >= 0 && other_ms < ms ? other_ms : ms;
+}
+
+/* Fills in what to wait for, and gives how long. */
+static int prepare(struct authority *authority, struct pollfd pfds[POLL_COUNT])
 {
 	time_t left = authority->service.publish_at - time(NULL);
+
 	int ms = left <= 0 ? 0 : left > DAY_MS / 1000 ? DAY_MS : (int)left * 1000;
 
-	return component_ms >= 0 && component_ms < ms ? component_ms : ms;
+	pfds[POLL_SIGNAL] = (struct pollfd){ .fd = authority->signal_fd, .events = POLLIN };
+	pfds[POLL_TOKEN] =
+	    (struct pollfd){ .fd = sg_signer_fd(authority->service.signer), .events = POLLIN };
+	ms = sooner(ms, sg_component_prepare(authority->component, &pfds[POLL_COMPONENT]));
+	ms = sooner(ms, sg_ledger_prepare(authority->service.ledger, &pfds[POLL_LEDGER]));
+	return sooner(ms, sg_exporter_prepare(authority->exporter, &pfds[POLL_EXPORTER]));
 }
 
 static int serve(struct authority *authority)
@@ -78,11 +105,8 @@ static int serve(struct authority *authority)
 	int wait_ms;
 
 	while (!authority->stop) {
-		pfds[POLL_SIGNAL].fd = authority->signal_fd;
-		pfds[POLL_TOKEN].fd = sg_signer_fd(authority->service.signer);
-		pfds[POLL_SIGNAL].events = pfds[POLL_TOKEN].events = POLLIN;
-		wait_ms = sg_component_prepare(authority->component, &pfds[POLL_COMPONENT]);
-		if (poll(pfds, POLL_COUNT, time_to_wait(authority, wait_ms)) < 0) {
+		wait_ms = prepare(authority, pfds);
+		if (poll(pfds, POLL_COUNT, wait_ms) < 0) {
 			if (errno == EINTR)
 				continue;
 			sg_log(SG_LOG_ERROR, "poll: %s", strerror(errno));
@@ -93,7 +117,12 @@ static int serve(struct authority *authority)
 			sg_signer_on_readable(authority->service.signer);
 		if (pfds[POLL_SIGNAL].revents)
 			on_signal(authority);
+		if (sg_ledger_step(authority->service.ledger)) {
+			authority->service.stale = 1;
+			publish(authority);
+		}
 		sg_component_step(authority->component);
+		sg_exporter_step(authority->exporter, &pfds[POLL_EXPORTER]);
 		if (time(NULL) >= authority->service.publish_at)
 			publish(authority);
 	}
@@ -109,23 +138,42 @@ int sg_authority_run(const struct sg_authority_config *config)
 		.namespaces = sg_service_namespaces,
 		.fn = sg_service_request,
 		.arg = &self.service,
+		.decisions = &self.service.decisions,
 	};
 	int err;
 
 	err = open_signals(&self.signal_fd);
 	if (err == 0)
 		err = sg_ledger_open(config->ledger, &self.service.ledger);
+	if (err == 0) {
+		err = sg_ledger_wait(self.service.ledger, LEDGER_MS);
+		if (err == SG_ERR_IO)
+			err = 0;
+	}
+	if (err == 0)
+		err = sg_policy_new(config, &self.service.policy);
 	if (err == 0)
 		err = sg_signer_new(config, &self.service.signer);
 	if (err == 0)
 		err = sg_component_new(config, &delegation, &self.component);
+	self.metrics.service = &self.service;
+	self.metrics.component = self.component;
+	if (err == 0 && config->metrics != NULL)
+		err = sg_exporter_new(
+		    config->metrics, sg_metrics_write, &self.metrics, &self.exporter);
 	if (err == 0) {
-		/* at once, so that a wrong PIN or a missing CA is said at the start */
+		/* at once, so that a wrong PIN or a missing CA is said at the start; what the ledger
+		 * could tell is in it */
+		(void)sg_ledger_step(self.service.ledger);
 		publish(&self);
+		/* server and token may come later: whoever asks meanwhile is told to try again */
+		sg_notify_ready();
 		err = serve(&self);
 	}
+	sg_exporter_free(self.exporter);
 	sg_component_free(self.component);
 	sg_signer_free(self.service.signer);
+	sg_policy_free(self.service.policy);
 	sg_ledger_close(self.service.ledger);
 	if (self.signal_fd >= 0)
 		close(self.signal_fd);

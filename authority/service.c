@@ -34,31 +34,44 @@ const char *const sg_service_namespaces[] = {
 	NULL,
 };
 
-static void log_decision(
-    const char *verb, const char *account, const char *outcome, const char *sha256)
-{
-	sg_log(SG_LOG_INFO, "%s account=%s outcome=%s%s%s", verb, account, outcome,
-	    sha256 != NULL ? " sha256=" : "", sha256 != NULL ? sha256 : "");
-}
-
 /* Every refusal goes through here: the answer, and its line in the log. */
-static void refuse(struct sg_answer *answer, const char *verb, const char *account,
-    const char *type, const char *condition, const char *text)
+static void refuse(struct sg_service *service, struct sg_answer *answer, const char *verb,
+    const char *account, const char *type, const char *condition, const char *text)
 {
+	const struct sg_decision decision = {
+		.verb = verb, .account = account, .outcome = condition, .why = text
+	};
+
 	sg_answer_error(answer, type, condition, text);
-	sg_log(SG_LOG_INFO, "%s account=%s outcome=%s why=\"%s\"", verb, account, condition, text);
+	sg_decision_tell(&service->decisions, &decision);
 }
 
-static void refuse_for_now(struct sg_answer *answer, const char *verb, const char *account, int err)
+static void refuse_for_now(struct sg_service *service, struct sg_answer *answer, const char *verb,
+    const char *account, int err)
 {
-	refuse(answer, verb, account, "wait", "internal-server-error",
+	const struct sg_decision decision = {
+		.verb = verb, .account = account, .outcome = "internal-server-error", .err = err
+	};
+
+	sg_answer_error(answer, "wait", decision.outcome,
 	    "The authority cannot do this at the moment. Please try again later.");
-	sg_log(SG_LOG_ERROR, "%s account=%s failed: %s", verb, account, sg_err_text(err));
+	sg_decision_tell(&service->decisions, &decision);
+}
+
+static void log_decision(struct sg_service *service, const char *verb, const char *account,
+    const char *outcome, const char *sha256)
+{
+	const struct sg_decision decision = {
+		.verb = verb, .account = account, .outcome = outcome, .sha256 = sha256
+	};
+
+	sg_decision_tell(&service->decisions, &decision);
 }
 
 int sg_service_publish(struct sg_service *service, time_t now)
 {
-	int err = sg_revocation_publish(service->config, service->ledger, service->signer, now);
+	int err = sg_revocation_publish(
+	    service->config, service->ledger, service->signer, now, &service->published);
 
 	if (err != service->publish_error)
 		sg_log(err != 0 ? SG_LOG_ERROR : SG_LOG_INFO, "revocation list and CRL %s%s",
@@ -73,36 +86,28 @@ int sg_service_publish(struct sg_service *service, time_t now)
 
 /* ---- add */
 
-static void refuse_csr(
-    struct sg_answer *answer, const char *account, enum sg_csr_verdict verdict, const char *why)
+static void refuse_csr(struct sg_service *service, struct sg_answer *answer, const char *account,
+    enum sg_csr_verdict verdict, const char *why)
 {
 	switch (verdict) {
 	case SG_CSR_BAD_REQUEST:
-		refuse(answer, "add", account, "modify", "bad-request", why);
+		refuse(service, answer, "add", account, "modify", "bad-request", why);
 		break;
 	case SG_CSR_NOT_ACCEPTABLE:
-		refuse(answer, "add", account, "modify", "not-acceptable", why);
+		refuse(service, answer, "add", account, "modify", "not-acceptable", why);
+		break;
+	case SG_CSR_OTHER_KIND:
+		refuse(service, answer, "add", account, "modify", "not-acceptable",
+		    sg_policy_kinds(service->policy));
 		break;
 	case SG_CSR_FORBIDDEN:
-		refuse(answer, "add", account, "auth", "forbidden", why);
+		refuse(service, answer, "add", account, "auth", "forbidden", why);
 		break;
 	case SG_CSR_GOOD:
 	case SG_CSR_FAILED:
-		refuse_for_now(answer, "add", account, SG_ERR_NOMEM);
+		refuse_for_now(service, answer, "add", account, SG_ERR_NOMEM);
 		break;
 	}
-}
-
-static int new_serial(struct sg_ledger *ledger, unsigned char serial[SG_SERIAL_LEN])
-{
-	int err, used = 0;
-
-	do {
-		err = sg_profile_serial(serial);
-		if (err == 0)
-			used = sg_ledger_has_serial(ledger, serial);
-	} while (err == 0 && used == 1);
-	return err != 0 ? err : used;
 }
 
 /*
@@ -111,7 +116,8 @@ static int new_serial(struct sg_ledger *ledger, unsigned char serial[SG_SERIAL_L
  * request (C5) gets another. The row before the signature would leave entries without certificates.
  */
 static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
-    const struct sg_msg_ccm2_add *add, const unsigned char csr_sha256[32], struct sg_blob *der)
+    const struct sg_msg_ccm2_add *add, const unsigned char csr_sha256[32],
+    enum sg_ledger_outcome *outcome, struct sg_blob *der)
 {
 	unsigned char serial[SG_SERIAL_LEN];
 	struct sg_blob tbs = { 0 };
@@ -125,10 +131,11 @@ static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
 	wish.account = account;
 	wish.serial = serial;
 	wish.not_before = now - BACKDATE_SECONDS;
-	wish.not_after = now + (time_t)service->config->lifetime_days * 86400;
-	err = new_serial(service->ledger, serial);
+	err = sg_profile_serial(serial);
 	if (err == 0)
 		err = sg_signer_ca(service->signer, &wish.ca);
+	if (err == 0)
+		err = sg_policy_not_after(service->policy, wish.ca, now, &wish.not_after);
 	if (err == 0)
 		err = sg_profile_certificate(&wish, &tbs);
 	if (err == 0)
@@ -143,7 +150,13 @@ static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
 			.issued_at = now,
 			.not_after = wish.not_after,
 		};
-		err = sg_ledger_add(service->ledger, &entry);
+		err = sg_ledger_add(
+		    service->ledger, &entry, 1, service->config->certificates_per_account);
+		*outcome = entry.outcome;
+	}
+	if (err == 0 && *outcome == SG_LEDGER_REPEATED) {
+		sg_blob_clear(der);
+		*der = entry.der_before;
 	}
 	if (err != 0)
 		sg_blob_clear(der);
@@ -155,39 +168,43 @@ static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
 static void grant(struct sg_service *service, const char *account, X509_REQ *csr,
     const struct sg_msg_ccm2_add *add, struct sg_answer *answer)
 {
+	enum sg_ledger_outcome outcome = SG_LEDGER_REPEATED;
 	unsigned char csr_sha256[32];
-	const char *outcome = "repeated";
 	struct sg_blob der = { 0 };
 	char *sha256 = NULL;
 	uint32_t count = 0;
-	time_t now = time(NULL);
+	double begin = sg_latency_now();
 	int err, found;
 
 	if (!EVP_Digest(add->csr.data, add->csr.len, csr_sha256, NULL, EVP_sha256(), NULL)) {
-		refuse_for_now(answer, "add", account, SG_ERR_INTERNAL);
+		refuse_for_now(service, answer, "add", account, SG_ERR_INTERNAL);
 		return;
 	}
-	found = sg_ledger_find_csr(service->ledger, account, csr_sha256, now, &der);
+	found = sg_ledger_look(service->ledger, account, csr_sha256, time(NULL), &der, &count);
 	err = found < 0 ? found : 0;
-	if (err == 0 && !found)
-		err = sg_ledger_count(service->ledger, account, now, &count);
-	if (err == 0 && !found && count >= service->config->certificates_per_account) {
-		refuse(answer, "add", account, "wait", "resource-constraint",
+	if (found == 0 && count >= service->config->certificates_per_account)
+		outcome = SG_LEDGER_FULL;
+	else if (found == 0)
+		err = issue(service, account, csr, add, csr_sha256, &outcome, &der);
+	if (err == 0 && outcome == SG_LEDGER_ADDED)
+		sg_latency_add(&service->issue, sg_latency_now() - begin);
+	if (err == 0 && outcome == SG_LEDGER_FULL) {
+		refuse(service, answer, "add", account, "wait", "resource-constraint",
 		    "You have as many certificates as an account may have. Revoke one first.");
-		return;
+		goto out;
 	}
-	if (err == 0 && !found) {
-		outcome = "issued";
-		err = issue(service, account, csr, add, csr_sha256, &der);
-	}
+	if (err == 0 && outcome == SG_LEDGER_SERIAL_USED)
+		err = SG_ERR_BUSY; /* of 2^159: asking again gives another */
 	if (err == 0)
 		err = sg_ccm2_added_encode(&der, &answer->payload);
 	if (err == 0 && (sha256 = sg_x509_fingerprint(&der, "sha256")) == NULL)
 		err = SG_ERR_NOMEM;
 	if (err != 0)
-		refuse_for_now(answer, "add", account, err);
+		refuse_for_now(service, answer, "add", account, err);
 	else
-		log_decision("add", account, outcome, sha256);
+		log_decision(service, "add", account,
+		    outcome == SG_LEDGER_ADDED ? "issued" : "repeated", sha256);
+out:
 	free(sha256);
 	sg_blob_clear(&der);
 }
@@ -198,13 +215,18 @@ static void answer_add(struct sg_service *service, const char *account,
 	struct sg_msg_ccm2_add add = { 0 };
 	enum sg_csr_verdict verdict;
 	X509_REQ *csr = NULL;
-	const char *why;
-	int err = sg_ccm2_add_decode(payload, &add);
+	const char *why = sg_policy_refusal(service->policy, account);
+	int err;
 
+	if (why != NULL) {
+		refuse(service, answer, "add", account, "auth", "forbidden", why);
+		return;
+	}
+	err = sg_ccm2_add_decode(payload, &add);
 	if (err == SG_ERR_NOMEM) {
-		refuse_for_now(answer, "add", account, err);
+		refuse_for_now(service, answer, "add", account, err);
 	} else if (err != 0) {
-		refuse(answer, "add", account, "modify", "bad-request",
+		refuse(service, answer, "add", account, "modify", "bad-request",
 		    err == SG_ERR_LIMIT ? "The name or the certificate signing request is too long."
 					: "A name and a certificate signing request in Base64 are "
 					  "wanted.");
@@ -212,7 +234,7 @@ static void answer_add(struct sg_service *service, const char *account,
 		verdict =
 		    sg_profile_judge(&add.csr, account, service->config->subject_keys, &csr, &why);
 		if (verdict)
-			refuse_csr(answer, account, verdict, why);
+			refuse_csr(service, answer, account, verdict, why);
 		else
 			grant(service, account, csr, &add, answer);
 	}
@@ -223,10 +245,11 @@ static void answer_add(struct sg_service *service, const char *account,
 /* ---- list */
 
 struct list {
-	struct sg_service *service;
 	const struct sg_logins *logins;
 	struct sg_msg_ccm2_certs certs;
-	size_t room; /* of the array */
+	struct sg_ledger_use *uses; /* what the logins know and the ledger does not */
+	size_t use_count;
+	size_t room; /* of the arrays */
 	size_t size; /* of the reply, about */
 };
 
@@ -260,6 +283,25 @@ static int copy_users(const struct sg_login *login, uint32_t count, struct sg_cc
 	return 0;
 }
 
+static int make_room(struct list *list)
+{
+	struct sg_ccm2_cert *certs;
+	struct sg_ledger_use *uses;
+
+	if (list->certs.cert_count < list->room)
+		return 0;
+	list->room = list->room ? 2 * list->room : 32;
+	certs = realloc(list->certs.certs, list->room * sizeof(*certs));
+	if (certs == NULL)
+		return SG_ERR_NOMEM;
+	list->certs.certs = certs;
+	uses = realloc(list->uses, list->room * sizeof(*uses));
+	if (uses == NULL)
+		return SG_ERR_NOMEM;
+	list->uses = uses;
+	return 0;
+}
+
 static int add_listed(void *arg, const struct sg_ledger_row *row)
 {
 	struct list *list = arg;
@@ -274,20 +316,15 @@ static int add_listed(void *arg, const struct sg_ledger_row *row)
 	list->size += row->der.len / 3 * 4 + 6 * strlen(row->name) + 256 + users_size;
 	if (list->size > LIST_REPLY_MAX || list->certs.cert_count == SG_CCM2_LIST_MAX)
 		return 1;
-	if (list->certs.cert_count == list->room) {
-		list->room = list->room ? 2 * list->room : 32;
-		cert = realloc(list->certs.certs, list->room * sizeof(*cert));
-		if (cert == NULL)
-			return SG_ERR_NOMEM;
-		list->certs.certs = cert;
-	}
+	err = make_room(list);
+	if (err != 0)
+		return err;
 	cert = &list->certs.certs[list->certs.cert_count++];
 	memset(cert, 0, sizeof(*cert));
 	if (login != NULL && (last_used == NULL || strcmp(last_used, login->last_used) < 0)) {
 		last_used = login->last_used;
-		/* kept, so that it outlives the module's file; a failure costs no answer */
-		if (sg_ledger_touch(list->service->ledger, row->sha256, last_used) != 0)
-			sg_log(SG_LOG_WARN, "list: the time of last use could not be kept");
+		list->uses[list->use_count++] =
+		    (struct sg_ledger_use){ login->sha256, login->last_used };
 	}
 	cert->name = strdup(row->name);
 	cert->last_used = last_used != NULL ? strdup(last_used) : NULL;
@@ -302,12 +339,12 @@ static int add_listed(void *arg, const struct sg_ledger_row *row)
 static void answer_list(struct sg_service *service, const char *account,
     const struct sg_xml *payload, struct sg_answer *answer)
 {
-	struct list list = { .service = service };
+	struct list list = { 0 };
 	struct sg_logins *logins = NULL;
 	int err, cut = 0;
 
 	if (!sg_xml_is(payload, "list-certificates-request", SG_NS_CCM2_LIST)) {
-		refuse(answer, "list", account, "modify", "bad-request",
+		refuse(service, answer, "list", account, "modify", "bad-request",
 		    "A list-certificates-request is wanted.");
 		return;
 	}
@@ -323,10 +360,17 @@ static void answer_list(struct sg_service *service, const char *account,
 	if (err == 0)
 		err = sg_ccm2_list_encode(&list.certs, &answer->payload);
 	if (err != 0)
-		refuse_for_now(answer, "list", account, err);
+		refuse_for_now(service, answer, "list", account, err);
 	else
-		sg_log(SG_LOG_INFO, "list account=%s outcome=listed count=%u", account,
-		    list.certs.cert_count);
+		sg_decision_tell(&service->decisions,
+		    &(struct sg_decision){ .verb = "list",
+			.account = account,
+			.outcome = "listed",
+			.count = &(int64_t){ list.certs.cert_count } });
+	/* kept, so that it outlives the module's file; a failure costs no answer */
+	if (sg_ledger_touch(service->ledger, list.uses, list.use_count) != 0)
+		sg_log(SG_LOG_WARN, "list: the times of last use could not be kept");
+	free(list.uses);
 	sg_msg_clear(SG_MSG_CCM2_CERTS, &list.certs);
 	sg_logins_free(logins);
 }
@@ -342,14 +386,14 @@ static void answer_revoke(struct sg_service *service, const char *account,
 	int changed = 0, found, err = sg_ccm2_revoke_decode(payload, &fp);
 
 	if (err != 0) {
-		refuse(answer, "revoke", account, "modify", "bad-request",
+		refuse(service, answer, "revoke", account, "modify", "bad-request",
 		    "A fingerprint in hexadecimal is wanted: sha-1, sha-256 or sha-512.");
 		return;
 	}
 	found = sg_ledger_revoke(
 	    service->ledger, account, fp.hash, fp.value, fp.len, now, sha256, &changed);
 	if (found == 0) {
-		refuse(answer, "revoke", account, "cancel", "item-not-found",
+		refuse(service, answer, "revoke", account, "cancel", "item-not-found",
 		    "You have no certificate with this fingerprint.");
 		return;
 	}
@@ -362,9 +406,10 @@ static void answer_revoke(struct sg_service *service, const char *account,
 			err = sg_service_publish(service, now);
 	}
 	if (err != 0)
-		refuse_for_now(answer, "revoke", account, err);
+		refuse_for_now(service, answer, "revoke", account, err);
 	else
-		log_decision("revoke", account, changed ? "revoked" : "revoked-before", sha256);
+		log_decision(
+		    service, "revoke", account, changed ? "revoked" : "revoked-before", sha256);
 }
 
 void sg_service_request(
@@ -373,9 +418,16 @@ void sg_service_request(
 	struct sg_service *service = arg;
 	const char *ns = sg_xml_ns(payload);
 	int wants_set = strcmp(ns, SG_NS_CCM2_LIST) != 0;
+	const char *why = NULL;
 
-	if (set != wants_set)
-		refuse(answer, "request", account, "modify", "bad-request",
+	/* to revoke nobody waits: what was lost may be used by a thief meanwhile */
+	if (strcmp(ns, SG_NS_CCM2_REVOKE) != 0)
+		why = sg_policy_hold(service->policy, account);
+	if (why != NULL)
+		refuse(service, answer, wants_set ? "add" : "list", account, "wait",
+		    "resource-constraint", why);
+	else if (set != wants_set)
+		refuse(service, answer, "request", account, "modify", "bad-request",
 		    "Adding and revoking are iq of type 'set', listing is of type 'get'.");
 	else if (strcmp(ns, SG_NS_CCM2_ADD) == 0)
 		answer_add(service, account, payload, answer);

@@ -5,15 +5,23 @@
 #define SG_AUTHORITY_SERVICE_H
 
 #include "config.h"
+#include "decision.h"
 #include "delegation.h"
 #include "error.h"
+#include "latency.h"
 #include "ledger.h"
+#include "policy.h"
+#include "revocation.h"
 #include "signer.h"
 
 struct sg_service {
 	const struct sg_authority_config *config;
 	struct sg_ledger *ledger;
 	struct sg_signer *signer;
+	struct sg_policy *policy;
+	struct sg_decisions decisions;
+	struct sg_latency issue;
+	struct sg_published published;
 	time_t publish_at; /* when list and CRL are to be written again */
 	int stale;	   /* the ledger knows a revocation that list or CRL do not */
 	int publish_error; /* how writing them ended last, logged when it changes */

@@ -141,6 +141,13 @@ void sg_signer_on_readable(struct sg_signer *signer)
 	end_worker(signer, 1);
 }
 
+enum sg_signer_state sg_signer_state(const struct sg_signer *signer)
+{
+	if (signer->pin_error != 0)
+		return SG_SIGNER_PIN_REFUSED;
+	return signer->pid && signer->logged_in ? SG_SIGNER_READY : SG_SIGNER_DOWN;
+}
+
 void sg_signer_retry(struct sg_signer *signer)
 {
 	signer->pin_error = 0;
@@ -363,19 +370,41 @@ int sg_signer_call(struct sg_signer *signer, uint16_t type, const void *msg, uin
 	return err;
 }
 
+static int is_valid_now(const X509 *cert)
+{
+	return X509_cmp_current_time(X509_get0_notBefore(cert)) < 0 &&
+	    X509_cmp_current_time(X509_get0_notAfter(cert)) > 0;
+}
+
+/* Whether a CA's certificate is to be preferred to another for the same key: one that is valid, then one by
+ * another authority (who has such a one put it there on purpose), then the one that ends later. */
+static int is_better(X509 *cert, X509 *than)
+{
+	int valid = is_valid_now(cert) - is_valid_now(than);
+	int self = !!(X509_get_extension_flags(than) & EXFLAG_SI) -
+	    !!(X509_get_extension_flags(cert) & EXFLAG_SI);
+
+	if (valid || self)
+		return valid ? valid > 0 : self > 0;
+	return ASN1_TIME_compare(X509_get0_notAfter(cert), X509_get0_notAfter(than)) > 0;
+}
+
 /* The certificate of the reply that is a CA's. */
 static X509 *pick_ca(const struct sg_msg_objects *objects)
 {
-	X509 *cert;
+	X509 *cert, *best = NULL;
 
 	for (uint32_t i = 0; i < objects->cert_count; i++) {
 		if (sg_x509_cert_parse(&objects->certs[i].der, &cert) != 0)
 			continue;
-		if (X509_check_ca(cert) == 1)
-			return cert;
-		X509_free(cert);
+		if (X509_check_ca(cert) == 1 && (best == NULL || is_better(cert, best))) {
+			X509_free(best);
+			best = cert;
+		} else {
+			X509_free(cert);
+		}
 	}
-	return NULL;
+	return best;
 }
 
 int sg_signer_ca(struct sg_signer *signer, X509 **ca)

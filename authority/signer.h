@@ -34,6 +34,13 @@ int sg_signer_fd(const struct sg_signer *signer);
  * unasked). Reaps it; the next call starts another. */
 void sg_signer_on_readable(struct sg_signer *signer);
 
+enum sg_signer_state {
+	SG_SIGNER_DOWN,	       /* no worker, or it is not logged in: the next call tries */
+	SG_SIGNER_READY,       /* the last call came so far as to be answered */
+	SG_SIGNER_PIN_REFUSED, /* nothing is tried before sg_signer_retry() */
+};
+enum sg_signer_state sg_signer_state(const struct sg_signer *signer);
+
 /* Forgets what became of the PIN, so that the next call tries the PIN file again. */
 void sg_signer_retry(struct sg_signer *signer);
 
@@ -50,7 +57,8 @@ SG_MUST_USE int sg_signer_call(struct sg_signer *signer, uint16_t type, const vo
 /* The selector of the CA's key: its URI, on the configured token when only a label is configured. */
 const char *sg_signer_key(const struct sg_signer *signer);
 
-/* The CA's certificate, read from the token once: borrowed. SG_ERR_KEY_ABSENT when the token holds no
+/* The CA's certificate, read from the token once; of several that are valid, the one by another authority, then
+ * the one that ends last: borrowed. SG_ERR_KEY_ABSENT when the token holds no
  * CA certificate for the key, and what sg_signer_call() gives. */
 SG_MUST_USE int sg_signer_ca(struct sg_signer *signer, X509 **ca);
 

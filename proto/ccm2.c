@@ -6,48 +6,9 @@
 #include <strings.h>
 #include <time.h>
 
+#include "cert_elements.h"
 #include "log.h"
 #include "text.h"
-
-static int put_der(struct sg_xml *parent, const char *name, const struct sg_blob *der)
-{
-	if (der->len == 0)
-		return SG_ERR_FORMAT;
-	if (der->len > SG_CCM2_DER_MAX)
-		return SG_ERR_LIMIT;
-	return sg_xml_put_base64(parent, name, der, NULL);
-}
-
-static int put_name(struct sg_xml *parent, const char *name)
-{
-	if (name != NULL && strlen(name) > SG_CCM2_NAME_MAX)
-		return SG_ERR_LIMIT;
-	return sg_xml_put(parent, "name", name, NULL);
-}
-
-/* The DER in the one child of this name. */
-static int take_der(const struct sg_xml *parent, const char *name, struct sg_blob *der)
-{
-	const struct sg_xml *element;
-	int err = sg_xml_only(parent, name, NULL, &element);
-
-	if (err == 0 && element == NULL)
-		err = SG_ERR_FORMAT;
-	return err == 0 ? sg_xml_base64(element, SG_CCM2_DER_MAX, der) : err;
-}
-
-/* The text of an element, bounded. */
-static int take_text(const struct sg_xml *element, size_t max, char **text)
-{
-	*text = sg_xml_text(element);
-	if (*text == NULL)
-		return SG_ERR_NOMEM;
-	if (strlen(*text) <= max)
-		return 0;
-	free(*text);
-	*text = NULL;
-	return SG_ERR_LIMIT;
-}
 
 /* ---- add ---- */
 
@@ -60,9 +21,9 @@ int sg_ccm2_add_encode(const struct sg_msg_ccm2_add *add, struct sg_xml **payloa
 	root = sg_xml_new("add-certificate-request", SG_NS_CCM2_ADD);
 	if (root == NULL)
 		return SG_ERR_NOMEM;
-	err = put_name(root, add->name);
+	err = sg_cert_put_name(root, add->name);
 	if (err == 0)
-		err = put_der(root, "x509certificate-signing-request", &add->csr);
+		err = sg_cert_put_der(root, "x509certificate-signing-request", &add->csr);
 	return sg_xml_hand_over(err, root, payload);
 }
 
@@ -78,9 +39,9 @@ int sg_ccm2_add_decode(const struct sg_xml *payload, struct sg_msg_ccm2_add *add
 	if (err == 0 && name == NULL)
 		err = SG_ERR_FORMAT;
 	if (err == 0)
-		err = take_text(name, SG_CCM2_NAME_MAX, &add->name);
+		err = sg_cert_take_text(name, SG_CCM2_NAME_MAX, &add->name);
 	if (err == 0)
-		err = take_der(payload, "x509certificate-signing-request", &add->csr);
+		err = sg_cert_take_der(payload, "x509certificate-signing-request", &add->csr);
 	if (err != 0)
 		sg_msg_clear(SG_MSG_CCM2_ADD, add);
 	return err;
@@ -94,7 +55,7 @@ int sg_ccm2_added_encode(const struct sg_blob *der, struct sg_xml **payload)
 	root = sg_xml_new("add-certificate-result", SG_NS_CCM2_ADD);
 	if (root == NULL)
 		return SG_ERR_NOMEM;
-	return sg_xml_hand_over(put_der(root, "x509certificate", der), root, payload);
+	return sg_xml_hand_over(sg_cert_put_der(root, "x509certificate", der), root, payload);
 }
 
 int sg_ccm2_added_decode(const struct sg_xml *payload, struct sg_blob *der)
@@ -102,7 +63,7 @@ int sg_ccm2_added_decode(const struct sg_xml *payload, struct sg_blob *der)
 	*der = (struct sg_blob){ 0 };
 	if (!sg_xml_is(payload, "add-certificate-result", SG_NS_CCM2_ADD))
 		return SG_ERR_FORMAT;
-	return take_der(payload, "x509certificate", der);
+	return sg_cert_take_der(payload, "x509certificate", der);
 }
 
 /* ---- list ---- */
@@ -208,9 +169,9 @@ static int encode_entry(const struct sg_ccm2_cert *cert, struct sg_xml *list)
 	if (err == 0 && cert->last_used != NULL)
 		err = sg_xml_set_attr(entry, "last-used", time);
 	if (err == 0)
-		err = put_name(entry, cert->name);
+		err = sg_cert_put_name(entry, cert->name);
 	if (err == 0)
-		err = put_der(entry, "x509cert", &cert->der);
+		err = sg_cert_put_der(entry, "x509cert", &cert->der);
 	if (err == 0)
 		err = encode_users(cert, entry);
 	return err;
@@ -247,50 +208,22 @@ static int decode_last_used(const char *text, struct sg_ccm2_cert *cert, unsigne
 	return cert->last_used != NULL ? 0 : SG_ERR_NOMEM;
 }
 
-static int decode_users(const struct sg_xml *users, struct sg_ccm2_cert *cert)
-{
-	const struct sg_xml *child;
-	size_t count = 0;
-	int err;
-
-	for (child = sg_xml_first(users); child != NULL; child = sg_xml_next(child))
-		count += (size_t)sg_xml_is(child, "resource", SG_NS_CCM2_LIST);
-	if (count == 0)
-		return 0;
-	if (count > SG_CCM2_USERS_MAX)
-		return SG_ERR_LIMIT;
-	cert->users = calloc(count, sizeof(*cert->users));
-	if (cert->users == NULL)
-		return SG_ERR_NOMEM;
-	for (child = sg_xml_first(users); child != NULL; child = sg_xml_next(child)) {
-		if (!sg_xml_is(child, "resource", SG_NS_CCM2_LIST))
-			continue;
-		err = take_text(child, SG_CCM2_RESOURCE_MAX, &cert->users[cert->user_count]);
-		if (err != 0)
-			return err;
-		cert->user_count++;
-	}
-	return 0;
-}
-
 static int decode_entry(const struct sg_xml *entry, struct sg_ccm2_cert *cert, unsigned *unread)
 {
-	const struct sg_xml *name, *users;
+	const struct sg_xml *name;
 	int err;
 
 	err = decode_last_used(sg_xml_attr(entry, "last-used"), cert, unread);
 	if (err == 0)
 		err = sg_xml_only(entry, "name", NULL, &name);
 	if (err == 0 && name != NULL)
-		err = take_text(name, SG_CCM2_NAME_MAX, &cert->name);
+		err = sg_cert_take_text(name, SG_CCM2_NAME_MAX, &cert->name);
 	else if (err == 0 && (cert->name = strdup("")) == NULL)
 		err = SG_ERR_NOMEM;
 	if (err == 0)
-		err = take_der(entry, "x509cert", &cert->der);
+		err = sg_cert_take_der(entry, "x509cert", &cert->der);
 	if (err == 0)
-		err = sg_xml_only(entry, "users", NULL, &users);
-	if (err == 0 && users != NULL)
-		err = decode_users(users, cert);
+		err = sg_cert_take_users(entry, cert);
 	return err;
 }
 

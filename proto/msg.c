@@ -265,11 +265,21 @@ static const struct sg_field cert_discard_fields[] = { STRUCT(caller, layout_cal
 static const struct sg_layout layout_cert_discard = LAYOUT(cert_discard_fields);
 #undef MSG
 
+#define MSG sg_msg_key_attest
+static const struct sg_field key_attest_fields[] = {
+	STRUCT(caller, layout_caller),
+	STR(token),
+	BLOB(spki),
+};
+static const struct sg_layout layout_key_attest = LAYOUT(key_attest_fields);
+#undef MSG
+
 #define MSG sg_msg_csr_make
 static const struct sg_field csr_make_fields[] = {
 	STRUCT(caller, layout_caller),
 	STR(key),
 	STR(jid),
+	U32(profile),
 	BLOB(spki_sha256),
 	U32(nameless),
 };
@@ -354,6 +364,7 @@ static const struct sg_field xmpp_connect_fields[] = {
 	STR(cafile),
 	BLOB(certificate),
 	U32(key_abilities),
+	U32(protocol),
 };
 static const struct sg_layout layout_xmpp_connect = LAYOUT(xmpp_connect_fields);
 #undef MSG
@@ -385,17 +396,22 @@ static const struct sg_field ccm2_cert_fields[] = {
 	STR(last_used),
 	STRS(users, user_count),
 };
-static const struct sg_layout layout_ccm2_cert = LAYOUT(ccm2_cert_fields);
+const struct sg_layout sg_layout_ccm2_cert = LAYOUT(ccm2_cert_fields);
 #undef MSG
 
 #define MSG sg_msg_ccm2_certs
-static const struct sg_field ccm2_certs_fields[] = { LIST(certs, cert_count, layout_ccm2_cert) };
+static const struct sg_field ccm2_certs_fields[] = { LIST(certs, cert_count, sg_layout_ccm2_cert) };
 static const struct sg_layout layout_ccm2_certs = LAYOUT(ccm2_certs_fields);
 #undef MSG
 
 #define MSG sg_msg_ccm2_revoke
-static const struct sg_field ccm2_revoke_fields[] = { STR(sha256) };
+static const struct sg_field ccm2_revoke_fields[] = { STR(sha256), U32(only_disable) };
 static const struct sg_layout layout_ccm2_revoke = LAYOUT(ccm2_revoke_fields);
+#undef MSG
+
+#define MSG sg_msg_saslcert_append
+static const struct sg_field saslcert_append_fields[] = { STR(name), BLOB(der) };
+static const struct sg_layout layout_saslcert_append = LAYOUT(saslcert_append_fields);
 #undef MSG
 
 #define MSG sg_keyinfo
@@ -596,6 +612,7 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_CANCEL] = &layout_cancel,
 	[SG_MSG_KEY_DISCARD] = &layout_key_discard,
 	[SG_MSG_CERT_DISCARD] = &layout_cert_discard,
+	[SG_MSG_KEY_ATTEST] = &layout_key_attest,
 	[SG_MSG_TOKENS] = &sg_layout_tokens,
 	[SG_MSG_OBJECTS] = &sg_layout_objects,
 	[SG_MSG_DER] = &layout_der,
@@ -618,6 +635,7 @@ static const struct sg_layout *const layouts[] = {
 	[SG_MSG_KEYS_SEND] = &layout_keys_send,
 	[SG_MSG_DIRECT_POLICY] = &layout_direct_policy,
 	[SG_MSG_PEP_LOOK] = &layout_pep_fetch,
+	[SG_MSG_SASLCERT_APPEND] = &layout_saslcert_append,
 	[SG_MSG_XMPP_ONLINE] = &layout_xmpp_online,
 	[SG_MSG_XMPP_FEATURE_SET] = &layout_xmpp_feature_set,
 	[SG_MSG_CCM2_CERTS] = &layout_ccm2_certs,

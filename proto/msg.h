@@ -34,6 +34,7 @@ enum sg_msg_type {
 	SG_MSG_CANCEL,		/* sg_msg_cancel; id 0, no answer of its own */
 	SG_MSG_KEY_DISCARD,	/* sg_msg_key_discard   -> SG_MSG_OK */
 	SG_MSG_CERT_DISCARD,	/* sg_msg_cert_discard  -> SG_MSG_OK */
+	SG_MSG_KEY_ATTEST = 40, /* sg_msg_key_attest    -> SG_MSG_OBJECTS (certificates) */
 
 	SG_MSG_TOKENS = 48,
 	SG_MSG_OBJECTS,
@@ -62,6 +63,7 @@ enum sg_msg_type {
 	SG_MSG_KEYS_SEND,	/* sg_msg_keys_send -> SG_MSG_KEYS_SENT */
 	SG_MSG_DIRECT_POLICY,	/* sg_msg_direct_policy -> SG_MSG_OK */
 	SG_MSG_PEP_LOOK,	/* sg_msg_pep_fetch -> SG_MSG_PEP_NODE */
+	SG_MSG_SASLCERT_APPEND, /* sg_msg_saslcert_append -> SG_MSG_OK */
 
 	SG_MSG_XMPP_ONLINE = 96,
 	SG_MSG_XMPP_FEATURE_SET,
@@ -384,18 +386,30 @@ struct sg_msg_cert_discard {
 	struct sg_blob der;
 };
 
+enum sg_cert_profile {
+	SG_PROFILE_USER = 0,   /* xmppAddr = jid; self-signed: CA:FALSE, digitalSignature */
+	SG_PROFILE_CA = 1,     /* CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
+	SG_PROFILE_CLIENT = 2, /* as a user's, with clientAuth and serverAuth: logs in by XEP-0257 */
+};
+
+/*
+ * The certificate by which the token attests that it has made the key with this public half, and after
+ * it the one that signed that, when the token shows it; none where it attests nothing. Neither has
+ * more than its DER. The token may be locked.
+ */
+struct sg_msg_key_attest {
+	struct sg_caller caller;
+	char *token; /* its URI */
+	struct sg_blob spki;
+};
+
 struct sg_msg_csr_make {
 	struct sg_caller caller;
 	char *key;
 	char *jid; /* bare; C12 */
+	uint32_t profile;
 	struct sg_blob spki_sha256;
 	uint32_t nameless; /* 1: the subject is empty, not CN = jid */
-};
-
-enum sg_cert_profile {
-	SG_PROFILE_USER = 0, /* self-signed, xmppAddr = jid, CA:FALSE, digitalSignature */
-	SG_PROFILE_CA =
-	    1, /* self-signed root: CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
 };
 
 struct sg_msg_self_cert_make {
@@ -478,6 +492,7 @@ struct sg_msg_xmpp_connect {
 	char *cafile; /* PEM, or NULL for the system's roots */
 	struct sg_blob certificate;
 	uint32_t key_abilities; /* enum sg_key_ability */
+	uint32_t protocol;	/* enum sg_cert_protocol, as its features told the last time */
 };
 
 struct sg_msg_xmpp_online {
@@ -487,7 +502,8 @@ struct sg_msg_xmpp_online {
 	char *tls_cipher;
 };
 
-/* The union of what the domain and the own bare JID announce (C1). */
+/* The union of what the domain and the own bare JID announce (C1). It decides from
+ * now on by which protocol CCM2_LIST and CCM2_REVOKE go (cert_protocol.h). */
 struct sg_msg_xmpp_feature_set {
 	char **features;
 	uint32_t feature_count;
@@ -513,6 +529,15 @@ struct sg_msg_ccm2_certs {
 
 struct sg_msg_ccm2_revoke {
 	char *sha256; /* lower-case hex of the fingerprint */
+	uint32_t
+	    only_disable; /* XEP-0257: not 0: who is logged in with it stays so; else SG_ERR_UNSUPPORTED */
+};
+
+/* XEP-0257: a certificate made here may log in, under this name or one made of it that is free. One
+ * that may already is left as it is. */
+struct sg_msg_saslcert_append {
+	char *name;
+	struct sg_blob der;
 };
 
 enum sg_key_kind {
@@ -727,7 +752,7 @@ const struct sg_layout *sg_msg_layout(uint16_t type);
 /* Layouts of parts that are useful alone. */
 extern const struct sg_layout sg_layout_error, sg_layout_keyinfo, sg_layout_signature,
     sg_layout_objects, sg_layout_tokens, sg_layout_key_info, sg_layout_cert_info,
-    sg_layout_pin_ledger, sg_layout_candidate;
+    sg_layout_pin_ledger, sg_layout_candidate, sg_layout_ccm2_cert;
 
 /* Frees what a message of this type owns and zeroes it. */
 void sg_msg_clear(uint16_t type, void *msg);

@@ -447,6 +447,22 @@ static int check_time(X509 *cert, time_t now, const char **why)
 	return *why != NULL ? SG_ERR_CERT_REFUSED : 0;
 }
 
+int sg_x509_check_account(
+    const struct sg_blob *cert_der, const char *jid, time_t now, const char **why)
+{
+	X509 *cert = NULL;
+	int err;
+
+	*why = "it is no certificate";
+	err = sg_x509_cert_parse(cert_der, &cert);
+	if (err == 0)
+		err = check_jid(cert, jid, why);
+	if (err == 0)
+		err = check_time(cert, now, why);
+	X509_free(cert);
+	return err;
+}
+
 int sg_x509_check_issued(const struct sg_blob *cert_der, const struct sg_blob *csr_der,
     const char *jid, time_t now, const char **why)
 {

@@ -74,6 +74,10 @@ SG_MUST_USE int sg_x509_spki(EVP_PKEY *key, struct sg_blob *spki);
 SG_MUST_USE int sg_x509_check_issued(const struct sg_blob *cert_der, const struct sg_blob *csr_der,
     const char *jid, time_t now, const char **why);
 
+/* The same of a certificate without its request, but for whose public key it holds. */
+SG_MUST_USE int sg_x509_check_account(
+    const struct sg_blob *cert_der, const char *jid, time_t now, const char **why);
+
 /*
  * DER SEQUENCE { tbs, algorithm, BIT STRING signature }: a certificate, request or CRL out of
  * its parts. algorithm is the AlgorithmIdentifier's DER. SG_ERR_FORMAT when tbs or algorithm is

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages named as arguments, as root or by sudo; says what is missing otherwise.
-# No service that a package brings is started. XMPP servers that come new do not start with the system either: the
-# tests run private ones, and these would be in each other's way.
+# No service that a package brings is started. Servers that come new do not start with the system either: the tests
+# run private ones, and these would be in each other's way.
 set -eu
 is_installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = 'ii ' ]
@@ -25,6 +25,7 @@ fi
 echo "make deps: installing$missing" >&2
 is_installed prosody && disable='' || disable=prosody
 is_installed ejabberd || disable="$disable ejabberd epmd"
+is_installed postgresql || disable="$disable postgresql"
 
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "attest.h"
 #include "ca.h"
 #include "cert.h"
 #include "cross.h"
@@ -63,6 +64,7 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 	const struct sg_msg_key_probe *probe = msg;
 	const struct sg_msg_key_discard *discard = msg;
 	const struct sg_msg_cert_discard *cert_discard = msg;
+	const struct sg_msg_key_attest *attest = msg;
 
 	*type = SG_MSG_OK;
 	switch (frame->type) {
@@ -97,6 +99,10 @@ static int answer_to(struct sg_module *module, const struct sg_frame *frame,
 		*type = SG_MSG_OBJECTS;
 		note("key probe", &probe->caller, probe->key);
 		return sg_key_probe(module, probe, &answer->objects, error);
+	case SG_MSG_KEY_ATTEST:
+		*type = SG_MSG_OBJECTS;
+		note("attestation", &attest->caller, attest->token);
+		return sg_key_attest(module, attest, &answer->objects, error);
 	case SG_MSG_CERT_STORE:
 		*type = SG_MSG_OBJECTS;
 		note("certificate", &store->caller, store->key);

@@ -80,6 +80,73 @@ static int wrong_signature(struct sg_key *key, struct sg_blob *der, struct sg_ms
 	return sg_sign_unverified(key, error);
 }
 
+/* ---- what an authority's certificate is ---- */
+
+static BASIC_CONSTRAINTS *basic_constraints_new(int is_ca)
+{
+	BASIC_CONSTRAINTS *bc = BASIC_CONSTRAINTS_new();
+
+	if (bc == NULL || !is_ca)
+		return bc;
+	bc->ca = 0xff;
+	bc->pathlen = ASN1_INTEGER_new();
+	if (bc->pathlen != NULL && ASN1_INTEGER_set(bc->pathlen, 0))
+		return bc;
+	BASIC_CONSTRAINTS_free(bc);
+	return NULL;
+}
+
+/* Bits of RFC 5280 4.2.1.3: digitalSignature; keyCertSign and cRLSign. */
+static ASN1_BIT_STRING *key_usage_new(int is_ca)
+{
+	ASN1_BIT_STRING *usage = ASN1_BIT_STRING_new();
+	int ok = usage != NULL;
+
+	if (ok && is_ca)
+		ok = ASN1_BIT_STRING_set_bit(usage, 5, 1) && ASN1_BIT_STRING_set_bit(usage, 6, 1);
+	else if (ok)
+		ok = ASN1_BIT_STRING_set_bit(usage, 0, 1);
+	if (ok)
+		return usage;
+	ASN1_BIT_STRING_free(usage);
+	return NULL;
+}
+
+/* Of any certificate that is made here, or asked for. */
+static int basics_add(STACK_OF(X509_EXTENSION) * *extensions, int is_ca)
+{
+	BASIC_CONSTRAINTS *bc = basic_constraints_new(is_ca);
+	ASN1_BIT_STRING *usage = key_usage_new(is_ca);
+	int ok = bc != NULL && usage != NULL &&
+	    X509V3_add1_i2d(extensions, NID_basic_constraints, bc, 1, X509V3_ADD_DEFAULT) == 1 &&
+	    X509V3_add1_i2d(extensions, NID_key_usage, usage, 1, X509V3_ADD_DEFAULT) == 1;
+
+	BASIC_CONSTRAINTS_free(bc);
+	ASN1_BIT_STRING_free(usage);
+	return ok ? 0 : SG_ERR_NOMEM;
+}
+
+/* An authority's name, which only an authority gives itself. */
+static int authority_check(
+    const struct sg_module *module, const char *name, struct sg_msg_error *error)
+{
+	if (!module->authority) {
+		sg_msg_error_set(
+		    error, SG_ERR_DENIED, NULL, "only an authority makes a CA certificate");
+		return SG_ERR_DENIED;
+	}
+	if (name != NULL && *name && sg_utf8_is_text(name, CN_MAX))
+		return 0;
+	sg_msg_error_set(error, SG_ERR_ARG, NULL, "a CA's name is a text of 1 to 64 bytes");
+	return SG_ERR_ARG;
+}
+
+static int no_profile(struct sg_msg_error *error)
+{
+	sg_msg_error_set(error, SG_ERR_ARG, NULL, "there is no such profile");
+	return SG_ERR_ARG;
+}
+
 /* ---- PKCS#10 ---- */
 
 static int csr_tbs(
@@ -95,7 +162,9 @@ static int csr_tbs(
 		goto out;
 	err = request->nameless ? 0 : name_set(X509_REQ_get_subject_name(csr), request->jid);
 	if (err == 0)
-		err = sg_x509_add_jid(&extensions, request->jid);
+		err = request->profile == SG_PROFILE_CA
+		    ? basics_add(&extensions, 1)
+		    : sg_x509_add_jid(&extensions, request->jid);
 	if (err == 0 && X509_REQ_add_extensions(csr, extensions) != 1)
 		err = SG_ERR_INTERNAL;
 	if (err == 0)
@@ -126,7 +195,9 @@ int sg_csr_make(struct sg_module *module, const struct sg_msg_csr_make *request,
 	int err;
 
 	memset(der, 0, sizeof(*der));
-	err = account_check(request->jid, error);
+	err = request->profile == SG_PROFILE_USER ? account_check(request->jid, error)
+	    : request->profile == SG_PROFILE_CA	  ? authority_check(module, request->jid, error)
+						  : no_profile(error);
 	if (err == 0)
 		err = key_get(module, request->key, &request->spki_sha256, &key, error);
 	if (err == 0)
@@ -169,34 +240,16 @@ static int times_set(X509 *cert, uint32_t days)
 	return 0;
 }
 
-static int basic_constraints_set(X509 *cert, int is_ca)
+static int basics_set(X509 *cert, int is_ca)
 {
-	BASIC_CONSTRAINTS *bc = BASIC_CONSTRAINTS_new();
-	int ok = bc != NULL;
+	STACK_OF(X509_EXTENSION) *extensions = NULL;
+	int err = basics_add(&extensions, is_ca);
 
-	if (ok && is_ca) {
-		bc->ca = 0xff;
-		bc->pathlen = ASN1_INTEGER_new();
-		ok = bc->pathlen != NULL && ASN1_INTEGER_set(bc->pathlen, 0);
-	}
-	ok = ok && X509_add1_ext_i2d(cert, NID_basic_constraints, bc, 1, X509V3_ADD_DEFAULT) == 1;
-	BASIC_CONSTRAINTS_free(bc);
-	return ok ? 0 : SG_ERR_NOMEM;
-}
-
-static int key_usage_set(X509 *cert, int is_ca)
-{
-	ASN1_BIT_STRING *usage = ASN1_BIT_STRING_new();
-	int ok = usage != NULL;
-
-	/* Bits of RFC 5280 4.2.1.3: digitalSignature; keyCertSign and cRLSign. */
-	if (ok && is_ca)
-		ok = ASN1_BIT_STRING_set_bit(usage, 5, 1) && ASN1_BIT_STRING_set_bit(usage, 6, 1);
-	else if (ok)
-		ok = ASN1_BIT_STRING_set_bit(usage, 0, 1);
-	ok = ok && X509_add1_ext_i2d(cert, NID_key_usage, usage, 1, X509V3_ADD_DEFAULT) == 1;
-	ASN1_BIT_STRING_free(usage);
-	return ok ? 0 : SG_ERR_NOMEM;
+	for (int i = 0; err == 0 && i < sk_X509_EXTENSION_num(extensions); i++)
+		if (X509_add_ext(cert, sk_X509_EXTENSION_value(extensions, i), -1) != 1)
+			err = SG_ERR_NOMEM;
+	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+	return err;
 }
 
 /* RFC 7093 2 (1): SHA-256 cut to 160 bits, so that no policy against SHA-1 is in the way. */
@@ -245,14 +298,26 @@ static int algorithm_set(X509 *cert, const struct sg_key *key)
 	    : SG_ERR_NOMEM;
 }
 
+/* Stock Prosody refuses a client that has clientAuth alone (C11). */
+static int extended_usage_set(X509 *cert)
+{
+	EXTENDED_KEY_USAGE *usage = sk_ASN1_OBJECT_new_null();
+	int ok = usage != NULL && sk_ASN1_OBJECT_push(usage, OBJ_nid2obj(NID_client_auth)) > 0 &&
+	    sk_ASN1_OBJECT_push(usage, OBJ_nid2obj(NID_server_auth)) > 0 &&
+	    X509_add1_ext_i2d(cert, NID_ext_key_usage, usage, 0, X509V3_ADD_DEFAULT) == 1;
+
+	EXTENDED_KEY_USAGE_free(usage);
+	return ok ? 0 : SG_ERR_NOMEM;
+}
+
 static int extensions_set(X509 *cert, const struct sg_msg_self_cert_make *request)
 {
 	int is_ca = request->profile == SG_PROFILE_CA;
 	int err;
 
-	err = basic_constraints_set(cert, is_ca);
-	if (err == 0)
-		err = key_usage_set(cert, is_ca);
+	err = basics_set(cert, is_ca);
+	if (err == 0 && request->profile == SG_PROFILE_CLIENT)
+		err = extended_usage_set(cert);
 	if (err == 0)
 		err = key_identifier_set(cert);
 	if (err == 0 && !is_ca)
@@ -310,7 +375,7 @@ static int self_cert_check(const struct sg_module *module,
 		    SG_DAYS_MAX);
 		return SG_ERR_ARG;
 	}
-	if (request->profile == SG_PROFILE_USER) {
+	if (request->profile == SG_PROFILE_USER || request->profile == SG_PROFILE_CLIENT) {
 		/* Subject and issuer must not both be empty. */
 		if (strlen(name) <= CN_MAX)
 			return account_check(name, error);
@@ -318,19 +383,8 @@ static int self_cert_check(const struct sg_module *module,
 		    "the JID is longer than the 64 bytes that a certificate's name holds");
 		return SG_ERR_LIMIT;
 	}
-	if (request->profile != SG_PROFILE_CA) {
-		sg_msg_error_set(error, SG_ERR_ARG, NULL, "there is no such profile");
-		return SG_ERR_ARG;
-	}
-	if (!module->authority) {
-		sg_msg_error_set(
-		    error, SG_ERR_DENIED, NULL, "only an authority makes a CA certificate");
-		return SG_ERR_DENIED;
-	}
-	if (*name && sg_utf8_is_text(name, CN_MAX))
-		return 0;
-	sg_msg_error_set(error, SG_ERR_ARG, NULL, "a CA's name is a text of 1 to 64 bytes");
-	return SG_ERR_ARG;
+	return request->profile == SG_PROFILE_CA ? authority_check(module, name, error)
+						 : no_profile(error);
 }
 
 int sg_self_cert_make(struct sg_module *module, const struct sg_msg_self_cert_make *request,

@@ -18,7 +18,8 @@
  */
 
 /* C12: CN and xmppAddr are the bare JID, SHA-256. A JID over the 64 bytes of a CN leaves the
- * subject empty. */
+ * subject empty. SG_PROFILE_CA, only in an authority's process (SG_ERR_DENIED), asks for an intermediate's
+ * certificate: the extensions that a root of ours has. */
 SG_MUST_USE int sg_csr_make(struct sg_module *module, const struct sg_msg_csr_make *request,
     struct sg_blob *der, struct sg_msg_error *error);
 

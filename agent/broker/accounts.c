@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cert_protocol.h"
 #include "jobs.h"
+#include "log.h"
 #include "online.h"
 #include "renewing.h"
 #include "text.h"
@@ -216,6 +218,21 @@ int sg_account_certify(struct sg_account *account, uint32_t role, const char *ke
 		sg_renewing_note(account);
 	free(sha256);
 	return err;
+}
+
+void sg_account_note_features(
+    struct sg_account *account, const struct sg_msg_xmpp_feature_set *features)
+{
+	uint32_t before = account->row.protocol;
+
+	account->row.protocol = sg_cert_protocol_of(features);
+	if (account->row.protocol == before || account->removed)
+		return;
+	if (sg_store_account_put(account->agent->store, &account->row) == 0)
+		return;
+	account->row.protocol = before;
+	sg_log(
+	    SG_LOG_WARN, "%s: which protocol its server has could not be kept", account->row.jid);
 }
 
 int sg_account_is_logged_in_with(const struct sg_account *account, const char *sha256)

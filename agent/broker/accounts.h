@@ -33,7 +33,8 @@ struct sg_account {
 	TAILQ_ENTRY(sg_account) entry;
 	struct sg_agent *agent;
 	unsigned refs;
-	int removed; /* no longer in the list, nor in the store */
+	int removed;   /* no longer in the list, nor in the store */
+	int switching; /* another certificate is being made its own (switching.h) */
 	struct sg_account_row row;
 	struct sg_publishing_row publishing;
 	struct sg_renewal renewal; /* of its certificate; zero: none, or it is revoked */
@@ -81,6 +82,11 @@ void sg_account_unref(struct sg_account *account); /* NULL is fine */
  */
 SG_MUST_USE int sg_account_certify(struct sg_account *account, uint32_t role, const char *key_uri,
     const struct sg_blob *der, const char *cert_uri);
+
+/* Keeps by which protocol the server of these features has certificates managed. A failure is logged: it is
+ * asked again each time. */
+void sg_account_note_features(
+    struct sg_account *account, const struct sg_msg_xmpp_feature_set *features);
 
 /* Whether the connection that there is was made with this certificate (SHA-256), by SASL
  * EXTERNAL. */

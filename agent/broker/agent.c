@@ -1,13 +1,9 @@
 #include "agent.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "accounts.h"
@@ -20,6 +16,7 @@
 #include "log.h"
 #include "logind.h"
 #include "login.h"
+#include "notify.h"
 #include "reaper.h"
 #include "remember.h"
 #include "renewing.h"
@@ -41,32 +38,6 @@ static void on_stop(evutil_socket_t signal_number, short what, void *arg)
 static void on_hangup(evutil_socket_t signal_number, short what, void *arg)
 {
 	sg_remember_forget_all(arg, "SIGHUP", NULL, NULL);
-}
-
-/* Tells the service manager, if there is one, that clients may come (sd_notify(3)). */
-static void notify_ready(void)
-{
-	static const char ready[] = "READY=1";
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	size_t len = path != NULL ? strlen(path) : 0;
-	socklen_t address_len;
-	int sock;
-
-	if (len < 2 || len >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
-		return;
-	memcpy(address.sun_path, path, len);
-	if (path[0] == '@')
-		address.sun_path[0] = '\0';
-	address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sock < 0 ||
-	    sendto(sock, ready, sizeof(ready) - 1, MSG_NOSIGNAL, (struct sockaddr *)&address,
-		address_len) < 0)
-		sg_log(SG_LOG_WARN, "the service manager could not be told: %s", strerror(errno));
-	if (sock >= 0)
-		close(sock);
-	unsetenv("NOTIFY_SOCKET");
 }
 
 /* What has to be there again after a restart. */
@@ -207,7 +178,7 @@ int sg_agent_run(const char *config_path, const char *socket_path)
 	if (err == 0)
 		err = agent_init(&agent, config_path, socket_path);
 	if (err == 0) {
-		notify_ready();
+		sg_notify_ready();
 		if (event_base_dispatch(agent.base) < 0)
 			err = SG_ERR_INTERNAL;
 	}

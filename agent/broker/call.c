@@ -8,7 +8,7 @@
 
 #include "accounts.h"
 #include "conn.h"
-#include "disco.h"
+#include "cert_protocol.h"
 #include "json.h"
 #include "key_reply.h"
 #include "log.h"
@@ -35,6 +35,7 @@ void sg_call_free(struct sg_call *call)
 	sg_pin_clear(&call->pin);
 	sg_token_ref_clear(&call->token);
 	sg_key_ref_clear(&call->key);
+	sg_attestation_clear(&call->attestation);
 	free(call->key_use.selector);
 	sg_account_unref(call->account);
 	json_decref(call->parameters);
@@ -464,7 +465,8 @@ void sg_call_ask_account(
 
 static void on_features(struct sg_call *call, void *answer)
 {
-	if (!sg_disco_has(answer, call->feature))
+	sg_account_note_features(call->account, answer);
+	if (!sg_cert_protocol_can(answer, call->feature))
 		sg_call_fail_with(call, SG_ERR_FEATURE, call->feature,
 		    "the server of %s does not have %s", call->account->row.jid, call->feature);
 	else

@@ -14,6 +14,7 @@
 #include "failure.h"
 #include "find.h"
 #include "login.h"
+#include "store.h"
 
 #define SG_CALL_STRING_MAX 8192 /* bytes of a string parameter */
 #define SG_CALL_NAMES_MAX  1000 /* strings in a list parameter */
@@ -63,7 +64,8 @@ struct sg_call {
 	struct sg_token_ref token;
 	struct sg_key_ref key;
 	struct sg_call_key_use key_use;
-	const char *feature; /* of the server, that is being looked for */
+	struct sg_attestation attestation; /* of call->key (attestation.h); empty: none */
+	const char *feature;		   /* of the server, that is being looked for */
 	void *state;
 	void (*state_free)(void *state);
 	int advice_code;    /* an error of this code ... */
@@ -152,7 +154,8 @@ SG_MUST_USE int sg_call_take_account(struct sg_call *call, const char *parameter
 /* call->account is online with the call's password or PIN. */
 void sg_call_go_online(struct sg_call *call, sg_verb_fn *next);
 
-/* ... and the server has this feature, or SG_ERR_FEATURE names it. */
+/* ... and the server has this feature, or XEP-0257 in the place of one of ccm2's; or SG_ERR_FEATURE names
+ * it. */
 void sg_call_need_feature(struct sg_call *call, const char *feature, sg_verb_fn *next);
 
 /* Whether call->account still is; 0 when it is not, and the call has failed for it. */

@@ -1,5 +1,6 @@
 /*
- * The states that get a certificate: CSR, add-cert (C3 to C5), the token, the login that proves it, and
+ * The states that get a certificate: CSR, add-cert (C3 to C5), or a certificate of our own making where
+ * the server keeps a list of those (S2), which stands in the CSR's place until it is in the list; the token, the login that proves it, and
  * the end of the one before it.
  *
  * Nothing is changed before the certificate has been judged (C4). While it is being proven it is the
@@ -12,18 +13,37 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/x509.h>
+
+#include "attestation.h"
 #include "call_key.h"
 #include "ccm2.h"
+#include "cert_protocol.h"
 #include "key_cache.h"
 #include "log.h"
 #include "online.h"
+#include "renewal.h"
+#include "saslcert.h"
 #include "text.h"
 #include "worker.h"
 #include "x509.h"
 
+#define OWN_DAYS 365 /* that a certificate of our own making is valid (S2) */
+
 static const struct sg_msg_empty nothing = { 0 };
 
 /* ---- NEW ---- */
+
+static void request_attested(struct sg_call *call)
+{
+	sg_attestation_keep(call);
+	sg_job_go(call, SG_JOB_ADD);
+}
+
+void sg_job_add_attested(struct sg_call *call)
+{
+	sg_call_attest(call, request_attested);
+}
 
 static void request_made(struct sg_call *call)
 {
@@ -37,7 +57,7 @@ static void request_made(struct sg_call *call)
 	    (account->certificate != NULL && job->row.old_certificate == NULL))
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 	else
-		sg_job_go(call, SG_JOB_ADD);
+		sg_job_add_attested(call);
 }
 
 static void csr_made(struct sg_call *call, void *answer)
@@ -66,16 +86,71 @@ static int take_former_request(struct sg_call *call)
 		call->agent->store, job->row.jid, account->certificate, &job->row.csr) == 0;
 }
 
-static void request_unlocked(struct sg_call *call)
+static int is_by_list(const struct sg_call *call)
 {
-	const struct sg_msg_csr_make msg = {
+	return call->account->row.protocol == SG_CERT_PROTOCOL_SASLCERT;
+}
+
+void sg_job_ask_request(struct sg_call *call, int nameless, sg_call_answer_fn *next)
+{
+	char *key = sg_key_ref_info(&call->key)->uri;
+	const struct sg_blob spki_sha256 = sg_call_key_spki_sha256(call);
+	const struct sg_msg_csr_make csr = {
 		.caller = call->caller,
-		.key = sg_key_ref_info(&call->key)->uri,
+		.key = key,
 		.jid = call->account->row.jid,
-		.spki_sha256 = sg_call_key_spki_sha256(call),
+		.spki_sha256 = spki_sha256,
+		.nameless = nameless != 0,
+	};
+	const struct sg_msg_self_cert_make own = {
+		.caller = call->caller,
+		.key = key,
+		.jid = call->account->row.jid,
+		.profile = SG_PROFILE_CLIENT,
+		.days = OWN_DAYS,
+		.spki_sha256 = spki_sha256,
 	};
 
-	sg_call_ask_key(call, SG_MSG_CSR_MAKE, &msg, SG_TOKEN_SECONDS, csr_made);
+	if (is_by_list(call))
+		sg_call_ask_key(call, SG_MSG_SELF_CERT_MAKE, &own, SG_TOKEN_SECONDS, next);
+	else
+		sg_call_ask_key(call, SG_MSG_CSR_MAKE, &csr, SG_TOKEN_SECONDS, next);
+}
+
+static void request_unlocked(struct sg_call *call)
+{
+	sg_job_ask_request(call, 0, csr_made);
+}
+
+static void make_request(struct sg_call *call)
+{
+	sg_job_tell(call, "request",
+	    is_by_list(call) ? "making the certificate on the token"
+			     : "making the request on the token");
+	/* The server may have taken its time, and the token been locked meanwhile. */
+	sg_call_use_key_again(call, request_unlocked);
+}
+
+/* The certificate of then stands in the place of its request: where the server still lists it, it is good (C5); one
+ * that has left the list was revoked, and is not to come back. */
+static void former_listed(struct sg_call *call, void *answer)
+{
+	const struct sg_msg_ccm2_certs *certs = answer;
+	struct sg_job *job = call->state;
+	struct sg_renewal renewal;
+	int good = 0;
+
+	if (sg_renewal_of(&job->row.csr, SG_RENEWAL_AT_DEFAULT, &renewal) == 0 &&
+	    !sg_renewal_is_over(&renewal, time(NULL))) {
+		for (uint32_t i = 0; i < certs->cert_count && !good; i++)
+			good = sg_blob_eq(&certs->certs[i].der, &job->row.csr);
+	}
+	if (good) {
+		request_made(call);
+		return;
+	}
+	sg_blob_clear(&job->row.csr);
+	make_request(call);
 }
 
 static int can_add(struct sg_call *call)
@@ -91,21 +166,21 @@ static int can_add(struct sg_call *call)
 static void new_online(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	char text[96];
+	char text[96] = SG_NS_SASLCERT ": yes";
 
-	(void)snprintf(text, sizeof(text), "add-cert: %s, list-certs: %s, revoke-cert: %s",
-	    job->can_add ? "yes" : "no", job->can_list ? "yes" : "no",
-	    job->can_revoke ? "yes" : "no");
+	if (!is_by_list(call))
+		(void)snprintf(text, sizeof(text), "add-cert: %s, list-certs: %s, revoke-cert: %s",
+		    job->can_add ? "yes" : "no", job->can_list ? "yes" : "no",
+		    job->can_revoke ? "yes" : "no");
 	sg_job_tell(call, "features", text);
 	if (!can_add(call))
 		return;
-	if (take_former_request(call)) {
+	if (!take_former_request(call))
+		make_request(call);
+	else if (is_by_list(call))
+		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, former_listed);
+	else
 		request_made(call);
-		return;
-	}
-	sg_job_tell(call, "request", "making the request on the token");
-	/* The server may have taken its time, and the token been locked meanwhile. */
-	sg_call_use_key_again(call, request_unlocked);
 }
 
 static void new_key_found(struct sg_call *call)
@@ -131,12 +206,24 @@ void sg_job_enter_new(struct sg_call *call)
 
 /* ---- ADD ---- */
 
+int sg_job_is_own(const struct sg_job *job)
+{
+	X509 *cert = NULL;
+	int own = sg_x509_cert_parse(&job->row.csr, &cert) == 0;
+
+	X509_free(cert);
+	return own;
+}
+
 /* Takes the certificate over, when it is what was asked for (C4). Gives why it is not, or NULL. */
 static const char *take_certificate(struct sg_job *job, struct sg_blob *der)
 {
 	const char *why = NULL;
 
-	if (sg_x509_check_issued(der, &job->row.csr, job->row.jid, time(NULL), &why) != 0)
+	if (sg_job_is_own(job)) {
+		if (!sg_blob_eq(der, &job->row.csr))
+			return "it is not the one that was made here";
+	} else if (sg_x509_check_issued(der, &job->row.csr, job->row.jid, time(NULL), &why) != 0)
 		return why != NULL ? why : "it is no certificate";
 	free(job->row.sha256);
 	job->row.sha256 = sg_x509_fingerprint(der, "sha256");
@@ -159,15 +246,30 @@ static void added(struct sg_call *call, void *answer)
 		sg_job_go(call, SG_JOB_STORE);
 }
 
+static void appended(struct sg_call *call, void *answer)
+{
+	const struct sg_job *job = call->state;
+	struct sg_msg_der own = { .der = { NULL, 0 } };
+
+	if (sg_blob_set(&own.der, job->row.csr.data, job->row.csr.len) != 0)
+		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
+	else
+		added(call, &own);
+	sg_msg_clear(SG_MSG_DER, &own);
+}
+
 static void add_send(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
 	static char nameless[] = "";
-	const struct sg_msg_ccm2_add msg = {
-		.name = job->row.name != NULL ? job->row.name : nameless, .csr = job->row.csr
-	};
+	char *name = job->row.name != NULL ? job->row.name : nameless;
+	const struct sg_msg_ccm2_add add = { .name = name, .csr = job->row.csr };
+	const struct sg_msg_saslcert_append append = { .name = name, .der = job->row.csr };
 
-	sg_call_ask_account(call, SG_MSG_CCM2_ADD, &msg, added);
+	if (sg_job_is_own(job))
+		sg_call_ask_account(call, SG_MSG_SASLCERT_APPEND, &append, appended);
+	else
+		sg_call_ask_account(call, SG_MSG_CCM2_ADD, &add, added);
 }
 
 int sg_job_take_issued(struct sg_job *job, struct sg_msg_ccm2_certs *certs)

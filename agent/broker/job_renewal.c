@@ -161,7 +161,7 @@ static void request_made(struct sg_call *call, void *answer)
 	sg_blob_clear(&job->row.csr);
 	job->row.csr = der->der;
 	memset(der, 0, sizeof(*der));
-	sg_job_go(call, SG_JOB_ADD);
+	sg_job_add_attested(call);
 }
 
 /* By the first request the server gave the former certificate again (C5): the other form of C12 gets
@@ -169,15 +169,8 @@ static void request_made(struct sg_call *call, void *answer)
 static void request_unlocked(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	const struct sg_msg_csr_make msg = {
-		.caller = call->caller,
-		.key = sg_key_ref_info(&call->key)->uri,
-		.jid = call->account->row.jid,
-		.spki_sha256 = sg_call_key_spki_sha256(call),
-		.nameless = job->row.csr.len > 0,
-	};
 
-	sg_call_ask_key(call, SG_MSG_CSR_MAKE, &msg, SG_TOKEN_SECONDS, request_made);
+	sg_job_ask_request(call, job->row.csr.len > 0, request_made);
 }
 
 void sg_job_enter_request(struct sg_call *call)
@@ -234,10 +227,10 @@ int sg_job_renewal_is_newer(struct sg_call *call)
 	const struct sg_renewal old = former(job);
 	struct sg_renewal renewal;
 
-	/* Of a second each, two may end together. */
+	/* Of a second each, two may end together. One that was made here is as long as can be. */
 	if (job->row.sha256 != NULL && strcmp(job->row.sha256, job->row.old_certificate) != 0 &&
 	    sg_renewal_of(&job->row.cert, SG_RENEWAL_AT_DEFAULT, &renewal) == 0 &&
-	    renewal.not_after >= old.not_after)
+	    (renewal.not_after >= old.not_after || sg_job_is_own(job)))
 		return 1;
 	sg_blob_clear(&job->row.cert);
 	free(job->row.sha256);

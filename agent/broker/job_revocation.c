@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cert_protocol.h"
 #include "log.h"
 #include "online.h"
 #include "renewing.h"
@@ -127,6 +128,21 @@ static int is_ended_by_server(const struct sg_account *account, const struct sg_
 	    account->connect == NULL;
 }
 
+/* S4: XEP-0257 forgets what it revokes; one of the account's own that is in its list no more is revoked. */
+static int is_forgotten(const struct sg_call *call, const struct sg_msg_error *error)
+{
+	const struct sg_account *account = call->account;
+	struct sg_cert_row row;
+
+	if (account->row.protocol != SG_CERT_PROTOCOL_SASLCERT ||
+	    sg_msg_error_code(error) != SG_ERR_STANZA || error->condition == NULL ||
+	    strcmp(error->condition, "item-not-found") != 0 ||
+	    sg_store_cert_get(call->agent->store, account->row.jid, fingerprint(call), &row) != 0)
+		return 0;
+	sg_cert_row_clear(&row);
+	return 1;
+}
+
 /*
  * The server closes what was logged in with the certificate (C10), and may do so before its answer
  * is read: then whether the certificate still logs in is the answer.
@@ -136,7 +152,7 @@ static void on_revoked(void *arg, const struct sg_msg_error *error, void *answer
 	struct sg_call *call = arg;
 	struct sg_account *account = call->account;
 
-	if (error == NULL) {
+	if (error == NULL || is_forgotten(call, error)) {
 		revoked(call);
 	} else if (is_ended_by_server(account, error) && is_own(call)) {
 		call->next = try_login; /* once it is offline, as the worker is about to tell */

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "ccm2.h"
-#include "disco.h"
+#include "cert_protocol.h"
 #include "events.h"
 #include "json.h"
 #include "log.h"
@@ -550,9 +550,10 @@ static void on_features(struct sg_call *call, void *answer)
 	struct sg_job *job = call->state;
 
 	job->features_known = 1;
-	job->can_add = sg_disco_has(set, SG_NS_CCM2_ADD);
-	job->can_list = sg_disco_has(set, SG_NS_CCM2_LIST);
-	job->can_revoke = sg_disco_has(set, SG_NS_CCM2_REVOKE);
+	sg_account_note_features(call->account, set);
+	job->can_add = sg_cert_protocol_can(set, SG_NS_CCM2_ADD);
+	job->can_list = sg_cert_protocol_can(set, SG_NS_CCM2_LIST);
+	job->can_revoke = sg_cert_protocol_can(set, SG_NS_CCM2_REVOKE);
 	call->next(call);
 }
 

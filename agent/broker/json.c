@@ -9,6 +9,7 @@
 
 #include "accounts.h"
 #include "ask_all.h"
+#include "cert_protocol.h"
 #include "failure.h"
 #include "jobs.h"
 #include "ledger.h"
@@ -345,7 +346,7 @@ json_t *sg_json_account(const struct sg_account *account)
 	const struct sg_account_row *row = &account->row;
 
 	return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, "
-			 "s:o, s:b, s:o, s:o, s:o, s:o}",
+			 "s:o, s:b, s:o, s:o, s:o, s:o, s:o}",
 	    "jid", sg_json_text(row->jid), "host", sg_json_text(row->host), "port",
 	    row->port != 0 ? json_integer(row->port) : json_null(), "tls",
 	    row->tls_mode == SG_TLS_DIRECT ? "direct" : "starttls", "cafile",
@@ -359,7 +360,8 @@ json_t *sg_json_account(const struct sg_account *account)
 	    "more_open", (int)account->publishing.more_open, "not_after",
 	    sg_json_when(account->renewal.not_after), "renew_due",
 	    sg_json_when(account->renewal.due), "renew_problem",
-	    sg_json_text(account->renew_problem), "jobs", all_jobs(account));
+	    sg_json_text(account->renew_problem), "jobs", all_jobs(account), "protocol",
+	    sg_json_text(sg_cert_protocol_name(row->protocol)));
 }
 
 json_t *sg_json_worker(const struct sg_worker *worker, const struct sg_msg_error *problem)

@@ -233,6 +233,7 @@ static void connect_send(struct sg_connect *connect, const struct sg_blob *certi
 		.port = row->port,
 		.tls_mode = row->tls_mode,
 		.cafile = row->cafile,
+		.protocol = row->protocol,
 	};
 	int password_fd = connect->password_fd;
 

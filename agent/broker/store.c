@@ -121,8 +121,15 @@ static const char schema_5[] =
     "CREATE UNIQUE INDEX jobs_of_revocations ON jobs (jid, sha256) WHERE kind = 3;"
     "ALTER TABLE certificates ADD COLUMN csr BLOB;";
 
+static const char schema_6[] =
+    "ALTER TABLE accounts ADD COLUMN protocol INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE attestations ("
+    " jid TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE, spki_sha256 TEXT NOT NULL,"
+    " der BLOB NOT NULL, issuer BLOB NOT NULL, PRIMARY KEY (jid, spki_sha256)) STRICT;"
+    "CREATE INDEX attestations_by_key ON attestations (spki_sha256);";
+
 static const char *const schemas[SG_STORE_VERSION] = { schema_1, schema_2, schema_3, schema_4,
-	schema_5 };
+	schema_5, schema_6 };
 
 /* The names of the own certificates, of what own keys have signed, and of what was decided on. */
 #define WITH_NEAR                                                                                  \
@@ -135,13 +142,19 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_ROLLBACK] = "ROLLBACK",
 	[SG_STMT_ACCOUNT_PUT] =
 	    "INSERT INTO accounts (jid, host, port, tls_mode, cafile, key, certificate, user_key,"
-	    " user_certificate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+	    " user_certificate, protocol) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 	    " ON CONFLICT (jid) DO UPDATE SET host = ?2, port = ?3, tls_mode = ?4, cafile = ?5,"
-	    " key = ?6, certificate = ?7, user_key = ?8, user_certificate = ?9",
+	    " key = ?6, certificate = ?7, user_key = ?8, user_certificate = ?9,"
+	    " protocol = ?10",
+	[SG_STMT_ATTESTATION_PUT] =
+	    "INSERT OR REPLACE INTO attestations (jid, spki_sha256, der, issuer)"
+	    " VALUES (?1, ?2, ?3, ?4)",
+	[SG_STMT_ATTESTATION_GET] =
+	    "SELECT der, issuer FROM attestations WHERE spki_sha256 = ?1 ORDER BY jid LIMIT 1",
 	[SG_STMT_ACCOUNT_DELETE] = "DELETE FROM accounts WHERE jid = ?1",
 	[SG_STMT_ACCOUNT_LIST] =
 	    "SELECT jid, host, port, tls_mode, cafile, key, certificate, user_key,"
-	    " user_certificate FROM accounts ORDER BY jid",
+	    " user_certificate, protocol FROM accounts ORDER BY jid",
 	[SG_STMT_CERT_PUT] = "INSERT INTO certificates (jid, sha256, name, der, uri, role)"
 			     " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 			     " ON CONFLICT (jid, sha256) DO UPDATE SET uri = ?5, role = ?6",
@@ -205,6 +218,7 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_WRONG_CLEAR] = "DELETE FROM pin_wrong WHERE token = ?1 AND whose = ?2",
 	[SG_STMT_KEY_USE_GET] =
 	    "SELECT uri, spki_sha256, abilities, adopted FROM key_uses WHERE uri = ?1",
+	[SG_STMT_KEY_USES_OF] = "SELECT uri FROM key_uses WHERE spki_sha256 = ?1 ORDER BY uri",
 	[SG_STMT_KEY_USE_PUT] =
 	    "INSERT OR REPLACE INTO key_uses (uri, spki_sha256, abilities, adopted)"
 	    " VALUES (?1, ?2, ?3, ?4)",

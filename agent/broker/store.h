@@ -12,7 +12,7 @@
 #include "error.h"
 #include "msg.h"
 
-#define SG_STORE_VERSION 5
+#define SG_STORE_VERSION 6
 
 struct sg_store;
 
@@ -46,6 +46,7 @@ struct sg_account_row {
 	char *certificate; /* SHA-256 of its certificate, or NULL */
 	char *user_key;
 	char *user_certificate;
+	uint32_t protocol; /* enum sg_cert_protocol: the server's, when it was last asked */
 };
 void sg_account_row_clear(struct sg_account_row *row);
 
@@ -94,6 +95,23 @@ SG_MUST_USE int sg_store_cert_set_revoked(
 /* Certificate and account in one transaction: the certificate becomes the account's. */
 SG_MUST_USE int sg_store_account_certify(struct sg_store *store, const struct sg_account_row *row,
     uint32_t role, const struct sg_blob *der, const char *uri);
+
+/* ---- attestations ---- */
+
+/* By what a token attests a key that the account had certified. */
+struct sg_attestation {
+	struct sg_blob der;    /* empty: there is none */
+	struct sg_blob issuer; /* the certificate that signed it, or empty */
+};
+void sg_attestation_clear(struct sg_attestation *attestation);
+
+/* Inserts or replaces the one of the account's key, which is named by the SHA-256 of its SubjectPublicKeyInfo. */
+SG_MUST_USE int sg_store_attestation_put(struct sg_store *store, const char *jid,
+    const char *spki_sha256, const struct sg_attestation *attestation);
+
+/* The one that any account keeps of the key. SG_ERR_KEY_ABSENT when none does. */
+SG_MUST_USE int sg_store_attestation_get(
+    struct sg_store *store, const char *spki_sha256, struct sg_attestation *attestation);
 
 /* ---- signatures ---- */
 
@@ -197,6 +215,12 @@ void sg_key_use_clear(struct sg_key_use *use);
 /* SG_ERR_KEY_ABSENT when no key was used under this URI. */
 SG_MUST_USE int sg_store_key_use_get(
     struct sg_store *store, const char *uri, struct sg_key_use *use);
+
+/* Calls fn with the URI of each key that had this public key when it was first used, in their order. fn's
+ * first error ends it and is given; SG_ERR_IO. */
+typedef int sg_key_uri_fn(void *arg, const char *uri);
+SG_MUST_USE int sg_store_key_uses_of(
+    struct sg_store *store, const char *spki_sha256, sg_key_uri_fn *fn, void *arg);
 
 /* Inserts or replaces. */
 SG_MUST_USE int sg_store_key_use_put(struct sg_store *store, const struct sg_key_use *use);

@@ -29,7 +29,7 @@ int sg_store_account_put(struct sg_store *store, const struct sg_account_row *ro
 	const struct sg_value values[] = { SG_TEXT(row->jid), SG_TEXT(row->host), SG_INT(row->port),
 		SG_INT(row->tls_mode), SG_TEXT(row->cafile), SG_TEXT(row->key),
 		SG_TEXT(row->certificate), SG_TEXT(row->user_key), SG_TEXT(row->user_certificate),
-		SG_END };
+		SG_INT(row->protocol), SG_END };
 
 	return sg_store_run(store, SG_STMT_ACCOUNT_PUT, values);
 }
@@ -58,6 +58,7 @@ int sg_store_accounts(struct sg_store *store, sg_account_row_fn *fn, void *arg)
 			.certificate = sg_column_text(statement, 6),
 			.user_key = sg_column_text(statement, 7),
 			.user_certificate = sg_column_text(statement, 8),
+			.protocol = (uint32_t)sqlite3_column_int64(statement, 9),
 		};
 
 		err = row.jid != NULL ? fn(arg, &row) : SG_ERR_NOMEM;

@@ -210,6 +210,24 @@ int sg_store_key_use_get(struct sg_store *store, const char *uri, struct sg_key_
 	return err;
 }
 
+int sg_store_key_uses_of(
+    struct sg_store *store, const char *spki_sha256, sg_key_uri_fn *fn, void *arg)
+{
+	const struct sg_value values[] = { SG_TEXT(spki_sha256), SG_END };
+	sqlite3_stmt *statement;
+	int rc = sg_store_step(store, SG_STMT_KEY_USES_OF, values, &statement);
+	int err = 0;
+
+	while (rc == SQLITE_ROW && err == 0) {
+		const unsigned char *uri = sqlite3_column_text(statement, 0);
+
+		err = uri != NULL ? fn(arg, (const char *)uri) : SG_ERR_NOMEM;
+		if (err == 0)
+			rc = sqlite3_step(statement);
+	}
+	return sg_store_done(store, statement, rc, err);
+}
+
 int sg_store_key_use_put(struct sg_store *store, const struct sg_key_use *use)
 {
 	const struct sg_value values[] = { SG_TEXT(use->uri), SG_TEXT(use->spki_sha256),

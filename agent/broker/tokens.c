@@ -73,6 +73,9 @@ static struct sg_worker_use token_use(uint16_t type, const void *msg)
 	case SG_MSG_KEY_PROBE:
 		USE(sg_msg_key_probe, key);
 		break;
+	case SG_MSG_KEY_ATTEST:
+		USE(sg_msg_key_attest, token);
+		break;
 	case SG_MSG_CERT_STORE:
 		USE(sg_msg_cert_store, key);
 		break;

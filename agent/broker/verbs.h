@@ -53,6 +53,15 @@ void sg_verb_renew(struct sg_call *call);
 void sg_verb_list_certificates(struct sg_call *call);
 void sg_verb_revoke_certificate(struct sg_call *call);
 
+/* verbs_reconcile.c */
+void sg_verb_reconcile(struct sg_call *call);
+
+/* verbs_adopt.c */
+void sg_verb_adopt_certificate(struct sg_call *call);
+
+/* verbs_spare.c: Connect with a key */
+void sg_verb_connect_with_key(struct sg_call *call);
+
 /* verbs_sign.c */
 void sg_verb_sign(struct sg_call *call);
 

@@ -145,7 +145,11 @@ void sg_verb_remove_account(struct sg_call *call)
 
 void sg_verb_connect(struct sg_call *call)
 {
-	if (sg_call_take_account(call, "jid"))
+	if (!sg_call_take_account(call, "jid"))
+		return;
+	if (sg_call_string(call, "key") != NULL)
+		sg_verb_connect_with_key(call);
+	else
 		sg_call_go_online(call, reply_account);
 }
 

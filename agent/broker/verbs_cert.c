@@ -7,8 +7,10 @@
 #include "accounts.h"
 #include "call.h"
 #include "ccm2.h"
+#include "cert_protocol.h"
 #include "jobs.h"
 #include "json.h"
+#include "saslcert.h"
 #include "text.h"
 #include "x509.h"
 
@@ -41,6 +43,9 @@ static void certs_listed(struct sg_call *call, void *answer)
 	for (uint32_t i = 0; i < certs->cert_count; i++) {
 		json_t *issued = sg_json_issued(&certs->certs[i], is_own(call, &certs->certs[i]));
 
+		/* XEP-0257 knows no last use. */
+		if (call->account->row.protocol == SG_CERT_PROTOCOL_SASLCERT)
+			json_object_set_new(issued, "used", json_string("untold"));
 		if (json_is_object(json_object_get(issued, "certificate")))
 			json_array_append_new(array, issued);
 		else
@@ -123,12 +128,44 @@ static void revoke(struct sg_call *call)
 	sg_job_when_idle(job, call, revoke_turn);
 }
 
+static void disabled(struct sg_call *call, void *answer)
+{
+	int err =
+	    sg_store_cert_set_revoked(call->agent->store, call->account->row.jid, call->state, 1);
+
+	if (err != 0)
+		sg_call_fail_code(call, err, call->account->row.jid);
+	else
+		sg_call_reply(call, json_object());
+}
+
+/* S4. No job: who is logged in stays so, and it can be said again. */
+static void disable(struct sg_call *call)
+{
+	const struct sg_msg_ccm2_revoke msg = { .sha256 = call->state, .only_disable = 1 };
+
+	if (call->account->row.protocol == SG_CERT_PROTOCOL_SASLCERT)
+		sg_call_ask_account(call, SG_MSG_CCM2_REVOKE, &msg, disabled);
+	else
+		sg_call_fail_with(call, SG_ERR_FEATURE, SG_NS_SASLCERT,
+		    "the server of %s has ccm2, which revokes certificates and disables none",
+		    call->account->row.jid);
+}
+
+static void end_it(struct sg_call *call)
+{
+	if (sg_call_flag(call, "disable"))
+		disable(call);
+	else
+		revoke(call);
+}
+
 /* Puts the SHA-256 in the place of the name. */
 static void revoke_by_sha256(struct sg_call *call, char *sha256)
 {
 	free(call->state);
 	call->state = sha256;
-	revoke(call);
+	end_it(call);
 }
 
 static void named_cert_listed(struct sg_call *call, void *answer)
@@ -165,7 +202,7 @@ static void revoke_able(struct sg_call *call)
 	int err;
 
 	if (strlen(call->state) == SHA256_HEX_LEN) {
-		revoke(call);
+		end_it(call);
 		return;
 	}
 	err = sg_store_cert_get(call->agent->store, call->account->row.jid, call->state, &row);
@@ -209,7 +246,7 @@ static int is_changing(const struct sg_account *account)
 {
 	const struct sg_job *job = sg_job_of_certificate(account);
 
-	return job != NULL && job->call != NULL;
+	return account->switching || (job != NULL && job->call != NULL);
 }
 
 void sg_verb_revoke_certificate(struct sg_call *call)

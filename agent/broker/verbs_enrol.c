@@ -83,7 +83,10 @@ static void go_on(struct sg_call *call)
 {
 	const struct sg_job *job = sg_job_of_certificate(call->account);
 
-	if (job == NULL)
+	if (call->account->switching)
+		sg_call_fail_with(call, SG_ERR_BUSY, call->account->row.jid,
+		    "%s is just going over to another certificate", call->account->row.jid);
+	else if (job == NULL)
 		begin(call);
 	else if (job->call != NULL && !job->is_alone)
 		sg_call_fail_with(call, SG_ERR_BUSY, call->account->row.jid,

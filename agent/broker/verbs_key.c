@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "accounts.h"
+#include "attestation.h"
 #include "call.h"
 #include "call_key.h"
 #include "json.h"
@@ -238,7 +239,7 @@ void sg_verb_list_keys(struct sg_call *call)
 
 /* ---- ShowKey ---- */
 
-static void show_key_found(struct sg_call *call)
+static void show_key_reply(struct sg_call *call, int kept)
 {
 	const struct sg_msg_objects *objects = &call->key.objects;
 	json_t *certs = json_array();
@@ -252,8 +253,24 @@ static void show_key_found(struct sg_call *call)
 			json_decref(cert);
 	}
 	sg_call_reply(call,
-	    json_pack("{s:o, s:o}", "key", sg_json_key(sg_key_ref_info(&call->key), objects),
-		"certificates", certs));
+	    json_pack("{s:o, s:o, s:o}", "key", sg_json_key(sg_key_ref_info(&call->key), objects),
+		"certificates", certs, "attestation", sg_json_attestation(call, kept)));
+}
+
+static void show_key_attested(struct sg_call *call)
+{
+	show_key_reply(call, 0);
+}
+
+/* What was kept with a request is shown before what the token says now: it is that which counted. */
+static void show_key_found(struct sg_call *call)
+{
+	if (!sg_call_flag(call, "attestation"))
+		show_key_reply(call, 0);
+	else if (sg_attestation_kept(call))
+		show_key_reply(call, 1);
+	else
+		sg_call_attest(call, show_key_attested);
 }
 
 void sg_verb_show_key(struct sg_call *call)

@@ -7,8 +7,8 @@
 #include "accounts.h"
 #include "call.h"
 #include "ccm2.h"
+#include "cert_protocol.h"
 #include "api_json.h"
-#include "disco.h"
 #include "key_names.h"
 #include "key_reply.h"
 #include "keyinfo.h"
@@ -346,7 +346,8 @@ static void publish_featured(struct sg_call *call, void *answer)
 {
 	static const struct sg_msg_empty nothing = { 0 };
 
-	if (sg_disco_has(answer, SG_NS_CCM2_LIST)) {
+	sg_account_note_features(call->account, answer);
+	if (sg_cert_protocol_can(answer, SG_NS_CCM2_LIST)) {
 		sg_call_advise(call, SG_ERR_STANZA,
 		    "The server was asked whether the certificate still stands. When the account "
 		    "is logged in by that certificate, it is not asked: `signet account "

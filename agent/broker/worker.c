@@ -35,6 +35,7 @@ static const uint16_t answer_types[] = {
 	[SG_MSG_TOKEN_WATCH] = SG_MSG_OK,
 	[SG_MSG_KEY_DISCARD] = SG_MSG_OK,
 	[SG_MSG_CERT_DISCARD] = SG_MSG_OK,
+	[SG_MSG_KEY_ATTEST] = SG_MSG_OBJECTS,
 	[SG_MSG_XMPP_CONNECT] = SG_MSG_XMPP_ONLINE,
 	[SG_MSG_XMPP_DISCONNECT] = SG_MSG_OK,
 	[SG_MSG_XMPP_FEATURES] = SG_MSG_XMPP_FEATURE_SET,
@@ -50,6 +51,7 @@ static const uint16_t answer_types[] = {
 	[SG_MSG_KEYS_SEND] = SG_MSG_KEYS_SENT,
 	[SG_MSG_DIRECT_POLICY] = SG_MSG_OK,
 	[SG_MSG_PEP_LOOK] = SG_MSG_PEP_NODE,
+	[SG_MSG_SASLCERT_APPEND] = SG_MSG_OK,
 };
 
 static int makes_signature(uint16_t type)

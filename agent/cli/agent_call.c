@@ -68,22 +68,23 @@ static int show_progress(struct sg_cli *cli, const json_t *progress)
 	return 0;
 }
 
-/* SG_CALL_KEYS: keeps those of a reply that is not the last one. */
-static int gather_keys(struct sg_cli *cli, const json_t *reply)
+/* Keeps what a reply has that is not the last one. */
+static int gather(struct sg_cli *cli, const json_t *reply)
 {
-	return json_array_extend(cli->keys, json_object_get(reply, "keys")) == 0 ? 0
-										 : SG_ERR_FORMAT;
+	return json_array_extend(cli->gathered, json_object_get(reply, cli->gathers)) == 0
+	    ? 0
+	    : SG_ERR_FORMAT;
 }
 
 /* The last reply gets what was kept before its own. Null: the keys cannot be told, and there was no other reply. */
 static int put_gathered(struct sg_cli *cli, json_t *reply)
 {
-	json_t *last = json_object_get(reply, "keys");
+	json_t *last = json_object_get(reply, cli->gathers);
 
-	if (json_is_null(last) && json_array_size(cli->keys) == 0)
+	if (json_is_null(last) && json_array_size(cli->gathered) == 0)
 		return 0;
-	return json_array_extend(cli->keys, last) == 0 &&
-		json_object_set(reply, "keys", cli->keys) == 0
+	return json_array_extend(cli->gathered, last) == 0 &&
+		json_object_set(reply, cli->gathers, cli->gathered) == 0
 	    ? 0
 	    : SG_ERR_FORMAT;
 }
@@ -136,14 +137,15 @@ static int wait_call(struct sg_cli *cli, unsigned flags, json_t **reply)
 	unsigned waiting = (flags & SG_CALL_PIN) != 0 ? SG_WAITING_TOUCH : 0;
 	int err;
 
-	if ((flags & SG_CALL_KEYS) == 0)
+	if ((flags & (SG_CALL_KEYS | SG_CALL_CERTS)) == 0)
 		return wait_replies(cli, waiting, show_progress, reply);
-	cli->keys = json_array();
-	err = wait_replies(cli, waiting, gather_keys, reply);
+	cli->gathered = json_array();
+	cli->gathers = (flags & SG_CALL_KEYS) != 0 ? "keys" : "certificates";
+	err = wait_replies(cli, waiting, gather, reply);
 	if (err == 0 && put_gathered(cli, *reply) != 0)
 		err = fail_transport(cli, SG_ERR_FORMAT, "agent's answer");
-	json_decref(cli->keys);
-	cli->keys = NULL;
+	json_decref(cli->gathered);
+	cli->gathered = NULL;
 	if (err != 0) {
 		json_decref(*reply);
 		*reply = NULL;
@@ -169,7 +171,7 @@ static int call_once(struct sg_cli *cli, const char *method, const json_t *param
 		err = connect_agent(cli);
 	if (err == 0) {
 		err = sg_client_call(cli->client, full, copy, fds.fds, fds.count,
-		    (flags & (SG_CALL_MORE | SG_CALL_KEYS)) != 0);
+		    (flags & (SG_CALL_MORE | SG_CALL_KEYS | SG_CALL_CERTS)) != 0);
 		copy = NULL;
 		if (err != 0)
 			err = fail_transport(cli, err, "call");

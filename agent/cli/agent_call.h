@@ -14,6 +14,7 @@ enum sg_call_flag {
 	SG_CALL_PASSWORD = 2, /* ... a password, which is asked for when the agent wants it */
 	SG_CALL_MORE = 4,     /* progress replies are wanted, and are shown on stderr */
 	SG_CALL_KEYS = 8,     /* keys come in several replies; the reply has all of them */
+	SG_CALL_CERTS = 16,   /* the same of certificates */
 };
 
 /* The path of the agent's socket: --socket's, else where it is by default. NULL without memory. */

@@ -17,8 +17,10 @@ struct sg_cli {
 	struct sg_args args;
 	char *socket_path;	  /* found with the first call */
 	struct sg_client *client; /* connected with it */
-	json_t
-	    *keys; /* those of replies before the last one, while a call with SG_CALL_KEYS runs */
+	/* While a call runs that is answered in several replies: what those before the last one brought
+	 * (SG_CALL_KEYS, SG_CALL_CERTS), and the name of that member. */
+	json_t *gathered;
+	const char *gathers;
 	struct sg_secret_args secrets;
 	int status; /* of a success that is to be told from a good one */
 	int signal; /* that ended the waiting for an answer, or 0 */

@@ -131,7 +131,18 @@ void sg_account_remove_show(const struct sg_cli *cli, const json_t *result)
 
 int sg_account_connect(struct sg_cli *cli, json_t **result)
 {
-	return call_jid(cli, "Connect", SG_CALL_PIN | SG_CALL_PASSWORD, result);
+	const char *jid = cli->args.operands[0];
+	char *key = NULL;
+	int err = 0;
+
+	if (sg_args_has(&cli->args, SG_OPT_KEY))
+		err = sg_secret_args_name(cli, cli->args.value[SG_OPT_KEY], &key);
+	if (err == 0)
+		err =
+		    sg_agent_call(cli, "Connect", json_pack("{s:s, s:s*}", "jid", jid, "key", key),
+			SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+	free(key);
+	return err;
 }
 
 int sg_account_disconnect(struct sg_cli *cli, json_t **result)

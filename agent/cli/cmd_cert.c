@@ -92,6 +92,8 @@ int sg_cert_list(struct sg_cli *cli, json_t **result)
 {
 	const char *jid = cli->args.operands[0];
 
+	if (sg_args_has(&cli->args, SG_OPT_DIFF))
+		return sg_cert_diff(cli, result);
 	return sg_agent_call(cli, "ListCertificates", json_pack("{s:s}", "jid", jid),
 	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
 }
@@ -109,6 +111,8 @@ static void show_issued(const json_t *issued)
 		used = sg_member(issued, "last_used", "at an unknown time");
 	else if (strcmp(used, "unknown") == 0)
 		used = "at an unknown time";
+	else if (strcmp(used, "untold") == 0)
+		used = "the server does not tell";
 	sg_print_field("last used", used);
 	if (json_array_size(json_object_get(issued, "users")) > 0)
 		sg_print_field("in use by", users);
@@ -122,6 +126,10 @@ void sg_cert_list_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *certificates = json_object_get(result, "certificates"), *issued;
 	size_t i;
 
+	if (sg_args_has(&cli->args, SG_OPT_DIFF)) {
+		sg_cert_diff_show(cli, result);
+		return;
+	}
 	if (json_array_size(certificates) == 0)
 		puts("The server lists no certificate.");
 	json_array_foreach(certificates, i, issued) {
@@ -153,18 +161,36 @@ int sg_cert_revoke(struct sg_cli *cli, json_t **result)
 {
 	const char *jid = cli->args.operands[0], *fingerprint = cli->args.operands[1];
 	int current = strcmp(fingerprint, "current") == 0;
-	int err = sg_ask_yes(cli, "Revoke %s%s of %s? Whoever uses it is logged out, for good.",
+	int disable = sg_args_has(&cli->args, SG_OPT_DISABLE);
+	int err = sg_ask_yes(cli,
+	    disable ? "Disable %s%s of %s? It can log in no more; whoever uses it now stays so."
+		    : "Revoke %s%s of %s? Whoever uses it is logged out, for good.",
 	    current ? "the current certificate" : "the certificate ", current ? "" : fingerprint,
 	    jid);
 
 	if (err == 0)
 		err = sg_agent_call(cli, "RevokeCertificate",
-		    json_pack("{s:s, s:s}", "jid", jid, "fingerprint", fingerprint),
+		    json_pack("{s:s, s:s, s:o*}", "jid", jid, "fingerprint", fingerprint, "disable",
+			disable ? json_true() : NULL),
 		    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
 	return err;
 }
 
 void sg_cert_revoke_show(const struct sg_cli *cli, const json_t *result)
 {
-	puts("Revoked.");
+	puts(sg_args_has(&cli->args, SG_OPT_DISABLE) ? "Disabled." : "Revoked.");
+}
+
+int sg_cert_adopt(struct sg_cli *cli, json_t **result)
+{
+	char **operands = cli->args.operands;
+
+	return sg_agent_call(cli, "AdoptCertificate",
+	    json_pack("{s:s, s:s}", "jid", operands[0], "fingerprint", operands[1]),
+	    SG_CALL_PIN | SG_CALL_PASSWORD, operands[0], result);
+}
+
+void sg_cert_adopt_show(const struct sg_cli *cli, const json_t *result)
+{
+	sg_show_certificate(json_object_get(result, "certificate"));
 }

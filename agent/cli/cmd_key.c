@@ -66,6 +66,23 @@ void sg_key_list_show(const struct sg_cli *cli, const json_t *result)
 	sg_show_keys(json_object_get(result, "keys"));
 }
 
+/* RFC 7468. New text; NULL without memory. */
+static char *pem_of(const char *what, const struct sg_blob *der)
+{
+	struct sg_buf text = { 0 };
+	char *base64 = sg_base64_encode(der->data, der->len);
+	size_t len = base64 != NULL ? strlen(base64) : 0;
+
+	if (base64 == NULL)
+		return NULL;
+	sg_buf_printf(&text, "-----BEGIN %s-----\n", what);
+	for (size_t i = 0; i < len; i += PEM_COLUMNS)
+		sg_buf_printf(&text, "%.*s\n", PEM_COLUMNS, base64 + i);
+	sg_buf_printf(&text, "-----END %s-----\n", what);
+	free(base64);
+	return sg_buf_steal(&text, NULL);
+}
+
 static const char *first_jid(const json_t *certificate)
 {
 	return json_string_value(json_array_get(json_object_get(certificate, "jids"), 0));
@@ -109,14 +126,22 @@ static int is_compared(const struct sg_cli *cli)
 
 int sg_key_show(struct sg_cli *cli, json_t **result)
 {
-	int err = sg_agent_call_named(cli, "ShowKey", "key", cli->args.operands[0], 0, result);
+	char *key = NULL;
+	int err = sg_secret_args_name(cli, cli->args.operands[0], &key);
 
+	*result = NULL;
+	if (err == 0)
+		err = sg_agent_call(cli, "ShowKey",
+		    json_pack("{s:s, s:o*}", "key", key, "attestation",
+			sg_args_has(&cli->args, SG_OPT_ATTESTATION) ? json_true() : NULL),
+		    0, NULL, result);
 	if (err == 0 && is_compared(cli))
 		err = add_uris(cli, *result);
 	if (err != 0) {
 		json_decref(*result);
 		*result = NULL;
 	}
+	free(key);
 	return err;
 }
 
@@ -135,6 +160,45 @@ static void compare_show(const struct sg_cli *cli, const json_t *certificate)
 		fprintf(stderr, "signet: the URI is too long for a QR code\n");
 }
 
+static void pem_show(const json_t *certificate)
+{
+	struct sg_blob der = { 0 };
+	char *pem = NULL;
+
+	if (sg_base64_decode(sg_member(certificate, "der", ""), SG_CCM2_DER_MAX, &der) == 0)
+		pem = pem_of("CERTIFICATE", &der);
+	if (pem != NULL)
+		fputs(pem, stdout);
+	free(pem);
+	sg_blob_clear(&der);
+}
+
+/* The chain as a file that openssl verify takes. */
+static void attestation_show(const json_t *attestation)
+{
+	const json_t *certificate = json_object_get(attestation, "certificate");
+	const json_t *issuer = json_object_get(attestation, "issuer");
+
+	putchar('\n');
+	if (!json_is_object(attestation)) {
+		puts("Its token does not attest that it has made the key.");
+		return;
+	}
+	sg_print_member("attested as", certificate, "subject");
+	sg_print_member("by", certificate, "issuer");
+	if (json_is_object(issuer))
+		sg_print_member("whose issuer", issuer, "issuer");
+	else
+		sg_print_field("whose issuer", "the token does not show it");
+	sg_print_field("kept",
+	    json_is_true(json_object_get(attestation, "kept"))
+		? "with the request of its certificate"
+		: "no, the token says so now");
+	pem_show(certificate);
+	if (json_is_object(issuer))
+		pem_show(issuer);
+}
+
 void sg_key_show_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *certificates = json_object_get(result, "certificates"), *certificate;
@@ -150,6 +214,8 @@ void sg_key_show_show(const struct sg_cli *cli, const json_t *result)
 		else
 			sg_show_certificate(certificate);
 	}
+	if (sg_args_has(&cli->args, SG_OPT_ATTESTATION))
+		attestation_show(json_object_get(result, "attestation"));
 }
 
 int sg_key_use(struct sg_cli *cli, json_t **result)
@@ -185,23 +251,6 @@ static int csr_der(struct sg_cli *cli, const json_t *result, struct sg_blob *der
 	return err;
 }
 
-/* RFC 7468. New text; NULL without memory. */
-static char *csr_pem(const struct sg_blob *der)
-{
-	struct sg_buf text = { 0 };
-	char *base64 = sg_base64_encode(der->data, der->len);
-	size_t len = base64 != NULL ? strlen(base64) : 0;
-
-	if (base64 == NULL)
-		return NULL;
-	sg_buf_put_str(&text, "-----BEGIN CERTIFICATE REQUEST-----\n");
-	for (size_t i = 0; i < len; i += PEM_COLUMNS)
-		sg_buf_printf(&text, "%.*s\n", PEM_COLUMNS, base64 + i);
-	sg_buf_put_str(&text, "-----END CERTIFICATE REQUEST-----\n");
-	free(base64);
-	return sg_buf_steal(&text, NULL);
-}
-
 int sg_csr(struct sg_cli *cli, json_t **result)
 {
 	const struct sg_args *args = &cli->args;
@@ -219,7 +268,7 @@ int sg_csr(struct sg_cli *cli, json_t **result)
 	if (err == 0)
 		err = csr_der(cli, *result, &der);
 	if (err == 0 && sg_args_has(args, SG_OPT_PEM)) {
-		pem = csr_pem(&der);
+		pem = pem_of("CERTIFICATE REQUEST", &der);
 		err = pem != NULL ? sg_file_out_write(cli, &out, pem, strlen(pem)) : SG_ERR_NOMEM;
 	} else if (err == 0) {
 		err = sg_file_out_write(cli, &out, der.data, der.len);
@@ -239,7 +288,7 @@ void sg_csr_show(const struct sg_cli *cli, const json_t *result)
 	if (sg_args_has(&cli->args, SG_OPT_OUT))
 		return;
 	if (sg_base64_decode(sg_member(result, "csr", ""), SG_CCM2_DER_MAX, &der) == 0)
-		pem = csr_pem(&der);
+		pem = pem_of("CERTIFICATE REQUEST", &der);
 	if (pem != NULL)
 		fputs(pem, stdout);
 	free(pem);

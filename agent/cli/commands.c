@@ -111,13 +111,15 @@ const struct sg_command sg_commands[] = {
 	    .operands_min = 1,
 	    .operands_max = 1,
 	    .waits = WAITS_TOKEN,
-	    .options = OPT(FINGERPRINT) | OPT(QR),
+	    .options = OPT(FINGERPRINT) | OPT(QR) | OPT(ATTESTATION),
 	    .summary = "Show a key and its certificates.",
 	    .help = "--fingerprint prints only what two people compare: the name (SHA-1) and the "
 		    "SHA-256\n"
 		    "of each certificate, in groups to be read aloud. --qr draws them as a QR "
 		    "code, an\n"
-		    "xmpp: URI, too." },
+		    "xmpp: URI, too. --attestation adds the certificates by which the token says "
+		    "that\n"
+		    "it has made the key, in PEM." },
 	{ .name = "key use",
 	    .run = sg_key_use,
 	    .show = sg_key_use_show,
@@ -248,10 +250,14 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(KEY) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Log in to the account's server.",
-	    .help = "With the account's certificate, or with a password when one is given." },
+	    .help =
+		"With the account's certificate, or with a password when one is given. With --key, "
+		"by\n"
+		"the certificate for another key, a spare one say, which the account then goes on "
+		"with." },
 	{ .name = "account disconnect",
 	    .run = sg_account_disconnect,
 	    .show = sg_account_show_show,
@@ -285,9 +291,13 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(DIFF) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
-	    .summary = "List the account's certificates on the server." },
+	    .summary = "List the account's certificates on the server.",
+	    .help =
+		"With --diff, those on the tokens and those that the agent keeps, too, and what "
+		"puts in\n"
+		"order what is not. The server or a token may be out of reach." },
 	{ .name = "cert renew",
 	    .run = sg_cert_renew,
 	    .show = sg_enrol_show,
@@ -313,11 +323,25 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID FINGERPRINT|current",
 	    .operands_min = 2,
 	    .operands_max = 2,
-	    .options = OPT(YES) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(YES) | OPT(DISABLE) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Revoke a certificate on the server.",
 	    .help = "FINGERPRINT is the SHA-256 that `signet cert list` shows; 'current' is the\n"
-		    "certificate that this agent logs in with." },
+		    "certificate that this agent logs in with. --disable is for servers that have\n"
+		    "XEP-0257 and no ccm2." },
+	{ .name = "cert adopt",
+	    .run = sg_cert_adopt,
+	    .show = sg_cert_adopt_show,
+	    .operands = "JID FINGERPRINT",
+	    .operands_min = 2,
+	    .operands_max = 2,
+	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .waits = WAITS_BOTH,
+	    .summary = "Keep a certificate that was issued and never received.",
+	    .help =
+		"It is one that the server lists, for a key on a token of this agent. The account "
+		"has it\n"
+		"as a spare, or as its own when it has none." },
 	{ .name = "publish",
 	    .run = sg_publish,
 	    .show = sg_publish_show,

@@ -62,12 +62,18 @@ static const struct sg_opt_info opt_infos[SG_OPT_COUNT] = {
 	[SG_OPT_FINGERPRINT] = { "fingerprint", NULL,
 	    "print the fingerprints in groups, to be read aloud", 0 },
 	[SG_OPT_QR] = { "qr", NULL, "draw a QR code with the fingerprint", 0 },
+	[SG_OPT_ATTESTATION] = { "attestation", NULL,
+	    "show what the token says of where the key was made", 0 },
 	[SG_OPT_SHA1] = { "sha1", "MODE", "on or verify (SHA-1 counts, the default), or off", 0 },
 	[SG_OPT_REKEY] = { "rekey", NULL, "for a new key, made on the same token", 0 },
 	[SG_OPT_PGP] = { "pgp", "FINGERPRINT",
 	    "sign with this OpenPGP key of the account, by gpg and its agent", 0 },
+	[SG_OPT_DIFF] = { "diff", NULL,
+	    "compare the server's list with the tokens and what the agent keeps", 0 },
 	[SG_OPT_REPLACE] = { "replace", NULL,
 	    "revoke the account's former certificate once the new one is proven", 0 },
+	[SG_OPT_DISABLE] = { "disable", NULL, "let it log in no more, but leave who is logged in",
+	    0 },
 	[SG_OPT_CANCEL] = { "cancel", NULL, "undo an enrolment that is not finished", 0 },
 };
 

@@ -193,6 +193,7 @@ void sg_show_accounts(const json_t *accounts)
 		{ "ACCOUNT", "jid", cell_text },
 		{ "STATE", "state", cell_text },
 		{ "LOGIN", "mechanism", cell_text },
+		{ "PROTOCOL", "protocol", cell_text },
 		{ "CERTIFICATE", "certificate", cell_text },
 	};
 
@@ -297,6 +298,7 @@ void sg_show_account(const json_t *account)
 	sg_print_member("valid until", account, "not_after");
 	sg_print_member("renewed from", account, "renew_due");
 	sg_print_member("user key", account, "user_key");
+	sg_print_member("protocol", account, "protocol");
 	sg_print_member("last error", account, "last_error");
 }
 

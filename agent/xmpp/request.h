@@ -50,6 +50,7 @@ void sg_request_count(struct sg_request *request, struct sg_msg_error *error, ui
 void *sg_request_state(struct sg_request *request, size_t size, void (*state_free)(void *state));
 
 /* The kinds of the other files, each list ended by one of type 0. */
+extern const struct sg_request_kind sg_cert_requests[];	 /* cert_requests.c */
 extern const struct sg_request_kind sg_pep_requests[];	 /* pep_requests.c */
 extern const struct sg_request_kind sg_fetch_requests[]; /* fetch_requests.c */
 extern const struct sg_request_kind sg_key_requests[];	 /* key_requests.c */

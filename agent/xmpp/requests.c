@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ccm2.h"
 #include "disco.h"
 #include "log.h"
 #include "request.h"
@@ -139,96 +138,23 @@ static void features_done(void *arg, struct sg_msg_error *error, const struct sg
 			error = &bad;
 		}
 	}
+	if (request->open == 1) /* the last answer: now the set is whole */
+		*request->on->protocol = sg_cert_protocol_of(request->state);
 	sg_request_count(request, error, SG_MSG_XMPP_FEATURE_SET);
 	sg_msg_clear(SG_MSG_ERROR, &bad);
-}
-
-/* ---- ccm2, without 'to' (C2) ---- */
-
-static int ccm2_add_start(struct sg_request *request)
-{
-	struct sg_xml *payload = NULL;
-	int err = sg_ccm2_add_encode(request->msg, &payload);
-
-	return sg_request_ask(request, "set", NULL, err, payload);
-}
-
-static void ccm2_add_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
-{
-	struct sg_request *request = arg;
-	struct sg_msg_der der = { 0 };
-	int err;
-
-	if (error != NULL) {
-		sg_request_refuse(request, error);
-		return;
-	}
-	err = payload != NULL ? sg_ccm2_added_decode(payload, &der.der) : SG_ERR_FORMAT;
-	if (err != 0)
-		sg_request_fail(request, err, "the server's answer holds no certificate");
-	else
-		sg_request_answer(request, SG_MSG_DER, &der);
-	sg_msg_clear(SG_MSG_DER, &der);
-}
-
-static int ccm2_list_start(struct sg_request *request)
-{
-	struct sg_xml *payload = NULL;
-	int err = sg_ccm2_list_request_encode(&payload);
-
-	return sg_request_ask(request, "get", NULL, err, payload);
-}
-
-static void ccm2_list_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
-{
-	struct sg_request *request = arg;
-	struct sg_msg_ccm2_certs certs = { 0 };
-	int err;
-
-	if (error != NULL) {
-		sg_request_refuse(request, error);
-		return;
-	}
-	err = payload != NULL ? sg_ccm2_list_decode(payload, &certs) : SG_ERR_FORMAT;
-	if (err != 0)
-		sg_request_fail(request, err, "the server's answer is no list of certificates");
-	else
-		sg_request_answer(request, SG_MSG_CCM2_CERTS, &certs);
-	sg_msg_clear(SG_MSG_CCM2_CERTS, &certs);
-}
-
-static int ccm2_revoke_start(struct sg_request *request)
-{
-	struct sg_msg_ccm2_revoke *revoke = request->msg;
-	struct sg_xml *payload = NULL;
-	int err =
-	    revoke->sha256 != NULL ? sg_ccm2_revoke_encode(revoke->sha256, &payload) : SG_ERR_ARG;
-
-	return sg_request_ask(request, "set", NULL, err, payload);
-}
-
-static void ccm2_revoke_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
-{
-	if (error != NULL)
-		sg_request_refuse(arg, error);
-	else
-		sg_request_ok(arg);
 }
 
 /* ---- dispatch ---- */
 
 static const struct sg_request_kind server_requests[] = {
 	{ SG_MSG_XMPP_FEATURES, features_start, features_done },
-	{ SG_MSG_CCM2_ADD, ccm2_add_start, ccm2_add_done },
-	{ SG_MSG_CCM2_LIST, ccm2_list_start, ccm2_list_done },
-	{ SG_MSG_CCM2_REVOKE, ccm2_revoke_start, ccm2_revoke_done },
 	{ 0, NULL, NULL },
 };
 
 static const struct sg_request_kind *find_kind(uint16_t type)
 {
-	const struct sg_request_kind *const lists[] = { server_requests, sg_pep_requests,
-		sg_fetch_requests, sg_key_requests, NULL };
+	const struct sg_request_kind *const lists[] = { server_requests, sg_cert_requests,
+		sg_pep_requests, sg_fetch_requests, sg_key_requests, NULL };
 
 	for (int i = 0; lists[i] != NULL; i++) {
 		for (const struct sg_request_kind *kind = lists[i]; kind->type != 0; kind++) {

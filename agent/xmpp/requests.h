@@ -1,10 +1,11 @@
 /*
- * What a broker asks of an account that is online: features, ccm2, PEP, keys of others. Each request
+ * What a broker asks of an account that is online: features, certificates, PEP, keys of others. Each request
  * ends in one answer on the channel.
  */
 #ifndef SG_XMPP_REQUESTS_H
 #define SG_XMPP_REQUESTS_H
 
+#include "cert_protocol.h"
 #include "channel.h"
 #include "contacts.h"
 #include "error.h"
@@ -17,6 +18,7 @@ struct sg_requests {
 	struct sg_stream *stream;
 	struct sg_iqs *iqs;
 	struct sg_contacts *contacts;
+	enum sg_cert_protocol *protocol; /* the server's, as its features told the last time */
 };
 
 /*

@@ -36,10 +36,11 @@ struct worker {
 	struct sg_contacts *contacts;
 	struct sg_asked *asked;
 	struct sg_requests requests;
-	int64_t settled_ms; /* when it did */
-	int settled;	    /* the broker has given a policy since the login */
-	int roster;	    /* the roster has been read, or will not be */
-	int available;	    /* our presence was sent */
+	enum sg_cert_protocol protocol; /* of this connection's server */
+	int64_t settled_ms;		/* when it did */
+	int settled;			/* the broker has given a policy since the login */
+	int roster;			/* the roster has been read, or will not be */
+	int available;			/* our presence was sent */
 
 	struct waiting *first, **end; /* frames that came while a signature was awaited */
 	struct waiting *held;	      /* requests to who may yet turn out to be there */
@@ -370,6 +371,7 @@ static void start_connect(struct worker *worker, const struct sg_frame *frame)
 		refuse(worker, frame->id, err, "the password could not be read");
 		return;
 	}
+	worker->protocol = connect->protocol;
 	err = sg_stream_connect(worker->stream, connect, password, &error);
 	sg_secret_free(password);
 	if (err != 0) {
@@ -637,8 +639,8 @@ int sg_worker_run(int sock)
 		    &worker.asked, worker.channel, worker.iqs, worker.contacts, &worker.next_id);
 	if (err != 0)
 		goto out;
-	worker.requests =
-	    (struct sg_requests){ worker.channel, worker.stream, worker.iqs, worker.contacts };
+	worker.requests = (struct sg_requests){ worker.channel, worker.stream, worker.iqs,
+		worker.contacts, &worker.protocol };
 	loop(&worker);
 	requests_end(&worker);
 	err = worker.failed;

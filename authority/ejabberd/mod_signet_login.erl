@@ -155,7 +155,7 @@ unexpected(Why) ->
 judge(#{socket := Socket, lserver := Host} = State) ->
     try
         Der = certificate(Socket),
-        {'OTPCertificate', Certificate, _, _} = public_key:pkix_decode_cert(Der, otp),
+        {'Certificate', Certificate, _, _} = public_key:pkix_decode_cert(Der, plain),
         Sha = fingerprint(Der),
         is_issued(Der, ask(Host, authorities)) orelse throw("it is not of a trusted authority"),
         is_valid(element(6, Certificate)) orelse throw("it is expired or not valid yet"),
@@ -194,16 +194,27 @@ seconds({generalTime, Text}) ->
 %% The account of this host that the certificate is for: exactly one xmppAddr, which is a bare JID.
 account(Certificate, Host) ->
     Extensions = case element(11, Certificate) of L when is_list(L) -> L; _ -> [] end,
-    Addresses = [Value || {'Extension', ?SAN, _, Names} <- Extensions,
-                          {otherName, {'AnotherName', ?XMPP_ADDR, Value}} <- Names],
+    Addresses = [Value || {'Extension', ?SAN, _, Der} <- Extensions,
+                          {otherName, {'AnotherName', ?XMPP_ADDR, Value}} <- alternative_names(Der)],
     length(Addresses) == 1 orelse throw("it has not exactly one xmppAddr"),
     User = user(hd(Addresses), Host),
     ejabberd_auth:user_exists(User, Host) orelse throw("there is no such account"),
     User.
 
+%% Erlang reads more than DER: what it would not write the same way is refused.
+alternative_names(Der) ->
+    try
+        Names = public_key:der_decode('SubjectAltName', Der),
+        Der = public_key:der_encode('SubjectAltName', Names),
+        Names
+    catch
+        _:_ -> throw("its alternative names cannot be read")
+    end.
+
 user(Address, Host) ->
     try
         {ok, Text} = 'XmppAddr':decode('XmppAddr', Address),
+        {ok, Address} = 'XmppAddr':encode('XmppAddr', Text),
         {User, Host, <<>>} = jid:tolower(jid:decode(iolist_to_binary(Text))),
         true = User /= <<>>,
         User
@@ -228,7 +239,7 @@ init([Host, _]) ->
 %% With the options of this moment: those of the start may be old when the process is started again.
 configure(Host) ->
     #{ca := Ca, revoked := List, logins := Logins, poll := Poll} = gen_mod:get_module_opts(Host, ?MODULE),
-    State = #{host => Host, authorities => authorities(Ca), list => List, stamp => none, revoked => none,
+    State = #{host => Host, authorities => authorities(Ca), list => List, stamp => none, revoked => none, text => <<>>,
               complaint => none, logins => Logins, poll => Poll, used => read_logins(Logins)},
     write_logins(State),
     State.
@@ -291,16 +302,47 @@ refresh(#{list := File, stamp := Stamp} = State) ->
         {error, Why} -> complain(State, file:format_error(Why))
     end.
 
-read_list(#{list := File} = State) ->
+%% The last set is gone on with from where the text is another one than before: long lists grow at their end.
+read_list(#{list := File, text := Old, revoked := Revoked} = State) ->
     case file:read_file(File) of
-        {ok, Text} ->
-            Lines = binary:split(Text, <<"\n">>, [global, trim_all]),
+        {ok, New} ->
+            Same = if Revoked == none -> 0; true -> unchanged(Old, New) end,
+            Lines = lines(New, Same),
             case lists:all(fun is_fingerprint/1, Lines) of
-                true -> State#{revoked => maps:from_keys(Lines, true), complaint => none};
+                true ->
+                    Kept = if Revoked == none -> #{}; true -> lists:foldl(fun drop/2, Revoked, lines(Old, Same)) end,
+                    Set = lists:foldl(fun add/2, Kept, Lines),
+                    State#{revoked => Set, text => New, complaint => none};
                 false -> complain(State, [File, " is not a list of fingerprints"])
             end;
         {error, Why} -> complain(State, file:format_error(Why))
     end.
+
+%% A set that knows how often a line is there.
+add(Line, Set) ->
+    maps:update_with(Line, fun(Count) -> Count + 1 end, 1, Set).
+
+drop(Line, Set) ->
+    case Set of
+        #{Line := 1} -> maps:remove(Line, Set);
+        #{Line := Count} -> Set#{Line := Count - 1}
+    end.
+
+%% How many bytes are the same: whole lines.
+unchanged(Old, New) ->
+    line_start(New, binary:longest_common_prefix([Old, New])).
+
+line_start(_, 0) -> 0;
+line_start(Text, At) ->
+    case binary:at(Text, At - 1) of
+        $\n -> At;
+        _ -> line_start(Text, At - 1)
+    end.
+
+%% Copies: a part of the text would keep all of it in memory.
+lines(Text, From) ->
+    <<_:From/binary, Rest/binary>> = Text,
+    [binary:copy(Line) || Line <- binary:split(Rest, <<"\n">>, [global, trim_all])].
 
 is_fingerprint(Line) ->
     re:run(Line, "\\A[0-9a-f]{64}\\z", [{capture, none}]) == match.

@@ -8,7 +8,8 @@
 --
 --   signet_ccm2_revoked   the authority's list: a lower-case SHA-256 in hex per line
 --   signet_ccm2_logins    the file to write (the authority's setting 'logins')
---   signet_ccm2_ca        the authority's certificate (PEM): only what it issued logs in. Without it,
+--   signet_ccm2_ca        the authority's certificate (PEM): only what it issued logs in. Below a root that is
+--                         kept elsewhere, the certificates of its chain follow it, up to the root's. Without it,
 --                         whatever CA Prosody trusts may name an account
 --   signet_ccm2_poll      seconds between looks at the list (0.5); a revoked session ends at the second look
 --
@@ -16,90 +17,20 @@
 -- luacheck: globals module prosody
 
 local io, os = io, os;
-local lfs = require "lfs";
 local jid = require "util.jid";
 local new_sasl = require "util.sasl".new;
 local x509 = require "ssl.x509";
 local usermanager = require "core.usermanager";
+local revoked = module:require "signet_revoked";
+local read_file = revoked.read_file;
+local xmpp_addresses = module:require "signet_xmppaddr".xmpp_addresses;
 
-local OID_SAN, OID_XMPPADDR = "2.5.29.17", "1.3.6.1.5.5.7.8.5";
 local NS_ADD = "urn:xmpp:ccm2:add-cert:0";
 local DATETIME = "!%Y-%m-%dT%H:%M:%SZ";
 
-local revoked_file = module:get_option_string("signet_ccm2_revoked");
 local logins_file = module:get_option_string("signet_ccm2_logins");
 local ca_file = module:get_option_string("signet_ccm2_ca");
 local poll_seconds = module:get_option_number("signet_ccm2_poll", 0.5);
-
--- The whole text, or nil and why not. (Iterating over lines would raise an error for a folder.)
-local function read_file(path)
-	local file, err = io.open(path, "r");
-	if not file then
-		return nil, err;
-	end
-	local text;
-	text, err = file:read("*a");
-	file:close();
-	return text, err;
-end
-
----- the list of the revoked
-
-local revoked; -- set of fingerprints; nil while there is no list to trust
-local list_stamp; -- what the list's file looked like when it was read
-local complained; -- the last complaint about the list, so that each is logged once
-
-local function complain(text)
-	if complained ~= text then
-		module:log("error", "No login with certificates: %s", text);
-		complained = text;
-	end
-end
-
-local function read_list()
-	local text, err = read_file(revoked_file);
-	if not text then
-		return nil, err;
-	end
-	local set = {};
-	for line in text:gmatch("([^\n]*)\n?") do
-		if line ~= "" and (#line ~= 64 or line:find("[^0-9a-f]")) then
-			return nil, revoked_file .. " is not a list of fingerprints";
-		end
-		set[line] = true;
-	end
-	return set;
-end
-
--- Reads the list if its file is another one than before. The authority replaces the file as a whole, so
--- that inode, size or time tell; a second within which it changes twice brings another inode.
-local function refresh_list()
-	if not revoked_file then
-		complain("signet_ccm2_revoked is not set");
-		return;
-	end
-	local attr, err = lfs.attributes(revoked_file);
-	if not attr then
-		revoked, list_stamp = nil, nil;
-		complain(err or revoked_file .. " is missing");
-		return;
-	end
-	local stamp = ("%s %s %s %s"):format(attr.ino, attr.size, attr.modification, attr.change);
-	if stamp == list_stamp then
-		return;
-	end
-	revoked, err = read_list();
-	if not revoked then
-		list_stamp = nil;
-		complain(err);
-		return;
-	end
-	list_stamp = stamp;
-	if complained then
-		module:log("info", "The list of revoked certificates can be read again");
-		complained = nil;
-	end
-end
 
 ---- certificates
 
@@ -116,25 +47,48 @@ local function fingerprint(cert)
 	return (cert:digest("sha256"):lower():gsub("[^0-9a-f]", ""));
 end
 
-local ca; -- the authority's certificate, if it is configured
+local ca, chain, root; -- the authority's certificate, if it is configured, those between, and its root's
 
 local function read_ca()
 	local pem, err = read_file(ca_file);
-	ca = pem and x509.load(pem);
+	local whole = true;
+	ca, chain, root = nil, {}, nil;
+	for block in (pem or ""):gmatch("%-%-BEGIN CERTIFICATE%-%-.-%-%-END CERTIFICATE%-%-") do
+		local cert = x509.load("---" .. block .. "---");
+		whole = whole and cert ~= nil; -- one that cannot be read makes no other the first
+		chain[#chain + 1] = cert;
+	end
+	ca = whole and table.remove(chain, 1);
+	if ca and not ca:issued(ca) then
+		root = table.remove(chain);
+		if not root or not root:issued(ca, table.unpack(chain)) then
+			ca, err = nil, "an intermediate's certificate, which its root's does not follow";
+		end
+	end
 	if not ca then
 		module:log("error", "No login with certificates: signet_ccm2_ca: %s", err or "not a certificate");
 	end
 end
 
+-- LuaSec ends a chain at a root alone. What leads there by the authority's certificate, and not without it, was
+-- issued by the authority.
 local function is_issued_by_ca(cert)
-	return not ca_file or ca and ca:issued(cert);
+	if not ca_file or not ca then
+		return not ca_file;
+	end
+	if not root then
+		return ca:issued(cert);
+	end
+	return root:issued(cert, ca, table.unpack(chain)) and not root:issued(cert, table.unpack(chain));
 end
 
 -- The account of this host that the certificate is for: exactly one xmppAddr, which is a bare JID.
 local function account_of(cert)
-	local names = cert:extensions()[OID_SAN];
-	local addresses = names and names[OID_XMPPADDR];
-	if not addresses or #addresses ~= 1 then
+	local addresses, err = xmpp_addresses(cert:pem());
+	if not addresses then
+		return nil, "its alternative names cannot be read: " .. err;
+	end
+	if #addresses ~= 1 then
 		return nil, "it has not exactly one xmppAddr";
 	end
 	local user, host, resource = jid.prepped_split(addresses[1]);
@@ -154,11 +108,11 @@ local function why_not_now(cert, sha256)
 	if not cert:validat(os.time()) then
 		return "it is expired or not valid yet";
 	end
-	refresh_list();
-	if not revoked then
+	revoked.refresh();
+	if not revoked.is_known() then
 		return "revocations are not known";
 	end
-	return revoked[sha256] and REVOKED or nil;
+	return revoked.is_revoked(sha256) and REVOKED or nil;
 end
 
 -- The account that may log in with the session's certificate, or nil and why not.
@@ -352,18 +306,18 @@ end
 local function overdue_sessions()
 	local overdue = {};
 	for session in pairs(logged_in) do
-		local is_revoked = not session.destroyed and revoked[session.signet_sha256];
-		if is_revoked and session.signet_revoked_seen then
+		local is_to_end = not session.destroyed and revoked.is_revoked(session.signet_sha256);
+		if is_to_end and session.signet_revoked_seen then
 			overdue[#overdue + 1] = session;
 		end
-		session.signet_revoked_seen = is_revoked or nil;
+		session.signet_revoked_seen = is_to_end or nil;
 	end
 	return overdue;
 end
 
 local function close_revoked()
-	refresh_list();
-	if revoked then
+	revoked.refresh();
+	if revoked.is_complete() then
 		for _, session in ipairs(overdue_sessions()) do -- closing changes the table that was walked over
 			close(session, REVOKED);
 		end
@@ -405,11 +359,11 @@ local function before_iq(event)
 	if not session.signet_sha256 or not stanza:get_child(nil, NS_ADD) then
 		return nil;
 	end
-	refresh_list();
-	if not revoked or not revoked[session.signet_sha256] then
+	revoked.refresh();
+	if not revoked.is_known() or not revoked.is_revoked(session.signet_sha256) then
 		return nil;
 	end
-	close(session, "it is revoked");
+	close(session, REVOKED);
 	return true;
 end
 

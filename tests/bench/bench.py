@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "world"))
+from authority import authority  # noqa: E402
+from enrolment import enrolment  # noqa: E402
 from fetch import fetch  # noqa: E402
 from library import library  # noqa: E402
 from processes import WorldError, wait_idle  # noqa: E402
@@ -29,7 +31,7 @@ IDLE = 1000
 KEY_PAIRS = 10000
 KNOWN_KEYS = 100000
 FETCHED_KEYS = 10000
-PARTS = ("rates", "latency", "memory", "crowd", "large", "keyring", "keyinfos", "fetch")
+PARTS = ("rates", "latency", "memory", "crowd", "large", "keyring", "keyinfos", "fetch", "authority", "enrolment")
 
 
 def rates(sides, algorithm, clients, options):
@@ -190,6 +192,10 @@ def measure_all(world, agent, options, out):
         keyinfos(world, options, out)
     if "fetch" in parts:
         fetch(world, FETCHED_KEYS, out)
+    if "authority" in parts:
+        authority(options, out)
+    if "enrolment" in parts:
+        enrolment(options, out)
 
 
 def main():

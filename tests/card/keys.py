@@ -45,15 +45,18 @@ def public(key):
                                                    serialization.PublicFormat.UncompressedPoint))
 
 
-def certificate(key, name, issuer=None):
-    """A certificate for the key, in DER: self-signed, or by issuer, which is a name and a key."""
+def certificate(key, name, issuer=None, ca=False):
+    """A certificate for the key, in DER: self-signed, or by issuer, which is a name and a key; ca: one that signs
+    others."""
     def called(text):
         return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
     by_name, by_key = issuer or (name, key)
     start = datetime.datetime(2024, 1, 1)
     made = x509.CertificateBuilder(called(by_name), called(name), key.public_key(), x509.random_serial_number(),
-                                   start, start + datetime.timedelta(days=9999)).sign(by_key, hashes.SHA256())
-    return made.public_bytes(serialization.Encoding.DER)
+                                   start, start + datetime.timedelta(days=9999))
+    if ca:
+        made = made.add_extension(x509.BasicConstraints(True, 0), critical=True)
+    return made.sign(by_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
 def use(key, data):

@@ -33,7 +33,7 @@ class Memory:
             self.put_key(slot, keys.make(keys.ALGORITHMS[algorithm]), f"slot {slot:02x} of {self.path.stem}")
         attesting = keys.make(keys.ALGORITHMS["p256"])
         self.keys["f9"] = keys.dump(attesting)
-        self.put_certificate(ATTESTING, keys.certificate(attesting, "attestation"))
+        self.put_certificate(ATTESTING, keys.certificate(attesting, "attestation", ca=True))
         # Card holder unique identifier, card capability container, key history, discovery (SP 800-73-4, part 1).
         holder = bytes.fromhex("3019d4e739da739ced39ce739d836858210842108421c84210c3eb3410") + os.urandom(16)
         capability = bytes.fromhex("f015a000000116ff02") + os.urandom(14)

@@ -42,6 +42,8 @@ def test_enrol_and_log_in(kind, jid, algorithm):
     assert done["certificate"]["jids"] == [jid]
     beside = [c["sha256"] for c in kind.call("ShowKey", key=key)["certificates"]]
     assert (done["certificate"]["sha256"] in beside) == bool(kind.can["store-certificates"])
+    attestation = kind.call("ShowKey", key=key, attestation=True)["attestation"]
+    assert (attestation["kept"] if attestation else False) == bool(kind.can["attestation"])
     kind.call("Disconnect", jid=jid)
     account = kind.call("Connect", jid=jid)["account"]
     assert (account["state"], account["mechanism"]) == ("online", "EXTERNAL")

@@ -1,4 +1,8 @@
 """Looking at a token and its keys, with the PIN and without."""
+import base64
+import ssl
+import subprocess
+
 import pytest
 
 from kinds import OTHER
@@ -42,6 +46,30 @@ def test_attestation_certificates_never_match(kind):
         name = place.split(":")[0]
         shown = kind.call("ShowKey", key=kind.key_in(name)["uri"])["certificates"]
         assert [f"slot {name}" in c["subject"] for c in shown] == [True]
+
+
+def test_attestation(kind, tmp_path):
+    """What the token says of where a key was made; OpenSSL judges the chain."""
+    kind.unlock()
+    keys = [kind.key_in(place.split(":")[0]) for place in kind.can["keys"]] or [{"uri": kind.any_key()}]
+    for key in keys:
+        shown = kind.call("ShowKey", key=key["uri"], attestation=True)
+        assert kind.call("ShowKey", key=key["uri"])["attestation"] is None
+        if not kind.can["attestation"]:
+            assert shown["attestation"] is None
+            continue
+        certificate, issuer = shown["attestation"]["certificate"], shown["attestation"]["issuer"]
+        assert certificate["subject"].startswith("CN=PIV Attestation ") and not shown["attestation"]["kept"]
+        assert certificate["issuer"] == issuer["subject"] == "CN=attestation"
+        files = []
+        for name, cert in (("key", certificate), ("issuer", issuer)):
+            files.append(tmp_path / name)
+            files[-1].write_bytes(ssl.DER_cert_to_PEM_cert(base64.b64decode(cert["der"])).encode())
+        subprocess.run(["openssl", "verify", "-CAfile", files[1], files[0]], check=True)
+        public = subprocess.run(["openssl", "x509", "-in", files[0], "-pubkey", "-noout"], check=True,
+                                capture_output=True).stdout
+        assert public == subprocess.run(["openssl", "pkey", "-pubin", "-inform", "DER"], check=True,
+                                        input=base64.b64decode(shown["key"]["public_key"]), capture_output=True).stdout
 
 
 def test_always_authenticate_is_told(kind):

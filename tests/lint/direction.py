@@ -20,7 +20,7 @@ AT_HOME = (
     (r"rnp/", {"agent/pgp"}),
     (r"gpgme\.h", {"agent/cli"}),
     (r"sqlite3\.h", {"agent/broker", "authority"}),
-    (r"jansson\.h", {"agent/broker", "agent/cli", "proto"}),
+    (r"jansson\.h", {"agent/broker", "agent/cli", "authority", "proto"}),
     (r"openssl/ssl\.h", {"agent/xmpp"}),
     (r"expat\.h", {"proto", "strophe"}),
 )

@@ -11,7 +11,7 @@ step() {
 c_files=$(git ls-files '*.c' '*.h')
 sources=$(git ls-files 'proto/*.c' 'strophe/*.c' 'token/*.c' 'agent/*.c' 'authority/*.c')
 flags="-std=gnu11 -D_GNU_SOURCE -DSG_VERSION=\"lint\" -DSG_MODULE_DIRS=\"/\" -DSG_LIBEXECDIR=\"/\" -DSG_SYSCONFDIR=\"/etc\" \
--Iproto -Istrophe -Ibuild/lint-gcc/gen $(pkg-config --cflags p11-kit-1 libassuan libstrophe)"
+-Iproto -Istrophe -Ibuild/lint-gcc/gen $(pkg-config --cflags p11-kit-1 libassuan libstrophe libpq)"
 
 queue_h=$(echo '#include <sys/queue.h>' | ${CC:-gcc} -E - | sed -n 's/.*"\(.*sys\/queue.h\)".*/\1/p' | head -n 1)
 

@@ -116,10 +116,7 @@ class Client(slixmpp.ClientXMPP):
 
     def add(self, der, name="phone", **kwargs):
         """C3; der may be bytes (then Base64 is made) or text as it is to stand there."""
-        text = base64.b64encode(der).decode() if isinstance(der, bytes) else der
-        return self.iq("set", f"<add-certificate-request xmlns='{NS_ADD}'><name>{name}</name>"
-                       f"<x509certificate-signing-request>{text}</x509certificate-signing-request>"
-                       "</add-certificate-request>", **kwargs)
+        return self.iq("set", add_text(der, name), **kwargs)
 
     def added(self, der, name="phone", **kwargs):
         """Adds and gives the certificate's DER."""
@@ -148,19 +145,29 @@ class Client(slixmpp.ClientXMPP):
                        "</revoke-certificate>")
 
 
+def tls_context(place, cert=None, version=None):
+    """For a client with this certificate and, if one is given, this version of TLS alone."""
+    context = ssl.create_default_context(cafile=str(place.cafile))
+    if version:
+        context.minimum_version = context.maximum_version = version
+    if cert:
+        context.load_cert_chain(*cert)
+    return context
+
+
 class Stream(Wire):
     """A client's stream byte for byte, logged in by PLAIN or, with a certificate, by EXTERNAL with this response; not
-    bound yet."""
+    bound yet. direct: TLS from the first byte on. context, session: of ssl, to go on with a TLS session of before."""
 
-    def __init__(self, place, name, cert=None, response="="):
-        super().__init__(socket.create_connection(("127.0.0.1", place.c2s_port), PATIENCE))
-        self.open()
-        self.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-        self.hear("<proceed[^>]*>")
-        context = ssl.create_default_context(cafile=str(place.cafile))
-        if cert:
-            context.load_cert_chain(*cert)
-        self.use(context.wrap_socket(self.sock, server_hostname=DOMAIN))
+    def __init__(self, place, name, cert=None, response="=", direct=False, context=None, session=None):
+        port = place.direct_port if direct else place.c2s_port
+        super().__init__(socket.create_connection(("127.0.0.1", port), PATIENCE))
+        if not direct:
+            self.open()
+            self.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+            self.hear("<proceed[^>]*>")
+        context = context or tls_context(place, cert)
+        self.use(context.wrap_socket(self.sock, server_hostname=DOMAIN, session=session))
         self.open()
         self.offered = re.findall("<mechanism>([^<]*)", self.before)
         mechanism, text = ("EXTERNAL", response) if cert else (
@@ -187,6 +194,13 @@ class Stream(Wire):
 
     def resume(self, previous):
         self.send(f"<resume xmlns='urn:xmpp:sm:3' h='0' previd='{previous}'/>")
+
+
+def add_text(der, name="phone"):
+    """The element that asks for a certificate; of DER, or of text as it is to stand there."""
+    text = base64.b64encode(der).decode() if isinstance(der, bytes) else der
+    return (f"<add-certificate-request xmlns='{NS_ADD}'><name>{name}</name><x509certificate-signing-request>{text}"
+            "</x509certificate-signing-request></add-certificate-request>")
 
 
 def bind_request(resource):

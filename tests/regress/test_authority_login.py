@@ -2,75 +2,21 @@
 ours would issue."""
 import base64
 import datetime
-import os
 import re
 import time
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 
+import login_world
 from authority_client import NS_ADD, NS_LIST, Client, Stream, bind_request
-from authority_world import AuthorityWorld, key_files
-from certificates import ClientCA, make_key, xmpp_addr
+from authority_world import key_files
+from certificates import make_key, xmpp_addr
+from login_world import JULIET, hex_of, login
 from processes import PATIENCE, until
-from world import DOMAIN, PASSWORD, SERVERS
+from world import DOMAIN
 
-JULIET = f"juliet@{DOMAIN}"
-
-
-class LoginWorld(AuthorityWorld):
-    """A server alone, with a client CA whose key the tests hold and a list of the revoked that they write."""
-
-    def up(self):
-        self.client_ca, self.other_ca = ClientCA(), ClientCA("Other client CA")
-        self.make_pki()
-        self.write("authority/ca.pem", self.client_ca.pem() + self.other_ca.pem())
-        self.write("authority/only.pem", self.client_ca.pem())
-        self.configure_login()
-        self.server.add_accounts(DOMAIN, self.accounts, PASSWORD)
-        self.list_revoked()
-        self.start_server()
-
-    def configure_login(self, **login):
-        """Whatever CA the server trusts counts, unless told otherwise: mod_signet_login must be told which do."""
-        login = {"ca": "ca.pem" if self.kind == "ejabberd" else None, **login}
-        self.server.serve(DOMAIN, self.dir / "authority", "not used", **login)
-
-    def list_revoked(self, *certs):
-        """Replaces the list as the authority does."""
-        lines = "".join(c.fingerprint(hashes.SHA256()).hex() + "\n" for c in certs)
-        self.write("authority/revoked.new", lines)
-        os.rename(self.dir / "authority/revoked.new", self.dir / "authority/revoked.txt")
-
-    def reload_login(self):
-        """Has the login module take its configuration anew."""
-        if self.kind == "ejabberd":
-            self.server.command(("reload_config", {}))
-        else:
-            self.restart_server()
-
-    def restart_server(self):
-        self.server.stop()
-        self.server.start()
-
-    def logs_in(self, cert, key, name="juliet", **kwargs):
-        """Whether this certificate gets in."""
-        der = cert.public_bytes(serialization.Encoding.DER)
-        with Client(self, name, key_files(self, key, der), **kwargs) as client:
-            return client.logged_in and client.boundjid.bare == f"{name}@{DOMAIN}"
-
-    def logins(self):
-        """The module's file: fingerprint -> (last used, resources)."""
-        lines = (self.dir / "authority/logins.txt").read_text().splitlines()
-        return {f[0]: (f[1], sorted(f[2:])) for f in (line.split("\t") for line in lines)}
-
-
-@pytest.fixture(scope="module", params=sorted(SERVERS))
-def place(request):
-    with LoginWorld(request.param) as world:
-        world.up()
-        yield world
+place, seldom = login_world.place, login_world.seldom
 
 
 @pytest.fixture
@@ -83,55 +29,11 @@ def good(place, key, jid=JULIET):
     return place.client_ca.issue(key, [xmpp_addr(jid)])
 
 
-def hex_of(cert):
-    return cert.fingerprint(hashes.SHA256()).hex()
-
-
 def test_a_good_certificate_logs_in(place, key):
     assert place.logs_in(good(place, key), key)
     assert place.logs_in(good(place, key), key, authzid="")
     for authzid in (None, ""):
         assert place.logs_in(good(place, key, "Juliet@XMPP.test"), key, authzid=authzid)
-
-
-NAMES = {
-    "none": lambda: [],
-    "two accounts": lambda: [xmpp_addr(JULIET), xmpp_addr("romeo@" + DOMAIN)],
-    "the same twice": lambda: [xmpp_addr(JULIET), xmpp_addr(JULIET)],
-    "a full JID": lambda: [xmpp_addr(JULIET + "/phone")],
-    "a domain": lambda: [xmpp_addr(DOMAIN)],
-    "another domain": lambda: [xmpp_addr("juliet@other.test")],
-    "an account that is not there": lambda: [xmpp_addr("nobody@" + DOMAIN)],
-    "e-mail only": lambda: [x509.RFC822Name(JULIET)],
-    "no JID": lambda: [xmpp_addr("a b@" + DOMAIN)],
-}
-
-
-@pytest.mark.parametrize("names", NAMES)
-def test_names_that_do_not_log_in(place, key, names):
-    cert = place.client_ca.issue(key, NAMES[names](), subject=JULIET)
-    for name in ("juliet", "nobody"):
-        assert not place.logs_in(cert, key, name)
-        assert not place.logs_in(cert, key, name, authzid="")
-
-
-def test_another_name_beside_the_xmppaddr_is_no_harm(place, key):
-    cert = place.client_ca.issue(key, [x509.DNSName(DOMAIN), xmpp_addr(JULIET), x509.RFC822Name("romeo@" + DOMAIN)])
-    assert place.logs_in(cert, key)
-
-
-@pytest.mark.parametrize("authzid", ["romeo@" + DOMAIN, JULIET + "/x", "juliet", DOMAIN, "@"])
-def test_another_identity_than_the_certificates_is_refused(place, key, authzid):
-    assert not place.logs_in(good(place, key), key, authzid=authzid)
-
-
-@pytest.mark.parametrize("days", [(-10, -1), (1, 10)])
-def test_outside_its_time_it_is_refused(place, key, days):
-    assert not place.logs_in(place.client_ca.issue(key, [xmpp_addr(JULIET)], days=days), key)
-
-
-def test_a_certificate_of_nobody_is_refused(place, key):
-    assert not place.logs_in(ClientCA().issue(key, [xmpp_addr(JULIET)]), key)
 
 
 def test_a_password_works_with_and_without_a_certificate(place, key):
@@ -216,24 +118,6 @@ def test_logins_are_written_and_outlive_a_restart(place, key):
     text = (place.dir / "authority/logins.txt").read_text()
     assert re.fullmatch(r"([0-9a-f]{64}\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ(\t[^\t\n]+)*\n)+", text)
     assert not (place.dir / "authority/logins.txt.new").exists()
-
-
-@pytest.fixture
-def seldom(place):
-    """A server that looks at the list of the revoked by itself once an hour."""
-    place.configure_login(poll=3600)
-    place.reload_login()
-    yield place
-    place.list_revoked()
-    place.configure_login()
-    place.reload_login()
-
-
-def login(place, jid=JULIET, days=(-1, 30)):
-    """A certificate and the files to log in with."""
-    key = make_key()
-    cert = place.client_ca.issue(key, [xmpp_addr(jid)], days=days)
-    return cert, key_files(place, key, cert.public_bytes(serialization.Encoding.DER))
 
 
 def test_a_refusal_means_revoked(place):

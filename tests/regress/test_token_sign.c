@@ -87,6 +87,29 @@ static void test_csr_of_a_long_jid(void **state)
 	assert_true(out_has("subject=\n"));
 }
 
+static void test_csr_of_an_intermediate(void **state)
+{
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		struct sg_msg_csr_make msg = {
+			.key = keys[i], .jid = TEXT("Ünï CA"), .profile = SG_PROFILE_CA
+		};
+
+		ask_der(&worker, SG_MSG_CSR_MAKE, &msg, "csr");
+		assert_int_equal(RUN("openssl", "req", "-inform", "DER", "-in", path_of("csr"),
+				     "-verify", "-noout", "-text", "-nameopt", "utf8"),
+		    0);
+		assert_true(out_has("verify OK"));
+		assert_true(out_has("Subject: CN=Ünï CA"));
+		assert_true(out_has("X509v3 Basic Constraints: critical\n"));
+		assert_true(out_has("CA:TRUE, pathlen:0"));
+		assert_true(out_has("X509v3 Key Usage: critical\n"));
+		assert_true(out_has("Certificate Sign, CRL Sign"));
+		assert_false(out_has("Alternative"));
+	}
+}
+
 static void self_cert(char *key, char *jid, uint32_t profile, uint32_t days, const char *file)
 {
 	struct sg_msg_self_cert_make msg = {
@@ -120,6 +143,26 @@ static void test_self_cert(void **state)
 	}
 }
 
+/* What logs in where a server keeps a list of certificates: as a user's, and with C11's usages. */
+static void test_self_cert_of_a_client(void **state)
+{
+	for (size_t i = 0; i < 3; i++) {
+		self_cert(keys[i], TEXT(JID), SG_PROFILE_CLIENT, 365, "cert");
+		assert_true(out_has("Subject: CN = " JID));
+		assert_true(
+		    out_has("X509v3 Basic Constraints: critical\n                CA:FALSE"));
+		assert_true(
+		    out_has("X509v3 Key Usage: critical\n                Digital Signature\n"));
+		assert_true(
+		    out_has("TLS Web Client Authentication, TLS Web Server Authentication"));
+		assert_true(out_has("othername: XmppAddr::" JID));
+		assert_int_equal(
+		    RUN("openssl", "verify", "-check_ss_sig", "-partial_chain", "-purpose",
+			"sslclient", "-CAfile", path_of("cert.pem"), path_of("cert.pem")),
+		    0);
+	}
+}
+
 static void test_self_cert_of_far_years(void **state)
 {
 	self_cert(TEXT("p256"), TEXT(JID), SG_PROFILE_USER, 36525, "cert");
@@ -133,6 +176,23 @@ static void expect_error(uint16_t type, const void *msg, int code)
 	ask_error(&worker, type, msg, -1, code);
 }
 
+static void test_csr_refusals(void **state)
+{
+	char name[66] = { 0 };
+	struct sg_msg_csr_make msg = { .key = TEXT("p256"), .jid = TEXT(JID), .profile = 2 };
+
+	expect_error(SG_MSG_CSR_MAKE, &msg, SG_ERR_ARG);
+	msg.profile = SG_PROFILE_CA;
+	msg.jid = TEXT("");
+	expect_error(SG_MSG_CSR_MAKE, &msg, SG_ERR_ARG);
+	memset(name, 'n', 65);
+	msg.jid = name;
+	expect_error(SG_MSG_CSR_MAKE, &msg, SG_ERR_ARG);
+	msg.profile = SG_PROFILE_USER;
+	msg.jid = TEXT("An authority");
+	expect_error(SG_MSG_CSR_MAKE, &msg, SG_ERR_ARG);
+}
+
 static void test_self_cert_refusals(void **state)
 {
 	struct sg_msg_self_cert_make msg = { .key = TEXT("p256"), .jid = TEXT(JID), .days = 0 };
@@ -142,7 +202,7 @@ static void test_self_cert_refusals(void **state)
 	msg.days = 36526;
 	expect_error(SG_MSG_SELF_CERT_MAKE, &msg, SG_ERR_ARG);
 	msg.days = 1;
-	msg.profile = 2;
+	msg.profile = 3;
 	expect_error(SG_MSG_SELF_CERT_MAKE, &msg, SG_ERR_ARG);
 	msg.profile = SG_PROFILE_USER;
 	memset(jid, 'j', 60);
@@ -534,6 +594,9 @@ static void test_agent_is_no_authority(void **state)
 	struct sg_msg_self_cert_make root = {
 		.key = TEXT("rsa"), .jid = TEXT("CA"), .profile = SG_PROFILE_CA, .days = 30
 	};
+	struct sg_msg_csr_make below = {
+		.key = TEXT("rsa"), .jid = TEXT("CA"), .profile = SG_PROFILE_CA
+	};
 	struct sg_msg_ca_sign sign = { .key = TEXT("rsa") };
 	struct worker agent;
 
@@ -542,6 +605,7 @@ static void test_agent_is_no_authority(void **state)
 	sign.tbs = tbs_of(leaf_new(1, 0));
 	ask_error(&agent, SG_MSG_CA_SIGN, &sign, -1, SG_ERR_DENIED);
 	ask_error(&agent, SG_MSG_SELF_CERT_MAKE, &root, -1, SG_ERR_DENIED);
+	ask_error(&agent, SG_MSG_CSR_MAKE, &below, -1, SG_ERR_DENIED);
 	sg_blob_clear(&sign.tbs);
 	assert_int_equal(worker_stop(&agent), 0);
 }
@@ -552,7 +616,10 @@ int main(void)
 		cmocka_unit_test(test_csr),
 		cmocka_unit_test(test_csr_without_a_name),
 		cmocka_unit_test(test_csr_of_a_long_jid),
+		cmocka_unit_test(test_csr_of_an_intermediate),
+		cmocka_unit_test(test_csr_refusals),
 		cmocka_unit_test(test_self_cert),
+		cmocka_unit_test(test_self_cert_of_a_client),
 		cmocka_unit_test(test_self_cert_of_far_years),
 		cmocka_unit_test(test_self_cert_refusals),
 		cmocka_unit_test(test_cross_sign),

@@ -10,7 +10,7 @@ from processes import PATIENCE
 
 OK, ERROR, DER = 1, 2, 50
 CONNECT, DISCONNECT, FEATURES, CCM2_ADD, CCM2_LIST, CCM2_REVOKE, PEP_PUBLISH, PEP_FETCH = range(64, 72)
-PEP_CONFIGURE, PEP_SHOW, PEP_RETRACT, KEYS_ASK, KEYS_SEND, DIRECT_POLICY, PEP_LOOK = range(72, 79)
+PEP_CONFIGURE, PEP_SHOW, PEP_RETRACT, KEYS_ASK, KEYS_SEND, DIRECT_POLICY, PEP_LOOK, SASLCERT_APPEND = range(72, 80)
 ONLINE, FEATURE_SET, CCM2_CERTS, KEYINFOS, PEP_NODE, KEYS_SENT = range(96, 102)
 OFFLINE, TLS_SIGN, KEYS_SEEN, KEYS_WANTED = range(112, 116)
 
@@ -22,9 +22,10 @@ FAILURE = [("code", "u32"), ("message", "str"), ("subject", "str"), ("condition"
 LAYOUTS = {
     OK: [], ERROR: FAILURE, OFFLINE: FAILURE, DER: [("der", "blob")],
     CONNECT: [("jid", "str"), ("host", "str"), ("port", "u32"), ("tls_mode", "u32"), ("cafile", "str"),
-              ("certificate", "blob"), ("key_abilities", "u32")],
+              ("certificate", "blob"), ("key_abilities", "u32"), ("protocol", "u32")],
     DISCONNECT: [], FEATURES: [], CCM2_LIST: [],
-    CCM2_ADD: [("name", "str"), ("csr", "blob")], CCM2_REVOKE: [("sha256", "str")],
+    CCM2_ADD: [("name", "str"), ("csr", "blob")], CCM2_REVOKE: [("sha256", "str"), ("only_disable", "u32")],
+    SASLCERT_APPEND: [("name", "str"), ("der", "blob")],
     PEP_PUBLISH: [("access_model", "str"), ("members", "strs"), ("groups", "strs"), ("renew", "u32"),
                   ("keyinfos", KEYINFO)],
     PEP_CONFIGURE: [("access_model", "str"), ("members", "strs"), ("groups", "strs"), ("renew", "u32")],

@@ -44,7 +44,10 @@ static void everything_has_its_place(void **state)
 	assert_string_equal(config.domains[0], "xmpp.test");
 	assert_string_equal(config.domains[1], "other.test");
 	assert_null(config.domains[2]);
-	assert_int_equal(config.lifetime_days, 365);
+	assert_int_equal(config.lifetime_hours, 365 * 24);
+	assert_int_equal(config.requests_per_minute, 60);
+	assert_null(config.accounts);
+	assert_null(config.refused_accounts);
 	assert_int_equal(config.certificates_per_account, 20);
 	assert_int_equal(config.subject_keys, SG_SUBJECT_KEYS_DEFAULT);
 	assert_string_equal(config.module, "/m.so");
@@ -55,8 +58,35 @@ static void everything_has_its_place(void **state)
 	assert_string_equal(config.crl, "/c");
 	assert_string_equal(config.revoked, "/r");
 	assert_string_equal(config.logins, "/g");
+	assert_null(config.metrics);
 	sg_authority_config_clear(&config);
 	assert_null(config.logins);
+}
+
+static void metrics_are_for_this_machine_alone(void **state)
+{
+	static const char *const good[] = { "127.0.0.1:9633", "127.1.2.3:1", "[::1]:65535", "/m" };
+	static const char *const bad[] = { "0.0.0.0:9633", "10.0.0.1:9633", "[::]:9633", "[::1]",
+		"localhost:9633", "9633", ":9633", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
+		"127.0.0.1:+1", "m" };
+	struct sg_authority_config config;
+	struct capture capture;
+	char *text;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		text = text_of(ALL "[metrics]\nlisten = %s\n", good[i]);
+		assert_int_equal(read_text(text, &config, &capture), 0);
+		assert_string_equal(config.metrics, good[i]);
+		sg_authority_config_clear(&config);
+		free(text);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		text = text_of(ALL "[metrics]\nlisten = %s\n", bad[i]);
+		assert_int_equal(read_text(text, &config, &capture), SG_ERR_CONFIG);
+		assert_non_null(strstr(capture.text, "[metrics]"));
+		sg_authority_config_clear(&config);
+		free(text);
+	}
 }
 
 static void numbers_and_lists(void **state)
@@ -64,15 +94,31 @@ static void numbers_and_lists(void **state)
 	struct sg_authority_config config;
 	struct capture capture;
 
-	assert_int_equal(read_text(COMPONENT "host = ::1\nport = 65535\n" AUTHORITY
-					     "lifetime-days = 3650\ncertificates-per-account = 1\n"
-					     "key-algorithms = p256  ed25519\n" TOKEN PIN FILES,
-			     &config, &capture),
+	assert_int_equal(
+	    read_text(COMPONENT "host = ::1\nport = 65535\n" AUTHORITY
+				"lifetime-days = 3650\ncertificates-per-account = 1\n"
+				"requests-per-minute = 60000\n"
+				"accounts = Alice@xmpp.test\tbob@xmpp.test\n"
+				"refused-accounts = /etc/refused accounts\n"
+				"key-algorithms = p256  ed25519 rsa3072\n" TOKEN PIN FILES,
+		&config, &capture),
 	    0);
 	assert_int_equal(config.port, 65535);
-	assert_int_equal(config.lifetime_days, 3650);
+	assert_int_equal(config.lifetime_hours, 3650 * 24);
+	assert_int_equal(config.requests_per_minute, 60000);
+	assert_string_equal(config.accounts[0], "alice@xmpp.test");
+	assert_string_equal(config.accounts[1], "bob@xmpp.test");
+	assert_null(config.accounts[2]);
+	assert_string_equal(config.refused_accounts[0], "/etc/refused accounts");
+	assert_null(config.refused_accounts[1]);
 	assert_int_equal(config.certificates_per_account, 1);
-	assert_int_equal(config.subject_keys, SG_SUBJECT_KEY_P256 | SG_SUBJECT_KEY_ED25519);
+	assert_int_equal(config.subject_keys,
+	    SG_SUBJECT_KEY_P256 | SG_SUBJECT_KEY_ED25519 | SG_SUBJECT_KEY_RSA3072);
+	sg_authority_config_clear(&config);
+	assert_int_equal(read_text(COMPONENT AUTHORITY "lifetime-hours = 1\n" TOKEN PIN FILES,
+			     &config, &capture),
+	    0);
+	assert_int_equal(config.lifetime_hours, 1);
 	sg_authority_config_clear(&config);
 }
 
@@ -94,6 +140,18 @@ static void a_bad_value_is_named(void **state)
 		"[authority]\ndomains = a\ndomains = b\n",
 		"[authority]\nlifetime-days = 3651\n",
 		"[authority]\nlifetime-days = 0\n",
+		"[authority]\nlifetime-hours = 0\n",
+		"[authority]\nlifetime-hours = 87601\n",
+		"[authority]\nlifetime-days = 1\nlifetime-hours = 1\n",
+		"[authority]\nlifetime-hours = 1\nlifetime-days = 1\n",
+		"[authority]\nrequests-per-minute = 0\n",
+		"[authority]\nrequests-per-minute = 60001\n",
+		"[authority]\naccounts =\n",
+		"[authority]\naccounts = xmpp.test\n",
+		"[authority]\naccounts = alice@xmpp.test/phone\n",
+		"[authority]\naccounts = alice@xmpp.test bob\n",
+		"[authority]\naccounts = a@b\naccounts = /a\n",
+		"[authority]\nrefused-accounts = a@b\nrefused-accounts = a@b\n",
 		"[authority]\ncertificates-per-account = 1001\n",
 		"[authority]\nkey-algorithms = rsa dsa\n",
 		"[authority]\nkey-algorithms =\n",
@@ -101,6 +159,7 @@ static void a_bad_value_is_named(void **state)
 		"[authority]\ndomains = a@b\n",
 		"[authority]\ndomains = b/c\n",
 		"[token]\npin-credential = ../x\n",
+		"[component]\nsecret-credential = ../x\n",
 		"[unknown]\njid = x\n",
 	};
 	struct sg_authority_config config;
@@ -146,26 +205,30 @@ static void a_missing_setting_is_named(void **state)
 	}
 }
 
-static void the_pin_can_be_a_credential(void **state)
+#define NO_SECRET   "[component]\njid = ccm.xmpp.test\nsecret-credential = secret\n"
+#define CREDENTIALS NO_SECRET AUTHORITY TOKEN "pin-credential = pin\n" FILES
+
+static void pin_and_secret_can_be_credentials(void **state)
 {
 	struct sg_authority_config config;
 	struct capture capture;
 
-	unsetenv("CREDENTIALS_DIRECTORY");
-	assert_int_equal(
-	    read_text(COMPONENT AUTHORITY TOKEN "pin-credential = pin\n" FILES, &config, &capture),
-	    SG_ERR_CONFIG);
-	assert_non_null(strstr(capture.text, "pin-credential"));
-	sg_authority_config_clear(&config);
 	setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x", 1);
-	assert_int_equal(
-	    read_text(COMPONENT AUTHORITY TOKEN "pin-credential = pin\n" FILES, &config, &capture),
-	    0);
+	assert_int_equal(read_text(CREDENTIALS, &config, &capture), 0);
 	assert_string_equal(config.pin_file, "/run/credentials/x/pin");
+	assert_string_equal(config.secret_file, "/run/credentials/x/secret");
+	sg_authority_config_clear(&config);
+	/* beside the unit: where its credentials are */
+	unsetenv("CREDENTIALS_DIRECTORY");
+	assert_int_equal(read_text(CREDENTIALS, &config, &capture), 0);
+	assert_string_equal(config.pin_file, "/run/credentials/signet-authority.service/pin");
 	sg_authority_config_clear(&config);
 	assert_int_equal(read_text(COMPONENT AUTHORITY TOKEN PIN "pin-credential = pin\n" FILES,
 			     &config, &capture),
 	    SG_ERR_CONFIG);
+	sg_authority_config_clear(&config);
+	assert_int_equal(
+	    read_text(COMPONENT "secret-credential = s\n", &config, &capture), SG_ERR_CONFIG);
 	sg_authority_config_clear(&config);
 }
 
@@ -173,10 +236,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_has_its_place),
+		cmocka_unit_test(metrics_are_for_this_machine_alone),
 		cmocka_unit_test(numbers_and_lists),
 		cmocka_unit_test(a_bad_value_is_named),
 		cmocka_unit_test(a_missing_setting_is_named),
-		cmocka_unit_test(the_pin_can_be_a_credential),
+		cmocka_unit_test(pin_and_secret_can_be_credentials),
 	};
 
 	return cmocka_run_group_tests_name("authority_config", tests, NULL, NULL);

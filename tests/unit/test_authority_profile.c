@@ -21,7 +21,7 @@ static enum sg_csr_verdict judge_as(
 	enum sg_csr_verdict verdict = sg_profile_judge(der, account, kinds, &csr, &why);
 
 	assert_true((verdict == SG_CSR_GOOD) == (csr != NULL));
-	assert_true((verdict == SG_CSR_GOOD) == (why == NULL));
+	assert_true((verdict == SG_CSR_GOOD || verdict == SG_CSR_OTHER_KIND) == (why == NULL));
 	if (part_of_why != NULL && strstr(why, part_of_why) == NULL)
 		fail_msg("'%s' is not in '%s'", part_of_why, why);
 	X509_REQ_free(csr);
@@ -251,19 +251,58 @@ static void the_configuration_chooses_kinds(void **state)
 	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	struct sg_blob der = csr_ed25519(key);
 
-	assert_int_equal(
-	    judge_as(&der, JULIET, SG_SUBJECT_KEYS_DEFAULT, "here"), SG_CSR_NOT_ACCEPTABLE);
+	assert_int_equal(judge_as(&der, JULIET, SG_SUBJECT_KEYS_DEFAULT, NULL), SG_CSR_OTHER_KIND);
 	assert_int_equal(judge_as(&der, JULIET, ANY_KEY, NULL), SG_CSR_GOOD);
 	sg_blob_clear(&der);
 	EVP_PKEY_free(key);
 	key = EVP_EC_gen("P-256");
 	der = make_csr(&plain, key);
-	assert_int_equal(judge_as(&der, JULIET, SG_SUBJECT_KEY_RSA, "here"), SG_CSR_NOT_ACCEPTABLE);
+	assert_int_equal(judge_as(&der, JULIET, SG_SUBJECT_KEY_RSA, NULL), SG_CSR_OTHER_KIND);
 	sg_blob_clear(&der);
 	EVP_PKEY_free(key);
 	assert_int_equal(sg_subject_key_from_name("p384"), SG_SUBJECT_KEY_P384);
-	assert_int_equal(sg_subject_key_from_name("rsa2048"), 0);
+	assert_int_equal(sg_subject_key_from_name("rsa2560"), 0);
 	assert_int_equal(sg_subject_key_from_name(""), 0);
+}
+
+static void the_configuration_chooses_sizes(void **state)
+{
+	static const struct {
+		unsigned int bits, kind;
+	} sizes[] = {
+		{ 2048, SG_SUBJECT_KEY_RSA2048 },
+		{ 2560, 0 },
+		{ 3072, SG_SUBJECT_KEY_RSA3072 },
+	};
+	const unsigned int all =
+	    SG_SUBJECT_KEY_RSA2048 | SG_SUBJECT_KEY_RSA3072 | SG_SUBJECT_KEY_RSA4096;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		EVP_PKEY *key = EVP_RSA_gen(sizes[i].bits);
+		struct sg_blob der = make_csr(&plain, key);
+
+		assert_int_equal(judge_as(&der, JULIET, SG_SUBJECT_KEY_RSA, NULL), SG_CSR_GOOD);
+		assert_int_equal(judge_as(&der, JULIET, all, NULL),
+		    sizes[i].kind ? SG_CSR_GOOD : SG_CSR_OTHER_KIND);
+		assert_int_equal(
+		    judge_as(&der, JULIET, all & ~sizes[i].kind, NULL), SG_CSR_OTHER_KIND);
+		sg_blob_clear(&der);
+		EVP_PKEY_free(key);
+	}
+}
+
+static void kinds_as_text(void **state)
+{
+	char text[128];
+
+	sg_subject_keys_text(SG_SUBJECT_KEY_P256, text, sizeof(text));
+	assert_string_equal(text, "p256");
+	sg_subject_keys_text(~0u, text, sizeof(text));
+	assert_string_equal(text, "rsa, rsa2048, rsa3072, rsa4096, p256, p384, p521, ed25519");
+	sg_subject_keys_text(~0u, text, 7);
+	assert_string_equal(text, "rsa, r");
+	sg_subject_keys_text(0, text, sizeof(text));
+	assert_string_equal(text, "");
 }
 
 static void bytes_that_are_no_request(void **state)
@@ -512,7 +551,7 @@ static void revoke_one(struct sg_ledger *ledger, unsigned char number, time_t no
 	char sha256[65];
 	int changed;
 
-	assert_int_equal(sg_ledger_add(ledger, &entry), 0);
+	assert_int_equal(sg_ledger_add(ledger, &entry, 1, 1000), 0);
 	EVP_Digest(&number, 1, hash, NULL, EVP_sha256(), NULL);
 	assert_int_equal(
 	    sg_ledger_revoke(ledger, JULIET, "sha-256", hash, 32, NOW - 60, sha256, &changed), 1);
@@ -590,6 +629,8 @@ int main(void)
 		cmocka_unit_test(an_rsa_key_that_is_too_large),
 		cmocka_unit_test(a_curve_that_is_spelled_out),
 		cmocka_unit_test(the_configuration_chooses_kinds),
+		cmocka_unit_test(the_configuration_chooses_sizes),
+		cmocka_unit_test(kinds_as_text),
 		cmocka_unit_test(bytes_that_are_no_request),
 		cmocka_unit_test(serials_are_positive_and_whole),
 		cmocka_unit_test(what_is_issued),

@@ -10,6 +10,7 @@
 #include "codecs.h"
 
 #define JULIET	   "juliet@xmpp.test"
+#define REQUESTS   50
 #define STANZA_MAX (512u << 10) /* what Prosody takes from a component */
 
 /* A service without a token: there is no signet-token beside a test. */
@@ -40,11 +41,13 @@ static int setup(void **state)
 	config->revoked = path_in(world, "revoked");
 	config->logins = path_in(world, "logins");
 	config->certificates_per_account = 1;
-	config->lifetime_days = 1;
+	config->lifetime_hours = 24;
+	config->requests_per_minute = REQUESTS;
 	config->subject_keys = ~0u;
 	world->service.config = config;
 	assert_int_equal(sg_ledger_open(config->ledger, &world->service.ledger), 0);
 	assert_int_equal(sg_signer_new(config, &world->service.signer), 0);
+	assert_int_equal(sg_policy_new(config, &world->service.policy), 0);
 	*state = world;
 	return 0;
 }
@@ -55,6 +58,7 @@ static int teardown(void **state)
 	struct sg_authority_config *config = &world->config;
 
 	sg_signer_free(world->service.signer);
+	sg_policy_free(world->service.policy);
 	sg_ledger_close(world->service.ledger);
 	remove(config->ledger);
 	remove(config->revoked);
@@ -100,7 +104,7 @@ static char *add(struct world *world, uint32_t number, size_t len, time_t not_af
 {
 	unsigned char serial[SG_SERIAL_LEN] = { 1, (unsigned char)(number >> 8),
 		(unsigned char)number };
-	unsigned char csr[32] = { 0 };
+	unsigned char csr[32] = { (unsigned char)(number >> 8), (unsigned char)number };
 	struct sg_blob der = { calloc(1, len), len };
 	char *name = many('\'', SG_CCM2_NAME_MAX), *sha256;
 	struct sg_ledger_entry entry = {
@@ -114,7 +118,8 @@ static char *add(struct world *world, uint32_t number, size_t len, time_t not_af
 	};
 
 	memcpy(der.data, serial, sizeof(serial));
-	assert_int_equal(sg_ledger_add(world->service.ledger, &entry), 0);
+	assert_int_equal(sg_ledger_add(world->service.ledger, &entry, 1, 1000), 0);
+	assert_int_equal(entry.outcome, SG_LEDGER_ADDED);
 	sha256 = sg_x509_fingerprint(&der, "sha256");
 	sg_blob_clear(&der);
 	free(name);
@@ -208,25 +213,59 @@ static void types_and_elements(void **state)
 	assert_ask(world, 0, list_request(), "<list-of-certificates xmlns='" SG_NS_CCM2_LIST "'/>");
 }
 
-static void without_a_token_nothing_is_issued(void **state)
+static struct sg_xml *add_request(void)
 {
-	struct world *world = *state;
 	const struct recipe recipe = { .jids = { JULIET } };
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	struct sg_msg_ccm2_add request = { .csr = make_csr(&recipe, key) };
 	struct sg_xml *payload;
-	uint32_t count;
 
 	request.name = strdup("phone");
 	assert_int_equal(sg_ccm2_add_encode(&request, &payload), 0);
-	assert_ask(world, 1, payload, "internal-server-error");
-	assert_int_equal(sg_ledger_count(world->service.ledger, JULIET, 0, &count), 0);
-	assert_int_equal(count, 0);
-	free(add(world, 1, 100, time(NULL) + DAY));
-	assert_int_equal(sg_ccm2_add_encode(&request, &payload), 0);
-	assert_ask(world, 1, payload, "resource-constraint");
 	sg_msg_clear(SG_MSG_CCM2_ADD, &request);
 	EVP_PKEY_free(key);
+	return payload;
+}
+
+static void who_asks_too_often_can_still_revoke(void **state)
+{
+	struct world *world = *state;
+	char *zeros = many('0', 64);
+
+	for (int i = 0; i < REQUESTS; i++)
+		assert_ask(world, 0, list_request(),
+		    "<list-of-certificates xmlns='" SG_NS_CCM2_LIST "'/>");
+	assert_ask(world, 0, list_request(), "resource-constraint");
+	assert_ask(world, 1, add_request(), "resource-constraint");
+	assert_ask(world, 1, revoke_request(zeros), "item-not-found");
+	free(zeros);
+}
+
+static void an_account_that_is_refused_can_list_and_revoke(void **state)
+{
+	struct world *world = *state;
+	char *refused[] = { (char[]){ JULIET }, NULL };
+	char *zeros = many('0', 64);
+
+	world->config.refused_accounts = refused;
+	assert_int_equal(sg_policy_reload(world->service.policy), 0);
+	assert_ask(world, 1, add_request(), "forbidden");
+	assert_ask(world, 0, list_request(), "<list-of-certificates xmlns='" SG_NS_CCM2_LIST "'/>");
+	assert_ask(world, 1, revoke_request(zeros), "item-not-found");
+	world->config.refused_accounts = NULL;
+	free(zeros);
+}
+
+static void without_a_token_nothing_is_issued(void **state)
+{
+	struct world *world = *state;
+	struct sg_ledger_stats stats;
+
+	assert_ask(world, 1, add_request(), "internal-server-error");
+	assert_int_equal(sg_ledger_stats(world->service.ledger, NOW, &stats), 0);
+	assert_int_equal(stats.issued, 0);
+	free(add(world, 1, 100, time(NULL) + DAY));
+	assert_ask(world, 1, add_request(), "resource-constraint");
 }
 
 static void without_a_token_the_revoked_are_kept_out(void **state)
@@ -280,6 +319,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 		    users_are_counted_before_they_are_listed, setup, teardown),
 		cmocka_unit_test_setup_teardown(types_and_elements, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    who_asks_too_often_can_still_revoke, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    an_account_that_is_refused_can_list_and_revoke, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_token_nothing_is_issued, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    without_a_token_the_revoked_are_kept_out, setup, teardown),

@@ -104,6 +104,7 @@ static void accounts(void **state)
 		.certificate = strdup("aa"),
 		.user_key = strdup("pkcs11:u"),
 		.user_certificate = strdup("bb"),
+		.protocol = 2,
 	};
 	int calls = 0;
 
@@ -123,6 +124,8 @@ static void accounts(void **state)
 	assert_string_equal(seen.rows[0].certificate, "aa");
 	assert_string_equal(seen.rows[0].user_key, "pkcs11:u");
 	assert_string_equal(seen.rows[0].user_certificate, "bb");
+	assert_int_equal(seen.rows[0].protocol, 2);
+	assert_int_equal(seen.rows[1].protocol, 0);
 	assert_string_equal(seen.rows[1].jid, romeo);
 	assert_null(seen.rows[1].host);
 	assert_null(seen.rows[1].key);
@@ -526,6 +529,32 @@ static void a_failed_upgrade_changes_nothing(void **state)
 	assert_int_equal(one_number(world->path, "SELECT count(*) FROM accounts"), 1);
 }
 
+static void attestations(void **state)
+{
+	struct world *world = *state;
+	const struct sg_attestation one = { .der = { (unsigned char *)(uintptr_t) "one", 3 },
+		.issuer = { (unsigned char *)(uintptr_t) "by", 2 } };
+	const struct sg_attestation other = { .der = { (unsigned char *)(uintptr_t) "other", 5 } };
+	struct sg_attestation got;
+
+	put_account(world, juliet);
+	put_account(world, romeo);
+	assert_int_equal(sg_store_attestation_put(world->store, "none@x", "aa", &one), SG_ERR_IO);
+	assert_int_equal(sg_store_attestation_put(world->store, juliet, "aa", &other), 0);
+	assert_int_equal(sg_store_attestation_put(world->store, juliet, "aa", &one), 0);
+	assert_int_equal(sg_store_attestation_put(world->store, romeo, "bb", &other), 0);
+	reopen(world);
+	assert_int_equal(sg_store_attestation_get(world->store, "aa", &got), 0);
+	assert_true(sg_blob_eq(&got.der, &one.der) && sg_blob_eq(&got.issuer, &one.issuer));
+	sg_attestation_clear(&got);
+	assert_int_equal(sg_store_attestation_get(world->store, "bb", &got), 0);
+	assert_true(sg_blob_eq(&got.der, &other.der) && got.issuer.len == 0);
+	sg_attestation_clear(&got);
+	assert_int_equal(sg_store_account_delete(world->store, juliet), 0);
+	assert_int_equal(sg_store_attestation_get(world->store, "aa", &got), SG_ERR_KEY_ABSENT);
+	assert_true(got.der.len == 0 && got.issuer.len == 0);
+}
+
 static void other_files_are_refused(void **state)
 {
 	struct world *world = *state;
@@ -533,9 +562,9 @@ static void other_files_are_refused(void **state)
 
 	sg_store_close(world->store);
 	world->store = NULL;
-	execute(world->path, "PRAGMA user_version = 6");
+	execute(world->path, "PRAGMA user_version = 7");
 	refused(world);
-	execute(world->path, "PRAGMA user_version = 5; PRAGMA application_id = 7");
+	execute(world->path, "PRAGMA user_version = 6; PRAGMA application_id = 7");
 	refused(world);
 	execute(world->path, "PRAGMA application_id = 1399275879; DROP TABLE sightings");
 	refused(world);
@@ -567,6 +596,7 @@ int main(void)
 		STORE_TEST(an_older_store_is_upgraded),
 		STORE_TEST(a_failed_upgrade_changes_nothing),
 		STORE_TEST(the_file_is_closed_to_others),
+		STORE_TEST(attestations),
 		STORE_TEST(other_files_are_refused),
 	};
 

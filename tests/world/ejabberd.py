@@ -77,7 +77,7 @@ access_rules:
 api_permissions:
   accounts:
     who: {{acl: loopback}}
-    what: [register, add_rosteritem, restart_module, reload_config]
+    what: [register, unregister, add_rosteritem, restart_module, reload_config]
 modules:
   mod_admin_extra: {{}}
   mod_blocking: {{}}
@@ -128,6 +128,10 @@ modules:
             self.waiting += calls
         else:
             self.command(*calls)
+
+    def remove_account(self, domain, name):
+        """Takes an account away from the running server."""
+        self.command(("unregister", {"user": name, "host": domain}))
 
     def command(self, *calls):
         """Has the server run these commands: pairs of name and arguments."""

@@ -77,6 +77,10 @@ ssl = {{
             items = "".join(f'["{other}@{domain}"] = {{ subscription = "both"; groups = {{}} }};' for other in others)
             self._store(domain, "roster", name, f"[false] = {{ version = 1; pending = {{}} }}; {items}")
 
+    def remove_account(self, domain, name):
+        """Takes an account away, also while it runs."""
+        (self.dir / f"data/{domain.replace('.', '%2e')}/accounts/{name}.dat").unlink()
+
     def _store(self, domain, kind, name, text):
         folder = f"{self.name}/data/{domain.replace('.', '%2e')}/{kind}"
         self.world.mkdir(folder)

@@ -86,10 +86,12 @@ class World:
     alone: whatever else this process has started, directly or not, ends with the world too.
     programs: those of ours that are needed.
     server: which one of SERVERS.
+    certificates, requests: the authority's limits for an account; tests ask more often than people.
+    ca: the kind of the authority's key.
     """
 
     def __init__(self, pin="1234", accounts=ACCOUNTS, max_tls="1.3", alone=False, certificates=20, programs=PROGRAMS,
-                 server="prosody"):
+                 server="prosody", requests=6000, ca="rsa3072"):
         self.pin = pin
         self.kind = server
         self.programs = programs
@@ -97,6 +99,8 @@ class World:
         self.accounts = accounts
         self.alone = alone
         self.certificates = certificates
+        self.requests = requests
+        self.ca = ca
         self.uid, self.gid = ordinary_user()
         self.processes = []
         self.sessions = set()
@@ -243,6 +247,7 @@ secret-file = {folder}/component.secret
 [authority]
 domains = {DOMAIN}
 certificates-per-account = {self.certificates}
+requests-per-minute = {self.requests}
 [token]
 module = {self.module}
 token = authority
@@ -255,8 +260,12 @@ revoked = {folder}/revoked.txt
 logins = {folder}/logins.txt
 """)
         self.authority_env = self.env(SOFTHSM2_CONF=self.authority_softhsm)
+        self.make_ca()
+
+    def make_ca(self):
+        """The authority's key and certificate, by itself."""
         self.run("signet-authority", "--config", self.authority_conf, "init", "--name", "signet demo CA",
-                 "--out", folder / "ca.pem", env=self.authority_env)
+                 "--algorithm", self.ca, "--out", self.dir / "authority/ca.pem", env=self.authority_env)
 
     def start_authority(self):
         """Starts the authority and waits until the server took it as its component."""

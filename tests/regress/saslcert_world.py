@@ -1,0 +1,56 @@
+"""A Prosody with the mod_client_certs of Debian, which nobody here wrote: XEP-0257 and no ccm2, so no authority."""
+from pathlib import Path
+
+from world import ACCOUNTS, DOMAIN, FRIENDS, PASSWORD, World
+
+MODULE = Path("/usr/lib/prosody/modules/mod_client_certs/mod_client_certs.lua")
+# The module is older than Debian's Prosody and Lua: one word for who may use an ad-hoc command was renamed since,
+# and util.x509.der2pem of Prosody 0.12 fails in Lua 5.4 for most lengths. Nothing else of it is touched.
+RENEWED = {
+    'adhoc_handler, "user"': 'adhoc_handler, "any"',
+    "\tx509cert = x509cert:gsub": "\tlocal util_x509 = { der2pem = function(data)\n"
+    '\t\treturn "-----BEGIN CERTIFICATE-----\\n" .. base64.encode(data):gsub(("."):rep(64), "%0\\n")'
+    ' .. "\\n-----END CERTIFICATE-----\\n";\n\tend };\n\tx509cert = x509cert:gsub',
+}
+
+# Beside it: a connection that breaks where the next answer to what the file names would come.
+LOSING = """\
+local path = "{path}";
+for _, name in ipairs {{ "append", "revoke" }} do
+	module:hook("iq-set/self/urn:xmpp:saslcert:1:" .. name, function (event)
+		local file = io.open(path);
+		if not file then return; end
+		local wanted = file:read("a");
+		file:close();
+		if wanted ~= name then return; end
+		os.remove(path);
+		event.origin.send = function () event.origin.conn:close(); end
+	end, 10);
+end
+"""
+
+
+class SaslCertWorld(World):
+    """A world without authority, whose server keeps lists of the certificates that may log in."""
+
+    def __init__(self):
+        super().__init__(programs=("signet", "signetd", "signet-token", "signet-xmpp", "signet-pgp"), server="prosody")
+
+    def up(self):
+        self.make_pki()
+        text = MODULE.read_text()
+        for old, new in RENEWED.items():
+            assert text.count(old) == 1, f"{MODULE} has changed: look whether it loads as it is now"
+            text = text.replace(old, new)
+        self.mkdir("server/modules")
+        self.write("server/modules/mod_client_certs_renewed.lua", text)
+        self.write("server/modules/mod_losing.lua", LOSING.format(path=self.dir / "lose"))
+        self.server.configure(f'VirtualHost "{DOMAIN}"\n', cafile=self.cafile,
+                              modules=("smacks", "client_certs_renewed", "losing"))
+        self.server.add_accounts(DOMAIN, ACCOUNTS, PASSWORD, FRIENDS)
+        self.server.start()
+        return self
+
+    def lose(self, name):
+        """The next request of this name is done, and its answer lost."""
+        self.write("lose", name)

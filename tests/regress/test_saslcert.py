@@ -1,0 +1,208 @@
+"""XEP-0257, where a server has no ccm2: the same verbs, on a server that nobody here wrote."""
+import base64
+import os
+import signal
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from saslcert_world import SaslCertWorld
+from server_fixtures import NUMBERS, Person
+from varlink_client import Client, secret
+from world import DOMAIN, PASSWORD, Failed
+
+
+@pytest.fixture(scope="module")
+def listing():
+    """The world with such a server."""
+    with SaslCertWorld() as world:
+        yield world.up()
+
+
+@pytest.fixture
+def someone(listing):
+    """Makes people with a fresh account and a token."""
+    made = []
+
+    def make():
+        name = f"listed{next(NUMBERS)}"
+        listing.server.add_accounts(DOMAIN, [name], PASSWORD)
+        made.append(Person(listing, name, True))
+        return made[-1]
+
+    yield make
+    for person in made:
+        person.stop()
+
+
+def test_account_show_says_which_protocol(someone):
+    person = someone()
+    assert person.start().signet("account", "show", person.jid)["account"]["protocol"] is None
+    assert person.signet("cert", "list", person.jid, *person.password)["certificates"] == []
+    assert person.signet("account", "show", person.jid)["account"]["protocol"] == "saslcert"
+    person.stop()
+    assert person.start().signet("status")["accounts"][0]["protocol"] == "saslcert"
+
+
+def enrol(person, *more, label="client"):
+    """A certificate for the key of this label, which is made if need be."""
+    keys = [key["label"] for key in person.signet("key", "list")["keys"]]
+    if label not in keys:
+        person.signet("key", "new", "--token", person.name, "--label", label, "--algorithm", "p256")
+    return person.signet("enrol", person.jid, "--key", label, *more)
+
+
+def listed(person):
+    """What the server lists, by name."""
+    return {c["name"]: c for c in person.signet("cert", "list", person.jid, *person.password)["certificates"]}
+
+
+def test_the_whole_way(someone):
+    """Made on the token, appended, proven by a login, listed, revoked: then no login."""
+    person = someone()
+    person.start()
+    done = enrol(person, "--name", "laptop", *person.password)
+    assert done["account"]["protocol"] == "saslcert"
+    assert (done["account"]["state"], done["account"]["mechanism"]) == ("online", "EXTERNAL")
+    certificate = x509.load_der_x509_certificate(base64.b64decode(done["certificate"]["der"]))
+    pem = person.world.write("own.pem", certificate.public_bytes(serialization.Encoding.PEM).decode())
+    person.world.run("openssl", "verify", "-check_ss_sig", "-partial_chain", "-CAfile", pem, pem)
+    assert [a.value for a in certificate.subject] == [person.jid]
+    found = {e.oid.dotted_string: e for e in certificate.extensions}
+    assert set(found) == {"2.5.29.17", "2.5.29.19", "2.5.29.15", "2.5.29.37", "2.5.29.14"}
+    assert [n.value for n in found["2.5.29.17"].value] == [b"\x0c" + bytes([len(person.jid)]) + person.jid.encode()]
+    assert {o.dotted_string for o in found["2.5.29.37"].value} == {"1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"}
+    assert not found["2.5.29.19"].value.ca
+    assert 365 <= (certificate.not_valid_after - certificate.not_valid_before).days <= 366
+
+    issued = person.signet("cert", "list", person.jid)["certificates"]
+    assert [(c["name"], c["own"], c["used"], c["certificate"]["sha256"]) for c in issued] == [
+        ("laptop", True, "untold", done["certificate"]["sha256"])]
+    on_token = person.signet("key", "show", "client")["certificates"]
+    assert [c["sha256"] for c in on_token] == [done["certificate"]["sha256"]]
+
+    person.signet("cert", "revoke", person.jid, "current", "--yes")
+    person.signet("account", "disconnect", person.jid)
+    with pytest.raises(Failed, match="not-authorized|refused"):
+        person.signet("account", "connect", person.jid)
+    assert listed(person) == {}
+    person.signet("cert", "revoke", person.jid, done["certificate"]["sha256"], "--yes", *person.password)
+
+
+def test_names_are_made_unique(someone):
+    """A name that the list has would be replaced without a word."""
+    person = someone()
+    person.start()
+    made = [enrol(person, "--name", "laptop", *person.password, label=f"k{n}")["certificate"]["sha256"] for n in range(3)]
+    assert {name: c["certificate"]["sha256"] for name, c in listed(person).items()} == dict(
+        zip(("laptop", "laptop 2", "laptop 3"), made))
+
+
+def test_disabled_it_logs_in_no_more(someone):
+    """Whoever is logged in stays so."""
+    person = someone()
+    person.start()
+    done = enrol(person, *person.password)
+    person.signet("cert", "revoke", person.jid, "current", "--disable", "--yes")
+    shown = person.signet("account", "show", person.jid)["account"]
+    assert (shown["state"], shown["bound_jid"]) == ("online", done["account"]["bound_jid"])
+    assert person.signet("cert", "list", person.jid)["certificates"] == []
+    person.signet("account", "disconnect", person.jid)
+    with pytest.raises(Failed, match="not-authorized|refused"):
+        person.signet("account", "connect", person.jid)
+
+
+def test_a_replaced_certificate_is_revoked(someone):
+    person = someone()
+    person.start()
+    old = enrol(person, *person.password)["certificate"]["sha256"]
+    new = enrol(person, "--replace", label="other")["certificate"]["sha256"]
+    issued = person.signet("cert", "list", person.jid)["certificates"]
+    assert [(c["certificate"]["sha256"], c["own"]) for c in issued] == [(new, True)] and new != old
+    assert person.signet("key", "show", "client")["certificates"] == []
+
+
+def kill(person):
+    """The agent dies, and its workers with it."""
+    os.kill(person.agent.popen.pid, signal.SIGKILL)
+    person.agent.popen.wait()
+    person.agent = None
+
+
+def assert_one(person, sha256, label="client"):
+    """Exactly this certificate is on the server and beside its key, and it logs in."""
+    person.signet("account", "disconnect", person.jid)
+    assert person.signet("account", "connect", person.jid)["account"]["mechanism"] == "EXTERNAL"
+    issued = person.signet("cert", "list", person.jid)["certificates"]
+    assert [(c["certificate"]["sha256"], c["own"]) for c in issued] == [(sha256, True)]
+    assert [c["sha256"] for c in person.signet("key", "show", label)["certificates"]] == [sha256]
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_an_answer_to_append_that_is_lost(someone, killed):
+    """The certificate that was appended is found in the list, and used: there is no second one."""
+    person = someone()
+    person.start()
+    person.world.lose("append")
+    with pytest.raises(Failed):
+        enrol(person, *person.password)
+    (sha256,) = [c["certificate"]["sha256"] for c in listed(person).values()]
+    if killed:
+        kill(person)
+    assert enrol(person, *person.password)["certificate"]["sha256"] == sha256
+    assert_one(person, sha256)
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_an_answer_to_revoke_that_is_lost(someone, killed):
+    """What the server has forgotten is revoked: to say so again is fine."""
+    person = someone()
+    person.start()
+    sha256 = enrol(person, *person.password)["certificate"]["sha256"]
+    other = enrol(person, *person.password, label="other")["certificate"]["sha256"]
+    person.world.lose("revoke")
+    with pytest.raises(Failed):
+        person.signet("cert", "revoke", person.jid, sha256, "--yes")
+    if killed:
+        kill(person)
+    person.signet("cert", "revoke", person.jid, sha256, "--yes")
+    assert [c["certificate"]["sha256"] for c in listed(person).values()] == [other]
+    with pytest.raises(Failed, match="item-not-found|StanzaError"):
+        person.signet("cert", "revoke", person.jid, "ab" * 32, "--yes")
+
+
+STEPS = ["key", "login", "features", "request", "add", "store", "prove"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_each_step(someone, step):
+    """However far it came: one certificate, on the server, on the token and in use."""
+    person = someone()
+    person.start()
+    person.signet("key", "new", "--token", person.name, "--label", "client", "--algorithm", "p256")
+    os.seteuid(person.world.uid)  # whose agent it is: another is not listened to
+    try:
+        client = Client(person.env["SIGNET_SOCK"])
+    finally:
+        os.seteuid(os.getuid())
+    with client, secret(PASSWORD) as fd:
+        client.send("Enrol", {"jid": person.jid, "key": "client", "password": {"fd": 0}}, [fd], more=True)
+        while client.receive()["step"] != step:
+            pass
+        kill(person)
+    assert_one(person, enrol(person, *person.password)["certificate"]["sha256"])
+
+
+def test_a_cancelled_enrolment_leaves_nothing(someone):
+    """Also where nobody told that the certificate was appended."""
+    person = someone()
+    person.start()
+    person.world.lose("append")
+    with pytest.raises(Failed):
+        enrol(person, *person.password)
+    assert not (person.world.dir / "lose").exists()
+    person.signet("enrol", person.jid, "--cancel", *person.password)
+    assert listed(person) == {} and person.signet("key", "show", "client")["certificates"] == []
+    sha256 = enrol(person, *person.password)["certificate"]["sha256"]
+    assert_one(person, sha256)
