@@ -18,7 +18,7 @@ from processes import PATIENCE
 def test_there_are_the_commands_of_this_version():
     assert sorted(" ".join(c) for c in COMMANDS) == sorted("""token list,token show,token unlock,token lock,token release,
         token pin change,token pin unblock,key new,key list,key show,key use,key pgp add,key pgp list,key pgp remove,csr,sign,verify,account add,account list,account show,account remove,account connect,account disconnect,
-        enrol,cert list,cert revoke,publish,retract,graph,keyring fetch,keyring request,keyring send,keyring list,keyring show,keyring trust,keyring distrust,keyring forget,
+        enrol,cert list,cert revoke,cert renew,cert adopt,cert remove,publish,retract,graph,keyring fetch,keyring request,keyring send,keyring list,keyring show,keyring trust,keyring distrust,keyring forget,
         keyring export,keyring import,keyring seen,status,monitor,doctor""".replace("\n", "").replace(" " * 8, "").split(","))
 
 
@@ -99,7 +99,7 @@ def test_without_an_agent_is_status_3(command):
     args = [file if o == "FILE" else "x" for o in operands if not o.startswith("[")]
     args += ["--account", "a@b"] if command[:2] == ["key", "pgp"] else []
     args += {"key new": ["--token", "t", "--label", "l"], "enrol": ["--key", "k"], "account remove": ["--yes"],
-             "cert revoke": ["--yes"], "keyring forget": ["--yes"]}.get(" ".join(command), [])
+             "cert revoke": ["current", "--yes"], "keyring forget": ["--yes"]}.get(" ".join(command), [])
     done = signet(*command, *args)
     assert done.returncode == 3 and done.stdout == ""
     assert "no agent listens on /nonexistent/agent.sock" in done.stderr
