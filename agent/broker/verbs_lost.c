@@ -16,8 +16,8 @@
 #include "worker.h"
 
 static const char advice_list[] =
-    "`signet account show` shows the account's certificates and their tokens; `signet cert list "
-    "--diff` those that the server lists, too.";
+    "`signet cert list --diff` shows the account's certificates, and the label and serial of the "
+    "token of each.";
 
 /* call->state */
 struct loss {
