@@ -122,7 +122,6 @@ def try_every(world, kind, places, job, record_property):
     record_property("crash points", (kind, tried, 0))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("job", JOBS)
 def test_every_crash_point(crash, job, record_property):
     try_every(crash, crash.kind, PLACES, job, record_property)
