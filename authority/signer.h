@@ -4,7 +4,7 @@
  *
  * A PIN that was refused, or given to a worker that did not answer, is not tried again: every call
  * fails with SG_ERR_PIN_WRONG, SG_ERR_PIN_LOCKED or SG_ERR_PIN_NEEDED at once, until
- * sg_signer_retry() says that a person has looked.
+ * sg_signer_retry() says that a person has looked, or the PIN's file is another one.
  */
 #ifndef SG_AUTHORITY_SIGNER_H
 #define SG_AUTHORITY_SIGNER_H
@@ -37,7 +37,7 @@ void sg_signer_on_readable(struct sg_signer *signer);
 enum sg_signer_state {
 	SG_SIGNER_DOWN,	       /* no worker, or it is not logged in: the next call tries */
 	SG_SIGNER_READY,       /* the last call came so far as to be answered */
-	SG_SIGNER_PIN_REFUSED, /* nothing is tried before sg_signer_retry() */
+	SG_SIGNER_PIN_REFUSED, /* nothing is tried before a person has been there */
 };
 enum sg_signer_state sg_signer_state(const struct sg_signer *signer);
 
@@ -66,6 +66,18 @@ SG_MUST_USE int sg_signer_ca(struct sg_signer *signer, X509 **ca);
  * SG_ERR_CERT_MISMATCH when the signature is not by the CA's key, and what sg_signer_ca() gives. */
 SG_MUST_USE int sg_signer_sign(struct sg_signer *signer, enum sg_ca_object kind,
     const struct sg_blob *tbs, struct sg_blob *der);
+
+/*
+ * The same in two steps, so that a token which signs several at a time has several: up to SG_SIGNER_TICKETS may
+ * be begun, and each must be ended before anything else is asked of the signer. begin gives what
+ * sg_signer_call() gives. end waits for the signature; SG_ERR_WORKER when the worker has died since: then it is
+ * begun no more.
+ */
+#define SG_SIGNER_TICKETS 64
+SG_MUST_USE int sg_signer_begin(
+    struct sg_signer *signer, enum sg_ca_object kind, const struct sg_blob *tbs, uint32_t *ticket);
+SG_MUST_USE int sg_signer_end(
+    struct sg_signer *signer, enum sg_ca_object kind, uint32_t ticket, struct sg_blob *der);
 
 /* Who asks, for the worker's log: ourselves. Borrowed strings; purpose may be NULL. */
 void sg_signer_caller(struct sg_caller *caller, char *purpose);

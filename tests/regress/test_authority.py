@@ -3,6 +3,7 @@ import base64
 import datetime
 import hashlib
 import re
+import threading
 
 import pytest
 from cryptography import x509
@@ -344,6 +345,31 @@ def test_c10_lists_are_replaced_whole_and_others_can_read_them(place, client):
     assert sorted(p.name for p in folder.iterdir() if p.name.startswith(("crl", "revoked"))) == \
         ["crl.pem", "revoked.txt"]
     assert all(re.fullmatch("[0-9a-f]{64}", line) for line in revoked_list(place))
+
+
+def test_c10_whoever_reads_list_and_crl_finds_them_whole(place, client):
+    """A reader that never rests, while they are written again and again."""
+    folder, seen, done = place.dir / "authority", [], threading.Event()
+
+    def read():
+        while not done.is_set():
+            seen.append(((folder / "revoked.txt").read_text(), (folder / "crl.pem").read_bytes()))
+    reader = threading.Thread(target=read)
+    ders = [client.added(make_csr(make_key())) for _ in range(LIMIT)]
+    reader.start()
+    try:
+        for der in ders:
+            assert client.revoke(sha256(der)).get("type") == "result"
+    finally:
+        done.set()
+        reader.join()
+    lists, crls = ([*dict.fromkeys(column)] for column in zip(*seen))
+    assert all(re.fullmatch("([0-9a-f]{64}\n)*", text) for text in lists)
+    assert all(later.startswith(before) for before, later in zip(lists, lists[1:]))
+    numbers = [x509.load_pem_x509_crl(pem).extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+               for pem in crls]
+    assert numbers == sorted(numbers)
+    assert revoked_list(place)[-LIMIT:] == [sha256(der) for der in ders]
 
 
 def test_c10_a_list_that_cannot_be_written_is_an_error_and_a_repeat_works(place, client):
