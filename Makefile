@@ -10,7 +10,7 @@
 #   make fault      every PKCS#11 call of the token's work failed once, and what tokens do wrong (sets itself up)
 #   make fault-mainjob   the same for the whole main job, which takes long
 #   make idle       counts the system calls of an idle agent over 30 s
-#   make bench      signatures a second, latency and memory, beside C_Sign, p11-kit and ssh-agent; public keys (quiet machine)
+#   make bench      signatures a second, latency and memory, beside C_Sign, p11-kit and ssh-agent; public keys; the authority (quiet machine)
 #   make lint       formatting, static analysis, direction of dependencies, documents against code
 #   make fuzz       every decoder under libFuzzer (FUZZ_SECONDS each)
 #   make unit, make regress   the two halves of 'make check', without its set-up
