@@ -23,6 +23,14 @@
 #define PAUSE_MAX_MS   60000
 #define HANDSHAKE_MS   1000 /* between looks at libstrophe's own timers, until we are online */
 #define SECRET_FILE_MS 5000
+#define READS_MAX      64 /* of one step; libstrophe takes 4 KiB in each */
+
+/* A request whose answer is put off until the end of the step. */
+struct waiting {
+	struct waiting *next;
+	struct sg_xml *iq;
+	struct sg_answer answer;
+};
 
 struct sg_component {
 	const struct sg_authority_config *config;
@@ -35,6 +43,7 @@ struct sg_component {
 	int quiet; /* what libstrophe says now is of no interest */
 	int ended; /* the stream failed, and its socket is shut down */
 	uint64_t tries;
+	struct waiting *waiting; /* none between two steps */
 	int pause_ms;
 	int64_t retry_at; /* while fd is -1: when to connect, by sg_clock_ms() */
 };
@@ -61,26 +70,71 @@ static int on_socket(xmpp_conn_t *conn, void *sock)
 	return xmpp_sockopt_cb_keepalive(conn, sock); /* a dead peer is noticed by the kernel */
 }
 
-static int on_iq(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *arg)
+static void send_reply(struct sg_component *component, struct sg_xml *reply, int err)
 {
-	struct sg_component *component = arg;
-	struct sg_xml *iq = NULL, *reply = NULL;
-	int err = sg_bounds_cut() ? SG_ERR_LIMIT : sg_stanza_to_xml(stanza, &iq);
-	int is_whole = err == 0;
-
-	if (!is_whole) {
-		sg_log(SG_LOG_WARN, "component: a stanza was refused: %s", sg_err_text(err));
-		err = sg_stanza_head(stanza, SG_DELEGATION_LEVELS, &iq);
-	}
-	if (err == 0)
-		err = sg_delegation_answer(component->delegation, iq, is_whole, &reply);
 	if (err == 0 && reply != NULL)
 		err = sg_stanza_send(component->conn, reply);
 	if (err != 0)
 		sg_log(SG_LOG_ERROR, "component: no answer: %s", sg_err_text(err));
 	sg_xml_free(reply);
-	sg_xml_free(iq);
+}
+
+static void waiting_free(struct waiting *waiting)
+{
+	if (waiting == NULL)
+		return;
+	sg_xml_free(waiting->answer.payload);
+	sg_xml_free(waiting->iq);
+	free(waiting);
+}
+
+static int on_iq(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *arg)
+{
+	struct sg_component *component = arg;
+	struct waiting *waiting = calloc(1, sizeof(*waiting));
+	struct sg_xml *reply = NULL;
+	int err, is_whole;
+
+	if (waiting == NULL) {
+		send_reply(component, NULL, SG_ERR_NOMEM);
+		return 1;
+	}
+	err = sg_bounds_cut() ? SG_ERR_LIMIT : sg_stanza_to_xml(stanza, &waiting->iq);
+	is_whole = err == 0;
+	if (!is_whole) {
+		sg_log(SG_LOG_WARN, "component: a stanza was refused: %s", sg_err_text(err));
+		err = sg_stanza_head(stanza, SG_DELEGATION_LEVELS, &waiting->iq);
+	}
+	if (err == 0)
+		err = sg_delegation_answer(
+		    component->delegation, waiting->iq, is_whole, &waiting->answer, &reply);
+	if (err == 1) {
+		waiting->next = component->waiting;
+		component->waiting = waiting;
+	} else {
+		send_reply(component, reply, err);
+		waiting_free(waiting);
+	}
 	return 1; /* the handler stays */
+}
+
+/* Sends what was put off. */
+static void send_waiting(struct sg_component *component)
+{
+	struct waiting *waiting;
+	struct sg_xml *reply;
+	int err;
+
+	if (component->waiting == NULL)
+		return;
+	component->delegation->flush(component->delegation->arg);
+	while ((waiting = component->waiting) != NULL) {
+		component->waiting = waiting->next;
+		err = sg_delegation_finish(
+		    component->delegation, waiting->iq, &waiting->answer, &reply);
+		send_reply(component, reply, err);
+		waiting_free(waiting);
+	}
 }
 
 /*
@@ -320,16 +374,29 @@ uint64_t sg_component_tries(const struct sg_component *component)
 	return component->tries;
 }
 
+static int is_readable(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLIN);
+}
+
 void sg_component_step(struct sg_component *component)
 {
+	int reads = 0;
+
 	if (component->fd < 0) {
 		if (sg_clock_ms() < component->retry_at)
 			return;
 		start(component);
 	}
-	/* one run reads, the next writes what the handlers answered */
+	/* everything that has come is taken, so that it can be done together; then what was answered is sent */
+	do
+		xmpp_run_once(component->ctx, 0);
+	while (component->fd >= 0 && ++reads < READS_MAX && is_readable(component->fd));
+	send_waiting(component);
 	xmpp_run_once(component->ctx, 0);
-	xmpp_run_once(component->ctx, 0);
+	send_waiting(component);
 	if (component->fd >= 0 && sg_bounds_failed() && !component->ended)
 		end_failed_stream(component);
 }

@@ -18,6 +18,7 @@ void sg_answer_error(
 	answer->type = type;
 	answer->condition = condition;
 	answer->text = text;
+	answer->later = 0;
 }
 
 /* The versions of XEP-0355 that servers speak: ejabberd 1, Prosody 2. */
@@ -184,11 +185,16 @@ static void answer_inner(const struct sg_delegation *delegation, const char *dom
 	free(account);
 }
 
+/* Whether a server sent this, as far as its name says: what clients send comes from accounts. */
+static int is_of_server(const struct sg_xml *iq)
+{
+	return strpbrk(sg_xml_attr(iq, "from"), "@/") == NULL;
+}
+
 /* Which of our domains the server that sent this is; NULL for a stranger. */
 static const char *domain_of(const struct sg_delegation *delegation, const struct sg_xml *iq)
 {
-	const char *from = sg_xml_attr(iq, "from");
-	char *bare = from != NULL && strpbrk(from, "@/") == NULL ? sg_jid_bare(from) : NULL;
+	char *bare = is_of_server(iq) ? sg_jid_bare(sg_xml_attr(iq, "from")) : NULL;
 	const char *domain = NULL;
 
 	for (size_t i = 0; bare != NULL && domain == NULL && delegation->domains[i] != NULL; i++)
@@ -218,39 +224,73 @@ static int wrap(struct sg_xml *inner, const char *ns, struct sg_answer *outer)
 	return sg_xml_add(outer->payload, forwarded);
 }
 
+/* The request inside a delegation; NULL when there is none. */
+static const struct sg_xml *inner_of(const struct sg_xml *iq, const struct sg_xml *element)
+{
+	const struct sg_xml *forwarded, *inner = NULL;
+
+	if (strcmp(sg_xml_attr(iq, "type"), "set") != 0 || children(element, &forwarded) != 1 ||
+	    !sg_xml_is(forwarded, "forwarded", NS_FORWARD) || children(forwarded, &inner) != 1 ||
+	    !sg_xml_is(inner, "iq", SG_NS_CLIENT) || !is_request(inner))
+		return NULL;
+	return inner;
+}
+
+/* The answer to what is inside becomes the payload of the one around it. */
+static int answer_outer(const struct sg_xml *iq, const struct sg_xml *element,
+    struct sg_answer *answer, struct sg_answer *outer)
+{
+	const struct sg_xml *inner = inner_of(iq, element);
+	struct sg_xml *reply;
+	int err = make_reply(inner, SG_NS_CLIENT, sg_xml_attr(inner, "to"), answer, &reply);
+
+	sg_xml_free(answer->payload);
+	answer->payload = NULL;
+	return err != 0 ? err : wrap(reply, sg_xml_ns(element), outer);
+}
+
+/* Gives 1 when it is put off. */
 static int answer_delegation(const struct sg_delegation *delegation, const struct sg_xml *iq,
-    const struct sg_xml *element, int is_whole, struct sg_answer *outer)
+    const struct sg_xml *element, int is_whole, struct sg_answer *answer, struct sg_answer *outer)
 {
 	const char *domain = domain_of(delegation, iq);
-	const struct sg_xml *forwarded, *inner = NULL;
-	struct sg_answer answer = { 0 };
-	struct sg_xml *reply;
-	int err;
+	const struct sg_xml *inner;
 
-	if (domain == NULL) {
+	if (!is_of_server(iq)) {
 		refuse(delegation, iq, outer, "auth", "forbidden",
 		    "Only the servers of the configured domains may hand requests over.");
 		return 0;
 	}
-	if (strcmp(sg_xml_attr(iq, "type"), "set") != 0 || children(element, &forwarded) != 1 ||
-	    !sg_xml_is(forwarded, "forwarded", NS_FORWARD) || children(forwarded, &inner) != 1 ||
-	    !sg_xml_is(inner, "iq", SG_NS_CLIENT) || !is_request(inner)) {
+	inner = inner_of(iq, element);
+	if (inner == NULL) {
 		refuse(delegation, iq, outer, "modify", "bad-request",
 		    "There is no request in the delegation.");
 		return 0;
 	}
-	answer_inner(delegation, domain, inner, is_whole, &answer);
-	err = make_reply(inner, SG_NS_CLIENT, sg_xml_attr(inner, "to"), &answer, &reply);
-	sg_xml_free(answer.payload);
-	return err != 0 ? err : wrap(reply, sg_xml_ns(element), outer);
+	/* another server's accounts are told so by an answer inside: ejabberd hands on no other */
+	if (domain == NULL)
+		refuse(delegation, iq, answer, "auth", "forbidden",
+		    "There are no certificates here for accounts of your domain. Ask the operator "
+		    "of "
+		    "your server.");
+	else
+		answer_inner(delegation, domain, inner, is_whole, answer);
+	return answer->later ? 1 : answer_outer(iq, element, answer, outer);
+}
+
+static int reply_to(const struct sg_delegation *delegation, const struct sg_xml *iq,
+    struct sg_answer *answer, struct sg_xml **reply)
+{
+	const char *to = sg_xml_attr(iq, "to");
+
+	return make_reply(iq, NULL, to != NULL ? to : delegation->jid, answer, reply);
 }
 
 int sg_delegation_answer(const struct sg_delegation *delegation, const struct sg_xml *iq,
-    int is_whole, struct sg_xml **reply)
+    int is_whole, struct sg_answer *answer, struct sg_xml **reply)
 {
-	struct sg_answer answer = { 0 };
+	struct sg_answer outer = { 0 };
 	const struct sg_xml *payload;
-	const char *to;
 	int err = 0, is_one, is_delegated;
 
 	*reply = NULL;
@@ -260,17 +300,29 @@ int sg_delegation_answer(const struct sg_delegation *delegation, const struct sg
 	is_delegated = is_one && is_delegation_ns(sg_xml_ns(payload)) &&
 	    strcmp(sg_xml_name(payload), "delegation") == 0;
 	if (is_delegated)
-		err = answer_delegation(delegation, iq, payload, is_whole, &answer);
+		err = answer_delegation(delegation, iq, payload, is_whole, answer, &outer);
 	else if (!is_one || !is_whole)
-		sg_answer_error(&answer, "modify", "bad-request", NULL);
+		sg_answer_error(&outer, "modify", "bad-request", NULL);
 	else if (sg_xml_is(payload, "query", SG_NS_DISCO_INFO) &&
 	    strcmp(sg_xml_attr(iq, "type"), "get") == 0)
-		err = answer_disco(delegation, payload, &answer);
+		err = answer_disco(delegation, payload, &outer);
 	else
-		sg_answer_error(&answer, "cancel", "service-unavailable", NULL);
-	to = sg_xml_attr(iq, "to");
+		sg_answer_error(&outer, "cancel", "service-unavailable", NULL);
 	if (err == 0)
-		err = make_reply(iq, NULL, to != NULL ? to : delegation->jid, &answer, reply);
-	sg_xml_free(answer.payload);
+		err = reply_to(delegation, iq, &outer, reply);
+	sg_xml_free(outer.payload);
+	return err;
+}
+
+int sg_delegation_finish(const struct sg_delegation *delegation, const struct sg_xml *iq,
+    struct sg_answer *answer, struct sg_xml **reply)
+{
+	struct sg_answer outer = { 0 };
+	int err = answer_outer(iq, sg_xml_first(iq), answer, &outer);
+
+	*reply = NULL;
+	if (err == 0)
+		err = reply_to(delegation, iq, &outer, reply);
+	sg_xml_free(outer.payload);
 	return err;
 }

@@ -137,6 +137,7 @@ int sg_authority_run(const struct sg_authority_config *config)
 		.domains = config->domains,
 		.namespaces = sg_service_namespaces,
 		.fn = sg_service_request,
+		.flush = sg_service_flush,
 		.arg = &self.service,
 		.decisions = &self.service.decisions,
 	};

@@ -14,9 +14,8 @@
 #include "text.h"
 #include "x509.h"
 
-#define BACKDATE_SECONDS 300 /* clocks of clients that are behind (C4 allows as much) */
-#define PUBLISH_SECONDS	 86400
-#define PUBLISH_AGAIN	 60 /* after a failure */
+#define PUBLISH_SECONDS 86400
+#define PUBLISH_AGAIN	60 /* after a failure */
 
 /*
  * An XMPP server drops the component for a stanza over its limit (512 KiB in Prosody), and with it
@@ -110,103 +109,149 @@ static void refuse_csr(struct sg_service *service, struct sg_answer *answer, con
 	}
 }
 
-/*
- * Signs, then commits the row, then answers. A crash between the first two loses a certificate that
- * nobody ever received and whose serial nobody will see: no harm in that, and the client's repeated
- * request (C5) gets another. The row before the signature would leave entries without certificates.
- */
-static int issue(struct sg_service *service, const char *account, X509_REQ *csr,
-    const struct sg_msg_ccm2_add *add, const unsigned char csr_sha256[32],
-    enum sg_ledger_outcome *outcome, struct sg_blob *der)
+/* How many certificates the account is about to get; *same when one of them is for this very request. */
+static uint32_t count_pending(const struct sg_service *service, const char *account,
+    const unsigned char csr_sha256[32], int *same)
 {
-	unsigned char serial[SG_SERIAL_LEN];
-	struct sg_blob tbs = { 0 };
-	time_t now = time(NULL);
-	struct sg_cert_wish wish = { 0 };
-	struct sg_ledger_entry entry;
-	int err;
+	uint32_t count = 0;
 
-	memset(der, 0, sizeof(*der));
-	wish.csr = csr;
-	wish.account = account;
-	wish.serial = serial;
-	wish.not_before = now - BACKDATE_SECONDS;
-	err = sg_profile_serial(serial);
-	if (err == 0)
-		err = sg_signer_ca(service->signer, &wish.ca);
-	if (err == 0)
-		err = sg_policy_not_after(service->policy, wish.ca, now, &wish.not_after);
-	if (err == 0)
-		err = sg_profile_certificate(&wish, &tbs);
-	if (err == 0)
-		err = sg_signer_sign(service->signer, SG_CA_CERT, &tbs, der);
+	*same = 0;
+	for (size_t i = 0; i < service->pending_count; i++) {
+		const struct sg_pending *pending = &service->pending[i];
+
+		if (pending->name == NULL || strcmp(pending->account, account) != 0)
+			continue;
+		count++;
+		*same |= memcmp(pending->issue.csr_sha256, csr_sha256, 32) == 0;
+	}
+	return count;
+}
+
+/* The next place among those that wait; NULL without memory. */
+static struct sg_pending *new_pending(
+    struct sg_service *service, struct sg_answer *answer, const char *account)
+{
+	struct sg_pending *pending;
+
+	if (service->pending_count == SG_SIGNER_TICKETS)
+		sg_service_flush(service);
+	pending = &service->pending[service->pending_count];
+	memset(pending, 0, sizeof(*pending));
+	pending->answer = answer;
+	pending->account = strdup(account);
+	return pending->account != NULL ? pending : NULL;
+}
+
+static void clear_pending(struct sg_pending *pending)
+{
+	sg_issue_clear(&pending->issue);
+	free(pending->account);
+	free(pending->name);
+	memset(pending, 0, sizeof(*pending));
+}
+
+/* From here on it is answered by sg_service_flush(). */
+static void put_off(struct sg_service *service, struct sg_pending *pending)
+{
+	pending->answer->later = 1;
+	service->pending_count++;
+}
+
+static void start_issue(struct sg_service *service, const char *account, X509_REQ *csr,
+    const char *name, const unsigned char csr_sha256[32], struct sg_answer *answer)
+{
+	double begin = sg_latency_now();
+	struct sg_pending *pending = new_pending(service, answer, account);
+	int err = SG_ERR_NOMEM;
+
+	if (pending != NULL && (pending->name = strdup(name)) != NULL) {
+		pending->begin = begin;
+		pending->issue.account = pending->account;
+		pending->issue.name = pending->name;
+		memcpy(pending->issue.csr_sha256, csr_sha256, 32);
+		err = sg_issue_start(&pending->issue, service->signer, service->policy, csr);
+	}
 	if (err == 0) {
-		entry = (struct sg_ledger_entry){
-			.serial = serial,
-			.account = account,
-			.name = add->name != NULL ? add->name : "",
-			.der = der,
-			.csr_sha256 = csr_sha256,
-			.issued_at = now,
-			.not_after = wish.not_after,
-		};
-		err = sg_ledger_add(
-		    service->ledger, &entry, 1, service->config->certificates_per_account);
-		*outcome = entry.outcome;
+		put_off(service, pending);
+		return;
 	}
-	if (err == 0 && *outcome == SG_LEDGER_REPEATED) {
-		sg_blob_clear(der);
-		*der = entry.der_before;
-	}
+	refuse_for_now(service, answer, "add", account, err);
+	if (pending != NULL)
+		clear_pending(pending);
+}
+
+static void answer_added(struct sg_service *service, const char *account, const struct sg_blob *der,
+    enum sg_ledger_outcome outcome, struct sg_answer *answer)
+{
+	char *sha256 = sg_x509_fingerprint(der, "sha256");
+	int err = sha256 != NULL ? sg_ccm2_added_encode(der, &answer->payload) : SG_ERR_NOMEM;
+
 	if (err != 0)
-		sg_blob_clear(der);
-	sg_blob_clear(&tbs);
-	return err;
+		refuse_for_now(service, answer, "add", account, err);
+	else
+		log_decision(service, "add", account,
+		    outcome == SG_LEDGER_ADDED ? "issued" : "repeated", sha256);
+	free(sha256);
+}
+
+static void refuse_full(struct sg_service *service, const char *account, struct sg_answer *answer)
+{
+	refuse(service, answer, "add", account, "wait", "resource-constraint",
+	    "You have as many certificates as an account may have. Revoke one first.");
 }
 
 /* A good request: the certificate it has already (C5), or a new one if there is room. */
 static void grant(struct sg_service *service, const char *account, X509_REQ *csr,
     const struct sg_msg_ccm2_add *add, struct sg_answer *answer)
 {
-	enum sg_ledger_outcome outcome = SG_LEDGER_REPEATED;
+	const uint32_t limit = service->config->certificates_per_account;
 	unsigned char csr_sha256[32];
 	struct sg_blob der = { 0 };
-	char *sha256 = NULL;
-	uint32_t count = 0;
-	double begin = sg_latency_now();
-	int err, found;
+	uint32_t count, coming;
+	int found, same;
 
 	if (!EVP_Digest(add->csr.data, add->csr.len, csr_sha256, NULL, EVP_sha256(), NULL)) {
 		refuse_for_now(service, answer, "add", account, SG_ERR_INTERNAL);
 		return;
 	}
-	found = sg_ledger_look(service->ledger, account, csr_sha256, time(NULL), &der, &count);
-	err = found < 0 ? found : 0;
-	if (found == 0 && count >= service->config->certificates_per_account)
-		outcome = SG_LEDGER_FULL;
-	else if (found == 0)
-		err = issue(service, account, csr, add, csr_sha256, &outcome, &der);
-	if (err == 0 && outcome == SG_LEDGER_ADDED)
-		sg_latency_add(&service->issue, sg_latency_now() - begin);
-	if (err == 0 && outcome == SG_LEDGER_FULL) {
-		refuse(service, answer, "add", account, "wait", "resource-constraint",
-		    "You have as many certificates as an account may have. Revoke one first.");
-		goto out;
+	coming = count_pending(service, account, csr_sha256, &same);
+	if (same || coming >= limit) {
+		sg_service_flush(service);
+		coming = 0;
 	}
-	if (err == 0 && outcome == SG_LEDGER_SERIAL_USED)
-		err = SG_ERR_BUSY; /* of 2^159: asking again gives another */
-	if (err == 0)
-		err = sg_ccm2_added_encode(&der, &answer->payload);
-	if (err == 0 && (sha256 = sg_x509_fingerprint(&der, "sha256")) == NULL)
-		err = SG_ERR_NOMEM;
-	if (err != 0)
-		refuse_for_now(service, answer, "add", account, err);
+	found = sg_ledger_look(service->ledger, account, csr_sha256, time(NULL), &der, &count);
+	if (found == 0 && coming != 0 && count + coming >= limit) {
+		/* what is on its way may still fail */
+		sg_service_flush(service);
+		found =
+		    sg_ledger_look(service->ledger, account, csr_sha256, time(NULL), &der, &count);
+	}
+	if (found < 0)
+		refuse_for_now(service, answer, "add", account, found);
+	else if (found > 0)
+		answer_added(service, account, &der, SG_LEDGER_REPEATED, answer);
+	else if (count >= limit)
+		refuse_full(service, account, answer);
 	else
-		log_decision(service, "add", account,
-		    outcome == SG_LEDGER_ADDED ? "issued" : "repeated", sha256);
-out:
-	free(sha256);
+		start_issue(
+		    service, account, csr, add->name != NULL ? add->name : "", csr_sha256, answer);
 	sg_blob_clear(&der);
+}
+
+/* What became of one that was put off. */
+static void finish_add(struct sg_service *service, struct sg_pending *pending)
+{
+	const struct sg_issue *issue = &pending->issue;
+
+	if (issue->err == 0 && issue->outcome == SG_LEDGER_ADDED)
+		sg_latency_add(&service->issue, sg_latency_now() - pending->begin);
+	if (issue->err != 0)
+		refuse_for_now(service, pending->answer, "add", pending->account, issue->err);
+	else if (issue->outcome == SG_LEDGER_FULL)
+		refuse_full(service, pending->account, pending->answer);
+	else
+		answer_added(
+		    service, pending->account, &issue->der, issue->outcome, pending->answer);
 }
 
 static void answer_add(struct sg_service *service, const char *account,
@@ -381,35 +426,84 @@ static void answer_revoke(struct sg_service *service, const char *account,
     const struct sg_xml *payload, struct sg_answer *answer)
 {
 	struct sg_ccm2_fingerprint fp;
-	char sha256[65];
-	time_t now = time(NULL);
-	int changed = 0, found, err = sg_ccm2_revoke_decode(payload, &fp);
+	struct sg_pending *pending;
+	int found, err = sg_ccm2_revoke_decode(payload, &fp);
 
 	if (err != 0) {
 		refuse(service, answer, "revoke", account, "modify", "bad-request",
 		    "A fingerprint in hexadecimal is wanted: sha-1, sha-256 or sha-512.");
 		return;
 	}
-	found = sg_ledger_revoke(
-	    service->ledger, account, fp.hash, fp.value, fp.len, now, sha256, &changed);
-	if (found == 0) {
-		refuse(service, answer, "revoke", account, "cancel", "item-not-found",
-		    "You have no certificate with this fingerprint.");
+	pending = new_pending(service, answer, account);
+	if (pending == NULL) {
+		refuse_for_now(service, answer, "revoke", account, SG_ERR_NOMEM);
 		return;
 	}
-	if (found < 0) {
-		err = found;
-	} else {
-		/* The result says that nobody can log in with it any more (C10): not before that is so. */
-		service->stale |= changed;
-		if (service->stale)
-			err = sg_service_publish(service, now);
+	found = sg_ledger_revoke(service->ledger, account, fp.hash, fp.value, fp.len, time(NULL),
+	    pending->sha256, &pending->changed);
+	if (found > 0) {
+		service->stale |= pending->changed;
+		put_off(service, pending);
+		return;
 	}
-	if (err != 0)
-		refuse_for_now(service, answer, "revoke", account, err);
+	if (found == 0)
+		refuse(service, answer, "revoke", account, "cancel", "item-not-found",
+		    "You have no certificate with this fingerprint.");
 	else
-		log_decision(
-		    service, "revoke", account, changed ? "revoked" : "revoked-before", sha256);
+		refuse_for_now(service, answer, "revoke", account, found);
+	clear_pending(pending);
+}
+
+static void finish_revoke(struct sg_service *service, struct sg_pending *pending, int err)
+{
+	if (err != 0)
+		refuse_for_now(service, pending->answer, "revoke", pending->account, err);
+	else
+		log_decision(service, "revoke", pending->account,
+		    pending->changed ? "revoked" : "revoked-before", pending->sha256);
+}
+
+/* ---- all of them */
+
+void sg_service_flush(void *arg)
+{
+	struct sg_service *service = arg;
+	struct sg_issue *issues[SG_SIGNER_TICKETS] = { 0 };
+	size_t issue_count = 0, count = service->pending_count;
+	int err = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (service->pending[i].name != NULL)
+			issues[issue_count++] = &service->pending[i].issue;
+	sg_issue_finish(issues, issue_count, service->signer, service->ledger,
+	    service->config->certificates_per_account);
+	/* The result says that nobody can log in with it any more (C10): not before that is so. */
+	if (issue_count < count && service->stale)
+		err = sg_service_publish(service, time(NULL));
+	service->pending_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct sg_pending *pending = &service->pending[i];
+
+		pending->answer->later = 0;
+		if (pending->name != NULL)
+			finish_add(service, pending);
+		else
+			finish_revoke(service, pending, err);
+		clear_pending(pending);
+	}
+}
+
+/* What the account added before is there when it lists or revokes. */
+static void settle(struct sg_service *service, const char *account)
+{
+	for (size_t i = 0; i < service->pending_count; i++) {
+		const struct sg_pending *pending = &service->pending[i];
+
+		if (pending->name != NULL && strcmp(pending->account, account) == 0) {
+			sg_service_flush(service);
+			return;
+		}
+	}
 }
 
 void sg_service_request(
@@ -420,6 +514,8 @@ void sg_service_request(
 	int wants_set = strcmp(ns, SG_NS_CCM2_LIST) != 0;
 	const char *why = NULL;
 
+	if (strcmp(ns, SG_NS_CCM2_ADD) != 0)
+		settle(service, account);
 	/* to revoke nobody waits: what was lost may be used by a thief meanwhile */
 	if (strcmp(ns, SG_NS_CCM2_REVOKE) != 0)
 		why = sg_policy_hold(service->policy, account);

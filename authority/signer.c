@@ -33,6 +33,9 @@ struct sg_signer {
 	int pin_error;	      /* 0, or why the PIN is not to be tried again by itself */
 	struct stat pin_file; /* as it was then: another one holds another PIN */
 	uint32_t next_id;
+	uint32_t first_id;			  /* that this worker was asked */
+	struct sg_frame early[SG_SIGNER_TICKETS]; /* answers that nobody has waited for yet */
+	size_t early_count;
 	X509 *ca;
 };
 
@@ -114,6 +117,8 @@ static void end_worker(struct sg_signer *signer, int force)
 		return;
 	sg_channel_free(signer->channel);
 	signer->channel = NULL;
+	while (signer->early_count > 0)
+		sg_frame_clear(&signer->early[--signer->early_count]);
 	if (force || wait_for_end(signer->pid, GOODBYE_MS) != 0)
 		kill(signer->pid, SIGKILL);
 	while (waitpid(signer->pid, &status, 0) < 0 && errno == EINTR)
@@ -178,6 +183,7 @@ static int start_worker(struct sg_signer *signer)
 		signer->pid = 0;
 		goto out;
 	}
+	signer->first_id = signer->next_id;
 	err = sg_channel_new(&signer->channel, sock);
 	if (err != 0) {
 		close(sock);
@@ -194,18 +200,21 @@ out:
 	return err;
 }
 
-/* Waits for the event on the channel. SG_ERR_TIMEOUT at the deadline. */
-static int wait_channel(struct sg_signer *signer, short event, int64_t deadline)
+/* Waits for the events on the channel. SG_ERR_TIMEOUT at the deadline. */
+static int wait_channel(struct sg_signer *signer, short events, int64_t deadline, short *revents)
 {
-	struct pollfd pfd = { .fd = sg_channel_fd(signer->channel), .events = event };
+	struct pollfd pfd = { .fd = sg_channel_fd(signer->channel), .events = events };
 	int64_t left = deadline - sg_clock_ms();
 	int n;
 
+	*revents = 0;
 	if (left <= 0)
 		return SG_ERR_TIMEOUT;
 	n = poll(&pfd, 1, (int)left);
 	if (n < 0 && errno != EINTR)
 		return SG_ERR_INTERNAL;
+	if (n > 0)
+		*revents = pfd.revents;
 	return 0;
 }
 
@@ -213,13 +222,18 @@ static int send_frame(
     struct sg_signer *signer, uint32_t id, uint16_t type, const void *msg, int fd, int64_t deadline)
 {
 	int err = sg_channel_put(signer->channel, id, type, msg, fd), left = 1;
+	short revents;
 
 	while (err == 0 && left == 1) {
 		left = sg_channel_flush(signer->channel);
 		if (left < 0)
 			err = left;
 		else if (left == 1)
-			err = wait_channel(signer, POLLOUT, deadline);
+			err = wait_channel(signer, POLLIN | POLLOUT, deadline, &revents);
+		/* a worker whose answers nobody reads might read nothing either */
+		if (err == 0 && left == 1 && (revents & POLLIN) &&
+		    sg_channel_fill(signer->channel) <= 0)
+			err = SG_ERR_WORKER;
 	}
 	return err == SG_ERR_IO ? SG_ERR_WORKER : err;
 }
@@ -227,9 +241,10 @@ static int send_frame(
 static int recv_frame(struct sg_signer *signer, int64_t deadline, struct sg_frame *frame)
 {
 	int err, got;
+	short revents;
 
 	while ((got = sg_channel_next(signer->channel, frame)) == 0) {
-		err = wait_channel(signer, POLLIN, deadline);
+		err = wait_channel(signer, POLLIN, deadline, &revents);
 		if (err != 0)
 			return err;
 		if (sg_channel_fill(signer->channel) <= 0)
@@ -248,8 +263,17 @@ static int take_error(const struct sg_msg_error *error)
 	return code;
 }
 
-/* One request and its answer with a worker that is there. Anything that leaves the channel in doubt
- * ends the worker. */
+/* What leaves the channel in doubt ends the worker. */
+static void give_up(struct sg_signer *signer, int err)
+{
+	sg_log(SG_LOG_ERROR, "token: the worker %s",
+	    err == SG_ERR_TIMEOUT      ? "did not answer in time and was killed"
+		: err == SG_ERR_WORKER ? "died during the call"
+				       : "broke the protocol and was killed");
+	end_worker(signer, 1);
+}
+
+/* One request and its answer with a worker that is there. */
 static int exchange(struct sg_signer *signer, uint16_t type, const void *msg, int fd,
     uint16_t reply_type, int timeout_ms, struct sg_frame *reply)
 {
@@ -269,11 +293,7 @@ static int exchange(struct sg_signer *signer, uint16_t type, const void *msg, in
 	} else {
 		if (err == 0)
 			err = SG_ERR_FORMAT;
-		sg_log(SG_LOG_ERROR, "token: the worker %s",
-		    err == SG_ERR_TIMEOUT      ? "did not answer in time and was killed"
-			: err == SG_ERR_WORKER ? "died during the call"
-					       : "broke the protocol and was killed");
-		end_worker(signer, 1);
+		give_up(signer, err);
 	}
 	sg_frame_clear(reply);
 	return err;
@@ -374,6 +394,12 @@ static int make_ready(struct sg_signer *signer)
 	return signer->logged_in ? 0 : log_in(signer);
 }
 
+/* A token that was away: some modules see it again only after they are loaded anew. */
+static int needs_new_worker(int err)
+{
+	return err == SG_ERR_PIN_NEEDED || err == SG_ERR_TOKEN_ABSENT || err == SG_ERR_TOKEN_FAILED;
+}
+
 int sg_signer_call(struct sg_signer *signer, uint16_t type, const void *msg, uint16_t reply_type,
     int timeout_ms, struct sg_frame *reply)
 {
@@ -386,8 +412,7 @@ int sg_signer_call(struct sg_signer *signer, uint16_t type, const void *msg, uin
 		if (err == 0)
 			err = exchange(signer, type, msg, -1, reply_type, timeout_ms, reply);
 	} while (err == SG_ERR_WORKER && --tries);
-	/* A token that was away: some modules see it again only after they are loaded anew. */
-	if (err == SG_ERR_PIN_NEEDED || err == SG_ERR_TOKEN_ABSENT || err == SG_ERR_TOKEN_FAILED)
+	if (needs_new_worker(err))
 		end_worker(signer, 0);
 	return err;
 }
@@ -481,13 +506,35 @@ static int check_signed(struct sg_signer *signer, enum sg_ca_object kind, const 
 	return good ? 0 : SG_ERR_CERT_MISMATCH;
 }
 
+static void sign_message(struct sg_signer *signer, enum sg_ca_object kind,
+    const struct sg_blob *tbs, struct sg_msg_ca_sign *sign)
+{
+	static char issue[] = "issue-certificate", list[] = "issue-crl";
+
+	*sign = (struct sg_msg_ca_sign){ .key = signer->key, .kind = kind, .tbs = *tbs };
+	sg_signer_caller(&sign->caller, kind == SG_CA_CERT ? issue : list);
+}
+
+/* Checks what a reply holds, and takes it out; the reply is cleared. */
+static int take_signed(
+    struct sg_signer *signer, enum sg_ca_object kind, struct sg_frame *reply, struct sg_blob *der)
+{
+	struct sg_msg_der *answer = reply->msg;
+	int err = check_signed(signer, kind, &answer->der);
+
+	if (err == 0) {
+		*der = answer->der;
+		memset(&answer->der, 0, sizeof(answer->der));
+	}
+	sg_frame_clear(reply);
+	return err;
+}
+
 int sg_signer_sign(struct sg_signer *signer, enum sg_ca_object kind, const struct sg_blob *tbs,
     struct sg_blob *der)
 {
-	char issue[] = "issue-certificate", list[] = "issue-crl";
-	struct sg_msg_ca_sign sign = { .key = signer->key, .kind = kind, .tbs = *tbs };
+	struct sg_msg_ca_sign sign;
 	struct sg_frame reply;
-	struct sg_msg_der *answer;
 	X509 *ca;
 	int err;
 
@@ -495,16 +542,88 @@ int sg_signer_sign(struct sg_signer *signer, enum sg_ca_object kind, const struc
 	err = sg_signer_ca(signer, &ca);
 	if (err != 0)
 		return err;
-	sg_signer_caller(&sign.caller, kind == SG_CA_CERT ? issue : list);
+	sign_message(signer, kind, tbs, &sign);
 	err = sg_signer_call(signer, SG_MSG_CA_SIGN, &sign, SG_MSG_DER, SG_SIGNER_CALL_MS, &reply);
+	return err != 0 ? err : take_signed(signer, kind, &reply, der);
+}
+
+int sg_signer_begin(
+    struct sg_signer *signer, enum sg_ca_object kind, const struct sg_blob *tbs, uint32_t *ticket)
+{
+	struct sg_msg_ca_sign sign;
+	X509 *ca;
+	int err;
+
+	*ticket = 0;
+	err = sg_signer_ca(signer, &ca);
+	if (err == 0)
+		err = make_ready(signer);
 	if (err != 0)
 		return err;
-	answer = reply.msg;
-	err = check_signed(signer, kind, &answer->der);
-	if (err == 0) {
-		*der = answer->der;
-		memset(&answer->der, 0, sizeof(answer->der));
+	sign_message(signer, kind, tbs, &sign);
+	*ticket = signer->next_id++;
+	err = send_frame(
+	    signer, *ticket, SG_MSG_CA_SIGN, &sign, -1, sg_clock_ms() + SG_SIGNER_CALL_MS);
+	if (err != 0)
+		give_up(signer, err);
+	return err == SG_ERR_WORKER ? 0 : err; /* the end says so, of all that were begun */
+}
+
+/* Takes the answer to the ticket out of those that came early. */
+static int find_early(struct sg_signer *signer, uint32_t ticket, struct sg_frame *reply)
+{
+	for (size_t i = 0; i < signer->early_count; i++) {
+		if (signer->early[i].id != ticket)
+			continue;
+		*reply = signer->early[i];
+		signer->early[i] = signer->early[--signer->early_count];
+		return 1;
+	}
+	return 0;
+}
+
+/* Waits for the answer to the ticket, and keeps those to others. Each has its time, from the last one on. */
+static int wait_for(struct sg_signer *signer, uint32_t ticket, struct sg_frame *reply)
+{
+	int err;
+
+	while (!find_early(signer, ticket, reply)) {
+		err = recv_frame(signer, sg_clock_ms() + SG_SIGNER_CALL_MS, reply);
+		if (err == 0 && reply->id == ticket)
+			return 0;
+		if (err == 0 && signer->early_count == SG_SIGNER_TICKETS) {
+			sg_frame_clear(reply);
+			err = SG_ERR_FORMAT;
+		}
+		if (err != 0)
+			return err;
+		signer->early[signer->early_count++] = *reply;
+	}
+	return 0;
+}
+
+int sg_signer_end(
+    struct sg_signer *signer, enum sg_ca_object kind, uint32_t ticket, struct sg_blob *der)
+{
+	struct sg_frame reply = { .fd = -1 };
+	int err;
+
+	memset(der, 0, sizeof(*der));
+	if (!signer->pid || ticket < signer->first_id)
+		return SG_ERR_WORKER;
+	err = wait_for(signer, ticket, &reply);
+	if (err == 0 && reply.type == SG_MSG_DER)
+		return take_signed(signer, kind, &reply, der);
+	if (err == 0 && reply.type == SG_MSG_ERROR) {
+		err = take_error(reply.msg);
+		sg_frame_clear(&reply);
+		if (needs_new_worker(err))
+			end_worker(signer, 0);
+		return err;
 	}
 	sg_frame_clear(&reply);
+	if (err == 0)
+		err = SG_ERR_FORMAT;
+	give_up(signer, err);
 	return err;
 }

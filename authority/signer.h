@@ -67,6 +67,18 @@ SG_MUST_USE int sg_signer_ca(struct sg_signer *signer, X509 **ca);
 SG_MUST_USE int sg_signer_sign(struct sg_signer *signer, enum sg_ca_object kind,
     const struct sg_blob *tbs, struct sg_blob *der);
 
+/*
+ * The same in two steps, so that a token which signs several at a time has several: up to SG_SIGNER_TICKETS may
+ * be begun, and each must be ended before anything else is asked of the signer. begin gives what
+ * sg_signer_call() gives. end waits for the signature; SG_ERR_WORKER when the worker has died since: then it is
+ * begun no more.
+ */
+#define SG_SIGNER_TICKETS 64
+SG_MUST_USE int sg_signer_begin(
+    struct sg_signer *signer, enum sg_ca_object kind, const struct sg_blob *tbs, uint32_t *ticket);
+SG_MUST_USE int sg_signer_end(
+    struct sg_signer *signer, enum sg_ca_object kind, uint32_t ticket, struct sg_blob *der);
+
 /* Who asks, for the worker's log: ourselves. Borrowed strings; purpose may be NULL. */
 void sg_signer_caller(struct sg_caller *caller, char *purpose);
 

@@ -100,18 +100,29 @@ def point(world, job, place, at):
     return fired
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("job", JOBS)
-def test_every_crash_point(crash, job, record_property):
+def steps(world, place):
+    """The numbers of the steps to kill at. A server that is killed while it is being logged in to is the same each time,
+    and ejabberd takes long to start: there it is one in three."""
+    return itertools.count(1, 3 if (world.kind, place.victim) == ("ejabberd", "server") else 1)
+
+
+def try_every(world, kind, places, job, record_property):
+    """All steps of all places, one after the other; conftest.py prints how many there were."""
     tried = 0
     try:
-        for place in PLACES:
-            for at in itertools.count(1):
+        for place in places:
+            for at in steps(world, place):
                 where = f"{place.victim or place.role} killed at step {at} of {place.role}"
-                if not point(crash, job, place, at):
+                if not point(world, job, place, at):
                     break
                 tried += 1
     except (AssertionError, WorldError) as why:
-        record_property("crash points", (crash.kind, tried + 1, 1))
-        raise AssertionError(f"{crash.kind}, {job}, {where}: {why}") from why
-    record_property("crash points", (crash.kind, tried, 0))
+        record_property("crash points", (kind, tried + 1, 1))
+        raise AssertionError(f"{kind}, {job}, {where}: {why}") from why
+    record_property("crash points", (kind, tried, 0))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("job", JOBS)
+def test_every_crash_point(crash, job, record_property):
+    try_every(crash, crash.kind, PLACES, job, record_property)

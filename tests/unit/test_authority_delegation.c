@@ -13,8 +13,17 @@ struct seen {
 	char account[64];
 	int set;
 	int refuse;
+	int later;  /* the answer is put off */
 	int is_cut; /* the stanza was too large, and this is left of it */
 };
+
+static void give(struct seen *seen, struct sg_answer *answer)
+{
+	answer->later = 0;
+	answer->payload = sg_xml_new("told", NS);
+	if (seen->refuse)
+		sg_answer_error(answer, "wait", "resource-constraint", "No <more> now.");
+}
 
 static void on_request(
     void *arg, const char *account, int set, const struct sg_xml *payload, struct sg_answer *answer)
@@ -25,9 +34,10 @@ static void on_request(
 	snprintf(seen->account, sizeof(seen->account), "%s", account);
 	seen->set = set;
 	assert_true(sg_xml_is(payload, "ask", NS));
-	answer->payload = sg_xml_new("told", NS);
-	if (seen->refuse)
-		sg_answer_error(answer, "wait", "resource-constraint", "No <more> now.");
+	if (seen->later)
+		answer->later = 1;
+	else
+		give(seen, answer);
 }
 
 /* Gives the reply as text, or NULL; to be freed. */
@@ -41,12 +51,19 @@ static char *answer(struct seen *seen, const char *text)
 		.arg = seen,
 	};
 	struct sg_xml *iq = xml_of(text), *reply;
+	struct sg_answer own = { 0 };
 	struct capture capture;
 	char *out;
 	int err;
 
 	capture_begin(&capture);
-	err = sg_delegation_answer(&delegation, iq, !seen->is_cut, &reply);
+	err = sg_delegation_answer(&delegation, iq, !seen->is_cut, &own, &reply);
+	if (own.later) {
+		assert_int_equal(err, 1);
+		assert_null(reply);
+		give(seen, &own);
+		err = sg_delegation_finish(&delegation, iq, &own, &reply);
+	}
 	capture_end(&capture);
 	assert_int_equal(err, 0);
 	sg_xml_free(iq);
@@ -124,6 +141,19 @@ static void an_error_goes_back_inside(void **state)
 		"now.</text></error></iq>"));
 }
 
+static void an_answer_that_is_put_off_is_the_same(void **state)
+{
+	for (int refuse = 0; refuse < 2; refuse++) {
+		struct seen now = { .refuse = refuse }, later = { .refuse = refuse, .later = 1 };
+		char *request = text_of(OUTER, 1, INNER(JULIET));
+		char *expected = answer(&now, request);
+
+		assert_non_null(expected);
+		assert_answer(&later, request, expected);
+		free(expected);
+	}
+}
+
 static void what_is_anothers(void **state)
 {
 	struct seen seen = { 0 };
@@ -156,10 +186,16 @@ static void strangers_cannot_delegate(void **state)
 	struct seen seen = { 0 };
 	char *expected;
 
-	expected = text_of("<iq type='error' id='o' to='%s%s", "evil.test", refused);
+	/* a server gets the answer inside, for its account */
 	assert_answer(&seen,
-	    text_of(OUTER_FROM("evil.test"), 2, INNER("from='juliet@evil.test/x'")), expected);
-	free(expected);
+	    text_of(OUTER_FROM("evil.test"), 2, INNER("from='juliet@xmpp.test/x'")),
+	    "<iq type='result' id='o' to='evil.test' from='ccm.xmpp.test'><delegation "
+	    "xmlns='urn:xmpp:delegation:2'><forwarded xmlns='urn:xmpp:forward:0'><iq "
+	    "xmlns='jabber:client' type='error' id='i' to='juliet@xmpp.test/x'><error "
+	    "type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text "
+	    "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>There are no certificates "
+	    "here for accounts of your domain. Ask the operator of your server.</text></error>"
+	    "</iq></forwarded></delegation></iq>");
 	expected = text_of("<iq type='error' id='o' to='%s%s", "juliet@xmpp.test", refused);
 	assert_answer(&seen, text_of(OUTER_FROM("juliet@xmpp.test"), 2, INNER(JULIET)), expected);
 	free(expected);
@@ -310,6 +346,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_for_us),
 		cmocka_unit_test(an_error_goes_back_inside),
+		cmocka_unit_test(an_answer_that_is_put_off_is_the_same),
 		cmocka_unit_test(what_is_anothers),
 		cmocka_unit_test(strangers_cannot_delegate),
 		cmocka_unit_test(forms_that_are_wrong),

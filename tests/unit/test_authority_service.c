@@ -79,6 +79,8 @@ static char *ask(struct world *world, int set, struct sg_xml *payload)
 	assert_non_null(payload);
 	capture_begin(&capture);
 	sg_service_request(&world->service, JULIET, set, payload, &answer);
+	sg_service_flush(&world->service);
+	assert_int_equal(answer.later, 0);
 	assert_non_null(strstr(capture_end(&capture), "account=" JULIET));
 	assert_true(!answer.type == !answer.condition);
 	assert_true(!answer.type == !answer.text);
