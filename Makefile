@@ -94,7 +94,7 @@ SRC_cli := $(call in,agent/cli, \
     cmd_token cmd_verify command commands diagnosis dot files fingerprint gpg keyset main options print secret_args show show_keyring show_path \
     tty waiting)
 SRC_authority := $(call in,authority, \
-    bounds ca_key component config crl decision delegation exporter file init intermediate issue latency ledger ledger_pg ledger_sqlite logins main metrics \
+    bounds ca_key component config crl decision delegation exporter file init intermediate issue kept latency ledger ledger_pg ledger_sqlite logins main metrics \
     operator policy profile rate revocation run service shell show signer)
 
 PROGRAM_token     := signet-token

@@ -8,34 +8,46 @@
 
 #include "crl.h"
 #include "file.h"
+#include "kept.h"
 #include "log.h"
 
 #define PUBLIC_MODE 0644 /* the XMPP server is another user, and nothing in them is secret */
 
+struct list {
+	struct sg_buf out;
+	struct sg_kept *kept;
+};
+
 static int add_line(void *arg, const struct sg_ledger_row *row)
 {
-	struct sg_buf *out = arg;
+	struct list *list = arg;
 
-	sg_buf_put_str(out, row->sha256);
-	sg_buf_put_str(out, "\n");
-	return out->err;
+	sg_kept_known(list->kept, row->sha256);
+	sg_buf_put_str(&list->out, row->sha256);
+	sg_buf_put_str(&list->out, "\n");
+	return list->out.err;
 }
 
 /* All that were ever revoked: an entry never leaves this list. */
 int sg_revocation_publish_list(const struct sg_authority_config *config, struct sg_ledger *ledger,
     time_t now, struct sg_published *published)
 {
-	struct sg_buf out = { 0 };
+	struct list list = { 0 };
 	int lock, err = sg_file_lock(config->revoked, &lock);
 
 	/* read after the lock is ours: what another process wrote before, it wrote from an older ledger */
 	if (err == 0)
-		err = sg_ledger_each_revoked(ledger, 0, add_line, &out);
+		err = sg_kept_read(config->revoked, &list.kept);
 	if (err == 0)
-		err = sg_file_replace(config->revoked, out.data, out.len, PUBLIC_MODE);
+		err = sg_ledger_each_revoked(ledger, 0, add_line, &list);
+	if (err == 0)
+		err = sg_kept_take(list.kept, ledger, now, &list.out);
+	if (err == 0)
+		err = sg_file_replace(config->revoked, list.out.data, list.out.len, PUBLIC_MODE);
 	if (err == 0)
 		published->list_at = now;
-	sg_buf_clear(&out);
+	sg_buf_clear(&list.out);
+	sg_kept_free(list.kept);
 	if (lock >= 0)
 		close(lock);
 	return err;

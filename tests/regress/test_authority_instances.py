@@ -200,3 +200,46 @@ def test_a_newer_database_is_refused(place):
     status, _, err = place.run("signet-authority", "--config", place.second_conf, "run", env=place.authority_env,
                                check=False)
     assert status != 0 and "version 99" in err
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_an_old_copy_of_the_ledger_takes_nothing_back(engine):
+    """Backup, revoke, restore: the revoked stays out, and the CRL's number does not go back."""
+    with AuthorityWorld() as world:
+        world.make_pki()
+        world.make_authority()
+        if engine == "postgresql":
+            postgres = Postgres(world).start()
+            postgres.create()
+            world.configure(f"ledger = {world.dir}/authority/ledger.db", f"ledger = {postgres.where()}")
+        world.make_server()
+        world.start_server()
+        world.start_authority()
+        copy, ledger = world.dir / "copy", world.dir / "authority/ledger.db"
+        with Client(world, world.account()) as client:
+            der = client.added(make_csr(make_key(), bare(client)))
+            if engine == "postgresql":
+                postgres.run("pg_dump", "-Fc", "-f", copy, "signet")
+            else:
+                world.run("sqlite3", ledger, f".backup {copy}")
+            late = client.added(make_csr(make_key(), bare(client)))
+            assert client.revoke(sha256(der)).get("type") == client.revoke(sha256(late)).get("type") == "result"
+            number = crl_of(world.dir / "authority")[1]
+            world.authority.stop()
+            if engine == "postgresql":
+                postgres.run("dropdb", "signet")
+                postgres.create()
+                postgres.run("pg_restore", "-d", "signet", copy)
+            else:
+                for name in ("ledger.db-wal", "ledger.db-shm"):
+                    (world.dir / "authority" / name).unlink(missing_ok=True)
+                world.run("cp", copy, ledger)
+            world.start_authority()
+            world.authority.wait_line("were valid in the ledger")
+            assert set((world.dir / "authority/revoked.txt").read_text().split()) == {sha256(der), sha256(late)}
+            world.authority.wait_line("crl number=")
+            crl, new_number = crl_of(world.dir / "authority")
+            assert new_number > number
+            assert {entry.serial_number for entry in crl} == {x509.load_der_x509_certificate(der).serial_number}
+            assert client.listed() == []
+            assert client.added(make_csr(make_key(), bare(client)))
