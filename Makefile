@@ -79,7 +79,7 @@ SRC_token := $(call in,token, \
     token_find touch tries turn upcall uri verify watch wipe worker)
 SRC_broker := $(call in,agent/broker, \
     asking job_renewal key_names key_reply publishing renewal renewing store_publishing verbs_asking verbs_publish watching \
-    held_certs reconcile shell_word survey switching token_answers verbs_adopt verbs_reconcile verbs_spare \
+    held_certs reconcile shell_word survey switching token_answers verbs_adopt verbs_lost verbs_reconcile verbs_remove verbs_spare \
     accounts agent ask_all attestation call call_key collisions config conn doctor doctor_system events failure \
     find forged job_certificate job_revocation job_undo jobs json judging key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
     reaper remember rest server signings store store_attestation store_copies store_decisions store_jobs store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
@@ -90,7 +90,7 @@ SRC_xmpp := $(call in,agent/xmpp, \
     stream tls worker)
 SRC_pgp := $(call in,agent/pgp, main rnp_key serve)
 SRC_cli := $(call in,agent/cli, \
-    agent_call ask cli cmd_account cmd_cert cmd_cert_diff cmd_doctor cmd_fetch cmd_graph cmd_key cmd_keyring cmd_keyring_file cmd_monitor cmd_pgp cmd_publish cmd_status \
+    agent_call ask cli cmd_account cmd_cert cmd_cert_diff cmd_cert_keep cmd_doctor cmd_fetch cmd_graph cmd_key cmd_keyring cmd_keyring_file cmd_monitor cmd_pgp cmd_publish cmd_status \
     cmd_token cmd_verify command commands diagnosis dot files fingerprint gpg keyset main options print secret_args show show_keyring show_path \
     tty waiting)
 SRC_authority := $(call in,authority, \

@@ -185,11 +185,16 @@ static void answer_inner(const struct sg_delegation *delegation, const char *dom
 	free(account);
 }
 
+/* Whether a server sent this, as far as its name says: what clients send comes from accounts. */
+static int is_of_server(const struct sg_xml *iq)
+{
+	return strpbrk(sg_xml_attr(iq, "from"), "@/") == NULL;
+}
+
 /* Which of our domains the server that sent this is; NULL for a stranger. */
 static const char *domain_of(const struct sg_delegation *delegation, const struct sg_xml *iq)
 {
-	const char *from = sg_xml_attr(iq, "from");
-	char *bare = from != NULL && strpbrk(from, "@/") == NULL ? sg_jid_bare(from) : NULL;
+	char *bare = is_of_server(iq) ? sg_jid_bare(sg_xml_attr(iq, "from")) : NULL;
 	const char *domain = NULL;
 
 	for (size_t i = 0; bare != NULL && domain == NULL && delegation->domains[i] != NULL; i++)
@@ -251,7 +256,7 @@ static int answer_delegation(const struct sg_delegation *delegation, const struc
 	const char *domain = domain_of(delegation, iq);
 	const struct sg_xml *inner;
 
-	if (domain == NULL) {
+	if (!is_of_server(iq)) {
 		refuse(delegation, iq, outer, "auth", "forbidden",
 		    "Only the servers of the configured domains may hand requests over.");
 		return 0;
@@ -262,7 +267,14 @@ static int answer_delegation(const struct sg_delegation *delegation, const struc
 		    "There is no request in the delegation.");
 		return 0;
 	}
-	answer_inner(delegation, domain, inner, is_whole, answer);
+	/* another server's accounts are told so by an answer inside: ejabberd hands on no other */
+	if (domain == NULL)
+		refuse(delegation, iq, answer, "auth", "forbidden",
+		    "There are no certificates here for accounts of your domain. Ask the operator "
+		    "of "
+		    "your server.");
+	else
+		answer_inner(delegation, domain, inner, is_whole, answer);
 	return answer->later ? 1 : answer_outer(iq, element, answer, outer);
 }
 

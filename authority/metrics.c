@@ -86,7 +86,7 @@ static void write_token(const struct sg_signer *signer, struct sg_buf *text)
 	put(text, "token_up", "gauge", "Whether the token is logged in and answers.",
 	    state == SG_SIGNER_READY);
 	put(text, "pin_refused", "gauge",
-	    "Whether the PIN was refused: it is not tried again before SIGHUP.",
+	    "Whether the PIN was refused: it is not tried again by itself.",
 	    state == SG_SIGNER_PIN_REFUSED);
 }
 

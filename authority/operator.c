@@ -1,5 +1,6 @@
 #include "operator.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -195,7 +196,7 @@ static char *digits_of(const char *text)
 		return NULL;
 	for (; *text; text++)
 		if (*text != ':')
-			*to++ = *text >= 'A' && *text <= 'F' ? (char)(*text + 'a' - 'A') : *text;
+			*to++ = (char)tolower((unsigned char)*text);
 	*to = '\0';
 	return digits;
 }

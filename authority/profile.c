@@ -101,15 +101,14 @@ static int is_account(const char *jid, const char *account)
 	return same;
 }
 
-/* Whether a common name asks for a JID that is not the account's. */
-static int name_asks_for_other(const X509_NAME *subject, const char *account)
+/* Whether a part of the name (a common name, an e-mail address, a user id) asks for a JID that is not the
+ * account's. */
+static int name_asks_for_other(const X509_NAME *name, const char *account)
 {
-	int index = -1, other = 0;
+	int other = 0;
 
-	while (
-	    !other && (index = X509_NAME_get_index_by_NID(subject, NID_commonName, index)) >= 0) {
-		const ASN1_STRING *value =
-		    X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, index));
+	for (int i = 0; !other && i < X509_NAME_entry_count(name); i++) {
+		const ASN1_STRING *value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i));
 		unsigned char *utf8 = NULL;
 		int len = ASN1_STRING_to_UTF8(&utf8, value);
 
@@ -178,7 +177,9 @@ static int other_name_asks_for_other(X509_REQ *csr, const char *account)
 		unsigned char *utf8 = NULL;
 		int len = value != NULL ? ASN1_STRING_to_UTF8(&utf8, value) : 0;
 
-		if (len < 0 || (len > 0 && memchr(utf8, '\0', (size_t)len) != NULL))
+		if (name->type == GEN_DIRNAME)
+			other = name_asks_for_other(name->d.directoryName, account);
+		else if (len < 0 || (len > 0 && memchr(utf8, '\0', (size_t)len) != NULL))
 			other = 1; /* what cannot be read is not the account's */
 		else if (len > 0)
 			other = text_asks_for_other(name->type, (const char *)utf8, account);
@@ -283,6 +284,8 @@ static enum sg_csr_verdict judge_bytes(const struct sg_blob *der, X509_REQ **csr
 	X509 *cert = NULL;
 	int err = sg_x509_csr_parse(der, csr);
 
+	if (err == 0 && X509_REQ_get_version(*csr) != X509_REQ_VERSION_1)
+		err = SG_ERR_FORMAT; /* RFC 2986 4.1 knows no other */
 	if (err == 0)
 		return SG_CSR_GOOD;
 	*why = "That is not a certificate signing request (PKCS#10, DER).";

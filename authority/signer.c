@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,7 +30,8 @@ struct sg_signer {
 	pid_t pid; /* 0: no worker */
 	struct sg_channel *channel;
 	int logged_in;
-	int pin_error; /* 0, or why the PIN is not to be tried again by itself */
+	int pin_error;	      /* 0, or why the PIN is not to be tried again by itself */
+	struct stat pin_file; /* as it was then: another one holds another PIN */
 	uint32_t next_id;
 	uint32_t first_id;			  /* that this worker was asked */
 	struct sg_frame early[SG_SIGNER_TICKETS]; /* answers that nobody has waited for yet */
@@ -324,11 +326,26 @@ static int open_pin_file(const char *path, int *fd)
 }
 
 /* After this nothing logs in by itself until sg_signer_retry(). */
-static void lock_pin(struct sg_signer *signer, int err, const char *why)
+static void lock_pin(struct sg_signer *signer, int fd, int err, const char *why)
 {
+	if (fstat(fd, &signer->pin_file) != 0)
+		memset(&signer->pin_file, 0, sizeof(signer->pin_file));
 	signer->pin_error = err;
-	sg_log(SG_LOG_ERROR, "token: the PIN %s and is not tried again: check %s, then send SIGHUP",
+	sg_log(SG_LOG_ERROR,
+	    "token: the PIN %s and is not tried again: correct %s, or send SIGHUP when it is right",
 	    why, signer->config->pin_file);
+}
+
+/* A person has been at the file since; one that is being written, or has gone, is not looked at yet. */
+static int has_new_pin(const struct sg_signer *signer)
+{
+	const struct stat *before = &signer->pin_file;
+	struct stat now;
+
+	return stat(signer->config->pin_file, &now) == 0 && now.st_size > 0 &&
+	    (now.st_dev != before->st_dev || now.st_ino != before->st_ino ||
+		now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+		now.st_mtim.tv_nsec != before->st_mtim.tv_nsec);
 }
 
 static int log_in(struct sg_signer *signer)
@@ -344,12 +361,13 @@ static int log_in(struct sg_signer *signer)
 		return err;
 	err =
 	    exchange(signer, SG_MSG_TOKEN_LOGIN, &login, fd, SG_MSG_OK, SG_SIGNER_CALL_MS, &reply);
-	close(fd);
 	if (err == SG_ERR_PIN_WRONG || err == SG_ERR_PIN_LOCKED)
-		lock_pin(signer, err, "was refused");
+		lock_pin(signer, fd, err, "was refused");
 	else if (err != 0 &&
 	    !signer->pid) /* it ended or was killed: the token may have counted a try */
-		lock_pin(signer, SG_ERR_PIN_NEEDED, "was given to a worker that never answered");
+		lock_pin(
+		    signer, fd, SG_ERR_PIN_NEEDED, "was given to a worker that never answered");
+	close(fd);
 	if (err != 0)
 		return err;
 	sg_frame_clear(&reply);
@@ -362,6 +380,10 @@ static int make_ready(struct sg_signer *signer)
 {
 	int err;
 
+	if (signer->pin_error != 0 && has_new_pin(signer)) {
+		sg_log(SG_LOG_INFO, "token: the PIN file has changed: trying it");
+		signer->pin_error = 0;
+	}
 	if (signer->pin_error != 0)
 		return signer->pin_error;
 	if (!signer->pid) {

@@ -4,7 +4,7 @@
  *
  * A PIN that was refused, or given to a worker that did not answer, is not tried again: every call
  * fails with SG_ERR_PIN_WRONG, SG_ERR_PIN_LOCKED or SG_ERR_PIN_NEEDED at once, until
- * sg_signer_retry() says that a person has looked.
+ * sg_signer_retry() says that a person has looked, or the PIN's file is another one.
  */
 #ifndef SG_AUTHORITY_SIGNER_H
 #define SG_AUTHORITY_SIGNER_H
@@ -37,7 +37,7 @@ void sg_signer_on_readable(struct sg_signer *signer);
 enum sg_signer_state {
 	SG_SIGNER_DOWN,	       /* no worker, or it is not logged in: the next call tries */
 	SG_SIGNER_READY,       /* the last call came so far as to be answered */
-	SG_SIGNER_PIN_REFUSED, /* nothing is tried before sg_signer_retry() */
+	SG_SIGNER_PIN_REFUSED, /* nothing is tried before a person has been there */
 };
 enum sg_signer_state sg_signer_state(const struct sg_signer *signer);
 

@@ -79,6 +79,11 @@ int sg_x509_csr_parse(const struct sg_blob *der, X509_REQ **csr)
 		return err;
 	ERR_set_mark();
 	*csr = d2i_X509_REQ(NULL, &pos, (long)der->len);
+	/* what is signed is kept as it came, in BER as well: have it written anew, by DER */
+	if (*csr != NULL && i2d_re_X509_REQ_tbs(*csr, &again) > 0) {
+		OPENSSL_free(again);
+		again = NULL;
+	}
 	len = *csr != NULL ? i2d_X509_REQ(*csr, &again) : -1;
 	ERR_pop_to_mark();
 	if (sg_x509_is_der(len, &again, der))

@@ -33,7 +33,8 @@ struct sg_account {
 	TAILQ_ENTRY(sg_account) entry;
 	struct sg_agent *agent;
 	unsigned refs;
-	int removed; /* no longer in the list, nor in the store */
+	int removed;   /* no longer in the list, nor in the store */
+	int switching; /* another certificate is being made its own (switching.h) */
 	struct sg_account_row row;
 	struct sg_publishing_row publishing;
 	struct sg_renewal renewal; /* of its certificate; zero: none, or it is revoked */

@@ -56,14 +56,16 @@ int sg_call_is_dropped(const struct sg_call *call)
 
 void sg_call_abandon(struct sg_call *call)
 {
+	if (call->doing != NULL) { /* which has the PIN */
+		sg_call_abandon(call->doing);
+		return;
+	}
 	if (!call->pin.abandoned)
 		sg_login_abandon(call->agent, &call->pin);
 	if (sg_call_is_dropped(call) && call->key_use.asked != NULL)
 		sg_worker_abandon(call->key.module->worker, call->key_use.asked);
 	if (call->gone != NULL)
 		call->gone(call);
-	if (call->doing != NULL)
-		sg_call_abandon(call->doing);
 }
 
 const char *sg_call_string(const struct sg_call *call, const char *name)
@@ -138,6 +140,8 @@ static void part_finish(struct sg_call *call)
 
 	call->part = NULL;
 	part->whole->doing = NULL;
+	part->whole->pin = call->pin;
+	sg_pin_init(&call->pin);
 	sg_call_free(call);
 	part->fn(part->arg, part->error.code != 0 ? &part->error : NULL);
 	sg_failure_clear(&part->error);
@@ -383,20 +387,6 @@ void sg_call_ask(struct sg_call *call, struct sg_worker *worker, uint16_t type, 
 
 /* ---- a verb as a part of another ---- */
 
-/* The descriptor with a PIN serves one token only, and stays the call's own. */
-static int pinentry_copy(struct sg_pin *pin, const struct sg_pin *from)
-{
-	pin->pinentry = from->pinentry;
-	pin->abandoned = from->abandoned;
-	pin->display = sg_text_copy(from->display);
-	for (; pin->option_count < from->option_count; pin->option_count++) {
-		pin->options[pin->option_count] = strdup(from->options[pin->option_count]);
-		if (pin->options[pin->option_count] == NULL)
-			return SG_ERR_NOMEM;
-	}
-	return 0;
-}
-
 void sg_call_do(struct sg_call *call, const char *method, sg_verb_fn *verb, json_t *parameters,
     sg_done_fn *fn, void *arg)
 {
@@ -416,9 +406,10 @@ void sg_call_do(struct sg_call *call, const char *method, sg_verb_fn *verb, json
 	part->caller.pid = call->caller.pid;
 	part->caller.exe = sg_text_copy(call->caller.exe);
 	part->caller.purpose = sg_text_copy(method);
-	sg_pin_init(&part->pin);
+	part->pin = call->pin;
+	sg_pin_init(&call->pin);
 	call->doing = part;
-	if (parameters == NULL || part->name == NULL || pinentry_copy(&part->pin, &call->pin) != 0)
+	if (parameters == NULL || part->name == NULL)
 		sg_call_fail_code(part, SG_ERR_NOMEM, NULL);
 	else
 		verb(part);

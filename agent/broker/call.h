@@ -167,8 +167,8 @@ void sg_call_ask_account(
 
 /*
  * Another verb as a part of this call, for the same caller: with these parameters (taken over), which
- * must fit the method, and its pinentry, if it has one. fn is called when it has ended, with why it
- * failed; the reply goes to nobody.
+ * must fit the method, and what this call has brought of a PIN, which it has back when fn is called:
+ * when that has ended, with why it failed; the reply goes to nobody.
  */
 void sg_call_do(struct sg_call *call, const char *method, sg_verb_fn *verb, json_t *parameters,
     sg_done_fn *fn, void *arg);

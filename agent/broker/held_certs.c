@@ -138,8 +138,7 @@ char *sg_place_serial(const char *uri)
 	return uri != NULL ? sg_uri_value(uri, SG_URI_SERIAL) : NULL;
 }
 
-/* Whether the token of this object is meant. */
-static int place_is_on(const char *uri, const char *token)
+int sg_place_is_on(const char *uri, const char *token)
 {
 	char *serial = sg_place_serial(uri);
 	struct sg_token_info info = {
@@ -162,7 +161,7 @@ static int place_is_on(const char *uri, const char *token)
 int sg_held_cert_is_on(const struct sg_held_cert *cert, const char *token)
 {
 	for (size_t i = 0; cert->places[i] != NULL; i++) {
-		if (place_is_on(cert->places[i], token))
+		if (sg_place_is_on(cert->places[i], token))
 			return 1;
 	}
 	return 0;

@@ -70,6 +70,9 @@ SG_MUST_USE int sg_held_certs_add_tokens(struct sg_held_certs *held,
 /* Whether a token is meant that has, or had, the key: by its serial, its label or a URI. */
 int sg_held_cert_is_on(const struct sg_held_cert *cert, const char *token);
 
+/* Whether the token of this object is the one meant. */
+int sg_place_is_on(const char *uri, const char *token);
+
 /* The label and the serial of the token in a URI of an object: new strings, or NULL. */
 char *sg_place_label(const char *uri);
 char *sg_place_serial(const char *uri);

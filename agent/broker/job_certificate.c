@@ -409,7 +409,10 @@ static void proven(struct sg_call *call)
 	else if ((err = sg_store_csr_put(
 		      call->agent->store, job->row.jid, job->row.sha256, &job->row.csr)) != 0)
 		sg_call_fail_code(call, err, job->row.jid);
-	else if (job->row.kind == SG_JOB_ENROL || old == NULL || strcmp(old, job->row.sha256) == 0)
+	else if (job->row.kind == SG_JOB_SPARE && old != NULL && strcmp(old, job->row.sha256) != 0)
+		sg_job_go(call, SG_JOB_RETURN);
+	else if (job->row.kind == SG_JOB_ENROL || job->row.kind == SG_JOB_SPARE || old == NULL ||
+	    strcmp(old, job->row.sha256) == 0)
 		sg_job_go(call, SG_JOB_END);
 	else
 		sg_job_go(call, job->row.kind == SG_JOB_RENEW ? SG_JOB_SIGN : SG_JOB_RETIRE);
@@ -455,6 +458,37 @@ enum sg_job_state sg_job_prove_failed(struct sg_job *job, const struct sg_msg_er
 	return sg_account_is_refused(error) ? SG_JOB_UNDO : SG_JOB_PROVE;
 }
 
+/* ---- RETURN: a spare is proven ---- */
+
+static void returned(void *arg, const struct sg_msg_error *error)
+{
+	sg_job_go(arg, SG_JOB_END);
+}
+
+/* Online as it was before the job, where its token lets it. */
+static void return_offline(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+
+	if (job->was_online)
+		sg_account_go_online(call->account, &call->caller, -1, &call->pin, returned, call);
+	else
+		sg_job_go(call, SG_JOB_END);
+}
+
+void sg_job_enter_return(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+	int err = sg_account_set_client(call->account, job->row.old_key, job->row.old_certificate);
+
+	if (err != 0) {
+		sg_call_fail_code(call, err, job->row.jid);
+		return;
+	}
+	call->next = return_offline;
+	sg_account_go_offline(call->account, sg_call_continue, call);
+}
+
 /* ---- RETIRE, RETRACT: the former certificate ---- */
 
 static void retired(struct sg_call *call)
@@ -469,18 +503,11 @@ static void retired(struct sg_call *call)
 		sg_job_go(call, SG_JOB_RETRACT);
 }
 
-/* A server that does not know it any more lets nobody in with it. */
-static int is_gone(const struct sg_msg_error *error)
-{
-	return sg_msg_error_code(error) == SG_ERR_STANZA && error->condition != NULL &&
-	    strcmp(error->condition, "item-not-found") == 0;
-}
-
 static void on_retired(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct sg_call *call = arg;
 
-	if (error == NULL || is_gone(error))
+	if (error == NULL || sg_job_is_gone(error))
 		retired(call);
 	else
 		sg_call_fail(call, error);
@@ -512,7 +539,7 @@ static void on_retracted(void *arg, const struct sg_msg_error *error, void *answ
 {
 	struct sg_call *call = arg;
 
-	if (error == NULL || is_gone(error))
+	if (error == NULL || sg_job_is_gone(error))
 		sg_job_go(call, SG_JOB_SWEEP);
 	else
 		sg_call_fail(call, error);

@@ -125,6 +125,8 @@ enum sg_job_state sg_job_generate_failed(struct sg_job *job, const struct sg_msg
 {
 	int code = sg_msg_error_code(error);
 
+	if (code == SG_ERR_ARG) /* half a key has the name: not one that could be used */
+		return SG_JOB_END;
 	/* Where the agent or the token's process ended meanwhile, the key may be there. */
 	return job->resumed || code == SG_ERR_WORKER || code == SG_ERR_TIMEOUT ? SG_JOB_GENERATE
 									       : SG_JOB_END;

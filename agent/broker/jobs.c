@@ -42,8 +42,8 @@ static const struct {
 	[SG_JOB_ADD] = { "add", TO(STORE) | TO(REQUEST) | TO(UNDO) | TO(END), sg_job_enter_add,
 	    sg_job_add_failed },
 	[SG_JOB_STORE] = { "store", TO(PROVE) | TO(UNDO), sg_job_enter_store, NULL },
-	[SG_JOB_PROVE] = { "prove", TO(SIGN) | TO(RETIRE) | TO(UNDO) | TO(END), sg_job_enter_prove,
-	    sg_job_prove_failed },
+	[SG_JOB_PROVE] = { "prove", TO(SIGN) | TO(RETIRE) | TO(RETURN) | TO(UNDO) | TO(END),
+	    sg_job_enter_prove, sg_job_prove_failed },
 	[SG_JOB_SIGN] = { "sign", TO(PUBLISH), sg_job_enter_sign, NULL },
 	[SG_JOB_PUBLISH] = { "publish", TO(RETIRE), sg_job_enter_publish, NULL },
 	[SG_JOB_RETIRE] = { "retire", TO(RETRACT), sg_job_enter_retire, NULL },
@@ -54,6 +54,7 @@ static const struct {
 	[SG_JOB_UNDO] = { "undo", TO(DISCARD) | TO(END), sg_job_enter_undo, NULL },
 	[SG_JOB_DISCARD] = { "discard", TO(END), sg_job_enter_discard, sg_job_sweep_failed },
 	[SG_JOB_END] = { "end", 0, NULL, NULL },
+	[SG_JOB_RETURN] = { "return", TO(END), sg_job_enter_return, NULL },
 };
 
 /* Which states a kind has at all. */
@@ -71,6 +72,9 @@ static const struct {
 		TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) | TO(UNDO) | TO(DISCARD) |
 		TO(END) },
 	[SG_JOB_REVOKE] = { "revoke", TO(NEW) | TO(REVOKE_IT) | TO(SWEEP) | TO(END) },
+	[SG_JOB_SPARE] = { "spare",
+	    TO(NEW) | TO(ADD) | TO(STORE) | TO(PROVE) | TO(RETURN) | TO(UNDO) | TO(DISCARD) |
+		TO(END) },
 };
 
 const char *sg_job_kind_name(uint32_t kind)
@@ -443,6 +447,11 @@ static struct sg_call *own_call(struct sg_job *job)
 	return call;
 }
 
+int sg_job_intend(struct sg_job *job)
+{
+	return job->row.state == SG_JOB_NEW ? change(job, SG_JOB_REVOKE_IT) : 0;
+}
+
 void sg_job_run_alone(struct sg_job *job)
 {
 	struct sg_call *call = own_call(job);
@@ -592,4 +601,10 @@ int sg_job_is_final(const struct sg_msg_error *error)
 			return 0;
 	}
 	return 1;
+}
+
+int sg_job_is_gone(const struct sg_msg_error *error)
+{
+	return sg_msg_error_code(error) == SG_ERR_STANZA && error->condition != NULL &&
+	    strcmp(error->condition, "item-not-found") == 0;
 }

@@ -82,6 +82,9 @@ void sg_job_when_idle(struct sg_job *job, struct sg_call *call, sg_job_turn_fn *
  */
 void sg_job_run(struct sg_job *job, struct sg_call *call);
 
+/* Stores what a job of kind revoke is to do; nothing is sent. SG_ERR_IO, ...: then it does not exist. */
+SG_MUST_USE int sg_job_intend(struct sg_job *job);
+
 /* The same without a person, as by itself. */
 void sg_job_run_alone(struct sg_job *job);
 
@@ -117,6 +120,8 @@ void sg_job_go_online(struct sg_call *call, sg_verb_fn *next);
  * store does not have. Whether there is one. */
 int sg_job_take_issued(struct sg_job *job, struct sg_msg_ccm2_certs *certs);
 
+/* Whether the server says that it does not have it: a certificate that it does not know lets nobody in. */
+int sg_job_is_gone(const struct sg_msg_error *error);
 /*
  * Of a renewal: keeps the name of the former certificate in a list of the server, and sees to it that it
  * stands there; 0 when the call has failed.
@@ -147,7 +152,7 @@ int sg_job_is_final(const struct sg_msg_error *error);
 sg_verb_fn sg_job_enter_new, sg_job_enter_generate, sg_job_enter_request, sg_job_enter_add,
     sg_job_enter_store, sg_job_enter_prove, sg_job_enter_sign, sg_job_enter_publish,
     sg_job_enter_retire, sg_job_enter_retract, sg_job_enter_sweep, sg_job_enter_revoke,
-    sg_job_enter_undo, sg_job_enter_discard;
+    sg_job_enter_undo, sg_job_enter_discard, sg_job_enter_return;
 typedef enum sg_job_state sg_job_failed_fn(struct sg_job *job, const struct sg_msg_error *error);
 sg_job_failed_fn sg_job_generate_failed, sg_job_request_failed, sg_job_add_failed,
     sg_job_prove_failed, sg_job_sweep_failed, sg_job_revoke_failed;

@@ -15,6 +15,7 @@ enum sg_job_kind {
 	SG_JOB_REPLACE = 1, /* ... in the place of its former one, which is revoked */
 	SG_JOB_RENEW = 2,   /* the same, before that one expires */
 	SG_JOB_REVOKE = 3,
+	SG_JOB_SPARE = 4, /* a certificate for a key, and the account goes on with its former one */
 	SG_JOB_KINDS,
 };
 
@@ -35,6 +36,7 @@ enum sg_job_state {
 	SG_JOB_REQUEST = 12,  /* the key is there: the CSR is to be made */
 	SG_JOB_SIGN = 13,     /* the certificate is proven: the user key signs it, ... */
 	SG_JOB_PUBLISH = 14,  /* ... and it goes to the node */
+	SG_JOB_RETURN = 15,   /* of a spare, which is proven: the account gets back what it had */
 	SG_JOB_STATES,
 };
 

@@ -167,6 +167,10 @@ static const char *const statement_texts[SG_STMT_COUNT] = {
 	[SG_STMT_CERT_RESTORE] =
 	    "UPDATE certificates SET revoked = 0 WHERE jid = ?1 AND sha256 = ?2"
 	    " AND revoked <> 0",
+	[SG_STMT_CERT_DELETE] = "DELETE FROM certificates WHERE jid = ?1 AND sha256 = ?2",
+	[SG_STMT_CERT_SIGNATURES_DELETE] =
+	    "DELETE FROM signatures WHERE jid = ?1 AND (SELECT name FROM certificates"
+	    " WHERE jid = ?1 AND sha256 = ?2) IN (subject, issuer)",
 	[SG_STMT_SIGNATURE_PUT] =
 	    "INSERT OR REPLACE INTO signatures (jid, subject, issuer, issuer_jid, method, value)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

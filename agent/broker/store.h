@@ -92,6 +92,9 @@ SG_MUST_USE int sg_store_cert_get(
 SG_MUST_USE int sg_store_cert_set_revoked(
     struct sg_store *store, const char *jid, const char *sha256, int revoked);
 
+/* Removes it, with the signatures that are kept on it and by it. */
+SG_MUST_USE int sg_store_cert_delete(struct sg_store *store, const char *jid, const char *sha256);
+
 /* Certificate and account in one transaction: the certificate becomes the account's. */
 SG_MUST_USE int sg_store_account_certify(struct sg_store *store, const struct sg_account_row *row,
     uint32_t role, const struct sg_blob *der, const char *uri);

@@ -130,6 +130,19 @@ int sg_store_cert_set_revoked(
 	return sg_store_run(store, revoked ? SG_STMT_CERT_REVOKE : SG_STMT_CERT_RESTORE, values);
 }
 
+int sg_store_cert_delete(struct sg_store *store, const char *jid, const char *sha256)
+{
+	const struct sg_value values[] = { SG_TEXT(jid), SG_TEXT(sha256), SG_END };
+	int err = sg_store_begin(store);
+
+	if (err != 0)
+		return err;
+	err = sg_store_run(store, SG_STMT_CERT_SIGNATURES_DELETE, values);
+	if (err == 0)
+		err = sg_store_run(store, SG_STMT_CERT_DELETE, values);
+	return sg_store_finish(store, err);
+}
+
 int sg_store_account_certify(struct sg_store *store, const struct sg_account_row *row,
     uint32_t role, const struct sg_blob *der, const char *uri)
 {

@@ -6,7 +6,7 @@
 
 #include "accounts.h"
 #include "ccm2.h"
-#include "disco.h"
+#include "cert_protocol.h"
 #include "json.h"
 #include "online.h"
 #include "worker.h"
@@ -113,7 +113,9 @@ static void on_features(void *arg, const struct sg_msg_error *error, void *answe
 	struct sg_account *account = survey->call->account;
 	struct sg_msg_error why = { 0 };
 
-	if (error == NULL && !sg_disco_has(answer, SG_NS_CCM2_LIST))
+	if (error == NULL)
+		sg_account_note_features(account, answer);
+	if (error == NULL && !sg_cert_protocol_can(answer, SG_NS_CCM2_LIST))
 		sg_msg_error_set(&why, SG_ERR_FEATURE, SG_NS_CCM2_LIST,
 		    "the server of %s does not have %s", account->row.jid, SG_NS_CCM2_LIST);
 	else if (error == NULL && account->state != SG_ACCOUNT_ONLINE)

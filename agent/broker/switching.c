@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs.h"
 #include "log.h"
 #include "online.h"
 #include "text.h"
@@ -23,7 +24,7 @@ static void switching_end(struct switching *switching, const struct sg_msg_error
 	sg_done_fn *fn = switching->fn;
 	void *arg = switching->arg;
 
-	account->enrolling = 0;
+	account->switching = 0;
 	free(switching->old_key);
 	free(switching->old_certificate);
 	free(switching);
@@ -89,8 +90,12 @@ void sg_account_switch(struct sg_account *account, const struct sg_caller *calle
 	struct switching *switching;
 	int err;
 
-	if (account->enrolling) {
-		refuse(account, SG_ERR_BUSY, "an enrolment of the account is going on", fn, arg);
+	if (account->switching || sg_job_of_certificate(account) != NULL) {
+		refuse(account, SG_ERR_BUSY,
+		    account->switching ? "the account's certificate is just being changed"
+				       : "an enrolment of the account is not finished: `signet "
+					 "status` shows it, `signet enrol --cancel` undoes it",
+		    fn, arg);
 		return;
 	}
 	switching = calloc(1, sizeof(*switching));
@@ -105,7 +110,7 @@ void sg_account_switch(struct sg_account *account, const struct sg_caller *calle
 		.fn = fn,
 		.arg = arg,
 	};
-	account->enrolling = 1;
+	account->switching = 1;
 	err = sg_account_set_client(account, key_uri, sha256);
 	if (err != 0) {
 		struct sg_msg_error error = { 0 };

@@ -59,6 +59,12 @@ void sg_verb_reconcile(struct sg_call *call);
 /* verbs_adopt.c */
 void sg_verb_adopt_certificate(struct sg_call *call);
 
+/* verbs_remove.c */
+void sg_verb_remove_certificate(struct sg_call *call);
+
+/* verbs_lost.c */
+void sg_verb_revoke_token(struct sg_call *call);
+
 /* verbs_spare.c: Connect with a key */
 void sg_verb_connect_with_key(struct sg_call *call);
 

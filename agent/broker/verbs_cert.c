@@ -246,7 +246,7 @@ static int is_changing(const struct sg_account *account)
 {
 	const struct sg_job *job = sg_job_of_certificate(account);
 
-	return job != NULL && job->call != NULL;
+	return account->switching || (job != NULL && job->call != NULL);
 }
 
 void sg_verb_revoke_certificate(struct sg_call *call)

@@ -42,9 +42,17 @@ static void go_on(struct sg_call *call);
 static void begin(struct sg_call *call)
 {
 	const char *name = sg_call_string(call, "name");
-	enum sg_job_kind kind = sg_call_flag(call, "replace") ? SG_JOB_REPLACE : SG_JOB_ENROL;
-	struct sg_job *job = sg_job_begin(call->account, kind);
+	enum sg_job_kind kind = sg_call_flag(call, "spare") ? SG_JOB_SPARE
+	    : sg_call_flag(call, "replace")		    ? SG_JOB_REPLACE
+							    : SG_JOB_ENROL;
+	struct sg_job *job;
 
+	if (call->account->switching) {
+		sg_call_fail_with(call, SG_ERR_BUSY, call->account->row.jid,
+		    "the certificate of %s is just being changed", call->account->row.jid);
+		return;
+	}
+	job = sg_job_begin(call->account, kind);
 	if (job != NULL) {
 		job->selector = strdup(sg_call_string(call, "key"));
 		job->row.name = name != NULL ? strdup(name) : default_name();
@@ -83,7 +91,10 @@ static void go_on(struct sg_call *call)
 {
 	const struct sg_job *job = sg_job_of_certificate(call->account);
 
-	if (job == NULL)
+	if (call->account->switching)
+		sg_call_fail_with(call, SG_ERR_BUSY, call->account->row.jid,
+		    "%s is just going over to another certificate", call->account->row.jid);
+	else if (job == NULL)
 		begin(call);
 	else if (job->call != NULL && !job->is_alone)
 		sg_call_fail_with(call, SG_ERR_BUSY, call->account->row.jid,
@@ -99,6 +110,11 @@ void sg_verb_enrol(struct sg_call *call)
 	if (name != NULL && !sg_utf8_is_text(name, SG_CCM2_NAME_MAX)) {
 		sg_call_fail_with(call, SG_ERR_ARG, "name", "a name is a text of at most %d bytes",
 		    SG_CCM2_NAME_MAX);
+		return;
+	}
+	if (sg_call_flag(call, "spare") && sg_call_flag(call, "replace")) {
+		sg_call_fail_with(call, SG_ERR_ARG, "spare",
+		    "a spare takes no other certificate's place: spare or replace, not both");
 		return;
 	}
 	if (!sg_call_take_account(call, "jid"))

@@ -13,7 +13,7 @@
 #include "text.h"
 #include "uri.h"
 
-#define LABELS_MAX 99 /* that are tried for a new key: "client 2" to "client 99" */
+#define NUMBER_MAX 9999 /* of a new key: "client 2" to "client 9999" */
 
 static const char advice_enrol[] = "Get one with `signet enrol JID --key KEY`.";
 
@@ -150,10 +150,10 @@ static void try_label(struct sg_call *call)
 
 	free(rekey->uri);
 	rekey->uri = NULL;
-	if (++rekey->number <= LABELS_MAX &&
+	if (++rekey->number <= NUMBER_MAX &&
 	    asprintf(&label, "%s %u", rekey->label, rekey->number) < 0)
 		label = NULL;
-	if (rekey->number > LABELS_MAX || (label != NULL && strlen(label) > SG_KEY_LABEL_MAX)) {
+	if (rekey->number > NUMBER_MAX || (label != NULL && strlen(label) > SG_KEY_LABEL_MAX)) {
 		sg_call_fail_with(call, SG_ERR_LIMIT, sg_key_ref_info(&call->key)->uri,
 		    "there is no label for a new key like the one of now: make one with `signet "
 		    "key new`, and name it with --key");
@@ -180,7 +180,7 @@ static void rekey_unlocked(struct sg_call *call)
 	}
 	rekey->number = 1;
 	space = strrchr(rekey->label, ' ');
-	if (space != NULL && space[1] != '\0' && strlen(space) <= 3 &&
+	if (space != NULL && space[1] != '\0' && strlen(space) <= 5 &&
 	    strspn(space + 1, "0123456789") == strlen(space + 1)) {
 		rekey->number = (unsigned)strtoul(space + 1, NULL, 10);
 		*space = '\0';
@@ -205,7 +205,10 @@ static void go_on(struct sg_call *call, struct sg_job *job)
 
 static void renew_again(struct sg_call *call, struct sg_job *job)
 {
-	if (job->row.kind != SG_JOB_RENEW || sg_call_flag(call, "rekey") ||
+	int has_new_key = job->row.key != NULL && job->row.old_key != NULL &&
+	    strcmp(job->row.key, job->row.old_key) != 0;
+
+	if (job->row.kind != SG_JOB_RENEW || (sg_call_flag(call, "rekey") && !has_new_key) ||
 	    sg_call_string(call, "key") != NULL)
 		fail_busy(call, job);
 	else

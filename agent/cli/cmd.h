@@ -31,8 +31,12 @@ sg_command_run_fn sg_account_add, sg_account_list, sg_account_show, sg_account_r
 sg_command_show_fn sg_account_list_show, sg_account_show_show, sg_account_remove_show;
 
 /* cmd_cert.c */
-sg_command_run_fn sg_enrol, sg_cert_list, sg_cert_renew, sg_cert_revoke, sg_cert_adopt;
-sg_command_show_fn sg_enrol_show, sg_cert_list_show, sg_cert_revoke_show, sg_cert_adopt_show;
+sg_command_run_fn sg_enrol, sg_cert_list, sg_cert_renew, sg_cert_revoke;
+sg_command_show_fn sg_enrol_show, sg_cert_list_show, sg_cert_revoke_show;
+
+/* cmd_cert_keep.c: cert revoke with --token is done there, too */
+sg_command_run_fn sg_cert_adopt, sg_cert_remove, sg_cert_revoke_token;
+sg_command_show_fn sg_cert_adopt_show, sg_cert_remove_show, sg_cert_revoke_token_show;
 
 /* cmd_cert_diff.c: cert list with --diff */
 sg_command_run_fn sg_cert_diff;

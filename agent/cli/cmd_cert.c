@@ -31,7 +31,8 @@ static int write_certificate(struct sg_cli *cli, struct sg_file_out *out, const 
 
 static int enrol_cancel(struct sg_cli *cli, json_t **result)
 {
-	static const enum sg_opt others[] = { SG_OPT_KEY, SG_OPT_NAME, SG_OPT_OUT, SG_OPT_REPLACE };
+	static const enum sg_opt others[] = { SG_OPT_KEY, SG_OPT_NAME, SG_OPT_OUT, SG_OPT_REPLACE,
+		SG_OPT_SPARE };
 	const char *jid = cli->args.operands[0];
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -42,6 +43,29 @@ static int enrol_cancel(struct sg_cli *cli, json_t **result)
 	}
 	return sg_agent_call(cli, "CancelEnrolment", json_pack("{s:s}", "jid", jid),
 	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+}
+
+/* The user key signs it, so that friends know it when it is needed. Where that is not to be had now, it
+ * is said what does it later. */
+static void sign_spare(struct sg_cli *cli, json_t *result)
+{
+	const char *jid = cli->args.operands[0];
+	const char *name = sg_member(json_object_get(result, "certificate"), "name", "");
+	json_t *reply = NULL;
+	int err;
+
+	if (sg_member(json_object_get(result, "account"), "user_key", NULL) == NULL)
+		return;
+	err = sg_agent_call(cli, "Sign", json_pack("{s:s, s:s}", "account", jid, "subject", name),
+	    SG_CALL_PIN, NULL, &reply);
+	json_object_set_new(result, "signed", json_boolean(err == 0));
+	json_decref(reply);
+	if (err == 0)
+		return;
+	fputs("signet: the user key has not signed it (", stderr);
+	sg_print_text(stderr, sg_member(cli->error, "message", sg_err_text(err)));
+	fprintf(stderr, "); `signet sign %s %s` does it later\n", jid, name);
+	sg_cli_forget(cli);
 }
 
 int sg_enrol(struct sg_cli *cli, json_t **result)
@@ -63,9 +87,12 @@ int sg_enrol(struct sg_cli *cli, json_t **result)
 		err = sg_file_out_open(cli, args->value[SG_OPT_OUT], &out);
 	if (err == 0)
 		err = sg_agent_call(cli, "Enrol",
-		    json_pack("{s:s, s:s, s:s*, s:b}", "jid", jid, "key", key, "name",
-			args->value[SG_OPT_NAME], "replace", sg_args_has(args, SG_OPT_REPLACE)),
+		    json_pack("{s:s, s:s, s:s*, s:b, s:b}", "jid", jid, "key", key, "name",
+			args->value[SG_OPT_NAME], "replace", sg_args_has(args, SG_OPT_REPLACE),
+			"spare", sg_args_has(args, SG_OPT_SPARE)),
 		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_MORE, jid, result);
+	if (err == 0 && sg_args_has(args, SG_OPT_SPARE))
+		sign_spare(cli, *result);
 	if (err == 0)
 		err = write_certificate(cli, &out, *result);
 	sg_file_out_clear(&out);
@@ -160,9 +187,16 @@ int sg_cert_renew(struct sg_cli *cli, json_t **result)
 int sg_cert_revoke(struct sg_cli *cli, json_t **result)
 {
 	const char *jid = cli->args.operands[0], *fingerprint = cli->args.operands[1];
-	int current = strcmp(fingerprint, "current") == 0;
 	int disable = sg_args_has(&cli->args, SG_OPT_DISABLE);
-	int err = sg_ask_yes(cli,
+	int current, err;
+
+	if (sg_args_has(&cli->args, SG_OPT_TOKEN))
+		return sg_cert_revoke_token(cli, result);
+	if (fingerprint == NULL)
+		return sg_cli_fail(cli, SG_ERR_ARG, "`signet cert list` shows the certificates.",
+		    "what is to be revoked is missing: FINGERPRINT, current, or --token TOKEN");
+	current = strcmp(fingerprint, "current") == 0;
+	err = sg_ask_yes(cli,
 	    disable ? "Disable %s%s of %s? It can log in no more; whoever uses it now stays so."
 		    : "Revoke %s%s of %s? Whoever uses it is logged out, for good.",
 	    current ? "the current certificate" : "the certificate ", current ? "" : fingerprint,
@@ -178,19 +212,8 @@ int sg_cert_revoke(struct sg_cli *cli, json_t **result)
 
 void sg_cert_revoke_show(const struct sg_cli *cli, const json_t *result)
 {
-	puts(sg_args_has(&cli->args, SG_OPT_DISABLE) ? "Disabled." : "Revoked.");
-}
-
-int sg_cert_adopt(struct sg_cli *cli, json_t **result)
-{
-	char **operands = cli->args.operands;
-
-	return sg_agent_call(cli, "AdoptCertificate",
-	    json_pack("{s:s, s:s}", "jid", operands[0], "fingerprint", operands[1]),
-	    SG_CALL_PIN | SG_CALL_PASSWORD, operands[0], result);
-}
-
-void sg_cert_adopt_show(const struct sg_cli *cli, const json_t *result)
-{
-	sg_show_certificate(json_object_get(result, "certificate"));
+	if (sg_args_has(&cli->args, SG_OPT_TOKEN))
+		sg_cert_revoke_token_show(cli, result);
+	else
+		puts(sg_args_has(&cli->args, SG_OPT_DISABLE) ? "Disabled." : "Revoked.");
 }

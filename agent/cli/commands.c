@@ -273,8 +273,8 @@ const struct sg_command sg_commands[] = {
 	    .operands = "JID",
 	    .operands_min = 1,
 	    .operands_max = 1,
-	    .options = OPT(KEY) | OPT(NAME) | OPT(OUT) | OPT(REPLACE) | OPT(CANCEL) | SG_OPTS_PIN |
-		SG_OPTS_PASSWORD,
+	    .options = OPT(KEY) | OPT(NAME) | OPT(OUT) | OPT(REPLACE) | OPT(SPARE) | OPT(CANCEL) |
+		SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
 	    .summary = "Get a certificate for a key from the server.",
 	    .help =
@@ -320,15 +320,18 @@ const struct sg_command sg_commands[] = {
 	{ .name = "cert revoke",
 	    .run = sg_cert_revoke,
 	    .show = sg_cert_revoke_show,
-	    .operands = "JID FINGERPRINT|current",
-	    .operands_min = 2,
+	    .operands = "JID [FINGERPRINT|current]",
+	    .operands_min = 1,
 	    .operands_max = 2,
-	    .options = OPT(YES) | OPT(DISABLE) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .options = OPT(TOKEN) | OPT(YES) | OPT(DISABLE) | SG_OPTS_PIN | SG_OPTS_PASSWORD,
 	    .waits = WAITS_BOTH,
-	    .summary = "Revoke a certificate on the server.",
+	    .summary = "Revoke a certificate on the server, or all of a lost token.",
 	    .help = "FINGERPRINT is the SHA-256 that `signet cert list` shows; 'current' is the\n"
-		    "certificate that this agent logs in with. --disable is for servers that have\n"
-		    "XEP-0257 and no ccm2." },
+		    "certificate that this agent logs in with. With --token, all whose key is or "
+		    "was on\n"
+		    "that token, by its serial or label: it is lost. The account goes on with a "
+		    "spare.\n"
+		    "--disable is for servers that have XEP-0257 and no ccm2." },
 	{ .name = "cert adopt",
 	    .run = sg_cert_adopt,
 	    .show = sg_cert_adopt_show,
@@ -342,6 +345,17 @@ const struct sg_command sg_commands[] = {
 		"It is one that the server lists, for a key on a token of this agent. The account "
 		"has it\n"
 		"as a spare, or as its own when it has none." },
+	{ .name = "cert remove",
+	    .run = sg_cert_remove,
+	    .show = sg_cert_remove_show,
+	    .operands = "JID FINGERPRINT",
+	    .operands_min = 2,
+	    .operands_max = 2,
+	    .options = SG_OPTS_PIN | SG_OPTS_PASSWORD,
+	    .waits = WAITS_BOTH,
+	    .summary = "Take a certificate away that is of no use any more.",
+	    .help = "From its token and from the agent. One that can still log in is to be "
+		    "revoked first." },
 	{ .name = "publish",
 	    .run = sg_publish,
 	    .show = sg_publish_show,

@@ -68,6 +68,8 @@ static const struct sg_opt_info opt_infos[SG_OPT_COUNT] = {
 	[SG_OPT_REKEY] = { "rekey", NULL, "for a new key, made on the same token", 0 },
 	[SG_OPT_PGP] = { "pgp", "FINGERPRINT",
 	    "sign with this OpenPGP key of the account, by gpg and its agent", 0 },
+	[SG_OPT_SPARE] = { "spare", NULL, "the account goes on with the certificate that it has",
+	    0 },
 	[SG_OPT_DIFF] = { "diff", NULL,
 	    "compare the server's list with the tokens and what the agent keeps", 0 },
 	[SG_OPT_REPLACE] = { "replace", NULL,

@@ -54,6 +54,7 @@ enum sg_opt {
 	SG_OPT_ABOUT,
 	SG_OPT_SHA1,
 	SG_OPT_DIFF,
+	SG_OPT_SPARE,
 	SG_OPT_REKEY,
 	SG_OPT_COUNT,
 };

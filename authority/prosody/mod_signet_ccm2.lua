@@ -142,14 +142,35 @@ end
 
 ---- SASL
 
--- The sessions that logged in with a certificate, bound or not. The table outlives a reload of the module,
+-- The sessions that logged in with a certificate, bound or not, and its fingerprint: of one that has ended, nothing
+-- else is known. The table outlives a reload of the module,
 -- and keeps no session that nobody else holds.
 local logged_in = setmetatable(module:shared("logged_in"), { __mode = "k" });
 
+local watched = {}; -- their fingerprints, and perhaps those of sessions that have ended since the last look
+local listed = {}; -- those that have come onto the list since then
+
 local function attach(session, sha256)
 	session.signet_sha256 = sha256;
-	logged_in[session] = sha256 and true;
+	logged_in[session] = sha256;
+	if sha256 then
+		watched[sha256] = true;
+	end
 end
+
+local function watch()
+	watched = {};
+	for _, sha256 in pairs(logged_in) do
+		watched[sha256] = true;
+	end
+end
+
+watch();
+revoked.on_line(function (sha256)
+	if watched[sha256] then
+		listed[sha256] = true;
+	end
+end);
 
 -- No identity is an empty text; one that is no text (XML's or UTF-8's) comes as nil, and is no identity of anybody.
 local function external(session)
@@ -305,22 +326,31 @@ end
 -- its own session gets the answer in between: the authority sends it only after it has written the list.
 local function overdue_sessions()
 	local overdue = {};
-	for session in pairs(logged_in) do
-		local is_to_end = not session.destroyed and revoked.is_revoked(session.signet_sha256);
-		if is_to_end and session.signet_revoked_seen then
+	for session, sha256 in pairs(logged_in) do
+		if session.signet_revoked_seen and not session.destroyed then
 			overdue[#overdue + 1] = session;
 		end
-		session.signet_revoked_seen = is_to_end or nil;
+		session.signet_revoked_seen = listed[sha256];
 	end
+	listed = {};
 	return overdue;
 end
 
-local function close_revoked()
+local function look()
+	watch();
 	revoked.refresh();
-	if revoked.is_complete() then
+	if revoked.is_known() then
 		for _, session in ipairs(overdue_sessions()) do -- closing changes the table that was walked over
 			close(session, REVOKED);
 		end
+	end
+end
+
+-- Again and again, whatever happens: an error would end the timer.
+local function on_timer()
+	local ok, err = pcall(look);
+	if not ok then
+		module:log("error", "The sessions could not be looked through: %s", err);
 	end
 	return poll_seconds;
 end
@@ -375,7 +405,7 @@ if ca_file then
 end
 read_logins();
 write_logins();
-module:add_timer(0, close_revoked);
+module:add_timer(0, on_timer);
 
 function module.unload()
 	if users.get_sasl_handler == with_external then

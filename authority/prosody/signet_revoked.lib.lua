@@ -21,9 +21,12 @@ local function read_file(path)
 	return text, err;
 end
 
--- What is known of it: its text, and how many bytes of that are in the set (fingerprint -> how often) by now; nil while
--- there is no list to trust.
-local list;
+-- The list as it is in the file, in parts of whole lines; nil while there is no list to trust. It is searched as it is:
+-- a table of 100,000 fingerprints takes long to make, and keeps the collector of garbage busy from then on.
+local PART = 65 * 2048;
+local parts;
+local good = {}; -- what was searched in these parts and is not there
+local unchecked = {}; -- numbers of the parts that have changed, which are yet to be looked through
 local list_stamp; -- what the list's file looked like when it was read
 local complained; -- the last complaint about the list, so that each is logged once
 
@@ -34,62 +37,69 @@ local function complain(text)
 	end
 end
 
--- A long list is taken in by parts of so many bytes (some milliseconds), between which the server goes on.
-local PART = 65 * 2048;
-
--- How many bytes of the list are as they were: whole lines.
-local function unchanged(old, new)
-	local at = 1;
-	while at <= #old and old:sub(at, at + PART - 1) == new:sub(at, at + PART - 1) do
-		at = at + PART;
+-- The parts of the file, or nil and why not. Nothing of this is garbage before it has been compared, so none is
+-- looked for.
+local function read_parts()
+	local file, err = io.open(revoked_file, "r");
+	if not file then
+		return nil, err;
 	end
-	at = math.min(at - 1, #old, #new);
-	while at > 0 and new:byte(at) ~= 10 do
-		at = at - 1;
+	local new = {};
+	local part;
+	collectgarbage("stop");
+	repeat
+		part, err = file:read(PART);
+		new[#new + 1] = part;
+	until not part;
+	collectgarbage("restart");
+	file:close();
+	if err then
+		return nil, err;
 	end
-	return at;
+	return new;
 end
 
--- The list of this text, made of the last one if only its end is another one: it grows there.
-local function next_list(text)
-	local same = list and unchanged(list.text, text) or 0;
-	if not list or list.at < #list.text or #list.text - same > PART then
-		return { text = text, at = 0, set = {} };
-	end
-	for line in list.text:sub(same + 1):gmatch("[^\n]+") do
-		list.set[line] = list.set[line] > 1 and list.set[line] - 1 or nil;
-	end
-	return { text = text, at = same, set = list.set };
+local function not_a_list()
+	parts, unchecked = nil, {}; -- until the file is another one
+	complain(revoked_file .. " is not a list of fingerprints");
 end
 
--- Takes in the next part; false if it is none of a list.
-local function take_part()
-	local stop = list.text:find("\n", list.at + PART, true) or #list.text;
-	for line in list.text:sub(list.at + 1, stop):gmatch("[^\n]+") do
-		if #line ~= 64 or line:find("[^0-9a-f]") then
+local on_line = function () end;
+
+-- Looks through one part, some milliseconds: true if it is of a list.
+local function check(part)
+	if not part:find("^[0-9a-f\n]*$") or part:byte(-1) ~= 10 then
+		return false;
+	end
+	for line in part:gmatch("[^\n]*\n") do
+		if #line ~= 65 then
 			return false;
 		end
-		list.set[line] = (list.set[line] or 0) + 1;
+		on_line(line:sub(1, 64));
 	end
-	list.at = stop;
 	return true;
 end
 
-local function is_complete()
-	return list and list.at == #list.text;
-end
-
--- True also of what has not been taken in yet.
-local function is_revoked(sha256)
-	return list.set[sha256] ~= nil or list.text:find(sha256, list.at + 1, true) ~= nil;
-end
-
-local function load_parts()
-	if list and not is_complete() and not take_part() then
-		list = nil; -- until the file is another one
-		complain(revoked_file .. " is not a list of fingerprints");
+-- One part at a time, so that the server goes on in between.
+local function check_next()
+	local number = table.remove(unchecked);
+	if number and not check(parts[number]) then
+		not_a_list();
 	end
-	return list and not is_complete() and 0.005 or nil;
+	return #unchecked > 0 and 0.005 or nil;
+end
+
+local function is_revoked(sha256)
+	if good[sha256] then
+		return false;
+	end
+	for _, part in ipairs(parts) do
+		if part:find(sha256, 1, true) then
+			return true;
+		end
+	end
+	good[sha256] = true;
+	return false;
 end
 
 -- Reads the list if its file is another one than before. The authority replaces the file as a whole, so
@@ -101,7 +111,7 @@ local function refresh()
 	end
 	local attr, err = lfs.attributes(revoked_file);
 	if not attr then
-		list, list_stamp = nil, nil;
+		parts, unchecked, list_stamp = nil, {}, nil;
 		complain(err or revoked_file .. " is missing");
 		return;
 	end
@@ -109,19 +119,24 @@ local function refresh()
 	if stamp == list_stamp then
 		return;
 	end
-	local text;
-	text, err = read_file(revoked_file);
-	if not text then
-		list, list_stamp = nil, nil;
+	local old, was_busy = parts or {}, #unchecked > 0;
+	parts, err = read_parts();
+	if not parts then
+		unchecked, list_stamp = {}, nil;
 		complain(err);
 		return;
 	end
-	list, list_stamp = next_list(text), stamp;
-	local again = load_parts();
-	if again then
-		module:add_timer(again, load_parts);
+	list_stamp, unchecked, good = stamp, {}, {};
+	for number, part in ipairs(parts) do
+		if part ~= old[number] or was_busy then
+			unchecked[#unchecked + 1] = number;
+		end
 	end
-	if list and complained then
+	local again = check_next();
+	if again and not was_busy then
+		module:add_timer(again, check_next);
+	end
+	if parts and complained then
 		module:log("info", "The list of revoked certificates can be read again");
 		complained = nil;
 	end
@@ -129,8 +144,8 @@ end
 
 return {
 	read_file = read_file;
-	refresh = refresh; -- to be called before any of the next three
-	is_known = function () return list ~= nil; end; -- the others may be called only then
-	is_complete = is_complete; -- whether all of the list has been taken in: is_revoked() is quick then
-	is_revoked = is_revoked;
+	refresh = refresh; -- to be called before the next two
+	is_known = function () return parts ~= nil; end;
+	is_revoked = is_revoked; -- only if it is known
+	on_line = function (fn) on_line = fn; end; -- gets each line of what has changed, soon after that was read
 };

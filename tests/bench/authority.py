@@ -23,13 +23,14 @@ PER_ACCOUNT = 1000  # the most that the authority's configuration allows
 ISSUED = 100000
 LEDGER = 1000000
 LISTS = 50
+REVOKED = 100000
 
 
 class Place(World):
     """A server and an authority whose limits are in nobody's way."""
 
-    def __init__(self, ca, accounts):
-        super().__init__(accounts=accounts, certificates=PER_ACCOUNT, requests=60000, programs=PROGRAMS, ca=ca)
+    def __init__(self, ca, accounts, server="prosody"):
+        super().__init__(accounts=accounts, certificates=PER_ACCOUNT, requests=60000, programs=PROGRAMS, ca=ca, server=server)
 
 
 def bare(place, threads, seconds):
@@ -148,8 +149,38 @@ def listing(out):
         f"{out['list_of_1000_ms']} ms (at most {out['list_of_1000_p99_ms']} ms), one with none in {out['list_of_none_ms']} ms")
 
 
+def write_list(place, lines):
+    """As the authority does."""
+    place.write("authority/revoked.new", "".join(lines))
+    os.rename(place.dir / "authority/revoked.new", place.dir / "authority/revoked.txt")
+
+
+def stall(out):
+    """What the servers' other users wait for at most while a long list of the revoked comes, and then grows."""
+    lines = [secrets.token_hex(32) + "\n" for _ in range(REVOKED)]
+    for kind in ("prosody", "ejabberd"):
+        with Place("p256", names(1), kind) as place:
+            place.up()
+            account, found = Account(place, names(1)[0]), {}
+            for what, count in (("quiet", None), ("comes", REVOKED - 100), ("grows", REVOKED)):
+                if count:
+                    write_list(place, lines[:count])
+                took, until = [], time.monotonic() + 2
+                while time.monotonic() < until:
+                    started = time.perf_counter()
+                    account.send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+                    account.hear(b"id=['\"]p['\"]")
+                    took.append((time.perf_counter() - started) * 1000)
+                found[what] = round(max(took), 1)
+        for what, most in found.items():
+            out[f"revoked_{kind}_{what}_max_ms"] = most
+        say(f"bench: {kind}, a list of {REVOKED} revoked certificates: a ping takes at most {found['comes']} ms while it comes, "
+            f"{found['grows']} ms while it grows by 100, {found['quiet']} ms else")
+
+
 def authority(options, out):
     """All of it."""
+    stall(out)
     issuing(options, out)
     memory(out)
     listing(out)

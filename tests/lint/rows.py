@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-ROWS = [f"K{n}" for n in range(1, 16)]
-BOTH = ("server_fixtures", "sorted(SERVERS)")  # what a file has whose tests run on each server
+ROWS = [f"K{n}" for n in range(1, 16)] + [f"C{n}" for n in range(1, 13)]
+BOTH = ("server_fixtures", "authority_fixtures", "sorted(SERVERS)")  # what a file has whose tests run on each server
 
 
 def look(line):
@@ -25,7 +25,7 @@ def look(line):
 
 
 def main():
-    lines = [look(line) for line in (TESTS / "ROWS.md").read_text().splitlines() if line.startswith("| K")]
+    lines = [look(line) for line in (TESTS / "ROWS.md").read_text().splitlines() if re.match(r"\| [CK]\d", line)]
     wrong = [text for _, _, texts in lines for text in texts]
     covered = {row for row, both, _ in lines if both}
     wrong += [f"{row} has no test of its name that runs on both servers" for row in ROWS if row not in covered]

@@ -157,9 +157,11 @@ def tls_context(place, cert=None, version=None):
 
 class Stream(Wire):
     """A client's stream byte for byte, logged in by PLAIN or, with a certificate, by EXTERNAL with this response; not
-    bound yet. direct: TLS from the first byte on. context, session: of ssl, to go on with a TLS session of before."""
+    bound yet. direct: TLS from the first byte on. context, session: of ssl, to go on with a TLS session of before. domain: of the account."""
 
-    def __init__(self, place, name, cert=None, response="=", direct=False, context=None, session=None):
+    def __init__(self, place, name, cert=None, response="=", direct=False, context=None, session=None,
+                 domain=DOMAIN):
+        self.domain = domain
         port = place.direct_port if direct else place.c2s_port
         super().__init__(socket.create_connection(("127.0.0.1", port), PATIENCE))
         if not direct:
@@ -179,7 +181,7 @@ class Stream(Wire):
 
     def open(self):
         """A new stream, up to the server's features."""
-        self.send(f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' xmlns='jabber:client' "
+        self.send(f"<?xml version='1.0'?><stream:stream to='{self.domain}' xmlns='jabber:client' "
                   "xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>")
         self.hear("</stream:features>")
 

@@ -177,5 +177,9 @@ class CrashWorld(World):
         """The certificate objects that are neither the user key's, by pkcs11-tool."""
         text = self.run("pkcs11-tool", "--module", self.module, "--list-objects", "--type", "cert",
                         env=self.juliet_env)
-        return sorted(re.findall(r"label:\s+(client|other)\s", text))
+        return sorted(re.findall(r"label:\s+((?:client|other)(?: \d+)?)\s*$", text, re.MULTILINE))
+
+    def keys(self):
+        """The labels of the keys on the token."""
+        return sorted(key["label"] for key in self.must("key", "list")["keys"])
 

@@ -25,13 +25,14 @@ def issued(public_key, jids, **kwargs):
 
 
 class Rogue(threading.Thread):
-    """Connects as the authority's component and answers add requests by answer(csr) -> payload XML."""
+    """Connects as the authority's component and answers add requests by answer(csr) -> payload XML, and others by
+    other(payload); an error element makes it an error, '' an empty result. requests: those that came."""
 
     def __init__(self, world, features=("add-cert", "list-certs", "revoke-cert")):
         super().__init__(daemon=True)
         self.world, self.features = world, features
-        self.answer = None
-        self.asked = 0
+        self.answer = self.other = None
+        self.asked, self.requests = 0, []
         self.ready, self.loop = threading.Event(), asyncio.new_event_loop()
 
     def run(self):
@@ -75,7 +76,11 @@ class Rogue(threading.Thread):
         reply = ET.Element("{jabber:client}iq", {"type": "result", "id": inner.get("id"), "to": inner.get("from")})
         if inner.get("to"):
             reply.set("from", inner.get("to"))
-        reply.append(ET.fromstring(self.answer(x509.load_der_x509_csr(base64.b64decode(csr)))))
+        self.requests.append(inner[0])
+        text = self.answer(x509.load_der_x509_csr(base64.b64decode(csr))) if csr else self.other(inner[0])
+        if text:
+            reply.append(ET.fromstring(text))
+            reply.set("type", "error" if reply[0].tag.endswith("}error") else "result")
         out = ET.Element(delegation.tag)
         ET.SubElement(out, f"{{{NS_FORWARD}}}forwarded").append(reply)
         return out

@@ -30,6 +30,20 @@ end
 """
 
 
+def serve(world, accounts, friends=()):
+    """The configuration of such a server."""
+    text = MODULE.read_text()
+    for old, new in RENEWED.items():
+        assert text.count(old) == 1, f"{MODULE} has changed: look whether it loads as it is now"
+        text = text.replace(old, new)
+    world.mkdir("server/modules")
+    world.write("server/modules/mod_client_certs_renewed.lua", text)
+    world.write("server/modules/mod_losing.lua", LOSING.format(path=world.dir / "lose"))
+    world.server.configure(f'VirtualHost "{DOMAIN}"\n', cafile=world.cafile,
+                           modules=("smacks", "client_certs_renewed", "losing"))
+    world.server.add_accounts(DOMAIN, accounts, PASSWORD, friends)
+
+
 class SaslCertWorld(World):
     """A world without authority, whose server keeps lists of the certificates that may log in."""
 
@@ -38,16 +52,7 @@ class SaslCertWorld(World):
 
     def up(self):
         self.make_pki()
-        text = MODULE.read_text()
-        for old, new in RENEWED.items():
-            assert text.count(old) == 1, f"{MODULE} has changed: look whether it loads as it is now"
-            text = text.replace(old, new)
-        self.mkdir("server/modules")
-        self.write("server/modules/mod_client_certs_renewed.lua", text)
-        self.write("server/modules/mod_losing.lua", LOSING.format(path=self.dir / "lose"))
-        self.server.configure(f'VirtualHost "{DOMAIN}"\n', cafile=self.cafile,
-                              modules=("smacks", "client_certs_renewed", "losing"))
-        self.server.add_accounts(DOMAIN, ACCOUNTS, PASSWORD, FRIENDS)
+        serve(self, ACCOUNTS, FRIENDS)
         self.server.start()
         return self
 

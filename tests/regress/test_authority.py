@@ -3,6 +3,7 @@ import base64
 import datetime
 import hashlib
 import re
+import threading
 
 import pytest
 from cryptography import x509
@@ -64,16 +65,10 @@ def test_the_component_itself_answers_disco_and_nothing_else(client):
 
 # ---- C3, C6: adding
 
-@pytest.mark.parametrize("kind", ["rsa2048", "rsa4096", "p256", "p384", "p521"])
-def test_c3_add_gives_a_certificate_for_the_key(place, client, kind):
-    key = make_key(kind)
-    der = client.added(make_csr(key, bare(client)))
-    cert = x509.load_der_x509_certificate(der)
-    spki = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    assert cert.public_key().public_bytes(*spki) == key.public_key().public_bytes(*spki)
-    assert "OK" in place.openssl("verify", "-x509_strict", "-purpose", "sslclient", "-CAfile",
-                                 place.dir / "authority/ca.pem", "@",
-                                 data=cert.public_bytes(serialization.Encoding.PEM))
+def test_c3_add_gives_a_certificate_for_the_key(place, client):
+    key = make_key()
+    cert = x509.load_der_x509_certificate(client.added(make_csr(key, bare(client))))
+    assert cert.public_key().public_numbers() == key.public_key().public_numbers()
 
 
 def test_c3_names_are_kept_as_given(client):
@@ -352,6 +347,31 @@ def test_c10_lists_are_replaced_whole_and_others_can_read_them(place, client):
     assert all(re.fullmatch("[0-9a-f]{64}", line) for line in revoked_list(place))
 
 
+def test_c10_whoever_reads_list_and_crl_finds_them_whole(place, client):
+    """A reader that never rests, while they are written again and again."""
+    folder, seen, done = place.dir / "authority", [], threading.Event()
+
+    def read():
+        while not done.is_set():
+            seen.append(((folder / "revoked.txt").read_text(), (folder / "crl.pem").read_bytes()))
+    reader = threading.Thread(target=read)
+    ders = [client.added(make_csr(make_key())) for _ in range(LIMIT)]
+    reader.start()
+    try:
+        for der in ders:
+            assert client.revoke(sha256(der)).get("type") == "result"
+    finally:
+        done.set()
+        reader.join()
+    lists, crls = ([*dict.fromkeys(column)] for column in zip(*seen))
+    assert all(re.fullmatch("([0-9a-f]{64}\n)*", text) for text in lists)
+    assert all(later.startswith(before) for before, later in zip(lists, lists[1:]))
+    numbers = [x509.load_pem_x509_crl(pem).extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+               for pem in crls]
+    assert numbers == sorted(numbers)
+    assert revoked_list(place)[-LIMIT:] == [sha256(der) for der in ders]
+
+
 def test_c10_a_list_that_cannot_be_written_is_an_error_and_a_repeat_works(place, client):
     der = client.added(make_csr(make_key(), bare(client)))
     path = place.dir / "authority/crl.pem"
@@ -371,10 +391,22 @@ def test_c10_a_list_that_cannot_be_written_is_an_error_and_a_repeat_works(place,
 
 # ---- C11
 
-def test_c11_the_certificate_is_exactly_the_profile(place, client):
+@pytest.mark.parametrize("kind", ["rsa2048", "rsa3072", "rsa4096", "p256", "p384", "p521"])
+def test_c11_the_certificate_is_exactly_the_profile(place, client, kind):
+    key = make_key(kind)
     start = datetime.datetime.utcnow()
-    csr = make_csr(make_key(), bare(client), cn="whatever I like")
+    csr = make_csr(key, bare(client), cn="whatever I like")
     cert = x509.load_der_x509_certificate(client.added(csr))
+    assert cert.public_key().public_numbers() == key.public_key().public_numbers()
+    for purpose in ("sslclient", "sslserver"):
+        assert "OK" in place.openssl("verify", "-x509_strict", "-purpose", purpose, "-CAfile",
+                                     place.dir / "authority/ca.pem", "@",
+                                     data=cert.public_bytes(serialization.Encoding.PEM))
+    parsed = place.openssl("asn1parse", "-in", "@", "-inform", "der",
+                           data=cert.public_bytes(serialization.Encoding.DER))
+    assert re.search(f"UTF8STRING +:{bare(client)}\n", parsed)
+    assert re.search(r"d=2 .*INTEGER +:[0-7][0-9A-F]{39}\n", parsed)
+    assert parsed.count("UTCTIME") == parsed.count("BOOLEAN           :255") == 2
     text = place.openssl("x509", "-in", "@", "-inform", "der", "-noout", "-text",
                          data=cert.public_bytes(serialization.Encoding.DER))
     ca = x509.load_pem_x509_certificate((place.dir / "authority/ca.pem").read_bytes())

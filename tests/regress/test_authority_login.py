@@ -3,6 +3,7 @@ ours would issue."""
 import base64
 import datetime
 import re
+import signal
 import time
 
 import pytest
@@ -118,6 +119,36 @@ def test_logins_are_written_and_outlive_a_restart(place, key):
     text = (place.dir / "authority/logins.txt").read_text()
     assert re.fullmatch(r"([0-9a-f]{64}\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ(\t[^\t\n]+)*\n)+", text)
     assert not (place.dir / "authority/logins.txt.new").exists()
+
+
+def test_a_server_that_was_killed_uses_no_certificate(place):
+    """What its file said at that moment is not said for ever; the time of the last use stays."""
+    cert, files = login(place)
+    with Stream(place, "juliet", files) as stream:
+        stream.bind("phone")
+        used, resources = place.logins()[hex_of(cert)]
+        assert resources == ["phone"]
+        place.server.process.stop(signal.SIGKILL)
+    place.server.start()
+    assert until(lambda: place.logins()[hex_of(cert)][1] == [])
+    assert place.logins()[hex_of(cert)][0] == used
+    with Stream(place, "juliet", files) as stream:
+        stream.bind("tablet")
+        assert place.logins()[hex_of(cert)][1] == ["tablet"]
+
+
+def test_each_session_of_a_certificate_is_told(place):
+    """From the login on, as long as it lasts."""
+    cert, files = login(place)
+    with Stream(place, "juliet", files) as one, Stream(place, "juliet", files) as two:
+        one.bind("one")
+        assert place.logins()[hex_of(cert)][1] == ["one"]
+        two.bind("two")
+        assert place.logins()[hex_of(cert)][1] == ["one", "two"]
+        one.send("</stream:stream>")
+        one.hear("</stream:stream>")
+        until(lambda: place.logins()[hex_of(cert)][1] == ["two"])
+    until(lambda: place.logins()[hex_of(cert)][1] == [])
 
 
 def test_a_refusal_means_revoked(place):

@@ -8,10 +8,10 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from authority_client import Client, bare, sha256
+from authority_client import Client, bare, error_of, sha256
 from authority_world import AuthorityWorld
 from certificates import make_csr, make_key
-from processes import PATIENCE, free_ports, until, wait_idle
+from processes import PATIENCE, free_ports, running, until, wait_idle
 from world import Failed
 
 NAME = "signet_authority_"
@@ -55,6 +55,15 @@ def scrape(place):
             assert key not in samples
             samples[key] = sample.value
     return samples
+
+
+def kill_worker(place):
+    """SoftHSM keeps what it has read: a worker that comes new sees what is there."""
+    mark = place.authority.mark()
+    for pid, parent, _ in running():
+        if parent == place.authority.popen.pid:
+            os.kill(pid, signal.SIGKILL)
+    place.authority.wait_line("the worker ended", since=mark)
 
 
 def value(samples, name, **labels):
@@ -124,6 +133,21 @@ def test_a_refused_pin_shows(place):
     finally:
         place.write("authority/authority.conf", text)
         place.restart_authority()
+
+
+def test_a_token_that_is_pulled_shows_until_it_is_back(place, client):
+    tokens = place.dir / "authority/token/tokens"
+    tokens.rename(f"{tokens}.gone")
+    place.mkdir("authority/token/tokens")
+    kill_worker(place)
+    assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
+    samples = scrape(place)
+    assert value(samples, "token_up") == 0
+    assert value(samples, "requests_total", verb="add", outcome="internal-server-error") > 0
+    tokens.rmdir()
+    tokens.with_name("tokens.gone").rename(tokens)
+    client.added(make_csr(make_key(), bare(client)))
+    assert value(scrape(place), "token_up") == 1
 
 
 # ---- who asks

@@ -1,4 +1,7 @@
 """What the operator does beside a running authority: list, show, revoke, crl, stats."""
+import concurrent.futures
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -184,15 +187,24 @@ def test_wrong_options_are_usage(place, args):
     assert failed.value.status == 2 and "usage:" in failed.value.err
 
 
-def test_what_begins_two_is_refused_with_both(place):
-    """Fingerprints cannot be chosen, so two rows are made alike in a copy of the ledger."""
-    folder = place.mkdir("copy")
-    source = place.dir / "authority/ledger.db"
-    place.run("python3", "-c", "import sqlite3, sys; a = sqlite3.connect(sys.argv[1]); b = sqlite3.connect(sys.argv[2]); "
-              "a.backup(b); b.execute(\"UPDATE certificate SET sha256 = 'abcdef0123' || substr(sha256, 11)\"); b.commit()",
-              source, folder / "ledger.db")
-    conf = place.write("copy/authority.conf", place.authority_conf.read_text().replace(str(source),
-                                                                                      str(folder / "ledger.db")))
+def copy_of_ledger(place, name):
+    """A configuration with files of its own, and what runs SQL on its ledger."""
+    folder, source = place.mkdir(name), place.dir / "authority"
+
+    def run_sql(text):
+        place.run("sqlite3", folder / "ledger.db", text)
+    place.run("sqlite3", source / "ledger.db", f"VACUUM INTO '{folder}/ledger.db'")
+    text = place.authority_conf.read_text()
+    for file in ("ledger.db", "revoked.txt", "crl.pem"):
+        text = text.replace(f"{source}/{file}", f"{folder}/{file}")
+    return place.write(f"{name}/authority.conf", text), run_sql
+
+
+def test_what_begins_two_is_refused_with_both(place, client):
+    """Fingerprints cannot be chosen, so rows are made alike in a copy of the ledger."""
+    issue(client, 2)
+    conf, run_sql = copy_of_ledger(place, "alike")
+    run_sql("UPDATE certificate SET sha256 = 'abcdef0123' || substr(sha256, 11)")
     for verb in ("show", "revoke"):
         with pytest.raises(Failed) as failed:
             place.run("signet-authority", "--config", conf, verb, "abcdef0123")
@@ -243,3 +255,54 @@ def test_each_request_is_one_line(place, client):
     assert all(f"account={bare(client)}" in line for line in lines[:-1])
     assert f"account=juliet@{DOMAIN} who={bare(client)}/" in lines[-1]
     assert [sha256(der) in line for line in lines] == [True] * 2 + [False] * 3 + [True] * 2 + [False] * 4
+
+
+def test_a_long_ledger_is_listed_to_its_end(place):
+    """Page by page: in a copy of the ledger, with rows of an account that are made alike."""
+    conf, run_sql = copy_of_ledger(place, "long")
+    account = f"many@{DOMAIN}"
+    run_sql(f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1203) INSERT INTO certificate "
+            f"(serial, sha256, sha1, sha512, account, name, der, csr_sha256, issued_at, not_after, state) "
+            f"SELECT randomblob(20), lower(hex(randomblob(32))), lower(hex(randomblob(20))), lower(hex(randomblob(64))), "
+            f"'{account}', 'n' || i, x'30', randomblob(32), i, CASE i % 3 WHEN 0 THEN 1 ELSE 4000000000 END, 'valid' FROM n")
+    operator = ("signet-authority", "--config", conf)
+    rows = json.loads(place.run(*operator, "list", "--account", account, "--json"))["certificates"]
+    assert [row["name"] for row in rows] == [f"n{i}" for i in range(1, 1204)]
+    assert len(place.run(*operator, "list", "--account", account, "--state", "expired").splitlines()) == 401
+    answer = json.loads(place.run(*operator, "revoke", "--account", account, "--json"))
+    assert answer["revoked"] == [row["sha256"] for row in rows if row["state"] == "valid"] and len(answer["revoked"]) == 802
+    assert json.loads(place.run(*operator, "stats", "--json"))["expired"] >= 401
+
+
+def test_who_writes_at_the_same_time_leaves_nothing_out(place):
+    """Operators' commands and accounts' requests side by side: list and CRL have all of them in the end."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(place, place.account())) for _ in range(3)]
+        ders = [(client, der) for client in clients for der in issue(client, LIMIT)]
+        def revoke(number):
+            client, der = ders[number]
+            if number % 2:
+                assert told(place, "revoke", sha256(der))["listed"]
+            else:
+                assert client.revoke(sha256(der)).get("type") == "result"
+            assert sha256(der) in revoked_list(place)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(revoke, range(len(ders))))
+        assert {sha256(der) for _, der in ders} <= set(revoked_list(place))
+        until(lambda: all(crl_of(place).get_revoked_certificate_by_serial_number(serial_of(der)) for _, der in ders))
+
+
+def test_a_list_that_somebody_holds_is_said_and_written_when_it_is_free(place, client):
+    """The revocation itself stands, and whoever asks again gets the rest."""
+    first, second = issue(client, 2)
+    folder = os.open(place.dir / "authority", os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with pytest.raises(Failed) as failed:
+        operate(place, "revoke", sha256(first), "--json")
+    assert failed.value.status == 5 and "is locked by another process" in failed.value.err
+    assert json.loads(failed.value.out) == {"revoked": [sha256(first)], "revoked_before": [], "listed": False}
+    os.close(folder)
+    assert told(place, "revoke", sha256(first)) == {"revoked": [], "revoked_before": [sha256(first)], "listed": True}
+    assert sha256(first) in revoked_list(place)
+    assert client.revoke(sha256(second)).get("type") == "result"
+    assert {sha256(first), sha256(second)} <= set(revoked_list(place))

@@ -104,7 +104,7 @@ def test_a_wrong_component_secret_is_said_and_tried_again_until_it_is_right(plac
         juliet.listed()
 
 
-def test_a_wrong_pin_is_tried_once_until_somebody_looks(place, client):
+def test_c6_a_wrong_pin_is_tried_once_until_somebody_looks(place, client):
     """pkcs11-spy between worker and SoftHSM writes down every call."""
     log = place.dir / "authority/spy.log"
     pin = place.write("authority/pin", "9999\n", 0o600)
@@ -135,10 +135,12 @@ def test_a_wrong_pin_is_tried_once_until_somebody_looks(place, client):
         place.authority.popen.send_signal(signal.SIGHUP)
         place.authority.wait_line("SIGHUP")
         until(lambda: logins() == 2)
+        assert error_of(client.revoke(sha256(der))) == ("wait", "internal-server-error")
+        assert logins() == 2
+        # another file is another PIN: somebody has been there
         pin.write_text("1234\n")
-        place.authority.popen.send_signal(signal.SIGHUP)
-        place.authority.wait_line("written again")
         assert client.revoke(sha256(der)).get("type") == "result"
+        place.authority.wait_line("written again")
         client.added(make_csr(make_key(), bare(client)))
         assert logins() == 3
     finally:
@@ -222,7 +224,7 @@ def test_a_pin_file_that_others_can_read_is_not_used(place, client):
         place.restart_authority()
 
 
-def test_a_token_that_is_gone_is_no_end(place, client):
+def test_c6_a_token_that_is_gone_is_no_end(place, client):
     tokens = place.dir / "authority/token/tokens"
     place.authority.stop()
     tokens.rename(f"{tokens}.gone")
@@ -312,7 +314,7 @@ def test_installed_units_start_what_was_installed(place):
                     f"BUILD={BUILD}"], check=True)
     starts = {}
     for unit in target.rglob("*.service"):
-        assert unit.stat().st_mode & 0o777 == 0o644 and "@" not in unit.read_text()
+        assert unit.stat().st_mode & 0o777 == 0o644 and "@PREFIX" not in unit.read_text()
         starts[unit.name] = re.search("^ExecStart=([^ ]+)", unit.read_text(), re.M).group(1)
     assert starts == {"signet.service": "/opt/signet/bin/signetd",
                       "signet-authority.service": "/opt/signet/sbin/signet-authority"}

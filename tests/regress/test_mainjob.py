@@ -39,7 +39,7 @@ def test_login_used_external_and_tls_version(job):
     assert f"TLSv{job.kind[2]}" in job.said[3]
 
 
-def test_csr_is_what_c12_says(job):
+def test_c12_what_the_token_signs_as_a_request(job):
     csr = x509.load_der_x509_csr((job.out / "csr.der").read_bytes())
     assert csr.is_signature_valid
     assert isinstance(csr.signature_hash_algorithm, hashes.SHA256)
@@ -50,7 +50,7 @@ def test_csr_is_what_c12_says(job):
     assert names[0].value == b"\x0c" + bytes([len(job.juliet)]) + job.juliet.encode()
 
 
-def test_certificate_is_what_c11_says(job):
+def test_c11_what_is_issued_for_that(job):
     certificate = x509.load_der_x509_certificate((job.out / "certificate.der").read_bytes())
     assert [a.value for a in certificate.subject] == [job.juliet]
     found = {e.oid.dotted_string: e for e in certificate.extensions}
@@ -130,7 +130,7 @@ def test_one_flipped_bit_is_found(job):
     assert status == 7, out + err
 
 
-def test_revocation_comes_last_and_bites(job):
+def test_c10_revocation_comes_last_and_bites(job):
     assert "LoginRefused" in STEPS[-1](job)
     crl = job.world.dir / "authority/crl.pem"
     text = job.world.run("openssl", "crl", "-in", crl, "-inform", guess(crl), "-noout", "-text")

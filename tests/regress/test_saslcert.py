@@ -7,6 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from peer import as_peer
 from saslcert_world import SaslCertWorld
 from server_fixtures import NUMBERS, Person
 from varlink_client import Client, secret
@@ -206,3 +207,37 @@ def test_a_cancelled_enrolment_leaves_nothing(someone):
     assert listed(person) == {} and person.signet("key", "show", "client")["certificates"] == []
     sha256 = enrol(person, *person.password)["certificate"]["sha256"]
     assert_one(person, sha256)
+
+
+def test_enrolling_the_same_key_again(someone):
+    """The same certificate while it stands; one that left the list was revoked, and does not come back."""
+    person = someone()
+    person.start()
+    sha256 = enrol(person, *person.password)["certificate"]["sha256"]
+    assert enrol(person)["certificate"]["sha256"] == sha256
+    assert_one(person, sha256)
+    name, = (c["name"] for c in person.signet("cert", "list", person.jid)["certificates"])
+    person.signet("account", "disconnect", person.jid)
+    revoke = f"<revoke xmlns='urn:xmpp:saslcert:1'><name>{name}</name></revoke>"
+    assert as_peer(person.world, person.name, lambda peer: peer.iq("set", revoke)).get("type") == "result"
+    again = enrol(person, *person.password)["certificate"]["sha256"]
+    assert again != sha256
+    assert [c["certificate"]["sha256"] for c in person.signet("cert", "list", person.jid)["certificates"]] == [again]
+
+
+@pytest.mark.parametrize("rekey", [False, True])
+def test_renewal(someone, rekey):
+    """A new one takes the place of the former, which is revoked; names count on."""
+    person = someone()
+    person.start()
+    old = enrol(person, "--name", "laptop", *person.password)["certificate"]
+    for name in ("laptop 2", "laptop 3"):
+        person.signet("cert", "renew", person.jid, *["--rekey"] * rekey)
+        account = person.signet("account", "show", person.jid)["account"]
+        assert account["certificate"] != old["sha256"] and account["jobs"] == []
+        issued = person.signet("cert", "list", person.jid)["certificates"]
+        assert [(c["name"], c["certificate"]["sha256"], c["own"]) for c in issued] == [(name, account["certificate"], True)]
+        shown = person.signet("key", "show", account["key"])
+        assert [c["sha256"] for c in shown["certificates"]] == [account["certificate"]]
+        old = issued[0]["certificate"]
+    assert len(person.signet("key", "list")["keys"]) == (3 if rekey else 1)

@@ -412,6 +412,62 @@ static void test_certificates_that_the_user_cannot_store(void **state)
 	sg_blob_clear(&msg.der);
 }
 
+static void keep_cert(char *key, const struct sg_blob *der)
+{
+	struct sg_msg_cert_store msg = { .key = key, .label = TEXT("kept"), .der = *der };
+	struct sg_msg_objects objects = { 0 };
+
+	assert_int_equal(sg_cert_store(module, &msg, &objects, &error), 0);
+	sg_layout_clear(&sg_layout_objects, &objects);
+}
+
+/* The very certificate goes, and no other; of another key it is not touched. */
+static void test_a_certificate_leaves_the_token(void **state)
+{
+	char *ec = key_of(TEXT("w-ec"), TEXT("p256"));
+	struct sg_msg_cert_discard msg = { .key = ec, .der = self_cert(ec) };
+	struct sg_blob other = self_cert(ec);
+	unsigned char nonsense[] = { 0x30, 0x03, 0x02, 0x01, 0x05 };
+	size_t before = count_certs();
+
+	keep_cert(ec, &msg.der);
+	keep_cert(ec, &other);
+	msg.key = key_of(TEXT("w-rsa"), TEXT("rsa2048"));
+	assert_int_equal(sg_cert_discard(module, &msg, fresh_error()), SG_ERR_CERT_MISMATCH);
+	msg.key = TEXT("no such key");
+	assert_int_equal(sg_cert_discard(module, &msg, fresh_error()), SG_ERR_KEY_ABSENT);
+	assert_int_equal(count_certs(), before + 2);
+	msg.key = ec;
+	assert_int_equal(sg_cert_discard(module, &msg, fresh_error()), 0);
+	assert_int_equal(count_certs(), before + 1);
+	assert_int_equal(sg_cert_discard(module, &msg, fresh_error()), 0);
+	sg_blob_clear(&msg.der);
+	msg.der = other;
+	assert_int_equal(sg_cert_discard(module, &msg, fresh_error()), 0);
+	assert_int_equal(count_certs(), before);
+	msg.der = (struct sg_blob){ nonsense, sizeof(nonsense) };
+	assert_int_equal(sg_cert_discard(module, &msg, fresh_error()), SG_ERR_FORMAT);
+	sg_blob_clear(&other);
+}
+
+static void test_certificates_that_the_user_cannot_remove(void **state)
+{
+	static const CK_RV values[] = { CKR_USER_TYPE_INVALID, CKR_FUNCTION_NOT_SUPPORTED,
+		CKR_ACTION_PROHIBITED };
+	char *ec = key_of(TEXT("w-ec"), TEXT("p256"));
+	struct sg_msg_cert_discard msg = { .key = ec, .der = self_cert(ec) };
+
+	keep_cert(ec, &msg.der);
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		faults.no_objects = values[i];
+		assert_int_equal(sg_cert_discard(module, &msg, fresh_error()), SG_ERR_UNSUPPORTED);
+		assert_non_null(strstr(error.message, "lets its user remove no certificate"));
+	}
+	faults.no_objects = CKR_OK;
+	assert_int_equal(sg_cert_discard(module, &msg, fresh_error()), 0);
+	sg_blob_clear(&msg.der);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, module_start, module_stop)
@@ -428,6 +484,8 @@ int main(void)
 		TEST(test_certificate_storing_leaves_nothing),
 		TEST(test_keys_that_the_user_cannot_make),
 		TEST(test_certificates_that_the_user_cannot_store),
+		TEST(test_a_certificate_leaves_the_token),
+		TEST(test_certificates_that_the_user_cannot_remove),
 	};
 
 	return cmocka_run_group_tests_name("token objects", tests, world_start, world_stop);

@@ -46,7 +46,7 @@ static struct {
 	int lose_sessions;				/* with them */
 	CK_RV no_keygen;   /* of all C_GenerateKeyPair, which do nothing */
 	CK_RV info_fault;  /* of all C_GetMechanismInfo */
-	CK_RV no_objects;  /* of all C_CreateObject */
+	CK_RV no_objects;  /* of all C_CreateObject, and all C_DestroyObject */
 	int one_at_a_time; /* a second operation at once is refused */
 	atomic_int working, refused_busy;
 	size_t signs;
@@ -164,6 +164,12 @@ static CK_RV after(CK_RV rv, CK_RV *fault)
 	return given;
 }
 
+static CK_RV fake_destroy(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
+{
+	return faults.no_objects != CKR_OK ? faults.no_objects
+					   : real->C_DestroyObject(session, object);
+}
+
 static CK_RV fake_create(
     CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *object)
 {
@@ -198,6 +204,7 @@ static MAYBE int module_start(void **state)
 	fake.C_Sign = fake_sign;
 	fake.C_GetAttributeValue = fake_attributes;
 	fake.C_CreateObject = fake_create;
+	fake.C_DestroyObject = fake_destroy;
 	fake.C_GenerateKeyPair = fake_generate;
 	return 0;
 }

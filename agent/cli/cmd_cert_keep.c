@@ -1,0 +1,116 @@
+/* cert adopt, cert remove, and cert revoke --token. */
+#include "cmd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent_call.h"
+#include "ask.h"
+#include "print.h"
+#include "show.h"
+
+#define STATUS_PENDING 5 /* not all is done */
+
+static int call_fingerprint(struct sg_cli *cli, const char *method, json_t **result)
+{
+	char **operands = cli->args.operands;
+
+	return sg_agent_call(cli, method,
+	    json_pack("{s:s, s:s}", "jid", operands[0], "fingerprint", operands[1]),
+	    SG_CALL_PIN | SG_CALL_PASSWORD, operands[0], result);
+}
+
+int sg_cert_adopt(struct sg_cli *cli, json_t **result)
+{
+	return call_fingerprint(cli, "AdoptCertificate", result);
+}
+
+void sg_cert_adopt_show(const struct sg_cli *cli, const json_t *result)
+{
+	sg_show_certificate(json_object_get(result, "certificate"));
+}
+
+int sg_cert_remove(struct sg_cli *cli, json_t **result)
+{
+	return call_fingerprint(cli, "RemoveCertificate", result);
+}
+
+void sg_cert_remove_show(const struct sg_cli *cli, const json_t *result)
+{
+	puts("Removed.");
+}
+
+/* ---- cert revoke --token ---- */
+
+/* Whether all that was to be revoked can log in no more. */
+static int is_done(const json_t *certificates)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(certificates, i, row) {
+		const char *outcome = sg_member(row, "outcome", "");
+
+		if (strcmp(outcome, "revoked") != 0 && strcmp(outcome, "absent") != 0)
+			return 0;
+	}
+	return 1;
+}
+
+int sg_cert_revoke_token(struct sg_cli *cli, json_t **result)
+{
+	const char *jid = cli->args.operands[0], *token = cli->args.value[SG_OPT_TOKEN];
+	int err;
+
+	if (cli->args.operands[1] != NULL)
+		return sg_cli_fail(cli, SG_ERR_ARG, "Name one certificate, or a token.",
+		    "--token goes with no fingerprint");
+	err = sg_ask_yes(cli,
+	    "Revoke all certificates of %s that belong to the token %s? Whoever uses one is logged "
+	    "out, for good.",
+	    jid, token);
+	if (err == 0)
+		err = sg_agent_call(cli, "RevokeToken",
+		    json_pack("{s:s, s:s}", "jid", jid, "token", token),
+		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_MORE, jid, result);
+	if (err == 0 &&
+	    (!is_done(json_object_get(*result, "certificates")) ||
+		sg_member(*result, "unretracted", NULL) != NULL))
+		cli->status = STATUS_PENDING;
+	return err;
+}
+
+static const char *outcome_text(const char *outcome)
+{
+	if (strcmp(outcome, "absent") == 0)
+		return "not known to the server";
+	if (strcmp(outcome, "pending") == 0)
+		return "NOT YET, the agent tries it again";
+	if (strcmp(outcome, "refused") == 0)
+		return "REFUSED by the server";
+	return outcome;
+}
+
+void sg_cert_revoke_token_show(const struct sg_cli *cli, const json_t *result)
+{
+	const json_t *account = json_object_get(result, "account"), *row;
+	const char *unretracted = sg_member(result, "unretracted", NULL);
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "certificates"), i, row) {
+		sg_print_text(stdout, sg_member(row, "sha256", "-"));
+		printf(": %s", outcome_text(sg_member(row, "outcome", "-")));
+		if (sg_member(row, "text", NULL) != NULL) {
+			fputs(": ", stdout);
+			sg_print_text(stdout, sg_member(row, "text", ""));
+		}
+		putchar('\n');
+	}
+	if (unretracted != NULL) {
+		fputs("Their keyinfos are still published: ", stdout);
+		sg_print_text(stdout, unretracted);
+		putchar('\n');
+	}
+	if (json_is_true(json_object_get(result, "switched")))
+		sg_print_member("goes on with", account, "certificate");
+}

@@ -1,0 +1,55 @@
+"""The crash points of the jobs where the server has XEP-0257: there is no authority that could be killed."""
+import pytest
+
+from crash_world import CrashWorld, Place
+from processes import PATIENCE
+from saslcert_world import serve
+from test_crash_points import JOBS, try_every
+
+PLACES = [Place(*names) for names in (
+    ("agent/signetd", None), ("agent/signet-token", None), ("agent/signet-xmpp", None), ("agent/signet-xmpp", "server"))]
+
+
+class ListingCrashWorld(CrashWorld):
+    """Its server keeps the certificates; so nothing of an authority is there."""
+
+    def __init__(self):
+        super().__init__("prosody")
+        self.authority_env = {}
+
+    def make_authority(self):
+        """There is none."""
+
+    def start_authority(self):
+        """There is none."""
+
+    def make_server(self):
+        serve(self, self.accounts)
+
+    def revive(self, place):
+        server, agent = self.server.process, self.agents["juliet"]
+        killed = {"agent/signetd": agent, "server": server}.get(place.victim or place.role)
+        if killed is not None:
+            killed.popen.wait(PATIENCE)
+        if server.popen.poll() is not None:
+            self.processes.remove(server)
+            self.server.start()
+        if agent.popen.poll() is not None:
+            self.processes.remove(agent)
+            self.start_agent("juliet", self.agent_env)
+
+    def victim(self, what):
+        return self.server.process.popen.pid
+
+
+@pytest.fixture(scope="module")
+def crash():
+    with ListingCrashWorld() as world:
+        world.up()
+        yield world
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("job", JOBS)
+def test_every_crash_point(crash, job, record_property):
+    try_every(crash, "saslcert", PLACES, job, record_property)
