@@ -138,11 +138,11 @@ class Client(slixmpp.ClientXMPP):
                             [r.text for r in entry.iter(f"{{{NS_LIST}}}resource")]))
         return entries
 
-    def revoke(self, value, hash_name="sha-256"):
+    def revoke(self, value, hash_name="sha-256", **kwargs):
         """C9."""
         attr = f" hash='{hash_name}'" if hash_name else ""
         return self.iq("set", f"<revoke-certificate xmlns='{NS_REVOKE}'><fingerprint{attr}>{value}</fingerprint>"
-                       "</revoke-certificate>")
+                       "</revoke-certificate>", **kwargs)
 
 
 def tls_context(place, cert=None, version=None):

@@ -273,7 +273,7 @@ logins = {folder}/logins.txt
         mark = served.mark() if served else 0
         self.authority = self.start("authority", ["signet-authority", "--config", self.authority_conf, "run"],
                                     self.authority_env)
-        self.authority.wait_line("connected")
+        self.authority.wait_line("^signet-authority: info: component .* connected to")
         if served:
             self.server.wait_delegated(mark)
 

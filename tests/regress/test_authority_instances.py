@@ -1,0 +1,245 @@
+"""Several instances of the authority on one PostgreSQL ledger.
+
+ejabberd takes several connections of one component and shares the requests out among them. Prosody takes one: the
+second waits until the first is gone; and a request that was with an instance when it died is never answered by it.
+"""
+import base64
+import concurrent.futures
+import contextlib
+import re
+import signal
+import threading
+
+import pytest
+
+from authority_client import NS_ADD, Client, bare, error_of, sha256
+from authority_world import LIMIT, AuthorityWorld
+from certificates import make_csr, make_key
+from cryptography import x509
+from postgres import Postgres
+from processes import until
+from world import SERVERS
+
+CLIENTS = 6
+LOST = 10  # seconds until a client asks again
+
+
+class InstancesWorld(AuthorityWorld):
+    """A server, a database, and two instances with files of their own and the same token."""
+
+    def up(self):
+        self.postgres = Postgres(self).start()
+        self.postgres.create()
+        self.make_pki()
+        self.make_authority()
+        self.configure(f"ledger = {self.dir}/authority/ledger.db", f"ledger = {self.postgres.where()}")
+        self.make_server()
+        self.start_server()
+        self.start_authority()
+        folder = self.mkdir("second")
+        text = self.authority_conf.read_text()
+        for name in ("crl.pem", "revoked.txt"):
+            text = text.replace(f"authority/{name}", f"second/{name}")
+        self.second_conf = self.write("second/authority.conf", text)
+        self.folders = (self.dir / "authority", folder)
+        self.second = self.start_second()
+
+    def start_second(self):
+        process = self.start("second", ["signet-authority", "--config", self.second_conf, "run"], self.authority_env)
+        process.wait_line("connected to 127.0.0.1" if self.kind == "ejabberd" else "trying again")
+        return process
+
+    def wait_agreed(self, fingerprints):
+        """Until the lists of both instances are these."""
+        until(lambda: all(set((f / "revoked.txt").read_text().split()) == fingerprints for f in self.folders),
+              "the lists do not agree")
+
+
+@pytest.fixture(params=sorted(SERVERS))
+def place(request):
+    with InstancesWorld(request.param) as world:
+        world.up()
+        yield world
+
+
+class Load:
+    """Accounts that add, list and revoke as fast as they can, each on a thread; it keeps what was answered."""
+
+    def __init__(self, place, stack):
+        self.clients = [stack.enter_context(Client(place, place.account())) for _ in range(CLIENTS)]
+        self.over, self.lock = threading.Event(), threading.Lock()
+        self.added, self.revoked, self.answers = {}, set(), 0
+        self.pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(CLIENTS))
+        self.futures = [self.pool.submit(self.work, client) for client in self.clients]
+
+    def ask(self, request, *args):
+        """The answer, or None when none came."""
+        try:
+            return request(*args, timeout=LOST)
+        except AssertionError as why:
+            assert "no answer" in str(why)
+            return None
+
+    def work(self, client):
+        """Adds one more than it may, and revokes the oldest where it has to."""
+        jid, key, mine = bare(client), make_key(), []
+        while not self.over.is_set():
+            answer = self.ask(client.add, make_csr(key, jid))
+            if answer is None:
+                continue
+            if answer.get("type") == "result":
+                der = base64.b64decode(answer.find(f".//{{{NS_ADD}}}x509certificate").text)
+                mine.append(der)
+                with self.lock:
+                    self.added[sha256(der)] = jid
+            else:
+                condition = error_of(answer)[1]
+                assert condition in ("resource-constraint", "internal-server-error", "service-unavailable"), condition
+                if condition == "resource-constraint" and mine:
+                    answer = self.ask(client.revoke, sha256(mine[0]))
+                    if answer is not None and answer.get("type") == "result":
+                        with self.lock:
+                            self.revoked.add(sha256(mine.pop(0)))
+            with self.lock:
+                self.answers += 1
+
+    def wait(self, count):
+        """Until so many more requests were answered."""
+        before = self.answers
+        until(lambda: self.answers >= before + count or any(f.done() for f in self.futures), "nothing is answered")
+
+    def end(self):
+        self.over.set()
+        for future in self.futures:
+            future.result()
+
+
+def check_ledger(place, load):
+    """Nothing that was answered is missing, nothing is there twice, nobody has too many."""
+    rows = place.postgres.ask("SELECT sha256, account, state, encode(serial, 'hex') FROM certificate")
+    known = {row[0]: row for row in rows}
+    assert len(known) == len(rows) == len({row[3] for row in rows})
+    for fingerprint, account in load.added.items():
+        assert known[fingerprint][1] == account
+    assert {f for f in load.revoked if known[f][2] != "revoked"} == set()
+    usable = [row[1] for row in rows if row[2] == "valid"]
+    assert max(map(usable.count, set(usable))) <= LIMIT
+    return {row[0] for row in rows if row[2] == "revoked"}
+
+
+def crl_of(folder):
+    crl = x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())
+    return crl, crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+
+
+def check_crls(place, revoked):
+    """Both instances' lists and CRLs tell of the same, and no number was given twice."""
+    serials = {int(row[0], 16) for row in
+               place.postgres.ask("SELECT encode(serial, 'hex') FROM certificate WHERE state = 'revoked'")}
+    place.wait_agreed(revoked)
+    until(lambda: all({entry.serial_number for entry in crl_of(f)[0]} == serials for f in place.folders),
+          "the CRLs do not agree")
+    numbers = [int(n) for process in place.processes if process.name in ("authority", "second")
+               for n in re.findall(r"crl number=(\d+) written", "".join(process.said()))]
+    assert len(numbers) == len(set(numbers))
+    assert max(numbers) == int(place.postgres.ask("SELECT number FROM crl")[0][0])
+
+
+def test_one_of_two_instances_is_killed(place):
+    with contextlib.ExitStack() as stack:
+        load = Load(place, stack)
+        load.wait(60)
+        place.second.stop(signal.SIGKILL)
+        load.wait(60)
+        place.second = place.start_second()
+        load.wait(60)
+        place.authority.stop(signal.SIGKILL)
+        if place.kind == "prosody":
+            place.second.wait_line("connected to 127.0.0.1")
+        load.wait(60)
+        place.authority = place.start("authority", ["signet-authority", "--config", place.authority_conf, "run"],
+                                      place.authority_env)
+        load.wait(30)
+        load.end()
+    check_crls(place, check_ledger(place, load))
+    for process in place.processes:
+        if process.name == "authority" or process.name == "second" and place.kind == "ejabberd":
+            assert process.count("outcome=issued") or process is place.authority
+
+
+def test_the_database_is_killed(place):
+    with contextlib.ExitStack() as stack:
+        load = Load(place, stack)
+        load.wait(60)
+        place.postgres.stop(signal.SIGQUIT)
+        load.wait(30)
+        place.postgres.start()
+        for process in (place.authority, place.second):
+            until(lambda p=process: p.count("ledger: connected to the database") == 2, "the database is not found")
+        load.wait(60)
+        load.end()
+    assert place.authority.count("without the database") == 1
+    check_crls(place, check_ledger(place, load))
+
+
+def test_a_database_that_comes_later(place):
+    place.postgres.stop()
+    place.authority.stop()
+    process = place.start("authority", ["signet-authority", "--config", place.authority_conf, "run"],
+                          place.authority_env)
+    process.wait_line("without the database")
+    process.wait_line("connected to 127.0.0.1|trying again")
+    place.postgres.start()
+    process.wait_line("connected to the database")
+    process.wait_line("crl number=")
+
+
+def test_a_newer_database_is_refused(place):
+    place.second.stop()
+    place.postgres.ask("UPDATE ledger_version SET version = 99")
+    status, _, err = place.run("signet-authority", "--config", place.second_conf, "run", env=place.authority_env,
+                               check=False)
+    assert status != 0 and "version 99" in err
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_an_old_copy_of_the_ledger_takes_nothing_back(engine):
+    """Backup, revoke, restore: the revoked stays out, and the CRL's number does not go back."""
+    with AuthorityWorld() as world:
+        world.make_pki()
+        world.make_authority()
+        if engine == "postgresql":
+            postgres = Postgres(world).start()
+            postgres.create()
+            world.configure(f"ledger = {world.dir}/authority/ledger.db", f"ledger = {postgres.where()}")
+        world.make_server()
+        world.start_server()
+        world.start_authority()
+        copy, ledger = world.dir / "copy", world.dir / "authority/ledger.db"
+        with Client(world, world.account()) as client:
+            der = client.added(make_csr(make_key(), bare(client)))
+            if engine == "postgresql":
+                postgres.run("pg_dump", "-Fc", "-f", copy, "signet")
+            else:
+                world.run("sqlite3", ledger, f".backup {copy}")
+            late = client.added(make_csr(make_key(), bare(client)))
+            assert client.revoke(sha256(der)).get("type") == client.revoke(sha256(late)).get("type") == "result"
+            number = crl_of(world.dir / "authority")[1]
+            world.authority.stop()
+            if engine == "postgresql":
+                postgres.run("dropdb", "signet")
+                postgres.create()
+                postgres.run("pg_restore", "-d", "signet", copy)
+            else:
+                for name in ("ledger.db-wal", "ledger.db-shm"):
+                    (world.dir / "authority" / name).unlink(missing_ok=True)
+                world.run("cp", copy, ledger)
+            world.start_authority()
+            world.authority.wait_line("were valid in the ledger")
+            assert set((world.dir / "authority/revoked.txt").read_text().split()) == {sha256(der), sha256(late)}
+            world.authority.wait_line("crl number=")
+            crl, new_number = crl_of(world.dir / "authority")
+            assert new_number > number
+            assert {entry.serial_number for entry in crl} == {x509.load_der_x509_certificate(der).serial_number}
+            assert client.listed() == []
+            assert client.added(make_csr(make_key(), bare(client)))
