@@ -10,7 +10,7 @@
 #   make fault      every PKCS#11 call of the token's work failed once, and what tokens do wrong (sets itself up)
 #   make fault-mainjob   the same for the whole main job, which takes long
 #   make idle       counts the system calls of an idle agent over 30 s
-#   make bench      signatures a second, latency and memory, beside C_Sign, p11-kit and ssh-agent; public keys (quiet machine)
+#   make bench      signatures a second, latency and memory, beside C_Sign, p11-kit and ssh-agent; public keys; the authority (quiet machine)
 #   make lint       formatting, static analysis, direction of dependencies, documents against code
 #   make fuzz       every decoder under libFuzzer (FUZZ_SECONDS each)
 #   make unit, make regress   the two halves of 'make check', without its set-up
@@ -94,7 +94,7 @@ SRC_cli := $(call in,agent/cli, \
     cmd_token cmd_verify command commands diagnosis dot files fingerprint gpg keyset main options print secret_args show show_keyring show_path \
     tty waiting)
 SRC_authority := $(call in,authority, \
-    bounds ca_key component config crl decision delegation exporter file init intermediate issue latency ledger ledger_pg ledger_sqlite logins main metrics \
+    bounds ca_key component config crl decision delegation exporter file init intermediate issue kept latency ledger ledger_pg ledger_sqlite logins main metrics \
     operator policy profile rate revocation run service shell show signer)
 
 PROGRAM_token     := signet-token
@@ -249,7 +249,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_bounds test_authority_config test_authority_decision test_authority_delegation test_authority_intermediate \
     test_authority_ledger test_authority_logins test_authority_policy test_authority_profile \
-    test_authority_rate test_authority_service test_broker_collisions test_broker_config test_broker_copies test_broker_jobs test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_renewal test_broker_signings test_broker_store test_broker_uri \
+    test_authority_rate test_authority_service test_broker_collisions test_broker_config test_broker_copies test_broker_jobs test_broker_reconcile test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_renewal test_broker_signings test_broker_store test_broker_uri \
     test_buf test_ccm2 test_cert_form test_channel \
     test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_path_bounds test_pep test_pep_node \

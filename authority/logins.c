@@ -166,7 +166,7 @@ const struct sg_login *sg_logins_find(const struct sg_logins *logins, const char
 {
 	struct sg_login key = { .sha256 = sha256 };
 
-	if (!logins->count)
+	if (logins == NULL || !logins->count)
 		return NULL;
 	return bsearch(&key, logins->lines, logins->count, sizeof(*logins->lines), by_sha256);
 }

@@ -12,9 +12,9 @@
 
 #include "error.h"
 
-#define SG_LOGINS_BYTES_MAX	(8u << 20)
-#define SG_LOGINS_RESOURCES_MAX 100  /* of one certificate; more are left out */
-#define SG_LOGINS_RESOURCE_MAX	1023 /* bytes (RFC 7622 3.4) */
+#define SG_LOGINS_BYTES_MAX	(8u << 20) /* some 95,000 certificates */
+#define SG_LOGINS_RESOURCES_MAX 100	   /* of one certificate; more are left out */
+#define SG_LOGINS_RESOURCE_MAX	1023	   /* bytes (RFC 7622 3.4) */
 
 struct sg_logins;
 
@@ -29,7 +29,7 @@ struct sg_login {
 	uint32_t resource_count;
 };
 
-/* The line of this certificate, valid as long as the logins; NULL when it was never used. */
+/* The line of this certificate, valid as long as the logins; NULL when it was never used, or there are no logins. */
 const struct sg_login *sg_logins_find(const struct sg_logins *logins, const char *sha256);
 
 #endif

@@ -398,6 +398,7 @@ static int do_revoke(struct work *work)
 		err = list_error;
 	}
 out:
+	sg_published_clear(&published);
 	found_clear(&found);
 	free(account);
 	json_decref(outcome.revoked);
@@ -417,15 +418,15 @@ static int do_crl(struct work *work)
 		err = sg_revocation_publish(
 		    work->config, work->ledger, signer, work->now, &published);
 	sg_signer_free(signer);
-	if (err != 0)
-		return err;
-	if (work->asked->json)
-		return print_json(json_pack("{s:I, s:s, s:s}", "number",
+	if (err == 0 && work->asked->json)
+		err = print_json(json_pack("{s:I, s:s, s:s}", "number",
 		    (json_int_t)published.crl_number, "next_update",
 		    sg_show_time(published.crl_until), "path", work->config->crl));
-	printf("CRL number %u, good until %s: %s\n", published.crl_number,
-	    sg_show_time(published.crl_until), work->config->crl);
-	return 0;
+	else if (err == 0)
+		printf("CRL number %u, good until %s: %s\n", published.crl_number,
+		    sg_show_time(published.crl_until), work->config->crl);
+	sg_published_clear(&published);
+	return err;
 }
 
 static int do_stats(struct work *work)

@@ -8,6 +8,7 @@
 
 #include "crl.h"
 #include "file.h"
+#include "kept.h"
 #include "log.h"
 
 #define PUBLIC_MODE 0644 /* the XMPP server is another user, and nothing in them is secret */
@@ -21,6 +22,25 @@ static int add_line(void *arg, const struct sg_ledger_row *row)
 	return out->err;
 }
 
+void sg_published_clear(struct sg_published *published)
+{
+	sg_buf_clear(&published->kept);
+	memset(published, 0, sizeof(*published));
+}
+
+static int look_once(const struct sg_authority_config *config, struct sg_ledger *ledger, time_t now,
+    struct sg_published *published)
+{
+	int err = 0;
+
+	if (!published->is_kept) {
+		sg_buf_clear(&published->kept);
+		err = sg_kept_read(config->revoked, ledger, now, &published->kept);
+		published->is_kept = err == 0;
+	}
+	return err;
+}
+
 /* All that were ever revoked: an entry never leaves this list. */
 int sg_revocation_publish_list(const struct sg_authority_config *config, struct sg_ledger *ledger,
     time_t now, struct sg_published *published)
@@ -30,7 +50,13 @@ int sg_revocation_publish_list(const struct sg_authority_config *config, struct 
 
 	/* read after the lock is ours: what another process wrote before, it wrote from an older ledger */
 	if (err == 0)
+		err = look_once(config, ledger, now, published);
+	if (err == 0)
 		err = sg_ledger_each_revoked(ledger, 0, add_line, &out);
+	if (published->kept.len > 0)
+		sg_buf_put(&out, published->kept.data, published->kept.len);
+	if (err == 0)
+		err = out.err;
 	if (err == 0)
 		err = sg_file_replace(config->revoked, out.data, out.len, PUBLIC_MODE);
 	if (err == 0)

@@ -18,9 +18,15 @@ struct sg_published {
 	time_t crl_at;
 	time_t crl_until; /* its nextUpdate */
 	uint32_t crl_number;
+	struct sg_buf kept; /* lines of the list that the ledger does not know; owned */
+	int is_kept;	    /* that has been looked for, before the first writing */
 };
+void sg_published_clear(struct sg_published *published);
 
-/* Writes the list alone, which needs no token. SG_ERR_IO. */
+/*
+ * Writes the list alone, which needs no token. Nothing ever leaves it: when this process writes it for the first time,
+ * sg_kept_read() looks what is there. SG_ERR_IO, SG_ERR_BUSY.
+ */
 SG_MUST_USE int sg_revocation_publish_list(const struct sg_authority_config *config,
     struct sg_ledger *ledger, time_t now, struct sg_published *published);
 

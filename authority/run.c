@@ -174,6 +174,7 @@ int sg_authority_run(const struct sg_authority_config *config)
 	sg_exporter_free(self.exporter);
 	sg_component_free(self.component);
 	sg_signer_free(self.service.signer);
+	sg_published_clear(&self.service.published);
 	sg_policy_free(self.service.policy);
 	sg_ledger_close(self.service.ledger);
 	if (self.signal_fd >= 0)

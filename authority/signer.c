@@ -558,6 +558,8 @@ int sg_signer_begin(
 	err = sg_signer_ca(signer, &ca);
 	if (err == 0)
 		err = make_ready(signer);
+	if (needs_new_worker(err))
+		end_worker(signer, 0);
 	if (err != 0)
 		return err;
 	sign_message(signer, kind, tbs, &sign);

@@ -387,9 +387,10 @@ struct sg_msg_cert_discard {
 };
 
 enum sg_cert_profile {
-	SG_PROFILE_USER = 0,   /* xmppAddr = jid; self-signed: CA:FALSE, digitalSignature */
-	SG_PROFILE_CA = 1,     /* CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
-	SG_PROFILE_CLIENT = 2, /* as a user's, with clientAuth and serverAuth: logs in by XEP-0257 */
+	SG_PROFILE_USER = 0, /* xmppAddr = jid; self-signed: CA:FALSE, digitalSignature */
+	SG_PROFILE_CA = 1,   /* CN = jid (any text), CA:TRUE pathlen 0, keyCertSign cRLSign */
+	SG_PROFILE_CLIENT =
+	    2, /* as a user's, with clientAuth and serverAuth: logs in by XEP-0257 */
 };
 
 /*

@@ -138,23 +138,27 @@ char *sg_place_serial(const char *uri)
 	return uri != NULL ? sg_uri_value(uri, SG_URI_SERIAL) : NULL;
 }
 
+static int is_or_any(const char *wanted, const char *text)
+{
+	return wanted == NULL || (text != NULL && strcmp(wanted, text) == 0);
+}
+
+/* The URI of an object has the serial and the label of its token, and nothing more of that. */
 int sg_place_is_on(const char *uri, const char *token)
 {
-	char *serial = sg_place_serial(uri);
-	struct sg_token_info info = {
-		.label = sg_place_label(uri),
-		.serial = serial,
-		.manufacturer = sg_uri_value(uri, SG_URI_MANUFACTURER),
-		.model = sg_uri_value(uri, SG_URI_MODEL),
-		.flags = SG_TOKEN_INITIALIZED,
-	};
-	int is_on =
-	    (serial != NULL && strcmp(serial, token) == 0) || sg_uri_matches_token(token, &info);
+	char *serial = sg_place_serial(uri), *label = sg_place_label(uri);
+	char *wanted_serial = sg_place_serial(token), *wanted_label = sg_place_label(token);
+	int is_on;
 
-	free(info.label);
-	free(info.manufacturer);
-	free(info.model);
+	if (sg_uri_is_uri(token))
+		is_on = is_or_any(wanted_serial, serial) && is_or_any(wanted_label, label);
+	else
+		is_on = (serial != NULL && strcmp(token, serial) == 0) ||
+		    (label != NULL && strcmp(token, label) == 0);
 	free(serial);
+	free(label);
+	free(wanted_serial);
+	free(wanted_label);
 	return is_on;
 }
 

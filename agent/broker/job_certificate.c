@@ -1,7 +1,7 @@
 /*
- * The states that get a certificate: CSR, add-cert (C3 to C5), or a certificate of our own making where
- * the server keeps a list of those (S2), which stands in the CSR's place until it is in the list; the token, the login that proves it, and
- * the end of the one before it.
+ * The states that get a certificate: CSR, add-cert (C3 to C5), the token, the login that proves it, and
+ * the end of the one before it. Where the server keeps a list of certificates of our own making (S2), one
+ * of those stands in the place of the CSR.
  *
  * Nothing is changed before the certificate has been judged (C4). While it is being proven it is the
  * account's; when that fails, the account gets back the key and certificate it had.
@@ -124,6 +124,9 @@ static void request_unlocked(struct sg_call *call)
 
 static void make_request(struct sg_call *call)
 {
+	struct sg_job *job = call->state;
+
+	sg_blob_clear(&job->row.csr);
 	sg_job_tell(call, "request",
 	    is_by_list(call) ? "making the certificate on the token"
 			     : "making the request on the token");
@@ -145,12 +148,10 @@ static void former_listed(struct sg_call *call, void *answer)
 		for (uint32_t i = 0; i < certs->cert_count && !good; i++)
 			good = sg_blob_eq(&certs->certs[i].der, &job->row.csr);
 	}
-	if (good) {
+	if (good)
 		request_made(call);
-		return;
-	}
-	sg_blob_clear(&job->row.csr);
-	make_request(call);
+	else
+		make_request(call);
 }
 
 static int can_add(struct sg_call *call)
@@ -161,6 +162,12 @@ static int can_add(struct sg_call *call)
 		sg_call_fail_with(call, SG_ERR_FEATURE, SG_NS_CCM2_ADD,
 		    "the server of %s does not have %s", call->account->row.jid, SG_NS_CCM2_ADD);
 	return job->can_add;
+}
+
+/* Whether the request is one by the protocol that the server has now. */
+static int is_of_protocol(const struct sg_call *call)
+{
+	return sg_job_is_own(call->state) == is_by_list(call);
 }
 
 static void new_online(struct sg_call *call)
@@ -175,7 +182,7 @@ static void new_online(struct sg_call *call)
 	sg_job_tell(call, "features", text);
 	if (!can_add(call))
 		return;
-	if (!take_former_request(call))
+	if (!take_former_request(call) || !is_of_protocol(call))
 		make_request(call);
 	else if (is_by_list(call))
 		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, former_listed);
@@ -313,7 +320,12 @@ static void add_online(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
 
-	if ((job->resumed || job->row.kind == SG_JOB_RENEW) && job->can_list)
+	if (call->account->row.protocol != SG_CERT_PROTOCOL_UNKNOWN && !is_of_protocol(call))
+		sg_call_fail_with(call, SG_ERR_CERT_REFUSED, job->row.jid,
+		    "the server of %s has certificates managed by another protocol now than when "
+		    "this was begun: begin again",
+		    job->row.jid);
+	else if ((job->resumed || job->row.kind == SG_JOB_RENEW) && job->can_list)
 		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, add_listed);
 	else if (can_add(call))
 		add_send(call);

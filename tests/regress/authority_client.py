@@ -157,10 +157,11 @@ def tls_context(place, cert=None, version=None):
 
 class Stream(Wire):
     """A client's stream byte for byte, logged in by PLAIN or, with a certificate, by EXTERNAL with this response; not
-    bound yet. direct: TLS from the first byte on. context, session: of ssl, to go on with a TLS session of before. domain: of the account."""
+    bound yet, unless it is told to bind a resource. direct: TLS from the first byte on. context, session: of ssl, to go
+    on with a TLS session of before. domain: of the account."""
 
     def __init__(self, place, name, cert=None, response="=", direct=False, context=None, session=None,
-                 domain=DOMAIN):
+                 domain=DOMAIN, bind=None):
         self.domain = domain
         port = place.direct_port if direct else place.c2s_port
         super().__init__(socket.create_connection(("127.0.0.1", port), PATIENCE))
@@ -178,6 +179,8 @@ class Stream(Wire):
         self.logged_in = self.hear("<success[^>]*>|</failure>")[0].startswith("<success")
         if self.logged_in:
             self.open()
+        if bind:
+            self.bind(bind)
 
     def open(self):
         """A new stream, up to the server's features."""

@@ -1,6 +1,7 @@
 """A Prosody with the mod_client_certs of Debian, which nobody here wrote: XEP-0257 and no ccm2, so no authority."""
 from pathlib import Path
 
+from processes import CCM2
 from world import ACCOUNTS, DOMAIN, FRIENDS, PASSWORD, World
 
 MODULE = Path("/usr/lib/prosody/modules/mod_client_certs/mod_client_certs.lua")
@@ -30,7 +31,7 @@ end
 """
 
 
-def serve(world, accounts, friends=()):
+def serve(world, accounts, friends=(), modules=("client_certs_renewed", "losing")):
     """The configuration of such a server."""
     text = MODULE.read_text()
     for old, new in RENEWED.items():
@@ -39,8 +40,9 @@ def serve(world, accounts, friends=()):
     world.mkdir("server/modules")
     world.write("server/modules/mod_client_certs_renewed.lua", text)
     world.write("server/modules/mod_losing.lua", LOSING.format(path=world.dir / "lose"))
+    world.write("server/modules/mod_announcing.lua", "".join(f'module:add_feature("{ns}");' for ns in CCM2))
     world.server.configure(f'VirtualHost "{DOMAIN}"\n', cafile=world.cafile,
-                           modules=("smacks", "client_certs_renewed", "losing"))
+                           modules=("smacks", *modules))
     world.server.add_accounts(DOMAIN, accounts, PASSWORD, friends)
 
 

@@ -4,12 +4,14 @@ import datetime
 import hashlib
 import re
 import threading
+import time
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from authority_client import (ET, NS_ADD, NS_DISCO, NS_LIST, NS_REVOKE, Client, bare, error_of, sha256)
+from authority_client import (ET, NS_ADD, NS_DISCO, NS_LIST, NS_REVOKE, Client, Stream, add_text, bare, error_of,
+                              sha256)
 from authority_world import LIMIT, key_files, revoked_list
 from certificates import make_csr, make_key
 from processes import PATIENCE, until
@@ -232,6 +234,10 @@ def test_c8_the_list_says_who_uses_it_and_when(place, client):
     last_used = client.listed()[0][2]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", last_used)
     assert before <= datetime.datetime.strptime(last_used, "%Y-%m-%dT%H:%M:%SZ") <= datetime.datetime.utcnow()
+    # the list does not fail for a file that is too long
+    with open(place.dir / "authority/logins.txt", "ab") as file:
+        file.truncate(1 << 26)
+    assert client.listed()[0][2:] == (last_used, [])
     # the ledger remembers what the module's file loses
     (place.dir / "authority/logins.txt").write_text("")
     assert client.listed()[0][2] == last_used
@@ -303,6 +309,34 @@ def test_c10_the_session_is_closed_and_the_certificate_never_logs_in_again(place
     place.restart_authority()
     with Client(place, client.boundjid.user, files) as again:
         assert again.refused
+
+
+@pytest.mark.alone
+def test_c10_a_burst_ends_all_sessions_within_two_seconds(place):
+    """Many accounts revoke all that they have at once, each certificate with a session."""
+    owners = [Stream(place, place.account(), bind="owner") for _ in range(15)]
+    sessions, fingerprints = [], []
+    for owner in owners:
+        for _ in range(LIMIT):
+            key = make_key()
+            owner.send(f"<iq type='set' id='add'>{add_text(make_csr(key), 'phone')}</iq>")
+            der = base64.b64decode(owner.hear("<x509certificate>([^<]*)</x509certificate>.*?</iq>")[1])
+            sessions.append(Stream(place, None, key_files(place, key, der), bind=f"phone{len(sessions)}"))
+            fingerprints.append((owner, sha256(der)))
+    try:
+        for number, (owner, fingerprint) in enumerate(fingerprints):
+            owner.send(f"<iq type='set' id='r{number}'><revoke-certificate xmlns='{NS_REVOKE}'>"
+                       f"<fingerprint hash='sha-256'>{fingerprint}</fingerprint></revoke-certificate></iq>")
+        for owner, _ in fingerprints:  # whatever the order of the answers
+            assert "result" in owner.hear("<iq[^>]*id=['\"]r[0-9]+['\"][^>]*>")[0]
+        answered = time.monotonic()
+        for session in sessions:
+            session.hear("</stream:stream>")
+            assert "<not-authorized" in session.before
+        assert time.monotonic() - answered < 2
+    finally:
+        for stream in owners + sessions:
+            stream.close()
 
 
 def test_c10_openssl_sees_the_revocation_in_the_crl(place, client):

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from peer import as_peer
-from saslcert_world import SaslCertWorld
+from saslcert_world import SaslCertWorld, serve
 from server_fixtures import NUMBERS, Person
 from varlink_client import Client, secret
 from world import DOMAIN, PASSWORD, Failed
@@ -241,3 +241,29 @@ def test_renewal(someone, rekey):
         assert [c["sha256"] for c in shown["certificates"]] == [account["certificate"]]
         old = issued[0]["certificate"]
     assert len(person.signet("key", "list")["keys"]) == (3 if rekey else 1)
+
+
+def test_a_server_that_has_ccm2_meanwhile(someone, listing):
+    """What was begun by the one protocol does not go on by the other; a new one is by ccm2."""
+    person = someone()
+    person.start()
+    listing.lose("append")
+    with pytest.raises(Failed):
+        enrol(person, *person.password)
+    listing.server.stop()
+    serve(listing, [person.name], modules=("announcing",))
+    listing.server.start()
+    try:
+        with pytest.raises(Failed, match="CertificateRefused"):
+            enrol(person, *person.password)
+        account = person.signet("account", "show", person.jid)["account"]
+        assert (account["protocol"], account["jobs"], account["certificate"]) == ("ccm2", [], None)
+        with pytest.raises(Failed, match="service-unavailable"):  # for it only says that it has it
+            enrol(person, *person.password)
+        with pytest.raises(Failed, match="FeatureMissing"):
+            person.signet("cert", "revoke", person.jid, "ab" * 32, "--disable", "--yes", *person.password)
+    finally:
+        person.stop()
+        listing.server.stop()
+        serve(listing, [person.name])
+        listing.server.start()

@@ -96,7 +96,8 @@ static void the_file_is_bounded(void **state)
 	logins = read_text(text, SG_LOGINS_BYTES_MAX, 0, "");
 	assert_null(sg_logins_find(logins, A));
 	sg_logins_free(logins);
-	read_text(text, SG_LOGINS_BYTES_MAX + 1, SG_ERR_LIMIT, "logins: /tmp/");
+	logins = read_text(text, SG_LOGINS_BYTES_MAX + 1, SG_ERR_LIMIT, "logins: /tmp/");
+	assert_null(sg_logins_find(logins, A));
 	free(text);
 }
 

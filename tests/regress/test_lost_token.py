@@ -1,0 +1,129 @@
+"""A spare token, and the day that the first one is lost."""
+import base64
+import hashlib
+import itertools
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from authority_client import Client
+from authority_world import key_files
+from cert_world import Holder
+from certificates import make_key
+from processes import PATIENCE
+from test_cert_diff import software_request, tool
+
+pytest_plugins = ["server_fixtures"]
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def holder(served):
+    with Holder(served, f"loser{next(NUMBERS)}") as holder:
+        yield holder
+
+
+def import_key(holder, token, label):
+    """A key that a slixmpp client has, too, on the token; gives it."""
+    key, ident = make_key(), hashlib.sha1(label.encode()).hexdigest()
+    path = holder.agent.dir / f"{label}.key"
+    path.write_bytes(key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8,
+                                       serialization.NoEncryption()))
+    public = holder.agent.dir / f"{label}.pub"
+    public.write_bytes(key.public_key().public_bytes(serialization.Encoding.DER,
+                                                     serialization.PublicFormat.SubjectPublicKeyInfo))
+    holder.agent.call("ReleaseToken", {})
+    for kind, file in (("privkey", path), ("pubkey", public)):
+        tool(holder, token, "--write-object", file, "--type", kind, "--id", ident, "--label", label)
+    holder.agent.unlock(token)
+    return key
+
+
+def published(holder):
+    return {key["name"] for key in holder.call("ShowPublished")["keys"]}
+
+
+def test_a_lost_token(holder):
+    """From the spare, one command: sessions end, nothing logs in again, keyinfos are gone, the spare goes on."""
+    key = import_key(holder, "one", "first")
+    first = holder.enrol("first", new=False)
+    other = holder.enrol("second", token="one", spare=True)
+    holder.agent.call("NewKey", {"token": "two", "label": "user", "user": True, "account": holder.jid})
+    holder.agent.call("NewKey", {"token": "two", "label": "spare", "algorithm": "p256"})
+    spare = holder.signet("enrol", holder.jid, "--key", "spare", "--spare", "--password-file", password(holder))
+    assert spare["signed"] and spare["account"]["certificate"] == first["sha256"]
+    spare = spare["certificate"]
+    holder.call("Publish")
+    assert first["name"] in published(holder)
+    files = key_files(holder.world, key, base64.b64decode(first["der"]))
+    with Client(holder.world, holder.name, files, resource="thief") as thief:
+        assert thief.logged_in
+        serial = holder.lose("one")
+        done = holder.signet("cert", "revoke", holder.jid, "--token", serial, "--yes")
+        assert {row["sha256"]: row["outcome"] for row in done["certificates"]} == {
+            first["sha256"]: "revoked", other["sha256"]: "revoked"}
+        assert done["switched"] and done["unretracted"] is None
+        assert thief.down.wait(PATIENCE)
+    with Client(holder.world, holder.name, files, resource="thief") as thief:
+        assert not thief.logged_in
+    account = holder.account()
+    assert (account["state"], account["mechanism"], account["certificate"]) == ("online", "EXTERNAL", spare["sha256"])
+    assert first["name"] not in published(holder)
+    rows = holder.rows()
+    assert {row["state"] for row in rows.values()} == {"revoked", "current"}
+    assert all(row["step"] is None for row in rows.values())
+    again = holder.signet("cert", "revoke", holder.jid, "--token", serial, "--yes")  # C10
+    assert {row["outcome"] for row in again["certificates"]} == {"revoked"} and not again["switched"]
+
+
+def password(holder):
+    path = holder.agent.dir / "password"
+    path.write_text("secret")
+    path.chmod(0o600)
+    return path
+
+
+def test_without_a_spare_the_password_logs_in(holder):
+    """Never by a certificate that is to be revoked."""
+    first = holder.enrol("first")
+    serial = holder.serial("one")
+    error = holder.agent.error("RevokeToken", {"jid": holder.jid, "token": serial})
+    assert error.name == "PasswordNeeded"
+    assert holder.rows()[first["sha256"]]["state"] == "current"
+    uri = next(t["uri"] for t in holder.agent.call("ListTokens")["tokens"] if t["serial"] == serial)
+    done = holder.call("RevokeToken", password=True, token=uri)
+    assert [row["outcome"] for row in done["certificates"]] == ["revoked"] and not done["switched"]
+    assert holder.account()["mechanism"] != "EXTERNAL"
+
+
+def test_the_other_token_stays(holder):
+    """The spare's token is lost: the account goes on as it was; by label, and another's certificate is left alone."""
+    first = holder.enrol("first")
+    spare = holder.enrol("spare", token="two", spare=True)
+    with Client(holder.world, holder.name) as client:
+        phone = hashlib.sha256(client.added(software_request(holder), "phone")).hexdigest()
+    holder.lose("two")
+    done = holder.call("RevokeToken", token="two")
+    assert [row["sha256"] for row in done["certificates"]] == [spare["sha256"]] and not done["switched"]
+    rows = holder.rows()
+    assert (rows[first["sha256"]]["state"], rows[phone]["state"]) == ("current", "unknown")
+    assert holder.account()["certificate"] == first["sha256"]
+
+
+def test_what_is_meant_must_be_one_token(holder):
+    holder.enrol("first")
+    holder.enrol("spare", token="two", spare=True)
+    assert holder.agent.error("RevokeToken", {"jid": holder.jid, "token": "three"}).name == "TokenAbsent"
+    error = holder.agent.error("RevokeToken", {"jid": holder.jid, "token": "pkcs11:model=SoftHSM%20v2"})
+    assert error.name == "TokenAmbiguous" and len(error.parameters["candidates"]) == 2
+
+
+def test_a_spare_that_the_server_refuses_changes_nothing(holder):
+    first = holder.enrol("first")
+    spare = holder.enrol("spare", token="two", spare=True)
+    with Client(holder.world, holder.name) as client:
+        assert client.revoke(spare["sha256"]).get("type") == "result"
+    assert holder.agent.error("Connect", {"jid": holder.jid, "key": "spare"}).name == "LoginRefused"
+    assert holder.account()["certificate"] == first["sha256"]
+    assert holder.agent.error("Connect", {"jid": holder.jid, "key": "nothing"}).name == "KeyAbsent"
+    assert holder.call("Connect")["account"]["mechanism"] == "EXTERNAL"
