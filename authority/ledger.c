@@ -1,5 +1,6 @@
 #include "ledger.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -243,7 +244,7 @@ static int by_number(const void *a, const void *b)
 static int lock_accounts(
     struct sg_ledger *ledger, const struct sg_ledger_entry *entries, size_t count)
 {
-	int64_t keys[SG_LEDGER_ADD_MAX];
+	int64_t keys[SG_LEDGER_ADD_MAX] = { 0 };
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i < count; i++)
@@ -443,18 +444,17 @@ int sg_ledger_find(struct sg_ledger *ledger, const char *prefix, sg_ledger_fn *f
 {
 	unsigned char least[SG_SERIAL_LEN], most[SG_SERIAL_LEN];
 	size_t len = strlen(prefix);
-	char end[66];
+	char end[66] = "";
 	int err;
 
 	if (len < SG_LEDGER_PREFIX_MIN || len > 64 || strspn(prefix, "0123456789abcdef") != len)
 		return SG_ERR_ARG;
-	memcpy(end, prefix, len);
-	memcpy(end + len, "g", 2); /* comes after every digit */
+	snprintf(end, sizeof(end), "%sg", prefix); /* which comes after every digit */
 	err = walk(ledger, SQL_FIND_SHA256,
 	    (const struct sg_sql_value[]){
 		sql_text(prefix), sql_text(end), sql_int(SG_LEDGER_FOUND_MAX) },
 	    fn, arg);
-	if (err != 0 || len > 2 * SG_SERIAL_LEN)
+	if (err != 0 || len > (size_t)2 * SG_SERIAL_LEN)
 		return err;
 	serial_range(prefix, least, most);
 	return walk(ledger, SQL_FIND_SERIAL,

@@ -580,7 +580,9 @@ static int ledger_prepare(void *arg, struct pollfd *pfd)
 	const struct pg_ledger *self = arg;
 
 	*pfd = (struct pollfd){ .fd = self->conn != NULL ? PQsocket(self->conn) : -1,
-		.events = self->state == PG_CONNECTING ? self->wants : POLLIN };
+		.events = POLLIN };
+	if (self->state == PG_CONNECTING)
+		pfd->events = self->wants;
 	if (self->state == PG_READY)
 		return -1;
 	return time_until(self->state == PG_AWAY ? self->retry_at : self->deadline);

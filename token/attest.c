@@ -125,7 +125,7 @@ static int answer_fill(
 	X509 *attestation = find_attestation(seen, &request->spki, &der);
 	int err = 0;
 
-	if (attestation == NULL)
+	if (attestation == NULL || der == NULL)
 		return 0;
 	issuer = find_issuer(seen, attestation);
 	X509_free(attestation);

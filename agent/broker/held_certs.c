@@ -65,14 +65,16 @@ static int insert(struct sg_held_certs *held, size_t at, struct sg_held_cert *ce
 {
 	if (held->count == held->room) {
 		size_t room = held->room > 0 ? 2 * held->room : 16;
-		struct sg_held_cert **grown = reallocarray(held->certs, room, sizeof(*held->certs));
+		struct sg_held_cert **grown =
+		    reallocarray(held->certs, room, sizeof(struct sg_held_cert *));
 
 		if (grown == NULL)
 			return SG_ERR_NOMEM;
 		held->certs = grown;
 		held->room = room;
 	}
-	memmove(&held->certs[at + 1], &held->certs[at], (held->count - at) * sizeof(*held->certs));
+	for (size_t i = held->count; i > at; i--)
+		held->certs[i] = held->certs[i - 1];
 	held->certs[at] = cert;
 	held->count++;
 	return 0;

@@ -170,9 +170,10 @@ int sg_jobs_load(struct sg_agent *agent)
 
 void sg_jobs_free(struct sg_account *account)
 {
-	struct sg_job *job;
+	struct sg_job *job, *next;
 
-	while ((job = TAILQ_FIRST(&account->jobs)) != NULL) {
+	for (job = TAILQ_FIRST(&account->jobs); job != NULL; job = next) {
+		next = TAILQ_NEXT(job, entry);
 		if (job->call != NULL)
 			job->call->state_free = NULL;
 		job_free(job);

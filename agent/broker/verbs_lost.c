@@ -230,12 +230,13 @@ static void job_ran(struct sg_call *call, struct sg_job *job)
 {
 	const struct loss *loss = call->state;
 
-	if (is_noted_as_revoked(call, cert_at(loss, loss->done)->sha256))
+	const int is_ended = job->row.state == SG_JOB_END;
+
+	if (is_noted_as_revoked(call, cert_at(loss, loss->done)->sha256) ||
+	    (is_ended && job->outcome.code == 0))
 		note_outcome(call, "revoked", NULL);
-	else if (job->row.state != SG_JOB_END)
+	else if (!is_ended)
 		note_outcome(call, "pending", job->row.waits_text);
-	else if (job->outcome.code == 0)
-		note_outcome(call, "revoked", NULL);
 	else if (sg_job_is_gone(&job->outcome))
 		note_outcome(call, "absent", NULL);
 	else
