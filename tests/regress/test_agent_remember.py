@@ -12,6 +12,7 @@ from agent_fixture import BIN, PIN, Agent, wait_open
 from fault_agent import FaultAgent
 from processes import until
 from varlink_client import secret
+from world import is_sanitized
 
 LONG = "a-PIN-that-is-nowhere-else-71"  # found in a memory by chance never
 
@@ -274,7 +275,7 @@ def memory_holds(pid, needle):
 def holders(agent, pin=LONG):
     if os.geteuid() != 0:
         pytest.skip("only root reads the memory of the agent's processes")
-    if b"__asan_init" in (BIN / "signet-token").read_bytes():
+    if is_sanitized():
         pytest.skip("a sanitizer keeps what was freed")
     found = []
     for pid in children(agent.popen.pid):

@@ -8,7 +8,7 @@ import pytest
 
 from crash_world import JULIET, CrashWorld, Place
 from processes import WorldError, until
-from world import SERVERS
+from world import SERVERS, is_sanitized
 
 PLACES = [Place(*names) for names in (
     ("agent/signetd", None), ("agent/signet-token", None), ("agent/signet-xmpp", None), ("agent/signet-xmpp", "server"),
@@ -19,6 +19,9 @@ SEEN_BEFORE = {("renew", "prosody"): ("authority/signet-authority", "authority/s
                ("renew", "ejabberd"): ("authority/signet-authority", "authority/signet-token", "agent/signet-xmpp")}
 # Who is started anew knows no PIN.
 PIN_GOES_WITH = ("agent/signetd", "agent/signet-token")
+
+
+pytestmark = pytest.mark.skipif(is_sanitized(), reason="a sanitizer takes too long for it")
 
 
 @pytest.fixture(scope="module", params=sorted(SERVERS))

@@ -5,6 +5,7 @@ from crash_world import CrashWorld, Place
 from processes import PATIENCE
 from saslcert_world import serve
 from test_crash_points import try_every
+from world import is_sanitized
 
 # What dies on the way to the server is the same for every server.
 PLACES = [Place("agent/signetd", None), Place("agent/signet-xmpp", "server")]
@@ -40,6 +41,9 @@ class ListingCrashWorld(CrashWorld):
 
     def victim(self, what):
         return self.server.process.popen.pid
+
+
+pytestmark = pytest.mark.skipif(is_sanitized(), reason="a sanitizer takes too long for it")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from peer import NS_PUBKEY, as_peer, fetch_items
 from processes import until
 from server_fixtures import Person
-from world import BUILD, DOMAIN, PASSWORD, SERVERS, Failed, World
+from world import BUILD, DOMAIN, PASSWORD, SERVERS, Failed, World, is_sanitized
 
 DAY = 86400
 PAST = -250  # days: of the authority's 365, two thirds and some are over
@@ -100,7 +100,7 @@ path = {self.world.module}
 
 @pytest.fixture(scope="module", params=sorted(SERVERS))
 def world(request):
-    if b"__asan_init" in (BUILD / "bin/signet-authority").read_bytes():
+    if is_sanitized():
         pytest.skip("a sanitizer wants to be preloaded first")
     with RenewalWorld(server=request.param, accounts=()) as world:
         world.up()

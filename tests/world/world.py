@@ -36,6 +36,11 @@ SANITIZER = re.compile(r"(Address|Leak|UndefinedBehavior)Sanitizer|runtime error
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def is_sanitized():
+    """Whether the programs are built with a sanitizer, which has its own ways with memory, time and what is preloaded."""
+    return b"__asan_init" in (BUILD / "bin/signetd").read_bytes()
+
+
 def sanitized(process):
     """What a sanitizer said of the process, with all that follows: a report's lines bear no mark."""
     first = next((i for i, line in enumerate(process.lines) if SANITIZER.search(line)), None)
