@@ -423,19 +423,20 @@ def test_revoked_by_many_at_once(enrolled):
 
 
 def test_what_was_revoked_and_logs_in_again_can_be_revoked_again(world, enrolled):
-    """An authority whose ledger was restored from before the revocation knows nothing of it."""
+    """An authority that was restored from before the revocation, with its list, knows nothing of it."""
     current = account(enrolled)["certificate"]
-    ledger, saved = world.dir / "authority/ledger.db", world.dir / "authority/saved.db"
+    folder, saved = world.dir / "authority", world.mkdir("saved")
 
     def restart(source, target):
         world.authority.stop()
-        target.write_bytes(source.read_bytes())
+        for name in ("ledger.db", "revoked.txt"):
+            (target / name).write_bytes((source / name).read_bytes())
         world.start_authority()
 
-    restart(ledger, saved)
+    restart(folder, saved)
     enrolled.call("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"})
     assert enrolled.error("Connect", {"jid": JULIET}).name == "LoginRefused"
-    restart(saved, ledger)
+    restart(saved, folder)
     assert enrolled.call("Connect", {"jid": JULIET})["account"]["mechanism"] == "EXTERNAL"
     assert len(enrolled.call("Publish", {"jid": JULIET})["keys"]) == 1
     enrolled.call("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"})

@@ -69,6 +69,8 @@ def renew(world):
     """The account's certificate by another one, published and signed as the former one; on one of the servers for a new
     key."""
     enrolled(world)
+    if world.account()["user_key"] is None:  # it was removed with the account
+        world.must("key", "use", "user", "--user", "--account", JULIET, *world.pin_if_locked())
     if world.account()["published"] is None:
         world.must("sign", JULIET, *world.pin_if_locked())
         world.must("publish", JULIET)

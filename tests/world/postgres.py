@@ -28,11 +28,12 @@ class Postgres:
         self.process = self.world.start(self.name, [
             self.bin / "postgres", "-D", self.dir / "data", "-c", f"unix_socket_directories={self.dir}", "-c",
             "listen_addresses=", "-c", "fsync=off"])
+        self.process.stop_signal = signal.SIGINT  # by SIGTERM it would wait for its clients to go
         until(lambda: self.world.run(self.bin / "pg_isready", "-q", "-h", self.dir, check=False)[0] == 0,
               f"{self.name} does not answer")
         return self
 
-    def stop(self, sig=signal.SIGINT):
+    def stop(self, sig=None):
         """Ends it: at once but in order, or by another signal."""
         self.process.stop(sig)
 

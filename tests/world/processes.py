@@ -42,7 +42,7 @@ class Process:
     """
 
     def __init__(self, name, popen, log_path=os.devnull, lines=None):
-        self.name, self.popen = name, popen
+        self.name, self.popen, self.stop_signal = name, popen, signal.SIGTERM
         self.lines, self.rest, self.ended = [] if lines is None else lines, b"", False
         self.pipe, self.log = popen.stdout or popen.stderr, open(log_path, "ab")
         self.news = threading.Condition()  # protects lines, rest and ended
@@ -117,10 +117,10 @@ class Process:
             return True
         until(listens, f"{self.name} does not listen on {port}:\n{self.last()}")
 
-    def stop(self, sig=signal.SIGTERM):
+    def stop(self, sig=None):
         """Ends the process, by force when it does not go; returns its exit status."""
         if self.popen.poll() is None:
-            self.popen.send_signal(sig)
+            self.popen.send_signal(sig or self.stop_signal)
             try:
                 self.popen.wait(PATIENCE)
             except subprocess.TimeoutExpired:

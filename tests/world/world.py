@@ -199,8 +199,19 @@ class World:
                                  preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),
                                  **drop, **kwargs)
         if kwargs["start_new_session"]:
+            self._forget_sessions()
             self.sessions.add(popen.pid)
         return popen
+
+    def _forget_sessions(self):
+        """Those of which nobody is left: the number may be somebody else's any time, and _sweep() must not end him."""
+        for session in list(self.sessions):
+            try:
+                os.killpg(session, 0)
+            except ProcessLookupError:
+                self.sessions.discard(session)
+            except PermissionError:
+                pass
 
     def run(self, *argv, env=None, timeout=PATIENCE, check=True, **kwargs):
         """Runs a command as the ordinary user; gives its standard output, or raises Failed."""
