@@ -69,8 +69,6 @@ def renew(world):
     """The account's certificate by another one, published and signed as the former one; on one of the servers for a new
     key."""
     enrolled(world)
-    if world.account()["user_key"] is None:  # it was removed with the account
-        world.must("key", "use", "user", "--user", "--account", JULIET, *world.pin_if_locked())
     if world.account()["published"] is None:
         world.must("sign", JULIET, *world.pin_if_locked())
         world.must("publish", JULIET)
@@ -110,8 +108,9 @@ def check_renewed(world):
     assert {*world.keys()} - {*world.keys_before} <= {label}
 
 
-JOBS = {"enrol": (enrol, check_certificate), "replace": (replace, check_certificate), "revoke": (revoke, check_none),
-        "renew": (renew, check_renewed)}
+# Renewals come first: to enrol anew, the account is removed, and its user key with it.
+JOBS = {"renew": (renew, check_renewed), "enrol": (enrol, check_certificate), "replace": (replace, check_certificate),
+        "revoke": (revoke, check_none)}
 
 
 def point(world, job, place, at):
