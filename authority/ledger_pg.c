@@ -337,10 +337,6 @@ static void take_notifications(struct pg_ledger *self)
 {
 	PGnotify *notify;
 
-	if (!PQconsumeInput(self->conn)) {
-		drop(self, SG_ERR_IO, "lost the database");
-		return;
-	}
 	while ((notify = PQnotifies(self->conn)) != NULL) {
 		self->news |= notify->be_pid != PQbackendPID(self->conn);
 		PQfreemem(notify);
@@ -353,6 +349,8 @@ static void go_on(struct pg_ledger *self)
 		start_connecting(self);
 	if (self->state == PG_CONNECTING)
 		go_on_connecting(self);
+	else if (self->state == PG_READY && !PQconsumeInput(self->conn))
+		drop(self, SG_ERR_IO, "lost the database");
 	else if (self->state == PG_READY)
 		take_notifications(self);
 }
@@ -577,14 +575,17 @@ static int time_until(int64_t when)
 
 static int ledger_prepare(void *arg, struct pollfd *pfd)
 {
-	const struct pg_ledger *self = arg;
+	struct pg_ledger *self = arg;
 
 	*pfd = (struct pollfd){ .fd = self->conn != NULL ? PQsocket(self->conn) : -1,
 		.events = POLLIN };
 	if (self->state == PG_CONNECTING)
 		pfd->events = self->wants;
-	if (self->state == PG_READY)
-		return -1;
+	if (self->state == PG_READY) {
+		/* what came with the answer to a statement makes the socket readable no more */
+		take_notifications(self);
+		return self->news ? 0 : -1;
+	}
 	return time_until(self->state == PG_AWAY ? self->retry_at : self->deadline);
 }
 

@@ -113,8 +113,8 @@ static int take_its_certs(struct sg_call *call)
 	struct loss *loss = call->state;
 	const struct sg_held_certs *held = &loss->survey.held;
 	const char *token = sg_call_string(call, "token");
+	const struct sg_held_cert *other = NULL; /* it is on another token of that name */
 	char *meant = NULL;
-	int fine = 1;
 
 	free(loss->on_it);
 	loss->count = 0;
@@ -123,16 +123,14 @@ static int take_its_certs(struct sg_call *call)
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 		return 0;
 	}
-	for (size_t i = 0; fine && i < held->count; i++) {
+	for (size_t i = 0; other == NULL && i < held->count; i++) {
 		char *its;
 
 		if (!sg_held_cert_is_on(held->certs[i], token))
 			continue;
 		its = token_meant(held->certs[i], token);
-		if (meant != NULL && its != NULL && strcmp(its, meant) != 0) {
-			fail_ambiguous(call, cert_at(loss, 0), held->certs[i], token);
-			fine = 0;
-		}
+		if (meant != NULL && its != NULL && strcmp(its, meant) != 0)
+			other = held->certs[i];
 		loss->on_it[loss->count++] = i;
 		if (meant == NULL)
 			meant = its;
@@ -140,7 +138,9 @@ static int take_its_certs(struct sg_call *call)
 			free(its);
 	}
 	free(meant);
-	return fine;
+	if (other != NULL) /* the call, and what it holds, may be freed by that */
+		fail_ambiguous(call, cert_at(loss, 0), other, token);
+	return other == NULL;
 }
 
 static void fail_none(struct sg_call *call)

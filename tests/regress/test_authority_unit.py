@@ -13,7 +13,7 @@ from authority_client import Client, bare
 from authority_world import AuthorityWorld
 from certificates import make_csr, make_key
 from processes import PATIENCE, wait_idle
-from world import BUILD, TOP
+from world import BUILD, TOP, is_sanitized
 
 CREDENTIALS = (("secret-file = ", "authority/component.secret", "secret-credential = secret", "secret"),
                ("pin-file = ", "pin", "pin-credential = pin", "pin"))
@@ -91,6 +91,7 @@ def start(place, *before):
         assert sock.recv(100) == b"READY=1"
 
 
+@pytest.mark.skipif(is_sanitized(), reason="a sanitizer does not work under strace")
 def test_it_needs_no_system_call_that_the_unit_forbids(place):
     trace = place.dir / "trace"
     mark = place.server.process.mark()

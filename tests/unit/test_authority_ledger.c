@@ -562,6 +562,29 @@ static void others_are_heard(void **state)
 	assert_int_equal(poll(&pfd, 1, 0), 0);
 }
 
+/* News that came with the answer to a statement make nothing readable any more. */
+static void others_are_heard_beside_other_work(void **state)
+{
+	struct world *world = *state;
+	struct sg_ledger_stats stats;
+	struct sg_ledger *other;
+	struct pollfd pfd;
+	int changed, wait_ms;
+
+	assert_int_equal(add(world, JULIET, 1, NOW + DAY), SG_LEDGER_ADDED);
+	while (sg_ledger_step(world->ledger))
+		;
+	assert_int_equal(sg_ledger_open(world->where, &other), 0);
+	assert_int_equal(sg_ledger_wait(other, PATIENCE_MS), 0);
+	assert_int_equal(sg_ledger_revoke_id(other, 1, NULL, NOW, &changed), 0);
+	sg_ledger_close(other);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(sg_ledger_stats(world->ledger, NOW, &stats), 0);
+	wait_ms = sg_ledger_prepare(world->ledger, &pfd);
+	assert_true(wait_ms == 0 || poll(&pfd, 1, PATIENCE_MS) == 1);
+	assert_int_equal(sg_ledger_step(world->ledger), 1);
+}
+
 /* A ledger of version 1 goes on as it is. */
 static void an_older_ledger_is_taken_over(void **state)
 {
@@ -818,7 +841,8 @@ static int postgres_ends(void **state)
 	    ON(setup, crl_numbers_grow_over_restarts), ON(setup, a_walk_can_be_ended),             \
 	    ON(setup, the_operator_pages_through_it), ON(setup, the_operator_finds_by_digits),     \
 	    ON(setup, the_operator_revokes_with_a_reason), ON(setup, it_is_counted),               \
-	    ON(setup, others_are_heard), ON(setup, no_instance_goes_beyond_the_limit),             \
+	    ON(setup, others_are_heard), ON(setup, others_are_heard_beside_other_work),            \
+	    ON(setup, no_instance_goes_beyond_the_limit),                                          \
 	    ON(setup, no_two_instances_answer_one_request_twice)
 
 int main(void)
