@@ -108,13 +108,17 @@ static json_t *fetch_part(struct sg_call *call, json_t *keys, int is_last)
 	    way_names[fetch->way], "tried", tried_json(fetch));
 }
 
-/* What could not be kept is in the log, and comes again. */
+/* What could not be kept is in the log, and comes again. A node that held something is watched from now on, not
+   sooner: the rest of it shall not arrive while these keys are being judged. */
 static void fetch_learnt(void *arg, int err, const struct sg_lesson_sum *sum)
 {
 	struct sg_call *call = arg;
 	struct fetch *fetch = call->state;
 	json_t *last = fetch->last;
 
+	/* Of some by name nobody knows what else is there. */
+	if (fetch->way == WAY_NODE && (fetch->count > 0 || fetch->refused > 0))
+		sg_watching_add(call->account, fetch->from, fetch->names.count == 0);
 	fetch->last = NULL;
 	sg_call_reply(call, last);
 }
@@ -243,8 +247,6 @@ static void on_node(void *arg, const struct sg_msg_error *error, void *answer)
 
 	note_tried(fetch, error, NULL);
 	if (error == NULL && (keys->keyinfo_count > 0 || keys->refused > 0)) {
-		/* Of some by name nobody knows what else is there. */
-		sg_watching_add(call->account, fetch->from, fetch->names.count == 0);
 		fetch_reply(call, keys);
 		return;
 	}
