@@ -190,14 +190,13 @@ class World:
 
     def popen(self, argv, env=None, **kwargs):
         """Popen as the ordinary user, dying with us, in a session of its own unless told otherwise."""
-        drop = {"user": self.uid, "group": self.gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        drop = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"] if os.geteuid() == 0 else []
         kwargs.setdefault("cwd", self.dir)
         kwargs.setdefault("stdin", subprocess.DEVNULL)
         kwargs.setdefault("start_new_session", True)
-        # preexec_fn runs after user= has been applied, which clears the death signal: set it there.
-        popen = subprocess.Popen([str(a) for a in argv], env=env or self.env(), umask=0o077,
-                                 preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),
-                                 **drop, **kwargs)
+        # Not by Popen's user= and preexec_fn=: with those all of our memory's tables are copied for each program.
+        popen = subprocess.Popen(["setpriv", "--pdeathsig=KILL", *drop, "--", *(str(a) for a in argv)],
+                                 env=env or self.env(), umask=0o077, **kwargs)
         if kwargs["start_new_session"]:
             self._forget_sessions()
             self.sessions.add(popen.pid)
