@@ -11,6 +11,7 @@ import xmpp_frames as f
 from agent_fixture import Agent
 from key_node import Key, publish
 from peer import NS_PUBSUB
+from person import new_people
 from test_pubkey_library import QUIET, add_account, told
 from varlink_client import secret
 from world import DOMAIN
@@ -241,19 +242,25 @@ COUNT = PAGE + 10
 
 @pytest.fixture(scope="module")
 def many():
-    """More keys than a page holds, longer together than a reply may be; the last ones are signed by the first."""
+    """More keys than a page holds, longer together than a reply may be; the last ones are long, and signed by the first."""
     keys = [Key() for _ in range(COUNT)]
-    for key in keys[:PAGE]:
-        key.signatures.append(("ab" * 20, "FUTURE-METHOD", b"s" * 4000))
     for key in keys[PAGE:]:
+        key.signatures += [("ab" * 20, "FUTURE-METHOD", b"s" * 48000)] * 2
         keys[0].sign(key)
     return keys
 
 
-def test_all_keys_of_a_large_node(served, people, many):
-    """ejabberd gives them in pages, Prosody at once. Whoever wants several replies gets all; one reply has the first."""
-    juliet, romeo = people(2, friends=[(0, 1)])
+@pytest.fixture(scope="module")
+def friends(served, many):
+    """Two people, one of whom has all these keys on the node: made once, for servers take long to be given so many."""
+    juliet, romeo = new_people(served, 2, friends=[(0, 1)])
     publish(served, romeo.name, *many)
+    return juliet, romeo
+
+
+def test_all_keys_of_a_large_node(served, friends, many):
+    """ejabberd gives them in pages, Prosody at once. Whoever wants several replies gets all; one reply has the first."""
+    juliet, romeo = friends
     names = {k.name for k in many}
     with Agent(softhsm=False, conf=QUIET) as agent:
         add_account(agent, served, juliet)
@@ -275,10 +282,9 @@ def test_all_keys_of_a_large_node(served, people, many):
         assert {k["name"] for k in told(agent, "keyring", "list", romeo.jid)["keys"]} == names
 
 
-def test_a_client_that_does_not_read_is_waited_for_by_nobody(served, people, many):
+def test_a_client_that_does_not_read_is_waited_for_by_nobody(served, friends, many):
     """It has asked for all keys and reads nothing: others are answered, and the keys come as soon as it reads."""
-    juliet, romeo = people(2, friends=[(0, 1)])
-    publish(served, romeo.name, *many)
+    juliet, romeo = friends
     with Agent(softhsm=False, conf=QUIET) as agent:
         add_account(agent, served, juliet)
         lazy = agent.client()

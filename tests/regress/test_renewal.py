@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from peer import NS_PUBKEY, as_peer, fetch_items
+from person import Person
 from processes import until
-from server_fixtures import Person
 from world import BUILD, DOMAIN, PASSWORD, SERVERS, Failed, World, is_sanitized
 
 DAY = 86400

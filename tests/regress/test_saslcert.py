@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 
 from peer import as_peer
 from saslcert_world import SaslCertWorld, serve
-from server_fixtures import NUMBERS, Person
+from person import NUMBERS, Person
 from varlink_client import Client, secret
 from world import DOMAIN, PASSWORD, Failed
 
