@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs cmocka programs, two side by side: a line for each, all that a failing one said, and the sum. Where CI=true a
-# skipped test counts as failed, unless NO_SKIPS is empty (a sanitizer keeps some from running).
+# Runs cmocka programs, four side by side, for some wait more than they work: a line for each, all that a failing one
+# said, and the sum. Where CI=true a skipped test counts as failed, unless NO_SKIPS is empty (a sanitizer keeps some from
+# running).
 set -u
 number() {
 	sed -n "s/^\[  $1 *\] \([0-9]*\) test(s).*/\1/p" "$log" | awk '{ sum += $1 } END { print sum + 0 }'
@@ -17,7 +18,7 @@ if [ "$1" = --one ]; then # with the folder of logs, and the program
 fi
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-printf '%s\n' "$@" | xargs -P 2 -n 1 sh "$0" --one "$logs"
+printf '%s\n' "$@" | xargs -P 4 -n 1 sh "$0" --one "$logs"
 passed=0 failed=0 skipped=0 ran=0
 while read -r name good bad left; do
 	passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + left)) ran=$((ran + 1))
