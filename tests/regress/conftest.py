@@ -2,6 +2,7 @@
 import collections
 import os
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests/world"), str(TOP / "tests/regress")]
 
 from processes import unignore_signals  # noqa: E402
+from world import SERVERS, is_sanitized  # noqa: E402
 
 
 def pytest_configure(config):
@@ -19,11 +21,35 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "xdist_group(name): tests that run one after another in one process")
 
 
+def server_of(item):
+    """The server that a test's parameters name, or None; and what else tells it from others."""
+    values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    params = [word for value in values for word in (value if isinstance(value, (list, tuple)) else [value])]
+    server = next((word for word in params if isinstance(word, str) and word in SERVERS), None)
+    return server, (item.path, item.originalname, str([word for word in params if word != server]))
+
+
+def deselect_other_server(config, items):
+    """A sanitizer takes long, and most of our code is the same whatever server is there: what runs on both without one
+    runs with it on one of them, a half of the files on each."""
+    found = {item: server_of(item) for item in items}
+    both = collections.Counter(what for server, what in found.values() if server)
+
+    def is_other(item):
+        server, what = found[item]
+        chosen = sorted(SERVERS)[zlib.crc32(item.path.name.encode()) % 2]
+        return server not in (None, chosen) and both[what] == len(SERVERS)
+    config.hook.pytest_deselected(items=[item for item in items if is_other(item)])
+    items[:] = [item for item in items if not is_other(item)]
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """For tests that run side by side (--dist loadgroup): those that share a fixture of their module stay
     together; what takes long starts first, so that nothing is waited for at the end, but not all of it at once,
     for it is mostly idle."""
+    if is_sanitized():
+        deselect_other_server(config, items)
     for number, item in enumerate(item for item in items if item.get_closest_marker("long")):
         item.add_marker(pytest.mark.xdist_group(f"long-{number % 2}"))
     for item in items:
