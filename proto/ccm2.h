@@ -1,5 +1,5 @@
 /*
- * Client Certificate Management 2.0: stanza payloads both ways (rulings C1 to C10 in
+ * Client Certificate Management 2.0: stanza payloads both ways (rulings C3 to C10 in
  * proto/PROTOCOL.xmpp).
  *
  * Encoders give the payload element of an iq, new in *payload, or NULL with SG_ERR_FORMAT (empty
