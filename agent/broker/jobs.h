@@ -55,7 +55,8 @@ int sg_job_may(uint32_t kind, uint32_t from, uint32_t to);
 /* Loads the jobs of all accounts; they run as soon as the loop does. SG_ERR_IO, SG_ERR_NOMEM. */
 SG_MUST_USE int sg_jobs_load(struct sg_agent *agent);
 
-/* The account goes: its jobs, too. Those that run end with their calls. */
+/* With the account, which a call that a job runs on, or that waits for one, holds: so none does, unless the agent
+ * ends. What is stored stays. */
 void sg_jobs_free(struct sg_account *account);
 
 /* The account's job that gets a certificate, or that revokes this one (SHA-256); or NULL. */
@@ -82,14 +83,15 @@ void sg_job_when_idle(struct sg_job *job, struct sg_call *call, sg_job_turn_fn *
  */
 void sg_job_run(struct sg_job *job, struct sg_call *call);
 
-/* Stores what a job of kind revoke is to do; nothing is sent. SG_ERR_IO, ...: then it does not exist. */
-SG_MUST_USE int sg_job_intend(struct sg_job *job);
-
-/* The same without a person, as by itself. */
+/* As sg_job_run(), without a person, as by itself. */
 void sg_job_run_alone(struct sg_job *job);
 
-/* The same, but what is not to be used is undone; its state must allow that, or be one of undoing. */
+/* As sg_job_run(), but what is not to be used is undone; its state must allow that, or be one of undoing. */
 void sg_job_cancel(struct sg_job *job, struct sg_call *call);
+
+/* Stores what a job of kind revoke is to do; nothing is sent. SG_ERR_IO, SG_ERR_ACCOUNT_ABSENT: nothing is
+ * stored, and the job is to be dropped. */
+SG_MUST_USE int sg_job_intend(struct sg_job *job);
 
 /* A person's call has put the account online, or unlocked a token, or one was put in: jobs that wait for
  * the like go on. */
@@ -123,6 +125,7 @@ int sg_job_take_issued(struct sg_job *job, struct sg_msg_ccm2_certs *certs);
 
 /* Whether the server says that it does not have it: a certificate that it does not know lets nobody in. */
 int sg_job_is_gone(const struct sg_msg_error *error);
+
 /*
  * Of a renewal: keeps the name of the former certificate in a list of the server, and sees to it that it
  * stands there; 0 when the call has failed.

@@ -57,14 +57,17 @@ static void begin(struct sg_call *call)
 		job->selector = strdup(sg_call_string(call, "key"));
 		job->row.name = name != NULL ? strdup(name) : default_name();
 	}
-	if (job == NULL || job->row.name == NULL || job->selector == NULL)
-		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
-	else
+	if (job != NULL && job->row.name != NULL && job->selector != NULL) {
 		sg_job_run(job, call);
+		return;
+	}
+	if (job != NULL)
+		sg_job_drop(job);
+	sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 }
 
 /* The account's job does not run: with the same key this call goes on with it, or takes its outcome. */
-static void adopt(struct sg_call *call, struct sg_job *job)
+static void take_turn(struct sg_call *call, struct sg_job *job)
 {
 	const char *uri = sg_key_ref_info(&call->key)->uri;
 
@@ -83,7 +86,7 @@ static void key_found(struct sg_call *call)
 	if (job == NULL || (job->call != NULL && !job->is_alone))
 		go_on(call); /* it was another's turn meanwhile */
 	else
-		sg_job_when_idle(job, call, adopt);
+		sg_job_when_idle(job, call, take_turn);
 }
 
 /* Persons' enrolments come one at a time; one that the agent goes on with by itself is waited for. */

@@ -1,6 +1,7 @@
 /* RevokeToken. */
 #include "verbs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,11 +41,6 @@ static void loss_free(void *state)
 	free(loss->names);
 	json_decref(loss->outcomes);
 	free(loss);
-}
-
-static void tell(struct sg_call *call, const char *step, const char *text)
-{
-	sg_call_progress(call, json_pack("{s:s, s:s}", "step", step, "text", text));
 }
 
 static const struct sg_held_cert *cert_at(const struct loss *loss, size_t i)
@@ -189,7 +185,7 @@ static void retract(struct sg_call *call)
 		reply(call, &offline);
 		sg_failure_clear(&offline);
 	} else {
-		tell(call, "retract", "retracting the keyinfos");
+		sg_job_tell(call, "retract", "retracting the keyinfos");
 		sg_worker_request(call->account->worker, SG_MSG_PEP_RETRACT, &msg, -1,
 		    SG_XMPP_SECONDS, on_retracted, call);
 	}
@@ -229,7 +225,6 @@ static int is_noted_as_revoked(const struct sg_call *call, const char *sha256)
 static void job_ran(struct sg_call *call, struct sg_job *job)
 {
 	const struct loss *loss = call->state;
-
 	const int is_ended = job->row.state == SG_JOB_END;
 
 	if (is_noted_as_revoked(call, cert_at(loss, loss->done)->sha256) ||
@@ -241,6 +236,14 @@ static void job_ran(struct sg_call *call, struct sg_job *job)
 		note_outcome(call, "absent", NULL);
 	else
 		note_outcome(call, "refused", job->outcome.message);
+}
+
+static void tell_revoking(struct sg_call *call, const struct sg_held_cert *cert)
+{
+	char text[96];
+
+	(void)snprintf(text, sizeof(text), "revoking %s", cert->sha256);
+	sg_job_tell(call, "revoke", text);
 }
 
 static void revoke_next(struct sg_call *call)
@@ -260,7 +263,7 @@ static void revoke_next(struct sg_call *call)
 		note_outcome(call, "revoked", NULL);
 		return;
 	}
-	tell(call, "revoke", cert->sha256);
+	tell_revoking(call, cert);
 	if (job->call == NULL)
 		sg_job_run_alone(job);
 	sg_job_when_idle(job, call, job_ran);
@@ -283,6 +286,8 @@ static int intend(struct sg_call *call)
 				return SG_ERR_NOMEM;
 			job->row.sha256 = strdup(cert->sha256);
 			err = job->row.sha256 != NULL ? sg_job_intend(job) : SG_ERR_NOMEM;
+			if (err != 0)
+				sg_job_drop(job);
 		}
 		if (err != 0)
 			return err;
@@ -383,7 +388,7 @@ static void looked_at(struct sg_call *call)
 		return;
 	spare = is_current_lost(call) ? spare_elsewhere(call) : NULL;
 	if (spare != NULL) {
-		tell(call, "switch", "logging in with the spare");
+		sg_job_tell(call, "switch", "logging in with the spare");
 		call->next = switched;
 		sg_account_switch(call->account, &call->caller, &call->pin, spare->places[0],
 		    spare->sha256, sg_call_continue, call);
