@@ -31,9 +31,9 @@ struct sg_held_cert {
 	int is_listed;
 	int is_object; /* it lies on a token that is in reach */
 	enum sg_key_place key;
-	char *
-	    *places; /* URIs of the key, or of the certificate beside it, as far as they are known:
-			  first the one that key tells of; NULL-terminated */
+	/* URIs of the key, or of the certificate beside it, as far as they are known: first the one that key
+	 * tells of; NULL-terminated. */
+	char **places;
 };
 
 struct sg_held_certs {

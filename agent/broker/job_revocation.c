@@ -134,9 +134,7 @@ static int is_forgotten(const struct sg_call *call, const struct sg_msg_error *e
 	const struct sg_account *account = call->account;
 	struct sg_cert_row row;
 
-	if (account->row.protocol != SG_CERT_PROTOCOL_SASLCERT ||
-	    sg_msg_error_code(error) != SG_ERR_STANZA || error->condition == NULL ||
-	    strcmp(error->condition, "item-not-found") != 0 ||
+	if (account->row.protocol != SG_CERT_PROTOCOL_SASLCERT || !sg_job_is_gone(error) ||
 	    sg_store_cert_get(call->agent->store, account->row.jid, fingerprint(call), &row) != 0)
 		return 0;
 	sg_cert_row_clear(&row);

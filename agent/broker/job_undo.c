@@ -79,7 +79,8 @@ static void undo_online(struct sg_call *call)
 		sg_job_go(call, SG_JOB_END);
 }
 
-/* The account may have been killed between its certificate's change and the job's. */
+/* What the account had: the agent may have been killed between the change of its certificate and that of the job's
+ * state. */
 static int give_back(struct sg_job *job)
 {
 	const char *current = job->account->row.certificate;
@@ -146,7 +147,7 @@ void sg_job_enter_discard(struct sg_call *call)
 	sg_call_use_key(call, job->row.key, discard_unlocked);
 }
 
-/* What a job of this kind has revoked. */
+/* The certificate that the job has revoked: SHA-256. */
 static const char *revoked(const struct sg_job *job)
 {
 	return job->row.kind == SG_JOB_REVOKE ? job->row.sha256 : job->row.old_certificate;

@@ -530,7 +530,8 @@ void sg_jobs_token_ready(struct sg_agent *agent)
 	for (account = sg_accounts_first(agent->accounts); account != NULL;
 	     account = sg_accounts_next(account)) {
 		TAILQ_FOREACH(job, &account->jobs, entry) {
-			/* What is the server's doing has nothing to do with a token. */
+			/* What is an account's or its server's doing has nothing to do with a
+			 * token: error.h numbers that from here on. */
 			if (job->row.waits != 0 && job->row.waits < -SG_ERR_ACCOUNT_ABSENT)
 				go_on(job);
 		}

@@ -31,12 +31,13 @@ enum sg_job_state {
 	SG_JOB_UNDO = 8,      /* a certificate that is not to be used is revoked, ... */
 	SG_JOB_DISCARD = 9,   /* ... and leaves the token */
 	SG_JOB_END = 10,      /* nothing of it is stored any more */
-	/* of kind renew: */
-	SG_JOB_GENERATE = 11, /* the new key is made, under a name that none had before */
-	SG_JOB_REQUEST = 12,  /* the key is there: the CSR is to be made */
-	SG_JOB_SIGN = 13,     /* the certificate is proven: the user key signs it, ... */
-	SG_JOB_PUBLISH = 14,  /* ... and it goes to the node */
-	SG_JOB_RETURN = 15,   /* of a spare, which is proven: the account gets back what it had */
+	/* of kinds that came later: */
+	SG_JOB_GENERATE =
+	    11, /* of a renewal: the new key is made, under a name that none had before */
+	SG_JOB_REQUEST = 12, /* of a renewal: the key is there: the CSR is to be made */
+	SG_JOB_SIGN = 13,    /* of a renewal: it is proven: the user key signs it, ... */
+	SG_JOB_PUBLISH = 14, /* ... and it goes to the node */
+	SG_JOB_RETURN = 15,  /* of a spare, which is proven: the account gets back what it had */
 	SG_JOB_STATES,
 };
 
@@ -50,7 +51,7 @@ struct sg_job_row {
 	struct sg_blob csr;
 	struct sg_blob cert; /* empty: not received yet */
 	char *cert_uri;	     /* on the token, or NULL */
-	char *sha256;	     /* of what is to be revoked; or NULL */
+	char *sha256;	     /* of cert; of kind revoke: of what is to be revoked; or NULL */
 	char *old_key;	     /* what the account had before: URI and SHA-256, or NULL */
 	char *old_certificate;
 	int64_t begun;	  /* seconds since 1970 */
@@ -60,7 +61,10 @@ struct sg_job_row {
 };
 void sg_job_row_clear(struct sg_job_row *row);
 
-/* Inserts, and sets the id; or changes what is there. SG_ERR_IO, also where the account has such a job already. */
+/*
+ * Inserts, and sets the id; or changes what is there. SG_ERR_IO, also where the account has such a job already:
+ * one that gets a certificate, or one that revokes this certificate.
+ */
 SG_MUST_USE int sg_store_job_put(struct sg_store *store, struct sg_job_row *row);
 
 /* SG_ERR_IO. */

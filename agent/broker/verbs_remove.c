@@ -68,7 +68,7 @@ static void key_found(struct sg_call *call)
 	sg_call_ask_key(call, SG_MSG_CERT_DISCARD, &msg, SG_TOKEN_SECONDS, discarded);
 }
 
-/* Whether the token is to be asked; else the store alone has it. */
+/* From its token, where that has it and is in reach; then from the store. */
 static void take_away(struct sg_call *call)
 {
 	const struct sg_held_cert *cert = ((const struct removal *)call->state)->cert;
@@ -79,7 +79,8 @@ static void take_away(struct sg_call *call)
 		forget(call);
 }
 
-static void fail_unless_useless(struct sg_call *call)
+/* What cannot log in any more; else the call fails. */
+static void take_away_if_useless(struct sg_call *call)
 {
 	const struct removal *removal = call->state;
 	const struct sg_survey *survey = &removal->survey;
@@ -114,7 +115,7 @@ static void surveyed(struct sg_call *call)
 	} else if (removal->cert->not_after < removal->survey.now) {
 		take_away(call);
 	} else {
-		fail_unless_useless(call);
+		take_away_if_useless(call);
 	}
 }
 
