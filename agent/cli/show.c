@@ -314,6 +314,7 @@ static const char *job_text(const char *kind)
 		{ "replace", "the new certificate of " },
 		{ "renew", "the renewal of the certificate of " },
 		{ "revoke", "a revocation of " },
+		{ "spare", "the spare certificate of " },
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
