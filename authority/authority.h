@@ -1,5 +1,5 @@
 /*
- * The two commands of signet-authority.
+ * The two commands of signet-authority that use the CA's key to issue, run and init; operator.h has the others.
  */
 #ifndef SG_AUTHORITY_AUTHORITY_H
 #define SG_AUTHORITY_AUTHORITY_H
@@ -7,7 +7,8 @@
 #include "config.h"
 #include "error.h"
 
-/* Serves until SIGTERM or SIGINT: 0 then. Fails only at its start. SIGHUP tries the PIN file again. */
+/* Serves until SIGTERM or SIGINT: 0 then. Fails only at its start. SIGHUP reads the files with accounts anew, tries
+ * the PIN file again, and writes list and CRL. */
 SG_MUST_USE int sg_authority_run(const struct sg_authority_config *config);
 
 struct sg_authority_init {

@@ -2,13 +2,13 @@
  * The authority's configuration file.
  */
 #ifndef SG_AUTHORITY_CONFIG_H
-/* Where systemd has the credentials of our unit, for a command that is run beside it. */
-#define SG_AUTHORITY_CREDENTIALS "/run/credentials/signet-authority.service"
 #define SG_AUTHORITY_CONFIG_H
 
 #include "error.h"
 
 #define SG_AUTHORITY_CONF SG_SYSCONFDIR "/signet/authority.conf"
+/* Where systemd has the credentials of our unit, for a command that is run beside it. */
+#define SG_AUTHORITY_CREDENTIALS "/run/credentials/signet-authority.service"
 
 struct sg_authority_config {
 	/* [component] */
@@ -18,8 +18,8 @@ struct sg_authority_config {
 	char *secret_file; /* secret-credential is made into its path */
 	/* [authority] */
 	char **domains; /* NULL-terminated, at least one */
-	char **
-	    accounts; /* that alone get certificates: bare JIDs, or one path of a file; NULL: all */
+	/* That alone get certificates: bare JIDs, or one path of a file; NULL: all. */
+	char **accounts;
 	char **refused_accounts; /* likewise; NULL: none */
 	unsigned int lifetime_hours;
 	unsigned int certificates_per_account;

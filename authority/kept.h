@@ -1,6 +1,6 @@
 /*
- * A list of the revoked that knows more than the ledger: that was restored from an older copy. Nobody who was
- * revoked may come back by that.
+ * What is kept on the list of the revoked although the ledger, which was restored from an older copy, does not have
+ * it. Nobody who was revoked may come back by that.
  */
 #ifndef SG_AUTHORITY_KEPT_H
 #define SG_AUTHORITY_KEPT_H

@@ -12,8 +12,8 @@
 
 /* Zero-initialise it. */
 struct sg_latency {
-	uint64_t
-	    counts[SG_LATENCY_BUCKETS + 1]; /* of each bucket alone; the last has no upper bound */
+	/* Of each bucket alone; the last has no upper bound. */
+	uint64_t counts[SG_LATENCY_BUCKETS + 1];
 	double sum;
 };
 

@@ -42,6 +42,7 @@ enum {
 #define ROW_HEAD "SELECT id, serial, sha256, account, name, last_used, reason, "
 #define ROW_TAIL ", issued_at, not_after, revoked_at FROM certificate "
 #define ROW	 ROW_HEAD "der" ROW_TAIL
+/* By the numbers of enum sg_ledger_state. */
 #define IN_STATE(state, now)                                                                       \
 	"(" state " = 0 OR (" state " = 1 AND state = 'valid' AND not_after >= " now               \
 	") OR (" state " = 2 AND state = 'valid' AND not_after < " now ") OR (" state              \
@@ -353,8 +354,8 @@ int sg_ledger_look(struct sg_ledger *ledger, const char *account,
 struct walk {
 	sg_ledger_fn *fn;
 	void *arg;
-	struct sg_buf
-	    der; /* the callback's blob is of the type that codecs take, which may be written to */
+	/* A copy: the callback's blob is of the type that codecs take, which may be written to. */
+	struct sg_buf der;
 };
 
 static int row_of(void *arg, const struct sg_sql_value *columns)

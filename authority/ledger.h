@@ -61,8 +61,8 @@ uint64_t sg_ledger_errors(const struct sg_ledger *ledger);
 enum sg_ledger_outcome {
 	SG_LEDGER_ADDED = 1,
 	SG_LEDGER_REPEATED, /* C5: the account has a usable certificate for this very request: in *der_before */
-	SG_LEDGER_FULL, /* it has as many usable ones as an account may have */
-	SG_LEDGER_SERIAL_USED,
+	SG_LEDGER_FULL,	       /* it has as many usable ones as an account may have */
+	SG_LEDGER_SERIAL_USED, /* another certificate has this number, or is this very one */
 };
 
 /* A certificate as it goes in; everything is borrowed. */
@@ -82,7 +82,7 @@ struct sg_ledger_entry {
 /*
  * Adds up to SG_LEDGER_ADD_MAX entries with one commit, in this order, each where that leaves its account
  * with no more than limit usable certificates and one for each request. That holds however many
- * instances add at the same time. SG_ERR_IO, SG_ERR_NOMEM, SG_ERR_ARG: then none was added.
+ * instances add at the same time. SG_ERR_IO, SG_ERR_NOMEM, SG_ERR_ARG, SG_ERR_INTERNAL: then none was added.
  */
 SG_MUST_USE int sg_ledger_add(
     struct sg_ledger *ledger, struct sg_ledger_entry *entries, size_t count, uint32_t limit);
@@ -96,6 +96,7 @@ SG_MUST_USE int sg_ledger_look(struct sg_ledger *ledger, const char *account,
 
 /* ---- reading */
 
+/* The statements of ledger.c know them by their numbers. */
 enum sg_ledger_state {
 	SG_LEDGER_ANY = 0,
 	SG_LEDGER_USABLE, /* neither revoked nor expired */
@@ -166,7 +167,7 @@ SG_MUST_USE int sg_ledger_stats(
 /*
  * C9, C10: revokes the account's certificate with this fingerprint; hash is "sha-1", "sha-256" or
  * "sha-512". 1 and its SHA-256 in hex when it is revoked now or was before (*changed tells which), 0
- * when the account has none such, SG_ERR_IO.
+ * when the account has none such. SG_ERR_IO, SG_ERR_NOMEM, SG_ERR_ARG for another hash.
  */
 SG_MUST_USE int sg_ledger_revoke(struct sg_ledger *ledger, const char *account, const char *hash,
     const unsigned char *value, size_t len, time_t now, char sha256[65], int *changed);

@@ -285,10 +285,10 @@ static int has_row(void *arg, const struct sg_ledger_row *row)
 	return 0;
 }
 
-/* What was done; the names in JSON. */
+/* What was done: arrays of fingerprints. */
 struct outcome {
-	json_t *revoked; /* fingerprints */
-	json_t *before;
+	json_t *revoked;
+	json_t *before; /* they were revoked already */
 };
 
 static int revoke_one(
@@ -343,7 +343,6 @@ static int revoke_account(struct work *work, const char *account, struct outcome
 	return err;
 }
 
-/* Here, too, not only in the running authority: nobody need be there for the revoked to be kept out. */
 static int report_revoked(struct work *work, struct outcome *outcome, int list_error)
 {
 	size_t revoked = json_array_size(outcome->revoked),
@@ -384,7 +383,8 @@ static int do_revoke(struct work *work)
 		err = revoke_account(work, account, &outcome);
 	else if (err == 0 && (err = find(work, &found)) == 0)
 		err = revoke_one(work, found.id, found.sha256, found.account, &outcome);
-	/* also when some could not be revoked: the others are */
+	/* here, too, not only in the running authority: nobody need be there for the revoked to be kept out; also
+	 * when some could not be revoked: the others are */
 	if (json_array_size(outcome.revoked) + json_array_size(outcome.before) > 0)
 		list_error =
 		    sg_revocation_publish_list(work->config, work->ledger, work->now, &published);

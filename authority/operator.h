@@ -9,8 +9,8 @@
 
 /* What does not belong to the verb is NULL. */
 struct sg_operator {
-	const char *
-	    which; /* show, revoke: the beginning of a SHA-256 fingerprint or serial number, in hex */
+	/* show, revoke: the beginning of a SHA-256 fingerprint or serial number, in hex */
+	const char *which;
 	const char *account; /* list, revoke */
 	const char *state;   /* list: "valid", "expired" or "revoked" */
 	const char *reason;  /* revoke */

@@ -88,19 +88,19 @@ static int pem_of(const struct sg_blob *der, char **pem, size_t *len)
 
 /*
  * Unless there is one of a higher number: that number was taken later, and the ledger was read after that. What
- * is revoked after that is followed by a CRL of a number yet higher.
+ * is revoked after that is followed by a CRL of a number yet higher. *there: the number of the one that is there now.
  */
 static int replace_crl(
-    const char *path, const char *pem, size_t len, uint32_t number, uint32_t *written)
+    const char *path, const char *pem, size_t len, uint32_t number, uint32_t *there)
 {
 	int lock, err = sg_file_lock(path, &lock);
 
 	if (err != 0)
 		return err;
-	*written = sg_crl_number(path);
-	if (*written < number) {
+	*there = sg_crl_number(path);
+	if (*there < number) {
 		err = sg_file_replace(path, pem, len, PUBLIC_MODE);
-		*written = number;
+		*there = number;
 	}
 	close(lock);
 	return err;
@@ -110,7 +110,7 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
     struct sg_signer *signer, time_t now, struct sg_published *published)
 {
 	struct sg_blob tbs = { 0 }, der = { 0 };
-	uint32_t number = 0;
+	uint32_t number = 0, there = 0;
 	char *pem = NULL;
 	size_t len = 0;
 	X509 *ca;
@@ -126,12 +126,16 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 	if (err == 0)
 		err = pem_of(&der, &pem, &len);
 	if (err == 0)
-		err = replace_crl(config->crl, pem, len, number, &number);
+		err = replace_crl(config->crl, pem, len, number, &there);
 	if (err == 0) {
-		sg_log(SG_LOG_INFO, "crl number=%u written", number);
+		if (there == number)
+			sg_log(SG_LOG_INFO, "crl number=%u written", number);
+		else
+			sg_log(SG_LOG_INFO, "crl number=%u left: a later one, %u, is there", number,
+			    there);
 		published->crl_at = now;
 		published->crl_until = now + (time_t)SG_CRL_DAYS * 86400;
-		published->crl_number = number;
+		published->crl_number = there;
 	}
 	free(pem);
 	sg_blob_clear(&tbs);

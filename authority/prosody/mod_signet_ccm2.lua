@@ -143,8 +143,7 @@ end
 ---- SASL
 
 -- The sessions that logged in with a certificate, bound or not, and its fingerprint: of one that has ended, nothing
--- else is known. The table outlives a reload of the module,
--- and keeps no session that nobody else holds.
+-- else is known. The table outlives a reload of the module, and keeps no session that nobody else holds.
 local logged_in = setmetatable(module:shared("logged_in"), { __mode = "k" });
 
 local watched = {}; -- their fingerprints, and perhaps those of sessions that have ended since the last look
