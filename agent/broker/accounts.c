@@ -241,6 +241,18 @@ int sg_account_is_logged_in_with(const struct sg_account *account, const char *s
 	    strcmp(account->online_with, sha256) == 0;
 }
 
+int sg_account_has_revoked(const struct sg_account *account, const char *fingerprint)
+{
+	struct sg_cert_row row;
+	int is_revoked;
+
+	if (sg_store_cert_get(account->agent->store, account->row.jid, fingerprint, &row) != 0)
+		return 0;
+	is_revoked = row.revoked != 0;
+	sg_cert_row_clear(&row);
+	return is_revoked;
+}
+
 int sg_account_is_refused(const struct sg_msg_error *error)
 {
 	return sg_msg_error_code(error) == SG_ERR_AUTH && error->condition != NULL &&

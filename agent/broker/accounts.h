@@ -92,6 +92,9 @@ void sg_account_note_features(
  * EXTERNAL. */
 int sg_account_is_logged_in_with(const struct sg_account *account, const char *sha256);
 
+/* Whether its certificate of this fingerprint (SHA-256 or name) is noted as revoked. */
+int sg_account_has_revoked(const struct sg_account *account, const char *fingerprint);
+
 /* Whether a login failed for the server refused the very certificate (RFC 6120 6.5.10), and for no other reason. */
 int sg_account_is_refused(const struct sg_msg_error *error);
 

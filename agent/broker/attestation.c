@@ -40,8 +40,7 @@ static void on_attested(void *arg, const struct sg_msg_error *error, void *answe
 
 	if (error != NULL) {
 		sg_log(SG_LOG_INFO, "whether the token attests its key is not known: %s",
-		    error->message != NULL ? error->message
-					   : sg_err_text(sg_msg_error_code(error)));
+		    sg_failure_text(error));
 	} else if (objects->cert_count > 0 &&
 	    is_sound(&objects->certs[0].der,
 		objects->cert_count > 1 ? &objects->certs[1].der : NULL, &key->spki)) {

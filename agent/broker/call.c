@@ -182,7 +182,7 @@ static void fail_quietly(struct sg_call *call, const struct sg_msg_error *error)
 	char name[64];
 
 	sg_log(SG_LOG_INFO, "%s: %s: %s", call->name != NULL ? call->name : "a call",
-	    sg_err_name(code), error->message != NULL ? error->message : sg_err_text(code));
+	    sg_err_name(code), sg_failure_text(error));
 	if (call->part != NULL)
 		sg_failure_copy(&call->part->error, error);
 	if (call->oneway)

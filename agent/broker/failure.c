@@ -35,6 +35,11 @@ void sg_failure_copy(struct sg_msg_error *copy, const struct sg_msg_error *error
 		sg_failure_add_candidate(copy, &error->candidates[i]);
 }
 
+const char *sg_failure_text(const struct sg_msg_error *error)
+{
+	return error->message != NULL ? error->message : sg_err_text(sg_msg_error_code(error));
+}
+
 const char *sg_failure_advice(const struct sg_msg_error *error)
 {
 	int code = sg_msg_error_code(error);

@@ -17,6 +17,9 @@ void sg_failure_copy(struct sg_msg_error *copy, const struct sg_msg_error *error
 /* Adds a copy of a candidate to an ambiguity error. */
 void sg_failure_add_candidate(struct sg_msg_error *error, const struct sg_candidate *candidate);
 
+/* Its sentence, or that of its code; borrowed, never NULL. */
+const char *sg_failure_text(const struct sg_msg_error *error);
+
 /* What to do about it: its own advice, or that of its code; borrowed, "" when there is none. */
 const char *sg_failure_advice(const struct sg_msg_error *error);
 

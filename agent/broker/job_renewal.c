@@ -270,13 +270,11 @@ static void on_made_known(struct sg_call *call, const struct sg_msg_error *error
 	if (!sg_renewal_is_over(&old, time(NULL))) {
 		sg_call_fail_with(call, sg_msg_error_code(error), error->subject,
 		    "the new certificate is in use, but not %s yet: %s", what,
-		    error->message != NULL ? error->message
-					   : sg_err_text(sg_msg_error_code(error)));
+		    sg_failure_text(error));
 		return;
 	}
 	sg_log(SG_LOG_WARN, "%s: the new certificate is not %s, and the former one has expired: %s",
-	    job->row.jid, what,
-	    error->message != NULL ? error->message : sg_err_text(sg_msg_error_code(error)));
+	    job->row.jid, what, sg_failure_text(error));
 	sg_job_go(call, next);
 }
 

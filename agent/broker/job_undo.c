@@ -194,7 +194,7 @@ enum sg_job_state sg_job_sweep_failed(struct sg_job *job, const struct sg_msg_er
 	case SG_ERR_CERT_MISMATCH:
 	case SG_ERR_UNSUPPORTED:
 		sg_log(SG_LOG_WARN, "%s: a revoked certificate stays on its token: %s",
-		    job->row.jid, error->message != NULL ? error->message : "?");
+		    job->row.jid, sg_failure_text(error));
 		return SG_JOB_END;
 	default:
 		return job->row.state;

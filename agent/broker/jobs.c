@@ -256,11 +256,6 @@ static void leave_as_it_was(struct sg_job *job)
 		sg_account_go_offline(account, on_left, sg_account_ref(account));
 }
 
-static const char *reason(const struct sg_msg_error *error)
-{
-	return error->message != NULL ? error->message : sg_err_text(sg_msg_error_code(error));
-}
-
 static void tell(const struct sg_job *job, enum sg_news news, const char *why)
 {
 	char *text = NULL;
@@ -305,17 +300,17 @@ static void wait_for(struct sg_job *job, const struct sg_msg_error *error)
 	int is_news = code != job->row.waits;
 
 	free(job->row.waits_text);
-	job->row.waits_text = sg_text_copy(reason(error));
+	job->row.waits_text = sg_text_copy(sg_failure_text(error));
 	job->row.waits = code;
 	job->row.tries++;
 	if (!job->account->removed && sg_store_job_put(job->account->agent->store, &job->row) != 0)
 		sg_log(SG_LOG_WARN, "%s: what a job waits for could not be stored", job->row.jid);
 	sg_log(SG_LOG_INFO, "%s: a job (%s) waits in its state %s: %s", job->row.jid,
-	    kinds[job->row.kind].name, states[job->row.state].name, reason(error));
+	    kinds[job->row.kind].name, states[job->row.state].name, sg_failure_text(error));
 	if (job->account->agent->stopping)
 		return;
 	if (is_news)
-		tell(job, SG_NEWS_JOB_WAITS, reason(error));
+		tell(job, SG_NEWS_JOB_WAITS, sg_failure_text(error));
 	evtimer_add(job->timer, &delay);
 	job->delay = 2 * job->delay < SG_JOB_DELAY_MAX ? 2 * job->delay : SG_JOB_DELAY_MAX;
 }
@@ -337,9 +332,10 @@ static void run_failed(struct sg_job *job, const struct sg_msg_error *error)
 		wait_for(job, error);
 	else if (before != SG_JOB_NEW)
 		sg_log(SG_LOG_WARN, "%s: a job (%s) came to nothing in its state %s: %s",
-		    job->row.jid, kinds[job->row.kind].name, states[before].name, reason(error));
+		    job->row.jid, kinds[job->row.kind].name, states[before].name,
+		    sg_failure_text(error));
 	if (next != before && before != SG_JOB_NEW)
-		tell(job, SG_NEWS_JOB_FAILED, reason(error));
+		tell(job, SG_NEWS_JOB_FAILED, sg_failure_text(error));
 	if (next == SG_JOB_END)
 		sg_failure_copy(&job->outcome, error);
 	release(job);

@@ -90,8 +90,7 @@ json_t *sg_json_error(const struct sg_msg_error *error, const char *advice)
 	int code = sg_msg_error_code(error);
 	json_t *object = json_object();
 
-	json_object_set_new(object, "message",
-	    sg_json_text(error->message != NULL ? error->message : sg_err_text(code)));
+	json_object_set_new(object, "message", sg_json_text(sg_failure_text(error)));
 	json_object_set_new(object, "advice", advice_text(error, advice));
 	/* The fields beyond these two stand in the interface by the error's name. */
 	if (strcmp(sg_err_name(code), "Internal") != 0)

@@ -95,8 +95,7 @@ static void set_last_error(struct sg_account *account, const struct sg_msg_error
 	account->last_error = NULL;
 	if (error == NULL)
 		return;
-	account->last_error =
-	    strdup(error->message != NULL ? error->message : sg_err_text(sg_msg_error_code(error)));
+	account->last_error = strdup(sg_failure_text(error));
 }
 
 static void forget_online(struct sg_account *account)
@@ -126,9 +125,8 @@ static void connect_finish(struct sg_connect *connect, const struct sg_msg_error
 
 	account->connect = NULL;
 	if (error != NULL) {
-		sg_log(SG_LOG_INFO, "%s: no connection: %s", account->row.jid,
-		    error->message != NULL ? error->message
-					   : sg_err_text(sg_msg_error_code(error)));
+		sg_log(
+		    SG_LOG_INFO, "%s: no connection: %s", account->row.jid, sg_failure_text(error));
 		account_down(account, error);
 		/* A revocation may wait for just that. */
 		if (sg_account_is_refused(error) && connect->caller.pid != (uint32_t)getpid())

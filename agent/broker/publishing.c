@@ -264,9 +264,7 @@ static void on_policy(void *arg, const struct sg_msg_error *error, void *answer)
 
 	if (error != NULL)
 		sg_log(SG_LOG_WARN, "%s: nobody is answered who asks for keys: %s",
-		    account->row.jid,
-		    error->message != NULL ? error->message
-					   : sg_err_text(sg_msg_error_code(error)));
+		    account->row.jid, sg_failure_text(error));
 }
 
 static void send_policy(struct sg_account *account)
@@ -362,9 +360,7 @@ static void on_node(void *arg, const struct sg_msg_error *error, void *answer)
 		sg_publishing_note(account, answer, 0);
 	else if (sg_msg_error_code(error) != SG_ERR_OFFLINE)
 		sg_log(SG_LOG_WARN, "%s: it cannot be found out how open the keys are: %s",
-		    account->row.jid,
-		    error->message != NULL ? error->message
-					   : sg_err_text(sg_msg_error_code(error)));
+		    account->row.jid, sg_failure_text(error));
 }
 
 void sg_publishing_begin(struct sg_account *account)

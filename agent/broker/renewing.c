@@ -164,8 +164,7 @@ void sg_renewing_ended(struct sg_account *account, const struct sg_msg_error *er
 	if (error == NULL)
 		return;
 	free(account->renew_problem);
-	account->renew_problem = sg_text_copy(
-	    error->message != NULL ? error->message : sg_err_text(sg_msg_error_code(error)));
+	account->renew_problem = sg_text_copy(sg_failure_text(error));
 }
 
 int sg_renewing_new(struct sg_agent *agent, struct sg_renewing **renewing)

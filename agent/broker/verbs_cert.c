@@ -74,22 +74,10 @@ void sg_verb_list_certificates(struct sg_call *call)
 
 /* Its call->state is the fingerprint in hex, a SHA-1 or at last a SHA-256, until the job has it. */
 
-static int is_noted_as_revoked(const struct sg_call *call)
-{
-	struct sg_cert_row row;
-	int is_revoked = 0;
-
-	if (sg_store_cert_get(call->agent->store, call->account->row.jid, call->state, &row) == 0) {
-		is_revoked = row.revoked != 0;
-		sg_cert_row_clear(&row);
-	}
-	return is_revoked;
-}
-
 /* Another call has revoked it while this one was under way: revoking again is fine (C10). */
 static json_t *revoked_meanwhile(const struct sg_call *call, const struct sg_msg_error *error)
 {
-	return is_noted_as_revoked(call) ? json_object() : NULL;
+	return sg_account_has_revoked(call->account, call->state) ? json_object() : NULL;
 }
 
 /* It was revoked before, and the server refuses it still: it, not a password or another
@@ -267,7 +255,9 @@ void sg_verb_revoke_certificate(struct sg_call *call)
 	if (call->state != NULL && sg_job_of_revocation(call->account, call->state) != NULL) {
 		revoke(call);
 	} else if (call->state != NULL) {
-		call->rescue = is_noted_as_revoked(call) ? revoked_before : revoked_meanwhile;
+		call->rescue = sg_account_has_revoked(call->account, call->state)
+		    ? revoked_before
+		    : revoked_meanwhile;
 		sg_call_go_online(call, revoke_online);
 	} else if (is_current) {
 		sg_call_advise(call, SG_ERR_KEY_ABSENT, advice_list);

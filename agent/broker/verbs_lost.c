@@ -208,26 +208,14 @@ static void note_outcome(struct sg_call *call, const char *outcome, const char *
 	revoke_next(call);
 }
 
-/* Whether the server has answered: what the job then does on the token, which is lost, is nothing to wait for. */
-static int is_noted_as_revoked(const struct sg_call *call, const char *sha256)
-{
-	struct sg_cert_row row;
-	int is_revoked;
-
-	if (sg_store_cert_get(call->agent->store, call->account->row.jid, sha256, &row) != 0)
-		return 0;
-	is_revoked = row.revoked != 0;
-	sg_cert_row_clear(&row);
-	return is_revoked;
-}
-
 /* The job does not run any more. */
 static void job_ran(struct sg_call *call, struct sg_job *job)
 {
 	const struct loss *loss = call->state;
 	const int is_ended = job->row.state == SG_JOB_END;
 
-	if (is_noted_as_revoked(call, cert_at(loss, loss->done)->sha256) ||
+	/* Noted: the server has answered; what the job then does on the token, which is lost, is nothing to wait for. */
+	if (sg_account_has_revoked(call->account, cert_at(loss, loss->done)->sha256) ||
 	    (is_ended && job->outcome.code == 0))
 		note_outcome(call, "revoked", NULL);
 	else if (!is_ended)

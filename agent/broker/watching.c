@@ -45,9 +45,7 @@ static void on_fetched(void *arg, const struct sg_msg_error *error, void *answer
 		sg_keyring_learn(account->agent, &lesson, answer, on_learnt, NULL);
 	else
 		sg_log(SG_LOG_INFO, "%s: the keys of %s cannot be fetched again: %s",
-		    account->row.jid, watch->fetching,
-		    error->message != NULL ? error->message
-					   : sg_err_text(sg_msg_error_code(error)));
+		    account->row.jid, watch->fetching, sg_failure_text(error));
 	free(watch->fetching);
 	watch->fetching = NULL;
 	fetch_next(watch);
