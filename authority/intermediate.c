@@ -111,16 +111,6 @@ static int read_file(const char *path, struct sg_blob *bytes)
 	return err;
 }
 
-static int is_for(X509 *cert, const struct sg_blob *spki)
-{
-	struct sg_blob own = { 0 };
-	EVP_PKEY *key = X509_get0_pubkey(cert);
-	int same = key != NULL && sg_x509_spki(key, &own) == 0 && sg_blob_eq(&own, spki);
-
-	sg_blob_clear(&own);
-	return same;
-}
-
 /* The one for our key; NULL when there is none, and *seen says whether there is any at all. */
 static X509 *find_certificate(const struct sg_blob *bytes, const struct sg_blob *spki, int *seen)
 {
@@ -131,7 +121,7 @@ static X509 *find_certificate(const struct sg_blob *bytes, const struct sg_blob 
 	while (bio != NULL && found == NULL &&
 	    (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
 		*seen = 1;
-		if (is_for(cert, spki))
+		if (sg_x509_holds(cert, spki))
 			found = cert;
 		else
 			X509_free(cert);
@@ -139,7 +129,7 @@ static X509 *find_certificate(const struct sg_blob *bytes, const struct sg_blob 
 	BIO_free(bio);
 	if (!*seen && sg_x509_cert_parse(bytes, &cert) == 0) {
 		*seen = 1;
-		if (is_for(cert, spki))
+		if (sg_x509_holds(cert, spki))
 			found = cert;
 		else
 			X509_free(cert);

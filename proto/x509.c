@@ -400,6 +400,17 @@ int sg_x509_spki(EVP_PKEY *key, struct sg_blob *spki)
 	return sg_x509_take_der(i2d_PUBKEY(key, &bytes), &bytes, spki);
 }
 
+int sg_x509_holds(X509 *cert, const struct sg_blob *spki)
+{
+	EVP_PKEY *key = X509_get0_pubkey(cert);
+	struct sg_blob own = { NULL, 0 };
+	int holds =
+	    spki->len > 0 && key != NULL && sg_x509_spki(key, &own) == 0 && sg_blob_eq(&own, spki);
+
+	sg_blob_clear(&own);
+	return holds;
+}
+
 /* Whether the certificate names exactly this account and nothing else. */
 static int check_jid(X509 *cert, const char *jid, const char **why)
 {

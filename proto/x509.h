@@ -65,6 +65,9 @@ const char *sg_x509_key_algorithm(EVP_PKEY *key, char name[16]);
 /* DER SubjectPublicKeyInfo. SG_ERR_NOMEM, SG_ERR_INTERNAL. */
 SG_MUST_USE int sg_x509_spki(EVP_PKEY *key, struct sg_blob *spki);
 
+/* Whether the certificate holds the public key of this SubjectPublicKeyInfo; an empty one is nobody's. */
+int sg_x509_holds(X509 *cert, const struct sg_blob *spki);
+
 /*
  * C4: whether the certificate from the server may be kept: public key that of the request, exactly
  * this bare JID as xmppAddr (any others or another name: refused), valid at the time now with 5

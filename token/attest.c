@@ -71,18 +71,7 @@ static CK_RV see_in_session(struct sg_token *token, CK_SESSION_HANDLE session, i
 	return rv;
 }
 
-/* Whether the certificate holds this public key. */
-static int holds(X509 *cert, const struct sg_blob *spki)
-{
-	struct sg_blob own = { NULL, 0 };
-	int same = X509_get0_pubkey(cert) != NULL &&
-	    sg_x509_spki(X509_get0_pubkey(cert), &own) == 0 && sg_blob_eq(&own, spki);
-
-	sg_blob_clear(&own);
-	return same;
-}
-
-/* The one that says something of the key, and is said by another: NULL when there is none. */
+/* The one that holds the key's public half and was signed by another key; its DER is *der. NULL when there is none. */
 static X509 *find_attestation(
     const struct seen *seen, const struct sg_blob *spki, const struct sg_blob **der)
 {
@@ -91,9 +80,10 @@ static X509 *find_attestation(
 
 		if (!seen->off_token[i] || sg_x509_cert_parse(&seen->ders[i], &cert) != 0)
 			continue;
-		*der = &seen->ders[i];
-		if (holds(cert, spki) && X509_verify(cert, X509_get0_pubkey(cert)) != 1)
+		if (sg_x509_holds(cert, spki) && X509_verify(cert, X509_get0_pubkey(cert)) != 1) {
+			*der = &seen->ders[i];
 			return cert;
+		}
 		X509_free(cert);
 	}
 	return NULL;

@@ -18,15 +18,12 @@ static int is_sound(
     const struct sg_blob *der, const struct sg_blob *issuer, const struct sg_blob *spki)
 {
 	X509 *cert = NULL, *signer = NULL;
-	struct sg_blob own = { NULL, 0 };
-	int sound = sg_x509_cert_parse(der, &cert) == 0 && X509_get0_pubkey(cert) != NULL &&
-	    sg_x509_spki(X509_get0_pubkey(cert), &own) == 0 && sg_blob_eq(&own, spki);
+	int sound = sg_x509_cert_parse(der, &cert) == 0 && sg_x509_holds(cert, spki);
 
 	if (sound && issuer != NULL)
 		sound = sg_x509_cert_parse(issuer, &signer) == 0 &&
 		    X509_get0_pubkey(signer) != NULL &&
 		    X509_verify(cert, X509_get0_pubkey(signer)) == 1;
-	sg_blob_clear(&own);
 	X509_free(cert);
 	X509_free(signer);
 	return sound;

@@ -294,15 +294,11 @@ static char *subject_of(const struct sg_key_info *key, const struct sg_msg_objec
 	char *subject = NULL;
 
 	for (uint32_t i = 0; i < objects->cert_count && subject == NULL; i++) {
-		struct sg_blob spki = { NULL, 0 };
 		X509 *cert = NULL;
 
 		if (sg_x509_cert_parse(&objects->certs[i].der, &cert) == 0 &&
-		    X509_get0_pubkey(cert) != NULL &&
-		    sg_x509_spki(X509_get0_pubkey(cert), &spki) == 0 &&
-		    sg_blob_eq(&spki, &key->spki))
+		    sg_x509_holds(cert, &key->spki))
 			subject = sg_x509_name_text(X509_get_subject_name(cert));
-		sg_blob_clear(&spki);
 		X509_free(cert);
 	}
 	return subject;

@@ -217,14 +217,10 @@ static json_t *abilities(uint32_t flags)
 /* Whether the certificate holds this public key. */
 static int holds_key(const struct sg_blob *der, const struct sg_blob *spki)
 {
-	struct sg_blob own = { NULL, 0 };
 	X509 *cert = NULL;
-	int holds = 0;
+	int holds =
+	    spki->len > 0 && sg_x509_cert_parse(der, &cert) == 0 && sg_x509_holds(cert, spki);
 
-	if (spki->len > 0 && sg_x509_cert_parse(der, &cert) == 0 &&
-	    sg_x509_spki(X509_get0_pubkey(cert), &own) == 0)
-		holds = sg_blob_eq(&own, spki);
-	sg_blob_clear(&own);
 	X509_free(cert);
 	return holds;
 }

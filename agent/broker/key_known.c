@@ -123,9 +123,7 @@ int sg_key_known_put(struct sg_agent *agent, struct sg_key_ref *key, int adopted
 int sg_key_known_fits(const struct sg_key_ref *key, const struct sg_blob *certificate)
 {
 	const struct sg_blob *spki = &sg_key_ref_info(key)->spki;
-	struct sg_blob own = { NULL, 0 };
 	X509 *cert = NULL;
-	EVP_PKEY *public_key;
 	int fits;
 
 	if (spki->len == 0)
@@ -135,10 +133,7 @@ int sg_key_known_fits(const struct sg_key_ref *key, const struct sg_blob *certif
 		if (sg_blob_eq(&key->objects.certs[i].der, certificate))
 			return 1;
 	}
-	fits = sg_x509_cert_parse(certificate, &cert) == 0 &&
-	    (public_key = X509_get0_pubkey(cert)) != NULL && sg_x509_spki(public_key, &own) == 0 &&
-	    own.len == spki->len && memcmp(own.data, spki->data, own.len) == 0;
-	sg_blob_clear(&own);
+	fits = sg_x509_cert_parse(certificate, &cert) == 0 && sg_x509_holds(cert, spki);
 	X509_free(cert);
 	return fits;
 }

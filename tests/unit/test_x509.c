@@ -420,6 +420,24 @@ static void spki_is_the_public_key(void **state)
 	sg_blob_clear(&spki);
 }
 
+static void a_certificate_holds_one_key(void **state)
+{
+	struct sg_blob der = make_cert(&(struct recipe){ .jids = { JULIET } }, key);
+	struct sg_blob own, others, none = { NULL, 0 };
+	X509 *cert;
+
+	assert_int_equal(sg_x509_cert_parse(&der, &cert), 0);
+	assert_int_equal(sg_x509_spki(key, &own), 0);
+	assert_int_equal(sg_x509_spki(other_key, &others), 0);
+	assert_int_equal(sg_x509_holds(cert, &own), 1);
+	assert_int_equal(sg_x509_holds(cert, &others), 0);
+	assert_int_equal(sg_x509_holds(cert, &none), 0);
+	X509_free(cert);
+	sg_blob_clear(&own);
+	sg_blob_clear(&others);
+	sg_blob_clear(&der);
+}
+
 /* ---- C4 ---- */
 
 static int issued(const struct recipe *recipe, EVP_PKEY *cert_key, const char **why)
@@ -607,6 +625,7 @@ int main(void)
 		cmocka_unit_test(add_jid_sets_exactly_one_name),
 		cmocka_unit_test(key_algorithms_have_names),
 		cmocka_unit_test(spki_is_the_public_key),
+		cmocka_unit_test(a_certificate_holds_one_key),
 		cmocka_unit_test(the_certificate_asked_for_is_kept),
 		cmocka_unit_test(another_key_is_refused),
 		cmocka_unit_test(another_name_is_refused),
