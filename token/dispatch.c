@@ -36,105 +36,115 @@ int sg_dispatch_ends(struct sg_module *module, const struct sg_frame *frame)
 	return frame->type == SG_MSG_TOKEN_LOGOUT || frame->type == SG_MSG_TOKEN_RELEASE;
 }
 
+/* What is the same for all requests but for names. */
+struct row {
+	uint16_t answer;  /* its type */
+	const char *what; /* is asked for, in the log; NULL: what uses neither a key nor a PIN */
+	size_t caller,
+	    name; /* where these stand in the message: who asks, and of which token or key */
+};
+
+#define OF(message, name)                                                                          \
+	offsetof(struct sg_msg_##message, caller), offsetof(struct sg_msg_##message, name)
+
+static const struct row rows[] = {
+	[SG_MSG_TOKEN_LIST] = { SG_MSG_TOKENS, NULL, 0, 0 },
+	[SG_MSG_TOKEN_LOGIN] = { SG_MSG_OK, "login", OF(token_login, token) },
+	[SG_MSG_TOKEN_LOGOUT] = { SG_MSG_OK, "logout", OF(token_ref, token) },
+	[SG_MSG_TOKEN_RELEASE] = { SG_MSG_OK, "release", OF(token_ref, token) },
+	[SG_MSG_TOKEN_WATCH] = { SG_MSG_OK, NULL, 0, 0 },
+	[SG_MSG_PIN_SET] = { SG_MSG_OK, "new PIN", OF(pin_set, token) },
+	[SG_MSG_OBJECT_LIST] = { SG_MSG_OBJECTS, NULL, 0, 0 },
+	[SG_MSG_KEY_GENERATE] = { SG_MSG_OBJECTS, "key generation", OF(key_generate, label) },
+	[SG_MSG_KEY_DISCARD] = { SG_MSG_OK, "end of a new key", OF(key_discard, key) },
+	[SG_MSG_KEY_PROBE] = { SG_MSG_OBJECTS, "key probe", OF(key_probe, key) },
+	[SG_MSG_KEY_ATTEST] = { SG_MSG_OBJECTS, "attestation", OF(key_attest, token) },
+	[SG_MSG_CERT_STORE] = { SG_MSG_OBJECTS, "certificate", OF(cert_store, key) },
+	[SG_MSG_CERT_DISCARD] = { SG_MSG_OK, "end of a certificate", OF(cert_discard, key) },
+	[SG_MSG_CSR_MAKE] = { SG_MSG_DER, "request", OF(csr_make, key) },
+	[SG_MSG_SELF_CERT_MAKE] = { SG_MSG_DER, "self-signed certificate",
+	    OF(self_cert_make, key) },
+	[SG_MSG_CROSS_SIGN] = { SG_MSG_SIGNATURES, "cross-signature", OF(cross_sign, key) },
+	[SG_MSG_TLS_SIGN] = { SG_MSG_DER, "TLS signature", OF(tls_sign, key) },
+	[SG_MSG_CA_SIGN] = { SG_MSG_DER, "authority's signature", OF(ca_sign, key) },
+};
+
 /* One line for each request that uses a key or a PIN: who asked, and what for. A touch is wanted
  * for them. */
-static void note(const char *what, const struct sg_caller *caller, const char *name)
+static void note(const struct row *row, const char *msg)
 {
+	const struct sg_caller *caller = (const void *)(msg + row->caller);
+	const char *name;
+
+	memcpy(&name, msg + row->name, sizeof(name));
 	sg_touch_caller(caller);
-	sg_log(SG_LOG_DEBUG, "%s '%s' for uid %u, pid %u, %s, %s", what, name != NULL ? name : "",
-	    caller->uid, caller->pid, caller->exe != NULL ? caller->exe : "?",
+	sg_log(SG_LOG_DEBUG, "%s '%s' for uid %u, pid %u, %s, %s", row->what,
+	    name != NULL ? name : "", caller->uid, caller->pid,
+	    caller->exe != NULL ? caller->exe : "?",
 	    caller->purpose != NULL ? caller->purpose : "?");
 }
 
-static int answer_to(struct sg_module *module, const struct sg_frame *frame,
-    union sg_token_answer *answer, uint16_t *type, struct sg_msg_error *error)
+static int perform(struct sg_module *module, const struct sg_frame *frame,
+    union sg_token_answer *answer, struct sg_msg_error *error)
 {
 	const void *msg = frame->msg;
-	const struct sg_msg_token_login *login = msg;
-	const struct sg_msg_token_ref *ref = msg;
-	const struct sg_msg_pin_set *pin_set = msg;
 	const struct sg_msg_token_watch *watch = msg;
-	const struct sg_msg_key_generate *generate = msg;
-	const struct sg_msg_cert_store *store = msg;
-	const struct sg_msg_csr_make *csr = msg;
-	const struct sg_msg_self_cert_make *self_cert = msg;
-	const struct sg_msg_cross_sign *cross = msg;
-	const struct sg_msg_tls_sign *tls = msg;
-	const struct sg_msg_ca_sign *ca = msg;
-	const struct sg_msg_key_probe *probe = msg;
-	const struct sg_msg_key_discard *discard = msg;
-	const struct sg_msg_cert_discard *cert_discard = msg;
-	const struct sg_msg_key_attest *attest = msg;
 
-	*type = SG_MSG_OK;
 	switch (frame->type) {
 	case SG_MSG_TOKEN_LIST:
-		*type = SG_MSG_TOKENS;
 		return sg_token_list(module, &answer->tokens, error);
 	case SG_MSG_TOKEN_LOGIN:
-		note("login", &login->caller, login->token);
-		return sg_login(module, login, frame->fd, error);
+		return sg_login(module, msg, frame->fd, error);
 	case SG_MSG_TOKEN_LOGOUT:
-		note("logout", &ref->caller, ref->token);
-		return sg_logout(module, ref, error);
+		return sg_logout(module, msg, error);
 	case SG_MSG_TOKEN_RELEASE:
-		note("release", &ref->caller, ref->token);
-		return sg_release(module, ref, error);
-	case SG_MSG_PIN_SET:
-		note("new PIN", &pin_set->caller, pin_set->token);
-		return sg_pin_set(module, pin_set, frame->fd, error);
+		return sg_release(module, msg, error);
 	case SG_MSG_TOKEN_WATCH:
 		return sg_watch_set(module, watch->on != 0, error);
+	case SG_MSG_PIN_SET:
+		return sg_pin_set(module, msg, frame->fd, error);
 	case SG_MSG_OBJECT_LIST:
-		*type = SG_MSG_OBJECTS;
 		return sg_object_list(module, msg, &answer->objects, error);
 	case SG_MSG_KEY_GENERATE:
-		*type = SG_MSG_OBJECTS;
-		note("key generation", &generate->caller, generate->label);
-		return sg_key_generate(module, generate, &answer->objects, error);
+		return sg_key_generate(module, msg, &answer->objects, error);
 	case SG_MSG_KEY_DISCARD:
-		note("end of a new key", &discard->caller, discard->key);
-		return sg_key_discard(module, discard, error);
+		return sg_key_discard(module, msg, error);
 	case SG_MSG_KEY_PROBE:
-		*type = SG_MSG_OBJECTS;
-		note("key probe", &probe->caller, probe->key);
-		return sg_key_probe(module, probe, &answer->objects, error);
+		return sg_key_probe(module, msg, &answer->objects, error);
 	case SG_MSG_KEY_ATTEST:
-		*type = SG_MSG_OBJECTS;
-		note("attestation", &attest->caller, attest->token);
-		return sg_key_attest(module, attest, &answer->objects, error);
+		return sg_key_attest(module, msg, &answer->objects, error);
 	case SG_MSG_CERT_STORE:
-		*type = SG_MSG_OBJECTS;
-		note("certificate", &store->caller, store->key);
-		return sg_cert_store(module, store, &answer->objects, error);
+		return sg_cert_store(module, msg, &answer->objects, error);
 	case SG_MSG_CERT_DISCARD:
-		note("end of a certificate", &cert_discard->caller, cert_discard->key);
-		return sg_cert_discard(module, cert_discard, error);
+		return sg_cert_discard(module, msg, error);
 	case SG_MSG_CSR_MAKE:
-		*type = SG_MSG_DER;
-		note("request", &csr->caller, csr->key);
-		return sg_csr_make(module, csr, &answer->der.der, error);
+		return sg_csr_make(module, msg, &answer->der.der, error);
 	case SG_MSG_SELF_CERT_MAKE:
-		*type = SG_MSG_DER;
-		note("self-signed certificate", &self_cert->caller, self_cert->key);
-		return sg_self_cert_make(module, self_cert, &answer->der.der, error);
+		return sg_self_cert_make(module, msg, &answer->der.der, error);
 	case SG_MSG_CROSS_SIGN:
-		*type = SG_MSG_SIGNATURES;
-		note("cross-signature", &cross->caller, cross->key);
-		return sg_cross_sign(module, cross, &answer->signatures, error);
+		return sg_cross_sign(module, msg, &answer->signatures, error);
 	case SG_MSG_TLS_SIGN:
-		*type = SG_MSG_DER;
-		note("TLS signature", &tls->caller, tls->key);
-		return sg_tls_sign(module, tls, &answer->der.der, error);
+		return sg_tls_sign(module, msg, &answer->der.der, error);
 	case SG_MSG_CA_SIGN:
-		*type = SG_MSG_DER;
-		note("authority's signature", &ca->caller, ca->key);
-		return sg_ca_sign(module, ca, &answer->der.der, error);
+		return sg_ca_sign(module, msg, &answer->der.der, error);
 	default:
 		sg_msg_error_set(
 		    error, SG_ERR_UNSUPPORTED, NULL, "no such request: %u", frame->type);
 		return SG_ERR_UNSUPPORTED;
 	}
+}
+
+static int answer_to(struct sg_module *module, const struct sg_frame *frame,
+    union sg_token_answer *answer, uint16_t *type, struct sg_msg_error *error)
+{
+	static const struct row none = { SG_MSG_OK, NULL, 0, 0 };
+	size_t count = sizeof(rows) / sizeof(rows[0]);
+	const struct row *row = frame->type < count ? &rows[frame->type] : &none;
+
+	if (row->what != NULL)
+		note(row, frame->msg);
+	*type = row->answer;
+	return perform(module, frame, answer, error);
 }
 
 uint16_t sg_dispatch(struct sg_module *module, const struct sg_msg_error *why,
