@@ -27,17 +27,20 @@ struct sg_method;
 /* A step of a verb; the verb itself is the first. */
 typedef void sg_verb_fn(struct sg_call *call);
 
-/* How a call finds and asks its key: the state of call_key.c, but for failed. */
+/* Follows when a certificate was stored: cert says where, and may be taken from; NULL where its token does not say,
+ * or takes none, which why_not then tells. */
+typedef void sg_call_stored_fn(
+    struct sg_call *call, struct sg_cert_info *cert, const struct sg_msg_error *why_not);
+
+/* How a call finds and asks its key: the state of call_key.c. */
 struct sg_call_key_use {
-	char *selector;	   /* what the key was found by, ... */
-	sg_verb_fn *step;  /* for which step, ... */
-	int asked_again;   /* and whether that step was taken twice, ... */
-	int token_gone;	   /* for the token had gone the first time */
-	const void *asked; /* what waits for the answer of the key's worker, or NULL */
-	int any;	   /* whatever public key stood there before */
-	/* Set by a step: whether the call goes on by itself although the key's worker answered with
-	 * an error; or NULL. */
-	int (*failed)(struct sg_call *call, const struct sg_msg_error *error);
+	char *selector;		   /* what the key was found by, ... */
+	sg_verb_fn *step;	   /* for which step, ... */
+	int asked_again;	   /* and whether that step was taken twice, ... */
+	int token_gone;		   /* for the token had gone the first time */
+	const void *asked;	   /* what waits for the answer of the key's worker, or NULL */
+	int any;		   /* whatever public key stood there before */
+	sg_call_stored_fn *stored; /* while a certificate is being stored */
 };
 
 struct sg_call {

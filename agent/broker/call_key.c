@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "ask_all.h"
+#include "key_cache.h"
 #include "key_find.h"
 #include "key_known.h"
 #include "unlocked.h"
+#include "worker.h"
 
 static void on_key(void *arg, const struct sg_msg_error *error, struct sg_key_ref *key)
 {
@@ -121,6 +123,21 @@ static int is_outdated(int code)
 	    code == SG_ERR_TOKEN_ABSENT;
 }
 
+static int takes_no_cert(int code)
+{
+	return code == SG_ERR_UNSUPPORTED || code == SG_ERR_TOKEN_READ_ONLY ||
+	    code == SG_ERR_TOKEN_FULL;
+}
+
+static void not_stored(struct sg_call *call, const struct sg_msg_error *error)
+{
+	sg_call_stored_fn *next = call->key_use.stored;
+
+	call->key_use.stored = NULL;
+	sg_call_note_stored(call, error);
+	next(call, NULL, error);
+}
+
 struct ask {
 	struct sg_call *call;
 	sg_call_answer_fn *next;
@@ -142,7 +159,9 @@ static void on_answer(void *arg, const struct sg_msg_error *error, void *answer)
 		sg_unlocked_forget(
 		    call->agent, call->key.module, sg_key_ref_info(&call->key)->token_uri);
 	if (!is_outdated(code) || call->key_use.asked_again) {
-		if (call->key_use.failed == NULL || !call->key_use.failed(call, error))
+		if (call->key_use.stored != NULL && takes_no_cert(code))
+			not_stored(call, error);
+		else
 			sg_call_fail(call, error);
 	} else {
 		call->key_use.asked_again = 1;
@@ -169,4 +188,29 @@ void sg_call_ask_key(
 	*ask = (struct ask){ call, next };
 	call->key_use.asked = type != SG_MSG_CERT_STORE ? ask : NULL;
 	sg_worker_request(call->key.module->worker, type, msg, -1, seconds, on_answer, ask);
+}
+
+static void on_stored(struct sg_call *call, void *answer)
+{
+	struct sg_msg_objects *objects = answer;
+	sg_call_stored_fn *next = call->key_use.stored;
+
+	call->key_use.stored = NULL;
+	sg_call_note_stored(call, NULL);
+	sg_key_cache_flush(call->agent->key_cache, call->key.module);
+	next(call, objects->cert_count == 1 ? &objects->certs[0] : NULL, NULL);
+}
+
+void sg_call_store_cert(struct sg_call *call, const struct sg_blob *der, sg_call_stored_fn *next)
+{
+	const struct sg_msg_cert_store msg = {
+		.caller = call->caller,
+		.key = sg_key_ref_info(&call->key)->uri,
+		.label = sg_key_ref_info(&call->key)->label,
+		.der = *der,
+		.spki_sha256 = sg_call_key_spki_sha256(call),
+	};
+
+	call->key_use.stored = next;
+	sg_call_ask_key(call, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS, on_stored);
 }

@@ -30,6 +30,13 @@ struct sg_blob sg_call_key_spki_sha256(struct sg_call *call);
  * it. */
 SG_MUST_USE int sg_call_key_fits(struct sg_call *call, const struct sg_blob *certificate);
 
+/*
+ * Stores a certificate beside call->key, as a step of sg_call_use_key(), and takes the next. A PIV card takes
+ * certificates from who has its management key alone, and a token may be full or write-protected: that is no
+ * failure, for the agent keeps the certificate in any case.
+ */
+void sg_call_store_cert(struct sg_call *call, const struct sg_blob *der, sg_call_stored_fn *next);
+
 /* As sg_call_ask(), of call->key's worker: see sg_call_use_key(). Once whoever made the call has
  * gone it fails with SG_ERR_PIN_CANCELLED, but for storing a certificate. */
 void sg_call_ask_key(

@@ -19,7 +19,6 @@
 #include "call_key.h"
 #include "ccm2.h"
 #include "cert_protocol.h"
-#include "key_cache.h"
 #include "log.h"
 #include "online.h"
 #include "renewal.h"
@@ -347,55 +346,29 @@ enum sg_job_state sg_job_add_failed(struct sg_job *job, const struct sg_msg_erro
 
 /* ---- STORE ---- */
 
-static void stored(struct sg_call *call, void *answer)
+static void stored(
+    struct sg_call *call, struct sg_cert_info *cert, const struct sg_msg_error *why_not)
 {
 	struct sg_job *job = call->state;
-	struct sg_msg_objects *objects = answer;
 
-	call->key_use.failed = NULL;
-	sg_call_note_stored(call, NULL);
-	sg_key_cache_flush(call->agent->key_cache, call->key.module);
-	if (objects->cert_count == 1) {
+	if (cert != NULL) {
 		free(job->row.cert_uri);
-		job->row.cert_uri = objects->certs[0].uri;
-		objects->certs[0].uri = NULL;
+		job->row.cert_uri = cert->uri;
+		cert->uri = NULL;
+	}
+	if (why_not != NULL) {
+		sg_log(SG_LOG_INFO, "%s: the agent alone keeps the certificate: %s",
+		    call->account->row.jid, sg_failure_text(why_not));
+		sg_job_tell(call, "store", sg_failure_text(why_not));
 	}
 	sg_job_go(call, SG_JOB_PROVE);
-}
-
-/*
- * A PIV card takes certificates from who has its management key alone, and a token may be full: the
- * agent keeps the certificate in any case, and logs in with that.
- */
-static int not_stored(struct sg_call *call, const struct sg_msg_error *error)
-{
-	int code = sg_msg_error_code(error);
-
-	if (code != SG_ERR_UNSUPPORTED && code != SG_ERR_TOKEN_READ_ONLY &&
-	    code != SG_ERR_TOKEN_FULL)
-		return 0;
-	call->key_use.failed = NULL;
-	sg_call_note_stored(call, error);
-	sg_log(SG_LOG_INFO, "%s: the agent alone keeps the certificate: %s", call->account->row.jid,
-	    error->message);
-	sg_job_tell(call, "store", error->message);
-	sg_job_go(call, SG_JOB_PROVE);
-	return 1;
 }
 
 static void store_unlocked(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	const struct sg_msg_cert_store msg = {
-		.caller = call->caller,
-		.key = sg_key_ref_info(&call->key)->uri,
-		.label = sg_key_ref_info(&call->key)->label,
-		.der = job->row.cert,
-		.spki_sha256 = sg_call_key_spki_sha256(call),
-	};
 
-	call->key_use.failed = not_stored;
-	sg_call_ask_key(call, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS, stored);
+	sg_call_store_cert(call, &job->row.cert, stored);
 }
 
 void sg_job_enter_store(struct sg_call *call)

@@ -6,7 +6,6 @@
 #include "accounts.h"
 #include "call_key.h"
 #include "json.h"
-#include "key_cache.h"
 #include "log.h"
 
 #define USER_CERT_DAYS 3650
@@ -67,55 +66,34 @@ static int take_stored(struct user_key *user, struct sg_msg_objects *own, struct
 	return 0;
 }
 
-static void stored(struct sg_call *call, void *answer)
+static void stored(
+    struct sg_call *call, struct sg_cert_info *cert, const struct sg_msg_error *why_not)
 {
-	struct sg_msg_objects *told = answer;
 	int err;
 
-	call->key_use.failed = NULL;
-	sg_call_note_stored(call, NULL);
-	sg_key_cache_flush(call->agent->key_cache, call->key.module);
-	if (told->cert_count != 1 || told->certs[0].uri == NULL) {
+	if (why_not != NULL) {
+		sg_log(SG_LOG_INFO, "%s: the agent alone keeps the user key's certificate: %s",
+		    call->account->row.jid, sg_failure_text(why_not));
+		record(call);
+		return;
+	}
+	if (cert == NULL || cert->uri == NULL) {
 		sg_call_fail_with(call, SG_ERR_INTERNAL, sg_key_ref_info(&call->key)->uri,
 		    "the token did not say where it stored the certificate");
 		return;
 	}
-	err = take_stored(call->state, &call->key.objects, &told->certs[0]);
+	err = take_stored(call->state, &call->key.objects, cert);
 	if (err != 0)
 		sg_call_fail_code(call, err, NULL);
 	else
 		record(call);
 }
 
-/* As in an enrolment: a PIV card takes no certificate from its user, and a token may be full. */
-static int not_stored(struct sg_call *call, const struct sg_msg_error *error)
-{
-	int code = sg_msg_error_code(error);
-
-	if (code != SG_ERR_UNSUPPORTED && code != SG_ERR_TOKEN_READ_ONLY &&
-	    code != SG_ERR_TOKEN_FULL)
-		return 0;
-	call->key_use.failed = NULL;
-	sg_call_note_stored(call, error);
-	sg_log(SG_LOG_INFO, "%s: the agent alone keeps the user key's certificate: %s",
-	    call->account->row.jid, error->message);
-	record(call);
-	return 1;
-}
-
 static void store(struct sg_call *call)
 {
 	const struct user_key *user = call->state;
-	const struct sg_msg_cert_store msg = {
-		.caller = call->caller,
-		.key = sg_key_ref_info(&call->key)->uri,
-		.label = sg_key_ref_info(&call->key)->label,
-		.der = user->cert,
-		.spki_sha256 = sg_call_key_spki_sha256(call),
-	};
 
-	call->key_use.failed = not_stored;
-	sg_call_ask_key(call, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS, stored);
+	sg_call_store_cert(call, &user->cert, stored);
 }
 
 static void made(struct sg_call *call, void *answer)

@@ -8,7 +8,6 @@
 #include "call.h"
 #include "call_key.h"
 #include "json.h"
-#include "key_cache.h"
 #include "log.h"
 #include "survey.h"
 #include "verbs_keyring.h"
@@ -57,48 +56,24 @@ static void record(struct sg_call *call)
 		"account", sg_json_account(account)));
 }
 
-static void stored(struct sg_call *call, void *answer)
+static void stored(
+    struct sg_call *call, struct sg_cert_info *cert, const struct sg_msg_error *why_not)
 {
 	struct adoption *adoption = call->state;
-	struct sg_msg_objects *objects = answer;
 
-	sg_call_note_stored(call, NULL);
-	sg_key_cache_flush(call->agent->key_cache, call->key.module);
-	if (objects->cert_count == 1) {
-		adoption->uri = objects->certs[0].uri;
-		objects->certs[0].uri = NULL;
+	if (cert != NULL) {
+		adoption->uri = cert->uri;
+		cert->uri = NULL;
 	}
 	record(call);
-}
-
-/* As in an enrolment: where the token takes none, the agent alone keeps it. */
-static int not_stored(struct sg_call *call, const struct sg_msg_error *error)
-{
-	int code = sg_msg_error_code(error);
-
-	if (code != SG_ERR_UNSUPPORTED && code != SG_ERR_TOKEN_READ_ONLY &&
-	    code != SG_ERR_TOKEN_FULL)
-		return 0;
-	sg_call_note_stored(call, error);
-	record(call);
-	return 1;
 }
 
 static void key_found(struct sg_call *call)
 {
 	const struct adoption *adoption = call->state;
-	const struct sg_msg_cert_store msg = {
-		.caller = call->caller,
-		.key = sg_key_ref_info(&call->key)->uri,
-		.label = sg_key_ref_info(&call->key)->label,
-		.der = adoption->cert->der,
-		.spki_sha256 = sg_call_key_spki_sha256(call),
-	};
 
-	if (!sg_call_key_fits(call, &adoption->cert->der))
-		return;
-	call->key_use.failed = not_stored;
-	sg_call_ask_key(call, SG_MSG_CERT_STORE, &msg, SG_TOKEN_SECONDS, stored);
+	if (sg_call_key_fits(call, &adoption->cert->der))
+		sg_call_store_cert(call, &adoption->cert->der, stored);
 }
 
 static void refuse(struct sg_call *call, int code, const char *why, const char *advice)
