@@ -11,7 +11,7 @@
 #include "msg.h"
 #include "text.h"
 
-/* Which struct msg.h says a type has. */
+/* Which struct a type has, as msg.h says. */
 static const struct {
 	uint16_t type;
 	size_t size;
