@@ -1,27 +1,4 @@
-#include "authority/ledger.h"
-
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <sqlite3.h>
-
-#include "capture.h"
-#include "codecs.h"
-#include "postgres.h"
-
-#define JULIET "juliet@xmpp.test"
-#define ROMEO  "romeo@xmpp.test"
-
-#define PATIENCE_MS 60000
-
-struct world {
-	char folder[64];
-	char path[96];
-	const char *where; /* the ledger's: the path, or a database */
-	struct sg_ledger *ledger;
-};
-
-static struct postgres postgres;
+#include "ledger_world.h"
 
 static int on_sqlite(void **state)
 {
@@ -36,111 +13,11 @@ static int on_sqlite(void **state)
 	return 0;
 }
 
-/* An empty database, in the server of the whole group. */
-static int on_postgres(void **state)
-{
-	struct world *world = calloc(1, sizeof(*world));
-
-	postgres_do(&postgres, "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
-	world->where = postgres.where;
-	assert_int_equal(sg_ledger_open(world->where, &world->ledger), 0);
-	assert_int_equal(sg_ledger_wait(world->ledger, PATIENCE_MS), 0);
-	*state = world;
-	return 0;
-}
-
 static void reopen(struct world *world)
 {
 	sg_ledger_close(world->ledger);
 	assert_int_equal(sg_ledger_open(world->where, &world->ledger), 0);
 	assert_int_equal(sg_ledger_wait(world->ledger, PATIENCE_MS), 0);
-}
-
-static int teardown(void **state)
-{
-	static const char *const names[] = { "/sub/ledger.db", "/sub/ledger.db-wal",
-		"/sub/ledger.db-shm", "/sub", "" };
-	struct world *world = *state;
-	char path[128];
-
-	sg_ledger_close(world->ledger);
-	for (size_t i = 0; *world->folder && i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s%s", world->folder, names[i]);
-		remove(path);
-	}
-	free(world);
-	return 0;
-}
-
-#define ROOM	  1000u /* for an account's certificates */
-#define ADD_COUNT 8
-
-/* Certificates of which only the bytes matter here; other numbers are other requests and serials. */
-struct made {
-	unsigned char number[ADD_COUNT];
-	unsigned char serial[ADD_COUNT][SG_SERIAL_LEN];
-	unsigned char csr[ADD_COUNT][32];
-	struct sg_blob der[ADD_COUNT];
-	struct sg_ledger_entry entries[ADD_COUNT];
-	size_t count;
-};
-
-static void make(struct made *made, const char *account, unsigned char number, time_t not_after)
-{
-	size_t i = made->count++;
-
-	made->number[i] = number;
-	made->serial[i][0] = 1;
-	made->serial[i][1] = number;
-	made->csr[i][0] = number;
-	made->der[i] = (struct sg_blob){ &made->number[i], 1 };
-	made->entries[i] = (struct sg_ledger_entry){
-		.serial = made->serial[i],
-		.account = account,
-		.name = number == 2 ? "" : "Phone \xc3\xa4",
-		.der = &made->der[i],
-		.csr_sha256 = made->csr[i],
-		.issued_at = NOW,
-		.not_after = not_after,
-	};
-}
-
-/* Adds one, and gives what became of it. */
-static enum sg_ledger_outcome add(
-    struct world *world, const char *account, unsigned char number, time_t not_after)
-{
-	struct made made = { 0 };
-
-	make(&made, account, number, not_after);
-	assert_int_equal(sg_ledger_add(world->ledger, made.entries, 1, ROOM), 0);
-	sg_blob_clear(&made.entries[0].der_before);
-	return made.entries[0].outcome;
-}
-
-static int collect(void *arg, const struct sg_ledger_row *row)
-{
-	char *out = arg;
-
-	snprintf(out + strlen(out), 64, "%u", row->serial[1]);
-	if (row->last_used != NULL)
-		snprintf(out + strlen(out), 64, "%s", row->last_used);
-	if (row->reason != NULL)
-		snprintf(out + strlen(out), 64, "(%s)", row->reason);
-	assert_int_equal(strlen(row->sha256), 64);
-	assert_true(row->id > 0);
-	assert_int_equal(row->issued_at, NOW);
-	assert_string_equal(row->name, row->serial[1] == 2 ? "" : "Phone \xc3\xa4");
-	if (row->der.len != 0)
-		assert_int_equal(row->serial[1], row->der.data[0]);
-	return 0;
-}
-
-static void assert_valid(struct world *world, const char *account, const char *expected)
-{
-	char out[512] = "";
-
-	assert_int_equal(sg_ledger_each_valid(world->ledger, account, NOW, collect, out), 0);
-	assert_string_equal(out, expected);
 }
 
 static void assert_revoked(struct world *world, time_t from, const char *expected)
@@ -606,137 +483,7 @@ static void an_older_ledger_is_taken_over(void **state)
 	assert_int_equal(add(world, JULIET, 2, NOW + DAY), SG_LEDGER_ADDED);
 }
 
-/* ---- PostgreSQL alone */
-
-static void a_newer_database_is_refused(void **state)
-{
-	struct world *world = *state;
-	struct capture capture;
-	int err;
-
-	postgres_do(&postgres, "UPDATE ledger_version SET version = 2");
-	sg_ledger_close(world->ledger);
-	assert_int_equal(sg_ledger_open(world->where, &world->ledger), 0);
-	capture_begin(&capture);
-	err = sg_ledger_wait(world->ledger, PATIENCE_MS);
-	assert_non_null(strstr(capture_end(&capture), "version 2"));
-	assert_int_equal(err, SG_ERR_UNSUPPORTED);
-}
-
-static void a_password_has_no_place_in_it(void **state)
-{
-	static const char *const bad[] = {
-		"postgresql://signet:hunter2@localhost/signet",
-		"postgres://localhost/signet?password=hunter2",
-		"host=localhost dbname=signet password=hunter2",
-		"dbname=signet sslpassword=hunter2",
-	};
-	struct sg_ledger *ledger;
-	struct capture capture;
-	int err;
-
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		capture_begin(&capture);
-		err = sg_ledger_open(bad[i], &ledger);
-		capture_end(&capture);
-		assert_int_equal(err, SG_ERR_CONFIG);
-		assert_null(ledger);
-		assert_non_null(strstr(capture.text, "passfile="));
-		assert_null(strstr(capture.text, "hunter2"));
-	}
-	capture_begin(&capture);
-	err = sg_ledger_open("dbname=signet colour=blue", &ledger);
-	assert_non_null(strstr(capture_end(&capture), "colour"));
-	assert_int_equal(err, SG_ERR_CONFIG);
-}
-
-static void another_encoding_is_refused(void **state)
-{
-	struct capture capture;
-	struct sg_ledger *ledger;
-	char where[300];
-	int err;
-
-	postgres_do(&postgres, "CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1");
-	snprintf(where, sizeof(where), "host=%s user=tester dbname=latin", postgres.folder);
-	assert_int_equal(sg_ledger_open(where, &ledger), 0);
-	capture_begin(&capture);
-	err = sg_ledger_wait(ledger, PATIENCE_MS);
-	assert_non_null(strstr(capture_end(&capture), "-E UTF8"));
-	assert_int_equal(err, SG_ERR_CONFIG);
-	sg_ledger_close(ledger);
-	postgres_do(&postgres, "DROP DATABASE latin");
-}
-
-/* Said once, however much is asked of it; what it told us meanwhile must be looked up afterwards. */
-static void a_database_goes_and_comes(void **state)
-{
-	struct world *world = *state;
-	struct sg_ledger_stats stats;
-	struct capture capture;
-	const char *first;
-
-	assert_int_equal(add(world, JULIET, 1, NOW + DAY), SG_LEDGER_ADDED);
-	(void)sg_ledger_step(world->ledger);
-	postgres_stop(&postgres, SIGQUIT);
-	capture_begin(&capture);
-	for (int i = 0; i < 5; i++) {
-		assert_int_equal(sg_ledger_stats(world->ledger, NOW, &stats), SG_ERR_IO);
-		assert_int_equal(sg_ledger_step(world->ledger), 0);
-	}
-	assert_int_equal(sg_ledger_wait(world->ledger, 3000), SG_ERR_IO);
-	capture_end(&capture);
-	first = strstr(capture.text, "try again later");
-	assert_non_null(first);
-	assert_null(strstr(first + 1, "try again later"));
-	postgres_run(&postgres);
-	assert_int_equal(sg_ledger_wait(world->ledger, PATIENCE_MS), 0);
-	assert_int_equal(sg_ledger_step(world->ledger), 1);
-	assert_valid(world, JULIET, "1");
-}
-
-/* A database that stands still is given up in bounded time, and costs no row. */
-static void a_database_that_stands_still(void **state)
-{
-	struct world *world = *state;
-	struct sg_ledger_stats stats;
-
-	assert_int_equal(add(world, JULIET, 1, NOW + DAY), SG_LEDGER_ADDED);
-	postgres_do(&postgres,
-	    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-	    " WHERE application_name = 'signet-authority'");
-	assert_int_equal(sg_ledger_stats(world->ledger, NOW, &stats), SG_ERR_IO);
-	assert_int_equal(sg_ledger_stats(world->ledger, NOW, &stats), SG_ERR_IO);
-	assert_int_equal(sg_ledger_wait(world->ledger, PATIENCE_MS), 0);
-	assert_int_equal(sg_ledger_stats(world->ledger, NOW, &stats), 0);
-	assert_int_equal(stats.issued, 1);
-	postgres_do(&postgres, "SELECT 1"); /* it runs */
-	kill(postgres.pid, SIGSTOP);
-	/* the server's process for us goes on: only what needs a new one stands still */
-	sg_ledger_close(world->ledger);
-	assert_int_equal(sg_ledger_open(world->where, &world->ledger), 0);
-	assert_int_equal(sg_ledger_wait(world->ledger, 500), SG_ERR_IO);
-	assert_int_equal(sg_ledger_stats(world->ledger, NOW, &stats), SG_ERR_IO);
-	kill(postgres.pid, SIGCONT);
-	assert_int_equal(sg_ledger_wait(world->ledger, PATIENCE_MS), 0);
-	assert_valid(world, JULIET, "1");
-}
-
-/* Somebody who holds the table fast makes one request fail, after a while, and nothing worse. */
-static void a_table_that_is_held_fast(void **state)
-{
-	struct world *world = *state;
-	PGconn *holder = PQconnectdb(world->where);
-	struct made made = { 0 };
-
-	PQclear(PQexec(holder, "BEGIN; LOCK TABLE certificate"));
-	assert_int_equal(PQtransactionStatus(holder), PQTRANS_INTRANS);
-	make(&made, JULIET, 1, NOW + DAY);
-	assert_int_equal(sg_ledger_add(world->ledger, made.entries, 1, ROOM), SG_ERR_IO);
-	PQfinish(holder);
-	assert_int_equal(add(world, JULIET, 1, NOW + DAY), SG_LEDGER_ADDED);
-	assert_valid(world, JULIET, "1");
-}
+/* ---- several instances */
 
 static int add_on(
     struct sg_ledger *ledger, const char *account, unsigned char number, uint32_t limit)
@@ -819,19 +566,6 @@ static void no_two_instances_answer_one_request_twice(void **state)
 	assert_int_equal(added, 1);
 }
 
-static int postgres_begins(void **state)
-{
-	postgres_start(&postgres);
-	return 0;
-}
-
-static int postgres_ends(void **state)
-{
-	postgres_end(&postgres);
-	return 0;
-}
-
-#define ON(setup, test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 /* What holds for every engine. */
 #define ON_EVERY(setup)                                                                            \
 	ON(setup, rows_outlive_the_process), ON(setup, a_serial_is_used_once),                     \
@@ -855,12 +589,6 @@ int main(void)
 	};
 	const struct CMUnitTest pg[] = {
 		ON_EVERY(on_postgres),
-		ON(on_postgres, a_newer_database_is_refused),
-		ON(on_postgres, a_password_has_no_place_in_it),
-		ON(on_postgres, another_encoding_is_refused),
-		ON(on_postgres, a_database_goes_and_comes),
-		ON(on_postgres, a_database_that_stands_still),
-		ON(on_postgres, a_table_that_is_held_fast),
 	};
 	int failed;
 
