@@ -136,12 +136,13 @@ struct string_setting {
 		section, name, offsetof(struct sg_authority_config, field)                         \
 	}
 
-/* All are needed but the host, which has a default, and where metrics are. */
+/* All are needed but the host, which has a default, and those that is_optional() tells. */
 static const struct string_setting strings[] = {
 	SETTING("component", "jid", jid),
 	SETTING("component", "host", host),
 	SETTING("component", "secret-file", secret_file),
 	SETTING("token", "module", module),
+	SETTING("token", "module-dirs", module_dirs),
 	SETTING("token", "token", token),
 	SETTING("token", "key", key),
 	SETTING("token", "pin-file", pin_file),
@@ -158,6 +159,12 @@ static char **string_slot(struct sg_authority_config *config, const struct strin
 	return (char **)(void *)((char *)config + setting->offset);
 }
 
+static int is_optional(const struct string_setting *setting)
+{
+	return setting->offset == offsetof(struct sg_authority_config, metrics) ||
+	    setting->offset == offsetof(struct sg_authority_config, module_dirs);
+}
+
 static int is_setting(
     const char *section, const char *name, const char *want_section, const char *want_name)
 {
@@ -168,6 +175,8 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
 {
 	struct sg_authority_config *config = arg;
 
+	if (is_setting(section, name, "token", "module-dirs") && *value != '/')
+		return 0;
 	for (size_t i = 0; i < STRINGS; i++)
 		if (is_setting(section, name, strings[i].section, strings[i].name))
 			return set_string(string_slot(config, &strings[i]), value);
@@ -217,8 +226,7 @@ static int check(const char *path, struct sg_authority_config *config)
 	if (config->host == NULL && (config->host = strdup("127.0.0.1")) == NULL)
 		return SG_ERR_NOMEM;
 	for (size_t i = 0; i < STRINGS; i++)
-		if (*string_slot(config, &strings[i]) == NULL &&
-		    strings[i].offset != offsetof(struct sg_authority_config, metrics))
+		if (*string_slot(config, &strings[i]) == NULL && !is_optional(&strings[i]))
 			return missing(path, strings[i].section, strings[i].name);
 	if (config->domains == NULL)
 		return missing(path, "authority", "domains");

@@ -27,6 +27,7 @@ struct sg_authority_config {
 	unsigned int subject_keys;	  /* enum sg_subject_key */
 	/* [token] */
 	char *module;
+	char *module_dirs; /* where it may lie; NULL: as set when the programs were built */
 	char *token;
 	char *key;
 	char *pin_file; /* pin-credential is made into its path */

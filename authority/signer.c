@@ -168,8 +168,10 @@ const char *sg_signer_key(const struct sg_signer *signer)
 static int start_worker(struct sg_signer *signer)
 {
 	char name[] = "signet-token", role[] = "--role", authority[] = "authority",
-	     module[] = "--module";
-	char *argv[] = { name, role, authority, module, signer->config->module, NULL };
+	     module[] = "--module", dirs[] = "--module-dirs";
+	char *argv[] = { name, role, authority, module, signer->config->module,
+		signer->config->module_dirs != NULL ? dirs : NULL, signer->config->module_dirs,
+		NULL };
 	char *path;
 	int sock = -1, err = sg_spawn_program_path(name, &path);
 

@@ -2,6 +2,7 @@
 import glob
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -207,6 +208,16 @@ def test_a_pin_is_not_tried_again_when_the_worker_dies_of_it(place, client):
     finally:
         place.write("authority/authority.conf", text)
         place.restart_authority()
+
+
+def test_an_hsms_module_may_lie_where_the_configuration_says(place):
+    vendor = place.mkdir("vendor")
+    module = shutil.copy(place.module, vendor / "libvendor-pkcs11.so")
+    text = place.authority_conf.read_text().replace(f"module = {place.module}", f"module = {module}")
+    for more, wanted in (("", "in none of the folders"), (f"module-dirs = /nowhere:{vendor}\n", "BEGIN CERTIFICATE")):
+        conf = place.write("authority/vendor.conf", text.replace("[token]\n", f"[token]\n{more}"))
+        status, out, err = place.run("signet-authority", "--config", conf, "init", env=place.authority_env, check=False)
+        assert wanted in out + err and (status == 0) == bool(more)
 
 
 def test_a_pin_file_that_others_can_read_is_not_used(place, client):

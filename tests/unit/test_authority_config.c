@@ -51,6 +51,7 @@ static void everything_has_its_place(void **state)
 	assert_int_equal(config.certificates_per_account, 20);
 	assert_int_equal(config.subject_keys, SG_SUBJECT_KEYS_DEFAULT);
 	assert_string_equal(config.module, "/m.so");
+	assert_null(config.module_dirs);
 	assert_string_equal(config.token, "t");
 	assert_string_equal(config.key, "k");
 	assert_string_equal(config.pin_file, "/pin");
@@ -115,6 +116,11 @@ static void numbers_and_lists(void **state)
 	assert_int_equal(config.subject_keys,
 	    SG_SUBJECT_KEY_P256 | SG_SUBJECT_KEY_ED25519 | SG_SUBJECT_KEY_RSA3072);
 	sg_authority_config_clear(&config);
+	assert_int_equal(read_text(COMPONENT AUTHORITY TOKEN "module-dirs = /a:/b\n" PIN FILES,
+			     &config, &capture),
+	    0);
+	assert_string_equal(config.module_dirs, "/a:/b");
+	sg_authority_config_clear(&config);
 	assert_int_equal(read_text(COMPONENT AUTHORITY "lifetime-hours = 1\n" TOKEN PIN FILES,
 			     &config, &capture),
 	    0);
@@ -133,6 +139,7 @@ static void a_bad_value_is_named(void **state)
 		"[component]\njid =\n",
 		"[component]\njid = a\njid = b\n",
 		"[component]\nunknown = 1\n",
+		"[token]\nmodule-dirs = lib\n",
 		"[component]\nport = 1\nport = 2\n",
 		"[authority]\nlifetime-days = 1\nlifetime-days = 1\n",
 		"[authority]\ncertificates-per-account = 1\ncertificates-per-account = 2\n",
