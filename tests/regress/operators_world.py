@@ -25,7 +25,7 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests/world"), str(TOP / "tests/regress")]
 
 import authority_client  # noqa: E402
-from certificates import make_csr, make_key  # noqa: E402
+from certificates import certificate, make_csr, make_key, to_der, xmpp_addr  # noqa: E402
 from page import blocks  # noqa: E402
 from processes import LIBC, until  # noqa: E402
 from world import BUILD  # noqa: E402
@@ -160,6 +160,16 @@ def enrol(machine, number):
         return key_files(number, key, juliet.added(make_csr(key, f"juliet@{DOMAIN}"), f"device {number}"))
 
 
+def check_what_else_the_root_issued(machine):
+    """Another child of the root than the authority says that it is juliet's."""
+    root = x509.load_pem_x509_certificate(Path("/root/root.pem").read_bytes())
+    signer = serialization.load_pem_private_key(Path("/root/root.key").read_bytes(), None)
+    key = make_key()
+    cert = certificate(key.public_key(), signer, xmpp_addr(f"juliet@{DOMAIN}"), issuer=root.subject)
+    with machine.client("juliet", key_files("sibling", key, to_der(cert))) as sibling:
+        assert sibling.refused
+
+
 class Story:
     """What happens beside the commands, by the section they stand in."""
 
@@ -212,6 +222,10 @@ class Story:
         if section in (f"On {'Prosody' if self.machine.server == 'prosody' else 'ejabberd'}",):
             self.machine.add_account("juliet")
             self.machine.ready()
+            if self.machine.server == "ejabberd":
+                check_what_else_the_root_issued(self.machine)
+                log = Path("/var/log/ejabberd/ejabberd.log").read_text()
+                assert "/usr/local/lib" not in log, "ejabberd takes our folder for its own"
         elif section == "Looking and revoking":
             self.sessions.close()
             assert len(json.loads(Path("/root/valid.json").read_text())["certificates"]) == 3
