@@ -176,6 +176,11 @@ class Story:
     def __init__(self, machine):
         self.machine, self.sessions = machine, contextlib.ExitStack()
 
+    @staticmethod
+    def error_of_add(client):
+        """Of what is no request: an account that is refused hears of that first."""
+        return authority_client.error_of(client.add(b"nothing"))
+
     def before(self, section):
         if section == "Looking and revoking":
             files = [enrol(self.machine, number) for number in range(3)]
@@ -200,7 +205,15 @@ class Story:
                 assert thief.refused
             reasons = [(row["state"], row["reason"]) for row in self.machine.rows()]
             assert reasons == [("revoked", "phone sold")] + [("revoked", "laptop stolen")] * 2, reasons
-        elif section == "Backup and restore" and "stop" not in text:
+        elif "echo juliet@example.org" in text:
+            with self.machine.client("juliet") as juliet:
+                until(lambda: self.error_of_add(juliet) == ("auth", "forbidden"), "a refused account is served")
+        elif "/^juliet@example" in text:
+            with self.machine.client("juliet") as juliet:
+                until(lambda: self.error_of_add(juliet) != ("auth", "forbidden"), "an allowed account is refused")
+        elif section == "Backup and restore" and "VACUUM" in text:
+            enrol(self.machine, 6)
+            perform(section, text)  # the next day's
             self.kept = self.machine.rows()
         elif section == "PostgreSQL" and "createuser" in text:
             self.machine.ready()
