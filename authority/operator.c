@@ -11,6 +11,7 @@
 #include "decision.h"
 #include "ledger.h"
 #include "log.h"
+#include "logins.h"
 #include "output.h"
 #include "revocation.h"
 #include "show.h"
@@ -24,6 +25,7 @@ struct work {
 	const struct sg_authority_config *config;
 	const struct sg_operator *asked;
 	struct sg_ledger *ledger;
+	struct sg_logins *logins; /* NULL: not read, or not known */
 	time_t now;
 	int told; /* the failure has been told in words that fit better than the code's */
 };
@@ -63,6 +65,25 @@ static int print_json(json_t *object)
 	return failed ? SG_ERR_NOMEM : 0;
 }
 
+/* Without them, the times of last use are those that the ledger has from an account's listing. */
+static void read_logins(struct work *work)
+{
+	if (sg_logins_read(work->config->logins, &work->logins) != 0)
+		sg_log(SG_LOG_WARN, "the times of last use may be out of date");
+}
+
+/* The row with the time of last use that the login module has, where that is later; borrowed. */
+static struct sg_ledger_row with_last_use(const struct work *work, const struct sg_ledger_row *row)
+{
+	const struct sg_login *login = sg_logins_find(work->logins, row->sha256);
+	struct sg_ledger_row seen = *row;
+
+	if (login != NULL &&
+	    (row->last_used == NULL || strcmp(row->last_used, login->last_used) < 0))
+		seen.last_used = login->last_used;
+	return seen;
+}
+
 /* ---- list */
 
 struct listing {
@@ -75,6 +96,7 @@ struct listing {
 static int list_row(void *arg, const struct sg_ledger_row *row)
 {
 	struct listing *listing = arg;
+	struct sg_ledger_row seen;
 	json_t *object;
 	int failed;
 
@@ -85,7 +107,8 @@ static int list_row(void *arg, const struct sg_ledger_row *row)
 		listing->any = 1;
 		return 0;
 	}
-	object = sg_show_json(row, listing->work->now);
+	seen = with_last_use(listing->work, row);
+	object = sg_show_json(&seen, listing->work->now);
 	if (listing->any)
 		fputs(",\n", stdout);
 	listing->any = 1;
@@ -143,8 +166,10 @@ static int do_list(struct work *work)
 	if (err != 0)
 		return err;
 	filter.account = account;
-	if (work->asked->json)
+	if (work->asked->json) {
+		read_logins(work);
 		fputs("{\"certificates\": [\n", stdout);
+	}
 	do {
 		filter.after_id = listing.last;
 		listing.count = 0;
@@ -242,10 +267,11 @@ static void found_clear(struct found *found)
 static int show_row(void *arg, const struct sg_ledger_row *row)
 {
 	struct work *work = arg;
+	struct sg_ledger_row seen = with_last_use(work, row);
 
 	if (work->asked->json)
-		return print_json(sg_show_json(row, work->now));
-	sg_show_whole(row, work->now);
+		return print_json(sg_show_json(&seen, work->now));
+	sg_show_whole(&seen, work->now);
 	return 0;
 }
 
@@ -254,6 +280,8 @@ static int do_show(struct work *work)
 	struct found found;
 	int err = find(work, &found);
 
+	if (err == 0)
+		read_logins(work);
 	/* by its whole fingerprint now, which no other begins with */
 	if (err == 0)
 		err = sg_ledger_find(work->ledger, found.sha256, show_row, work);
@@ -484,6 +512,7 @@ int sg_operator_do(
 		}
 	if (err != 0 && !work.told)
 		(void)fail(&work, err, "%s: %s", verb, sg_err_text(err));
+	sg_logins_free(work.logins);
 	sg_ledger_close(work.ledger);
 	if (sg_stdout_finish("signet-authority") != 0 && err == 0)
 		err = SG_ERR_IO;

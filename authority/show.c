@@ -125,7 +125,7 @@ void sg_show_whole(const struct sg_ledger_row *row, time_t now)
 	print_field("serial:", serial);
 	print_field("issued:", sg_show_time(row->issued_at));
 	print_field("valid until:", sg_show_time(row->not_after));
-	print_field("last used:", row->last_used != NULL ? row->last_used : "never");
+	print_field("last used:", row->last_used != NULL ? row->last_used : "no login is known");
 	if (row->revoked_at != 0)
 		print_field("revoked:", sg_show_time(row->revoked_at));
 	print_field("reason:", row->reason);

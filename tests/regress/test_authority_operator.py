@@ -88,6 +88,9 @@ def test_revoke_bites_beside_a_running_authority(place):
     with Client(place, name, key_files(place, key, der), "a") as gone, \
             Client(place, name, key_files(place, other, kept), "b") as stays:
         assert gone.logged_in and stays.logged_in
+        until(lambda: told(place, "show", sha256(der))["last_used"], "no login is known")
+        rows = told(place, "list", "--account", bare(gone))["certificates"]
+        assert all(re.fullmatch(r"[-\d]{10}T[:\d]{8}Z", row["last_used"]) for row in rows)
         mark = place.authority.mark()
         answer = told(place, "revoke", sha256(der)[:16], "--reason", "device \"lost\" = gone")
         assert answer == {"revoked": [sha256(der)], "revoked_before": [], "listed": True}
