@@ -12,6 +12,9 @@
 %%   logins    the file to write (the authority's setting 'logins'); none by default
 %%   poll      milliseconds between looks at the list (500); a revoked session ends at the second look
 %%
+%% Where several instances of the authority are connected and one goes, ejabberd's mod_delegation takes the whole
+%% delegation away: it is given to those that are left.
+%%
 %% The listener needs tls_verify and cafile. Each check is made to refuse when it fails itself: ejabberd goes on
 %% past a hook that crashes.
 -module(mod_signet_login).
@@ -19,7 +22,7 @@
 -behaviour(gen_server).
 
 -export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1, mod_doc/0]).
--export([stream_started/2, auth_result/3, handle_recv/3, session_opened/1]).
+-export([stream_started/2, auth_result/3, handle_recv/3, session_opened/1, component_gone/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -define(SAN, {2, 5, 29, 17}).
@@ -39,10 +42,13 @@
 
 start(Host, Opts) ->
     [ejabberd_hooks:add(Hook, Host, ?MODULE, Function, 10) || {Hook, Function} <- ?HOOKS],
+    ejabberd_hooks:add(component_disconnected, ?MODULE, component_gone, 90), % after that of mod_delegation
     gen_mod:start_child(?MODULE, Host, Opts).
 
 stop(Host) ->
     gen_mod:stop_child(?MODULE, Host),
+    gen_mod:is_loaded_elsewhere(Host, ?MODULE) orelse
+        ejabberd_hooks:delete(component_disconnected, ?MODULE, component_gone, 90),
     [ejabberd_hooks:delete(Hook, Host, ?MODULE, Function, 10) || {Hook, Function} <- ?HOOKS],
     ok.
 
@@ -138,6 +144,12 @@ session_opened(#{signet_sha256 := Sha, resource := Resource, lserver := Host} = 
     State;
 session_opened(State) ->
     State.
+
+%% Another connection of the same component is asked what it can do, as if it had just come: mod_delegation has been
+%% told before us, by this same process, that the component is gone. Without any, the question would go astray.
+component_gone(Component, _) ->
+    lists:member(Component, ejabberd_router:get_all_routes()) andalso mod_delegation:component_connected(Component),
+    ok.
 
 last_word() ->
     xmpp:serr_not_authorized(<<"Your certificate is no longer accepted">>, <<"en">>).

@@ -167,6 +167,20 @@ def test_one_of_two_instances_is_killed(place):
             assert process.count("outcome=issued") or process is place.authority
 
 
+@pytest.mark.parametrize("place", ["ejabberd"], indirect=True)
+def test_the_instance_that_is_left_is_asked(place):
+    """ejabberd by itself takes the delegation away with any one of a component's connections."""
+    def is_served(client):
+        return client.add(make_csr(make_key(), bare(client))).get("type") == "result"
+    with Client(place, place.account()) as client:
+        place.second.stop(signal.SIGKILL)
+        until(lambda: is_served(client), "the first is asked nothing")
+        place.second = place.start_second()
+        place.authority.stop()
+        until(lambda: is_served(client), "the second is asked nothing")
+    assert place.second.count("outcome=issued")
+
+
 def test_the_database_is_killed(place):
     with contextlib.ExitStack() as stack:
         load = Load(place, stack)
