@@ -95,7 +95,8 @@ local function account_of(cert)
 	if not user or resource or host ~= module.host then
 		return nil, "its xmppAddr is no account of this host";
 	end
-	if not usermanager.user_exists(user, host) then
+	-- The provider itself: for usermanager, who has a session exists, also one that 'prosodyctl deluser' has deleted.
+	if not usermanager.get_provider(host).user_exists(user) then
 		return nil, "there is no such account";
 	end
 	return user;

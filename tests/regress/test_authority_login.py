@@ -73,6 +73,16 @@ def test_the_revoked_are_refused_at_once_and_their_sessions_closed(place, key):
     assert place.logs_in(cert, key)
 
 
+def test_an_account_that_was_deleted_is_gone_though_a_session_is_left(place, key):
+    name = place.account()
+    cert = good(place, key, f"{name}@{DOMAIN}")
+    files = key_files(place, key, cert.public_bytes(serialization.Encoding.DER))
+    with Stream(place, name, files, bind="phone") as stream:
+        assert stream.logged_in and place.logs_in(cert, key, name)
+        place.server.remove_account(DOMAIN, name)
+        assert not place.logs_in(cert, key, name)
+
+
 def test_without_a_list_nobody_logs_in_by_certificate(place, key):
     path = place.dir / "authority/revoked.txt"
     cert = good(place, key)
