@@ -1,5 +1,6 @@
 #include "kept.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -8,8 +9,9 @@
 
 #include "log.h"
 
-#define REASON "on the list of the revoked, of which a restored ledger did not know"
-#define DIGITS 64
+#define REASON	"on the list of the revoked, of which a restored ledger did not know"
+#define DIGITS	64
+#define BETWEEN ": \t\r" /* what may stand between and around the digits */
 
 /* Fingerprints, one after the other, without anything between. */
 struct prints {
@@ -42,11 +44,46 @@ static int add_revoked(void *arg, const struct sg_ledger_row *row)
 	return prints->text.err;
 }
 
-/* What is no fingerprint is no line of ours. */
-static void add_line(struct prints *prints, const char *line)
+/*
+ * A line of ours, or one that a person wrote there in an emergency: digits of either case, with colons or blanks
+ * between and around them, also as 'openssl x509 -fingerprint' prints it.
+ */
+static int read_line(const char *line, char sha256[DIGITS + 1])
 {
-	if (strlen(line) == DIGITS && strspn(line, "0123456789abcdef") == DIGITS)
-		add(prints, line);
+	const char *after = strrchr(line, '=');
+	size_t count = 0;
+
+	for (const char *at = after != NULL ? after + 1 : line; *at; at++) {
+		if (strchr(BETWEEN, *at) != NULL)
+			continue;
+		if (!isxdigit((unsigned char)*at) || count == DIGITS)
+			return SG_ERR_FORMAT;
+		sha256[count++] = (char)tolower((unsigned char)*at);
+	}
+	sha256[count] = '\0';
+	return count == DIGITS ? 0 : SG_ERR_FORMAT;
+}
+
+/* Lines that say something and are no fingerprints will be gone from the next list: whoever wrote them is told. */
+static int add_lines(struct prints *prints, char *text, const char *path)
+{
+	char *line, sha256[DIGITS + 1];
+	size_t number = 0, wrong = 0, first = 0;
+
+	while (prints->text.err == 0 && (line = strsep(&text, "\n")) != NULL) {
+		number++;
+		line[strcspn(line, "#")] = '\0';
+		if (read_line(line, sha256) == 0)
+			add(prints, sha256);
+		else if (line[strspn(line, BETWEEN)] && wrong++ == 0)
+			first = number;
+	}
+	if (wrong)
+		sg_log(SG_LOG_WARN,
+		    "revocation list: %s: %zu lines are no SHA-256 fingerprints and revoke nobody, "
+		    "the first is line %zu",
+		    path, wrong, first);
+	return prints->text.err;
 }
 
 static int read_file(const char *path, struct sg_buf *text)
@@ -66,21 +103,16 @@ static int read_file(const char *path, struct sg_buf *text)
 static int read_list(const char *path, struct prints *prints)
 {
 	struct sg_buf text = { 0 };
-	char *rest, *line;
-	int err;
+	int err = read_file(path, &text);
 
-	err = read_file(path, &text);
 	for (size_t i = 0; i < text.len; i++) /* a NUL would end the text here */
 		if (text.data[i] == '\0')
 			text.data[i] = '\n';
 	sg_buf_put_u8(&text, '\0');
 	if (err == 0)
 		err = text.err;
-	rest = (char *)text.data;
-	while (err == 0 && (line = strsep(&rest, "\n")) != NULL) {
-		add_line(prints, line);
-		err = prints->text.err;
-	}
+	if (err == 0)
+		err = add_lines(prints, (char *)text.data, path);
 	sg_buf_clear(&text);
 	return err;
 }
@@ -100,13 +132,16 @@ int sg_kept_read(const char *path, struct sg_ledger *ledger, time_t now, struct 
 
 	if (err == 0 && listed.count)
 		err = sg_ledger_each_revoked(ledger, 0, add_revoked, &known);
+	if (err == 0 && listed.count)
+		qsort(listed.text.data, listed.count, DIGITS, by_digits);
 	if (err == 0 && known.count)
 		qsort(known.text.data, known.count, DIGITS, by_digits);
 	for (size_t i = 0; err == 0 && i < listed.count; i++) {
 		int64_t id = 0;
 
 		memcpy(sha256, listed.text.data + i * DIGITS, DIGITS);
-		if (has(&known, sha256))
+		if ((i && by_digits(sha256, listed.text.data + (i - 1) * DIGITS) == 0) ||
+		    has(&known, sha256))
 			continue;
 		err = sg_ledger_find(ledger, sha256, take_id, &id);
 		if (err == 0 && id != 0) {

@@ -1,4 +1,6 @@
 """A ledger that was restored from an older copy: nobody who was revoked comes back, no number is given twice."""
+import secrets
+
 import pytest
 from cryptography import x509
 
@@ -85,3 +87,23 @@ def test_a_line_that_is_no_fingerprint_is_no_reason_to_stop(place, client):
     place.start_authority()
     assert sorted(revoked_list(place)) == sorted([*before, by_hand, sha256(der)])
     assert client.listed() == []
+
+
+def test_a_line_that_a_person_wrote_revokes_whom_it_names(place, client):
+    """The emergency of AUTHORITY.md: in capitals, by an editor of another system, as openssl prints it."""
+    place.authority.stop()
+    path = place.dir / "authority/revoked.txt"
+    before, forms = revoked_list(place), {}
+    for write in (str.upper, "{}\r".format, "  {}\t".format, "{} # a phone".format,
+                  lambda f: "sha256 Fingerprint=" + ":".join(f[i:i + 2] for i in range(0, 64, 2)).upper()):
+        fingerprint = secrets.token_hex(32)
+        forms[fingerprint] = write(fingerprint)
+    path.write_text("\n".join([*before, "# found in the log", "", "cd" * 31, *forms.values(), "cd" * 33]))
+    place.start_authority()
+    assert sorted(revoked_list(place)) == sorted([*before, *forms])
+    place.authority.wait_line(f"revoked.txt: 2 lines are no SHA-256 .*first is line {len(before) + 3}")
+    der = client.added(make_csr(make_key(), bare(client)))
+    place.authority.stop()
+    path.write_text(path.read_text() + sha256(der).upper())
+    place.start_authority()
+    assert client.listed() == [] and sha256(der) in revoked_list(place)
