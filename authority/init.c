@@ -11,9 +11,11 @@
 #include "intermediate.h"
 #include "log.h"
 #include "signer.h"
+#include "text.h"
 #include "x509.h"
 
-#define CA_DAYS 3650
+#define CA_DAYS	    3650
+#define CA_NAME_MAX 64 /* bytes (X.520 ub-common-name) */
 
 /* A certificate by itself, on the token. */
 static int certify(struct sg_signer *signer, const char *name)
@@ -104,8 +106,9 @@ static int init_root(struct sg_signer *signer, const struct sg_authority_config 
 		err = write_certificate(signer, init->out);
 	if (err == SG_ERR_KEY_ABSENT && keys) {
 		sg_log(SG_LOG_ERROR,
-		    "init: the key %s is there without a CA certificate: it is not touched (an "
-		    "intermediate's is put there by --certificate)",
+		    "init: the key %s is there without a CA certificate: it is not touched. Have "
+		    "it certified (init --request, then init --certificate), or name another key "
+		    "in the configuration",
 		    sg_signer_key(signer));
 		err = SG_ERR_CERT_MISMATCH;
 	}
@@ -148,6 +151,16 @@ static int init_certificate(struct sg_signer *signer, const struct sg_authority_
 	return err;
 }
 
+/* Looked at before a key is made: that would stay, and stand in the way of the next attempt. */
+static int check_name(const struct sg_authority_init *init)
+{
+	if (init->certificate != NULL || (*init->name && sg_utf8_is_text(init->name, CA_NAME_MAX)))
+		return 0;
+	sg_log(SG_LOG_ERROR, "init: --name: the authority's name is a text of 1 to %d bytes",
+	    CA_NAME_MAX);
+	return SG_ERR_ARG;
+}
+
 int sg_authority_init(
     const struct sg_authority_config *config, const struct sg_authority_init *init)
 {
@@ -156,7 +169,9 @@ int sg_authority_init(
 	uint32_t keys = 0;
 	int err;
 
-	err = sg_signer_new(config, &signer);
+	err = check_name(init);
+	if (err == 0)
+		err = sg_signer_new(config, &signer);
 	if (err == 0)
 		err = sg_ca_key_look(signer, &keys, &spki);
 	if (err == 0 && init->request != NULL)

@@ -1,5 +1,6 @@
 """An authority below a root that is kept elsewhere: openssl is the root's owner, and judges what is issued."""
 import datetime
+import os
 import re
 
 import pytest
@@ -302,6 +303,18 @@ def test_a_certificate_before_its_key_is_told_what_comes_first(bench):
         bench.run("signet-authority", "--config", bench.authority_conf, "init", "--certificate",
                   bench.pki.dir / "root.pem", env=env)
     assert failed.value.status == 3 and "begin with --request" in failed.value.err
+
+
+def test_a_name_that_cannot_be_leaves_no_key_behind(bench):
+    bench.mkdir("named")
+    env = bench.env(SOFTHSM2_CONF=bench.make_token("named/token", "authority"))
+    init = ("signet-authority", "--config", bench.authority_conf, "init", "--algorithm", "p256")
+    for name in ("", "x" * 65, b"\xff"):
+        for more in ((), ("--request", bench.dir / "never.pem")):
+            with pytest.raises(Failed) as failed:
+                bench.run(*init, "--name", os.fsdecode(name), *more, env=env)
+            assert failed.value.status == 2 and "--name" in failed.value.err
+    assert "BEGIN CERTIFICATE" in bench.run(*init, "--name", "x" * 64, env=env)
 
 
 @pytest.mark.parametrize("args", [("--request", "a", "--certificate", "b"), ("--request", "a", "--out", "b")])
