@@ -400,7 +400,8 @@ const struct sg_layout sg_layout_ccm2_cert = LAYOUT(ccm2_cert_fields);
 #undef MSG
 
 #define MSG sg_msg_ccm2_certs
-static const struct sg_field ccm2_certs_fields[] = { LIST(certs, cert_count, sg_layout_ccm2_cert) };
+static const struct sg_field ccm2_certs_fields[] = { LIST(certs, cert_count, sg_layout_ccm2_cert),
+	U32(unread) };
 static const struct sg_layout layout_ccm2_certs = LAYOUT(ccm2_certs_fields);
 #undef MSG
 

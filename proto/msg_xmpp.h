@@ -54,6 +54,7 @@ struct sg_ccm2_cert {
 struct sg_msg_ccm2_certs {
 	struct sg_ccm2_cert *certs;
 	uint32_t cert_count;
+	uint32_t unread; /* entries beside them that could not be read */
 };
 
 struct sg_msg_ccm2_revoke {

@@ -51,7 +51,6 @@ static int decode_item(const struct sg_xml *item, struct sg_ccm2_cert *cert)
 int sg_saslcert_items_decode(const struct sg_xml *payload, struct sg_msg_ccm2_certs *certs)
 {
 	const struct sg_xml *child;
-	unsigned unread = 0;
 	size_t count = 0;
 	int err = 0;
 
@@ -79,12 +78,13 @@ int sg_saslcert_items_decode(const struct sg_xml *payload, struct sg_msg_ccm2_ce
 			certs->cert_count++;
 			continue;
 		}
-		unread++;
+		certs->unread++;
 		sg_layout_clear(&sg_layout_ccm2_cert, cert);
 	}
-	if (unread > 0)
+	if (certs->unread > 0)
 		sg_log(SG_LOG_WARN,
-		    "certificate list: %u items are ignored: no name and certificate", unread);
+		    "certificate list: %u items are ignored: no name and certificate",
+		    (unsigned)certs->unread);
 	if (err != SG_ERR_NOMEM)
 		return 0;
 	certs->cert_count++; /* with what there was of the last one */

@@ -2,10 +2,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 
+#include "jobs.h"
 #include "store_trust.h"
 #include "text.h"
 #include "uri.h"
@@ -196,8 +198,9 @@ static char *spki_sha256(X509 *x509)
 }
 
 /* A new entry, or NULL with 0 when it is no certificate with a key. */
-static int cert_new(const struct sg_blob *der, struct sg_held_cert **made)
+static int cert_new(const struct sg_blob *der, const char *jid, struct sg_held_cert **made)
 {
+	static const char unreadable[] = "it cannot be read";
 	struct sg_held_cert *cert;
 	X509 *x509 = NULL;
 	int err = sg_x509_cert_parse(der, &x509);
@@ -218,6 +221,8 @@ static int cert_new(const struct sg_blob *der, struct sg_held_cert **made)
 	cert->sha256 = sg_x509_fingerprint(der, "sha256");
 	cert->name = sg_x509_fingerprint(der, "sha1");
 	cert->not_after = seconds_of(X509_get0_notAfter(x509));
+	if (sg_x509_check_account(der, jid, time(NULL), &cert->unfit) != 0 && cert->unfit == NULL)
+		cert->unfit = unreadable;
 	cert->places = calloc(1, sizeof(*cert->places));
 	err = cert->sha256 != NULL && cert->name != NULL && cert->places != NULL
 	    ? sg_blob_set(&cert->der, der->data, der->len)
@@ -251,9 +256,10 @@ static int entry_of(struct sg_held_certs *held, const struct sg_account *account
 		free(sha256);
 		return 0;
 	}
-	err = cert_new(der, &cert);
+	err = cert_new(der, account->row.jid, &cert);
 	if (err == 0 && cert != NULL) {
 		cert->is_current = current != NULL && strcmp(sha256, current) == 0;
+		cert->is_leaving = sg_job_of_revocation(account, sha256) != NULL;
 		err = add_places(cert, account, uri);
 		if (err == 0)
 			err = insert(held, at, cert);
@@ -297,16 +303,19 @@ int sg_held_certs_add_stored(struct sg_held_certs *held, const struct sg_account
 }
 
 int sg_held_certs_add_listed(struct sg_held_certs *held, const struct sg_account *account,
-    const struct sg_msg_ccm2_certs *certs)
+    const struct sg_msg_ccm2_certs *certs, uint32_t *unread)
 {
 	int err = 0;
 
+	*unread = 0;
 	for (uint32_t i = 0; err == 0 && i < certs->cert_count; i++) {
 		struct sg_held_cert *cert;
 
 		err = entry_of(held, account, &certs->certs[i].der, NULL, &cert);
-		if (cert == NULL)
+		if (cert == NULL) {
+			(*unread)++;
 			continue;
+		}
 		cert->is_listed = 1;
 		if (cert->label == NULL) {
 			cert->label = sg_text_copy(certs->certs[i].name);

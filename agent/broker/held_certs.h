@@ -27,7 +27,9 @@ struct sg_held_cert {
 	int64_t not_after; /* seconds since 1970 */
 	int is_current;
 	int is_stored;
-	int is_revoked; /* as the store has it */
+	int is_revoked;	   /* as the store has it */
+	int is_leaving;	   /* its revocation was asked for, and the server has not answered yet */
+	const char *unfit; /* why the account may not have it (C4), or NULL; static */
 	int is_listed;
 	int is_object; /* it lies on a token that is in reach */
 	enum sg_key_place key;
@@ -53,9 +55,9 @@ struct sg_held_cert *sg_held_certs_find(const struct sg_held_certs *held, const 
 SG_MUST_USE int sg_held_certs_add_stored(
     struct sg_held_certs *held, const struct sg_account *account);
 
-/* Adds those that the server lists. */
+/* Adds those that the server lists; *unread counts what is no certificate. */
 SG_MUST_USE int sg_held_certs_add_listed(struct sg_held_certs *held,
-    const struct sg_account *account, const struct sg_msg_ccm2_certs *certs);
+    const struct sg_account *account, const struct sg_msg_ccm2_certs *certs, uint32_t *unread);
 
 /*
  * What the modules answered to the questions for their tokens and for all objects. Adds what was issued

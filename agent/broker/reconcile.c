@@ -37,9 +37,20 @@ const char *sg_cert_state_name(enum sg_cert_state state)
 	return states[state].name;
 }
 
-const char *sg_cert_state_text(enum sg_cert_state state)
+char *sg_reconcile_text(const struct sg_held_cert *cert, enum sg_cert_state state)
 {
-	return states[state].text;
+	struct sg_buf text = { 0 };
+
+	if (cert->is_leaving)
+		sg_buf_put_str(&text, "it is being revoked, and the server has not answered yet");
+	else if (state == SG_CERT_UNCLAIMED && cert->unfit != NULL)
+		sg_buf_printf(&text,
+		    "it was issued for a key of this agent, which does not take it: %s",
+		    cert->unfit);
+	else
+		sg_buf_put_str(&text, states[state].text);
+	sg_buf_put_u8(&text, 0);
+	return sg_buf_steal(&text, NULL);
 }
 
 /* Whether its key can be worked with, now or once its token is here. */
@@ -88,7 +99,8 @@ static struct sg_reconciled of_stored(const struct sg_held_cert *cert, enum sg_l
 static struct sg_reconciled of_listed(const struct sg_held_cert *cert)
 {
 	if (has_key(cert))
-		return (struct sg_reconciled){ SG_CERT_UNCLAIMED, SG_STEP_ADOPT };
+		return (struct sg_reconciled){ SG_CERT_UNCLAIMED,
+			cert->unfit == NULL ? SG_STEP_ADOPT : SG_STEP_REVOKE };
 	if (cert->key == SG_KEY_GONE)
 		return (struct sg_reconciled){ SG_CERT_ORPHAN, SG_STEP_REVOKE };
 	return (struct sg_reconciled){ SG_CERT_UNKNOWN, SG_STEP_REVOKE };
@@ -115,6 +127,10 @@ struct sg_reconciled sg_reconcile(const struct sg_held_cert *cert, enum sg_list_
 {
 	struct sg_reconciled is = of_one(cert, list, now);
 
+	if (cert->is_leaving) {
+		is.step = SG_STEP_REVOKE;
+		return is;
+	}
 	/* A login without a password comes first; what it leaves behind has a step of its own then. */
 	if (cert->is_current && is.step != SG_STEP_NONE && is.state != SG_CERT_UNREVOKED &&
 	    spare != NULL)
@@ -130,7 +146,8 @@ const struct sg_held_cert *sg_reconcile_spare(
 	for (size_t i = 0; i < held->count; i++) {
 		const struct sg_held_cert *cert = held->certs[i];
 
-		if (cert->key == SG_KEY_HERE && of_one(cert, list, now).state == SG_CERT_SPARE &&
+		if (cert->key == SG_KEY_HERE && !cert->is_leaving &&
+		    of_one(cert, list, now).state == SG_CERT_SPARE &&
 		    (best == NULL || cert->not_after > best->not_after))
 			best = cert;
 	}

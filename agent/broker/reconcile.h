@@ -62,9 +62,11 @@ const struct sg_held_cert *sg_reconcile_spare(
  */
 int sg_reconcile_is_cut(const struct sg_msg_ccm2_certs *certs);
 
-/* The word of the API for a state, and what it means: a sentence. Static. */
+/* The word of the API for a state. Static. */
 const char *sg_cert_state_name(enum sg_cert_state state);
-const char *sg_cert_state_text(enum sg_cert_state state);
+
+/* What is to be said of the certificate: a new sentence, or NULL without memory. */
+char *sg_reconcile_text(const struct sg_held_cert *cert, enum sg_cert_state state);
 
 /*
  * The command line that takes the step for the certificate, to be typed in a shell as it stands: a new

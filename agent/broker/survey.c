@@ -84,26 +84,48 @@ static void without_list(struct sg_survey *survey, const struct sg_msg_error *er
 	ask_tokens(survey);
 }
 
+/* Whatever they are, they may log in. */
+static void note_unread(struct sg_survey *survey, uint32_t count)
+{
+	struct sg_buf what = { 0 };
+	char *text;
+
+	sg_buf_printf(&what, "%u %s of the server's list cannot be read", (unsigned)count,
+	    count == 1 ? "entry" : "entries");
+	sg_buf_put_u8(&what, 0);
+	text = sg_buf_steal(&what, NULL);
+	add_problem(survey, text != NULL ? text : "the server's list cannot be read",
+	    "another client wrote it so, and it may log in all the same; that client, or the "
+	    "server's operator, can revoke it");
+	free(text);
+	survey->list = SG_LIST_CUT;
+}
+
 static void on_listed(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct sg_survey *survey = arg;
 	const struct sg_msg_ccm2_certs *certs = answer;
+	uint32_t unread;
 	int err;
 
 	if (error != NULL) {
 		without_list(survey, error);
 		return;
 	}
-	err = sg_held_certs_add_listed(&survey->held, survey->call->account, certs);
+	err = sg_held_certs_add_listed(&survey->held, survey->call->account, certs, &unread);
 	if (err != 0) {
 		sg_call_fail_code(survey->call, err, survey->call->account->row.jid);
 		return;
 	}
-	survey->list = sg_reconcile_is_cut(certs) ? SG_LIST_CUT : SG_LIST_WHOLE;
-	if (survey->list == SG_LIST_CUT)
+	survey->list = SG_LIST_WHOLE;
+	if (sg_reconcile_is_cut(certs)) {
+		survey->list = SG_LIST_CUT;
 		add_problem(survey, "the server's list may be cut",
 		    "it is so long that a server may have ended it early; what it does not show "
 		    "may be valid all the same");
+	}
+	if (certs->unread + unread > 0)
+		note_unread(survey, certs->unread + unread);
 	ask_tokens(survey);
 }
 

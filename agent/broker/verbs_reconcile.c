@@ -60,19 +60,21 @@ static json_t *row_of(const struct sg_call *call, const struct sg_held_cert *cer
 	    sg_reconcile(cert, diff->survey.list, diff->survey.now, diff->survey.spare);
 	const char *place = cert->places[0];
 	char *label = sg_place_label(place), *serial = sg_place_serial(place);
+	char *text = sg_reconcile_text(cert, is.state);
 	char *step =
 	    sg_reconcile_command(is.step, call->account->row.jid, cert, diff->survey.spare);
 	json_t *row = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:o, s:o, "
 				"s:o}",
 	    "sha256", cert->sha256, "name", cert->name, "label", sg_json_text(cert->label),
 	    "not_after", sg_json_when(cert->not_after), "state", sg_cert_state_name(is.state),
-	    "text", sg_cert_state_text(is.state), "server", server_word(diff, cert), "stored",
+	    "text", text != NULL ? text : "", "server", server_word(diff, cert), "stored",
 	    cert->is_stored, "on_token", cert->is_object, "key", key_word(cert->key), "place",
 	    sg_json_text(place), "token", sg_json_text(label), "serial", sg_json_text(serial),
 	    "step", sg_json_text(step));
 
 	free(label);
 	free(serial);
+	free(text);
 	free(step);
 	return row;
 }

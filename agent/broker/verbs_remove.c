@@ -107,9 +107,12 @@ static void surveyed(struct sg_call *call)
 	struct removal *removal = call->state;
 
 	removal->cert = sg_held_certs_find(&removal->survey.held, removal->fingerprint);
-	if (removal->cert == NULL) {
+	if (removal->cert == NULL || (!removal->cert->is_stored && !removal->cert->is_object)) {
 		sg_call_advise(call, SG_ERR_KEY_ABSENT,
-		    "`signet cert list --diff` shows the certificates that there are.");
+		    removal->cert == NULL
+			? "`signet cert list --diff` shows the certificates that there are."
+			: "The server alone lists it: `signet cert revoke` takes it off the "
+			  "list.");
 		sg_call_fail_with(call, SG_ERR_KEY_ABSENT, removal->fingerprint,
 		    "neither this agent nor a token has the certificate %s", removal->fingerprint);
 	} else if (removal->cert->not_after < removal->survey.now) {

@@ -1,5 +1,6 @@
 """XEP-0257, where a server has no ccm2: the same verbs, on a server that nobody here wrote."""
 import base64
+import hashlib
 import os
 import signal
 
@@ -7,6 +8,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from cert_world import Holder
+from certificates import certificate, make_key, to_der, xmpp_addr
 from peer import as_peer
 from saslcert_world import SaslCertWorld, serve
 from person import NUMBERS, Person
@@ -267,3 +270,54 @@ def test_a_server_that_has_ccm2_meanwhile(someone, listing):
         listing.server.stop()
         serve(listing, [person.name])
         listing.server.start()
+
+
+@pytest.fixture
+def holder(listing):
+    with Holder(listing, f"listed{next(NUMBERS)}") as holder:
+        yield holder
+
+
+def append(holder, name, der):
+    """Another client of the account puts a certificate on the list."""
+    async def job(peer):
+        return await peer.iq("set", f"<append xmlns='urn:xmpp:saslcert:1'><name>{name}</name>"
+                             f"<x509cert>{base64.b64encode(der).decode()}</x509cert></append>")
+    assert as_peer(holder.world, holder.name, job).get("type") == "result"
+
+
+def test_an_entry_that_cannot_be_read_is_told(holder):
+    """It can log in all the same: the list is not the whole one, and nothing is said to be revoked for that."""
+    holder.enrol("client")
+    key = make_key()
+    append(holder, "x" * 2000, to_der(certificate(key.public_key(), key, xmpp_addr(holder.jid))))
+    rows = holder.rows()
+    assert [row["state"] for row in rows.values()] == ["current"]
+    assert holder.list == "cut" and "1 entry" in holder.problems[0]
+    assert "1 entry" in holder.type(f"signet cert list {holder.jid} --diff")
+
+
+def test_only_what_may_be_adopted_is_to_be_adopted(holder):
+    """For a key of ours, and with a name too many, or not valid yet: what is offered is to revoke it."""
+    holder.enrol("client")
+    holder.agent.call("NewKey", {"token": "two", "label": "other", "algorithm": "p256"})
+    public = serialization.load_der_public_key(
+        base64.b64decode(holder.agent.call("ShowKey", {"key": "other"})["key"]["public_key"]))
+    signer, own = make_key(), xmpp_addr(holder.jid)
+    append(holder, "two names", to_der(certificate(public, signer, own, xmpp_addr(f"romeo@{DOMAIN}"))))
+    append(holder, "not yet", to_der(certificate(public, signer, own, days=(3, 9))))
+    append(holder, "good", to_der(certificate(public, signer, own)))
+    steps = {row["label"]: (row["state"], row["step"].split()[2], row["text"]) for row in holder.rows().values()
+             if row["step"]}
+    assert [(steps[name][:2]) for name in ("two names", "not yet", "good")] == [
+        ("unclaimed", "revoke"), ("unclaimed", "revoke"), ("unclaimed", "adopt")]
+    assert "other names" in steps["two names"][2] and "not valid yet" in steps["not yet"][2]
+
+
+def test_what_is_on_the_list_alone_is_not_removed(holder):
+    holder.enrol("client")
+    key = make_key()
+    der = to_der(certificate(key.public_key(), key, xmpp_addr(holder.jid), days=(-9, -1)))
+    append(holder, "old", der)
+    error = holder.agent.error("RemoveCertificate", {"jid": holder.jid, "fingerprint": hashlib.sha256(der).hexdigest()})
+    assert error.name == "KeyAbsent" and "cert revoke" in error.parameters["advice"]

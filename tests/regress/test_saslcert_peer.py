@@ -98,7 +98,7 @@ def test_items_that_cannot_be_read_hide_no_others(listing):
                         "<item><x509cert>YQ==</x509cert></item>", "<item><name>b</name><x509cert>*</x509cert></item>")
     kind, message = worker.ask(f.CCM2_LIST)
     assert kind == f.CCM2_CERTS
-    assert [(c["name"], c["der"]) for c in message["certs"]] == [("pc", OURS)]
+    assert [(c["name"], c["der"]) for c in message["certs"]] == [("pc", OURS)] and message["unread"] == 4
 
 
 @pytest.mark.parametrize("said", ["<Other/>", f"<items xmlns='{SASLCERT}:2' A=''/>",

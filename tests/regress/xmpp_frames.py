@@ -45,7 +45,8 @@ LAYOUTS = {
     PEP_FETCH: [("jid", "str"), ("names", "strs")], PEP_LOOK: [("jid", "str"), ("names", "strs")],
     ONLINE: [("jid", "str"), ("mechanism", "str"), ("tls_version", "str"), ("tls_cipher", "str")],
     FEATURE_SET: [("features", "strs")],
-    CCM2_CERTS: [("certs", [("name", "str"), ("der", "blob"), ("last_used", "str"), ("users", "strs")])],
+    CCM2_CERTS: [("certs", [("name", "str"), ("der", "blob"), ("last_used", "str"), ("users", "strs")]),
+                 ("unread", "u32")],
     KEYINFOS: [("keyinfos", KEYINFO), ("refused", "u32"), ("more", "u32"), ("asked", "u32"), ("silent", "u32"),
                ("errors", FAILURE)],
     TLS_SIGN: [(name, "u32" if kind == "u32" else "str") for name, kind in CALLER] +

@@ -62,6 +62,10 @@ static const struct row rows[] = {
 	{ CERT(.is_listed = 1, .key = SG_KEY_HERE), SG_LIST_WHOLE, SG_CERT_UNCLAIMED,
 	    SG_STEP_ADOPT },
 	{ CERT(.is_listed = 1, .key = SG_KEY_AWAY), SG_LIST_CUT, SG_CERT_UNCLAIMED, SG_STEP_ADOPT },
+	{ CERT(.is_listed = 1, .key = SG_KEY_HERE, .unfit = "it is not"), SG_LIST_WHOLE,
+	    SG_CERT_UNCLAIMED, SG_STEP_REVOKE },
+	{ CERT(.is_stored = 1, .is_listed = 1, .is_leaving = 1, .key = SG_KEY_AWAY), SG_LIST_WHOLE,
+	    SG_CERT_SPARE, SG_STEP_REVOKE },
 	{ CERT(.is_listed = 1, .key = SG_KEY_GONE), SG_LIST_WHOLE, SG_CERT_ORPHAN, SG_STEP_REVOKE },
 	{ CERT(.is_listed = 1, .key = SG_KEY_UNKNOWN), SG_LIST_WHOLE, SG_CERT_UNKNOWN,
 	    SG_STEP_REVOKE },
@@ -102,6 +106,8 @@ static void a_spare_goes_before_an_enrolment(void **state)
 	assert_int_equal(sg_reconcile(&current, SG_LIST_WHOLE, NOW, &late).step, SG_STEP_USE);
 	current.is_listed = 1;
 	assert_int_equal(sg_reconcile(&current, SG_LIST_WHOLE, NOW, &late).step, SG_STEP_NONE);
+	late.is_leaving = 1;
+	assert_ptr_equal(sg_reconcile_spare(&held, SG_LIST_WHOLE, NOW), &soon);
 	late.key = soon.key = SG_KEY_GONE;
 	assert_null(sg_reconcile_spare(&held, SG_LIST_WHOLE, NOW));
 }
@@ -109,7 +115,7 @@ static void a_spare_goes_before_an_enrolment(void **state)
 static void a_long_list_may_be_cut(void **state)
 {
 	struct sg_ccm2_cert *certs = calloc(SG_CCM2_LIST_MAX, sizeof(*certs));
-	struct sg_msg_ccm2_certs list = { certs, 300 };
+	struct sg_msg_ccm2_certs list = { .certs = certs, .cert_count = 300 };
 
 	assert_non_null(certs);
 	assert_false(sg_reconcile_is_cut(&list));

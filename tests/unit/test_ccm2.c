@@ -227,7 +227,7 @@ static void the_list_is_emitted(void **state)
 		{ (char *)(uintptr_t) "Laptop", blob_signet(), (char *)(uintptr_t) "", NULL, 0 },
 		{ NULL, blob_signet(), NULL, NULL, 0 },
 	};
-	struct sg_msg_ccm2_certs list = { certs, 3 };
+	struct sg_msg_ccm2_certs list = { .certs = certs, .cert_count = 3 };
 	struct sg_xml *payload;
 
 	assert_int_equal(sg_ccm2_list_encode(&list, &payload), 0);
@@ -411,7 +411,7 @@ static int decode_with_users(size_t count, size_t len)
 static void users_and_sizes_are_limited(void **state)
 {
 	struct sg_ccm2_cert cert = { NULL, blob_signet(), NULL, NULL, SG_CCM2_USERS_MAX + 1 };
-	struct sg_msg_ccm2_certs list = { &cert, 1 }, certs;
+	struct sg_msg_ccm2_certs list = { .certs = &cert, .cert_count = 1 }, certs;
 	struct sg_xml *payload;
 	char *name = many('n', SG_CCM2_NAME_MAX + 1);
 	char *text = text_of(LIST("<x509certificate><name>%s</name><x509cert>c2lnbmV0</x509cert>"

@@ -92,6 +92,7 @@ static void the_documents_items_are_read(void **state)
 	assert_int_equal(certs.certs[0].user_count, 1);
 	assert_string_equal(certs.certs[0].users[0], "Phone");
 	assert_string_equal(certs.certs[1].name, "");
+	assert_int_equal(certs.unread, 0);
 	sg_msg_clear(SG_MSG_CCM2_CERTS, &certs);
 
 	assert_int_equal(items_decode(ITEMS(""), &certs), 0);
@@ -182,7 +183,7 @@ static void a_name_is_free_or_gets_a_number(void **state)
 {
 	char a[] = "pc", b[] = "pc 2", c[] = "pc 4";
 	struct sg_ccm2_cert list[] = { { .name = b }, { .name = a }, { .name = c } };
-	const struct sg_msg_ccm2_certs certs = { list, 3 };
+	const struct sg_msg_ccm2_certs certs = { .certs = list, .cert_count = 3 };
 	unsigned number = 1;
 	char *name;
 
@@ -227,7 +228,7 @@ static void what_is_no_number_is_no_number(void **state)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct sg_ccm2_cert list[] = { { .name = (char *)(uintptr_t)names[i].text } };
-		const struct sg_msg_ccm2_certs certs = { list, 1 };
+		const struct sg_msg_ccm2_certs certs = { .certs = list, .cert_count = 1 };
 		unsigned number = 1;
 		char *name;
 
@@ -241,7 +242,7 @@ static void a_name_with_its_number_is_limited(void **state)
 {
 	char *text = many('n', SG_CCM2_NAME_MAX);
 	struct sg_ccm2_cert list[] = { { .name = text } };
-	const struct sg_msg_ccm2_certs certs = { list, 1 };
+	const struct sg_msg_ccm2_certs certs = { .certs = list, .cert_count = 1 };
 	unsigned number = 1;
 	char *name;
 
