@@ -520,30 +520,39 @@ void sg_job_enter_retire(struct sg_call *call)
 	sg_job_go_online(call, retire_online);
 }
 
+static void retracted(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+	int is_off_token = job->row.kind == SG_JOB_REVOKE && job->row.key == NULL;
+
+	sg_job_go(call, is_off_token ? SG_JOB_END : SG_JOB_SWEEP);
+}
+
 static void on_retracted(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct sg_call *call = arg;
 
 	if (error == NULL || sg_job_is_gone(error))
-		sg_job_go(call, SG_JOB_SWEEP);
+		retracted(call);
 	else
 		sg_call_fail(call, error);
 }
 
 static void retract_online(struct sg_call *call)
 {
-	const struct sg_job *job = call->state;
-	struct sg_cert_row old;
-	struct sg_msg_pep_retract msg;
-	int err =
-	    sg_store_cert_get(call->agent->store, job->row.jid, job->row.old_certificate, &old);
+	struct sg_job *job = call->state;
+	struct sg_cert_row old = { 0 };
+	struct sg_msg_pep_retract msg = { &job->row.name, 1 };
+	int err = 0;
 
-	if (err != 0) {
-		sg_call_fail_code(call, err, job->row.jid);
-		return;
+	if (job->row.kind != SG_JOB_REVOKE) {
+		err = sg_store_cert_get(
+		    call->agent->store, job->row.jid, job->row.old_certificate, &old);
+		msg.names = &old.name;
 	}
-	msg = (struct sg_msg_pep_retract){ &old.name, 1 };
-	if (sg_call_is_online(call))
+	if (err != 0)
+		sg_call_fail_code(call, err, job->row.jid);
+	else if (sg_call_is_online(call))
 		sg_worker_request(call->account->worker, SG_MSG_PEP_RETRACT, &msg, -1,
 		    SG_XMPP_SECONDS, on_retracted, call);
 	sg_cert_row_clear(&old);
@@ -552,9 +561,9 @@ static void retract_online(struct sg_call *call)
 void sg_job_enter_retract(struct sg_call *call)
 {
 	if (call->account->publishing.access == NULL) {
-		sg_job_go(call, SG_JOB_SWEEP);
+		retracted(call);
 		return;
 	}
-	sg_job_tell(call, "retract", "retracting the former certificate's keyinfo");
+	sg_job_tell(call, "retract", "retracting the certificate's keyinfo");
 	sg_job_go_online(call, retract_online);
 }

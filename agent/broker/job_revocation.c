@@ -1,6 +1,6 @@
 /*
  * The state that revokes a certificate (C9, C10): the intention is in the store before it is sent, and
- * sent again until the server has answered.
+ * sent again until the server has answered; then its keyinfo is retracted, where that is wanted.
  */
 #include "jobs.h"
 
@@ -56,7 +56,10 @@ static void revoked_and_left(struct sg_call *call)
 
 	free(job->row.key);
 	job->row.key = key_beside(job);
-	sg_job_go(call, job->row.key != NULL ? SG_JOB_SWEEP : SG_JOB_END);
+	if (job->row.name != NULL)
+		sg_job_go(call, SG_JOB_RETRACT);
+	else
+		sg_job_go(call, job->row.key != NULL ? SG_JOB_SWEEP : SG_JOB_END);
 }
 
 static void revoked(struct sg_call *call)

@@ -41,15 +41,15 @@ static const struct {
 	    sg_job_request_failed },
 	[SG_JOB_ADD] = { "add", TO(STORE) | TO(REQUEST) | TO(UNDO) | TO(END), sg_job_enter_add,
 	    sg_job_add_failed },
-	[SG_JOB_STORE] = { "store", TO(PROVE) | TO(UNDO), sg_job_enter_store, NULL },
+	[SG_JOB_STORE] = { "store", TO(PROVE) | TO(UNDO) | TO(END), sg_job_enter_store, NULL },
 	[SG_JOB_PROVE] = { "prove", TO(SIGN) | TO(RETIRE) | TO(RETURN) | TO(UNDO) | TO(END),
 	    sg_job_enter_prove, sg_job_prove_failed },
-	[SG_JOB_SIGN] = { "sign", TO(PUBLISH), sg_job_enter_sign, NULL },
-	[SG_JOB_PUBLISH] = { "publish", TO(RETIRE), sg_job_enter_publish, NULL },
-	[SG_JOB_RETIRE] = { "retire", TO(RETRACT), sg_job_enter_retire, NULL },
-	[SG_JOB_RETRACT] = { "retract", TO(SWEEP), sg_job_enter_retract, NULL },
+	[SG_JOB_SIGN] = { "sign", TO(PUBLISH) | TO(END), sg_job_enter_sign, NULL },
+	[SG_JOB_PUBLISH] = { "publish", TO(RETIRE) | TO(END), sg_job_enter_publish, NULL },
+	[SG_JOB_RETIRE] = { "retire", TO(RETRACT) | TO(END), sg_job_enter_retire, NULL },
+	[SG_JOB_RETRACT] = { "retract", TO(SWEEP) | TO(END), sg_job_enter_retract, NULL },
 	[SG_JOB_SWEEP] = { "sweep", TO(END), sg_job_enter_sweep, sg_job_sweep_failed },
-	[SG_JOB_REVOKE_IT] = { "revoke", TO(SWEEP) | TO(END), sg_job_enter_revoke,
+	[SG_JOB_REVOKE_IT] = { "revoke", TO(RETRACT) | TO(SWEEP) | TO(END), sg_job_enter_revoke,
 	    sg_job_revoke_failed },
 	[SG_JOB_UNDO] = { "undo", TO(DISCARD) | TO(END), sg_job_enter_undo, NULL },
 	[SG_JOB_DISCARD] = { "discard", TO(END), sg_job_enter_discard, sg_job_sweep_failed },
@@ -71,7 +71,7 @@ static const struct {
 	    TO(NEW) | TO(GENERATE) | TO(REQUEST) | TO(SIGN) | TO(PUBLISH) | TO(ADD) | TO(STORE) |
 		TO(PROVE) | TO(RETIRE) | TO(RETRACT) | TO(SWEEP) | TO(UNDO) | TO(DISCARD) |
 		TO(END) },
-	[SG_JOB_REVOKE] = { "revoke", TO(NEW) | TO(REVOKE_IT) | TO(SWEEP) | TO(END) },
+	[SG_JOB_REVOKE] = { "revoke", TO(NEW) | TO(REVOKE_IT) | TO(RETRACT) | TO(SWEEP) | TO(END) },
 	[SG_JOB_SPARE] = { "spare",
 	    TO(NEW) | TO(ADD) | TO(STORE) | TO(PROVE) | TO(RETURN) | TO(UNDO) | TO(DISCARD) |
 		TO(END) },
@@ -446,7 +446,23 @@ static struct sg_call *own_call(struct sg_job *job)
 
 int sg_job_intend(struct sg_job *job)
 {
-	return job->row.state == SG_JOB_NEW ? change(job, SG_JOB_REVOKE_IT) : 0;
+	if (job->row.state == SG_JOB_NEW)
+		return change(job, SG_JOB_REVOKE_IT);
+	return sg_store_job_put(job->account->agent->store, &job->row);
+}
+
+int sg_job_give_up(struct sg_job *job, int code, const char *why)
+{
+	int err = change(job, SG_JOB_END);
+
+	if (err != 0)
+		return err;
+	sg_log(SG_LOG_WARN, "%s: a job (%s) is given up: %s", job->row.jid,
+	    kinds[job->row.kind].name, why);
+	sg_msg_error_set(&job->outcome, code, job->row.jid, "%s", why);
+	tell(job, SG_NEWS_JOB_FAILED, why);
+	wake(job);
+	return 0;
 }
 
 void sg_job_run_alone(struct sg_job *job)

@@ -83,14 +83,18 @@ void sg_job_when_idle(struct sg_job *job, struct sg_call *call, sg_job_turn_fn *
  */
 void sg_job_run(struct sg_job *job, struct sg_call *call);
 
+/* A job that does not run comes to nothing, for good: what it got already stays where it is. SG_ERR_IO, ...: then it
+ * is as it was. */
+SG_MUST_USE int sg_job_give_up(struct sg_job *job, int code, const char *why);
+
 /* As sg_job_run(), without a person, as by itself. */
 void sg_job_run_alone(struct sg_job *job);
 
 /* As sg_job_run(), but what is not to be used is undone; its state must allow that, or be one of undoing. */
 void sg_job_cancel(struct sg_job *job, struct sg_call *call);
 
-/* Stores what a job of kind revoke is to do; nothing is sent. SG_ERR_IO, SG_ERR_ACCOUNT_ABSENT: nothing is
- * stored, and the job is to be dropped. */
+/* Stores what a job of kind revoke is to do, now or other than before; nothing is sent. SG_ERR_IO, SG_ERR_ACCOUNT_ABSENT:
+ * the store is as it was, and a job that is new is to be dropped. */
 SG_MUST_USE int sg_job_intend(struct sg_job *job);
 
 /* A person's call has put the account online, or unlocked a token, or one was put in: jobs that wait for

@@ -25,7 +25,7 @@ enum sg_job_state {
 	SG_JOB_STORE = 2,     /* the certificate has been judged (C4): onto the token */
 	SG_JOB_PROVE = 3,     /* a login by EXTERNAL makes it the account's */
 	SG_JOB_RETIRE = 4,    /* it is proven: the former one is revoked, ... */
-	SG_JOB_RETRACT = 5,   /* ... its keyinfo leaves the node, ... */
+	SG_JOB_RETRACT = 5,   /* ... its keyinfo leaves the node (of kind revoke, too), ... */
 	SG_JOB_SWEEP = 6,     /* ... and it leaves its token */
 	SG_JOB_REVOKE_IT = 7, /* of kind revoke: sent until the server has answered (C10) */
 	SG_JOB_UNDO = 8,      /* a certificate that is not to be used is revoked, ... */
@@ -47,7 +47,8 @@ struct sg_job_row {
 	uint32_t kind;	/* enum sg_job_kind */
 	uint32_t state; /* enum sg_job_state */
 	char *key;	/* URI */
-	char *name;	/* of the certificate at the server */
+	char *name;	/* of the certificate at the server; of kind revoke: of the keyinfo that is
+			 * to go with it, or NULL */
 	struct sg_blob csr;
 	struct sg_blob cert; /* empty: not received yet */
 	char *cert_uri;	     /* on the token, or NULL */

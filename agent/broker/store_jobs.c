@@ -113,6 +113,7 @@ static int row_is_sound(const struct sg_job_row *row)
 	if (is_revocation)
 		return row->sha256 != NULL &&
 		    (row->state == SG_JOB_REVOKE_IT ||
+			(row->state == SG_JOB_RETRACT && row->name != NULL) ||
 			(row->state == SG_JOB_SWEEP && row->key != NULL));
 	if (row->state == SG_JOB_REVOKE_IT)
 		return 0;

@@ -28,7 +28,10 @@ struct loss {
 	size_t done;
 	json_t *outcomes;
 	int switched;
-	char **names; /* borrowed: of what is revoked */
+	int gave_up;		    /* a job whose key is on it */
+	struct sg_held_cert *spare; /* of the survey: that is tried */
+	sg_verb_fn *next;	    /* when no job stands in the way any more */
+	char **names;		    /* borrowed: of all of them */
 	uint32_t name_count;
 };
 
@@ -178,7 +181,9 @@ static void retract(struct sg_call *call)
 	const struct sg_msg_pep_retract msg = { loss->names, loss->name_count };
 	struct sg_msg_error offline = { 0 };
 
-	if (loss->name_count == 0) {
+	if (loss->name_count == 0 ||
+	    (call->account->state != SG_ACCOUNT_ONLINE &&
+		call->account->publishing.access == NULL)) {
 		reply(call, NULL);
 	} else if (call->account->state != SG_ACCOUNT_ONLINE) {
 		sg_msg_error_set(&offline, SG_ERR_OFFLINE, NULL, "the connection has ended");
@@ -203,8 +208,7 @@ static void note_outcome(struct sg_call *call, const char *outcome, const char *
 	json_array_append_new(loss->outcomes,
 	    json_pack("{s:s, s:s, s:s, s:o}", "sha256", cert->sha256, "name", cert->name, "outcome",
 		outcome, "text", sg_json_text(text)));
-	if (strcmp(outcome, "revoked") == 0 || strcmp(outcome, "absent") == 0)
-		loss->names[loss->name_count++] = cert->name;
+	loss->names[loss->name_count++] = cert->name; /* lost it is, whatever the server says */
 	revoke_next(call);
 }
 
@@ -213,9 +217,10 @@ static void job_ran(struct sg_call *call, struct sg_job *job)
 {
 	const struct loss *loss = call->state;
 	const int is_ended = job->row.state == SG_JOB_END;
+	const int is_answered = job->row.state == SG_JOB_RETRACT || job->row.state == SG_JOB_SWEEP;
 
 	/* Noted: the server has answered; what the job then does on the token, which is lost, is nothing to wait for. */
-	if (sg_account_has_revoked(call->account, cert_at(loss, loss->done)->sha256) ||
+	if (sg_account_has_revoked(call->account, cert_at(loss, loss->done)->sha256) || is_answered ||
 	    (is_ended && job->outcome.code == 0))
 		note_outcome(call, "revoked", NULL);
 	else if (!is_ended)
@@ -257,30 +262,40 @@ static void revoke_next(struct sg_call *call)
 	sg_job_when_idle(job, call, job_ran);
 }
 
+/* Its revocation, and that its keyinfo goes with it: by a job that may be there already. */
+static int intend_one(struct sg_call *call, const struct sg_held_cert *cert)
+{
+	struct sg_job *job = sg_job_of_revocation(call->account, cert->sha256);
+	int is_new = job == NULL;
+	int err;
+
+	if (is_new) {
+		job = sg_job_begin(call->account, SG_JOB_REVOKE);
+		if (job == NULL)
+			return SG_ERR_NOMEM;
+		job->row.sha256 = strdup(cert->sha256);
+	}
+	if (job->row.name == NULL)
+		job->row.name = strdup(cert->name);
+	err = job->row.sha256 != NULL && job->row.name != NULL ? sg_job_intend(job) : SG_ERR_NOMEM;
+	if (err != 0 && is_new)
+		sg_job_drop(job);
+	return err;
+}
+
 /* All of them are intended before the first is sent: what is cut short goes on by itself. */
 static int intend(struct sg_call *call)
 {
 	const struct loss *loss = call->state;
+	int err = 0;
 
-	for (size_t i = 0; i < loss->count; i++) {
+	for (size_t i = 0; err == 0 && i < loss->count; i++) {
 		const struct sg_held_cert *cert = cert_at(loss, i);
-		struct sg_job *job = sg_job_of_revocation(call->account, cert->sha256);
-		int is_over = cert->is_revoked && !cert->is_listed;
-		int err = 0;
 
-		if (job == NULL && !is_over) {
-			job = sg_job_begin(call->account, SG_JOB_REVOKE);
-			if (job == NULL)
-				return SG_ERR_NOMEM;
-			job->row.sha256 = strdup(cert->sha256);
-			err = job->row.sha256 != NULL ? sg_job_intend(job) : SG_ERR_NOMEM;
-			if (err != 0)
-				sg_job_drop(job);
-		}
-		if (err != 0)
-			return err;
+		if (!cert->is_revoked || cert->is_listed)
+			err = intend_one(call, cert);
 	}
-	return 0;
+	return err;
 }
 
 /* Online, and not by any of them. */
@@ -295,12 +310,12 @@ static void surveyed(struct sg_call *call)
 	}
 	if (!take_its_certs(call))
 		return;
-	if (loss->count == 0) {
+	if (loss->count == 0 && !loss->gave_up) {
 		fail_none(call);
 		return;
 	}
 	loss->outcomes = json_array();
-	loss->names = calloc(loss->count, sizeof(*loss->names));
+	loss->names = calloc(loss->count + 1, sizeof(*loss->names));
 	err = loss->outcomes != NULL && loss->names != NULL ? intend(call) : SG_ERR_NOMEM;
 	if (err != 0)
 		sg_call_fail_code(call, err, call->account->row.jid);
@@ -315,9 +330,50 @@ static void revoke_able(struct sg_call *call)
 	sg_call_survey(call, &loss->survey, 1, surveyed);
 }
 
-static void online(struct sg_call *call)
+static void unhindered(struct sg_call *call)
 {
 	sg_call_need_feature(call, SG_NS_CCM2_REVOKE, revoke_able);
+}
+
+/* ---- the job that gets a certificate ---- */
+
+static int is_for_lost_key(const struct sg_call *call, const struct sg_job *job)
+{
+	return job->row.key != NULL && sg_place_is_on(job->row.key, sg_call_string(call, "token"));
+}
+
+/* It does not run. What it got stays on the server's list, and so is revoked with the rest. */
+static void give_up(struct sg_call *call, struct sg_job *job)
+{
+	struct loss *loss = call->state;
+	int err = 0;
+
+	if (job->row.state != SG_JOB_END) {
+		loss->gave_up |= is_for_lost_key(call, job);
+		err = sg_job_give_up(job, SG_ERR_TOKEN_ABSENT, "a token of the account was lost");
+	}
+	if (err != 0)
+		sg_call_fail_code(call, err, call->account->row.jid);
+	else
+		loss->next(call);
+}
+
+/* A job that waits for the lost token would wait for ever, and keep the account from its spare. */
+static void without_job(struct sg_call *call, int also_others, sg_verb_fn *next)
+{
+	struct loss *loss = call->state;
+	struct sg_job *job = sg_job_of_certificate(call->account);
+
+	loss->next = next;
+	if (job != NULL && (also_others || is_for_lost_key(call, job)))
+		sg_job_when_idle(job, call, give_up);
+	else
+		next(call);
+}
+
+static void online(struct sg_call *call)
+{
+	without_job(call, 0, unhindered);
 }
 
 /* ---- how the account logs in for it ---- */
@@ -345,21 +401,43 @@ static int is_online_by_lost(const struct sg_call *call)
 }
 
 /* Valid longest of those that are on another token. */
-static const struct sg_held_cert *spare_elsewhere(struct sg_call *call)
+static struct sg_held_cert *spare_elsewhere(struct sg_call *call)
 {
 	struct loss *loss = call->state;
+	const struct sg_held_cert *spare;
 
 	for (size_t i = 0; i < loss->count; i++)
 		loss->survey.held.certs[loss->on_it[i]]->key = SG_KEY_AWAY;
-	return sg_reconcile_spare(&loss->survey.held, SG_LIST_UNKNOWN, loss->survey.now);
+	spare = sg_reconcile_spare(&loss->survey.held, SG_LIST_UNKNOWN, loss->survey.now);
+	return spare != NULL ? sg_held_certs_find(&loss->survey.held, spare->sha256) : NULL;
 }
 
-static void switched(struct sg_call *call)
+static void choose_login(struct sg_call *call);
+
+/* One that the server refuses is none: the next one is tried. */
+static void on_switched(void *arg, const struct sg_msg_error *error)
 {
+	struct sg_call *call = arg;
 	struct loss *loss = call->state;
 
-	loss->switched = 1;
-	online(call);
+	if (error == NULL) {
+		loss->switched = 1;
+		online(call);
+	} else if (sg_account_is_refused(error)) {
+		loss->spare->key = SG_KEY_AWAY;
+		choose_login(call);
+	} else {
+		sg_call_fail(call, error);
+	}
+}
+
+static void switch_to_spare(struct sg_call *call)
+{
+	const struct sg_held_cert *spare = ((const struct loss *)call->state)->spare;
+
+	sg_job_tell(call, "switch", "logging in with the spare");
+	sg_account_switch(call->account, &call->caller, &call->pin, spare->places[0], spare->sha256,
+	    on_switched, call);
 }
 
 static void go_online(struct sg_call *call)
@@ -367,19 +445,14 @@ static void go_online(struct sg_call *call)
 	sg_call_go_online(call, online);
 }
 
-/* By what is not lost; by the store and the tokens. */
-static void looked_at(struct sg_call *call)
+/* By what is not lost. */
+static void choose_login(struct sg_call *call)
 {
-	const struct sg_held_cert *spare;
+	struct loss *loss = call->state;
 
-	if (!take_its_certs(call))
-		return;
-	spare = is_current_lost(call) ? spare_elsewhere(call) : NULL;
-	if (spare != NULL) {
-		sg_job_tell(call, "switch", "logging in with the spare");
-		call->next = switched;
-		sg_account_switch(call->account, &call->caller, &call->pin, spare->places[0],
-		    spare->sha256, sg_call_continue, call);
+	loss->spare = is_current_lost(call) ? spare_elsewhere(call) : NULL;
+	if (loss->spare != NULL) {
+		without_job(call, 1, switch_to_spare);
 	} else if (is_online_by_lost(call) && call->password_fd >= 0) {
 		call->next = go_online;
 		sg_account_go_offline(call->account, sg_call_continue, call);
@@ -395,6 +468,13 @@ static void looked_at(struct sg_call *call)
 	} else {
 		go_online(call);
 	}
+}
+
+/* The store and the tokens. */
+static void looked_at(struct sg_call *call)
+{
+	if (take_its_certs(call))
+		choose_login(call);
 }
 
 void sg_verb_revoke_token(struct sg_call *call)

@@ -65,6 +65,10 @@ int sg_cert_revoke_token(struct sg_cli *cli, json_t **result)
 	if (cli->args.operands[1] != NULL)
 		return sg_cli_fail(cli, SG_ERR_ARG, "Name one certificate, or a token.",
 		    "--token goes with no fingerprint");
+	if (sg_args_has(&cli->args, SG_OPT_DISABLE))
+		return sg_cli_fail(cli, SG_ERR_ARG,
+		    "A lost token's certificates are revoked; disable one by its fingerprint.",
+		    "--token goes with no --disable");
 	err = sg_ask_yes(cli,
 	    "Revoke all certificates of %s that belong to the token %s? Whoever uses one is logged "
 	    "out, for good.",

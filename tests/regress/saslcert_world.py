@@ -14,9 +14,11 @@ RENEWED = {
     ' .. "\\n-----END CERTIFICATE-----\\n";\n\tend };\n\tx509cert = x509cert:gsub',
 }
 
-# Beside it: a connection that breaks where the next answer to what the file names would come.
+# Beside it: a connection that breaks where the next answer to what the file names would come; and a server that is
+# not able to do what another file names.
 LOSING = """\
-local path = "{path}";
+local path, refused = "{path}", "{refused}";
+local st = require "util.stanza";
 for _, name in ipairs {{ "append", "revoke" }} do
 	module:hook("iq-set/self/urn:xmpp:saslcert:1:" .. name, function (event)
 		local file = io.open(path);
@@ -26,6 +28,15 @@ for _, name in ipairs {{ "append", "revoke" }} do
 		if wanted ~= name then return; end
 		os.remove(path);
 		event.origin.send = function () event.origin.conn:close(); end
+	end, 10);
+	module:hook("iq-set/self/urn:xmpp:saslcert:1:" .. name, function (event)
+		local file = io.open(refused);
+		if not file then return; end
+		local wanted = file:read("a");
+		file:close();
+		if wanted ~= name then return; end
+		event.origin.send(st.error_reply(event.stanza, "wait", "internal-server-error", "Not now."));
+		return true;
 	end, 10);
 end
 """
@@ -39,7 +50,7 @@ def serve(world, accounts, friends=(), modules=("client_certs_renewed", "losing"
         text = text.replace(old, new)
     world.mkdir("server/modules")
     world.write("server/modules/mod_client_certs_renewed.lua", text)
-    world.write("server/modules/mod_losing.lua", LOSING.format(path=world.dir / "lose"))
+    world.write("server/modules/mod_losing.lua", LOSING.format(path=world.dir / "lose", refused=world.dir / "refuse"))
     world.write("server/modules/mod_announcing.lua", "".join(f'module:add_feature("{ns}");' for ns in CCM2))
     world.server.configure(f'VirtualHost "{DOMAIN}"\n', cafile=world.cafile,
                            modules=("smacks", *modules))
@@ -61,3 +72,7 @@ class SaslCertWorld(World):
     def lose(self, name):
         """The next request of this name is done, and its answer lost."""
         self.write("lose", name)
+
+    def refuse(self, name):
+        """Requests of this name are refused for now; None: of no name."""
+        self.write("refuse", name or "")

@@ -127,3 +127,55 @@ def test_a_spare_that_the_server_refuses_changes_nothing(holder):
     assert holder.account()["certificate"] == first["sha256"]
     assert holder.agent.error("Connect", {"jid": holder.jid, "key": "nothing"}).name == "KeyAbsent"
     assert holder.call("Connect")["account"]["mechanism"] == "EXTERNAL"
+
+
+def test_a_renewal_that_waits_goes_with_its_token(holder):
+    """The lost token's certificate was being renewed: that keeps nothing up, and nothing of it stays."""
+    first = holder.enrol("first")
+    spare = holder.enrol("spare", token="two", spare=True)
+    holder.world.authority.stop()
+    try:
+        holder.agent.error("Renew", {"jid": holder.jid, "rekey": True})
+    finally:
+        holder.world.start_authority()
+    serial = holder.lose("one")
+    assert [job["kind"] for job in holder.account()["jobs"]] == ["renew"]
+    done = holder.signet("cert", "revoke", holder.jid, "--token", serial, "--yes")
+    assert {row["sha256"]: row["outcome"] for row in done["certificates"]} == {first["sha256"]: "revoked"}
+    account = holder.account()
+    assert (account["certificate"], account["jobs"]) == (spare["sha256"], [])
+    assert {row["state"] for row in holder.rows().values()} == {"revoked", "current"}
+
+
+def test_the_next_spare_where_one_is_refused(holder):
+    """The spare that is valid longest was revoked elsewhere: another one does."""
+    first = holder.enrol("first")
+    good = holder.enrol("good", token="two", spare=True)
+    bad = holder.enrol("bad", token="two", spare=True)
+    with Client(holder.world, holder.name) as client:
+        assert client.revoke(bad["sha256"]).get("type") == "result"
+    serial = holder.lose("one")
+    done = holder.call("RevokeToken", token=serial)
+    assert [(row["sha256"], row["outcome"]) for row in done["certificates"]] == [(first["sha256"], "revoked")]
+    assert done["switched"] and holder.account()["certificate"] == good["sha256"]
+
+
+def test_when_all_spares_are_refused_the_password_is_asked_for(holder):
+    first = holder.enrol("first")
+    spare = holder.enrol("spare", token="two", spare=True)
+    with Client(holder.world, holder.name) as client:
+        assert client.revoke(spare["sha256"]).get("type") == "result"
+    serial = holder.lose("one")
+    error = holder.agent.error("RevokeToken", {"jid": holder.jid, "token": serial})
+    assert error.name == "PasswordNeeded" and "--password-file" in error.parameters["advice"]
+    assert holder.account()["certificate"] == first["sha256"]
+    done = holder.call("RevokeToken", password=True, token=serial)
+    assert [row["outcome"] for row in done["certificates"]] == ["revoked"]
+
+
+def test_a_token_is_not_merely_disabled(holder):
+    """--disable leaves sessions open, which is not what is done to a lost token."""
+    first = holder.enrol("first")
+    done = holder.signet("cert", "revoke", holder.jid, "--token", "one", "--disable", "--yes", check=False)
+    assert done["error"] == "ArgumentWrong"
+    assert holder.rows()[first["sha256"]]["state"] == "current"

@@ -13,6 +13,7 @@ from certificates import certificate, make_key, to_der, xmpp_addr
 from peer import as_peer
 from saslcert_world import SaslCertWorld, serve
 from person import NUMBERS, Person
+from processes import until
 from varlink_client import Client, secret
 from world import DOMAIN, PASSWORD, Failed
 
@@ -321,3 +322,55 @@ def test_what_is_on_the_list_alone_is_not_removed(holder):
     append(holder, "old", der)
     error = holder.agent.error("RemoveCertificate", {"jid": holder.jid, "fingerprint": hashlib.sha256(der).hexdigest()})
     assert error.name == "KeyAbsent" and "cert revoke" in error.parameters["advice"]
+
+
+def test_a_lost_token_whose_revocation_waits(listing, holder):
+    """What waits is said to, offered as a step and no spare; and its keyinfo goes with it, with nobody asking."""
+    first = holder.enrol("first")
+    holder.agent.call("NewKey", {"token": "two", "label": "user", "user": True, "account": holder.jid})
+    spare = holder.enrol("spare", token="two", spare=True)
+    holder.agent.call("Sign", {"account": holder.jid})
+    holder.call("Publish")
+    serial = holder.lose("one")
+    listing.refuse("revoke")
+    done = holder.call("RevokeToken", token=serial)
+    assert [row["outcome"] for row in done["certificates"]] == ["pending"] and done["switched"]
+    assert holder.account()["certificate"] == spare["sha256"]
+    row = holder.rows()[first["sha256"]]
+    assert row["state"] == "spare" and row["step"] == f"signet cert revoke {holder.jid} {first['sha256']}"
+    assert "being revoked" in row["text"]
+    listing.refuse(None)
+    holder.call("Disconnect")
+    holder.call("Connect")
+    until(lambda: not holder.account()["jobs"], "the revocation does not go on")
+    assert holder.rows()[first["sha256"]]["state"] == "revoked"
+    assert first["name"] not in {key["name"] for key in holder.call("ShowPublished")["keys"]}
+
+
+def test_a_lost_token_and_a_lost_answer(listing, holder):
+    """A new certificate of the lost token was appended, and the answer never came: it is revoked, too."""
+    first = holder.enrol("first")
+    spare = holder.enrol("spare", token="two", spare=True)
+    listing.lose("append")
+    holder.agent.error("Renew", {"jid": holder.jid, "rekey": True})
+    serial = holder.lose("one")
+    done = holder.call("RevokeToken", token=serial)
+    assert [row["outcome"] for row in done["certificates"]] == ["revoked", "revoked"]
+    assert first["sha256"] in {row["sha256"] for row in done["certificates"]}
+    assert holder.account()["jobs"] == []
+    rows = holder.rows()
+    assert [row["sha256"] for row in rows.values() if row["server"] == "listed"] == [spare["sha256"]]
+
+
+def test_an_enrolment_that_waits_for_the_lost_token(listing, holder):
+    """It got nothing yet, and is given up; the other token's certificate is left alone."""
+    first = holder.enrol("first")
+    holder.agent.call("NewKey", {"token": "two", "label": "spare", "algorithm": "p256"})
+    listing.refuse("append")
+    holder.agent.error("Enrol", {"jid": holder.jid, "key": "spare", "spare": True})
+    listing.refuse(None)
+    serial = holder.lose("two")
+    assert [job["kind"] for job in holder.account()["jobs"]] == ["spare"]
+    assert holder.call("RevokeToken", token=serial)["certificates"] == []
+    assert holder.account()["jobs"] == [] and holder.rows()[first["sha256"]]["state"] == "current"
+    assert holder.agent.error("RevokeToken", {"jid": holder.jid, "token": serial}).name == "TokenAbsent"
