@@ -220,8 +220,8 @@ static void job_ran(struct sg_call *call, struct sg_job *job)
 	const int is_answered = job->row.state == SG_JOB_RETRACT || job->row.state == SG_JOB_SWEEP;
 
 	/* Noted: the server has answered; what the job then does on the token, which is lost, is nothing to wait for. */
-	if (sg_account_has_revoked(call->account, cert_at(loss, loss->done)->sha256) || is_answered ||
-	    (is_ended && job->outcome.code == 0))
+	if (sg_account_has_revoked(call->account, cert_at(loss, loss->done)->sha256) ||
+	    is_answered || (is_ended && job->outcome.code == 0))
 		note_outcome(call, "revoked", NULL);
 	else if (!is_ended)
 		note_outcome(call, "pending", job->row.waits_text);
