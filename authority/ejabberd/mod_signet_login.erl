@@ -311,7 +311,7 @@ refresh(#{list := File, stamp := Stamp} = State) ->
                 Stamp -> State;
                 New -> read_list(State#{stamp => New})
             end;
-        {error, Why} -> complain(State, file:format_error(Why))
+        {error, Why} -> complain(State, [File, ": ", file:format_error(Why)])
     end.
 
 %% The last set is gone on with from where the text is another one than before: long lists grow at their end.
@@ -327,7 +327,7 @@ read_list(#{list := File, text := Old, revoked := Revoked} = State) ->
                     State#{revoked => Set, text => New, complaint => none};
                 false -> complain(State, [File, " is not a list of fingerprints"])
             end;
-        {error, Why} -> complain(State, file:format_error(Why))
+        {error, Why} -> complain(State, [File, ": ", file:format_error(Why)])
     end.
 
 %% A set that knows how often a line is there.

@@ -89,7 +89,7 @@ def test_without_a_list_nobody_logs_in_by_certificate(place, key):
     path.unlink()
     mark = place.server.process.mark()
     assert not place.logs_in(cert, key)
-    place.server.process.wait_line("No login with certificates: .*[Nn]o such file", since=mark)
+    place.server.process.wait_line("No login with certificates: .*revoked.txt'?: [Nn]o such file", since=mark)
     place.write("authority/revoked.txt", "x" * 64 + "\n")
     assert not place.logs_in(cert, key)
     place.server.process.wait_line("is not a list of fingerprints", since=mark)
