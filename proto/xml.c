@@ -471,11 +471,6 @@ void sg_xml_write(const struct sg_xml *element, struct sg_buf *out)
 	write_element(element, sg_xml_ns(element), "", out);
 }
 
-void sg_xml_write_in(const struct sg_xml *element, const char *outer_ns, struct sg_buf *out)
-{
-	write_element(element, sg_xml_ns(element), outer_ns, out);
-}
-
 char *sg_xml_to_string(const struct sg_xml *element)
 {
 	struct sg_buf out = { 0 };

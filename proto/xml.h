@@ -78,9 +78,6 @@ SG_MUST_USE int sg_xml_base64(const struct sg_xml *element, size_t max, struct s
 /* Appends the element as text, xmlns where it differs from the parent's. */
 void sg_xml_write(const struct sg_xml *element, struct sg_buf *out);
 
-/* The same for what will stand in an element of the namespace outer_ns: xmlns where it differs from that. */
-void sg_xml_write_in(const struct sg_xml *element, const char *outer_ns, struct sg_buf *out);
-
 /* The same as a new string; NULL without memory. */
 char *sg_xml_to_string(const struct sg_xml *element);
 
