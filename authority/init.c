@@ -46,22 +46,16 @@ static int certify(struct sg_signer *signer, const char *name)
 /* As PEM, which everybody may read, under whatever umask. */
 static int write_pem(const char *out, const char *what, const struct sg_blob *der)
 {
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *pem;
-	long len;
-	int err = SG_ERR_INTERNAL;
+	char *pem = sg_x509_pem(what, der);
+	int err;
 
-	if (bio != NULL && PEM_write_bio(bio, what, "", der->data, (long)der->len) > 0 &&
-	    (len = BIO_get_mem_data(bio, &pem)) > 0) {
-		if (out != NULL)
-			err = sg_file_replace(out, pem, (size_t)len, 0644);
-		else
-			err = fwrite(pem, 1, (size_t)len, stdout) == (size_t)len &&
-				fflush(stdout) == 0
-			    ? 0
-			    : SG_ERR_IO;
-	}
-	BIO_free(bio);
+	if (pem == NULL)
+		err = SG_ERR_INTERNAL;
+	else if (out != NULL)
+		err = sg_file_replace(out, pem, strlen(pem), 0644);
+	else
+		err = fputs(pem, stdout) >= 0 && fflush(stdout) == 0 ? 0 : SG_ERR_IO;
+	free(pem);
 	return err;
 }
 

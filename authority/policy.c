@@ -10,6 +10,7 @@
 #include "profile.h"
 #include "rate.h"
 #include "text.h"
+#include "x509.h"
 
 /* Accounts in order, for a search. */
 struct list {
@@ -228,11 +229,8 @@ const char *sg_policy_kinds(const struct sg_policy *policy)
 int sg_policy_not_after(struct sg_policy *policy, X509 *ca, time_t now, time_t *not_after)
 {
 	time_t end = now + (time_t)policy->config->lifetime_hours * 3600;
-	time_t last = 0;
-	struct tm tm;
+	time_t last = (time_t)sg_x509_seconds(X509_get0_notAfter(ca));
 
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(ca), &tm))
-		last = timegm(&tm);
 	*not_after = end < last ? end : last;
 	if (last <= now) {
 		sg_log(SG_LOG_ERROR,

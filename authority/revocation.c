@@ -10,6 +10,7 @@
 #include "file.h"
 #include "kept.h"
 #include "log.h"
+#include "x509.h"
 
 #define PUBLIC_MODE 0644 /* the XMPP server is another user, and nothing in them is secret */
 
@@ -67,31 +68,11 @@ int sg_revocation_publish_list(const struct sg_authority_config *config, struct 
 	return err;
 }
 
-static int pem_of(const struct sg_blob *der, char **pem, size_t *len)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *data;
-	long n;
-	int err = SG_ERR_NOMEM;
-
-	*pem = NULL;
-	if (bio != NULL &&
-	    PEM_write_bio(bio, PEM_STRING_X509_CRL, "", der->data, (long)der->len) > 0 &&
-	    (n = BIO_get_mem_data(bio, &data)) > 0 && (*pem = malloc((size_t)n)) != NULL) {
-		memcpy(*pem, data, (size_t)n);
-		*len = (size_t)n;
-		err = 0;
-	}
-	BIO_free(bio);
-	return err;
-}
-
 /*
  * Unless there is one of a higher number: that number was taken later, and the ledger was read after that. What
  * is revoked after that is followed by a CRL of a number yet higher. *there: the number of the one that is there now.
  */
-static int replace_crl(
-    const char *path, const char *pem, size_t len, uint32_t number, uint32_t *there)
+static int replace_crl(const char *path, const char *pem, uint32_t number, uint32_t *there)
 {
 	int lock, err = sg_file_lock(path, &lock);
 
@@ -99,7 +80,7 @@ static int replace_crl(
 		return err;
 	*there = sg_crl_number(path);
 	if (*there < number) {
-		err = sg_file_replace(path, pem, len, PUBLIC_MODE);
+		err = sg_file_replace(path, pem, strlen(pem), PUBLIC_MODE);
 		*there = number;
 	}
 	close(lock);
@@ -112,7 +93,6 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 	struct sg_blob tbs = { 0 }, der = { 0 };
 	uint32_t number = 0, there = 0;
 	char *pem = NULL;
-	size_t len = 0;
 	X509 *ca;
 	int err;
 
@@ -123,10 +103,10 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 		err = sg_crl_tbs(ledger, ca, number, now, &tbs);
 	if (err == 0)
 		err = sg_signer_sign(signer, SG_CA_CRL, &tbs, &der);
+	if (err == 0 && (pem = sg_x509_pem(PEM_STRING_X509_CRL, &der)) == NULL)
+		err = SG_ERR_NOMEM;
 	if (err == 0)
-		err = pem_of(&der, &pem, &len);
-	if (err == 0)
-		err = replace_crl(config->crl, pem, len, number, &there);
+		err = replace_crl(config->crl, pem, number, &there);
 	if (err == 0) {
 		if (there == number)
 			sg_log(SG_LOG_INFO, "crl number=%u written", number);

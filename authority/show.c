@@ -7,6 +7,7 @@
 #include <openssl/pem.h>
 
 #include "text.h"
+#include "x509.h"
 
 #define SHORT_SHA256 16
 
@@ -42,20 +43,6 @@ static void print_clean(const char *text)
 	}
 }
 
-static char *pem_of(const struct sg_ledger_row *row)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *data, *pem = NULL;
-	long len;
-
-	if (bio != NULL &&
-	    PEM_write_bio(bio, PEM_STRING_X509, "", row->der.data, (long)row->der.len) > 0 &&
-	    (len = BIO_get_mem_data(bio, &data)) > 0)
-		pem = strndup(data, (size_t)len);
-	BIO_free(bio);
-	return pem;
-}
-
 static void set(json_t *object, const char *name, json_t *value, int *failed)
 {
 	*failed |= json_object_set_new(object, name, value) != 0;
@@ -63,7 +50,8 @@ static void set(json_t *object, const char *name, json_t *value, int *failed)
 
 json_t *sg_show_json(const struct sg_ledger_row *row, time_t now)
 {
-	char *serial = sg_hex_encode(row->serial, SG_SERIAL_LEN), *pem = pem_of(row);
+	char *serial = sg_hex_encode(row->serial, SG_SERIAL_LEN),
+	     *pem = sg_x509_pem(PEM_STRING_X509, &row->der);
 	json_t *object = json_object();
 	int failed = serial == NULL || pem == NULL || object == NULL;
 
@@ -116,7 +104,8 @@ static void print_field(const char *name, const char *value)
 
 void sg_show_whole(const struct sg_ledger_row *row, time_t now)
 {
-	char *serial = sg_hex_encode(row->serial, SG_SERIAL_LEN), *pem = pem_of(row);
+	char *serial = sg_hex_encode(row->serial, SG_SERIAL_LEN),
+	     *pem = sg_x509_pem(PEM_STRING_X509, &row->der);
 
 	print_field("account:", row->account);
 	print_field("name:", row->name);

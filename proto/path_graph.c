@@ -241,21 +241,14 @@ static void names_normalise(char **names)
 	names[kept] = NULL;
 }
 
-static int64_t time_of(const ASN1_TIME *time)
-{
-	struct tm tm;
-
-	return ASN1_TIME_to_tm(time, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
-}
-
 static void parse_cert(struct sg_path_node *node)
 {
 	if (sg_x509_cert_parse(&node->key.keyinfo->data, &node->cert) != 0)
 		node->cert = NULL;
 	if (node->cert == NULL)
 		return;
-	node->not_before = time_of(X509_get0_notBefore(node->cert));
-	node->not_after = time_of(X509_get0_notAfter(node->cert));
+	node->not_before = sg_x509_seconds(X509_get0_notBefore(node->cert));
+	node->not_after = sg_x509_seconds(X509_get0_notAfter(node->cert));
 	if (sg_x509_cert_jids(node->cert, &node->names, NULL) != 0)
 		node->names = NULL;
 	if (node->names != NULL)

@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include "hash.h"
@@ -352,6 +353,26 @@ static const char *ec_algorithm(EVP_PKEY *key)
 	default:
 		return "other";
 	}
+}
+
+int64_t sg_x509_seconds(const ASN1_TIME *time)
+{
+	struct tm tm = { 0 };
+
+	return time != NULL && ASN1_TIME_to_tm(time, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+}
+
+char *sg_x509_pem(const char *kind, const struct sg_blob *der)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *data, *pem = NULL;
+	long len;
+
+	if (bio != NULL && PEM_write_bio(bio, kind, "", der->data, (long)der->len) > 0 &&
+	    (len = BIO_get_mem_data(bio, &data)) > 0)
+		pem = strndup(data, (size_t)len);
+	BIO_free(bio);
+	return pem;
 }
 
 char *sg_x509_name_text(const X509_NAME *name)

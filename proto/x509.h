@@ -5,6 +5,7 @@
 #define SG_PROTO_X509_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 #include <openssl/x509.h>
@@ -54,6 +55,12 @@ size_t sg_strv_count(char *const *strings);
 /* Sets the SAN extension, in place of any other: one otherName xmppAddr with this JID as
  * UTF8String. A NULL *extensions becomes a new stack, the caller's to free. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_x509_add_jid(STACK_OF(X509_EXTENSION) * *extensions, const char *jid);
+
+/* Seconds since 1970; 0 for NULL and for what is no time. */
+int64_t sg_x509_seconds(const ASN1_TIME *time);
+
+/* DER as PEM of this kind (PEM_STRING_X509, ...): a new string, or NULL. */
+char *sg_x509_pem(const char *kind, const struct sg_blob *der);
 
 /* The name on one line, as RFC 4514 has it: a new string, or NULL. */
 char *sg_x509_name_text(const X509_NAME *name);

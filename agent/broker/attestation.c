@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/sha.h>
 #include <openssl/x509.h>
 
 #include "accounts.h"
@@ -69,11 +68,7 @@ void sg_call_attest(struct sg_call *call, sg_verb_fn *next)
 /* The hex of the SHA-256 by which the store names the key; NULL without memory. */
 static char *key_name(const struct sg_call *call)
 {
-	const struct sg_blob *spki = &sg_key_ref_info(&call->key)->spki;
-	unsigned char hash[SHA256_DIGEST_LENGTH];
-
-	SHA256(spki->data, spki->len, hash);
-	return sg_hex_encode(hash, sizeof(hash));
+	return sg_x509_fingerprint(&sg_key_ref_info(&call->key)->spki, "sha256");
 }
 
 void sg_attestation_keep(const struct sg_call *call)

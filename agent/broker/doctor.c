@@ -5,13 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/sha.h>
-
 #include "accounts.h"
 #include "api_json.h"
 #include "ledger.h"
 #include "store.h"
 #include "text.h"
+#include "x509.h"
 
 void sg_doctor_add(json_t *findings, enum sg_finding level, const char *subject, const char *advice,
     const char *format, ...)
@@ -244,15 +243,13 @@ void sg_doctor_tokens(const struct sg_agent *agent, const struct sg_module_answe
 static void look_at_key(
     const struct sg_agent *agent, const struct sg_key_info *key, json_t *findings)
 {
-	unsigned char hash[SHA256_DIGEST_LENGTH];
 	struct sg_key_use use;
 	char *hex;
 
 	if (key->uri == NULL || key->spki.len == 0 ||
 	    sg_store_key_use_get(agent->store, key->uri, &use) != 0)
 		return;
-	SHA256(key->spki.data, key->spki.len, hash);
-	hex = sg_hex_encode(hash, sizeof(hash));
+	hex = sg_x509_fingerprint(&key->spki, "sha256");
 	if (hex != NULL && strcmp(hex, use.spki_sha256) != 0)
 		sg_doctor_add(findings, SG_FINDING_PROBLEM, key->uri,
 		    sg_err_advice(SG_ERR_KEY_CHANGED),

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/sha.h>
 #include <openssl/x509.h>
 
 #include "jobs.h"
@@ -177,22 +176,13 @@ int sg_held_cert_is_on(const struct sg_held_cert *cert, const char *token)
 
 /* ---- entries ---- */
 
-static int64_t seconds_of(const ASN1_TIME *when)
-{
-	struct tm tm = { 0 };
-
-	return when != NULL && ASN1_TIME_to_tm(when, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
-}
-
 static char *spki_sha256(X509 *x509)
 {
-	unsigned char hash[SHA256_DIGEST_LENGTH];
 	struct sg_blob spki = { NULL, 0 };
 	char *hex = NULL;
 
-	if (X509_get0_pubkey(x509) != NULL && sg_x509_spki(X509_get0_pubkey(x509), &spki) == 0 &&
-	    SHA256(spki.data, spki.len, hash) != NULL)
-		hex = sg_hex_encode(hash, sizeof(hash));
+	if (X509_get0_pubkey(x509) != NULL && sg_x509_spki(X509_get0_pubkey(x509), &spki) == 0)
+		hex = sg_x509_fingerprint(&spki, "sha256");
 	sg_blob_clear(&spki);
 	return hex;
 }
@@ -220,7 +210,7 @@ static int cert_new(const struct sg_blob *der, const char *jid, struct sg_held_c
 		goto out;
 	cert->sha256 = sg_x509_fingerprint(der, "sha256");
 	cert->name = sg_x509_fingerprint(der, "sha1");
-	cert->not_after = seconds_of(X509_get0_notAfter(x509));
+	cert->not_after = sg_x509_seconds(X509_get0_notAfter(x509));
 	if (sg_x509_check_account(der, jid, time(NULL), &cert->unfit) != 0 && cert->unfit == NULL)
 		cert->unfit = unreadable;
 	cert->places = calloc(1, sizeof(*cert->places));
@@ -392,7 +382,6 @@ static void seen_keys_clear(struct seen_keys *seen)
 static int seen_keys_take(
     const struct sg_module_answer *objects, size_t count, struct seen_keys *seen)
 {
-	unsigned char hash[SHA256_DIGEST_LENGTH];
 	size_t room = 0;
 
 	*seen = (struct seen_keys){ NULL, 0 };
@@ -408,9 +397,8 @@ static int seen_keys_take(
 			const struct sg_blob *spki = &found->keys[k].spki;
 			struct seen_key *key = &seen->keys[seen->count];
 
-			SHA256(spki->data, spki->len, hash);
 			key->spki_sha256 =
-			    spki->len > 0 ? sg_hex_encode(hash, sizeof(hash)) : strdup("");
+			    spki->len > 0 ? sg_x509_fingerprint(spki, "sha256") : strdup("");
 			key->uri = found->keys[k].uri != NULL ? found->keys[k].uri : "";
 			if (key->spki_sha256 == NULL)
 				return SG_ERR_NOMEM;

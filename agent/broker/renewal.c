@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "x509.h"
 
@@ -29,16 +28,6 @@ void sg_renewal_set(struct sg_renewal *renewal, unsigned at, const char *sha256)
 		renewal->due += lifetime * (share - jitter) / PARTS;
 }
 
-static int seconds_of(const ASN1_TIME *time, int64_t *seconds)
-{
-	struct tm tm;
-
-	if (time == NULL || ASN1_TIME_to_tm(time, &tm) != 1)
-		return SG_ERR_FORMAT;
-	*seconds = timegm(&tm);
-	return 0;
-}
-
 int sg_renewal_of(const struct sg_blob *certificate, unsigned at, struct sg_renewal *renewal)
 {
 	char *sha256 = NULL;
@@ -47,10 +36,12 @@ int sg_renewal_of(const struct sg_blob *certificate, unsigned at, struct sg_rene
 
 	*renewal = (struct sg_renewal){ 0 };
 	err = sg_x509_cert_parse(certificate, &cert);
-	if (err == 0)
-		err = seconds_of(X509_get0_notBefore(cert), &renewal->not_before);
-	if (err == 0)
-		err = seconds_of(X509_get0_notAfter(cert), &renewal->not_after);
+	if (err == 0) {
+		renewal->not_before = sg_x509_seconds(X509_get0_notBefore(cert));
+		renewal->not_after = sg_x509_seconds(X509_get0_notAfter(cert));
+		if (renewal->not_before == 0 || renewal->not_after == 0)
+			err = SG_ERR_FORMAT;
+	}
 	if (err == 0 && (sha256 = sg_x509_fingerprint(certificate, "sha256")) == NULL)
 		err = SG_ERR_NOMEM;
 	if (err == 0)

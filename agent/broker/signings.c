@@ -281,13 +281,6 @@ void sg_signing_reply(const struct sg_signing *signing, const struct sg_msg_sign
 
 /* ---- out of the store ---- */
 
-static time_t time_of(const ASN1_TIME *when)
-{
-	struct tm tm = { 0 };
-
-	return ASN1_TIME_to_tm(when, &tm) == 1 ? timegm(&tm) : 0;
-}
-
 /* When the subject's validity begins and ends. */
 static int load_x509(struct sg_signing *signing, time_t *begin, time_t *end)
 {
@@ -296,8 +289,8 @@ static int load_x509(struct sg_signing *signing, time_t *begin, time_t *end)
 
 	if (err != 0)
 		return err;
-	*begin = time_of(X509_get0_notBefore(cert));
-	*end = time_of(X509_get0_notAfter(cert));
+	*begin = (time_t)sg_x509_seconds(X509_get0_notBefore(cert));
+	*end = (time_t)sg_x509_seconds(X509_get0_notAfter(cert));
 	X509_free(cert);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "codecs.h"
 
 #include <openssl/asn1.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 
 #define JULIET "juliet@capulet.example"
@@ -438,6 +439,34 @@ static void a_certificate_holds_one_key(void **state)
 	sg_blob_clear(&der);
 }
 
+static void times_are_seconds(void **state)
+{
+	ASN1_TIME *time = ASN1_TIME_set(NULL, NOW);
+
+	assert_int_equal(sg_x509_seconds(time), NOW);
+	assert_int_equal(ASN1_STRING_set(time, "yesterday", -1), 1);
+	assert_int_equal(sg_x509_seconds(time), 0);
+	assert_int_equal(sg_x509_seconds(NULL), 0);
+	ASN1_TIME_free(time);
+}
+
+static void pem_leads_back(void **state)
+{
+	struct sg_blob der = make_cert(&(struct recipe){ .jids = { JULIET } }, key), again;
+	char *pem = sg_x509_pem(PEM_STRING_X509, &der);
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+
+	assert_non_null(cert);
+	assert_int_equal(sg_x509_cert_der(cert, &again), 0);
+	assert_int_equal(sg_blob_eq(&der, &again), 1);
+	X509_free(cert);
+	BIO_free(bio);
+	free(pem);
+	sg_blob_clear(&again);
+	sg_blob_clear(&der);
+}
+
 /* ---- C4 ---- */
 
 static int issued(const struct recipe *recipe, EVP_PKEY *cert_key, const char **why)
@@ -626,6 +655,8 @@ int main(void)
 		cmocka_unit_test(key_algorithms_have_names),
 		cmocka_unit_test(spki_is_the_public_key),
 		cmocka_unit_test(a_certificate_holds_one_key),
+		cmocka_unit_test(times_are_seconds),
+		cmocka_unit_test(pem_leads_back),
 		cmocka_unit_test(the_certificate_asked_for_is_kept),
 		cmocka_unit_test(another_key_is_refused),
 		cmocka_unit_test(another_name_is_refused),
