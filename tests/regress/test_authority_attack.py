@@ -2,7 +2,6 @@
 wrappers that only a server may send, the same again and again. On both servers, and as a server that is not honest."""
 import concurrent.futures
 import itertools
-import socket
 
 import pytest
 from cryptography import x509
@@ -15,9 +14,9 @@ from authority_world import AuthorityWorld
 from certificates import make_csr, make_key
 from odd_requests import (BMP, CHALLENGE, CN, EXTENSIONS, IA5, MAIL, MS_EXTENSIONS, NULL, RSA_SHA256, SRV_NAME, XMPP_ADDR,
                           asked, assemble, attribute, extension, name, san, tlv, xmpp_addr)
-from processes import PATIENCE
-from test_authority_parser import Server
 from world import DOMAIN, SERVERS
+
+pytest_plugins = ["component_server"]
 
 OTHER = "other.test"
 BAD, NOT, FORBIDDEN = ("modify", "bad-request"), ("modify", "not-acceptable"), ("auth", "forbidden")
@@ -319,19 +318,6 @@ def test_c6_accounts_of_another_domain_get_nothing(place, to):
 
 
 # ---- a server that is not honest
-
-@pytest.fixture(scope="module")
-def server():
-    """The authority, connected to the test, which plays the server."""
-    with AuthorityWorld() as world, concurrent.futures.ThreadPoolExecutor() as pool, \
-            socket.create_server(("127.0.0.1", world.component_port)) as listener:
-        listener.settimeout(PATIENCE)
-        world.make_authority()
-        connected = pool.submit(Server, listener, world)
-        world.start_authority()
-        with connected.result() as server:
-            yield server
-
 
 def hand_over(server, payload, outer=DOMAIN, kind="set", **attrs):
     """Hands over an iq with these attributes; gives the answer's text."""

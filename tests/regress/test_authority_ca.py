@@ -12,6 +12,8 @@ from authority_world import AuthorityWorld, key_files
 from certificates import make_csr, make_key
 from world import DOMAIN, SERVERS, Failed
 
+pytest_plugins = ["authority_fixtures"]
+
 ROOT_KEYS = {"prosody": ("rsa:3072",), "ejabberd": ("ec", "-pkeyopt", "ec_paramgen_curve:P-384")}
 ALGORITHMS = {"prosody": "p384", "ejabberd": "rsa3072"}
 WANTED = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid:always\n"
@@ -65,12 +67,6 @@ def place(request):
     with CompanyWorld(request.param) as world:
         world.up()
         yield world
-
-
-@pytest.fixture
-def client(place):
-    with Client(place, place.account()) as client:
-        yield client
 
 
 def pem_of(der):
