@@ -105,3 +105,19 @@ int sg_file_lock(const char *path, int *fd)
 	*fd = -1;
 	return SG_ERR_BUSY;
 }
+
+int sg_file_read(const char *path, size_t max, struct sg_buf *text)
+{
+	char chunk[16384];
+	ssize_t n = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : SG_ERR_IO;
+	while (text->err == 0 && text->len <= max && (n = read(fd, chunk, sizeof(chunk))) > 0)
+		sg_buf_put(text, chunk, (size_t)n);
+	close(fd);
+	if (n < 0)
+		return SG_ERR_IO;
+	return text->len > max ? SG_ERR_LIMIT : text->err;
+}

@@ -1,5 +1,5 @@
 /*
- * Replacing a file so that a reader finds the old one or the new one, whole, whatever happens.
+ * Files as wholes: replaced so that a reader finds the old one or the new one, whatever happens, and read.
  */
 #ifndef SG_AUTHORITY_FILE_H
 #define SG_AUTHORITY_FILE_H
@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "buf.h"
 #include "error.h"
 
 #define SG_FILE_LOCK_MS 5000
@@ -24,5 +25,9 @@ SG_MUST_USE int sg_file_replace(const char *path, const void *data, size_t len, 
  * SG_FILE_LOCK_MS, SG_ERR_IO; logged.
  */
 SG_MUST_USE int sg_file_lock(const char *path, int *fd);
+
+/* Appends the file's bytes. One that is not there is an empty one. SG_ERR_LIMIT over max bytes, SG_ERR_IO,
+ * SG_ERR_NOMEM; what was read by then is in *text. */
+SG_MUST_USE int sg_file_read(const char *path, size_t max, struct sg_buf *text);
 
 #endif

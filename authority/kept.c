@@ -1,12 +1,10 @@
 #include "kept.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "file.h"
 #include "log.h"
 
 #define REASON	"on the list of the revoked, of which a restored ledger did not know"
@@ -86,24 +84,10 @@ static int add_lines(struct prints *prints, char *text, const char *path)
 	return prints->text.err;
 }
 
-static int read_file(const char *path, struct sg_buf *text)
-{
-	char chunk[16384];
-	ssize_t n = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : SG_ERR_IO;
-	while (text->err == 0 && (n = read(fd, chunk, sizeof(chunk))) > 0)
-		sg_buf_put(text, chunk, (size_t)n);
-	close(fd);
-	return n < 0 ? SG_ERR_IO : text->err;
-}
-
 static int read_list(const char *path, struct prints *prints)
 {
 	struct sg_buf text = { 0 };
-	int err = read_file(path, &text);
+	int err = sg_file_read(path, SG_BUF_MAX, &text);
 
 	for (size_t i = 0; i < text.len; i++) /* a NUL would end the text here */
 		if (text.data[i] == '\0')

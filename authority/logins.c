@@ -1,13 +1,10 @@
 #include "logins.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "buf.h"
+#include "file.h"
 #include "log.h"
 #include "text.h"
 
@@ -16,34 +13,6 @@ struct sg_logins {
 	struct sg_login *lines; /* sorted by sha256 */
 	size_t count;
 };
-
-static int read_all(const char *path, char **text, size_t *len)
-{
-	struct sg_buf buf = { 0 };
-	char chunk[16384];
-	ssize_t n = 0;
-	int fd, err = 0;
-
-	*text = NULL;
-	*len = 0;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : SG_ERR_IO;
-	while (err == 0 && (n = read(fd, chunk, sizeof(chunk))) > 0) {
-		sg_buf_put(&buf, chunk, (size_t)n);
-		if (buf.err != 0 || buf.len > SG_LOGINS_BYTES_MAX)
-			err = buf.err != 0 ? buf.err : SG_ERR_LIMIT;
-	}
-	if (err == 0 && n < 0)
-		err = SG_ERR_IO;
-	close(fd);
-	if (err == 0) {
-		*text = sg_buf_steal(&buf, len);
-		err = *text != NULL ? 0 : SG_ERR_NOMEM;
-	}
-	sg_buf_clear(&buf);
-	return err;
-}
 
 static int is_sha256(const char *text)
 {
@@ -133,15 +102,18 @@ static int parse(struct sg_logins *logins)
 int sg_logins_read(const char *path, struct sg_logins **logins)
 {
 	struct sg_logins *self = calloc(1, sizeof(*self));
-	size_t len;
+	struct sg_buf text = { 0 };
 	int err;
 
 	*logins = NULL;
 	if (self == NULL)
 		return SG_ERR_NOMEM;
-	err = read_all(path, &self->text, &len);
-	if (err == 0 && self->text != NULL)
+	err = sg_file_read(path, SG_LOGINS_BYTES_MAX, &text);
+	if (err == 0 && (self->text = sg_buf_steal(&text, NULL)) == NULL)
+		err = SG_ERR_NOMEM;
+	if (err == 0)
 		err = parse(self);
+	sg_buf_clear(&text);
 	if (err != 0) {
 		sg_log(SG_LOG_ERROR, "logins: %s: %s", path, sg_err_text(err));
 		sg_logins_free(self);
