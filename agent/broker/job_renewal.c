@@ -20,6 +20,23 @@
 #include "verbs.h"
 #include "x509.h"
 
+struct sg_job *sg_job_begin_renewal(struct sg_account *account, const char *key, const char *name)
+{
+	struct sg_job *job = sg_job_begin(account, SG_JOB_RENEW);
+
+	if (job == NULL)
+		return NULL;
+	job->row.key = strdup(key);
+	job->row.name = sg_text_copy(name);
+	job->row.old_key = sg_text_copy(account->row.key);
+	job->row.old_certificate = sg_text_copy(account->row.certificate);
+	if (job->row.key != NULL && job->row.old_key != NULL && job->row.old_certificate != NULL &&
+	    (name == NULL || job->row.name != NULL))
+		return job;
+	sg_job_drop(job);
+	return NULL;
+}
+
 /* ---- the former certificate ---- */
 
 /* When it ends; zero when it is not known. */

@@ -28,23 +28,6 @@ static void fail_busy(struct sg_call *call, const struct sg_job *job)
 	    job->row.jid, sg_job_kind_name(job->row.kind));
 }
 
-struct sg_job *sg_job_begin_renewal(struct sg_account *account, const char *key, const char *name)
-{
-	struct sg_job *job = sg_job_begin(account, SG_JOB_RENEW);
-
-	if (job == NULL)
-		return NULL;
-	job->row.key = strdup(key);
-	job->row.name = sg_text_copy(name);
-	job->row.old_key = sg_text_copy(account->row.key);
-	job->row.old_certificate = sg_text_copy(account->row.certificate);
-	if (job->row.key != NULL && job->row.old_key != NULL && job->row.old_certificate != NULL &&
-	    (name == NULL || job->row.name != NULL))
-		return job;
-	sg_job_drop(job);
-	return NULL;
-}
-
 static void begin(struct sg_call *call, const char *key, int rekey)
 {
 	struct sg_job *job = sg_job_of_certificate(call->account);
