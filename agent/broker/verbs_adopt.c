@@ -115,22 +115,19 @@ static void surveyed(struct sg_call *call)
 void sg_verb_adopt_certificate(struct sg_call *call)
 {
 	struct adoption *adoption;
+	char *fingerprint;
 
-	if (!sg_call_take_account(call, "jid"))
+	if (!sg_call_take_account(call, "jid") ||
+	    (fingerprint = sg_call_take_fingerprint(call, "fingerprint")) == NULL)
 		return;
 	adoption = calloc(1, sizeof(*adoption));
 	if (adoption == NULL) {
+		free(fingerprint);
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 		return;
 	}
+	adoption->fingerprint = fingerprint;
 	call->state = adoption;
 	call->state_free = adoption_free;
-	adoption->fingerprint = sg_fingerprint_take(sg_call_string(call, "fingerprint"));
-	if (adoption->fingerprint == NULL)
-		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
-	else if (adoption->fingerprint[0] == '\0')
-		sg_call_fail_with(
-		    call, SG_ERR_ARG, "fingerprint", "a fingerprint is a SHA-256 or SHA-1 in hex");
-	else
-		sg_call_survey(call, &adoption->survey, 1, surveyed);
+	sg_call_survey(call, &adoption->survey, 1, surveyed);
 }

@@ -12,10 +12,9 @@
 #include "json.h"
 #include "saslcert.h"
 #include "text.h"
+#include "verbs_keyring.h"
 #include "x509.h"
 
-#define SHA1_LEN       20
-#define SHA256_LEN     32
 #define SHA256_HEX_LEN 64
 
 static const struct sg_msg_empty nothing = { 0 };
@@ -217,16 +216,15 @@ static char *take_fingerprint(const struct sg_call *call)
 {
 	const char *text = sg_call_string(call, "fingerprint");
 	const char *current = call->account->row.certificate;
-	struct sg_blob bytes = { NULL, 0 };
-	char *hex = NULL;
+	char *hex;
 
 	if (strcmp(text, "current") == 0)
 		return sg_text_copy(current);
-	if (sg_hex_decode(text, SHA256_LEN, &bytes) == 0 &&
-	    (bytes.len == SHA1_LEN || bytes.len == SHA256_LEN))
-		hex = sg_hex_encode(bytes.data, bytes.len);
-	sg_blob_clear(&bytes);
-	return hex;
+	hex = sg_fingerprint_take(text);
+	if (hex != NULL && hex[0] != '\0')
+		return hex;
+	free(hex);
+	return NULL;
 }
 
 /* Whether the account's certificate may be another one in a moment. */

@@ -46,8 +46,7 @@ char *sg_fingerprint_take(const char *text)
 	return digits;
 }
 
-/* The parameter as a fingerprint, a new string; NULL when the call has failed. */
-static char *take_fingerprint(struct sg_call *call, const char *parameter)
+char *sg_call_take_fingerprint(struct sg_call *call, const char *parameter)
 {
 	char *digits = sg_fingerprint_take(sg_call_string(call, parameter));
 
@@ -159,7 +158,7 @@ static void fail_unknown(struct sg_call *call, const char *fingerprint)
 static int find_one(
     struct sg_call *call, const char *parameter, unsigned flags, struct found *found)
 {
-	char *fingerprint = take_fingerprint(call, parameter);
+	char *fingerprint = sg_call_take_fingerprint(call, parameter);
 	int err, one = 0;
 
 	*found = (struct found){ NULL, 0 };
@@ -433,7 +432,7 @@ static void trust(struct sg_call *call, const char *jid, const char *fingerprint
 
 void sg_verb_trust_key(struct sg_call *call)
 {
-	char *fingerprint = take_fingerprint(call, "fingerprint");
+	char *fingerprint = sg_call_take_fingerprint(call, "fingerprint");
 	char *jid = NULL;
 	int failed = 0;
 

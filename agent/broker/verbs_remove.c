@@ -140,22 +140,19 @@ static void looked_at(struct sg_call *call)
 void sg_verb_remove_certificate(struct sg_call *call)
 {
 	struct removal *removal;
+	char *fingerprint;
 
-	if (!sg_call_take_account(call, "jid"))
+	if (!sg_call_take_account(call, "jid") ||
+	    (fingerprint = sg_call_take_fingerprint(call, "fingerprint")) == NULL)
 		return;
 	removal = calloc(1, sizeof(*removal));
 	if (removal == NULL) {
+		free(fingerprint);
 		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
 		return;
 	}
+	removal->fingerprint = fingerprint;
 	call->state = removal;
 	call->state_free = removal_free;
-	removal->fingerprint = sg_fingerprint_take(sg_call_string(call, "fingerprint"));
-	if (removal->fingerprint == NULL)
-		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
-	else if (removal->fingerprint[0] == '\0')
-		sg_call_fail_with(
-		    call, SG_ERR_ARG, "fingerprint", "a fingerprint is a SHA-256 or SHA-1 in hex");
-	else
-		sg_call_survey(call, &removal->survey, 0, looked_at);
+	sg_call_survey(call, &removal->survey, 0, looked_at);
 }
