@@ -421,13 +421,14 @@ struct tls_signature {
 	struct sg_module *module;
 	char *token_uri;
 	unsigned unlocked_on;
-	int asked_again;	    /* the login that was remembered had been lost */
-	struct sg_pin pin;	    /* none: what the call brought is gone with it */
+	int asked_again;   /* the login that was remembered had been lost */
+	struct sg_pin pin; /* none: what the call brought is gone with it; for what it uses */
 	struct sg_msg_tls_sign msg; /* owned */
 };
 
 static void signature_free(struct tls_signature *signature)
 {
+	sg_pin_clear(&signature->pin);
 	sg_account_unref(signature->account);
 	sg_msg_clear(SG_MSG_TLS_SIGN, &signature->msg);
 	free(signature->token_uri);

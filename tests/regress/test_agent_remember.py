@@ -9,12 +9,15 @@ import time
 import pytest
 
 from agent_fixture import BIN, PIN, Agent, wait_open
+from cert_world import Holder
 from fault_agent import FaultAgent
 from processes import until
 from varlink_client import secret
 from world import is_sanitized
 
 LONG = "a-PIN-that-is-nowhere-else-71"  # found in a memory by chance never
+
+pytest_plugins = ["server_fixtures"]
 
 
 @contextlib.contextmanager
@@ -49,6 +52,22 @@ def test_always():
             with secret(PIN) as fd:
                 assert csr(agent, fd)
         until(lambda: not unlocked(agent), "the token was never locked")
+
+
+def test_always_after_a_login(served):
+    """A login is signed for by the token, too, and over with its call."""
+    holder = Holder(served, "forgetful")
+    holder.agent.conf.write_text(holder.agent.conf.read_text() + "remember = always\n")
+
+    def is_locked():
+        return not holder.agent.call("ShowToken", {"token": "two"})["token"]["unlocked"]
+    with holder:
+        holder.enrol("client", token="two")
+        until(is_locked, "the token was never locked after an enrolment")
+        holder.call("Disconnect")
+        holder.call("Connect")
+        assert holder.account()["mechanism"] == "EXTERNAL"
+        until(is_locked, "the token was never locked after a login")
 
 
 def test_always_shared_by_calls_at_the_same_time():
