@@ -21,6 +21,7 @@
 #include "cert_protocol.h"
 #include "log.h"
 #include "online.h"
+#include "reconcile.h"
 #include "renewal.h"
 #include "saslcert.h"
 #include "text.h"
@@ -476,6 +477,45 @@ void sg_job_enter_return(struct sg_call *call)
 
 /* ---- RETIRE, RETRACT: the former certificate ---- */
 
+int sg_job_is_taken_back(const struct sg_job *job)
+{
+	return job->row.sha256 != NULL && sg_account_has_revoked(job->account, job->row.sha256) &&
+	    (job->row.old_certificate == NULL ||
+		!sg_account_has_revoked(job->account, job->row.old_certificate));
+}
+
+void sg_job_fail_taken_back(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+
+	sg_call_advise(
+	    call, SG_ERR_CERT_REFUSED, "Ask the server's operator why, if it was not you.");
+	sg_call_fail_with(call, SG_ERR_CERT_REFUSED, job->row.sha256,
+	    "the new certificate was revoked before it took the former one's place: %s goes on "
+	    "with the "
+	    "former one",
+	    job->row.jid);
+}
+
+void sg_job_take_back(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+	int err = sg_store_cert_set_revoked(call->agent->store, job->row.jid, job->row.sha256, 1);
+
+	if (err != 0)
+		sg_call_fail_code(call, err, job->row.jid);
+	else
+		sg_job_fail_taken_back(call);
+}
+
+/* Where both are revoked there is nothing to go back to. */
+enum sg_job_state sg_job_proven_failed(struct sg_job *job, const struct sg_msg_error *error)
+{
+	return sg_msg_error_code(error) == SG_ERR_CERT_REFUSED && sg_job_is_taken_back(job)
+	    ? SG_JOB_UNDO
+	    : job->row.state;
+}
+
 static void retired(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
@@ -498,24 +538,66 @@ static void on_retired(void *arg, const struct sg_msg_error *error, void *answer
 		sg_call_fail(call, error);
 }
 
-static void retire_online(struct sg_call *call)
+static void retire(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
 	const struct sg_msg_ccm2_revoke msg = { .sha256 = job->row.old_certificate };
 
+	if (sg_call_is_online(call))
+		sg_worker_request(call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1,
+		    SG_XMPP_SECONDS, on_retired, call);
+}
+
+static int is_listed(const struct sg_msg_ccm2_certs *certs, const char *sha256)
+{
+	int listed = 0;
+
+	for (uint32_t i = 0; i < certs->cert_count && !listed; i++) {
+		char *its = sg_x509_fingerprint(&certs->certs[i].der, "sha256");
+
+		listed = its != NULL && strcmp(its, sha256) == 0;
+		free(its);
+	}
+	return listed;
+}
+
+/* The new one may have been revoked since it was proven: without the former one the account would have none. */
+static void retire_listed(struct sg_call *call, void *answer)
+{
+	const struct sg_job *job = call->state;
+	const struct sg_msg_ccm2_certs *certs = answer;
+
+	if (!sg_reconcile_is_cut(certs) && !is_listed(certs, job->row.sha256) &&
+	    is_listed(certs, job->row.old_certificate))
+		sg_job_take_back(call);
+	else
+		retire(call);
+}
+
+static void retire_online(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+
+	if (!sg_job_is_managed(call))
+		return;
 	if (!job->can_revoke) {
 		sg_log(SG_LOG_WARN,
 		    "%s: its server does not revoke certificates: the former one, %s, stays valid",
 		    job->row.jid, job->row.old_certificate);
 		sg_job_go(call, SG_JOB_RETRACT);
-	} else if (sg_call_is_online(call)) {
-		sg_worker_request(call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1,
-		    SG_XMPP_SECONDS, on_retired, call);
+	} else if (job->can_list) {
+		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, retire_listed);
+	} else {
+		retire(call);
 	}
 }
 
 void sg_job_enter_retire(struct sg_call *call)
 {
+	if (sg_job_is_taken_back(call->state)) {
+		sg_job_fail_taken_back(call);
+		return;
+	}
 	sg_job_tell(call, "retire", "revoking the former certificate");
 	sg_job_go_online(call, retire_online);
 }

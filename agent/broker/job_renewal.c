@@ -284,6 +284,10 @@ static void on_made_known(struct sg_call *call, const struct sg_msg_error *error
 		sg_job_go(call, next);
 		return;
 	}
+	if (sg_account_is_refused(error) && call->password_fd < 0) {
+		sg_job_take_back(call);
+		return;
+	}
 	if (!sg_renewal_is_over(&old, time(NULL))) {
 		sg_call_fail_with(call, sg_msg_error_code(error), error->subject,
 		    "the new certificate is in use, but not %s yet: %s", what,
@@ -305,6 +309,10 @@ void sg_job_enter_sign(struct sg_call *call)
 	const struct sg_job *job = call->state;
 	const struct sg_account_row *account = &call->account->row;
 
+	if (sg_job_is_taken_back(job)) {
+		sg_job_fail_taken_back(call);
+		return;
+	}
 	if (account->user_key == NULL || account->user_certificate == NULL) {
 		sg_job_go(call, SG_JOB_PUBLISH);
 		return;
@@ -324,6 +332,10 @@ void sg_job_enter_publish(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
 
+	if (sg_job_is_taken_back(job)) {
+		sg_job_fail_taken_back(call);
+		return;
+	}
 	if (call->account->publishing.access == NULL) {
 		sg_job_go(call, SG_JOB_RETIRE);
 		return;

@@ -68,8 +68,10 @@ static void revoked(struct sg_call *call)
 	int err =
 	    sg_store_cert_set_revoked(call->agent->store, account->row.jid, fingerprint(call), 1);
 
-	if (err == 0)
+	if (err == 0) {
 		sg_renewing_note(account);
+		sg_jobs_account_ready(account); /* one that got it may wait */
+	}
 	if (err != 0) {
 		sg_call_fail_code(call, err, account->row.jid);
 	} else if (!sg_account_is_logged_in_with(account, fingerprint(call))) {

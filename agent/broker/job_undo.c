@@ -10,21 +10,52 @@
 #include "ccm2.h"
 #include "key_cache.h"
 #include "log.h"
+#include "online.h"
 #include "text.h"
 #include "worker.h"
 #include "x509.h"
 
 /* ---- UNDO ---- */
 
+static void on_retracted(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct sg_call *call = arg;
+
+	if (error == NULL || sg_job_is_final(error))
+		sg_job_go(call, SG_JOB_DISCARD);
+	else
+		sg_call_fail(call, error);
+}
+
+/* A renewal may have published it already. */
+static void retract(struct sg_call *call, struct sg_cert_row *cert)
+{
+	const struct sg_msg_pep_retract msg = { &cert->name, 1 };
+
+	if (call->account->publishing.access == NULL)
+		sg_job_go(call, SG_JOB_DISCARD);
+	else if (sg_call_is_online(call))
+		sg_worker_request(call->account->worker, SG_MSG_PEP_RETRACT, &msg, -1,
+		    SG_XMPP_SECONDS, on_retracted, call);
+}
+
 static void undone(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	int err = sg_store_cert_set_revoked(call->agent->store, job->row.jid, job->row.sha256, 1);
+	struct sg_store *store = call->agent->store;
+	struct sg_cert_row cert;
+	int err = sg_store_cert_set_revoked(store, job->row.jid, job->row.sha256, 1);
 
-	if (err != 0)
+	if (err == 0)
+		err = sg_store_cert_get(store, job->row.jid, job->row.sha256, &cert);
+	if (err == SG_ERR_KEY_ABSENT) {
+		sg_job_go(call, SG_JOB_DISCARD); /* it was never the account's */
+	} else if (err != 0) {
 		sg_call_fail_code(call, err, job->row.jid);
-	else
-		sg_job_go(call, SG_JOB_DISCARD);
+	} else {
+		retract(call, &cert);
+		sg_cert_row_clear(&cert);
+	}
 }
 
 static void on_undone(void *arg, const struct sg_msg_error *error, void *answer)
@@ -71,12 +102,19 @@ static void undo_online(struct sg_call *call)
 	static const struct sg_msg_empty nothing = { 0 };
 	const struct sg_job *job = call->state;
 
+	if (!sg_job_is_managed(call))
+		return;
 	if (job->row.cert.len > 0)
 		undo_revoke(call);
 	else if (job->can_list)
 		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, undo_listed);
 	else
 		sg_job_go(call, SG_JOB_END);
+}
+
+static void undo_offline(struct sg_call *call)
+{
+	sg_job_go_online(call, undo_online);
 }
 
 /* What the account had: the agent may have been killed between the change of its certificate and that of the job's
@@ -110,7 +148,14 @@ void sg_job_enter_undo(struct sg_call *call)
 		return;
 	}
 	sg_job_tell(call, "undo", "revoking the certificate that is not used");
-	sg_job_go_online(call, undo_online);
+	/* The server ends what was logged in with it (C10), perhaps before its answer is read. */
+	if (job->row.sha256 != NULL &&
+	    sg_account_is_logged_in_with(call->account, job->row.sha256)) {
+		call->next = undo_offline;
+		sg_account_go_offline(call->account, sg_call_continue, call);
+	} else {
+		undo_offline(call);
+	}
 }
 
 /* ---- SWEEP, DISCARD ---- */

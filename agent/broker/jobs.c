@@ -44,9 +44,12 @@ static const struct {
 	[SG_JOB_STORE] = { "store", TO(PROVE) | TO(UNDO) | TO(END), sg_job_enter_store, NULL },
 	[SG_JOB_PROVE] = { "prove", TO(SIGN) | TO(RETIRE) | TO(RETURN) | TO(UNDO) | TO(END),
 	    sg_job_enter_prove, sg_job_prove_failed },
-	[SG_JOB_SIGN] = { "sign", TO(PUBLISH) | TO(END), sg_job_enter_sign, NULL },
-	[SG_JOB_PUBLISH] = { "publish", TO(RETIRE) | TO(END), sg_job_enter_publish, NULL },
-	[SG_JOB_RETIRE] = { "retire", TO(RETRACT) | TO(END), sg_job_enter_retire, NULL },
+	[SG_JOB_SIGN] = { "sign", TO(PUBLISH) | TO(UNDO) | TO(END), sg_job_enter_sign,
+	    sg_job_proven_failed },
+	[SG_JOB_PUBLISH] = { "publish", TO(RETIRE) | TO(UNDO) | TO(END), sg_job_enter_publish,
+	    sg_job_proven_failed },
+	[SG_JOB_RETIRE] = { "retire", TO(RETRACT) | TO(UNDO) | TO(END), sg_job_enter_retire,
+	    sg_job_proven_failed },
 	[SG_JOB_RETRACT] = { "retract", TO(SWEEP) | TO(END), sg_job_enter_retract, NULL },
 	[SG_JOB_SWEEP] = { "sweep", TO(END), sg_job_enter_sweep, sg_job_sweep_failed },
 	[SG_JOB_REVOKE_IT] = { "revoke", TO(RETRACT) | TO(SWEEP) | TO(END), sg_job_enter_revoke,
@@ -598,6 +601,17 @@ void sg_job_go_online(struct sg_call *call, sg_verb_fn *next)
 
 	job->next = next;
 	sg_call_go_online(call, ask_features);
+}
+
+int sg_job_is_managed(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+	int managed = job->can_add || job->can_list || job->can_revoke;
+
+	if (!managed)
+		sg_call_fail_with(call, SG_ERR_FEATURE, SG_NS_CCM2_REVOKE,
+		    "the server of %s does not manage certificates now", job->row.jid);
+	return managed;
 }
 
 int sg_job_is_final(const struct sg_msg_error *error)

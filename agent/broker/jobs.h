@@ -130,6 +130,17 @@ int sg_job_take_issued(struct sg_job *job, struct sg_msg_ccm2_certs *certs);
 /* Whether the server says that it does not have it: a certificate that it does not know lets nobody in. */
 int sg_job_is_gone(const struct sg_msg_error *error);
 
+/* Whether the server manages certificates at all now; else the call has failed, and the job waits: what issued one may
+ * be away. */
+SG_MUST_USE int sg_job_is_managed(struct sg_call *call);
+
+/* Whether the certificate that the job got is known to be revoked, and the former one is not. */
+int sg_job_is_taken_back(const struct sg_job *job);
+
+/* Fails the call, and with sg_job_proven_failed() the job, since that is so; the first notes that it is. */
+void sg_job_take_back(struct sg_call *call);
+void sg_job_fail_taken_back(struct sg_call *call);
+
 /*
  * Of a renewal: keeps the name of the former certificate in a list of the server, and sees to it that it
  * stands there; 0 when the call has failed.
@@ -163,6 +174,6 @@ sg_verb_fn sg_job_enter_new, sg_job_enter_generate, sg_job_enter_request, sg_job
     sg_job_enter_undo, sg_job_enter_discard, sg_job_enter_return;
 typedef enum sg_job_state sg_job_failed_fn(struct sg_job *job, const struct sg_msg_error *error);
 sg_job_failed_fn sg_job_generate_failed, sg_job_request_failed, sg_job_add_failed,
-    sg_job_prove_failed, sg_job_sweep_failed, sg_job_revoke_failed;
+    sg_job_prove_failed, sg_job_proven_failed, sg_job_sweep_failed, sg_job_revoke_failed;
 
 #endif

@@ -128,10 +128,12 @@ void sg_verb_enrol(struct sg_call *call)
 
 /* ---- CancelEnrolment ---- */
 
+/* Not once the former certificate may be revoked: the account would be left without any. */
 static int may_be_undone(const struct sg_job *job)
 {
 	return job->row.state == SG_JOB_UNDO || job->row.state == SG_JOB_DISCARD ||
-	    sg_job_may(job->row.kind, job->row.state, SG_JOB_UNDO);
+	    (job->row.state != SG_JOB_RETIRE &&
+		sg_job_may(job->row.kind, job->row.state, SG_JOB_UNDO));
 }
 
 static void cancel(struct sg_call *call, struct sg_job *job)

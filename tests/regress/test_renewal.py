@@ -353,8 +353,9 @@ def test_killed_while_it_waits(renewer):
     check_renewed(renewer, old)
 
 
-def test_the_user_keys_token_is_locked(renewer):
-    """The new certificate is in use, and the old one is not revoked before contacts can trust the new one."""
+def unsigned(renewer):
+    """A renewal by itself that waits for the user key's token: both certificates are valid. Gives the old one, the new
+    one, and the user key's."""
     renewer.stop()
     renewer.world.run("bash", renewer.world.dir / "fixtures/softhsm.sh", renewer.world.dir / f"agent-{renewer.name}/token",
                       renewer.name, "vault", env=renewer.world.env(SOFTHSM_PIN_FILE=renewer.world.dir / "pin"))
@@ -362,7 +363,6 @@ def test_the_user_keys_token_is_locked(renewer):
     old = enrol(renewer)
     made = renewer.signet("key", "new", "--token", "vault", "--label", "user", "--user", "--account", renewer.jid,
                           "--algorithm", "p256", *renewer.pin)["certificate"]
-    user = base64.b64decode(made["der"])
     renewer.signet("sign", renewer.jid)
     renewer.signet("publish", renewer.jid)
     renewer.signet("account", "disconnect", renewer.jid)
@@ -371,11 +371,80 @@ def test_the_user_keys_token_is_locked(renewer):
     assert job["state"] == "sign" and "not signed by the user key yet" in job["text"]
     new = renewer.account()["certificate"]
     assert new != old and old not in renewer.world.revoked()
+    return old, new, base64.b64decode(made["der"])
+
+
+def test_the_user_keys_token_is_locked(renewer):
+    """The new certificate is in use, and the old one is not revoked before contacts can trust the new one."""
+    old, new, user = unsigned(renewer)
     assert client_keys(renewer, user) == {old: ["ECDSA-SHA256"]}
     renewer.signet("token", "unlock", "vault", *renewer.pin)
     until(lambda: not renewer.account()["jobs"], renewer.agent.last())
     assert client_keys(renewer, user) == {new: ["ECDSA-SHA256"]}
     assert old in renewer.world.revoked()
+
+
+def check_old_again(renewer, old, new, user):
+    """The renewal came to nothing, and the account has what it had before."""
+    until(lambda: not renewer.account()["jobs"], renewer.agent.last())
+    assert renewer.account()["certificate"] == old
+    renewer.signet("account", "disconnect", renewer.jid)
+    renewer.signet("account", "connect", renewer.jid)
+    assert renewer.account()["mechanism"] == "EXTERNAL"
+    assert [c["certificate"]["sha256"] for c in renewer.signet("cert", "list", renewer.jid)["certificates"]] == [old]
+    assert new in renewer.world.revoked() and old not in renewer.world.revoked()
+    assert client_keys(renewer, user) == {old: ["ECDSA-SHA256"]}
+    assert renewer.objects("cert") == 1
+
+
+def operator_revokes(renewer, sha256):
+    renewer.world.run("signet-authority", "--config", renewer.world.authority_conf, "revoke", sha256,
+                      env=renewer.world.authority_env)
+    until(lambda: sha256 in renewer.world.revoked())
+
+
+@pytest.mark.parametrize("secret", ("none", "password"))
+def test_the_new_one_is_revoked_before_it_is_signed(renewer, secret):
+    """The operator takes back what was issued: the account is not left without any certificate."""
+    old, new, user = unsigned(renewer)
+    operator_revokes(renewer, new)
+    if secret == "password":  # then no login tells of it
+        renewer.signet("account", "disconnect", renewer.jid)
+        renewer.signet("account", "connect", renewer.jid, *renewer.password)
+    renewer.signet("token", "unlock", "vault", *renewer.pin)
+    check_old_again(renewer, old, new, user)
+
+
+def test_the_new_one_is_revoked_when_it_is_published(renewer):
+    """... and nobody is shown it any more."""
+    old, new, user = unsigned(renewer)
+    renewer.world.authority.stop()
+    try:
+        renewer.signet("token", "unlock", "vault", *renewer.pin)
+        until(lambda: (job := renewer.job()) and job["state"] == "retire" and job["waits_for"], renewer.agent.last())
+        assert new in client_keys(renewer, user)
+        operator_revokes(renewer, new)
+    finally:
+        renewer.world.start_authority()
+    error, message = error_of(renewer, "cert", "renew", renewer.jid, *renewer.password)
+    assert error == "CertificateRefused" and "goes on with the former one" in message
+    until(lambda: not renewer.account()["jobs"], renewer.agent.last())
+    assert new not in client_keys(renewer, user)
+    renewer.signet("publish", renewer.jid)
+    check_old_again(renewer, old, new, user)
+
+
+def test_a_person_revokes_the_new_one_before_it_is_signed(renewer):
+    old, new, user = unsigned(renewer)
+    renewer.signet("cert", "revoke", renewer.jid, "current", "--yes")
+    check_old_again(renewer, old, new, user)
+
+
+def test_undone_before_it_is_signed(renewer):
+    """As long as the former certificate is not revoked, a person may go back to it."""
+    old, new, user = unsigned(renewer)
+    renewer.signet("enrol", renewer.jid, "--cancel")
+    check_old_again(renewer, old, new, user)
 
 
 def test_revoked_elsewhere(renewer):
