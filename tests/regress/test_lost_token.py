@@ -76,6 +76,25 @@ def test_a_lost_token(holder):
     assert {row["outcome"] for row in again["certificates"]} == {"revoked"} and not again["switched"]
 
 
+def test_a_renewal_that_waits_on_the_lost_token(holder):
+    """What is not finished there stands in nobody's way: it ends with its token."""
+    first = holder.enrol("first")
+    holder.agent.call("NewKey", {"token": "two", "label": "spare", "algorithm": "p256"})
+    spare = holder.call("Enrol", key="spare", spare=True)["certificate"]
+    holder.agent.call("NewKey", {"token": "two", "label": "user", "user": True, "account": holder.jid})
+    holder.agent.call("Lock", {"token": "two"})
+    assert holder.agent.error("Renew", {"jid": holder.jid}).name == "PinNeeded"
+    account = holder.account()
+    assert account["jobs"][0]["state"] == "sign" and account["certificate"] not in (first["sha256"], spare["sha256"])
+    serial = holder.lose("one")
+    done = holder.signet("cert", "revoke", holder.jid, "--token", serial, "--yes", "--pin-file", holder.agent.dir / "pin")
+    assert {row["sha256"]: row["outcome"] for row in done["certificates"]} == {
+        first["sha256"]: "revoked", account["certificate"]: "revoked"}
+    account = holder.account()
+    assert (account["mechanism"], account["certificate"]) == ("EXTERNAL", spare["sha256"])
+    assert not [job for job in account["jobs"] if job["kind"] != "revoke"]
+
+
 def password(holder):
     path = holder.agent.dir / "password"
     path.write_text("secret")
