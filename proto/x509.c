@@ -477,9 +477,9 @@ static int check_time(X509 *cert, time_t now, const char **why)
 	*why = NULL;
 	ERR_set_mark();
 	if (X509_cmp_time(X509_get0_notBefore(cert), &latest) != -1)
-		*why = "it is not valid yet";
+		*why = "it is not valid yet by the clock of this machine";
 	else if (X509_cmp_time(X509_get0_notAfter(cert), &earliest) != 1)
-		*why = "it has expired";
+		*why = "it has expired by the clock of this machine";
 	ERR_pop_to_mark();
 	return *why != NULL ? SG_ERR_CERT_REFUSED : 0;
 }
@@ -500,12 +500,36 @@ int sg_x509_check_account(
 	return err;
 }
 
+static int is_key_of(X509 *cert, X509_REQ *csr)
+{
+	EVP_PKEY *asked, *given;
+	int same;
+
+	ERR_set_mark();
+	asked = X509_REQ_get0_pubkey(csr);
+	given = X509_get0_pubkey(cert);
+	same = asked != NULL && given != NULL && EVP_PKEY_eq(asked, given) == 1;
+	ERR_pop_to_mark();
+	return same;
+}
+
+int sg_x509_is_for(const struct sg_blob *cert_der, const struct sg_blob *csr_der)
+{
+	X509 *cert = NULL;
+	X509_REQ *csr = NULL;
+	int same = sg_x509_cert_parse(cert_der, &cert) == 0 &&
+	    sg_x509_csr_parse(csr_der, &csr) == 0 && is_key_of(cert, csr);
+
+	X509_free(cert);
+	X509_REQ_free(csr);
+	return same;
+}
+
 int sg_x509_check_issued(const struct sg_blob *cert_der, const struct sg_blob *csr_der,
     const char *jid, time_t now, const char **why)
 {
 	X509 *cert = NULL;
 	X509_REQ *csr = NULL;
-	EVP_PKEY *asked, *given;
 	int err;
 
 	*why = "it is no certificate";
@@ -517,13 +541,7 @@ int sg_x509_check_issued(const struct sg_blob *cert_der, const struct sg_blob *c
 	if (err != 0)
 		goto out;
 	*why = "its public key is not the request's";
-	err = SG_ERR_CERT_REFUSED;
-	ERR_set_mark();
-	asked = X509_REQ_get0_pubkey(csr);
-	given = X509_get0_pubkey(cert);
-	if (asked != NULL && given != NULL && EVP_PKEY_eq(asked, given) == 1)
-		err = 0;
-	ERR_pop_to_mark();
+	err = is_key_of(cert, csr) ? 0 : SG_ERR_CERT_REFUSED;
 	if (err != 0)
 		goto out;
 	err = check_jid(cert, jid, why);

@@ -75,6 +75,9 @@ SG_MUST_USE int sg_x509_spki(EVP_PKEY *key, struct sg_blob *spki);
 /* Whether the certificate holds the public key of this SubjectPublicKeyInfo; an empty one is nobody's. */
 int sg_x509_holds(X509 *cert, const struct sg_blob *spki);
 
+/* Whether the certificate's public key is that of the request; not where one of them cannot be read. */
+int sg_x509_is_for(const struct sg_blob *cert_der, const struct sg_blob *csr_der);
+
 /*
  * C4: whether the certificate from the server may be kept: public key that of the request, exactly
  * this bare JID as xmppAddr (any others or another name: refused), valid at the time now with 5

@@ -240,6 +240,53 @@ static const char *take_certificate(struct sg_job *job, struct sg_blob *der)
 	return job->row.sha256 != NULL ? NULL : sg_err_text(SG_ERR_NOMEM);
 }
 
+static void fail_refused(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+
+	sg_call_fail_with(call, SG_ERR_CERT_REFUSED, call->account->row.jid,
+	    "the certificate from the server is refused: %s", job->refusal);
+}
+
+static void on_refused_revoked(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct sg_call *call = arg;
+
+	if (error == NULL || sg_job_is_final(error))
+		fail_refused(call);
+	else
+		sg_call_fail(call, error);
+}
+
+/* Whether the account has it already: no new one that nobody would use. */
+static int is_known(const struct sg_job *job, const char *sha256)
+{
+	struct sg_cert_row row;
+	int err = sg_store_cert_get(job->account->agent->store, job->row.jid, sha256, &row);
+
+	if (err == 0)
+		sg_cert_row_clear(&row);
+	return err != SG_ERR_KEY_ABSENT;
+}
+
+/* What was issued for our key and is not kept is not left on the server: it could log in, and counts to the limit. Cut
+ * short, the same request gets it again (C5). */
+static void refuse(struct sg_call *call, const struct sg_blob *der, const char *why)
+{
+	struct sg_job *job = call->state;
+	char *sha256 = sg_x509_fingerprint(der, "sha256");
+	const struct sg_msg_ccm2_revoke msg = { .sha256 = sha256 };
+
+	job->refusal = why;
+	if (sha256 == NULL || !job->can_revoke || !sg_x509_is_for(der, &job->row.csr) ||
+	    is_known(job, sha256))
+		fail_refused(call);
+	else if (sg_call_is_online(call))
+		sg_worker_request(call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1,
+		    SG_XMPP_SECONDS, on_refused_revoked, call);
+	free(sha256);
+}
+
 static void added(struct sg_call *call, void *answer)
 {
 	const struct sg_job *job = call->state;
@@ -247,8 +294,7 @@ static void added(struct sg_call *call, void *answer)
 	const char *why = take_certificate(call->state, &der->der);
 
 	if (why != NULL)
-		sg_call_fail_with(call, SG_ERR_CERT_REFUSED, call->account->row.jid,
-		    "the certificate from the server is refused: %s", why);
+		refuse(call, &der->der, why);
 	else if (job->row.kind != SG_JOB_RENEW || sg_job_renewal_is_newer(call))
 		sg_job_go(call, SG_JOB_STORE);
 }

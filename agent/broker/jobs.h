@@ -35,8 +35,9 @@ struct sg_job {
 	int was_online;	    /* the account was, before it */
 	int features_known; /* and these are they: */
 	int can_add, can_list, can_revoke;
-	sg_verb_fn *next; /* what follows when they are */
-	int rekey;	  /* of a renewal in state NEW: its key is to be made */
+	sg_verb_fn *next;    /* what follows when they are */
+	const char *refusal; /* why what the server gave is not kept: static text */
+	int rekey;	     /* of a renewal in state NEW: its key is to be made */
 	/* Of all runs: */
 	char *selector;		     /* of the key, in state NEW; as the call gave it */
 	int undone;		     /* what it got is not to be used */

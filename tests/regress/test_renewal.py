@@ -508,6 +508,18 @@ def test_a_clock_that_is_far_ahead(renewer):
     assert renewer.account()["certificate"] == new and renewer.account()["jobs"] == []
 
 
+def test_a_clock_that_is_behind(renewer):
+    """What is refused for it is not left on the server, however often it is tried."""
+    renewer.restart(renew="no", days=-30)
+    renewer.signet("key", "new", "--token", renewer.name, "--label", "client", "--algorithm", "p256", *renewer.pin)
+    error, message = error_of(renewer, "enrol", renewer.jid, "--key", "client", *renewer.password)
+    assert error == "CertificateRefused" and message.endswith("it is not valid yet by the clock of this machine")
+    assert renewer.signet("cert", "list", renewer.jid, *renewer.password)["certificates"] == []
+    renewer.restart(renew="no")
+    renewer.signet("enrol", renewer.jid, "--key", "client", *renewer.password)
+    assert len(renewer.signet("cert", "list", renewer.jid)["certificates"]) == 1
+
+
 def test_an_expired_one(renewer):
     """Nobody logs in with it any more: a person has to bring the password."""
     old = enrol(renewer)
