@@ -383,8 +383,18 @@ void sg_job_enter_add(struct sg_call *call)
 	sg_job_go_online(call, add_online);
 }
 
+/* Over a limit: of requests, or of certificates. What was sent before may have been issued, and is not given up for that:
+ * the authority gives it again (C5). */
+static int is_over_limit(const struct sg_msg_error *error)
+{
+	return sg_msg_error_code(error) == SG_ERR_STANZA && error->condition != NULL &&
+	    strcmp(error->condition, "resource-constraint") == 0;
+}
+
 enum sg_job_state sg_job_add_failed(struct sg_job *job, const struct sg_msg_error *error)
 {
+	if (job->resumed && is_over_limit(error))
+		return SG_JOB_ADD;
 	return sg_job_is_final(error) ||
 		(job->row.kind == SG_JOB_RENEW && sg_job_renewal_is_final(job, error))
 	    ? SG_JOB_END

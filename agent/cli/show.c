@@ -360,6 +360,10 @@ static void show_job_advice(const char *jid, const json_t *job)
 	} else if (strcmp(kind, "renew") == 0) {
 		printf("cert renew ");
 		sg_print_text(stdout, jid);
+		if (is_state(job, "sign") || is_state(job, "publish")) {
+			printf("`, or back to the former certificate: `signet enrol --cancel ");
+			sg_print_text(stdout, jid);
+		}
 	} else {
 		printf("enrol ");
 		sg_print_text(stdout, jid);

@@ -443,6 +443,8 @@ def test_a_person_revokes_the_new_one_before_it_is_signed(renewer):
 def test_undone_before_it_is_signed(renewer):
     """As long as the former certificate is not revoked, a person may go back to it."""
     old, new, user = unsigned(renewer)
+    assert f"back to the former certificate: `signet enrol --cancel {renewer.jid}`" in \
+        renewer.world.signet(renewer.env, "status")
     renewer.signet("enrol", renewer.jid, "--cancel")
     check_old_again(renewer, old, new, user)
 
@@ -486,6 +488,30 @@ def test_over_the_accounts_limit(renewer):
     renewer.signet("cert", "renew", renewer.jid)
     check_renewed(renewer, old)
     assert renewer.account()["renew_problem"] is None
+
+
+def test_what_was_sent_is_not_forgotten_when_the_account_asks_too_often(renewer):
+    """It may have been issued: the authority that says no for now is asked again."""
+    old = enrol(renewer, due=False)
+    conf = renewer.world.authority_conf
+    before = conf.read_text()
+    renewer.world.authority.stop()
+    try:
+        error_of(renewer, "cert", "renew", renewer.jid, *renewer.pin)
+        assert renewer.job()["state"] == "add"
+        renewer.world.write("authority/authority.conf", before.replace("minute = 6000", "minute = 1"))
+    finally:
+        renewer.world.start_authority()
+    try:
+        _, message = error_of(renewer, "cert", "renew", renewer.jid)
+        assert "asks too often" in message
+        assert renewer.job()["state"] == "add"
+    finally:
+        renewer.world.write("authority/authority.conf", before)
+        renewer.world.authority.stop()
+        renewer.world.start_authority()
+    renewer.signet("cert", "renew", renewer.jid)
+    check_renewed(renewer, old)
 
 
 def test_undone_by_hand(renewer):
