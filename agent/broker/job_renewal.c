@@ -131,8 +131,16 @@ static void on_generated_before(void *arg, const struct sg_msg_error *error, str
 void sg_job_enter_generate(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
+	char *label = sg_uri_value(job->row.key, SG_URI_OBJECT);
+	char *text = NULL;
 
-	sg_job_tell(call, "key", "making a new key on the token");
+	/* It stays on the token where the renewal comes to nothing: its name is wanted then. */
+	if (asprintf(&text, "making a new key on the token, \"%s\"", label != NULL ? label : "") <
+	    0)
+		text = NULL;
+	sg_job_tell(call, "key", text != NULL ? text : "making a new key on the token");
+	free(text);
+	free(label);
 	sg_key_find_unlocked(
 	    call->agent, &call->caller, job->row.key, &call->pin, on_generated_before, call);
 }

@@ -481,11 +481,13 @@ def test_over_the_accounts_limit(renewer):
         text = renewer.world.signet(renewer.env, "status")
         assert "is due to be renewed since" in text and "The last renewal came to nothing: " in text
         assert error_of(renewer, "cert", "renew", renewer.jid)[0] == "PeerRefused"
+        _, _, said = renewer.world.signet(renewer.env, "cert", "renew", renewer.jid, "--rekey", check=False)
+        assert 'making a new key on the token, "client 2"' in said
     finally:
         renewer.world.write("authority/authority.conf", before)
         renewer.world.authority.stop()
         renewer.world.start_authority()
-    renewer.signet("cert", "renew", renewer.jid)
+    renewer.signet("cert", "renew", renewer.jid, "--key", "client 2")
     check_renewed(renewer, old)
     assert renewer.account()["renew_problem"] is None
 
