@@ -40,7 +40,7 @@ static int decode_item(const struct sg_xml *item, struct sg_ccm2_cert *cert)
 	if (err == 0 && name == NULL)
 		err = SG_ERR_FORMAT;
 	if (err == 0)
-		err = sg_cert_take_text(name, SG_CCM2_NAME_MAX, &cert->name);
+		err = sg_cert_take_text(name, SG_SASLCERT_NAME_MAX, &cert->name);
 	if (err == 0)
 		err = sg_cert_take_der(item, "x509cert", &cert->der);
 	if (err == 0)
@@ -96,10 +96,14 @@ int sg_saslcert_revoke_encode(const char *name, int only_disable, struct sg_xml 
 {
 	struct sg_xml *root = sg_xml_new(only_disable ? "disable" : "revoke", SG_NS_SASLCERT);
 
+	int err;
+
 	*payload = NULL;
 	if (root == NULL)
 		return SG_ERR_NOMEM;
-	return sg_xml_hand_over(sg_cert_put_name(root, name), root, payload);
+	err = strlen(name) <= SG_SASLCERT_NAME_MAX ? sg_xml_put(root, "name", name, NULL)
+						   : SG_ERR_LIMIT;
+	return sg_xml_hand_over(err, root, payload);
 }
 
 static int is_taken(const struct sg_msg_ccm2_certs *certs, const char *name)

@@ -22,6 +22,7 @@ SG_MUST_USE int sg_saslcert_append_encode(
 /* The question for all that may log in, and the answer. An item that cannot be read is left out,
  * and they are counted in the log: other clients wrote them. *certs is the caller's to clear; it is
  * empty on failure: SG_ERR_FORMAT for another element, SG_ERR_LIMIT, SG_ERR_NOMEM. */
+#define SG_SASLCERT_NAME_MAX (64u << 10) /* bytes of a name that is listed; we give none as long */
 SG_MUST_USE int sg_saslcert_items_request_encode(struct sg_xml **payload);
 SG_MUST_USE int sg_saslcert_items_decode(
     const struct sg_xml *payload, struct sg_msg_ccm2_certs *certs);

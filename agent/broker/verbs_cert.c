@@ -10,6 +10,7 @@
 #include "cert_protocol.h"
 #include "jobs.h"
 #include "json.h"
+#include "renewing.h"
 #include "saslcert.h"
 #include "text.h"
 #include "verbs_keyring.h"
@@ -38,6 +39,7 @@ static void certs_listed(struct sg_call *call, void *answer)
 {
 	const struct sg_msg_ccm2_certs *certs = answer;
 	json_t *array = json_array();
+	json_int_t unread = certs->unread;
 
 	for (uint32_t i = 0; i < certs->cert_count; i++) {
 		json_t *issued = sg_json_issued(&certs->certs[i], is_own(call, &certs->certs[i]));
@@ -46,11 +48,12 @@ static void certs_listed(struct sg_call *call, void *answer)
 		if (call->account->row.protocol == SG_CERT_PROTOCOL_SASLCERT)
 			json_object_set_new(issued, "used", json_string("untold"));
 		if (json_is_object(json_object_get(issued, "certificate")))
-			json_array_append_new(array, issued);
+			json_array_append(array, issued);
 		else
-			json_decref(issued); /* no certificate: the worker has said so */
+			unread++; /* no certificate */
+		json_decref(issued);
 	}
-	sg_call_reply(call, json_pack("{s:o}", "certificates", array));
+	sg_call_reply(call, json_pack("{s:o, s:I}", "certificates", array, "unread", unread));
 }
 
 static void list_certs(struct sg_call *call)
@@ -120,10 +123,12 @@ static void disabled(struct sg_call *call, void *answer)
 	int err =
 	    sg_store_cert_set_revoked(call->agent->store, call->account->row.jid, call->state, 1);
 
-	if (err != 0)
+	if (err != 0) {
 		sg_call_fail_code(call, err, call->account->row.jid);
-	else
-		sg_call_reply(call, json_object());
+		return;
+	}
+	sg_renewing_note(call->account);
+	sg_call_reply(call, json_object());
 }
 
 /* S4. No job: who is logged in stays so, and it can be said again. */

@@ -151,19 +151,24 @@ static void show_issued(const json_t *issued)
 void sg_cert_list_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *certificates = json_object_get(result, "certificates"), *issued;
+	const json_int_t unread = json_integer_value(json_object_get(result, "unread"));
 	size_t i;
 
 	if (sg_args_has(&cli->args, SG_OPT_DIFF)) {
 		sg_cert_diff_show(cli, result);
 		return;
 	}
-	if (json_array_size(certificates) == 0)
+	if (json_array_size(certificates) == 0 && unread == 0)
 		puts("The server lists no certificate.");
 	json_array_foreach(certificates, i, issued) {
 		if (i > 0)
 			putchar('\n');
 		show_issued(issued);
 	}
+	if (unread > 0)
+		printf("%s%" JSON_INTEGER_FORMAT
+		       " %s of the server's list cannot be read, and may log in all the same.\n",
+		    i > 0 ? "\n" : "", unread, unread == 1 ? "entry" : "entries");
 }
 
 int sg_cert_renew(struct sg_cli *cli, json_t **result)

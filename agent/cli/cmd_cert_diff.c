@@ -7,8 +7,10 @@
 
 #include "agent_call.h"
 #include "print.h"
+#include "text.h"
 
 #define SHORT_SHA256 16 /* digits that tell one certificate from another */
+#define NAME_WIDTH   40 /* characters of a name */
 
 int sg_cert_diff(struct sg_cli *cli, json_t **result)
 {
@@ -53,9 +55,25 @@ static const char *key_text(const json_t *row)
 	return key;
 }
 
+/* The beginning of a name that somebody may have made long to spoil the table; the JSON has all of it. */
+static char *short_name(const char *name)
+{
+	size_t end = 0, count = 0, len = strlen(name);
+	uint32_t code;
+	char *text = NULL;
+
+	while (end < len && count < NAME_WIDTH) {
+		end += sg_utf8_char(name + end, len - end, &code);
+		count++;
+	}
+	if (asprintf(&text, "%.*s%s", (int)end, name, end < len ? "..." : "") < 0)
+		return NULL;
+	return text;
+}
+
 static void add_row(struct sg_table *table, const json_t *row)
 {
-	const char *name = sg_member(row, "label", NULL);
+	char *name = short_name(sg_member(row, "label", ""));
 	char *token = token_text(row),
 	     *sha256 = strndup(sg_member(row, "sha256", ""), SHORT_SHA256);
 	const char *cells[] = { sha256, sg_member(row, "state", "-"), name,
@@ -64,6 +82,7 @@ static void add_row(struct sg_table *table, const json_t *row)
 		sg_member(row, "not_after", NULL) };
 
 	sg_table_row(table, cells);
+	free(name);
 	free(token);
 	free(sha256);
 }

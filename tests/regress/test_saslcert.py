@@ -112,6 +112,7 @@ def test_disabled_it_logs_in_no_more(someone):
     person.signet("cert", "revoke", person.jid, "current", "--disable", "--yes")
     shown = person.signet("account", "show", person.jid)["account"]
     assert (shown["state"], shown["bound_jid"]) == ("online", done["account"]["bound_jid"])
+    assert (shown["not_after"], shown["renew_due"]) == (None, None)
     assert person.signet("cert", "list", person.jid)["certificates"] == []
     person.signet("account", "disconnect", person.jid)
     with pytest.raises(Failed, match="not-authorized|refused"):
@@ -291,11 +292,27 @@ def test_an_entry_that_cannot_be_read_is_told(holder):
     """It can log in all the same: the list is not the whole one, and nothing is said to be revoked for that."""
     holder.enrol("client")
     key = make_key()
-    append(holder, "x" * 2000, to_der(certificate(key.public_key(), key, xmpp_addr(holder.jid))))
+    append(holder, "x" * 70000, to_der(certificate(key.public_key(), key, xmpp_addr(holder.jid))))
     rows = holder.rows()
     assert [row["state"] for row in rows.values()] == ["current"]
     assert holder.list == "cut" and "1 entry" in holder.problems[0]
     assert "1 entry" in holder.type(f"signet cert list {holder.jid} --diff")
+    assert holder.call("ListCertificates")["unread"] == 1
+    assert "1 entry" in holder.type(f"signet cert list {holder.jid}")
+
+
+def test_a_name_that_is_long_hides_nothing(holder):
+    """Longer than any that we give: it is listed, on lines that can be read, and revoked."""
+    holder.enrol("client")
+    key = make_key()
+    der = to_der(certificate(key.public_key(), key, xmpp_addr(holder.jid)))
+    append(holder, "\u00e4" * 5000, der)
+    row = holder.rows()[hashlib.sha256(der).hexdigest()]
+    assert (holder.list, row["state"], row["label"]) == ("whole", "unknown", "\u00e4" * 5000)
+    shown = holder.type(f"signet cert list {holder.jid} --diff")
+    assert "\u00e4" * 30 in shown and max(map(len, shown.splitlines())) < 200
+    holder.type(row["step"], "yes")
+    assert [row["state"] for row in holder.rows().values()] == ["current"]
 
 
 def test_only_what_may_be_adopted_is_to_be_adopted(holder):

@@ -94,7 +94,7 @@ def test_a_refusal_is_told_as_it_is(listing, condition):
 
 
 def test_items_that_cannot_be_read_hide_no_others(listing):
-    worker, _ = listing("<item><name>bad</name></item>", item("pc", OURS), item("n" * 1025, THEIRS),
+    worker, _ = listing("<item><name>bad</name></item>", item("pc", OURS), item("n" * 65537, THEIRS),
                         "<item><x509cert>YQ==</x509cert></item>", "<item><name>b</name><x509cert>*</x509cert></item>")
     kind, message = worker.ask(f.CCM2_LIST)
     assert kind == f.CCM2_CERTS

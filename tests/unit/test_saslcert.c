@@ -102,7 +102,7 @@ static void the_documents_items_are_read(void **state)
 /* What other clients put there must not hide the rest. */
 static void items_that_cannot_be_read_are_left_out(void **state)
 {
-	char *long_name = many('n', SG_CCM2_NAME_MAX + 1);
+	char *long_name = many('n', SG_SASLCERT_NAME_MAX + 1);
 	char *long_resource = many('r', SG_CCM2_RESOURCE_MAX + 1);
 	char *text = text_of(
 	    ITEMS(ITEM("") ITEM("<name>a</name>") ITEM(
@@ -117,6 +117,7 @@ static void items_that_cannot_be_read_are_left_out(void **state)
 
 	assert_int_equal(items_decode(text, &certs), 0);
 	assert_int_equal(certs.cert_count, 2);
+	assert_int_equal(certs.unread, 6);
 	assert_string_equal(certs.certs[0].name, "a");
 	assert_string_equal(certs.certs[1].name, "f");
 	assert_int_equal(certs.certs[1].user_count, 0);
@@ -165,7 +166,7 @@ static void items_are_limited(void **state)
 
 static void both_ways_to_end_are_emitted(void **state)
 {
-	char *name = many('n', SG_CCM2_NAME_MAX + 1);
+	char *name = many('n', SG_SASLCERT_NAME_MAX + 1);
 	struct sg_xml *payload;
 
 	assert_int_equal(sg_saslcert_revoke_encode("a & b", 0, &payload), 0);
