@@ -154,6 +154,14 @@ static void fail_none(struct sg_call *call)
 
 /* ---- the end: the node, and the reply ---- */
 
+/* It may sign keys in the account's name, which the server knows nothing of. */
+static int is_user_key_lost(const struct sg_call *call)
+{
+	const char *user_key = call->account->row.user_key;
+
+	return user_key != NULL && sg_place_is_on(user_key, sg_call_string(call, "token"));
+}
+
 static void reply(struct sg_call *call, const struct sg_msg_error *unretracted)
 {
 	struct loss *loss = call->state;
@@ -162,10 +170,10 @@ static void reply(struct sg_call *call, const struct sg_msg_error *unretracted)
 	if (unretracted != NULL)
 		why = sg_json_text_or_empty(unretracted->message);
 	sg_call_reply(call,
-	    json_pack("{s:s, s:s, s:O, s:b, s:o, s:o}", "step", "done", "text",
+	    json_pack("{s:s, s:s, s:O, s:b, s:o, s:b, s:o}", "step", "done", "text",
 		"the token's certificates are dealt with", "certificates", loss->outcomes,
-		"switched", loss->switched, "unretracted", why, "account",
-		sg_json_account(call->account)));
+		"switched", loss->switched, "unretracted", why, "user_key_lost",
+		is_user_key_lost(call), "account", sg_json_account(call->account)));
 }
 
 static void on_retracted(void *arg, const struct sg_msg_error *error, void *answer)

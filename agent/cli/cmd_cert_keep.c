@@ -117,4 +117,9 @@ void sg_cert_revoke_token_show(const struct sg_cli *cli, const json_t *result)
 	}
 	if (json_is_true(json_object_get(result, "switched")))
 		sg_print_member("goes on with", account, "certificate");
+	if (json_is_true(json_object_get(result, "user_key_lost")))
+		puts("The account's user key was on it, too, and signs keys that your friends "
+		     "trust: make\nanother one (`signet key new --user`), sign and publish, and "
+		     "retract the lost one\n(`signet publish --show` has its name, `signet "
+		     "retract` takes it off); tell your friends.");
 }

@@ -148,6 +148,20 @@ def test_a_spare_that_the_server_refuses_changes_nothing(holder):
     assert holder.call("Connect")["account"]["mechanism"] == "EXTERNAL"
 
 
+def test_the_user_key_was_on_it_too(holder):
+    """Whoever has it can sign keys in the account's name: that is said, and what to do."""
+    holder.agent.call("NewKey", {"token": "one", "label": "user", "user": True, "account": holder.jid})
+    holder.enrol("first")
+    holder.enrol("spare", token="two", spare=True)
+    serial = holder.lose("one")
+    holder.agent.unlock("two")  # a terminal's pinentry would ask for it
+    shown = holder.type(f"signet cert revoke {holder.jid} --token {serial} --yes")
+    assert "user key" in shown and "signet key new" in shown
+    assert holder.call("RevokeToken", token=serial)["user_key_lost"]
+    holder.agent.call("NewKey", {"token": "two", "label": "user", "user": True, "account": holder.jid})
+    assert not holder.call("RevokeToken", token=serial)["user_key_lost"]
+
+
 def test_a_renewal_that_waits_goes_with_its_token(holder):
     """The lost token's certificate was being renewed: that keeps nothing up, and nothing of it stays."""
     first = holder.enrol("first")
