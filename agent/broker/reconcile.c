@@ -138,6 +138,14 @@ struct sg_reconciled sg_reconcile(const struct sg_held_cert *cert, enum sg_list_
 	return is;
 }
 
+/* Whether it is the better spare: what is seen goes before what a locked token hides. */
+static int is_better(const struct sg_held_cert *cert, const struct sg_held_cert *than)
+{
+	if (than == NULL || cert->key != than->key)
+		return than == NULL || cert->key == SG_KEY_HERE;
+	return cert->not_after > than->not_after;
+}
+
 const struct sg_held_cert *sg_reconcile_spare(
     const struct sg_held_certs *held, enum sg_list_state list, int64_t now)
 {
@@ -146,9 +154,8 @@ const struct sg_held_cert *sg_reconcile_spare(
 	for (size_t i = 0; i < held->count; i++) {
 		const struct sg_held_cert *cert = held->certs[i];
 
-		if (cert->key == SG_KEY_HERE && !cert->is_leaving &&
-		    of_one(cert, list, now).state == SG_CERT_SPARE &&
-		    (best == NULL || cert->not_after > best->not_after))
+		if ((cert->key == SG_KEY_HERE || cert->key == SG_KEY_HIDDEN) && !cert->is_leaving &&
+		    of_one(cert, list, now).state == SG_CERT_SPARE && is_better(cert, best))
 			best = cert;
 	}
 	return best;

@@ -50,8 +50,8 @@ struct sg_reconciled sg_reconcile(const struct sg_held_cert *cert, enum sg_list_
 
 /*
  * The spare to go on with when the account cannot log in with the certificate that it has: the one that is
- * valid longest of those that the server lists, or may list, and whose key is on a token that is here; or
- * NULL. Borrowed.
+ * valid longest of those that the server lists, or may list, and whose key is on a token that is here, or,
+ * where there is none, on one that hides it as long as it is locked; or NULL. Borrowed.
  */
 const struct sg_held_cert *sg_reconcile_spare(
     const struct sg_held_certs *held, enum sg_list_state list, int64_t now);

@@ -422,7 +422,7 @@ static struct sg_held_cert *spare_elsewhere(struct sg_call *call)
 
 static void choose_login(struct sg_call *call);
 
-/* One that the server refuses is none: the next one is tried. */
+/* One that the server refuses is none, and the password does without: the next one is tried. */
 static void on_switched(void *arg, const struct sg_msg_error *error)
 {
 	struct sg_call *call = arg;
@@ -431,7 +431,7 @@ static void on_switched(void *arg, const struct sg_msg_error *error)
 	if (error == NULL) {
 		loss->switched = 1;
 		online(call);
-	} else if (sg_account_is_refused(error)) {
+	} else if (sg_account_is_refused(error) || call->password_fd >= 0) {
 		loss->spare->key = SG_KEY_AWAY;
 		choose_login(call);
 	} else {

@@ -206,6 +206,29 @@ def test_when_all_spares_are_refused_the_password_is_asked_for(holder):
     assert [row["outcome"] for row in done["certificates"]] == ["revoked"]
 
 
+def hide(holder, token, label):
+    """The public half, too, is seen with the PIN alone, as it is on many an HSM."""
+    ident = hashlib.sha1(label.encode()).hexdigest()
+    holder.agent.call("ReleaseToken", {})
+    tool(holder, token, "--delete-object", "--type", "pubkey", "--id", ident)
+    tool(holder, token, "--write-object", holder.agent.dir / f"{label}.pub", "--type", "pubkey", "--id", ident,
+         "--label", label, "--private")
+
+
+def test_a_spare_that_its_locked_token_hides(holder):
+    """It is in reach: the PIN opens it."""
+    import_key(holder, "two", "spare")
+    hide(holder, "two", "spare")
+    first = holder.enrol("first")
+    holder.agent.unlock("two")
+    spare = holder.enrol("spare", new=False, spare=True)
+    serial = holder.lose("one")
+    assert holder.rows()[spare["sha256"]]["key"] == "hidden"
+    done = holder.signet("cert", "revoke", holder.jid, "--token", serial, "--yes")
+    assert [(row["sha256"], row["outcome"]) for row in done["certificates"]] == [(first["sha256"], "revoked")]
+    assert done["switched"] and holder.account()["certificate"] == spare["sha256"]
+
+
 def test_a_token_is_not_merely_disabled(holder):
     """--disable leaves sessions open, which is not what is done to a lost token."""
     first = holder.enrol("first")

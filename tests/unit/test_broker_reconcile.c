@@ -106,6 +106,10 @@ static void a_spare_goes_before_an_enrolment(void **state)
 	assert_int_equal(sg_reconcile(&current, SG_LIST_WHOLE, NOW, &late).step, SG_STEP_USE);
 	current.is_listed = 1;
 	assert_int_equal(sg_reconcile(&current, SG_LIST_WHOLE, NOW, &late).step, SG_STEP_NONE);
+	late.key = SG_KEY_HIDDEN;
+	assert_ptr_equal(sg_reconcile_spare(&held, SG_LIST_WHOLE, NOW), &soon);
+	soon.key = SG_KEY_HIDDEN;
+	assert_ptr_equal(sg_reconcile_spare(&held, SG_LIST_WHOLE, NOW), &late);
 	late.is_leaving = 1;
 	assert_ptr_equal(sg_reconcile_spare(&held, SG_LIST_WHOLE, NOW), &soon);
 	late.key = soon.key = SG_KEY_GONE;
