@@ -227,6 +227,13 @@ out:
 	return err;
 }
 
+static int is_leaving(const struct sg_account *account, const char *sha256)
+{
+	const struct sg_job *job = sg_job_of_revocation(account, sha256);
+
+	return job != NULL && job->row.state == SG_JOB_REVOKE_IT;
+}
+
 /* The entry of this certificate, which may be new; NULL with 0 when it is none. Borrowed. */
 static int entry_of(struct sg_held_certs *held, const struct sg_account *account,
     const struct sg_blob *der, const char *uri, struct sg_held_cert **found)
@@ -249,7 +256,7 @@ static int entry_of(struct sg_held_certs *held, const struct sg_account *account
 	err = cert_new(der, account->row.jid, &cert);
 	if (err == 0 && cert != NULL) {
 		cert->is_current = current != NULL && strcmp(sha256, current) == 0;
-		cert->is_leaving = sg_job_of_revocation(account, sha256) != NULL;
+		cert->is_leaving = is_leaving(account, sha256);
 		err = add_places(cert, account, uri);
 		if (err == 0)
 			err = insert(held, at, cert);

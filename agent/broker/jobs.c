@@ -318,6 +318,15 @@ static void wait_for(struct sg_job *job, const struct sg_msg_error *error)
 	job->delay = 2 * job->delay < SG_JOB_DELAY_MAX ? 2 * job->delay : SG_JOB_DELAY_MAX;
 }
 
+/* It can never succeed. */
+static void come_to_nothing(
+    struct sg_job *job, enum sg_job_state before, const struct sg_msg_error *error)
+{
+	sg_log(SG_LOG_WARN, "%s: a job (%s) came to nothing in its state %s: %s", job->row.jid,
+	    kinds[job->row.kind].name, states[before].name, sg_failure_text(error));
+	tell(job, SG_NEWS_JOB_FAILED, sg_failure_text(error));
+}
+
 /* What becomes of the job when its call fails. */
 static void run_failed(struct sg_job *job, const struct sg_msg_error *error)
 {
@@ -333,13 +342,11 @@ static void run_failed(struct sg_job *job, const struct sg_msg_error *error)
 		next = before;
 	if (next == before)
 		wait_for(job, error);
+	else if (before == SG_JOB_SWEEP) /* all is done but for what lies on a token that is gone */
+		tell(job, SG_NEWS_JOB_DONE, NULL);
 	else if (before != SG_JOB_NEW)
-		sg_log(SG_LOG_WARN, "%s: a job (%s) came to nothing in its state %s: %s",
-		    job->row.jid, kinds[job->row.kind].name, states[before].name,
-		    sg_failure_text(error));
-	if (next != before && before != SG_JOB_NEW)
-		tell(job, SG_NEWS_JOB_FAILED, sg_failure_text(error));
-	if (next == SG_JOB_END)
+		come_to_nothing(job, before, error);
+	if (next == SG_JOB_END && before != SG_JOB_SWEEP)
 		sg_failure_copy(&job->outcome, error);
 	release(job);
 	if (next != before)

@@ -19,6 +19,18 @@ RENEWED = {
 LOSING = """\
 local path, refused = "{path}", "{refused}";
 local st = require "util.stanza";
+local function refuse(event, name)
+	local file = io.open(refused);
+	if not file then return; end
+	local wanted = file:read("a");
+	file:close();
+	if wanted ~= name or event.stanza.attr.type ~= "set" then return; end
+	event.origin.send(st.error_reply(event.stanza, "wait", "internal-server-error", "Not now."));
+	return true;
+end
+module:hook("iq/bare/http://jabber.org/protocol/pubsub:pubsub", function (event)
+	return refuse(event, "pubsub");
+end, 10);
 for _, name in ipairs {{ "append", "revoke" }} do
 	module:hook("iq-set/self/urn:xmpp:saslcert:1:" .. name, function (event)
 		local file = io.open(path);
@@ -30,13 +42,7 @@ for _, name in ipairs {{ "append", "revoke" }} do
 		event.origin.send = function () event.origin.conn:close(); end
 	end, 10);
 	module:hook("iq-set/self/urn:xmpp:saslcert:1:" .. name, function (event)
-		local file = io.open(refused);
-		if not file then return; end
-		local wanted = file:read("a");
-		file:close();
-		if wanted ~= name then return; end
-		event.origin.send(st.error_reply(event.stanza, "wait", "internal-server-error", "Not now."));
-		return true;
+		return refuse(event, name);
 	end, 10);
 end
 """

@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from agent_fixture import monitor, next_event
 from cert_world import Holder
 from certificates import certificate, make_key, to_der, xmpp_addr
 from peer import as_peer
@@ -361,6 +362,30 @@ def test_a_lost_token_whose_revocation_waits(listing, holder):
     holder.call("Connect")
     until(lambda: not holder.account()["jobs"], "the revocation does not go on")
     assert holder.rows()[first["sha256"]]["state"] == "revoked"
+    assert first["name"] not in {key["name"] for key in holder.call("ShowPublished")["keys"]}
+
+
+def test_killed_before_the_keyinfo_of_a_lost_key_is_retracted(listing, holder):
+    """It is revoked, which is said; the rest goes on after the restart, and is no failure."""
+    first = holder.enrol("first")
+    holder.agent.call("NewKey", {"token": "two", "label": "user", "user": True, "account": holder.jid})
+    holder.enrol("spare", token="two", spare=True)
+    holder.agent.call("Sign", {"account": holder.jid})
+    holder.call("Publish")
+    serial = holder.lose("one")
+    listing.refuse("pubsub")
+    done = holder.call("RevokeToken", token=serial)
+    assert [row["outcome"] for row in done["certificates"]] == ["revoked"] and "Not now" in done["unretracted"]
+    row = holder.rows()[first["sha256"]]
+    assert (row["state"], row["text"], row["step"]) == ("revoked", "it is revoked", None)
+    assert [job["state"] for job in holder.account()["jobs"]] == ["retract"]
+    holder.agent.stop(signal.SIGKILL)
+    holder.agent.start()
+    listing.refuse(None)
+    with monitor(holder.agent) as events:
+        holder.call("Connect")
+        assert next_event(events, "job_done", "job_failed")["kind"] == "job_done"
+    assert holder.account()["jobs"] == []
     assert first["name"] not in {key["name"] for key in holder.call("ShowPublished")["keys"]}
 
 
