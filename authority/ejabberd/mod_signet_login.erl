@@ -37,6 +37,9 @@
 %% The sessions that logged in with a certificate, bound or not: {Pid, Host, SHA-256, resource or none, whether a
 %% look has found it revoked}. The table outlives the process that looks.
 -define(SESSIONS, mod_signet_login_sessions).
+%% What the files of logins hold beside that: {{File, SHA-256}, DateTime}; and {{host, Host}, File} for each host that
+%% writes one: hosts may share it. It outlives the process, too.
+-define(USED, mod_signet_login_used).
 
 %%% ---- gen_mod. The hooks come before the process and go after it: without it, they refuse.
 
@@ -245,14 +248,16 @@ check_list(#{lserver := Host}, Sha) ->
 
 init([Host, _]) ->
     process_flag(trap_exit, true),
-    catch ets:new(?SESSIONS, [named_table, public, {heir, erlang:group_leader(), none}]),
+    [catch ets:new(Table, [named_table, public, {heir, erlang:group_leader(), none}]) || Table <- [?SESSIONS, ?USED]],
     {ok, look_in(0, configure(Host))}.
 
 %% With the options of this moment: those of the start may be old when the process is started again.
 configure(Host) ->
     #{ca := Ca, revoked := List, logins := Logins, poll := Poll} = gen_mod:get_module_opts(Host, ?MODULE),
     State = #{host => Host, authorities => authorities(Ca), list => List, stamp => none, revoked => none, text => <<>>,
-              complaint => none, logins => Logins, poll => Poll, used => read_logins(Logins)},
+              complaint => none, logins => Logins, poll => Poll},
+    ets:insert(?USED, {{host, Host}, Logins}),
+    [ets:insert_new(?USED, {{Logins, Sha}, Time}) || {Sha, Time} <- read_logins(Logins)],
     write_logins(State),
     State.
 
@@ -282,25 +287,27 @@ handle_call(authorities, _, #{authorities := Authorities} = State) ->
 handle_call({look_up, Sha}, _, State) ->
     #{revoked := Revoked} = New = refresh(State),
     {reply, if Revoked == none -> unknown; is_map_key(Sha, Revoked) -> revoked; true -> good end, New};
-handle_call({used, Sha}, _, #{used := Used} = State) ->
-    New = State#{used => Used#{Sha => now_text()}},
-    write_logins(New),
-    {reply, ok, New};
+handle_call({used, Sha}, _, State) ->
+    note_use(State, [Sha]),
+    {reply, ok, State};
 handle_call(configure, _, #{host := Host}) ->
     {reply, ok, look_in(0, configure(Host))}.
 
-handle_cast(_, State) ->
+handle_cast(write_logins, State) ->
+    write_logins(State),
     {noreply, State}.
 
 handle_info({timeout, Timer, look}, #{timer := Timer, poll := Poll} = State) -> % no other: that is an older one's
-    New = forget(refresh(State)),
+    New = refresh(State),
+    forget(New),
     close(New),
     {noreply, look_in(Poll, New)};
 handle_info(_, State) ->
     {noreply, State}.
 
-terminate(_, State) ->
-    write_logins(State).
+terminate(_, #{host := Host} = State) ->
+    write_logins(State),
+    ets:delete(?USED, {host, Host}).
 
 %% Reads the list if its file is another one than before. The authority replaces the file as a whole, so that inode,
 %% size or time tell; a second within which it changes twice brings another inode. Not the time of the last access.
@@ -383,40 +390,50 @@ sessions(Host) ->
     ets:match_object(?SESSIONS, {'_', Host, '_', '_', '_'}).
 
 %% Sessions that have ended were in use until now.
-forget(#{host := Host, used := Used} = State) ->
-    case [{Pid, Sha} || {Pid, _, Sha, _, _} <- sessions(Host), not is_process_alive(Pid)] of
-        [] -> State;
-        Ended ->
-            [ets:delete(?SESSIONS, Pid) || {Pid, _} <- Ended],
-            Now = now_text(),
-            New = State#{used => lists:foldl(fun({_, Sha}, Map) -> Map#{Sha => Now} end, Used, Ended)},
-            write_logins(New),
-            New
-    end.
+forget(#{host := Host} = State) ->
+    Ended = [{Pid, Sha} || {Pid, _, Sha, _, _} <- sessions(Host), not is_process_alive(Pid)],
+    [ets:delete(?SESSIONS, Pid) || {Pid, _} <- Ended],
+    Ended == [] orelse note_use(State, [Sha || {_, Sha} <- Ended]).
 
 %%% ---- who uses which certificate
 
 now_text() ->
     list_to_binary(calendar:system_time_to_rfc3339(erlang:system_time(second), [{offset, "Z"}])).
 
+note_use(#{logins := none}, _) ->
+    ok;
+note_use(#{logins := File} = State, Shas) ->
+    Now = now_text(),
+    ets:insert(?USED, [{{File, Sha}, Now} || Sha <- Shas]),
+    write_logins(State).
+
 read_logins(none) ->
-    #{};
+    [];
 read_logins(File) ->
     Text = case file:read_file(File) of {ok, Read} -> Read; _ -> <<>> end,
     Form = "^([0-9a-f]{64})\t(\\d+-\\d+-\\d+T\\d+:\\d+:\\d+Z)(\t|$)",
     case re:run(Text, Form, [global, multiline, {capture, [1, 2], binary}]) of
-        {match, Found} -> maps:from_list([{Sha, Time} || [Sha, Time] <- Found]);
-        nomatch -> #{}
+        {match, Found} -> [{Sha, Time} || [Sha, Time] <- Found];
+        nomatch -> []
+    end.
+
+%% By the process of one of the hosts that share the file, so that none writes less than another knew.
+write_logins(#{logins := none}) ->
+    ok;
+write_logins(#{logins := File, host := Host}) ->
+    Hosts = lists:append(ets:match(?USED, {{host, '$1'}, File})),
+    case lists:min(Hosts) of
+        Host -> write_logins(File, lists:append([sessions(H) || H <- Hosts]));
+        Other -> gen_server:cast(gen_mod:get_module_proc(Other, ?MODULE), write_logins)
     end.
 
 %% Written beside and renamed over it, so that a reader finds a whole file.
-write_logins(#{logins := none}) ->
-    ok;
-write_logins(#{logins := File, host := Host, used := Used}) ->
-    In = [{Sha, ["\t", Resource]} || {Pid, _, Sha, Resource, _} <- sessions(Host), is_binary(Resource),
+write_logins(File, Sessions) ->
+    In = [{Sha, ["\t", Resource]} || {Pid, _, Sha, Resource, _} <- Sessions, is_binary(Resource),
               is_process_alive(Pid), re:run(Resource, "[\\x00-\\x1f\\x7f]", [{capture, none}]) == nomatch],
     By = lists:foldl(fun({Sha, Text}, Map) -> Map#{Sha => [maps:get(Sha, Map, []), Text]} end, #{}, In),
-    Lines = [[Sha, "\t", Time, maps:get(Sha, By, []), "\n"] || {Sha, Time} <- lists:sort(maps:to_list(Used))],
+    Used = lists:sort(ets:match(?USED, {{File, '$1'}, '$2'})),
+    Lines = [[Sha, "\t", Time, maps:get(Sha, By, []), "\n"] || [Sha, Time] <- Used],
     New = <<File/binary, ".new">>,
     Done = case file:write_file(New, Lines) of ok -> file:rename(New, File); Error -> Error end,
     Done == ok orelse logger:error("The file of logins could not be written: ~0tp", [Done]),

@@ -219,24 +219,31 @@ users.get_sasl_handler = with_external;
 
 ---- who uses which certificate
 
-local last_used = {}; -- fingerprint -> DateTime
+-- The hosts that write the same file, which holds what is known of all of them: their sessions by host, and the last
+-- uses: fingerprint -> DateTime.
+local files = module:shared("/*/signet_ccm2/logins");
+files[logins_file or ""] = files[logins_file or ""] or { hosts = {}, last_used = {} };
+local hosts, last_used = files[logins_file or ""].hosts, files[logins_file or ""].last_used;
+hosts[module.host] = logged_in;
 
 local function read_logins()
 	local text = logins_file and read_file(logins_file) or "";
 	for line in text:gmatch("[^\n]+") do
 		local sha256, time = line:match("^(%x+)\t(%d+%-%d+%-%d+T%d+:%d+:%d+Z)");
 		if sha256 and #sha256 == 64 then
-			last_used[sha256] = time;
+			last_used[sha256] = last_used[sha256] or time;
 		end
 	end
 end
 
 local function logins_text()
 	local resources = {};
-	for session in pairs(logged_in) do
-		local sha256, resource = session.signet_sha256, session.resource;
-		if sha256 and resource and not session.destroyed and not resource:find("%c") then
-			resources[sha256] = (resources[sha256] or "") .. "\t" .. resource;
+	for _, sessions in pairs(hosts) do
+		for session in pairs(sessions) do
+			local sha256, resource = session.signet_sha256, session.resource;
+			if sha256 and resource and not session.destroyed and not resource:find("%c") then
+				resources[sha256] = (resources[sha256] or "") .. "\t" .. resource;
+			end
 		end
 	end
 	local lines = {};
@@ -408,6 +415,7 @@ write_logins();
 module:add_timer(0, on_timer);
 
 function module.unload()
+	hosts[module.host] = nil;
 	if users.get_sasl_handler == with_external then
 		users.get_sasl_handler = own_handler;
 	end
