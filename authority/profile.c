@@ -65,29 +65,35 @@ static int rsa_exponent_is_sound(EVP_PKEY *key)
 	return sound;
 }
 
-/* The kinds that the key is of, 0 for one that is never certified; *why then says what is wrong. */
-static unsigned int subject_key(EVP_PKEY *key, const char **why)
+/*
+ * The kinds that the key is of, 0 for one that is never certified. Then *why says what is wrong, or is NULL when the
+ * kinds that are allowed say it.
+ */
+static unsigned int subject_key(EVP_PKEY *key, unsigned int allowed, const char **why)
 {
 	char room[16];
 	const char *name = sg_x509_key_algorithm(key, room);
 	int explicit_curve = 0;
 
-	*why = "This kind of key is not accepted: RSA from 2048 bits, P-256, P-384 or P-521 are.";
+	*why = NULL;
 	if (EVP_PKEY_is_a(key, "RSA")) {
 		int bits = EVP_PKEY_get_bits(key);
 
-		*why = "The RSA key must have 2048 to 8192 bits and an ordinary exponent.";
-		return bits >= SG_RSA_BITS_MIN && bits <= SG_RSA_BITS_MAX &&
-			rsa_exponent_is_sound(key)
-		    ? SG_SUBJECT_KEY_RSA | sg_subject_key_from_name(name)
-		    : 0;
+		if (bits >= SG_RSA_BITS_MIN && bits <= SG_RSA_BITS_MAX &&
+		    rsa_exponent_is_sound(key))
+			return SG_SUBJECT_KEY_RSA | sg_subject_key_from_name(name);
+		if (allowed & SG_SUBJECT_KEY_RSA)
+			*why = "The RSA key must have 2048 to 8192 bits and an ordinary exponent.";
+		return 0;
 	}
 	/* a curve that is spelled out is refused by TLS stacks even if it is a known one */
 	if (EVP_PKEY_is_a(key, "EC") &&
 	    EVP_PKEY_get_int_param(
 		key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &explicit_curve) &&
-	    explicit_curve)
+	    explicit_curve) {
+		*why = "The key's curve is spelled out. Make a key on a curve that is named.";
 		return 0;
+	}
 	return sg_subject_key_from_name(name);
 }
 
@@ -256,16 +262,12 @@ static enum sg_csr_verdict judge_key(X509_REQ *csr, unsigned int subject_keys, c
 	EVP_PKEY *key = X509_REQ_get0_pubkey(csr);
 	unsigned int kind;
 
-	*why = "This kind of key is not known here: RSA from 2048 bits, P-256, P-384 or P-521 are.";
-	if (key == NULL)
+	*why = NULL;
+	kind = key != NULL ? subject_key(key, subject_keys, why) : 0;
+	if (*why != NULL)
 		return SG_CSR_NOT_ACCEPTABLE;
-	kind = subject_key(key, why);
-	if (!kind)
-		return SG_CSR_NOT_ACCEPTABLE;
-	if (!(kind & subject_keys)) {
-		*why = NULL;
+	if (!(kind & subject_keys))
 		return SG_CSR_OTHER_KIND;
-	}
 	if (!is_signed_soundly(csr)) {
 		*why = "The request must be signed with SHA-256 or better: SHA-384, SHA-512.";
 		return SG_CSR_NOT_ACCEPTABLE;

@@ -40,7 +40,7 @@ enum sg_csr_verdict {
 	SG_CSR_GOOD = 0,
 	SG_CSR_BAD_REQUEST,
 	SG_CSR_NOT_ACCEPTABLE,
-	SG_CSR_OTHER_KIND, /* not-acceptable, for a sound key that the configuration does not name; no *why */
+	SG_CSR_OTHER_KIND, /* not-acceptable, for a key that is of none of the configured kinds; no *why */
 	SG_CSR_FORBIDDEN,
 	SG_CSR_FAILED, /* our own failure (memory) */
 };

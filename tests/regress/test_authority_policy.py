@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from authority_client import ET, NS_LIST, NS_REVOKE, Client, Stream, add_text, bare, error_of, sha256
 from authority_world import AuthorityWorld
@@ -82,6 +83,14 @@ def test_c6_the_kinds_that_are_configured(client, kind, good):
     if not good:
         assert error_of(answer) == ("modify", "not-acceptable")
         assert text_of(answer).endswith("one of these kinds: rsa3072, p256.")
+
+
+@pytest.mark.parametrize("key", [rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP224R1())],
+                         ids=["rsa1024", "p224"])
+def test_c6_a_key_that_is_never_accepted_is_told_the_kinds_that_are_configured(client, key):
+    answer = client.add(make_csr(key, bare(client)))
+    assert error_of(answer) == ("modify", "not-acceptable")
+    assert text_of(answer).endswith("one of these kinds: rsa3072, p256.")
 
 
 def test_c6_an_account_that_is_not_allowed_is_forbidden_until_it_is(place, client):
