@@ -212,6 +212,25 @@ static int missing(const char *path, const char *section, const char *name)
 	return SG_ERR_CONFIG;
 }
 
+/* Each is replaced as a whole by who writes it: one in the place of another takes, say, all revocations back. */
+static int check_files(const char *path, struct sg_authority_config *config)
+{
+	for (size_t i = 0; i < STRINGS; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(strings[i].section, "files") != 0 ||
+			    strcmp(strings[j].section, "files") != 0 ||
+			    strcmp(*string_slot(config, &strings[i]),
+				*string_slot(config, &strings[j])) != 0)
+				continue;
+			sg_log(SG_LOG_ERROR,
+			    "%s: '%s' and '%s' in the section [files] are the same file", path,
+			    strings[j].name, strings[i].name);
+			return SG_ERR_CONFIG;
+		}
+	}
+	return 0;
+}
+
 static void set_default(unsigned int *slot, unsigned int value)
 {
 	if (*slot == 0)
@@ -244,7 +263,7 @@ static int check(const char *path, struct sg_authority_config *config)
 		return SG_ERR_CONFIG;
 	}
 	free(bare);
-	return 0;
+	return check_files(path, config);
 }
 
 int sg_authority_config_read(const char *path, struct sg_authority_config *config)

@@ -212,6 +212,26 @@ static void a_missing_setting_is_named(void **state)
 	}
 }
 
+static void files_that_are_the_same_are_refused(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "ledger = /l\ncrl = /c\nrevoked = /c\nlogins = /g\n", "'crl' and 'revoked'" },
+		{ "ledger = /l\ncrl = /c\nrevoked = /r\nlogins = /r\n", "'revoked' and 'logins'" },
+		{ "ledger = /l\ncrl = /l\nrevoked = /r\nlogins = /g\n", "'ledger' and 'crl'" },
+	};
+	struct sg_authority_config config;
+	struct capture capture;
+	char text[512];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "%s[files]\n%s", COMPONENT AUTHORITY TOKEN PIN,
+		    cases[i][0]);
+		assert_int_equal(read_text(text, &config, &capture), SG_ERR_CONFIG);
+		assert_non_null(strstr(capture.text, cases[i][1]));
+		sg_authority_config_clear(&config);
+	}
+}
+
 #define NO_SECRET   "[component]\njid = ccm.xmpp.test\nsecret-credential = secret\n"
 #define CREDENTIALS NO_SECRET AUTHORITY TOKEN "pin-credential = pin\n" FILES
 
@@ -247,6 +267,7 @@ int main(void)
 		cmocka_unit_test(numbers_and_lists),
 		cmocka_unit_test(a_bad_value_is_named),
 		cmocka_unit_test(a_missing_setting_is_named),
+		cmocka_unit_test(files_that_are_the_same_are_refused),
 		cmocka_unit_test(pin_and_secret_can_be_credentials),
 	};
 
