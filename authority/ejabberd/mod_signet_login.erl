@@ -421,10 +421,11 @@ read_logins(File) ->
 write_logins(#{logins := none}) ->
     ok;
 write_logins(#{logins := File, host := Host}) ->
-    Hosts = lists:append(ets:match(?USED, {{host, '$1'}, File})),
-    case lists:min(Hosts) of
-        Host -> write_logins(File, lists:append([sessions(H) || H <- Hosts]));
-        Other -> gen_server:cast(gen_mod:get_module_proc(Other, ?MODULE), write_logins)
+    Hosts = [H || H <- ejabberd_option:hosts(), ets:lookup(?USED, {host, H}) == [{{host, H}, File}]],
+    case lists:sort(Hosts) of
+        [Host | _] -> write_logins(File, lists:append([sessions(H) || H <- Hosts]));
+        [Other | _] -> gen_server:cast(gen_mod:get_module_proc(Other, ?MODULE), write_logins);
+        [] -> ok % the last of them is taken out of the configuration
     end.
 
 %% Written beside and renamed over it, so that a reader finds a whole file.
@@ -432,8 +433,7 @@ write_logins(File, Sessions) ->
     In = [{Sha, ["\t", Resource]} || {Pid, _, Sha, Resource, _} <- Sessions, is_binary(Resource),
               is_process_alive(Pid), re:run(Resource, "[\\x00-\\x1f\\x7f]", [{capture, none}]) == nomatch],
     By = lists:foldl(fun({Sha, Text}, Map) -> Map#{Sha => [maps:get(Sha, Map, []), Text]} end, #{}, In),
-    Used = lists:sort(ets:match(?USED, {{File, '$1'}, '$2'})),
-    Lines = [[Sha, "\t", Time, maps:get(Sha, By, []), "\n"] || [Sha, Time] <- Used],
+    Lines = [[Sha, "\t", Time, maps:get(Sha, By, []), "\n"] || {{F, Sha}, Time} <- ets:tab2list(?USED), F == File],
     New = <<File/binary, ".new">>,
     Done = case file:write_file(New, Lines) of ok -> file:rename(New, File); Error -> Error end,
     Done == ok orelse logger:error("The file of logins could not be written: ~0tp", [Done]),

@@ -250,7 +250,6 @@ local function logins_text()
 	for sha256, time in pairs(last_used) do
 		lines[#lines + 1] = sha256 .. "\t" .. time .. (resources[sha256] or "") .. "\n";
 	end
-	table.sort(lines);
 	return table.concat(lines);
 end
 
