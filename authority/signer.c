@@ -309,16 +309,30 @@ void sg_signer_caller(struct sg_caller *caller, char *purpose)
 	caller->purpose = purpose;
 }
 
+/* An empty one is what an operator makes before the PIN goes in; a pipe has no size. */
+static int is_empty(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0;
+}
+
 static int open_pin_file(const char *path, int *fd)
 {
 	const char *why;
+	int bad;
 
 	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (*fd < 0) {
 		sg_log(SG_LOG_ERROR, "token: PIN file %s: %s", path, strerror(errno));
 		return SG_ERR_PIN_NEEDED;
 	}
-	if (sg_secret_file_check(*fd, &why) != 0) {
+	bad = sg_secret_file_check(*fd, &why) != 0;
+	if (!bad && is_empty(*fd)) {
+		bad = 1;
+		why = "is empty";
+	}
+	if (bad) {
 		sg_log(SG_LOG_ERROR, "token: PIN file %s: %s, and was not used", path, why);
 		close(*fd);
 		*fd = -1;

@@ -153,6 +153,15 @@ def test_crl_needs_the_token_and_says_so(place):
     assert status == 3 and name == "TokenAbsent" and said.startswith("crl: ")
 
 
+def test_an_empty_pin_file_is_said_to_be_that(place):
+    pin = place.write("authority/empty.pin", "", 0o600)
+    conf = place.write("authority/empty.conf", place.authority_conf.read_text()
+                       .replace(f"pin-file = {place.dir}/pin\n", f"pin-file = {pin}\n"))
+    with pytest.raises(Failed) as failed:
+        place.run("signet-authority", "--config", conf, "crl", env=place.authority_env)
+    assert failed.value.status == 4 and f"PIN file {pin}: is empty" in failed.value.err
+
+
 def test_stats_count(place, client):
     before = told(place, "stats")
     der, _ = issue(client, 2)
