@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/pem.h>
 
@@ -62,9 +63,16 @@ static int write_pem(const char *out, const char *what, const struct sg_blob *de
 static int write_certificate(struct sg_signer *signer, const char *out)
 {
 	struct sg_blob der = { 0 };
+	const char *fault;
 	X509 *ca;
 	int err = sg_signer_ca(signer, &ca);
 
+	fault = err == 0 ? sg_intermediate_fault(ca, time(NULL)) : NULL;
+	if (fault != NULL)
+		sg_log(SG_LOG_WARN,
+		    "init: nothing is issued by this certificate: %s. Have the key certified (init "
+		    "--request, then init --certificate), or name another key in the configuration",
+		    fault);
 	if (err == 0)
 		err = sg_x509_cert_der(ca, &der);
 	if (err == 0)

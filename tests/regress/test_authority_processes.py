@@ -285,6 +285,17 @@ def test_init_again_gives_the_same_certificate(place):
     assert again == (place.dir / "authority/ca.pem").read_text()
 
 
+def test_init_says_that_the_certificate_that_is_there_has_expired(place):
+    library = place.install(BUILD / "lib/shifted-clock.so", "lib/shifted-clock.so", 0o755)
+    env = dict(place.authority_env, LD_PRELOAD=str(library), CLOCK_OF="signet-authority",
+               CLOCK_SHIFT=str(11 * 365 * 86400))
+    argv = ("signet-authority", "--config", place.authority_conf, "init")
+    status, out, err = place.run(*argv, env=env, check=False)
+    assert status == 0 and out == (place.dir / "authority/ca.pem").read_text()
+    assert "it has expired" in err and "name another key" in err
+    assert place.run(*argv, env=place.authority_env, check=False)[2] == ""
+
+
 @pytest.mark.parametrize("label, algorithm, said, token, key", [
     ("ö; (1%)", "p256", "prime256v1", "ö; (1%)", "the CA; 100%"),
     ("ö; (1%)", "p384", "secp384r1", "PKCS11:token=%C3%B6%3B%20%281%25%29", "ca"),
