@@ -138,6 +138,29 @@ static X509 *find_certificate(const struct sg_blob *bytes, const struct sg_blob 
 	return found;
 }
 
+/*
+ * What is stored cannot be taken back, and goes before another that ends sooner: where the issuer's certificate stands
+ * beside it, a damaged one is told apart. Several may have the issuer's name.
+ */
+static const char *signature_fault(const struct sg_blob *bytes, X509 *cert)
+{
+	BIO *bio = BIO_new_mem_buf(bytes->data, (int)bytes->len);
+	int named = 0, verified = 0;
+	X509 *other;
+
+	while (bio != NULL && (other = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+		if (X509_NAME_cmp(X509_get_subject_name(other), X509_get_issuer_name(cert)) == 0) {
+			named = 1;
+			verified |= X509_verify(cert, X509_get0_pubkey(other)) == 1;
+		}
+		X509_free(other);
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+	return named && !verified ? "its signature is not by the issuer that stands beside it"
+				  : NULL;
+}
+
 static void warn_of_limits(const struct sg_authority_config *config, X509 *cert, time_t now)
 {
 	time_t end = now + (time_t)config->lifetime_hours * 3600;
@@ -173,6 +196,8 @@ int sg_intermediate_take(struct sg_signer *signer, const struct sg_authority_con
 		goto out;
 	}
 	fault = sg_intermediate_fault(cert, now);
+	if (fault == NULL)
+		fault = signature_fault(&bytes, cert);
 	if (fault != NULL) {
 		err = SG_ERR_CERT_REFUSED;
 		sg_log(SG_LOG_ERROR, "init: %s: not a certificate that can issue: %s", path, fault);

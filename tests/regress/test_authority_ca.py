@@ -223,6 +223,20 @@ def objects(bench):
                      "cert", env=bench.authority_env).count("Certificate Object")
 
 
+def test_a_signature_that_is_not_the_issuers_is_refused(bench):
+    """Where the issuer stands beside it, perhaps with an older one of its name."""
+    good = bench.sign("sound")
+    der = bytearray(x509.load_pem_x509_certificate(good.read_bytes()).public_bytes(serialization.Encoding.DER))
+    der[-1] ^= 1
+    damaged = x509.load_der_x509_certificate(bytes(der)).public_bytes(serialization.Encoding.PEM).decode()
+    root, older = bench.pki.dir / "root.pem", bench.pki.dir / "older.pem"
+    bench.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+              bench.pki.dir / "older.key", "-out", older, "-subj", "/O=Company/CN=Offline root")
+    beside = older.read_text() + root.read_text()
+    assert_refused(bench, bench.write("pki/damaged.pem", damaged + beside), "its signature is not by the issuer", 7)
+    bench.init("--certificate", bench.write("pki/sound-chain.pem", beside + good.read_text()))
+
+
 @pytest.mark.parametrize("start, end, said", [("20200101000000Z", "20210101000000Z", "it has expired"),
                                               ("20400101000000Z", "20410101000000Z", "it is not valid yet")])
 def test_a_certificate_outside_its_time_is_refused(bench, start, end, said):
