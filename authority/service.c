@@ -78,8 +78,7 @@ int sg_service_publish(struct sg_service *service, time_t now)
 		    err != 0 ? sg_err_text(err) : "");
 	service->publish_error = err;
 	service->publish_at = now + (err != 0 ? PUBLISH_AGAIN : PUBLISH_SECONDS);
-	if (err == 0)
-		service->stale = 0;
+	service->stale = err != 0; /* also at the start: nobody knows what the files lack then */
 	return err;
 }
 

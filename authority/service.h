@@ -35,7 +35,7 @@ struct sg_service {
 	struct sg_latency issue;
 	struct sg_published published;
 	time_t publish_at; /* when list and CRL are to be written again */
-	int stale;	   /* the ledger knows a revocation that list or CRL do not */
+	int stale;	   /* the ledger may know a revocation that list or CRL do not */
 	int publish_error; /* how writing them ended last, logged when it changes */
 	struct sg_pending pending[SG_SIGNER_TICKETS];
 	size_t pending_count;

@@ -105,6 +105,23 @@ def test_a_wrong_component_secret_is_said_and_tried_again_until_it_is_right(plac
         juliet.listed()
 
 
+def test_c10_what_is_not_on_the_list_is_not_called_revoked_after_a_restart_either(place, client):
+    der = client.added(make_csr(make_key(), bare(client)))
+    revoked = place.dir / "authority/revoked.txt"
+    kept = revoked.read_text()
+    revoked.unlink()
+    place.mkdir("authority/revoked.txt")  # which no file takes the place of
+    try:
+        assert error_of(client.revoke(sha256(der))) == ("wait", "internal-server-error")
+        place.restart_authority(signal.SIGKILL)
+        assert error_of(client.revoke(sha256(der))) == ("wait", "internal-server-error")
+    finally:
+        revoked.rmdir()
+        place.write("authority/revoked.txt", kept)
+    assert client.revoke(sha256(der)).get("type") == "result"
+    assert sha256(der) in revoked_list(place)
+
+
 def test_c6_a_wrong_pin_is_tried_once_until_somebody_looks(place, client):
     """pkcs11-spy between worker and SoftHSM writes down every call."""
     log = place.dir / "authority/spy.log"
