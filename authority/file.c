@@ -112,10 +112,15 @@ int sg_file_read(const char *path, size_t max, struct sg_buf *text)
 	ssize_t n = 0;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-	if (fd < 0)
-		return errno == ENOENT ? 0 : SG_ERR_IO;
-	while (text->err == 0 && text->len <= max && (n = read(fd, chunk, sizeof(chunk))) > 0)
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	while (fd >= 0 && text->err == 0 && text->len <= max &&
+	    (n = read(fd, chunk, sizeof(chunk))) > 0)
 		sg_buf_put(text, chunk, (size_t)n);
+	if (fd < 0 || n < 0)
+		sg_log(SG_LOG_ERROR, "%s: %s", path, strerror(errno));
+	if (fd < 0)
+		return SG_ERR_IO;
 	close(fd);
 	if (n < 0)
 		return SG_ERR_IO;

@@ -26,7 +26,7 @@ SG_MUST_USE int sg_file_replace(const char *path, const void *data, size_t len, 
  */
 SG_MUST_USE int sg_file_lock(const char *path, int *fd);
 
-/* Appends the file's bytes. One that is not there is an empty one. SG_ERR_LIMIT over max bytes, SG_ERR_IO,
+/* Appends the file's bytes. One that is not there is an empty one. SG_ERR_LIMIT over max bytes, SG_ERR_IO (logged),
  * SG_ERR_NOMEM; what was read by then is in *text. */
 SG_MUST_USE int sg_file_read(const char *path, size_t max, struct sg_buf *text);
 

@@ -115,7 +115,8 @@ int sg_logins_read(const char *path, struct sg_logins **logins)
 		err = parse(self);
 	sg_buf_clear(&text);
 	if (err != 0) {
-		sg_log(SG_LOG_ERROR, "logins: %s: %s", path, sg_err_text(err));
+		if (err != SG_ERR_IO) /* of which the cause was told */
+			sg_log(SG_LOG_ERROR, "logins: %s: %s", path, sg_err_text(err));
 		sg_logins_free(self);
 	} else {
 		*logins = self;

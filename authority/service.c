@@ -393,7 +393,7 @@ static void answer_list(struct sg_service *service, const char *account,
 		return;
 	}
 	err = sg_logins_read(service->config->logins, &logins);
-	if (err == SG_ERR_LIMIT)
+	if (err == SG_ERR_LIMIT || err == SG_ERR_IO)
 		err = 0; /* logged; who uses them is not known then, and the rest is */
 	list.logins = logins;
 	if (err == 0)

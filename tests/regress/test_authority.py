@@ -238,8 +238,12 @@ def test_c8_the_list_says_who_uses_it_and_when(place, client):
     with open(place.dir / "authority/logins.txt", "ab") as file:
         file.truncate(1 << 26)
     assert client.listed()[0][2:] == (last_used, [])
+    # nor for one that the authority may not read
+    (place.dir / "authority/logins.txt").chmod(0)
+    assert client.listed()[0][2:] == (last_used, [])
+    place.authority.wait_line("logins.txt: Permission denied")
     # the ledger remembers what the module's file loses
-    (place.dir / "authority/logins.txt").write_text("")
+    place.write("authority/logins.txt", "", 0o600)
     assert client.listed()[0][2] == last_used
 
 
