@@ -55,14 +55,22 @@ fail(struct work *work, int code, const char *format, ...)
 	return code;
 }
 
-/* Takes the object. */
-static int print_json(json_t *object)
+/* Takes the object. What cannot be written is told at the end, when the output is closed. */
+static int put_json(json_t *object)
 {
-	int failed = object == NULL || json_dumpf(object, stdout, JSON_INDENT(2)) != 0;
+	int failed =
+	    object == NULL || (json_dumpf(object, stdout, JSON_INDENT(2)) != 0 && !ferror(stdout));
 
-	putchar('\n');
 	json_decref(object);
 	return failed ? SG_ERR_NOMEM : 0;
+}
+
+static int print_json(json_t *object)
+{
+	int err = put_json(object);
+
+	putchar('\n');
+	return err;
 }
 
 /* Without them, the times of last use are those that the ledger has from an account's listing. */
@@ -98,7 +106,6 @@ static int list_row(void *arg, const struct sg_ledger_row *row)
 	struct listing *listing = arg;
 	struct sg_ledger_row seen;
 	json_t *object;
-	int failed;
 
 	listing->count++;
 	listing->last = row->id;
@@ -112,9 +119,7 @@ static int list_row(void *arg, const struct sg_ledger_row *row)
 	if (listing->any)
 		fputs(",\n", stdout);
 	listing->any = 1;
-	failed = object == NULL || json_dumpf(object, stdout, JSON_INDENT(2)) != 0;
-	json_decref(object);
-	return failed ? SG_ERR_NOMEM : 0;
+	return put_json(object);
 }
 
 static int state_of(const char *name, enum sg_ledger_state *state)
@@ -174,7 +179,7 @@ static int do_list(struct work *work)
 		filter.after_id = listing.last;
 		listing.count = 0;
 		err = sg_ledger_each(work->ledger, &filter, list_row, &listing);
-	} while (err == 0 && listing.count == PAGE);
+	} while (err == 0 && listing.count == PAGE && !ferror(stdout));
 	if (work->asked->json)
 		fputs("]}\n", stdout);
 	else if (err == 0 && !listing.any)

@@ -48,6 +48,20 @@ def issue(client, count=1, name="phone"):
     return [client.added(make_csr(make_key(), bare(client)), name) for _ in range(count)]
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_list_that_nobody_reads_says_just_that(place, client, form):
+    issue(client, LIMIT)  # more than is kept back for the end
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        listing = place.popen(["signet-authority", "--config", place.authority_conf, "list", *form], place.env(),
+                              stdout=write, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(write)
+    assert listing.communicate()[1] == "signet-authority: standard output cannot be written: Broken pipe\n"
+    assert listing.returncode == 1
+
+
 def test_list_and_show_say_what_was_issued(place, client):
     first, second = issue(client, 2, "my &lt;phone&gt; \u202e")
     client.revoke(sha256(second))
