@@ -95,7 +95,7 @@ SRC_cli := $(call in,agent/cli, \
     tty waiting)
 SRC_authority := $(call in,authority, \
     bounds ca_key component config crl decision delegation exporter file init intermediate issue kept latency ledger ledger_pg ledger_sqlite logins main metrics \
-    operator policy profile rate revocation run service shell show signer)
+    operator pin_book policy profile rate revocation run service shell show signer)
 
 PROGRAM_token     := signet-token
 PROGRAM_broker    := signetd
@@ -248,7 +248,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 # A test of a part is named test_PART_*.c and links that part; any other links proto alone.
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_bounds test_authority_config test_authority_decision test_authority_delegation test_authority_intermediate \
-    test_authority_ledger test_authority_ledger_pg test_authority_logins test_authority_policy test_authority_profile \
+    test_authority_ledger test_authority_ledger_pg test_authority_logins test_authority_pin_book test_authority_policy test_authority_profile \
     test_authority_rate test_authority_service test_broker_collisions test_broker_config test_broker_copies test_broker_jobs test_broker_reconcile test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_renewal test_broker_signings test_broker_store test_broker_uri \
     test_buf test_ccm2 test_cert_form test_channel \
     test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \

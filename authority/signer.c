@@ -17,6 +17,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "pin_book.h"
 #include "pkcs11_uri.h"
 #include "secret_file.h"
 #include "spawn.h"
@@ -27,6 +28,7 @@
 struct sg_signer {
 	const struct sg_authority_config *config;
 	char *key; /* selector */
+	struct sg_pin_book *book;
 	pid_t pid; /* 0: no worker */
 	struct sg_channel *channel;
 	int logged_in;
@@ -71,9 +73,24 @@ static char *key_selector(const struct sg_authority_config *config)
 	return sg_buf_steal(&uri, NULL);
 }
 
+/* Beside the CRL: that is a folder of ours, whatever the ledger is. */
+static int book_new(const struct sg_authority_config *config, struct sg_pin_book **book)
+{
+	struct sg_buf path = { 0 };
+	char *text;
+	int err;
+
+	sg_buf_printf(&path, "%s.refused-pins", config->crl);
+	text = sg_buf_steal(&path, NULL);
+	err = text != NULL ? sg_pin_book_new(text, config->token, book) : SG_ERR_NOMEM;
+	free(text);
+	return err;
+}
+
 int sg_signer_new(const struct sg_authority_config *config, struct sg_signer **signer)
 {
 	struct sg_signer *self = calloc(1, sizeof(*self));
+	int err;
 
 	*signer = NULL;
 	if (self == NULL)
@@ -81,12 +98,12 @@ int sg_signer_new(const struct sg_authority_config *config, struct sg_signer **s
 	self->config = config;
 	self->next_id = 1;
 	self->key = key_selector(config);
-	if (self->key == NULL) {
-		free(self);
-		return SG_ERR_NOMEM;
-	}
-	*signer = self;
-	return 0;
+	err = self->key != NULL ? book_new(config, &self->book) : SG_ERR_NOMEM;
+	if (err != 0)
+		sg_signer_free(self);
+	else
+		*signer = self;
+	return err;
 }
 
 /* Waits until the process has ended; 0 when it did, -1 when the time is over. */
@@ -133,6 +150,7 @@ void sg_signer_free(struct sg_signer *signer)
 		return;
 	end_worker(signer, 0);
 	X509_free(signer->ca);
+	sg_pin_book_free(signer->book);
 	free(signer->key);
 	free(signer);
 }
@@ -158,6 +176,9 @@ enum sg_signer_state sg_signer_state(const struct sg_signer *signer)
 void sg_signer_retry(struct sg_signer *signer)
 {
 	signer->pin_error = 0;
+	if (!signer
+		 ->logged_in) /* some modules see a token's new PIN only after they are loaded anew */
+		end_worker(signer, 0);
 }
 
 const char *sg_signer_key(const struct sg_signer *signer)
@@ -240,7 +261,7 @@ static int send_frame(
 	return err == SG_ERR_IO ? SG_ERR_WORKER : err;
 }
 
-static int recv_frame(struct sg_signer *signer, int64_t deadline, struct sg_frame *frame)
+static int recv_any(struct sg_signer *signer, int64_t deadline, struct sg_frame *frame)
 {
 	int err, got;
 	short revents;
@@ -253,6 +274,30 @@ static int recv_frame(struct sg_signer *signer, int64_t deadline, struct sg_fram
 			return SG_ERR_WORKER;
 	}
 	return got == 1 ? 0 : got;
+}
+
+/* What the worker says of a PIN on its way to an answer. That one is about to be tried need not be written down: what
+ * comes of a worker that dies of it, log_in() sees. */
+static int on_pin_word(struct sg_signer *signer, const struct sg_frame *frame, int64_t deadline)
+{
+	if (frame->type == SG_MSG_PIN_TRY)
+		return send_frame(signer, frame->id, SG_MSG_OK, NULL, -1, deadline);
+	sg_pin_book_outcome(signer->book, frame->msg);
+	return 0;
+}
+
+/* The next answer. */
+static int recv_frame(struct sg_signer *signer, int64_t deadline, struct sg_frame *frame)
+{
+	int err = recv_any(signer, deadline, frame);
+
+	while (err == 0 && (frame->type == SG_MSG_PIN_TRY || frame->type == SG_MSG_PIN_OUTCOME)) {
+		err = on_pin_word(signer, frame, deadline);
+		sg_frame_clear(frame);
+		if (err == 0)
+			err = recv_any(signer, deadline, frame);
+	}
+	return err;
 }
 
 static int take_error(const struct sg_msg_error *error)
@@ -347,9 +392,16 @@ static void lock_pin(struct sg_signer *signer, int fd, int err, const char *why)
 	if (fstat(fd, &signer->pin_file) != 0)
 		memset(&signer->pin_file, 0, sizeof(signer->pin_file));
 	signer->pin_error = err;
-	sg_log(SG_LOG_ERROR,
-	    "token: the PIN %s and is not tried again: correct %s, or send SIGHUP when it is right",
-	    why, signer->config->pin_file);
+	if (err == SG_ERR_PIN_WRONG)
+		sg_log(SG_LOG_ERROR,
+		    "token: the PIN %s and is not tried again: correct %s; if the token's PIN was "
+		    "set to this one since, remove %s and send SIGHUP",
+		    why, signer->config->pin_file, sg_pin_book_path(signer->book));
+	else
+		sg_log(SG_LOG_ERROR,
+		    "token: the PIN %s and is not tried again: correct %s, or send SIGHUP when it "
+		    "is right",
+		    why, signer->config->pin_file);
 }
 
 /* A person has been at the file since; one that is being written, or has gone, is not looked at yet. */
@@ -372,7 +424,9 @@ static int log_in(struct sg_signer *signer)
 	int fd, err;
 
 	sg_signer_caller(&login.caller, purpose);
-	err = open_pin_file(signer->config->pin_file, &fd);
+	err = sg_pin_book_read(signer->book, &login.ledger);
+	if (err == 0)
+		err = open_pin_file(signer->config->pin_file, &fd);
 	if (err != 0)
 		return err;
 	err =

@@ -4,7 +4,8 @@
  *
  * A PIN that was refused, or given to a worker that did not answer, is not tried again: every call
  * fails with SG_ERR_PIN_WRONG, SG_ERR_PIN_LOCKED or SG_ERR_PIN_NEEDED at once, until
- * sg_signer_retry() says that a person has looked, or the PIN's file is another one.
+ * sg_signer_retry() says that a person has looked, or the PIN's file is another one. Also then, and by
+ * every other process, a PIN that was refused is not (pin_book.h).
  */
 #ifndef SG_AUTHORITY_SIGNER_H
 #define SG_AUTHORITY_SIGNER_H

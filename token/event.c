@@ -7,7 +7,7 @@ void sg_event_tell(struct sg_token *token, uint32_t kind, const struct sg_caller
 		.kind = kind, .token = token->uri, .label = token->label, .serial = token->serial
 	};
 
-	if (host == NULL)
+	if (host == NULL || token->module->authority) /* which could not make anything of it */
 		return;
 	if (caller != NULL)
 		msg.caller = *caller;

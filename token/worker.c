@@ -582,15 +582,18 @@ static int channels_open(struct worker *worker, int sock)
 	return sg_answers_init(&worker->answers, other);
 }
 
-/* An authority has a broker that speaks first and last, and is told nothing unasked. */
+/* An authority has a broker that speaks first and last, and is told nothing unasked but what becomes of a PIN, on the way
+ * to an answer. */
 static int watchers_start(struct worker *worker)
 {
 	int err;
 
-	if (worker->module == NULL || worker->module->authority)
+	if (worker->module == NULL)
 		return 0;
 	worker->host = (struct sg_host){ worker, host_ask, host_tell, host_fail };
 	worker->module->host = &worker->host;
+	if (worker->module->authority)
+		return 0;
 	err = sg_touch_start();
 	if (err == 0)
 		err = sg_guard_start(worker->module);

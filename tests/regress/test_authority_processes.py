@@ -1,4 +1,5 @@
 """signet-authority's processes: killed, hung, without a token or with a wrong PIN; init and the command line."""
+import contextlib
 import glob
 import os
 import re
@@ -122,48 +123,93 @@ def test_c10_what_is_not_on_the_list_is_not_called_revoked_after_a_restart_eithe
     assert sha256(der) in revoked_list(place)
 
 
-def test_c6_a_wrong_pin_is_tried_once_until_somebody_looks(place, client):
-    """pkcs11-spy between worker and SoftHSM writes down every call."""
-    log = place.dir / "authority/spy.log"
-    pin = place.write("authority/pin", "9999\n", 0o600)
-    der = client.added(make_csr(make_key(), bare(client)))
-    text = place.authority_conf.read_text()
+@contextlib.contextmanager
+def spied(place, pin):
+    """The authority with this PIN file and pkcs11-spy between worker and SoftHSM, which writes down every call. Gives
+    how often a PIN was tried, and how to start the authority again."""
+    log, text = place.dir / "authority/spy.log", place.authority_conf.read_text()
+    env = dict(place.authority_env, PKCS11SPY=str(place.module), PKCS11SPY_OUTPUT=str(log),
+               ASAN_OPTIONS="detect_leaks=0")  # the spy leaks
     place.configure(f"module = {place.module}", f"module = {SPY}")
     place.configure(f"pin-file = {place.dir}/pin", f"pin-file = {pin}")
+    log.unlink(missing_ok=True)
     place.authority.stop()
-    mark = place.server.process.mark()
-    place.authority = place.start(
-        "authority-pin", ["signet-authority", "--config", place.authority_conf, "run"],
-        dict(place.authority_env, PKCS11SPY=str(place.module), PKCS11SPY_OUTPUT=str(log),
-             ASAN_OPTIONS="detect_leaks=0"))  # the spy leaks
+
+    def start():
+        mark = place.server.process.mark()
+        place.authority = place.start("authority-pin", ["signet-authority", "--config", place.authority_conf, "run"],
+                                      env)
+        place.authority.wait_line("connected to")
+        place.server.wait_delegated(mark)
 
     def logins():
         return len(re.findall(r"\d+: C_Login\n", log.read_text(errors="replace")))
     try:
-        place.authority.wait_line("connected to")
-        place.server.wait_delegated(mark)
+        start()
+        yield logins, start, env
+    finally:
+        place.write("authority/authority.conf", text)
+        place.restart_authority()
+
+
+def hang_up(place):
+    """SIGHUP, with a PIN file that is known to be wrong; until it was looked at again."""
+    mark = place.authority.mark()
+    place.authority.popen.send_signal(signal.SIGHUP)
+    place.authority.wait_line("not tried again: correct", since=mark)
+
+
+def test_c6_a_wrong_pin_is_tried_once(place, client):
+    pin = place.write("authority/pin", "9999\n", 0o600)
+    der = client.added(make_csr(make_key(), bare(client)))
+
+    def adding_waits():
+        return error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
+    with spied(place, pin) as (logins, start, env):
         for _ in range(3):
-            assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
+            assert adding_waits()
         assert logins() == 1
-        assert place.authority.count("not tried again") == 1
+        assert place.authority.count("not tried again: correct") == 1
         # what needs no token goes on
         assert len(client.listed()) == 1
         assert error_of(client.revoke(sha256(der))) == ("wait", "internal-server-error")
         assert sha256(der) in revoked_list(place)
-        place.authority.popen.send_signal(signal.SIGHUP)
-        place.authority.wait_line("SIGHUP")
-        until(lambda: logins() == 2)
-        assert error_of(client.revoke(sha256(der))) == ("wait", "internal-server-error")
-        assert logins() == 2
-        # another file is another PIN: somebody has been there
+        # neither a reload, nor the same PIN written once more, nor a command, nor another process tries it again
+        hang_up(place)
+        pin.write_text("9999\n")
+        assert adding_waits()
+        status, _, told = place.run("signet-authority", "--config", place.authority_conf, "crl", env=env, check=False)
+        assert status == 4 and "refused this PIN before" in told and str(pin) in told
+        place.authority.stop(signal.SIGKILL)
+        start()
+        assert adding_waits()
+        assert logins() == 1
+        # another one is
         pin.write_text("1234\n")
         assert client.revoke(sha256(der)).get("type") == "result"
         place.authority.wait_line("written again")
         client.added(make_csr(make_key(), bare(client)))
-        assert logins() == 3
-    finally:
-        place.write("authority/authority.conf", text)
-        place.restart_authority()
+        assert logins() == 2
+
+
+def test_a_refused_pin_that_the_token_was_given_since_is_tried_when_somebody_says_so(place, client):
+    pin = place.write("authority/pin", "987654\n", 0o600)
+    with spied(place, pin) as (logins, _, _):
+        assert error_of(client.add(make_csr(make_key(), bare(client)))) == ("wait", "internal-server-error")
+        book = re.search("remove (\\S+) and", place.authority.wait_line("not tried again: correct"))[1]
+        assert os.stat(book).st_mode & 0o777 == 0o600
+        text = open(book).read()
+        assert "987654" not in text and "1234" not in text
+        change = ("pkcs11-tool", "--module", place.module, "--token-label", "authority", "--login", "--change-pin")
+        place.run(*change, "--pin", "1234", "--new-pin", "987654", env=place.authority_env)
+        try:
+            os.unlink(book)
+            place.authority.popen.send_signal(signal.SIGHUP)
+            place.authority.wait_line("written again")
+            client.added(make_csr(make_key(), bare(client)))
+            assert logins() == 2 and not os.path.exists(book)
+        finally:
+            place.run(*change, "--pin", "987654", "--new-pin", "1234", env=place.authority_env)
 
 
 DIES_IN_LOGIN = """
