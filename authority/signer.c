@@ -431,6 +431,9 @@ static int log_in(struct sg_signer *signer)
 		return err;
 	err =
 	    exchange(signer, SG_MSG_TOKEN_LOGIN, &login, fd, SG_MSG_OK, SG_SIGNER_CALL_MS, &reply);
+	if (signer->pid && (err == SG_ERR_FORMAT || err == SG_ERR_LIMIT))
+		sg_log(SG_LOG_ERROR, "token: PIN file %s: the PIN must be its first and only line",
+		    signer->config->pin_file);
 	if (err == SG_ERR_PIN_WRONG || err == SG_ERR_PIN_LOCKED)
 		lock_pin(signer, fd, err, "was refused");
 	else if (err != 0 &&

@@ -259,6 +259,18 @@ static int descriptor_read(
 	return err;
 }
 
+/* No PIN has several lines: one that has is not worth a try. */
+static int line_check(
+    const struct sg_pin_wish *wish, const struct sg_secret *pin, struct sg_msg_error *error)
+{
+	if (strchr(sg_secret_data(pin), '\n') == NULL)
+		return 0;
+	sg_msg_error_set(error, SG_ERR_FORMAT, wish->token->uri,
+	    "what is given as the PIN of token '%s' has more than one line: nothing was tried",
+	    wish->token->label);
+	return SG_ERR_FORMAT;
+}
+
 int sg_pin_get(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret *pin,
     struct sg_pin_mark *mark, struct sg_msg_error *error)
 {
@@ -273,6 +285,8 @@ int sg_pin_get(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret *pin,
 					       : err;
 	}
 	err = descriptor_read(wish, pin, error);
+	if (err == 0)
+		err = line_check(wish, pin, error);
 	if (err == 0)
 		err = sg_ledger_mark(wish->ledger, pin, mark, error);
 	return err == 0 ? known_check(wish, flags, mark, error) : err;

@@ -212,6 +212,16 @@ def test_a_refused_pin_that_the_token_was_given_since_is_tried_when_somebody_say
             place.run(*change, "--pin", "987654", "--new-pin", "1234", env=place.authority_env)
 
 
+@pytest.mark.parametrize("text", ["", "\n", "1234\n5678\n", "1" * 5000])
+def test_a_pin_file_that_holds_no_pin_costs_no_try(place, client, text):
+    pin = place.write("authority/pin", text, 0o600)
+    with spied(place, pin) as (logins, _, _):
+        place.authority.wait_line(f"{pin}: the PIN must be its first and only line")
+        assert logins() == 0
+        pin.write_text("1234\n")
+        client.added(make_csr(make_key(), bare(client)))
+
+
 DIES_IN_LOGIN = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
