@@ -241,7 +241,7 @@ static int set_secret(struct sg_component *component)
 {
 	const char *path = component->config->secret_file;
 	struct sg_secret *secret = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), err;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), err;
 
 	if (fd < 0) {
 		sg_log(SG_LOG_ERROR, "component: secret file %s: %s", path, strerror(errno));

@@ -123,6 +123,26 @@ def test_c10_what_is_not_on_the_list_is_not_called_revoked_after_a_restart_eithe
     assert sha256(der) in revoked_list(place)
 
 
+def test_a_secret_that_is_a_pipe_holds_nobody_up(place):
+    """And the authority ends when it is told to."""
+    path = place.dir / "authority/component.secret"
+    secret = path.read_text()
+    place.authority.stop()
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    os.chown(path, place.uid, place.gid)
+    try:
+        waiting = place.start("authority-pipe", ["signet-authority", "--config", place.authority_conf, "run"],
+                              place.authority_env)
+        waiting.wait_line(f"secret file {path}: ")
+        waiting.wait_line("trying again in 1 s")
+        assert waiting.stop() == 0
+    finally:
+        path.unlink()
+        place.write("authority/component.secret", secret, 0o600)
+        place.start_authority()
+
+
 @contextlib.contextmanager
 def spied(place, pin):
     """The authority with this PIN file and pkcs11-spy between worker and SoftHSM, which writes down every call. Gives
