@@ -26,15 +26,29 @@ static void put(struct sg_buf *line, const char *name, const char *value)
 	sg_buf_put_str(line, "\"");
 }
 
-/* Verbs and outcomes are ours and few: a kind that finds no room would be a defect, and is not counted. */
-static void count(struct sg_decisions *decisions, const struct sg_decision *decision)
+/* Its index, or the count of all when there is none. */
+static unsigned int find(
+    const struct sg_decisions *decisions, const char *verb, const char *outcome)
 {
 	unsigned int i = 0;
 
 	while (i < decisions->kind_count &&
-	    (strcmp(decisions->kinds[i].verb, decision->verb) != 0 ||
-		strcmp(decisions->kinds[i].outcome, decision->outcome) != 0))
+	    (strcmp(decisions->kinds[i].verb, verb) != 0 ||
+		strcmp(decisions->kinds[i].outcome, outcome) != 0))
 		i++;
+	return i;
+}
+
+int sg_decisions_has(const struct sg_decisions *decisions, const char *verb, const char *outcome)
+{
+	return find(decisions, verb, outcome) < decisions->kind_count;
+}
+
+/* Verbs and outcomes are ours and few: a kind that finds no room would be a defect, and is not counted. */
+static void count(struct sg_decisions *decisions, const struct sg_decision *decision)
+{
+	unsigned int i = find(decisions, decision->verb, decision->outcome);
+
 	if (i == SG_DECISION_KINDS_MAX)
 		return;
 	if (i == decisions->kind_count) {

@@ -34,6 +34,9 @@ struct sg_decisions {
 	unsigned int kind_count;
 };
 
+/* Whether one of this kind was counted. */
+int sg_decisions_has(const struct sg_decisions *decisions, const char *verb, const char *outcome);
+
 /* Logs it, and counts it unless decisions is NULL. */
 void sg_decision_tell(struct sg_decisions *decisions, const struct sg_decision *decision);
 

@@ -20,13 +20,26 @@ static void put(
 	sg_buf_printf(text, NAME "%s %" PRId64 "\n", name, value);
 }
 
+static void put_decisions(
+    struct sg_buf *text, const char *verb, const char *outcome, uint64_t number)
+{
+	sg_buf_printf(text, NAME "requests_total{verb=\"%s\",outcome=\"%s\"} %" PRIu64 "\n", verb,
+	    outcome, number);
+}
+
 static void write_decisions(const struct sg_decisions *decisions, struct sg_buf *text)
 {
+	static const char *const verbs[] = { "add", "list", "revoke" };
+	static const char failed[] = "internal-server-error";
+
 	head(text, "requests_total", "counter", "Requests that were decided, by verb and outcome.");
 	for (unsigned int i = 0; i < decisions->kind_count; i++)
-		sg_buf_printf(text, NAME "requests_total{verb=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
-		    decisions->kinds[i].verb, decisions->kinds[i].outcome,
+		put_decisions(text, decisions->kinds[i].verb, decisions->kinds[i].outcome,
 		    decisions->kinds[i].count);
+	/* also when there are none: whoever is alarmed by an increase sees that of the first, too */
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (!sg_decisions_has(decisions, verbs[i], failed))
+			put_decisions(text, verbs[i], failed, 0);
 }
 
 static void count(struct sg_metrics *metrics)

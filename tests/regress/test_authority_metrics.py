@@ -105,6 +105,15 @@ def test_what_happened_is_counted(place, client):
     assert week == 7 * 86400
 
 
+def test_the_first_failure_is_an_increase(place):
+    """A row that is not there before it counts one never increases, as Prometheus sees it."""
+    place.restart_authority()
+    samples = scrape(place)
+    for verb in ("add", "list", "revoke"):
+        labels = (("outcome", "internal-server-error"), ("verb", verb))
+        assert samples[NAME + "requests_total", labels] == 0
+
+
 def test_a_server_that_is_gone_shows(place):
     mark = place.authority.mark()
     place.server.process.stop()
