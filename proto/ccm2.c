@@ -231,23 +231,14 @@ int sg_ccm2_list_decode(const struct sg_xml *payload, struct sg_msg_ccm2_certs *
 {
 	const struct sg_xml *child;
 	unsigned unread = 0;
-	size_t count = 0;
-	int err = 0;
+	int err;
 
 	*certs = (struct sg_msg_ccm2_certs){ 0 };
 	/* C7: the second spelling is the draft's */
 	if (!sg_xml_is(payload, "list-of-certificates", SG_NS_CCM2_LIST) &&
 	    !sg_xml_is(payload, "list-of-certficiates", SG_NS_CCM2_LIST))
 		return SG_ERR_FORMAT;
-	for (child = sg_xml_first(payload); child != NULL; child = sg_xml_next(child))
-		count += (size_t)sg_xml_is(child, "x509certificate", SG_NS_CCM2_LIST);
-	if (count == 0)
-		return 0;
-	if (count > SG_CCM2_LIST_MAX)
-		return SG_ERR_LIMIT;
-	certs->certs = calloc(count, sizeof(*certs->certs));
-	if (certs->certs == NULL)
-		return SG_ERR_NOMEM;
+	err = sg_cert_make_room(payload, "x509certificate", SG_NS_CCM2_LIST, certs);
 	for (child = sg_xml_first(payload); child != NULL && err == 0; child = sg_xml_next(child)) {
 		if (sg_xml_is(child, "x509certificate", SG_NS_CCM2_LIST))
 			err = decode_entry(child, &certs->certs[certs->cert_count++], &unread);

@@ -78,3 +78,17 @@ int sg_cert_take_users(const struct sg_xml *entry, struct sg_ccm2_cert *cert)
 
 	return err == 0 && users != NULL ? take_resources(users, cert) : err;
 }
+
+int sg_cert_make_room(
+    const struct sg_xml *payload, const char *name, const char *ns, struct sg_msg_ccm2_certs *certs)
+{
+	const struct sg_xml *child;
+	size_t count = 0;
+
+	for (child = sg_xml_first(payload); child != NULL; child = sg_xml_next(child))
+		count += (size_t)sg_xml_is(child, name, ns);
+	if (count > SG_CCM2_LIST_MAX)
+		return SG_ERR_LIMIT;
+	certs->certs = count > 0 ? calloc(count, sizeof(*certs->certs)) : NULL;
+	return count > 0 && certs->certs == NULL ? SG_ERR_NOMEM : 0;
+}

@@ -23,6 +23,10 @@ SG_MUST_USE int sg_cert_take_der(
 /* The text of an element, new in *text; longer than max bytes is SG_ERR_LIMIT. */
 SG_MUST_USE int sg_cert_take_text(const struct sg_xml *element, size_t max, char **text);
 
+/* Room in an empty list for all children of this name; none is counted yet. SG_ERR_LIMIT over SG_CCM2_LIST_MAX. */
+SG_MUST_USE int sg_cert_make_room(const struct sg_xml *payload, const char *name, const char *ns,
+    struct sg_msg_ccm2_certs *certs);
+
 /* The resources in the one <users/> that the entry may have; what was taken before a failure is
  * the certificate's too. */
 SG_MUST_USE int sg_cert_take_users(const struct sg_xml *entry, struct sg_ccm2_cert *cert);

@@ -51,26 +51,20 @@ static int decode_item(const struct sg_xml *item, struct sg_ccm2_cert *cert)
 int sg_saslcert_items_decode(const struct sg_xml *payload, struct sg_msg_ccm2_certs *certs)
 {
 	const struct sg_xml *child;
-	size_t count = 0;
-	int err = 0;
+	int err;
 
 	*certs = (struct sg_msg_ccm2_certs){ 0 };
 	if (!sg_xml_is(payload, "items", SG_NS_SASLCERT))
 		return SG_ERR_FORMAT;
-	for (child = sg_xml_first(payload); child != NULL; child = sg_xml_next(child))
-		count += (size_t)sg_xml_is(child, "item", SG_NS_SASLCERT);
-	if (count == 0)
-		return 0;
-	if (count > SG_CCM2_LIST_MAX)
-		return SG_ERR_LIMIT;
-	certs->certs = calloc(count, sizeof(*certs->certs));
-	if (certs->certs == NULL)
-		return SG_ERR_NOMEM;
+	err = sg_cert_make_room(payload, "item", SG_NS_SASLCERT, certs);
+	if (err != 0)
+		return err;
 	for (child = sg_xml_first(payload); child != NULL; child = sg_xml_next(child)) {
-		struct sg_ccm2_cert *cert = &certs->certs[certs->cert_count];
+		struct sg_ccm2_cert *cert;
 
 		if (!sg_xml_is(child, "item", SG_NS_SASLCERT))
 			continue;
+		cert = &certs->certs[certs->cert_count];
 		err = decode_item(child, cert);
 		if (err == SG_ERR_NOMEM)
 			break;
