@@ -548,8 +548,7 @@ void sg_job_fail_taken_back(struct sg_call *call)
 	    call, SG_ERR_CERT_REFUSED, "Ask the server's operator why, if it was not you.");
 	sg_call_fail_with(call, SG_ERR_CERT_REFUSED, job->row.sha256,
 	    "the new certificate was revoked before it took the former one's place: %s goes on "
-	    "with the "
-	    "former one",
+	    "with the former one",
 	    job->row.jid);
 }
 
