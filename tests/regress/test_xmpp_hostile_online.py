@@ -341,7 +341,7 @@ def test_only_who_was_asked_may_answer(pki, workers, rogue):
     online(connect(worker, server, pki))
     kind, message = worker.ask(f.PEP_FETCH, {"jid": f"romeo@{DOMAIN}"})
     assert (kind, message.get("keyinfos")) == (f.KEYINFOS, []), message
-    assert worker.ask(f.CCM2_LIST) == (f.CCM2_CERTS, {"certs": []})
+    assert worker.ask(f.CCM2_LIST) == (f.CCM2_CERTS, {"certs": [], "unread": 0})
 
 
 def test_feature_questions_tolerate_one_error(pki, workers, rogue):
