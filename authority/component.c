@@ -24,6 +24,8 @@
 #define HANDSHAKE_MS   1000 /* between looks at libstrophe's own timers, until we are online */
 #define SECRET_FILE_MS 5000
 #define READS_MAX      64 /* of one step; libstrophe takes 4 KiB in each */
+/* Pieces of answers that wait for the server to read before more is taken from it. */
+#define UNSENT_MAX 256
 
 /* A request whose answer is put off until the end of the step. */
 struct waiting {
@@ -329,12 +331,18 @@ static int is_established(int fd)
 	return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
 }
 
+/* A server that does not read its answers keeps its requests. */
+static int is_backed_up(const struct sg_component *component)
+{
+	return component->fd >= 0 && xmpp_conn_send_queue_len(component->conn) > UNSENT_MAX;
+}
+
 int sg_component_prepare(struct sg_component *component, struct pollfd *pfd)
 {
 	int64_t left;
 
 	pfd->fd = component->fd;
-	pfd->events = POLLIN;
+	pfd->events = is_backed_up(component) ? 0 : POLLIN;
 	pfd->revents = 0;
 	if (component->fd < 0) {
 		left = component->retry_at - sg_clock_ms();
@@ -381,6 +389,14 @@ static int is_readable(int fd)
 	return poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLIN);
 }
 
+/* Also when it has failed, which libstrophe finds when it writes. */
+static int is_writable(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
 void sg_component_step(struct sg_component *component)
 {
 	int reads = 0;
@@ -390,10 +406,13 @@ void sg_component_step(struct sg_component *component)
 			return;
 		start(component);
 	}
+	if (is_backed_up(component) && !is_writable(component->fd))
+		return; /* libstrophe would read, too */
 	/* everything that has come is taken, so that it can be done together; then what was answered is sent */
 	do
 		xmpp_run_once(component->ctx, 0);
-	while (component->fd >= 0 && ++reads < READS_MAX && is_readable(component->fd));
+	while (component->fd >= 0 && ++reads < READS_MAX && !is_backed_up(component) &&
+	    is_readable(component->fd));
 	send_waiting(component);
 	xmpp_run_once(component->ctx, 0);
 	send_waiting(component);

@@ -1,12 +1,15 @@
 """What the authority makes of a server's bytes: a server that says what the test tells it, byte for byte."""
 import base64
+import concurrent.futures
+import contextlib
 import os
 
 import pytest
 
-from authority_client import NS_ADD
+from authority_client import NS_ADD, NS_DISCO
 from certificates import make_csr, make_key
 from component_server import OPEN
+from processes import PATIENCE
 from world import DOMAIN
 
 pytest_plugins = ["component_server"]
@@ -139,3 +142,26 @@ def test_a_stream_error_without_a_condition_is_no_end(server, inside):
     server.hear_all()
     server.again()
     server.ask("next")
+
+
+def test_of_a_server_that_reads_no_answers_nothing_more_is_taken(server):
+    """Its requests wait with it, not in the authority's memory; and all are answered once it reads."""
+    count, pad = 20000, "p" * 2000
+    data = "".join(f"<iq type='get' id='{pad}{i}' from='{DOMAIN}' to='ccm.{DOMAIN}'><query xmlns='{NS_DISCO}'/></iq>"
+                   for i in range(count)).encode()
+    sent = 0
+    server.sock.settimeout(2)
+    with contextlib.suppress(TimeoutError):
+        while sent < len(data):
+            sent += server.sock.send(data[sent:sent + 65536])
+    assert sent < len(data)
+    server.sock.settimeout(PATIENCE)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        rest = pool.submit(server.sock.sendall, data[sent:])
+        heard, answers = b"", 0
+        while answers < count:
+            *whole, heard = (heard + server.sock.recv(1 << 20)).split(b"</iq>")
+            answers += len(whole)
+        rest.result()
+    assert answers == count
+    server.ask("afterwards")
