@@ -14,6 +14,10 @@ from processes import unignore_signals  # noqa: E402
 from world import SERVERS, is_sanitized  # noqa: E402
 
 
+# Fixtures, and what a test takes from beside them.
+pytest.register_assert_rewrite("component_server")
+
+
 def pytest_configure(config):
     unignore_signals()
     config.addinivalue_line("markers", "long: takes long, so it starts before others that run beside it")
