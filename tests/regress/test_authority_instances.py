@@ -70,6 +70,7 @@ class Load:
         self.over, self.lock = threading.Event(), threading.Lock()
         self.added, self.revoked, self.answers = {}, set(), 0
         self.pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(CLIENTS))
+        stack.callback(self.over.set)  # before the pool is waited for
         self.futures = [self.pool.submit(self.work, client) for client in self.clients]
 
     def ask(self, request, *args):
