@@ -186,6 +186,9 @@ def test_the_instance_that_is_left_is_asked(place):
         place.authority.stop()
         until(lambda: is_served(client), "the second is asked nothing")
     assert place.second.count("outcome=issued")
+    place.authority = place.start("authority", ["signet-authority", "--config", place.authority_conf, "run"],
+                                  place.authority_env)
+    place.authority.wait_line("connected to 127.0.0.1")
 
 
 def test_the_database_is_killed(place):
