@@ -176,8 +176,8 @@ enum sg_signer_state sg_signer_state(const struct sg_signer *signer)
 void sg_signer_retry(struct sg_signer *signer)
 {
 	signer->pin_error = 0;
-	if (!signer
-		 ->logged_in) /* some modules see a token's new PIN only after they are loaded anew */
+	/* Some modules see a token's new PIN only after they are loaded anew. */
+	if (!signer->logged_in)
 		end_worker(signer, 0);
 }
 

@@ -15,6 +15,46 @@
 #include "worker.h"
 #include "x509.h"
 
+/* ---- a certificate that was revoked before it took the former one's place ---- */
+
+int sg_job_is_taken_back(const struct sg_job *job)
+{
+	return job->row.sha256 != NULL && sg_account_has_revoked(job->account, job->row.sha256) &&
+	    (job->row.old_certificate == NULL ||
+		!sg_account_has_revoked(job->account, job->row.old_certificate));
+}
+
+void sg_job_fail_taken_back(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+
+	sg_call_advise(
+	    call, SG_ERR_CERT_REFUSED, "Ask the server's operator why, if it was not you.");
+	sg_call_fail_with(call, SG_ERR_CERT_REFUSED, job->row.sha256,
+	    "the new certificate was revoked before it took the former one's place: %s goes on "
+	    "with the former one",
+	    job->row.jid);
+}
+
+void sg_job_take_back(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+	int err = sg_store_cert_set_revoked(call->agent->store, job->row.jid, job->row.sha256, 1);
+
+	if (err != 0)
+		sg_call_fail_code(call, err, job->row.jid);
+	else
+		sg_job_fail_taken_back(call);
+}
+
+/* Where both are revoked there is nothing to go back to. */
+enum sg_job_state sg_job_proven_failed(struct sg_job *job, const struct sg_msg_error *error)
+{
+	return sg_msg_error_code(error) == SG_ERR_CERT_REFUSED && sg_job_is_taken_back(job)
+	    ? SG_JOB_UNDO
+	    : job->row.state;
+}
+
 /* ---- UNDO ---- */
 
 static void on_retracted(void *arg, const struct sg_msg_error *error, void *answer)
