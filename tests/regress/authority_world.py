@@ -9,6 +9,17 @@ from world import DOMAIN, PASSWORD, World
 LIMIT = 4
 
 
+def serve_domain_too(world, other):
+    """The server of the world has another domain, configured as its own one."""
+    text = world.server.conf.read_text()
+    if world.kind == "ejabberd":
+        text = text.replace(f"hosts: [{DOMAIN}]", f"hosts: [{DOMAIN}, {other}]")
+    else:
+        host = text[text.index("VirtualHost"):text.index("Component")]
+        text += host.replace(f'VirtualHost "{DOMAIN}"', f'VirtualHost "{other}"')
+    world.write(f"server/{world.server.conf.name}", text, 0o600)
+
+
 class AuthorityWorld(World):
     """A server and an authority with few certificates per account; accounts are made as they are needed."""
 

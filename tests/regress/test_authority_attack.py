@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ed448, rsa
 
 import odd_requests as odd
 from authority_client import ET, NS_LIST, NS_REVOKE, Client, Stream, add_text, bare, error_of, sha256
-from authority_world import AuthorityWorld
+from authority_world import AuthorityWorld, serve_domain_too
 from certificates import make_csr, make_key
 from odd_requests import (BMP, CHALLENGE, CN, EXTENSIONS, IA5, MAIL, MS_EXTENSIONS, NULL, RSA_SHA256, SRV_NAME, XMPP_ADDR,
                           asked, assemble, attribute, extension, name, san, tlv, xmpp_addr)
@@ -34,13 +34,7 @@ class AttackedWorld(AuthorityWorld):
 
     def make_server(self):
         super().make_server()
-        text = self.server.conf.read_text()
-        if self.kind == "ejabberd":
-            text = text.replace(f"hosts: [{DOMAIN}]", f"hosts: [{DOMAIN}, {OTHER}]")
-        else:
-            host = text[text.index("VirtualHost"):text.index("Component")]
-            text += host.replace(f'VirtualHost "{DOMAIN}"', f'VirtualHost "{OTHER}"')
-        self.write(f"server/{self.server.conf.name}", text, 0o600)
+        serve_domain_too(self, OTHER)
         self.server.add_accounts(OTHER, ["juliet", "romeo"], "secret")
         self.server.add_accounts(DOMAIN, [OWN.partition("@")[0]], "secret")
 

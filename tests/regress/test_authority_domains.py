@@ -5,6 +5,7 @@ import base64
 import pytest
 
 from authority_client import Stream
+from authority_world import serve_domain_too
 from login_world import LoginWorld, hex_of, login
 from processes import until
 from world import DOMAIN, SERVERS
@@ -17,13 +18,7 @@ class DomainsWorld(LoginWorld):
 
     def configure_login(self, **login):
         super().configure_login(**login)
-        text = self.server.conf.read_text()
-        if self.kind == "ejabberd":
-            text = text.replace(f"hosts: [{DOMAIN}]", f"hosts: [{DOMAIN}, {OTHER}]")
-        else:
-            host = text[text.index("VirtualHost"):text.index("Component")]
-            text += host.replace(f'VirtualHost "{DOMAIN}"', f'VirtualHost "{OTHER}"')
-        self.write(f"server/{self.server.conf.name}", text, 0o600)
+        serve_domain_too(self, OTHER)
         self.server.add_accounts(OTHER, ["juliet"], "secret")
 
 
