@@ -105,7 +105,8 @@ class Client(slixmpp.ClientXMPP):
             self.register_handler(Callback(f"raw-{ident}", MatcherId(ident), on_answer, once=True))
             self.send_raw(text)
         self.loop_thread.call_soon_threadsafe(send)
-        assert came.wait(timeout), "no answer"
+        if not came.wait(timeout):
+            raise TimeoutError("no answer")
         return answered[0]
 
     def iq(self, kind, payload, to=None, timeout=PATIENCE):

@@ -77,8 +77,7 @@ class Load:
         """The answer, or None when none came."""
         try:
             return request(*args, timeout=LOST)
-        except AssertionError as why:
-            assert "no answer" in str(why)
+        except TimeoutError:
             return None
 
     def condition_of(self, answer):
