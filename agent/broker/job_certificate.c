@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <openssl/x509.h>
 
@@ -311,6 +312,17 @@ static void appended(struct sg_call *call, void *answer)
 	sg_msg_clear(SG_MSG_DER, &own);
 }
 
+char *sg_job_default_name(void)
+{
+	char host[256] = "";
+	char *name = NULL;
+
+	if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0' ||
+	    !sg_utf8_is_text(host, sizeof(host)))
+		return strdup("signet");
+	return asprintf(&name, "signet on %s", host) < 0 ? NULL : name;
+}
+
 static void add_send(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
@@ -545,14 +557,27 @@ static void retired(struct sg_call *call)
 		sg_job_go(call, SG_JOB_RETRACT);
 }
 
+/* It is not noted as revoked. */
+static void leave_former(struct sg_call *call, const char *why)
+{
+	const struct sg_job *job = call->state;
+
+	sg_log(SG_LOG_WARN, "%s: %s: the former certificate, %s, may stay valid", job->row.jid, why,
+	    job->row.old_certificate);
+	sg_job_go(call, SG_JOB_RETRACT);
+}
+
 static void on_retired(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct sg_call *call = arg;
 
-	if (error == NULL || sg_job_is_gone(error))
+	if (error == NULL || sg_job_is_gone(error)) {
 		retired(call);
-	else
+	} else if (sg_msg_error_code(error) == SG_ERR_FORMAT) {
+		leave_former(call, "its server's list cannot be read");
+	} else {
 		sg_call_fail(call, error);
+	}
 }
 
 static void retire(struct sg_call *call)
@@ -565,27 +590,14 @@ static void retire(struct sg_call *call)
 		    SG_XMPP_SECONDS, on_retired, call);
 }
 
-static int is_listed(const struct sg_msg_ccm2_certs *certs, const char *sha256)
-{
-	int listed = 0;
-
-	for (uint32_t i = 0; i < certs->cert_count && !listed; i++) {
-		char *its = sg_x509_fingerprint(&certs->certs[i].der, "sha256");
-
-		listed = its != NULL && strcmp(its, sha256) == 0;
-		free(its);
-	}
-	return listed;
-}
-
 /* The new one may have been revoked since it was proven: without the former one the account would have none. */
 static void retire_listed(struct sg_call *call, void *answer)
 {
 	const struct sg_job *job = call->state;
 	const struct sg_msg_ccm2_certs *certs = answer;
 
-	if (!sg_reconcile_is_cut(certs) && !is_listed(certs, job->row.sha256) &&
-	    is_listed(certs, job->row.old_certificate))
+	if (!sg_reconcile_may_list(certs, job->row.sha256) &&
+	    sg_reconcile_entry(certs, job->row.old_certificate) != NULL)
 		sg_job_take_back(call);
 	else
 		retire(call);
@@ -598,10 +610,7 @@ static void retire_online(struct sg_call *call)
 	if (!sg_job_is_managed(call))
 		return;
 	if (!job->can_revoke) {
-		sg_log(SG_LOG_WARN,
-		    "%s: its server does not revoke certificates: the former one, %s, stays valid",
-		    job->row.jid, job->row.old_certificate);
-		sg_job_go(call, SG_JOB_RETRACT);
+		leave_former(call, "its server does not revoke certificates");
 	} else if (job->can_list) {
 		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, retire_listed);
 	} else {

@@ -13,6 +13,7 @@
 #include "call_key.h"
 #include "key_find.h"
 #include "log.h"
+#include "reconcile.h"
 #include "renewal.h"
 #include "renewing.h"
 #include "text.h"
@@ -226,19 +227,13 @@ int sg_job_renewal_listed(struct sg_call *call, const struct sg_msg_ccm2_certs *
 {
 	struct sg_job *job = call->state;
 	const struct sg_renewal old = former(job);
+	const struct sg_ccm2_cert *entry = sg_reconcile_entry(certs, job->row.old_certificate);
 
-	for (uint32_t i = 0; i < certs->cert_count; i++) {
-		char *sha256 = sg_x509_fingerprint(&certs->certs[i].der, "sha256");
-		int same = sha256 != NULL && strcmp(sha256, job->row.old_certificate) == 0;
-
-		free(sha256);
-		if (same && job->row.name == NULL)
-			job->row.name = sg_text_copy(certs->certs[i].name);
-		if (same)
-			return 1;
-	}
+	if (job->row.name == NULL)
+		job->row.name = entry != NULL ? sg_text_copy(entry->name) : sg_job_default_name();
 	/* One that has expired need not be listed. */
-	if (sg_renewal_is_over(&old, time(NULL)))
+	if (sg_reconcile_may_list(certs, job->row.old_certificate) ||
+	    sg_renewal_is_over(&old, time(NULL)))
 		return 1;
 	sg_call_fail_with(call, SG_ERR_CERT_REFUSED, job->row.old_certificate,
 	    "the server does not list the certificate that was to be renewed any more: it was "

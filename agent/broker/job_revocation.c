@@ -192,6 +192,9 @@ static void on_revoke_online(void *arg, const struct sg_msg_error *error)
 
 void sg_job_enter_revoke(struct sg_call *call)
 {
+	sg_call_advise(call, SG_ERR_FORMAT,
+	    "Look at `signet cert list`. Entries that cannot be read were made by another client: "
+	    "have it, or the server's operator, take them away, and revoke the certificate again.");
 	sg_account_go_online(
 	    call->account, &call->caller, call->password_fd, &call->pin, on_revoke_online, call);
 }

@@ -142,9 +142,12 @@ int sg_job_is_taken_back(const struct sg_job *job);
 void sg_job_take_back(struct sg_call *call);
 void sg_job_fail_taken_back(struct sg_call *call);
 
+/* The name of a certificate that nobody named: that of this machine. A new string, or NULL without memory. */
+SG_MUST_USE char *sg_job_default_name(void);
+
 /*
  * Of a renewal: keeps the name of the former certificate in a list of the server, and sees to it that it
- * stands there; 0 when the call has failed.
+ * stands there, or may do so unread; 0 when the call has failed.
  */
 SG_MUST_USE int sg_job_renewal_listed(struct sg_call *call, const struct sg_msg_ccm2_certs *certs);
 

@@ -5,6 +5,7 @@
 
 #include "ccm2.h"
 #include "shell_word.h"
+#include "x509.h"
 
 /* An authority of ours ends a list under 384 KiB; one entry may have up to 64 KiB (C3). */
 #define LIST_WHOLE_MAX (320u << 10)
@@ -174,6 +175,27 @@ int sg_reconcile_is_cut(const struct sg_msg_ccm2_certs *certs)
 			size += 6 * strlen(cert->users[k]) + sizeof("<resource></resource>");
 	}
 	return size > LIST_WHOLE_MAX || certs->cert_count >= SG_CCM2_LIST_MAX;
+}
+
+const struct sg_ccm2_cert *sg_reconcile_entry(
+    const struct sg_msg_ccm2_certs *certs, const char *sha256)
+{
+	const struct sg_ccm2_cert *entry = NULL;
+
+	for (uint32_t i = 0; i < certs->cert_count && entry == NULL; i++) {
+		char *its = sg_x509_fingerprint(&certs->certs[i].der, "sha256");
+
+		if (its != NULL && strcmp(its, sha256) == 0)
+			entry = &certs->certs[i];
+		free(its);
+	}
+	return entry;
+}
+
+int sg_reconcile_may_list(const struct sg_msg_ccm2_certs *certs, const char *sha256)
+{
+	return sg_reconcile_entry(certs, sha256) != NULL || certs->unread > 0 ||
+	    sg_reconcile_is_cut(certs);
 }
 
 /* "signet WORDS JID OPTION 'ARGUMENT'"; each part may be NULL. */

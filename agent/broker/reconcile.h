@@ -62,6 +62,13 @@ const struct sg_held_cert *sg_reconcile_spare(
  */
 int sg_reconcile_is_cut(const struct sg_msg_ccm2_certs *certs);
 
+/* The entry with the certificate of this SHA-256, or NULL. Borrowed. */
+const struct sg_ccm2_cert *sg_reconcile_entry(
+    const struct sg_msg_ccm2_certs *certs, const char *sha256);
+
+/* Whether the certificate may be valid by the list: it is there, or the list is cut, or some of it could not be read. */
+int sg_reconcile_may_list(const struct sg_msg_ccm2_certs *certs, const char *sha256);
+
 /* The word of the API for a state. Static. */
 const char *sg_cert_state_name(enum sg_cert_state state);
 

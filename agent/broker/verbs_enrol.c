@@ -1,10 +1,8 @@
 /* Enrol, CancelEnrolment. */
 #include "verbs.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "call_key.h"
 #include "ccm2.h"
@@ -26,17 +24,6 @@ static void fail_busy(struct sg_call *call, const struct sg_job *job)
 
 /* ---- Enrol ---- */
 
-static char *default_name(void)
-{
-	char host[256] = "";
-	char *name = NULL;
-
-	if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0' ||
-	    !sg_utf8_is_text(host, sizeof(host)))
-		return strdup("signet");
-	return asprintf(&name, "signet on %s", host) < 0 ? NULL : name;
-}
-
 static void go_on(struct sg_call *call);
 
 static void begin(struct sg_call *call)
@@ -55,7 +42,7 @@ static void begin(struct sg_call *call)
 	job = sg_job_begin(call->account, kind);
 	if (job != NULL) {
 		job->selector = strdup(sg_call_string(call, "key"));
-		job->row.name = name != NULL ? strdup(name) : default_name();
+		job->row.name = name != NULL ? strdup(name) : sg_job_default_name();
 	}
 	if (job != NULL && job->row.name != NULL && job->selector != NULL) {
 		sg_job_run(job, call);

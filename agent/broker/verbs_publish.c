@@ -17,10 +17,10 @@
 #include "pep_node.h"
 #include "public_keys.h"
 #include "publishing.h"
+#include "reconcile.h"
 #include "stored_keys.h"
 #include "text.h"
 #include "worker.h"
-#include "x509.h"
 
 /* call->state of Publish. */
 struct publish {
@@ -314,17 +314,10 @@ static void publish_listed(struct sg_call *call, void *answer)
 	struct publish *publish = call->state;
 	struct sg_msg_keyinfos *set = &publish->keys;
 	const char *revoked = NULL;
-	int is_listed = 0, err;
+	int err;
 
 	sg_call_advise(call, SG_ERR_STANZA, NULL);
-	for (uint32_t i = 0; i < certs->cert_count && !is_listed; i++) {
-		char *sha256 = sg_x509_fingerprint(&certs->certs[i].der, "sha256");
-
-		is_listed = sha256 != NULL && row->certificate != NULL &&
-		    strcmp(sha256, row->certificate) == 0;
-		free(sha256);
-	}
-	if (is_listed) {
+	if (row->certificate != NULL && sg_reconcile_may_list(certs, row->certificate)) {
 		publish_send(call);
 		return;
 	}

@@ -230,6 +230,21 @@ static int has_fingerprint(const struct sg_ccm2_cert *cert, const char *sha256)
 	return same;
 }
 
+/* No (further) name was found: that tells nothing while there are entries that cannot be read. */
+static void revoke_none_left(struct sg_request *request)
+{
+	const struct saslcert_state *state = request->state;
+
+	if (state->revoked)
+		sg_request_ok(request);
+	else if (state->certs.unread > 0)
+		sg_request_fail(request, SG_ERR_FORMAT,
+		    "the server's list has no certificate with this fingerprint, but entries that "
+		    "cannot be read: it may be one of them, and log in all the same");
+	else
+		revoke_absent(request);
+}
+
 /* The next name under which the server has it: there may be several. */
 static void revoke_next(struct sg_request *request)
 {
@@ -242,10 +257,7 @@ static void revoke_next(struct sg_request *request)
 	    !has_fingerprint(&state->certs.certs[state->next], revoke->sha256))
 		state->next++;
 	if (state->next == state->certs.cert_count) {
-		if (state->revoked)
-			sg_request_ok(request);
-		else
-			revoke_absent(request);
+		revoke_none_left(request);
 		return;
 	}
 	state->step = STEP_REVOKE;

@@ -15,7 +15,7 @@ from peer import as_peer
 from saslcert_world import SaslCertWorld, serve
 from person import NUMBERS, Person
 from processes import until
-from varlink_client import Client, secret
+from varlink_client import AgentError, Client, secret
 from world import DOMAIN, PASSWORD, Failed
 
 
@@ -300,6 +300,27 @@ def test_an_entry_that_cannot_be_read_is_told(holder):
     assert "1 entry" in holder.type(f"signet cert list {holder.jid} --diff")
     assert holder.call("ListCertificates")["unread"] == 1
     assert "1 entry" in holder.type(f"signet cert list {holder.jid}")
+
+
+def test_a_certificate_that_another_client_hides(holder):
+    """It is on the list under a name that is too long alone: nobody says that it is revoked, and it goes on being used."""
+    certificate = holder.enrol("client")
+    append(holder, "x" * 70000, base64.b64decode(certificate["der"]))
+    name = holder.call("ListCertificates")["certificates"][0]["name"]
+    holder.call("Disconnect")
+    revoke = f"<revoke xmlns='urn:xmpp:saslcert:1'><name>{name}</name></revoke>"
+    assert as_peer(holder.world, holder.name, lambda peer: peer.iq("set", revoke)).get("type") == "result"
+    assert holder.call("ListCertificates") == {"certificates": [], "unread": 1}
+
+    with pytest.raises(AgentError) as refused:
+        holder.call("RevokeCertificate", fingerprint=certificate["sha256"])
+    assert "it may be one of them" in refused.value.parameters["message"]
+    holder.call("Disconnect")
+    assert len(holder.call("Publish", password=True)["keys"]) == 1
+    renewed = holder.call("Renew")["certificate"]
+    assert renewed["sha256"] != certificate["sha256"] and holder.account()["certificate"] == renewed["sha256"]
+    assert holder.rows()[certificate["sha256"]]["state"] == "spare"  # not revoked, for all that anybody knows
+    assert [c["name"] for c in holder.call("ListCertificates")["certificates"]] == [name]
 
 
 def test_a_name_that_is_long_hides_nothing(holder):

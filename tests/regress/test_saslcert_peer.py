@@ -126,6 +126,12 @@ def test_what_is_not_there_cannot_be_revoked(listing):
     assert server.heard == [("items", None)]
 
 
+def test_what_may_be_there_unread_is_not_told_to_be_absent(listing):
+    worker, _ = listing(item("b", THEIRS), item("n" * 65537, OURS))
+    error = refused(worker.ask(f.CCM2_REVOKE, {"sha256": sha256(OURS)}), f.FORMAT)
+    assert error["condition"] is None and "it may be one of them" in error["message"]
+
+
 def test_an_error_between_two_names_is_told(listing):
     worker, server = listing(item("a", OURS), item("b", OURS), revoke=["", "internal-server-error"])
     got = refused(worker.ask(f.CCM2_REVOKE, {"sha256": sha256(OURS)}), f.STANZA)
