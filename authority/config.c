@@ -212,7 +212,7 @@ static int missing(const char *path, const char *section, const char *name)
 	return SG_ERR_CONFIG;
 }
 
-/* Each is replaced as a whole by who writes it: one in the place of another takes, say, all revocations back. */
+/* What writes one would put it in the place of the other: that takes, say, all revocations back. */
 static int check_files(const char *path, struct sg_authority_config *config)
 {
 	for (size_t i = 0; i < STRINGS; i++) {

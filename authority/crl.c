@@ -9,6 +9,7 @@
 
 #include "log.h"
 #include "shell.h"
+#include "x509.h"
 
 /* No reason code: 'unspecified' is said by leaving it out (RFC 5280 5.3.1). */
 static int add_revoked(void *arg, const struct sg_ledger_row *row)
@@ -86,19 +87,28 @@ int sg_crl_tbs(struct sg_ledger *ledger, X509 *ca, uint32_t number, time_t now, 
 	return err;
 }
 
-uint32_t sg_crl_number(const char *path)
+static time_t seconds(const ASN1_TIME *time)
+{
+	return time != NULL ? (time_t)sg_x509_seconds(time) : 0;
+}
+
+struct sg_crl_facts sg_crl_look(const char *path)
 {
 	BIO *bio = BIO_new_file(path, "re");
 	X509_CRL *crl = bio != NULL ? PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL) : NULL;
 	ASN1_INTEGER *value =
 	    crl != NULL ? X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL) : NULL;
+	struct sg_crl_facts facts = { 0 };
 	uint64_t number = 0;
 
-	if (value == NULL || !ASN1_INTEGER_get_uint64(&number, value) || number > UINT32_MAX)
-		number = 0;
+	if (value != NULL && ASN1_INTEGER_get_uint64(&number, value) && number <= UINT32_MAX) {
+		facts.number = (uint32_t)number;
+		facts.at = seconds(X509_CRL_get0_lastUpdate(crl));
+		facts.until = seconds(X509_CRL_get0_nextUpdate(crl));
+	}
 	ASN1_INTEGER_free(value);
 	X509_CRL_free(crl);
 	BIO_free(bio);
 	ERR_clear_error();
-	return (uint32_t)number;
+	return facts;
 }

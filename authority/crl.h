@@ -22,7 +22,14 @@
 SG_MUST_USE int sg_crl_tbs(
     struct sg_ledger *ledger, X509 *ca, uint32_t number, time_t now, struct sg_blob *tbs);
 
-/* The number of the CRL in this file (PEM); 0 when there is none, or it has none. */
-uint32_t sg_crl_number(const char *path);
+/* What a CRL says of itself. */
+struct sg_crl_facts {
+	uint32_t number; /* 0: there is no CRL, or it has none */
+	time_t at;	 /* thisUpdate; 0 likewise */
+	time_t until;	 /* nextUpdate; 0 likewise */
+};
+
+/* Of the CRL in this file (PEM). */
+struct sg_crl_facts sg_crl_look(const char *path);
 
 #endif

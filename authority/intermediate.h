@@ -24,7 +24,8 @@ SG_MUST_USE int sg_intermediate_request(
 /*
  * Puts the certificate in the file (PEM, also with others around it, or DER) beside its key, whose
  * SubjectPublicKeyInfo is spki. SG_ERR_CERT_MISMATCH when it is for another key, SG_ERR_CERT_REFUSED when it is
- * none that can issue now (sg_intermediate_fault()), SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_IO: each is logged; and
+ * none that can issue now (sg_intermediate_fault()), or is not signed by the issuer that stands beside it in the file,
+ * SG_ERR_FORMAT, SG_ERR_LIMIT, SG_ERR_IO: each is logged; and
  * what sg_signer_call() gives. It warns of a certificate that ends before what it would issue.
  */
 SG_MUST_USE int sg_intermediate_take(struct sg_signer *signer,

@@ -393,7 +393,7 @@ static int walk(struct sg_ledger *ledger, unsigned int index, const struct sg_sq
 	return err;
 }
 
-int sg_ledger_each_valid(
+int sg_ledger_each_unrevoked(
     struct sg_ledger *ledger, const char *account, time_t now, sg_ledger_fn *fn, void *arg)
 {
 	const struct sg_sql_value params[] = { sql_text(account), sql_int(now) };

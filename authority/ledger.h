@@ -123,7 +123,7 @@ struct sg_ledger_row {
 typedef int sg_ledger_fn(void *arg, const struct sg_ledger_row *row);
 
 /* The unrevoked certificates of the account: the usable ones first, newest first, then the expired. */
-SG_MUST_USE int sg_ledger_each_valid(
+SG_MUST_USE int sg_ledger_each_unrevoked(
     struct sg_ledger *ledger, const char *account, time_t now, sg_ledger_fn *fn, void *arg);
 
 /* Everything that is revoked and expires at or after this time, by order of revocation; without der. */

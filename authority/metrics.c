@@ -79,13 +79,13 @@ static void write_ledger(struct sg_metrics *metrics, struct sg_buf *text)
 
 static void write_files(const struct sg_published *published, struct sg_buf *text)
 {
-	if (published->crl_at != 0) {
+	if (published->crl.at != 0) {
 		put(text, "crl_number", "gauge", "Number of the CRL that was written last.",
-		    published->crl_number);
+		    published->crl.number);
 		put(text, "crl_written_timestamp_seconds", "gauge", "When the CRL was written.",
-		    published->crl_at);
+		    published->crl.at);
 		put(text, "crl_next_update_timestamp_seconds", "gauge",
-		    "Until when that CRL is good.", published->crl_until);
+		    "Until when that CRL is good.", published->crl.until);
 	}
 	if (published->list_at != 0)
 		put(text, "revoked_list_written_timestamp_seconds", "gauge",
@@ -99,7 +99,7 @@ static void write_token(const struct sg_signer *signer, struct sg_buf *text)
 	put(text, "token_up", "gauge", "Whether the token is logged in and answers.",
 	    state == SG_SIGNER_READY);
 	put(text, "pin_refused", "gauge",
-	    "Whether the PIN was refused: it is not tried again by itself.",
+	    "Whether the PIN was refused, or had no answer: it is not tried again by itself.",
 	    state == SG_SIGNER_PIN_REFUSED);
 }
 

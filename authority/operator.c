@@ -453,11 +453,11 @@ static int do_crl(struct work *work)
 	sg_signer_free(signer);
 	if (err == 0 && work->asked->json)
 		err = print_json(json_pack("{s:I, s:s, s:s}", "number",
-		    (json_int_t)published.crl_number, "next_update",
-		    sg_show_time(published.crl_until), "path", work->config->crl));
+		    (json_int_t)published.crl.number, "next_update",
+		    sg_show_time(published.crl.until), "path", work->config->crl));
 	else if (err == 0)
-		printf("CRL number %u, good until %s: %s\n", published.crl_number,
-		    sg_show_time(published.crl_until), work->config->crl);
+		printf("CRL number %u, good until %s: %s\n", published.crl.number,
+		    sg_show_time(published.crl.until), work->config->crl);
 	sg_published_clear(&published);
 	return err;
 }

@@ -204,7 +204,10 @@ void sg_pin_book_outcome(struct sg_pin_book *book, const struct sg_msg_pin_outco
 
 	if (outcome->verdict == SG_PIN_TAKEN) {
 		if (unlink(book->path) != 0 && errno != ENOENT)
-			err = SG_ERR_IO;
+			sg_log(SG_LOG_WARN,
+			    "token: %s, the refused PINs, stays: none of them is tried, also where "
+			    "the token takes it now: remove it",
+			    book->path);
 		forget(book);
 	} else if (outcome->verdict == SG_PIN_REFUSED && outcome->hash.len == SG_PIN_HASH_SIZE) {
 		err = add(book, outcome->hash.data);

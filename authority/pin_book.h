@@ -1,7 +1,8 @@
 /*
  * The PINs that the token has refused, in a file: tokens lock themselves after a few, so none of these is tried
- * again, by this process or another, however often the authority is started, told to read its files or run for
- * a command. signet-token tells keyed hashes (struct sg_pin_ledger); the PINs themselves are nowhere here.
+ * again, by this process or another with the same file, however often the authority is started, told to read its
+ * files or run for a command. It is of the token that is configured: what another one refused is lost as soon as
+ * this one refuses or takes a PIN. signet-token tells keyed hashes (struct sg_pin_ledger); the PINs themselves are nowhere here.
  */
 #ifndef SG_AUTHORITY_PIN_BOOK_H
 #define SG_AUTHORITY_PIN_BOOK_H

@@ -6,7 +6,6 @@
 
 #include <openssl/pem.h>
 
-#include "crl.h"
 #include "file.h"
 #include "kept.h"
 #include "log.h"
@@ -34,10 +33,10 @@ static int look_once(const struct sg_authority_config *config, struct sg_ledger 
 {
 	int err = 0;
 
-	if (!published->is_kept) {
+	if (!published->is_kept_read) {
 		sg_buf_clear(&published->kept);
 		err = sg_kept_read(config->revoked, ledger, now, &published->kept);
-		published->is_kept = err == 0;
+		published->is_kept_read = err == 0;
 	}
 	return err;
 }
@@ -70,18 +69,19 @@ int sg_revocation_publish_list(const struct sg_authority_config *config, struct 
 
 /*
  * Unless there is one of a higher number: that number was taken later, and the ledger was read after that. What
- * is revoked after that is followed by a CRL of a number yet higher. *there: the number of the one that is there now.
+ * is revoked after that is followed by a CRL of a number yet higher. *there: the one that is there now.
  */
-static int replace_crl(const char *path, const char *pem, uint32_t number, uint32_t *there)
+static int replace_crl(
+    const char *path, const char *pem, uint32_t number, struct sg_crl_facts *there)
 {
 	int lock, err = sg_file_lock(path, &lock);
 
 	if (err != 0)
 		return err;
-	*there = sg_crl_number(path);
-	if (*there < number) {
+	*there = sg_crl_look(path);
+	if (there->number < number) {
 		err = sg_file_replace(path, pem, strlen(pem), PUBLIC_MODE);
-		*there = number;
+		*there = sg_crl_look(path);
 	}
 	close(lock);
 	return err;
@@ -91,14 +91,15 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
     struct sg_signer *signer, time_t now, struct sg_published *published)
 {
 	struct sg_blob tbs = { 0 }, der = { 0 };
-	uint32_t number = 0, there = 0;
+	struct sg_crl_facts there = { 0 };
+	uint32_t number = 0;
 	char *pem = NULL;
 	X509 *ca;
 	int err;
 
 	err = sg_signer_ca(signer, &ca);
 	if (err == 0)
-		err = sg_ledger_next_crl(ledger, sg_crl_number(config->crl), &number);
+		err = sg_ledger_next_crl(ledger, sg_crl_look(config->crl).number, &number);
 	if (err == 0)
 		err = sg_crl_tbs(ledger, ca, number, now, &tbs);
 	if (err == 0)
@@ -108,14 +109,12 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
 	if (err == 0)
 		err = replace_crl(config->crl, pem, number, &there);
 	if (err == 0) {
-		if (there == number)
+		if (there.number == number)
 			sg_log(SG_LOG_INFO, "crl number=%u written", number);
 		else
 			sg_log(SG_LOG_INFO, "crl number=%u left: a later one, %u, is there", number,
-			    there);
-		published->crl_at = now;
-		published->crl_until = now + (time_t)SG_CRL_DAYS * 86400;
-		published->crl_number = there;
+			    there.number);
+		published->crl = there;
 	}
 	free(pem);
 	sg_blob_clear(&tbs);

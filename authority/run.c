@@ -71,7 +71,7 @@ static void on_signal(struct authority *authority)
 			authority->stop = 1;
 			continue;
 		}
-		sg_log(SG_LOG_INFO, "SIGHUP: trying the PIN file again");
+		sg_log(SG_LOG_INFO, "SIGHUP: reading the accounts and the PIN file again");
 		if (sg_policy_reload(authority->service.policy) != 0)
 			sg_log(SG_LOG_ERROR, "accounts: what was read before goes on to count");
 		sg_signer_retry(authority->service.signer);

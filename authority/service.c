@@ -397,7 +397,8 @@ static void answer_list(struct sg_service *service, const char *account,
 		err = 0; /* logged; who uses them is not known then, and the rest is */
 	list.logins = logins;
 	if (err == 0)
-		cut = sg_ledger_each_valid(service->ledger, account, time(NULL), add_listed, &list);
+		cut = sg_ledger_each_unrevoked(
+		    service->ledger, account, time(NULL), add_listed, &list);
 	if (cut < 0)
 		err = cut;
 	else if (cut > 0)

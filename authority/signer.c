@@ -386,7 +386,7 @@ static int open_pin_file(const char *path, int *fd)
 	return 0;
 }
 
-/* After this nothing logs in by itself until sg_signer_retry(). */
+/* After this nothing logs in by itself until sg_signer_retry(), or until the PIN file is another one. */
 static void lock_pin(struct sg_signer *signer, int fd, int err, const char *why)
 {
 	if (fstat(fd, &signer->pin_file) != 0)
@@ -397,6 +397,10 @@ static void lock_pin(struct sg_signer *signer, int fd, int err, const char *why)
 		    "token: the PIN %s and is not tried again: correct %s; if the token's PIN was "
 		    "set to this one since, remove %s and send SIGHUP",
 		    why, signer->config->pin_file, sg_pin_book_path(signer->book));
+	else if (err == SG_ERR_PIN_LOCKED)
+		sg_log(SG_LOG_ERROR,
+		    "token: its PIN is locked: set it anew with the SO PIN or PUK, then send "
+		    "SIGHUP");
 	else
 		sg_log(SG_LOG_ERROR,
 		    "token: the PIN %s and is not tried again: correct %s, or send SIGHUP when it "

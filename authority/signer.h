@@ -5,7 +5,7 @@
  * A PIN that was refused, or given to a worker that did not answer, is not tried again: every call
  * fails with SG_ERR_PIN_WRONG, SG_ERR_PIN_LOCKED or SG_ERR_PIN_NEEDED at once, until
  * sg_signer_retry() says that a person has looked, or the PIN's file is another one. Also then, and by
- * every other process, a PIN that was refused is not (pin_book.h).
+ * every other process with the same configuration, a PIN that was refused is not (pin_book.h).
  */
 #ifndef SG_AUTHORITY_SIGNER_H
 #define SG_AUTHORITY_SIGNER_H
@@ -22,7 +22,7 @@
 
 struct sg_signer;
 
-/* The configuration must outlive the signer. Starts nothing yet. SG_ERR_NOMEM. */
+/* The configuration must outlive the signer. Starts nothing yet. SG_ERR_NOMEM, SG_ERR_INTERNAL. */
 SG_MUST_USE int sg_signer_new(const struct sg_authority_config *config, struct sg_signer **signer);
 
 /* Ends the worker; NULL is fine. */
@@ -42,7 +42,8 @@ enum sg_signer_state {
 };
 enum sg_signer_state sg_signer_state(const struct sg_signer *signer);
 
-/* Forgets what became of the PIN, so that the next call tries the PIN file again. */
+/* Has the next call look at the PIN file again, with a worker started anew unless this one is logged in. A PIN that was
+ * refused is not tried for that (pin_book.h). */
 void sg_signer_retry(struct sg_signer *signer);
 
 /*
@@ -71,8 +72,8 @@ SG_MUST_USE int sg_signer_sign(struct sg_signer *signer, enum sg_ca_object kind,
 /*
  * The same in two steps, so that a token which signs several at a time has several: up to SG_SIGNER_TICKETS may
  * be begun, and each must be ended before anything else is asked of the signer. begin gives what
- * sg_signer_call() gives. end waits for the signature; SG_ERR_WORKER when the worker has died since: then it is
- * begun no more.
+ * sg_signer_ca() gives, but 0 where the worker dies while it is sent to. end waits for the signature, and gives what
+ * sg_signer_sign() gives; SG_ERR_WORKER when the worker has died since: then it is begun no more.
  */
 #define SG_SIGNER_TICKETS 64
 SG_MUST_USE int sg_signer_begin(

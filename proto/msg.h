@@ -49,7 +49,7 @@ enum sg_msg_type {
 
 	/* signet-token -> broker, unasked */
 	SG_MSG_TOKEN_EVENT, /* sg_msg_token_event; id 0, no answer */
-	SG_MSG_PIN_TRY,	    /* sg_msg_pin_try; ids from 2^31 up -> SG_MSG_OK: it is written down */
+	SG_MSG_PIN_TRY,	    /* sg_msg_pin_try; ids from 2^31 up -> SG_MSG_OK */
 	SG_MSG_PIN_OUTCOME, /* sg_msg_pin_outcome; id 0, no answer */
 
 	/* broker -> signet-xmpp */

@@ -111,7 +111,7 @@ struct sg_msg_pin_set {
 	struct sg_pin_ledger ledger;
 };
 
-/* A PIN is about to be tried: the token waits for it to be written down, its hash as unsure. How it ended, a
+/* A PIN is about to be tried: the token waits for signetd to write it down, its hash as unsure. How it ended, a
  * PIN_OUTCOME tells before anything else is tried or answered; none comes when the module never answered. */
 struct sg_msg_pin_try {
 	char *token; /* its URI */
@@ -193,7 +193,7 @@ struct sg_key_info {
 	char *token_uri;
 	char *label;
 	struct sg_blob id;
-	char *algorithm;     /* "rsa2048", "rsa3072", "rsa4096", "p256", "p384", or "other" */
+	char *algorithm;     /* as sg_x509_key_algorithm() names it */
 	uint32_t abilities;  /* enum sg_key_ability */
 	struct sg_blob spki; /* DER SubjectPublicKeyInfo; empty when the token does not show it */
 };

@@ -13,16 +13,16 @@
 #include "msg.h"
 #include "xml.h"
 
-#define SG_NS_SASLCERT "urn:xmpp:saslcert:1"
+#define SG_NS_SASLCERT	     "urn:xmpp:saslcert:1"
+#define SG_SASLCERT_NAME_MAX (64u << 10) /* bytes of a name that is listed; we give none as long */
 
 /* The certificate may log in from now on, under this name. */
 SG_MUST_USE int sg_saslcert_append_encode(
     const char *name, const struct sg_blob *der, struct sg_xml **payload);
 
 /* The question for all that may log in, and the answer. An item that cannot be read is left out,
- * and they are counted in the log: other clients wrote them. *certs is the caller's to clear; it is
+ * and counted in certs->unread and in the log: other clients wrote it. *certs is the caller's to clear; it is
  * empty on failure: SG_ERR_FORMAT for another element, SG_ERR_LIMIT, SG_ERR_NOMEM. */
-#define SG_SASLCERT_NAME_MAX (64u << 10) /* bytes of a name that is listed; we give none as long */
 SG_MUST_USE int sg_saslcert_items_request_encode(struct sg_xml **payload);
 SG_MUST_USE int sg_saslcert_items_decode(
     const struct sg_xml *payload, struct sg_msg_ccm2_certs *certs);
@@ -34,8 +34,8 @@ SG_MUST_USE int sg_saslcert_revoke_encode(
 
 /*
  * A name that no certificate of the list has: the text, or "text 2", "text 3", …, where a text that ends
- * so ("text 2") is counted on ("text 3", …): the first of them from that number on (1: the text alone). *number becomes the one that was taken, *name is a new
- * string. SG_ERR_LIMIT when it does not fit into SG_CCM2_NAME_MAX bytes; SG_ERR_NOMEM.
+ * so ("text 2") is counted on ("text 3", …): the first of them from that number on (1: the text alone). *number
+ * becomes the one that was taken, *name is a new string. SG_ERR_LIMIT when it does not fit into SG_CCM2_NAME_MAX bytes; SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_saslcert_free_name(
     const char *text, const struct sg_msg_ccm2_certs *certs, unsigned *number, char **name);

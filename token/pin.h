@@ -49,7 +49,7 @@ SG_MUST_USE int sg_pin_new(struct sg_secret **pin, struct sg_msg_error *error);
  * Gets the PIN into the empty secret, and its mark. One that the token refused before is not given:
  * SG_ERR_PIN_WRONG, unless a person insists on it. flags: of sg_pin_check(). SG_ERR_PIN_NEEDED
  * without a descriptor, SG_ERR_PIN_CANCELLED, SG_ERR_ARG, SG_ERR_FORMAT, SG_ERR_LIMIT,
- * SG_ERR_TIMEOUT.
+ * SG_ERR_TIMEOUT, SG_ERR_DENIED for one whose try had no answer.
  */
 SG_MUST_USE int sg_pin_get(struct sg_pin_wish *wish, CK_FLAGS flags, struct sg_secret *pin,
     struct sg_pin_mark *mark, struct sg_msg_error *error);

@@ -189,9 +189,7 @@ static void look_at_failure(const struct sg_module_answer *answer, json_t *findi
 {
 	const char *name = answer->module->name;
 	const char *reason = reason_for(answer, findings);
-	const char *message = answer->error.message != NULL
-	    ? answer->error.message
-	    : sg_err_text(sg_msg_error_code(&answer->error));
+	const char *message = sg_failure_text(&answer->error);
 
 	if (sg_doctor_has_problem(findings, name))
 		return; /* its file is missing */

@@ -1,6 +1,6 @@
 /*
- * The states that take away what is not to be used: a certificate that was issued and not proven, and
- * objects on the token.
+ * The states that take away what is not to be used: a certificate that was issued and not proven, or was revoked
+ * before the former one was, and objects on the token.
  */
 #include "jobs.h"
 

@@ -138,7 +138,8 @@ SG_MUST_USE int sg_job_is_managed(struct sg_call *call);
 /* Whether the certificate that the job got is known to be revoked, and the former one is not. */
 int sg_job_is_taken_back(const struct sg_job *job);
 
-/* Fails the call, and with sg_job_proven_failed() the job, since that is so; the first notes that it is. */
+/* Both fail the call, and by sg_job_proven_failed() the job is undone then. The first notes in the store that the job's
+ * certificate is revoked, the second is for one that is noted. */
 void sg_job_take_back(struct sg_call *call);
 void sg_job_fail_taken_back(struct sg_call *call);
 

@@ -170,8 +170,8 @@ static void add_tokens(json_t *array, const struct sg_agent *agent,
 			continue;
 		token = sg_json_token(agent, &tokens->tokens[i], answer->module->name);
 		if (token != NULL && answer->error.code != 0)
-			json_object_set_new(
-			    token, "problem", sg_json_text_or_empty(answer->error.message));
+			json_object_set_new(token, "problem",
+			    sg_json_text_or_empty(sg_failure_text(&answer->error)));
 		json_array_append_new(array, token);
 	}
 }
@@ -367,7 +367,7 @@ json_t *sg_json_worker(const struct sg_worker *worker, const struct sg_msg_error
 	    "subject", sg_json_text(sg_worker_subject(worker)), "pid",
 	    pid != 0 ? json_integer(pid) : json_null(), "state", pid != 0 ? "running" : "stopped",
 	    "restarts", (int)sg_worker_deaths(worker), "problem",
-	    problem != NULL && problem->code != 0 ? sg_json_text_or_empty(problem->message)
+	    problem != NULL && problem->code != 0 ? sg_json_text_or_empty(sg_failure_text(problem))
 						  : json_null());
 }
 

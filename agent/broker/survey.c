@@ -45,7 +45,8 @@ static void on_objects(void *arg, struct sg_module_answer *objects, size_t count
 	sg_token_answers_clear(&survey->tokens);
 	for (size_t i = 0; i < count; i++) {
 		if (objects[i].error.code != 0)
-			add_problem(survey, objects[i].module->name, objects[i].error.message);
+			add_problem(
+			    survey, objects[i].module->name, sg_failure_text(&objects[i].error));
 	}
 	if (err != 0) {
 		sg_call_fail_code(call, err, NULL);
@@ -80,7 +81,7 @@ static void ask_tokens(struct sg_survey *survey)
 static void without_list(struct sg_survey *survey, const struct sg_msg_error *error)
 {
 	sg_failure_copy(&survey->unlisted, error);
-	add_problem(survey, "what the server lists is not known", error->message);
+	add_problem(survey, "what the server lists is not known", sg_failure_text(error));
 	ask_tokens(survey);
 }
 

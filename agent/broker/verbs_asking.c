@@ -76,9 +76,9 @@ static void note_tried(
 	}
 	/* That none was there to be asked is told by their number. */
 	if (error != NULL && sg_msg_error_code(error) != SG_ERR_KEY_ABSENT)
-		tried->said = strdup(error->message != NULL ? error->message
-			: error->condition != NULL	    ? error->condition
-						   : sg_err_text(sg_msg_error_code(error)));
+		tried->said = strdup(error->message == NULL && error->condition != NULL
+			? error->condition
+			: sg_failure_text(error));
 }
 
 static json_t *tried_json(const struct fetch *fetch)

@@ -168,7 +168,7 @@ static void reply(struct sg_call *call, const struct sg_msg_error *unretracted)
 	json_t *why = json_null();
 
 	if (unretracted != NULL)
-		why = sg_json_text_or_empty(unretracted->message);
+		why = sg_json_text_or_empty(sg_failure_text(unretracted));
 	sg_call_reply(call,
 	    json_pack("{s:s, s:s, s:O, s:b, s:o, s:b, s:o}", "step", "done", "text",
 		"the token's certificates are dealt with", "certificates", loss->outcomes,
@@ -236,7 +236,7 @@ static void job_ran(struct sg_call *call, struct sg_job *job)
 	else if (sg_job_is_gone(&job->outcome))
 		note_outcome(call, "absent", NULL);
 	else
-		note_outcome(call, "refused", job->outcome.message);
+		note_outcome(call, "refused", sg_failure_text(&job->outcome));
 }
 
 static void tell_revoking(struct sg_call *call, const struct sg_held_cert *cert)

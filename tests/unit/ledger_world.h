@@ -127,7 +127,7 @@ static inline void assert_valid(struct world *world, const char *account, const 
 {
 	char out[512] = "";
 
-	assert_int_equal(sg_ledger_each_valid(world->ledger, account, NOW, collect, out), 0);
+	assert_int_equal(sg_ledger_each_unrevoked(world->ledger, account, NOW, collect, out), 0);
 	assert_string_equal(out, expected);
 }
 

@@ -287,7 +287,7 @@ static void a_walk_can_be_ended(void **state)
 
 	assert_int_equal(add(world, JULIET, 1, NOW + DAY), SG_LEDGER_ADDED);
 	assert_int_equal(add(world, JULIET, 2, NOW + DAY), SG_LEDGER_ADDED);
-	assert_int_equal(sg_ledger_each_valid(world->ledger, JULIET, NOW, stop, &calls), 1);
+	assert_int_equal(sg_ledger_each_unrevoked(world->ledger, JULIET, NOW, stop, &calls), 1);
 	assert_int_equal(calls, 1);
 }
 
@@ -525,8 +525,8 @@ static void no_instance_goes_beyond_the_limit(void **state)
 	for (int i = 0; i < 2; i++) {
 		int calls = 0;
 
-		assert_int_equal(
-		    sg_ledger_each_valid(world->ledger, i ? JULIET : ROMEO, NOW, count_row, &calls),
+		assert_int_equal(sg_ledger_each_unrevoked(
+				     world->ledger, i ? JULIET : ROMEO, NOW, count_row, &calls),
 		    0);
 		assert_int_equal(calls, 7);
 	}
