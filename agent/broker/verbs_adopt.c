@@ -7,10 +7,10 @@
 #include "accounts.h"
 #include "call.h"
 #include "call_key.h"
+#include "fingerprint.h"
 #include "json.h"
 #include "log.h"
 #include "survey.h"
-#include "verbs_keyring.h"
 #include "x509.h"
 
 /* call->state */

@@ -8,12 +8,12 @@
 #include "call.h"
 #include "ccm2.h"
 #include "cert_protocol.h"
+#include "fingerprint.h"
 #include "jobs.h"
 #include "json.h"
 #include "renewing.h"
 #include "saslcert.h"
 #include "text.h"
-#include "verbs_keyring.h"
 #include "x509.h"
 
 #define SHA256_HEX_LEN 64

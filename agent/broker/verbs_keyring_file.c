@@ -8,6 +8,7 @@
 #include "api_json.h"
 #include "call.h"
 #include "events.h"
+#include "fingerprint.h"
 #include "keyinfo.h"
 #include "keyring.h"
 #include "text.h"

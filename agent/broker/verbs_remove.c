@@ -8,10 +8,10 @@
 #include "accounts.h"
 #include "call.h"
 #include "call_key.h"
+#include "fingerprint.h"
 #include "key_cache.h"
 #include "log.h"
 #include "survey.h"
-#include "verbs_keyring.h"
 
 /* call->state */
 struct removal {

@@ -9,10 +9,10 @@
 #include "accounts.h"
 #include "api_json.h"
 #include "call.h"
+#include "fingerprint.h"
 #include "path_json.h"
 #include "store_trust.h"
 #include "trust.h"
-#include "verbs_keyring.h"
 
 #define EDGES_MAX 100 /* signatures of one key that Graph tells */
 
