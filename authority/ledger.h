@@ -46,7 +46,8 @@ void sg_ledger_close(struct sg_ledger *ledger);
 int sg_ledger_prepare(struct sg_ledger *ledger, struct pollfd *pfd);
 
 /* After the wait. 1 when somebody else (another instance, or an operator's command) may have revoked
- * something since the last call: lists must be made again. 0 otherwise. */
+ * something since the last call: lists must be made again. 2 when the database was also connected to anew, and may be
+ * a copy that knows less than the lists. 0 otherwise. */
 int sg_ledger_step(struct sg_ledger *ledger);
 
 /* For whoever has no loop: until the database can be used. 0, SG_ERR_IO when that takes longer,

@@ -33,7 +33,7 @@ struct pg_ledger {
 	int64_t retry_at; /* while away */
 	int pause_ms;
 	int error; /* why there is no connection; 0: none was tried */
-	int news;  /* somebody else may have revoked something */
+	int news;  /* for step() to give */
 };
 
 static const char session[] =
@@ -289,7 +289,7 @@ static void on_connected(struct pg_ledger *self)
 	self->state = PG_READY;
 	self->error = 0;
 	self->pause_ms = PAUSE_MIN_MS;
-	self->news = 1; /* what was told while we were away */
+	self->news = 2; /* what was told while we were away; a replica may have taken over */
 	sg_log(SG_LOG_INFO, "ledger: connected to the database %s", PQdb(self->conn));
 }
 
@@ -338,7 +338,8 @@ static void take_notifications(struct pg_ledger *self)
 	PGnotify *notify;
 
 	while ((notify = PQnotifies(self->conn)) != NULL) {
-		self->news |= notify->be_pid != PQbackendPID(self->conn);
+		if (notify->be_pid != PQbackendPID(self->conn) && !self->news)
+			self->news = 1;
 		PQfreemem(notify);
 	}
 }
@@ -592,12 +593,13 @@ static int ledger_prepare(void *arg, struct pollfd *pfd)
 static int ledger_step(void *arg)
 {
 	struct pg_ledger *self = arg;
-	int news;
+	int news = 0;
 
 	go_on(self);
-	news = self->news && self->state == PG_READY;
-	if (news)
+	if (self->state == PG_READY) {
+		news = self->news;
 		self->news = 0;
+	}
 	return news;
 }
 

@@ -18,13 +18,13 @@ struct sg_published {
 	time_t list_at;
 	struct sg_crl_facts crl; /* that is there: ours, or another process's of a higher number */
 	struct sg_buf kept;	 /* lines of the list that the ledger does not know; owned */
-	int is_kept_read;	 /* kept has been looked for, before the first writing */
+	int is_kept_read;	 /* kept has been looked for, in the ledger as it is */
 };
 void sg_published_clear(struct sg_published *published);
 
 /*
- * Writes the list alone, which needs no token. Nothing ever leaves it: when this process writes it for the first time,
- * sg_kept_read() looks what is there. SG_ERR_IO, SG_ERR_BUSY, SG_ERR_NOMEM, SG_ERR_LIMIT, and what the ledger gives.
+ * Writes the list alone, which needs no token. Nothing ever leaves it: unless published->is_kept_read, sg_kept_read()
+ * looks first what is there. SG_ERR_IO, SG_ERR_BUSY, SG_ERR_NOMEM, SG_ERR_LIMIT, and what the ledger gives.
  */
 SG_MUST_USE int sg_revocation_publish_list(const struct sg_authority_config *config,
     struct sg_ledger *ledger, time_t now, struct sg_published *published);

@@ -79,6 +79,19 @@ static void on_signal(struct authority *authority)
 	}
 }
 
+/* As sg_ledger_step() gives it. */
+static void on_news(struct authority *authority, int news)
+{
+	struct sg_service *service = &authority->service;
+
+	if (!news)
+		return;
+	if (news > 1)
+		service->published.is_kept_read = 0; /* the list is looked at again, as at the start */
+	service->stale = 1;
+	publish(authority);
+}
+
 static int sooner(int ms, int other_ms)
 {
 	return other_ms >= 0 && other_ms < ms ? other_ms : ms;
@@ -117,10 +130,7 @@ static int serve(struct authority *authority)
 			sg_signer_on_readable(authority->service.signer);
 		if (pfds[POLL_SIGNAL].revents)
 			on_signal(authority);
-		if (sg_ledger_step(authority->service.ledger)) {
-			authority->service.stale = 1;
-			publish(authority);
-		}
+		on_news(authority, sg_ledger_step(authority->service.ledger));
 		sg_component_step(authority->component);
 		sg_exporter_step(authority->exporter, &pfds[POLL_EXPORTER]);
 		if (time(NULL) >= authority->service.publish_at)

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from authority_client import NS_ADD, NS_STANZAS, Client, bare, error_of, sha256
-from authority_world import LIMIT, AuthorityWorld
+from authority_world import LIMIT, AuthorityWorld, key_files, revoked_list
 from certificates import make_csr, make_key
 from cryptography import x509
 from postgres import Postgres
@@ -266,3 +266,32 @@ def test_an_old_copy_of_the_ledger_takes_nothing_back(engine):
             assert {entry.serial_number for entry in crl} == {x509.load_der_x509_certificate(der).serial_number}
             assert client.listed() == []
             assert client.added(make_csr(make_key(), bare(client)))
+
+
+def test_a_copy_of_the_database_that_takes_over_takes_nothing_back():
+    """A replica that lags behind, beneath a running authority: who was revoked stays out."""
+    with AuthorityWorld() as world:
+        world.make_pki()
+        world.make_authority()
+        postgres = Postgres(world).start()
+        postgres.create()
+        world.configure(f"ledger = {world.dir}/authority/ledger.db", f"ledger = {postgres.where()}")
+        world.make_server()
+        world.start_server()
+        world.start_authority()
+        name, key, copy = world.account(), make_key(), world.dir / "copy"
+        with Client(world, name) as client:
+            der = client.added(make_csr(key, bare(client)))
+            postgres.run("pg_dump", "-Fc", "-f", copy, "signet")
+            assert client.revoke(sha256(der)).get("type") == "result"
+            postgres.create("replica")
+            postgres.run("pg_restore", "-d", "replica", copy)
+            mark = world.authority.mark()
+            postgres.run("dropdb", "--force", "signet")
+            postgres.ask("ALTER DATABASE replica RENAME TO signet", "postgres")
+            world.authority.wait_line("has more than the ledger: 1 certificates were revoked", since=mark)
+            world.authority.wait_line("crl number=", since=mark)
+            assert revoked_list(world) == [sha256(der)] and len(crl_of(world.dir / "authority")[0]) == 1
+            assert client.listed() == []
+        with Client(world, name, key_files(world, key, der)) as gone:
+            assert gone.refused

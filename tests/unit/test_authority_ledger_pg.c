@@ -83,7 +83,8 @@ static void a_database_goes_and_comes(void **state)
 	assert_null(strstr(first + 1, "try again later"));
 	postgres_run(&postgres);
 	assert_int_equal(sg_ledger_wait(world->ledger, PATIENCE_MS), 0);
-	assert_int_equal(sg_ledger_step(world->ledger), 1);
+	assert_int_equal(sg_ledger_step(world->ledger), 2);
+	assert_int_equal(sg_ledger_step(world->ledger), 0);
 	assert_valid(world, JULIET, "1");
 }
 
