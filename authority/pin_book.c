@@ -198,6 +198,11 @@ static int write_file(const struct sg_pin_book *book)
 	return err;
 }
 
+int sg_pin_book_prepare(struct sg_pin_book *book)
+{
+	return write_file(book);
+}
+
 void sg_pin_book_outcome(struct sg_pin_book *book, const struct sg_msg_pin_outcome *outcome)
 {
 	int err = 0;

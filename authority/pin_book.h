@@ -14,8 +14,7 @@
 
 struct sg_pin_book;
 
-/* token: as it is configured; what another one refused does not count. Neither the file nor its folder need be
- * there. SG_ERR_NOMEM, SG_ERR_INTERNAL. */
+/* token: as it is configured; what another one refused does not count. The file need not be there. SG_ERR_NOMEM, SG_ERR_INTERNAL. */
 SG_MUST_USE int sg_pin_book_new(const char *path, const char *token, struct sg_pin_book **book);
 void sg_pin_book_free(struct sg_pin_book *book); /* NULL is fine */
 
@@ -25,6 +24,9 @@ const char *sg_pin_book_path(const struct sg_pin_book *book);
 /* What is in the file now, for a login; borrowed until the next call. A file that cannot be read or is none of ours
  * counts as none, and is logged. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_pin_book_read(struct sg_pin_book *book, struct sg_pin_ledger *ledger);
+
+/* Before a try: whether a refusal could go into the file. SG_ERR_IO, logged, or SG_ERR_NOMEM: nothing may be tried. */
+SG_MUST_USE int sg_pin_book_prepare(struct sg_pin_book *book);
 
 /* How a try ended: a PIN that was refused goes into the file, and once one is taken the file is gone. A failure
  * is logged. */

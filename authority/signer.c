@@ -277,13 +277,20 @@ static int recv_any(struct sg_signer *signer, int64_t deadline, struct sg_frame 
 }
 
 /* What the worker says of a PIN on its way to an answer. That one is about to be tried need not be written down: what
- * comes of a worker that dies of it, log_in() sees. */
+ * comes of a worker that dies of it, log_in() sees. But that it was refused must be, or others try it again. */
 static int on_pin_word(struct sg_signer *signer, const struct sg_frame *frame, int64_t deadline)
 {
-	if (frame->type == SG_MSG_PIN_TRY)
-		return send_frame(signer, frame->id, SG_MSG_OK, NULL, -1, deadline);
-	sg_pin_book_outcome(signer->book, frame->msg);
-	return 0;
+	struct sg_msg_error error = { .tries_left = SG_TRIES_UNKNOWN };
+	int err;
+
+	if (frame->type == SG_MSG_PIN_OUTCOME) {
+		sg_pin_book_outcome(signer->book, frame->msg);
+		return 0;
+	}
+	err = sg_pin_book_prepare(signer->book);
+	error.code = (uint32_t)-err;
+	return err == 0 ? send_frame(signer, frame->id, SG_MSG_OK, NULL, -1, deadline)
+			: send_frame(signer, frame->id, SG_MSG_ERROR, &error, -1, deadline);
 }
 
 /* The next answer. */

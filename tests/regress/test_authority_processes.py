@@ -143,16 +143,27 @@ def test_a_secret_that_is_a_pipe_holds_nobody_up(place):
         place.start_authority()
 
 
+def spy(place):
+    """The log of pkcs11-spy between worker and SoftHSM, which writes down every call, and the environment for it."""
+    log = place.dir / "authority/spy.log"
+    log.unlink(missing_ok=True)
+    return log, dict(place.authority_env, PKCS11SPY=str(place.module), PKCS11SPY_OUTPUT=str(log),
+                     ASAN_OPTIONS="detect_leaks=0")  # the spy leaks
+
+
+def logins_in(log):
+    """How often a PIN was tried."""
+    return len(re.findall(r"\d+: C_Login\n", log.read_text(errors="replace")))
+
+
 @contextlib.contextmanager
 def spied(place, pin):
-    """The authority with this PIN file and pkcs11-spy between worker and SoftHSM, which writes down every call. Gives
-    how often a PIN was tried, and how to start the authority again."""
-    log, text = place.dir / "authority/spy.log", place.authority_conf.read_text()
-    env = dict(place.authority_env, PKCS11SPY=str(place.module), PKCS11SPY_OUTPUT=str(log),
-               ASAN_OPTIONS="detect_leaks=0")  # the spy leaks
+    """The authority with this PIN file and the spy. Gives how often a PIN was tried, how to start the authority again,
+    and its environment."""
+    log, env = spy(place)
+    text = place.authority_conf.read_text()
     place.configure(f"module = {place.module}", f"module = {SPY}")
     place.configure(f"pin-file = {place.dir}/pin", f"pin-file = {pin}")
-    log.unlink(missing_ok=True)
     place.authority.stop()
 
     def start():
@@ -162,11 +173,9 @@ def spied(place, pin):
         place.authority.wait_line("connected to")
         place.server.wait_delegated(mark)
 
-    def logins():
-        return len(re.findall(r"\d+: C_Login\n", log.read_text(errors="replace")))
     try:
         start()
-        yield logins, start, env
+        yield lambda: logins_in(log), start, env
     finally:
         place.write("authority/authority.conf", text)
         place.restart_authority()
@@ -230,6 +239,25 @@ def test_a_refused_pin_that_the_token_was_given_since_is_tried_when_somebody_say
             assert logins() == 2 and not os.path.exists(book)
         finally:
             place.run(*change, "--pin", "987654", "--new-pin", "1234", env=place.authority_env)
+
+
+def test_a_pin_is_not_tried_where_its_refusal_could_not_be_kept(place):
+    """Every init would try it once more, before the authority's folders are made."""
+    log, env = spy(place)
+    pin = place.write("authority/pin", "9999\n", 0o600)
+    text = place.authority_conf.read_text()
+    for old, new in ((f"module = {place.module}", f"module = {SPY}"), (f"{place.dir}/pin", str(pin)),
+                     ("authority/crl.pem", "authority/later/crl.pem")):
+        text = text.replace(old, new)
+    argv = ("signet-authority", "--config", place.write("authority/early.conf", text), "init")
+    for _ in range(2):
+        status, _, told = place.run(*argv, env=env, check=False)
+        assert status and "later is missing: make it" in told and "nothing was tried" in told
+    assert logins_in(log) == 0
+    place.mkdir("authority/later")
+    for told in ("does not take this PIN", "refused this PIN before"):
+        assert told in place.run(*argv, env=env, check=False)[2]
+    assert logins_in(log) == 1
 
 
 @pytest.mark.parametrize("text", ["", "\n", "1234\n5678\n", "1" * 5000])
@@ -445,7 +473,7 @@ def test_a_missing_folder_is_named_at_the_start(place, setting, name):
     place.configure(f"{setting} = {place.dir}/authority/{name}", f"{setting} = {folder}/{name}")
     place.restart_authority()
     try:
-        place.authority.wait_line(f"{folder}/{name} cannot be written: the folder {folder} is missing: make it")
+        place.authority.wait_line(f"{folder}/{name}\\S* cannot be written: the folder {folder} is missing: make it")
         place.mkdir(f"authority/public-{setting}")
         place.authority.popen.send_signal(signal.SIGHUP)
         place.authority.wait_line("revocation list and CRL are written again")

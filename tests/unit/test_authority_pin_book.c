@@ -134,6 +134,22 @@ static void a_file_that_is_none_of_ours_is_told_and_counts_as_none(void **state)
 	sg_pin_book_free(book);
 }
 
+static void what_is_known_is_still_known_before_another_try(void **state)
+{
+	struct sg_pin_book *book = book_of(*state, "t"), *other = book_of(*state, "t");
+	unsigned char first;
+
+	assert_int_equal(sg_pin_book_prepare(book), 0);
+	assert_int_equal(known(other, &first), 0);
+	tell(book, SG_PIN_REFUSED, 7);
+	assert_int_equal(known(other, &first), 1);
+	assert_int_equal(sg_pin_book_prepare(other), 0);
+	assert_int_equal(known(book, &first), 1);
+	assert_int_equal(first, 7);
+	sg_pin_book_free(book);
+	sg_pin_book_free(other);
+}
+
 static void without_its_folder_it_is_told_and_goes_on(void **state)
 {
 	struct place none = { .path = "/nonexistent/signet/book" };
@@ -145,6 +161,9 @@ static void without_its_folder_it_is_told_and_goes_on(void **state)
 	capture_begin(&capture);
 	tell(book, SG_PIN_REFUSED, 7);
 	assert_non_null(strstr(capture_end(&capture), "another process tries it again"));
+	capture_begin(&capture);
+	assert_int_equal(sg_pin_book_prepare(book), SG_ERR_IO);
+	assert_non_null(strstr(capture_end(&capture), "/nonexistent/signet is missing"));
 	sg_pin_book_free(book);
 }
 
@@ -160,6 +179,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 		    a_file_that_is_none_of_ours_is_told_and_counts_as_none, make_place,
 		    remove_place),
+		cmocka_unit_test_setup_teardown(
+		    what_is_known_is_still_known_before_another_try, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(
 		    without_its_folder_it_is_told_and_goes_on, make_place, remove_place),
 	};
