@@ -4,7 +4,9 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/x509v3.h>
 
 #include "ccm2.h"
 #include "log.h"
@@ -199,6 +201,65 @@ static void refuse_full(struct sg_service *service, const char *account, struct 
 	    "You have as many certificates as an account may have. Revoke one first.");
 }
 
+/* Whether it is by a key or a name that the authority has no more: then nobody logs in with it. */
+static int is_former(struct sg_service *service, const struct sg_blob *der)
+{
+	X509 *ca, *cert;
+	int former;
+
+	if (sg_signer_ca(service->signer, &ca) != 0 || sg_x509_cert_parse(der, &cert) != 0)
+		return 0;
+	former = X509_check_issued(ca, cert) != X509_V_OK ||
+	    X509_verify(cert, X509_get0_pubkey(ca)) != 1;
+	X509_free(cert);
+	ERR_clear_error();
+	return former;
+}
+
+static int take_id(void *arg, const struct sg_ledger_row *row)
+{
+	*(int64_t *)arg = row->id;
+	return 0;
+}
+
+static int revoke_former(struct sg_service *service, const char *account, const struct sg_blob *der)
+{
+	struct sg_decision decision = { .verb = "revoke",
+		.account = account,
+		.outcome = "revoked",
+		.reason = "asked for again, and by a former key of the authority" };
+	char *sha256 = sg_x509_fingerprint(der, "sha256");
+	int64_t id = 0;
+	int changed, err;
+
+	err = sha256 != NULL ? sg_ledger_find(service->ledger, sha256, take_id, &id) : SG_ERR_NOMEM;
+	if (err == 0)
+		err =
+		    sg_ledger_revoke_id(service->ledger, id, decision.reason, time(NULL), &changed);
+	decision.sha256 = sha256;
+	if (err == 0) {
+		service->stale |= changed;
+		sg_decision_tell(NULL, &decision); /* nobody asked for it: it is not counted */
+	}
+	free(sha256);
+	return err;
+}
+
+/* As sg_ledger_look(), of certificates by the authority as it is. */
+static int look(struct sg_service *service, const char *account, const unsigned char csr_sha256[32],
+    struct sg_blob *der, uint32_t *count)
+{
+	time_t now = time(NULL);
+	int err, found = sg_ledger_look(service->ledger, account, csr_sha256, now, der, count);
+
+	if (found <= 0 || !is_former(service, der))
+		return found;
+	err = revoke_former(service, account, der);
+	sg_blob_clear(der);
+	return err != 0 ? err
+			: sg_ledger_look(service->ledger, account, csr_sha256, now, der, count);
+}
+
 /* A good request: the certificate it has already (C5), or a new one if there is room. */
 static void grant(struct sg_service *service, const char *account, X509_REQ *csr,
     const struct sg_msg_ccm2_add *add, struct sg_answer *answer)
@@ -218,12 +279,11 @@ static void grant(struct sg_service *service, const char *account, X509_REQ *csr
 		sg_service_flush(service);
 		coming = 0;
 	}
-	found = sg_ledger_look(service->ledger, account, csr_sha256, time(NULL), &der, &count);
+	found = look(service, account, csr_sha256, &der, &count);
 	if (found == 0 && coming != 0 && count + coming >= limit) {
 		/* what is on its way may still fail */
 		sg_service_flush(service);
-		found =
-		    sg_ledger_look(service->ledger, account, csr_sha256, time(NULL), &der, &count);
+		found = look(service, account, csr_sha256, &der, &count);
 	}
 	if (found < 0)
 		refuse_for_now(service, answer, "add", account, found);
