@@ -24,6 +24,7 @@ struct lesson {
 	char *jid;
 	char *told_by;
 	struct sg_msg_keyinfos keyinfos;
+	int borrows; /* those */
 	uint32_t at;
 	int whole;
 	char **names; /* sorted: of whole those that the node shows, else those that it does not */
@@ -67,7 +68,8 @@ static void lesson_free(struct lesson *lesson)
 		event_free(lesson->next);
 	names_free(lesson->names, lesson->name_count);
 	names_free(lesson->gone, lesson->gone_count);
-	sg_msg_clear(SG_MSG_KEYINFOS, &lesson->keyinfos);
+	if (!lesson->borrows)
+		sg_msg_clear(SG_MSG_KEYINFOS, &lesson->keyinfos);
 	free(lesson->jid);
 	free(lesson->told_by);
 	free(lesson);
@@ -216,7 +218,7 @@ static int is_told(const struct lesson *lesson)
 	return lesson->witness.source == SG_SIGHT_THIRD || lesson->witness.source == SG_SIGHT_PUSH;
 }
 
-/* Keeps one slice, of which nothing is needed any more then. Gives 1 when there are more. */
+/* Keeps one slice, of which nothing is needed any more then, unless it is borrowed. Gives 1 when there are more. */
 static int slice(struct lesson *lesson)
 {
 	struct sg_store *store = lesson->keyring->agent->store;
@@ -232,7 +234,7 @@ static int slice(struct lesson *lesson)
 		err = sg_store_keyring_put(store, &lesson->witness, first, count, learnt);
 	for (uint32_t i = 0; err == 0 && i < count; i++)
 		take_outcome(lesson, &first[i], learnt[i]);
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; !lesson->borrows && i < count; i++)
 		sg_layout_clear(&sg_layout_keyinfo, &first[i]);
 	lesson->at += count;
 	return err == 0 && lesson->at < lesson->keyinfos.keyinfo_count ? 1 : err;
@@ -329,14 +331,17 @@ void sg_keyring_learn(struct sg_agent *agent, const struct sg_lesson *given,
 	int err;
 
 	if (lesson == NULL) {
-		sg_msg_clear(SG_MSG_KEYINFOS, keyinfos);
+		if (!given->borrows)
+			sg_msg_clear(SG_MSG_KEYINFOS, keyinfos);
 		if (done != NULL)
 			done(arg, SG_ERR_NOMEM, &nothing);
 		return;
 	}
 	lesson->keyring = agent->keyring;
 	lesson->keyinfos = *keyinfos;
-	memset(keyinfos, 0, sizeof(*keyinfos));
+	lesson->borrows = given->borrows;
+	if (!lesson->borrows)
+		memset(keyinfos, 0, sizeof(*keyinfos));
 	lesson->done = done;
 	lesson->arg = arg;
 	TAILQ_INSERT_TAIL(&agent->keyring->lessons, lesson, entry);

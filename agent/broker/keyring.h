@@ -22,7 +22,8 @@ struct sg_lesson {
 	const char *jid; /* bare: whose keys they are said to be */
 	enum sg_sight source;
 	const char *told_by; /* SG_SIGHT_THIRD, SG_SIGHT_PUSH: who said so, bare; else NULL */
-	int whole;	     /* the node shows just these: others that it has shown are retracted */
+	int borrows; /* the keyinfos, until done is called; not of SG_SIGHT_THIRD and SG_SIGHT_PUSH */
+	int whole;   /* the node shows just these: others that it has shown are retracted */
 	char *const *retracted; /* names that the node does not show any more */
 	uint32_t retracted_count;
 };
@@ -39,8 +40,9 @@ struct sg_lesson_sum {
 typedef void sg_lesson_fn(void *arg, int err, const struct sg_lesson_sum *sum);
 
 /*
- * Learns it, after what came before; the keyinfos are taken over, and *keyinfos is empty then. done
- * (or NULL) is called at the end: for a few keys maybe before this returns, else from the loop.
+ * Learns it, after what came before; unless they are borrowed, the keyinfos are taken over, and *keyinfos
+ * is empty then. done (or NULL) is called at the end: for a few keys maybe before this returns, else from
+ * the loop.
  */
 void sg_keyring_learn(struct sg_agent *agent, const struct sg_lesson *lesson,
     struct sg_msg_keyinfos *keyinfos, sg_lesson_fn *done, void *arg);

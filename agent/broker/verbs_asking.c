@@ -41,7 +41,8 @@ struct fetch {
 	enum way way;
 	int only; /* no other way is tried */
 	uint32_t count, refused;
-	json_t *last; /* reply, until the keys are kept */
+	struct sg_msg_keyinfos keys; /* of the node, until they are kept and judged */
+	json_t *last;		     /* reply, until the keys are kept */
 	struct tried tried[WAY_COUNT];
 	int empty;		   /* the node was read, and nothing is there */
 	struct sg_msg_error error; /* why the node could not be read */
@@ -55,6 +56,7 @@ static void fetch_free(void *state)
 	free(fetch->from);
 	free(fetch->to);
 	json_decref(fetch->last);
+	sg_msg_clear(SG_MSG_KEYINFOS, &fetch->keys);
 	for (int i = 0; i < WAY_COUNT; i++)
 		free(fetch->tried[i].said);
 	sg_msg_clear(SG_MSG_ERROR, &fetch->error);
@@ -108,31 +110,109 @@ static json_t *fetch_part(struct sg_call *call, json_t *keys, int is_last)
 	    way_names[fetch->way], "tried", tried_json(fetch));
 }
 
-/* What could not be kept is in the log, and comes again. A node that held something is watched from now on, not
-   sooner: the rest of it shall not arrive while these keys are being judged. */
+/* ---- keys of the node: kept before they are judged, for what changes on it meanwhile is kept, too ---- */
+
+/* A node of which some were asked for by name is watched only now: the rest of it shall not arrive while they are being
+   judged. */
+static void node_judged(struct sg_call *call, int err, json_t *last, struct sg_msg_keyinfos *keys)
+{
+	const struct fetch *fetch = call->state;
+
+	if (fetch->names.count > 0 && (fetch->count > 0 || fetch->refused > 0))
+		sg_watching_add(call->account, fetch->from, 0);
+	if (err == 0) {
+		sg_call_reply(call, last);
+		return;
+	}
+	json_decref(last);
+	sg_call_fail_code(call, err, NULL);
+}
+
+/* What could not be kept is in the log, and comes again. */
+static void node_learnt(void *arg, int err, const struct sg_lesson_sum *sum)
+{
+	struct sg_call *call = arg;
+	struct fetch *fetch = call->state;
+
+	if (err == SG_ERR_WORKER) { /* the agent ends */
+		sg_call_fail_code(call, err, NULL);
+		return;
+	}
+	if (fetch->names.count == 0 && (fetch->count > 0 || fetch->refused > 0))
+		sg_watching_add(call->account, fetch->from, 1);
+	sg_key_reply_start(call, &fetch->keys, fetch_part, node_judged);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const char *const *left = a, *const *right = b;
+
+	return strcmp(*left, *right);
+}
+
+/* Those that were asked for by name and have not come: the node does not show them. NULL without memory. */
+static char **names_gone(const struct fetch *fetch, uint32_t *count)
+{
+	const struct sg_msg_keyinfos *keys = &fetch->keys;
+	char **gone = calloc((size_t)fetch->names.count + 1, sizeof(*gone));
+	char **came = calloc((size_t)keys->keyinfo_count + 1, sizeof(*came));
+	size_t came_count = 0;
+
+	*count = 0;
+	for (uint32_t i = 0; came != NULL && i < keys->keyinfo_count; i++) {
+		if (keys->keyinfos[i].name != NULL)
+			came[came_count++] = keys->keyinfos[i].name;
+	}
+	if (came != NULL)
+		qsort(came, came_count, sizeof(*came), compare_names);
+	for (uint32_t i = 0; came != NULL && gone != NULL && i < fetch->names.count; i++) {
+		char **name = &fetch->names.list[i];
+
+		if (bsearch(name, came, came_count, sizeof(*came), compare_names) == NULL)
+			gone[(*count)++] = *name;
+	}
+	free(came);
+	return gone;
+}
+
+/* done: as of sg_keyring_learn(). */
+static void node_learn(struct sg_call *call, sg_lesson_fn *done)
+{
+	struct fetch *fetch = call->state;
+	struct sg_lesson lesson = {
+		.jid = fetch->from,
+		.source = SG_SIGHT_NODE,
+		.borrows = 1,
+		.whole = fetch->names.count == 0,
+	};
+	char **gone = names_gone(fetch, &lesson.retracted_count);
+
+	lesson.retracted = gone;
+	sg_keyring_learn(call->agent, &lesson, &fetch->keys, done, call);
+	free(gone);
+}
+
+/* ---- keys of clients ---- */
+
+/* What could not be kept is in the log. */
 static void fetch_learnt(void *arg, int err, const struct sg_lesson_sum *sum)
 {
 	struct sg_call *call = arg;
 	struct fetch *fetch = call->state;
 	json_t *last = fetch->last;
 
-	/* Of some by name nobody knows what else is there. */
-	if (fetch->way == WAY_NODE && (fetch->count > 0 || fetch->refused > 0))
-		sg_watching_add(call->account, fetch->from, fetch->names.count == 0);
 	fetch->last = NULL;
 	sg_call_reply(call, last);
 }
 
 static void fetch_judged(struct sg_call *call, int err, json_t *last, struct sg_msg_keyinfos *keys)
 {
-	static const enum sg_sight sights[] = { SG_SIGHT_NODE, SG_SIGHT_DIRECT, SG_SIGHT_THIRD };
 	struct fetch *fetch = call->state;
 	char *third = fetch->way == WAY_THIRD ? sg_jid_bare(fetch->to) : NULL;
 	struct sg_lesson lesson = {
 		.jid = fetch->from,
-		.source = sights[fetch->way],
+		.source = fetch->way == WAY_THIRD ? SG_SIGHT_THIRD : SG_SIGHT_DIRECT,
 		.told_by = third,
-		.whole = fetch->way == WAY_NODE && fetch->names.count == 0,
 	};
 
 	/* Without a last reply the call fails, but what was fetched is kept. */
@@ -154,7 +234,13 @@ static void fetch_reply(struct sg_call *call, struct sg_msg_keyinfos *keys)
 
 	fetch->refused = keys->refused;
 	fetch->count = keys->keyinfo_count;
-	sg_key_reply_start(call, keys, fetch_part, fetch_judged);
+	if (fetch->way != WAY_NODE) {
+		sg_key_reply_start(call, keys, fetch_part, fetch_judged);
+		return;
+	}
+	fetch->keys = *keys;
+	*keys = (struct sg_msg_keyinfos){ 0 };
+	node_learn(call, node_learnt);
 }
 
 /* The node's error, with what came of its clients behind it. */
@@ -250,13 +336,14 @@ static void on_node(void *arg, const struct sg_msg_error *error, void *answer)
 		fetch_reply(call, keys);
 		return;
 	}
-	if (error == NULL)
+	if (error == NULL) {
 		fetch->empty = 1;
-	else
+		node_learn(call, NULL); /* whatever its clients say */
+	} else {
 		sg_msg_error_set(&fetch->error, sg_msg_error_code(error), error->subject,
 		    error->message != NULL ? "%s" : NULL, error->message);
-	if (error != NULL)
 		fetch->error.condition = sg_text_copy(error->condition);
+	}
 	/* The own clients that are there hold no key which the own node lacks, and hear of nobody. */
 	if (strcmp(fetch->from, call->account->row.jid) == 0 ||
 	    (error != NULL && sg_msg_error_code(error) != SG_ERR_STANZA))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from key_node import Key, publish
+from key_node import Key, publish, retract
 from key_people import NOBODY, PUBKEYS, as_it_stands, configure, live, make_user_key, own_resource, refused, sightings
 from live_peer import CLIENT, Q, error_of
 from peer import NS_PUBKEY, NS_PUBSUB
@@ -316,6 +316,23 @@ def test_k12_a_closed_node_is_followed_by_a_direct_request(served, people):
     error, about = refused(asker, "keyring", "fetch", owner.jid)  # nobody is there any more: the node's own answer
     assert error == "PeerRefused" and "clients" not in about["message"]
     assert refused(asker, "keyring", "request", owner.jid)[0] == "KeyAbsent"
+
+
+def test_k12_what_clients_answer_does_not_hide_that_the_node_is_empty(served, people):
+    asker, owner = people(2, friends=[(0, 1)])
+    old, new = Key(owner.jid), Key(owner.jid)
+    publish(served, owner.name, old)
+    with live(owner) as client:
+        client.answer(lambda request: (result(new), "result"))
+        asker.online()
+        client.resource_of(asker.jid)
+        asker.signet("keyring", "fetch", owner.jid)
+        asker.signet("keyring", "trust", owner.jid, old.name)
+        retract(served, owner.name, old.name)
+        got = asker.signet("keyring", "fetch", owner.jid)
+    assert (got["way"], [k["name"] for k in got["keys"]]) == ("direct", [new.name])
+    path = asker.signet("keyring", "show", old.name, "--why")["path"]
+    assert (path["verdict"], path["steps"][0]["breaks"]) == ("broken", "retracted")
 
 
 def test_k12_that_clients_were_asked_and_kept_silent_is_told(served, people):

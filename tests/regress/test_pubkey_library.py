@@ -59,6 +59,10 @@ def show(agent, key):
 
 def add_account(agent, world, person):
     agent.call("AddAccount", {"jid": person.jid, "host": "127.0.0.1", "port": world.c2s_port, "cafile": str(world.cafile)})
+    connect(agent, person)
+
+
+def connect(agent, person):
     with secret(PASSWORD) as fd:
         agent.call("Connect", {"jid": person.jid, "password": {"fd": 0}}, [fd])
 
@@ -234,6 +238,21 @@ def test_k11_a_key_that_was_retracted(pair):
     pair.fetch()
     assert not listed(pair.agent)[pair.user.name]["retracted"]
     assert pair.agent.call("Status")["changed_count"] == 0
+
+
+def test_k11_a_key_that_is_asked_for_by_name_and_is_gone(pair):
+    """What it was asked for and does not give, the node does not show; also where it gives others."""
+    other = Key(pair.romeo.jid)
+    pair.publish(pair.user, pair.client, other)
+    pair.fetch()
+    told(pair.agent, "keyring", "trust", pair.romeo.jid, pair.user.name)
+    pair.retract(pair.user, pair.client)
+    assert [k["name"] for k in pair.fetch(names=[pair.user.name.upper(), other.name, "ab" * 20])["keys"]] == [other.name]
+    assert told(pair.agent, "keyring", "show", pair.user.name, "--why")["path"]["steps"][0]["breaks"] == "retracted"
+    assert {k.name: listed(pair.agent)[k.name]["retracted"] for k in (pair.user, pair.client, other)} == \
+        {pair.user.name: True, pair.client.name: False, other.name: False}
+    assert pair.fetch(names=[pair.client.name])["keys"] == []
+    assert listed(pair.agent)[pair.client.name]["retracted"]
 
 
 def test_many_keys_of_one_node_are_kept_in_slices(pair):

@@ -5,11 +5,13 @@ import sqlite3
 
 import pytest
 
+from agent_fixture import Agent
 from key_node import Key, publish, retract
 from key_people import NOBODY, as_it_stands, known, live, own_resource, sightings
 from live_peer import error_of
 from peer import NS_PUBKEY, NS_PUBSUB
 from processes import until
+from test_pubkey_library import add_account, listed
 
 pytest_plugins = ["server_fixtures"]
 CAPS = "{http://jabber.org/protocol/caps}c"
@@ -80,6 +82,38 @@ def test_k11_events_come_into_the_keyring(served, people):
         watcher.signet("keyring", "fetch", owner.jid)
     until(lambda: known(watcher, key.name)["sightings"][0]["retracted"], "no retraction came")
     assert known(watcher, other.name)["sightings"][0]["retracted"] is None
+
+
+@pytest.mark.parametrize("told_by", ["events", "another call"])
+def test_k11_what_changes_while_a_client_takes_its_time_is_not_undone(served, people, told_by):
+    """A call that fetched the node is told its keys as slowly as it reads them: what it is told at last is older than
+    what was learned meanwhile, and changes none of that."""
+    watcher, owner = people(2, friends=[(0, 1)])
+    old, new, long = Key(owner.jid), Key(owner.jid), [Key(owner.jid) for _ in range(10)]
+    for key in long:
+        key.signatures += [("ab" * 20, "FUTURE-METHOD", b"s" * 48000)] * 2
+    publish(served, owner.name, old, *long)
+    with Agent(softhsm=False) as agent:
+        def retracted(*keys):
+            known_now = listed(agent)
+            return [known_now[k.name]["retracted"] if k.name in known_now else None for k in keys]
+
+        add_account(agent, served, watcher)
+        with live(owner, "observer") as client:
+            client.resource_of(watcher.jid)
+        wanted = {"jid": watcher.jid, "from": owner.jid}
+        agent.call("FetchKeys", wanted)
+        lazy = agent.client()
+        lazy.send("FetchKeys", wanted, more=True)
+        told = len(lazy.receive()["keys"])
+        publish(served, owner.name, new)
+        retract_with_notice(owner, old.name)
+        if told_by == "another call" or served.kind == "ejabberd":  # which tells of no retraction
+            agent.call("FetchKeys", wanted)
+        until(lambda: retracted(old, new) == [True, False], "it was not learned")
+        while lazy.asked:
+            told += len(lazy.receive()["keys"])
+        assert told == 11 and retracted(old, new) == [True, False]
 
 
 def retract_with_notice(owner, name):
