@@ -57,7 +57,10 @@ static void fetch(struct sg_watch *watch, char *jid, int64_t now)
 	struct sg_account *account = watch->account;
 	const struct sg_msg_pep_fetch msg = { .jid = jid };
 
-	if (sg_store_watched_put(account->agent->store, account->row.jid, jid, now) != 0) {
+	/* A process that has ended unnoticed ends the watch, too, and is noticed by who asks it. */
+	sg_worker_look(account->worker);
+	if (account->watch == NULL ||
+	    sg_store_watched_put(account->agent->store, account->row.jid, jid, now) != 0) {
 		free(jid);
 		return;
 	}

@@ -1,6 +1,8 @@
 """Watching (K11): our presence and what it says, events, and fetching again; and that nobody else notices."""
 import base64
 import hashlib
+import os
+import signal
 import sqlite3
 
 import pytest
@@ -10,8 +12,8 @@ from key_node import Key, publish, retract
 from key_people import NOBODY, as_it_stands, known, live, own_resource, sightings
 from live_peer import error_of
 from peer import NS_PUBKEY, NS_PUBSUB
-from processes import until
-from test_pubkey_library import add_account, listed
+from processes import suspend, until, wait_gone
+from test_pubkey_library import add_account, connect, listed
 
 pytest_plugins = ["server_fixtures"]
 CAPS = "{http://jabber.org/protocol/caps}c"
@@ -114,6 +116,28 @@ def test_k11_what_changes_while_a_client_takes_its_time_is_not_undone(served, pe
         while lazy.asked:
             told += len(lazy.receive()["keys"])
         assert told == 11 and retracted(old, new) == [True, False]
+
+
+def test_k11_a_process_that_died_is_not_asked_for_a_node(served, people):
+    """It is dead when the agent reads the last that it had to tell: of a node that is to be fetched then."""
+    watcher, owner = people(2, friends=[(0, 1)])
+    with Agent(softhsm=False) as agent:
+        add_account(agent, served, watcher)
+        with live(owner, "observer") as client:
+            resource = client.resource_of(watcher.jid)
+        process, key = agent.worker("xmpp")["pid"], Key(owner.jid)
+        suspend(agent.popen.pid)
+        publish(served, owner.name, key)
+        with live(watcher, "phone") as phone:  # what came before has been read when this is answered
+            assert phone.iq("get", "<ping xmlns='urn:xmpp:ping'/>", resource).get("type") == "result"
+        os.kill(process, signal.SIGKILL)
+        wait_gone(process)
+        os.kill(agent.popen.pid, signal.SIGCONT)
+        until(lambda: agent.call("Status")["accounts"][0]["state"] == "offline", "its end was not noticed")
+        assert {s["source"] for s in listed(agent)[key.name]["sightings"]} == {"event"}
+        assert agent.count(f"signet-xmpp for {watcher.jid} started") == 1
+        connect(agent, watcher)
+        until(lambda: len(listed(agent)[key.name]["sightings"]) == 2, "the node was not fetched after the next login")
 
 
 def retract_with_notice(owner, name):
