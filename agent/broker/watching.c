@@ -20,7 +20,11 @@ struct sg_watch {
 
 int64_t sg_watch_due(int64_t fetched, int64_t online_since)
 {
-	return fetched < online_since - SG_WATCH_AGE_S ? online_since : fetched + SG_WATCH_PERIOD_S;
+	int64_t again = fetched + SG_WATCH_AGE_S;
+
+	if (fetched >= online_since)
+		return fetched + SG_WATCH_PERIOD_S;
+	return again < online_since ? online_since : again;
 }
 
 static void fetch_next(struct sg_watch *watch);

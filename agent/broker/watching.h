@@ -9,7 +9,7 @@
 #include "msg.h"
 
 #define SG_WATCH_PERIOD_S 86400 /* a node is fetched again after so long, ... */
-#define SG_WATCH_AGE_S	  600	/* ... and after a login, when it was fetched that long before */
+#define SG_WATCH_AGE_S	  600	/* ... and after a login, but not within so long after it was */
 
 struct sg_watch;
 
