@@ -75,9 +75,10 @@ static void waiters_call(struct waiter_list *list, const struct sg_msg_error *er
 }
 
 /* Whether the login failed for want of what this call brought, or for what another brought, or
- * because that other one has gone, or with the process that only that other one had asked. */
-static int wants_own_login(
-    const struct waiter *waiter, int first_has_gone, const struct sg_msg_error *error)
+ * because that other one has gone, or with the process that only that other one had asked. A password
+ * that was refused says nothing of the certificate. */
+static int wants_own_login(const struct waiter *waiter, int by_password, int first_has_gone,
+    const struct sg_msg_error *error)
 {
 	int code = error != NULL ? sg_msg_error_code(error) : 0;
 	int of_token = code <= SG_ERR_TOKEN_ABSENT && code >= SG_ERR_CERT_MISMATCH;
@@ -86,6 +87,8 @@ static int wants_own_login(
 		return 1;
 	if (waiter->password_fd >= 0)
 		return of_token || code == SG_ERR_AUTH || code == SG_ERR_PASSWORD_NEEDED;
+	if (by_password && code == SG_ERR_AUTH)
+		return 1;
 	return code == SG_ERR_PIN_NEEDED && (waiter->pin->fd >= 0 || waiter->pin->pinentry);
 }
 
@@ -120,6 +123,7 @@ static void account_down(struct sg_account *account, const struct sg_msg_error *
 static void connect_finish(struct sg_connect *connect, const struct sg_msg_error *error)
 {
 	struct sg_account *account = connect->account;
+	int by_password = connect->password_fd >= 0;
 	int first_has_gone = connect->pin->abandoned;
 	struct waiter *waiter = TAILQ_FIRST(&connect->waiters);
 
@@ -135,7 +139,7 @@ static void connect_finish(struct sg_connect *connect, const struct sg_msg_error
 	/* The first is the one that made it; of the others, some try anew with what they have. */
 	for (int first = 1; waiter != NULL; first = 0) {
 		TAILQ_REMOVE(&connect->waiters, waiter, entry);
-		if (!first && wants_own_login(waiter, first_has_gone, error))
+		if (!first && wants_own_login(waiter, by_password, first_has_gone, error))
 			sg_account_go_online(account, waiter->caller, waiter->password_fd,
 			    waiter->pin, waiter->fn, waiter->arg);
 		else

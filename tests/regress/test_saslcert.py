@@ -437,3 +437,28 @@ def test_an_enrolment_that_waits_for_the_lost_token(listing, holder):
     assert holder.call("RevokeToken", token=serial)["certificates"] == []
     assert holder.account()["jobs"] == [] and holder.rows()[first["sha256"]]["state"] == "current"
     assert holder.agent.error("RevokeToken", {"jid": holder.jid, "token": serial}).name == "TokenAbsent"
+
+
+def test_anothers_wrong_password_says_nothing_of_a_certificate(listing, holder):
+    """Two calls at once wait for one login: that its password is refused does not mean that what is to be revoked is."""
+    cert = holder.enrol("client")
+    listing.refuse("revoke")
+    holder.agent.error("RevokeCertificate", {"jid": holder.jid, "fingerprint": cert["sha256"]})
+    holder.call("Disconnect")
+    server = listing.server.process.popen
+    server.send_signal(signal.SIGSTOP)
+    try:
+        with holder.agent.client() as first, holder.agent.client() as second, secret("wrong") as fd:
+            first.send("Connect", {"jid": holder.jid, "password": {"fd": 0}}, [fd])
+            until(lambda: holder.account()["state"] == "connecting", "nobody connects")
+            second.send("RevokeCertificate", {"jid": holder.jid, "fingerprint": cert["sha256"]})
+            until(lambda: holder.account()["jobs"][0]["running"], "nobody revokes")
+            server.send_signal(signal.SIGCONT)
+            assert first.error_of_next().name == "LoginRefused"
+            assert "Not now" in second.error_of_next().parameters["message"]
+    finally:
+        server.send_signal(signal.SIGCONT)
+        listing.refuse(None)
+    assert holder.account()["jobs"][0]["kind"] == "revoke"
+    holder.call("RevokeCertificate", fingerprint=cert["sha256"])
+    assert holder.call("ListCertificates", password=True)["certificates"] == []
