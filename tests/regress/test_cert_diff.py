@@ -37,9 +37,9 @@ def printed_steps(holder):
     return [line.strip() for line in ENDS.findall(holder.type(f"signet cert list {holder.jid} --diff").replace("\r", ""))]
 
 
-def software_request(holder):
-    """A request for a key that no token has."""
-    key = make_key()
+def software_request(holder, key=None):
+    """A request for this key, or for one that no token has."""
+    key = key or make_key()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, holder.jid)])
     builder = x509.CertificateSigningRequestBuilder().subject_name(name)
     builder = builder.add_extension(x509.SubjectAlternativeName([xmpp_addr(holder.jid)]), False)

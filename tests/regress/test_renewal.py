@@ -12,9 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from authority_client import Client
 from peer import NS_PUBKEY, as_peer, fetch_items
 from person import Person
 from processes import until
+from test_cert_diff import software_request
 from world import BUILD, DOMAIN, PASSWORD, SERVERS, Failed, World, is_sanitized
 
 DAY = 86400
@@ -490,6 +492,36 @@ def test_over_the_accounts_limit(renewer):
     renewer.signet("cert", "renew", renewer.jid, "--key", "client 2")
     check_renewed(renewer, old)
     assert renewer.account()["renew_problem"] is None
+
+
+@contextlib.contextmanager
+def configured(world, old, new):
+    """The authority has another configuration for a while."""
+    before = world.authority_conf.read_text()
+    assert old in before
+
+    def restart(text):
+        world.write("authority/authority.conf", text)
+        world.authority.stop()
+        world.start_authority()
+    restart(before.replace(old, new))
+    try:
+        yield
+    finally:
+        restart(before)
+
+
+def test_beside_more_than_a_list_holds(renewer):
+    """What the list does not show may be valid all the same: it is not said to be revoked, and is renewed."""
+    old = enrol(renewer, due=False)
+    with configured(renewer.world, "per-account = 20", "per-account = 200"):
+        with Client(renewer.world, renewer.name) as client:
+            for _ in range(64):
+                client.added(software_request(renewer), '"' * 1000)
+        listed = renewer.signet("cert", "list", renewer.jid)["certificates"]
+        assert len(listed) > 40 and old not in [c["certificate"]["sha256"] for c in listed]
+        renewer.signet("cert", "renew", renewer.jid, *renewer.pin)
+        assert renewer.account()["certificate"] != old and old in renewer.world.revoked()
 
 
 def test_what_was_sent_is_not_forgotten_when_the_account_asks_too_often(renewer):
