@@ -124,23 +124,33 @@ static int stem_of(const char *text, unsigned *count)
 	return (int)(space - text);
 }
 
+/* The text's first bytes, at most so many, and the suffix, which fit into a name together; no character (UTF-8) is cut. */
+static char *fitting(const char *text, int len, const char *suffix)
+{
+	const int room = SG_CCM2_NAME_MAX - (int)strlen(suffix);
+	char *made;
+
+	if (len > room)
+		for (len = room; len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80;)
+			len--;
+	return asprintf(&made, "%.*s%s", len, text, suffix) < 0 ? NULL : made;
+}
+
 int sg_saslcert_free_name(
     const char *text, const struct sg_msg_ccm2_certs *certs, unsigned *number, char **name)
 {
 	unsigned count;
 	int stem = stem_of(text, &count);
+	char suffix[16];
 	char *made;
 
 	*name = NULL;
 	for (;; (*number)++) {
-		if ((*number == 1
-			    ? asprintf(&made, "%s", text)
-			    : asprintf(&made, "%.*s %u", stem, text, count + *number - 1)) < 0)
+		(void)snprintf(suffix, sizeof(suffix), " %u", count + *number - 1);
+		made = *number == 1 ? fitting(text, (int)strlen(text), "")
+				    : fitting(text, stem, suffix);
+		if (made == NULL)
 			return SG_ERR_NOMEM;
-		if (strlen(made) > SG_CCM2_NAME_MAX) {
-			free(made);
-			return SG_ERR_LIMIT;
-		}
 		if (!is_taken(certs, made))
 			break;
 		free(made);

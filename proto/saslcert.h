@@ -35,7 +35,8 @@ SG_MUST_USE int sg_saslcert_revoke_encode(
 /*
  * A name that no certificate of the list has: the text, or "text 2", "text 3", …, where a text that ends
  * so ("text 2") is counted on ("text 3", …): the first of them from that number on (1: the text alone). *number
- * becomes the one that was taken, *name is a new string. SG_ERR_LIMIT when it does not fit into SG_CCM2_NAME_MAX bytes; SG_ERR_NOMEM.
+ * becomes the one that was taken, *name is a new string, of SG_CCM2_NAME_MAX bytes at most: of a longer text the end
+ * is left out. SG_ERR_NOMEM.
  */
 SG_MUST_USE int sg_saslcert_free_name(
     const char *text, const struct sg_msg_ccm2_certs *certs, unsigned *number, char **name);

@@ -337,6 +337,34 @@ def test_a_name_that_is_long_hides_nothing(holder):
     assert [row["state"] for row in holder.rows().values()] == ["current"]
 
 
+def remove(holder, name):
+    """Another client of the account takes a name off the list."""
+    async def job(peer):
+        return await peer.iq("set", f"<revoke xmlns='urn:xmpp:saslcert:1'><name>{name}</name></revoke>")
+    assert as_peer(holder.world, holder.name, job).get("type") == "result"
+
+
+def test_renewal_of_one_that_has_a_long_name(holder):
+    """Longer than any that we give: the new certificate has another one."""
+    old = holder.enrol("client", name="laptop")
+    append(holder, "x" * 5000, base64.b64decode(old["der"]))
+    holder.call("Disconnect")
+    remove(holder, "laptop")
+    new = holder.call("Renew")["certificate"]["sha256"]
+    assert [c["certificate"]["sha256"] for c in holder.call("ListCertificates")["certificates"]] == [new]
+    assert holder.account()["certificate"] == new != old["sha256"]
+
+
+def test_renewal_of_one_whose_entry_cannot_be_read(holder):
+    """The list does not tell that it is revoked, which it is not."""
+    old = holder.enrol("client", name="laptop")
+    append(holder, "x" * 70000, base64.b64decode(old["der"]))
+    holder.call("Disconnect")
+    remove(holder, "laptop")
+    new = holder.call("Renew")["certificate"]["sha256"]
+    assert holder.account()["certificate"] == new != old["sha256"]
+
+
 def test_only_what_may_be_adopted_is_to_be_adopted(holder):
     """For a key of ours, and with a name too many, or not valid yet: what is offered is to revoke it."""
     holder.enrol("client")
