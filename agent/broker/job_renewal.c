@@ -268,7 +268,10 @@ int sg_job_renewal_is_final(const struct sg_job *job, const struct sg_msg_error 
 {
 	const struct sg_renewal old = former(job);
 
-	/* Without the password, and nobody brings that: the certificate does not log in any more. */
+	/* A password that is refused says nothing of the certificate. Without one, and nobody brings that, the
+	 * certificate does not log in any more. */
+	if (job->call != NULL && job->call->password_fd >= 0)
+		return 0;
 	return sg_account_is_refused(error) ||
 	    (sg_msg_error_code(error) == SG_ERR_AUTH && sg_renewal_is_over(&old, time(NULL)));
 }

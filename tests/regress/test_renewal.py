@@ -548,6 +548,22 @@ def test_what_was_sent_is_not_forgotten_when_the_account_asks_too_often(renewer)
     check_renewed(renewer, old)
 
 
+def test_what_was_sent_is_not_forgotten_for_a_wrong_password(renewer):
+    """It says nothing of the certificate."""
+    old = enrol(renewer, due=False)
+    renewer.world.authority.stop()
+    try:
+        error_of(renewer, "cert", "renew", renewer.jid, *renewer.pin)
+        assert renewer.job()["state"] == "add"
+        wrong = renewer.world.write(f"agent-{renewer.name}/wrong", "wrong", 0o600)
+        assert error_of(renewer, "cert", "renew", renewer.jid, "--password-file", wrong)[0] == "LoginRefused"
+        assert renewer.job()["state"] == "add"
+    finally:
+        renewer.world.start_authority()
+    renewer.signet("cert", "renew", renewer.jid)
+    check_renewed(renewer, old)
+
+
 def test_undone_by_hand(renewer):
     old = enrol(renewer)
     renewer.restart(pin_source=False)
