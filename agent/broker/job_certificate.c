@@ -618,6 +618,19 @@ static void retire_online(struct sg_call *call)
 	}
 }
 
+/* Nor does it log in then. */
+static void on_retire_login(void *arg, const struct sg_msg_error *error)
+{
+	struct sg_call *call = arg;
+
+	if (error == NULL)
+		sg_job_go_online(call, retire_online);
+	else if (sg_account_is_refused(error) && call->password_fd < 0)
+		sg_job_take_back(call);
+	else
+		sg_call_fail(call, error);
+}
+
 void sg_job_enter_retire(struct sg_call *call)
 {
 	if (sg_job_is_taken_back(call->state)) {
@@ -625,7 +638,8 @@ void sg_job_enter_retire(struct sg_call *call)
 		return;
 	}
 	sg_job_tell(call, "retire", "revoking the former certificate");
-	sg_job_go_online(call, retire_online);
+	sg_account_go_online(
+	    call->account, &call->caller, call->password_fd, &call->pin, on_retire_login, call);
 }
 
 static void retracted(struct sg_call *call)
