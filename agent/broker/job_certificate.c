@@ -672,7 +672,9 @@ static void retract_online(struct sg_call *call)
 		    call->agent->store, job->row.jid, job->row.old_certificate, &old);
 		msg.names = &old.name;
 	}
-	if (err != 0)
+	if (err == SG_ERR_KEY_ABSENT) /* removed by hand, and with it what its keyinfo is called */
+		retracted(call);
+	else if (err != 0)
 		sg_call_fail_code(call, err, job->row.jid);
 	else if (sg_call_is_online(call))
 		sg_worker_request(call->account->worker, SG_MSG_PEP_RETRACT, &msg, -1,

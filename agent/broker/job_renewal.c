@@ -276,6 +276,14 @@ int sg_job_renewal_is_final(const struct sg_job *job, const struct sg_msg_error 
 	    (sg_msg_error_code(error) == SG_ERR_AUTH && sg_renewal_is_over(&old, time(NULL)));
 }
 
+int sg_job_is_former_over(const struct sg_job *job)
+{
+	const struct sg_renewal old = former(job);
+
+	return sg_account_has_revoked(job->account, job->row.old_certificate) ||
+	    sg_renewal_is_over(&old, time(NULL));
+}
+
 /* ---- SIGN, PUBLISH ---- */
 
 /* While the former certificate is valid it stands on the node, signed: there is time. Once it is not,

@@ -159,6 +159,9 @@ SG_MUST_USE int sg_job_renewal_is_newer(struct sg_call *call);
 /* Whether a renewal that failed before it had a certificate can never succeed. */
 int sg_job_renewal_is_final(const struct sg_job *job, const struct sg_msg_error *error);
 
+/* Of a renewal: whether the former certificate is known not to log in any more. */
+int sg_job_is_former_over(const struct sg_job *job);
+
 /* Asks call->key's token for what the server is to get: a CSR (nameless: in the other form of C12), or a
  * certificate of our own making where it keeps a list of those (S2). As sg_call_ask_key(); a struct sg_msg_der. */
 void sg_job_ask_request(struct sg_call *call, int nameless, sg_call_answer_fn *next);

@@ -6,7 +6,10 @@
 
 #include "call_key.h"
 #include "ccm2.h"
+#include "cert_protocol.h"
 #include "jobs.h"
+#include "online.h"
+#include "reconcile.h"
 #include "text.h"
 
 static const char advice_busy[] =
@@ -123,6 +126,21 @@ static int may_be_undone(const struct sg_job *job)
 		sg_job_may(job->row.kind, job->row.state, SG_JOB_UNDO));
 }
 
+/* The new certificate is in use, but not in the former one's place yet. */
+static int is_proven(const struct sg_job *job)
+{
+	return job->row.state == SG_JOB_SIGN || job->row.state == SG_JOB_PUBLISH;
+}
+
+static void fail_no_way_back(struct sg_call *call)
+{
+	sg_call_advise(call, SG_ERR_ARG, "`signet cert renew` goes on with it.");
+	sg_call_fail_with(call, SG_ERR_ARG, call->account->row.jid,
+	    "the former certificate of %s has expired or was revoked: there is nothing to go back "
+	    "to",
+	    call->account->row.jid);
+}
+
 static void cancel(struct sg_call *call, struct sg_job *job)
 {
 	if (job->row.state == SG_JOB_END)
@@ -132,8 +150,59 @@ static void cancel(struct sg_call *call, struct sg_job *job)
 		sg_call_fail_with(call, SG_ERR_ARG, call->account->row.jid,
 		    "the new certificate of %s is proven and in use: there is nothing to undo",
 		    call->account->row.jid);
+	else if (is_proven(job) && sg_job_is_former_over(job))
+		fail_no_way_back(call);
 	else
 		sg_job_cancel(job, call);
+}
+
+static void cancel_job(struct sg_call *call)
+{
+	struct sg_job *job = sg_job_of_certificate(call->account);
+
+	if (job == NULL)
+		sg_call_fail_with(call, SG_ERR_ARG, call->account->row.jid,
+		    "no enrolment of %s is under way", call->account->row.jid);
+	else
+		sg_job_when_idle(job, call, cancel);
+}
+
+/* ---- ... of a renewal whose new certificate is in use: the server knows whether the former one is valid ---- */
+
+static void former_listed(struct sg_call *call, void *answer)
+{
+	const struct sg_job *job = sg_job_of_certificate(call->account);
+
+	if (job != NULL && is_proven(job) &&
+	    !sg_reconcile_may_list(answer, job->row.old_certificate))
+		fail_no_way_back(call);
+	else
+		cancel_job(call);
+}
+
+static void on_features(struct sg_call *call, void *answer)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+
+	sg_account_note_features(call->account, answer);
+	if (sg_cert_protocol_can(answer, SG_NS_CCM2_LIST))
+		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, former_listed);
+	else
+		cancel_job(call);
+}
+
+/* One that is refused was revoked: then there is no other way than back. */
+static void on_online(void *arg, const struct sg_msg_error *error)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+	struct sg_call *call = arg;
+
+	if (error == NULL)
+		sg_call_ask_account(call, SG_MSG_XMPP_FEATURES, &nothing, on_features);
+	else if (sg_account_is_refused(error) && call->password_fd < 0)
+		cancel_job(call);
+	else
+		sg_call_fail(call, error);
 }
 
 void sg_verb_cancel_enrolment(struct sg_call *call)
@@ -143,9 +212,9 @@ void sg_verb_cancel_enrolment(struct sg_call *call)
 	if (!sg_call_take_account(call, "jid"))
 		return;
 	job = sg_job_of_certificate(call->account);
-	if (job == NULL)
-		sg_call_fail_with(call, SG_ERR_ARG, call->account->row.jid,
-		    "no enrolment of %s is under way", call->account->row.jid);
+	if (job != NULL && is_proven(job) && !sg_job_is_former_over(job))
+		sg_account_go_online(
+		    call->account, &call->caller, call->password_fd, &call->pin, on_online, call);
 	else
-		sg_job_when_idle(job, call, cancel);
+		cancel_job(call);
 }

@@ -456,6 +456,35 @@ def test_undone_before_it_is_signed(renewer):
     check_old_again(renewer, old, new, user)
 
 
+@pytest.mark.parametrize("who", ("operator", "person"))
+def test_not_undone_when_the_old_one_is_revoked(renewer, who):
+    """There is nothing to go back to: the account keeps the new one."""
+    old, new, user = unsigned(renewer)
+    if who == "operator":
+        operator_revokes(renewer, old)
+    else:
+        renewer.signet("cert", "revoke", renewer.jid, old, "--yes")
+    error, message = error_of(renewer, "enrol", renewer.jid, "--cancel")
+    assert error == "ArgumentWrong" and "revoked" in message
+    assert renewer.account()["certificate"] == new and renewer.job()["state"] == "sign"
+    renewer.signet("account", "disconnect", renewer.jid)
+    assert renewer.signet("account", "connect", renewer.jid)["account"]["mechanism"] == "EXTERNAL"
+    renewer.signet("token", "unlock", "vault", *renewer.pin)
+    until(lambda: not renewer.account()["jobs"], renewer.agent.last())
+    assert renewer.account()["certificate"] == new and new not in renewer.world.revoked()
+    assert client_keys(renewer, user) == {new: ["ECDSA-SHA256"]}
+
+
+def test_the_old_one_is_removed_before_the_new_one_is_signed(renewer):
+    """By hand, as it is of no use any more: that keeps nothing up."""
+    old, new, _ = unsigned(renewer)
+    renewer.signet("cert", "revoke", renewer.jid, old, "--yes")
+    renewer.signet("cert", "remove", renewer.jid, old)
+    renewer.signet("token", "unlock", "vault", *renewer.pin)
+    until(lambda: (job := renewer.job()) is None or job["state"] == "retract" and job["waits_for"], renewer.agent.last())
+    assert renewer.account()["jobs"] == [] and renewer.account()["certificate"] == new
+
+
 def test_revoked_elsewhere(renewer):
     """Another client has revoked it meanwhile: the renewal ends, and says so."""
     old = enrol(renewer)
