@@ -162,6 +162,12 @@ static int is_user_key_lost(const struct sg_call *call)
 	return user_key != NULL && sg_place_is_on(user_key, sg_call_string(call, "token"));
 }
 
+/* The server may have issued others for the token's keys, of which its list alone tells. */
+static json_t *problems_of(const struct sg_survey *survey)
+{
+	return survey->list == SG_LIST_WHOLE ? json_array() : json_incref(survey->problems);
+}
+
 static void reply(struct sg_call *call, const struct sg_msg_error *unretracted)
 {
 	struct loss *loss = call->state;
@@ -170,10 +176,11 @@ static void reply(struct sg_call *call, const struct sg_msg_error *unretracted)
 	if (unretracted != NULL)
 		why = sg_json_text_or_empty(sg_failure_text(unretracted));
 	sg_call_reply(call,
-	    json_pack("{s:s, s:s, s:O, s:b, s:o, s:b, s:o}", "step", "done", "text",
+	    json_pack("{s:s, s:s, s:O, s:b, s:o, s:o, s:b, s:o}", "step", "done", "text",
 		"the token's certificates are dealt with", "certificates", loss->outcomes,
-		"switched", loss->switched, "unretracted", why, "user_key_lost",
-		is_user_key_lost(call), "account", sg_json_account(call->account)));
+		"switched", loss->switched, "unretracted", why, "problems",
+		problems_of(&loss->survey), "user_key_lost", is_user_key_lost(call), "account",
+		sg_json_account(call->account)));
 }
 
 static void on_retracted(void *arg, const struct sg_msg_error *error, void *answer)

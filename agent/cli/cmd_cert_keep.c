@@ -79,6 +79,7 @@ int sg_cert_revoke_token(struct sg_cli *cli, json_t **result)
 		    SG_CALL_PIN | SG_CALL_PASSWORD | SG_CALL_MORE, jid, result);
 	if (err == 0 &&
 	    (!is_done(json_object_get(*result, "certificates")) ||
+		json_array_size(json_object_get(*result, "problems")) > 0 ||
 		sg_member(*result, "unretracted", NULL) != NULL))
 		cli->status = STATUS_PENDING;
 	return err;
@@ -98,6 +99,7 @@ static const char *outcome_text(const char *outcome)
 void sg_cert_revoke_token_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *account = json_object_get(result, "account"), *row;
+	const json_t *problems = json_object_get(result, "problems"), *problem;
 	const char *unretracted = sg_member(result, "unretracted", NULL);
 	size_t i;
 
@@ -110,6 +112,13 @@ void sg_cert_revoke_token_show(const struct sg_cli *cli, const json_t *result)
 		}
 		putchar('\n');
 	}
+	json_array_foreach(problems, i, problem) {
+		fputs("Not known, so there may be others that log in: ", stdout);
+		sg_print_text(stdout, json_string_value(problem));
+		putchar('\n');
+	}
+	if (json_array_size(problems) > 0)
+		puts("The same command again is fine, once that is mended.");
 	if (unretracted != NULL) {
 		fputs("Their keyinfos are still published: ", stdout);
 		sg_print_text(stdout, unretracted);

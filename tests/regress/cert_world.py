@@ -60,10 +60,14 @@ class Holder:
         self.list, self.problems = got["list"], got["problems"]
         return rows
 
+    def run(self, *args):
+        """The command line with nobody at it; gives how it ended."""
+        return subprocess.run([BIN / "signet", "--batch", *map(str, args)], env=self.env, capture_output=True,
+                              text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+
     def signet(self, *args, check=True):
         """The command line with --json; gives what it printed."""
-        done = subprocess.run([BIN / "signet", "--json", "--batch", *map(str, args)], env=self.env, capture_output=True,
-                              text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+        done = self.run("--json", *args)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 

@@ -1,5 +1,6 @@
 """A spare token, and the day that the first one is lost."""
 import base64
+import contextlib
 import hashlib
 import itertools
 
@@ -235,3 +236,40 @@ def test_a_token_is_not_merely_disabled(holder):
     done = holder.signet("cert", "revoke", holder.jid, "--token", "one", "--disable", "--yes", check=False)
     assert done["error"] == "ArgumentWrong"
     assert holder.rows()[first["sha256"]]["state"] == "current"
+
+
+@contextlib.contextmanager
+def asking_too_often(holder):
+    """The authority gives the account no list, for as long as this lasts."""
+    world = holder.world
+    before = world.authority_conf.read_text()
+
+    def restart(text):
+        world.write("authority/authority.conf", text)
+        world.authority.stop()
+        world.start_authority()
+    restart(before.replace(f"minute = {world.requests}", "minute = 1"))
+    try:
+        with Client(world, holder.name) as client:
+            client.listed()
+        yield
+    finally:
+        restart(before)
+
+
+def test_what_the_list_may_hide_is_told(holder):
+    """The server does not tell its list now: that all of the lost token's certificates are dealt with is not said."""
+    key = import_key(holder, "one", "first")
+    first = holder.enrol("first", new=False)
+    holder.enrol("spare", token="two", spare=True)
+    with Client(holder.world, holder.name) as client:
+        client.added(software_request(holder, key), "late")  # for the key on the token; nobody here knows of it
+    serial = holder.lose("one")
+    with asking_too_often(holder):
+        shown = holder.run("cert", "revoke", holder.jid, "--token", serial, "--yes")
+        assert shown.returncode == 5 and "Not known" in shown.stdout and "same command again" in shown.stdout
+        done = holder.call("RevokeToken", token=serial)
+    assert [(row["sha256"], row["outcome"]) for row in done["certificates"]] == [(first["sha256"], "revoked")]
+    assert any("too often" in problem for problem in done["problems"])
+    done = holder.signet("cert", "revoke", holder.jid, "--token", serial, "--yes")
+    assert len(done["certificates"]) == 2 and done["problems"] == []
