@@ -187,8 +187,11 @@ static void on_features(struct sg_call *call, void *answer)
 	sg_account_note_features(call->account, answer);
 	if (sg_cert_protocol_can(answer, SG_NS_CCM2_LIST))
 		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, former_listed);
-	else
+	else if (sg_cert_protocol_can(answer, SG_NS_CCM2_REVOKE))
 		cancel_job(call);
+	else /* what issued them may be away, and nothing can be undone meanwhile */
+		sg_call_fail_with(call, SG_ERR_FEATURE, SG_NS_CCM2_REVOKE,
+		    "the server of %s does not manage certificates now", call->account->row.jid);
 }
 
 /* One that is refused was revoked: then there is no other way than back. */
