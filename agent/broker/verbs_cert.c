@@ -53,6 +53,8 @@ static void certs_listed(struct sg_call *call, void *answer)
 			unread++; /* no certificate */
 		json_decref(issued);
 	}
+	/* With long names they may be more than a reply holds. */
+	sg_call_advise(call, SG_ERR_LIMIT, "`signet cert list --diff` shows them all.");
 	sg_call_reply(call, json_pack("{s:o, s:I}", "certificates", array, "unread", unread));
 }
 

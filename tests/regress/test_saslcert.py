@@ -281,19 +281,21 @@ def holder(listing):
         yield holder
 
 
-def append(holder, name, der):
-    """Another client of the account puts a certificate on the list."""
+def append(holder, *entries):
+    """Another client of the account puts certificates on the list: names and DERs."""
     async def job(peer):
-        return await peer.iq("set", f"<append xmlns='urn:xmpp:saslcert:1'><name>{name}</name>"
-                             f"<x509cert>{base64.b64encode(der).decode()}</x509cert></append>")
-    assert as_peer(holder.world, holder.name, job).get("type") == "result"
+        for name, der in entries:
+            answer = await peer.iq("set", f"<append xmlns='urn:xmpp:saslcert:1'><name>{name}</name>"
+                                   f"<x509cert>{base64.b64encode(der).decode()}</x509cert></append>")
+            assert answer.get("type") == "result"
+    as_peer(holder.world, holder.name, job)
 
 
 def test_an_entry_that_cannot_be_read_is_told(holder):
     """It can log in all the same: the list is not the whole one, and nothing is said to be revoked for that."""
     holder.enrol("client")
     key = make_key()
-    append(holder, "x" * 70000, to_der(certificate(key.public_key(), key, xmpp_addr(holder.jid))))
+    append(holder, ("x" * 70000, to_der(certificate(key.public_key(), key, xmpp_addr(holder.jid)))))
     rows = holder.rows()
     assert [row["state"] for row in rows.values()] == ["current"]
     assert holder.list == "cut" and "1 entry" in holder.problems[0]
@@ -328,7 +330,7 @@ def test_a_name_that_is_long_hides_nothing(holder):
     holder.enrol("client")
     key = make_key()
     der = to_der(certificate(key.public_key(), key, xmpp_addr(holder.jid)))
-    append(holder, "\u00e4" * 5000, der)
+    append(holder, ("\u00e4" * 5000, der))
     row = holder.rows()[hashlib.sha256(der).hexdigest()]
     assert (holder.list, row["state"], row["label"]) == ("whole", "unknown", "\u00e4" * 5000)
     shown = holder.type(f"signet cert list {holder.jid} --diff")
@@ -347,7 +349,7 @@ def remove(holder, name):
 def test_renewal_of_one_that_has_a_long_name(holder):
     """Longer than any that we give: the new certificate has another one."""
     old = holder.enrol("client", name="laptop")
-    append(holder, "x" * 5000, base64.b64decode(old["der"]))
+    append(holder, ("x" * 5000, base64.b64decode(old["der"])))
     holder.call("Disconnect")
     remove(holder, "laptop")
     new = holder.call("Renew")["certificate"]["sha256"]
@@ -358,7 +360,7 @@ def test_renewal_of_one_that_has_a_long_name(holder):
 def test_renewal_of_one_whose_entry_cannot_be_read(holder):
     """The list does not tell that it is revoked, which it is not."""
     old = holder.enrol("client", name="laptop")
-    append(holder, "x" * 70000, base64.b64decode(old["der"]))
+    append(holder, ("x" * 70000, base64.b64decode(old["der"])))
     holder.call("Disconnect")
     remove(holder, "laptop")
     new = holder.call("Renew")["certificate"]["sha256"]
@@ -372,9 +374,9 @@ def test_only_what_may_be_adopted_is_to_be_adopted(holder):
     public = serialization.load_der_public_key(
         base64.b64decode(holder.agent.call("ShowKey", {"key": "other"})["key"]["public_key"]))
     signer, own = make_key(), xmpp_addr(holder.jid)
-    append(holder, "two names", to_der(certificate(public, signer, own, xmpp_addr(f"romeo@{DOMAIN}"))))
-    append(holder, "not yet", to_der(certificate(public, signer, own, days=(3, 9))))
-    append(holder, "good", to_der(certificate(public, signer, own)))
+    append(holder, ("two names", to_der(certificate(public, signer, own, xmpp_addr(f"romeo@{DOMAIN}")))))
+    append(holder, ("not yet", to_der(certificate(public, signer, own, days=(3, 9)))))
+    append(holder, ("good", to_der(certificate(public, signer, own))))
     steps = {row["label"]: (row["state"], row["step"].split()[2], row["text"]) for row in holder.rows().values()
              if row["step"]}
     assert [(steps[name][:2]) for name in ("two names", "not yet", "good")] == [
@@ -386,7 +388,7 @@ def test_what_is_on_the_list_alone_is_not_removed(holder):
     holder.enrol("client")
     key = make_key()
     der = to_der(certificate(key.public_key(), key, xmpp_addr(holder.jid), days=(-9, -1)))
-    append(holder, "old", der)
+    append(holder, ("old", der))
     error = holder.agent.error("RemoveCertificate", {"jid": holder.jid, "fingerprint": hashlib.sha256(der).hexdigest()})
     assert error.name == "KeyAbsent" and "cert revoke" in error.parameters["advice"]
 
@@ -490,3 +492,14 @@ def test_anothers_wrong_password_says_nothing_of_a_certificate(listing, holder):
     assert holder.account()["jobs"][0]["kind"] == "revoke"
     holder.call("RevokeCertificate", fingerprint=cert["sha256"])
     assert holder.call("ListCertificates", password=True)["certificates"] == []
+
+
+def test_more_long_names_than_a_reply_holds(holder):
+    """What the one command cannot show, another does, and that is said."""
+    holder.enrol("client")
+    key = make_key()
+    der = to_der(certificate(key.public_key(), key, xmpp_addr(holder.jid)))
+    append(holder, *((str(number) + "x" * 65000, der) for number in range(17)))
+    shown = holder.run("cert", "list", holder.jid)
+    assert shown.returncode == 7 and "cert list --diff" in shown.stderr
+    assert len(holder.signet("cert", "list", holder.jid, "--diff")["certificates"]) == 2
