@@ -367,6 +367,18 @@ def test_renewal_of_one_whose_entry_cannot_be_read(holder):
     assert holder.account()["certificate"] == new != old["sha256"]
 
 
+def test_what_cannot_be_read_is_not_said_to_be_revoked(holder):
+    """One whose entry has a name that is too long logs in all the same."""
+    cert = holder.enrol("client", name="laptop")
+    append(holder, ("x" * 70000, base64.b64decode(cert["der"])))
+    holder.call("Disconnect")
+    remove(holder, "laptop")
+    error = holder.agent.error("RevokeCertificate", {"jid": holder.jid, "fingerprint": cert["sha256"]})
+    assert "cannot be read" in error.parameters["message"]
+    holder.call("Disconnect")
+    assert holder.call("Connect")["account"]["mechanism"] == "EXTERNAL"
+
+
 def test_only_what_may_be_adopted_is_to_be_adopted(holder):
     """For a key of ours, and with a name too many, or not valid yet: what is offered is to revoke it."""
     holder.enrol("client")
