@@ -24,7 +24,9 @@ static void fail_busy(struct sg_call *call, const struct sg_job *job)
 	sg_call_advise(call, SG_ERR_BUSY,
 	    "`signet status` shows it. `signet enrol --cancel` undoes it, as long as that is "
 	    "possible.");
-	sg_call_fail_with(call, SG_ERR_BUSY, job->row.jid, "%s has a job (%s) that is not done yet",
+	sg_call_fail_with(call, SG_ERR_BUSY, job->row.jid,
+	    job->undone ? "%s has a job (%s) that is still being undone"
+			: "%s has a job (%s) that is not done yet",
 	    job->row.jid, sg_job_kind_name(job->row.kind));
 }
 
@@ -180,10 +182,13 @@ static void other_key_unlocked(struct sg_call *call)
 	begin(call, sg_key_ref_info(&call->key)->uri, 0);
 }
 
-/* What waits goes on where it was, with what this call has brought. */
+/* What waits goes on where it was, with what this call has brought. What is being undone is no renewal any more. */
 static void go_on(struct sg_call *call, struct sg_job *job)
 {
-	sg_job_run(job, call);
+	if (job->undone)
+		fail_busy(call, job);
+	else
+		sg_job_run(job, call);
 }
 
 static void renew_again(struct sg_call *call, struct sg_job *job)

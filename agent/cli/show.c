@@ -357,6 +357,10 @@ static void show_job_advice(const char *jid, const json_t *job)
 		sg_print_text(stdout, jid);
 		putchar(' ');
 		sg_print_text(stdout, certificate != NULL ? certificate : "-");
+	} else if (strcmp(kind, "renew") == 0 &&
+	    (is_state(job, "undo") || is_state(job, "discard"))) {
+		printf("enrol --cancel ");
+		sg_print_text(stdout, jid);
 	} else if (strcmp(kind, "renew") == 0) {
 		printf("cert renew ");
 		sg_print_text(stdout, jid);

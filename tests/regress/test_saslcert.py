@@ -515,3 +515,23 @@ def test_more_long_names_than_a_reply_holds(holder):
     shown = holder.run("cert", "list", holder.jid)
     assert shown.returncode == 7 and "cert list --diff" in shown.stderr
     assert len(holder.signet("cert", "list", holder.jid, "--diff")["certificates"]) == 2
+
+
+def test_a_renewal_that_is_being_undone_is_not_gone_on_with(listing, holder):
+    """It is no renewal any more: what is said then is how it comes to its end."""
+    old = holder.enrol("client", name="laptop")
+    holder.agent.call("NewKey", {"token": "two", "label": "other", "algorithm": "p256"})
+    listing.refuse("revoke")
+    holder.agent.error("Renew", {"jid": holder.jid, "key": "other", "name": "new"})
+    holder.call("Disconnect")
+    listing.refuse(None)
+    remove(holder, "new")
+    holder.lose("one")
+    assert holder.agent.error("Renew", {"jid": holder.jid}).name == "CertificateRefused"
+    until(lambda: (job := holder.account()["jobs"][0])["state"] == "undo" and not job["running"], "it is not undone")
+    assert f"At once: `signet enrol --cancel {holder.jid}`" in holder.run("status").stdout
+    with secret(PASSWORD) as fd:
+        error = holder.agent.error("Renew", {"jid": holder.jid, "password": {"fd": 0}}, [fd])
+    assert error.name == "Busy" and "--cancel" in error.parameters["advice"]
+    holder.call("CancelEnrolment", password=True)
+    assert holder.account()["jobs"] == [] and holder.account()["certificate"] == old["sha256"]
