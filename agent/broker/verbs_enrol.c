@@ -15,10 +15,12 @@
 static const char advice_busy[] =
     "`signet status` shows it. `signet enrol` with its key goes on with it, `signet "
     "enrol --cancel` undoes it.";
+static const char advice_undone[] =
+    "`signet status` shows what that waits for; `signet enrol --cancel` goes on with it.";
 
 static void fail_busy(struct sg_call *call, const struct sg_job *job)
 {
-	sg_call_advise(call, SG_ERR_BUSY, advice_busy);
+	sg_call_advise(call, SG_ERR_BUSY, job->undone ? advice_undone : advice_busy);
 	sg_call_fail_with(call, SG_ERR_BUSY, call->account->row.jid,
 	    job->undone ? "a former enrolment of %s is still being undone, with the key %s"
 			: "another enrolment of %s is not finished, with the key %s",

@@ -533,5 +533,7 @@ def test_a_renewal_that_is_being_undone_is_not_gone_on_with(listing, holder):
     with secret(PASSWORD) as fd:
         error = holder.agent.error("Renew", {"jid": holder.jid, "password": {"fd": 0}}, [fd])
     assert error.name == "Busy" and "--cancel" in error.parameters["advice"]
+    error = holder.agent.error("Enrol", {"jid": holder.jid, "key": "other"})
+    assert error.name == "Busy" and "goes on with it" in error.parameters["advice"] and "its key" not in error.parameters["advice"]
     holder.call("CancelEnrolment", password=True)
     assert holder.account()["jobs"] == [] and holder.account()["certificate"] == old["sha256"]
