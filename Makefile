@@ -95,7 +95,7 @@ SRC_cli := $(call in,agent/cli, \
     tty waiting)
 SRC_authority := $(call in,authority, \
     bounds ca_key component config crl decision delegation exporter file init intermediate issue kept latency ledger ledger_pg ledger_sqlite logins main metrics \
-    operator pin_book policy profile rate revocation run service shell show signer)
+    operator pin_book pin_file policy profile rate revocation run service shell show signer)
 
 PROGRAM_token     := signet-token
 PROGRAM_broker    := signetd

@@ -18,8 +18,8 @@
 #include "clock.h"
 #include "log.h"
 #include "pin_book.h"
+#include "pin_file.h"
 #include "pkcs11_uri.h"
-#include "secret_file.h"
 #include "spawn.h"
 #include "x509.h"
 
@@ -361,38 +361,6 @@ void sg_signer_caller(struct sg_caller *caller, char *purpose)
 	caller->purpose = purpose;
 }
 
-/* An empty one is what an operator makes before the PIN goes in; a pipe has no size. */
-static int is_empty(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0;
-}
-
-static int open_pin_file(const char *path, int *fd)
-{
-	const char *why;
-	int bad;
-
-	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (*fd < 0) {
-		sg_log(SG_LOG_ERROR, "token: PIN file %s: %s", path, strerror(errno));
-		return SG_ERR_PIN_NEEDED;
-	}
-	bad = sg_secret_file_check(*fd, &why) != 0;
-	if (!bad && is_empty(*fd)) {
-		bad = 1;
-		why = "is empty";
-	}
-	if (bad) {
-		sg_log(SG_LOG_ERROR, "token: PIN file %s: %s, and was not used", path, why);
-		close(*fd);
-		*fd = -1;
-		return SG_ERR_PIN_NEEDED;
-	}
-	return 0;
-}
-
 /* After this nothing logs in by itself until sg_signer_retry(), or until the PIN file is another one. */
 static void lock_pin(struct sg_signer *signer, int fd, int err, const char *why)
 {
@@ -415,18 +383,6 @@ static void lock_pin(struct sg_signer *signer, int fd, int err, const char *why)
 		    why, signer->config->pin_file);
 }
 
-/* A person has been at the file since; one that is being written, or has gone, is not looked at yet. */
-static int has_new_pin(const struct sg_signer *signer)
-{
-	const struct stat *before = &signer->pin_file;
-	struct stat now;
-
-	return stat(signer->config->pin_file, &now) == 0 && now.st_size > 0 &&
-	    (now.st_dev != before->st_dev || now.st_ino != before->st_ino ||
-		now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
-		now.st_mtim.tv_nsec != before->st_mtim.tv_nsec);
-}
-
 static int log_in(struct sg_signer *signer)
 {
 	char purpose[] = "authority-start";
@@ -437,7 +393,7 @@ static int log_in(struct sg_signer *signer)
 	sg_signer_caller(&login.caller, purpose);
 	err = sg_pin_book_read(signer->book, &login.ledger);
 	if (err == 0)
-		err = open_pin_file(signer->config->pin_file, &fd);
+		err = sg_pin_file_open(signer->config->pin_file, &fd);
 	if (err != 0)
 		return err;
 	err =
@@ -464,7 +420,8 @@ static int make_ready(struct sg_signer *signer)
 {
 	int err;
 
-	if (signer->pin_error != 0 && has_new_pin(signer)) {
+	if (signer->pin_error != 0 &&
+	    sg_pin_file_is_another(signer->config->pin_file, &signer->pin_file)) {
 		sg_log(SG_LOG_INFO, "token: the PIN file has changed: trying it");
 		signer->pin_error = 0;
 	}
