@@ -208,7 +208,7 @@ def main():
     interruptible()
     started = time.monotonic()
     try:
-        with World(alone=True) as world:
+        with World(alone=True, ca="rsa3072") as world:
             out = bench(world, options)
     except (WorldError, Failed, OSError, AssertionError, subprocess.SubprocessError) as why:
         say(f"bench: {why}")

@@ -79,7 +79,7 @@ class Link:
 def enrolment(options, out):
     """The median of some enrolments, each of another account with a key that is on the token already."""
     people = [f"person{number}" for number in range(options.rounds)]
-    with World(accounts=people, programs=PROGRAMS) as world:
+    with World(accounts=people, programs=PROGRAMS, ca="rsa3072") as world:
         world.up()
         env = world.make_agent("person")
         world.start_agent("person", env)

@@ -2,6 +2,7 @@
 import collections
 import os
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -14,12 +15,28 @@ from processes import unignore_signals  # noqa: E402
 from world import SERVERS, is_sanitized  # noqa: E402
 
 
-# Fixtures, and what a test takes from beside them.
+ROOM = 2 << 30  # bytes; a run of all tests needs less at any time
+
+# A plugin that a test also imports: its asserts are to be explained all the same.
 pytest.register_assert_rewrite("component_server")
+
+
+def write_to_memory():
+    """What tests write goes with them, so no disk need be waited for; unless somebody has said where it shall go, or there
+    is no room for programs, databases and servers."""
+    room = Path("/dev/shm")
+    if "TMPDIR" in os.environ or not room.is_dir():
+        return
+    about = os.statvfs(room)
+    is_open = room.stat().st_mode & 0o1777 == 0o1777
+    if is_open and not about.f_flag & os.ST_NOEXEC and about.f_bavail * about.f_frsize >= ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # pytest leaves its own folder behind
+        os.environ["TMPDIR"], tempfile.tempdir = str(room), None
 
 
 def pytest_configure(config):
     unignore_signals()
+    write_to_memory()
     config.addinivalue_line("markers", "long: takes long, so it starts before others that run beside it")
     config.addinivalue_line("markers", "alone: measures what a program beside it would spoil, so nothing runs then")
     config.addinivalue_line("markers", "xdist_group(name): tests that run one after another in one process")

@@ -24,7 +24,7 @@ def job(request):
     server, algorithm, max_tls, tls = request.param
     if algorithm not in capabilities()["generate"]:
         pytest.skip(f"the token has no {algorithm}")
-    with World(max_tls=max_tls, server=server) as world:
+    with World(max_tls=max_tls, server=server, ca="rsa3072" if algorithm == "rsa2048" else algorithm) as world:
         world.up()
         job = MainJob(world, algorithm, tls)
         job.start()

@@ -52,7 +52,7 @@ def show(job):
 
 def run(folder):
     """The world, the steps, and what is kept of them; gives how many passed."""
-    with World(alone=True, server=chosen_server()) as world:
+    with World(alone=True, server=chosen_server(), ca="rsa3072") as world:
         job = MainJob(world)
         prepare(job)
         try:

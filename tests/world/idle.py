@@ -63,7 +63,7 @@ def main():
     if os.geteuid() != 0:
         print("idle: strace may look at our processes only as root: run 'sudo make idle'", file=sys.stderr)
         return 1
-    with World(alone=True) as world:
+    with World(alone=True, ca="rsa3072") as world:
         env = prepare(world)
         processes = agent_processes(world)
         expected = {"signetd", "signet-token", "signet-xmpp"}

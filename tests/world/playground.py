@@ -88,7 +88,7 @@ def main():
     interruptible()
     command = os.environ.get("RUN", "")
     try:
-        with World(alone=True, server=chosen_server()) as world:
+        with World(alone=True, server=chosen_server(), ca="rsa3072") as world:
             return play(world, command)
     except KeyboardInterrupt:
         say("playground: stopped")
