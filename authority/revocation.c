@@ -1,5 +1,6 @@
 #include "revocation.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,11 +16,7 @@
 
 static int add_line(void *arg, const struct sg_ledger_row *row)
 {
-	struct sg_buf *out = arg;
-
-	sg_buf_put_str(out, row->sha256);
-	sg_buf_put_str(out, "\n");
-	return out->err;
+	return fprintf(arg, "%s\n", row->sha256) > 0 ? 0 : SG_ERR_NOMEM;
 }
 
 void sg_published_clear(struct sg_published *published)
@@ -41,27 +38,41 @@ static int look_once(const struct sg_authority_config *config, struct sg_ledger 
 	return err;
 }
 
-/* All that were ever revoked: an entry never leaves this list. */
+/* All that were ever revoked, however many: an entry never leaves this list. New in *text. */
+static int list_text(
+    struct sg_ledger *ledger, const struct sg_published *published, char **text, size_t *len)
+{
+	FILE *out = open_memstream(text, len);
+	int err;
+
+	if (out == NULL)
+		return SG_ERR_NOMEM;
+	err = sg_ledger_each_revoked(ledger, 0, add_line, out);
+	if (err == 0 && published->kept.len > 0)
+		err = fwrite(published->kept.data, published->kept.len, 1, out) == 1 ? 0
+										     : SG_ERR_NOMEM;
+	if (fclose(out) != 0 && err == 0)
+		err = SG_ERR_NOMEM;
+	return err;
+}
+
 int sg_revocation_publish_list(const struct sg_authority_config *config, struct sg_ledger *ledger,
     time_t now, struct sg_published *published)
 {
-	struct sg_buf out = { 0 };
+	char *text = NULL;
+	size_t len = 0;
 	int lock, err = sg_file_lock(config->revoked, &lock);
 
 	/* read after the lock is ours: what another process wrote before, it wrote from an older ledger */
 	if (err == 0)
 		err = look_once(config, ledger, now, published);
 	if (err == 0)
-		err = sg_ledger_each_revoked(ledger, 0, add_line, &out);
-	if (published->kept.len > 0)
-		sg_buf_put(&out, published->kept.data, published->kept.len);
+		err = list_text(ledger, published, &text, &len);
 	if (err == 0)
-		err = out.err;
-	if (err == 0)
-		err = sg_file_replace(config->revoked, out.data, out.len, PUBLIC_MODE);
+		err = sg_file_replace(config->revoked, text, len, PUBLIC_MODE);
 	if (err == 0)
 		published->list_at = now;
-	sg_buf_clear(&out);
+	free(text);
 	if (lock >= 0)
 		close(lock);
 	return err;

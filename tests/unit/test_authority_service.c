@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "authority/file.h"
 #include "authority/logins.h"
 #include "capture.h"
@@ -294,6 +296,47 @@ static void without_a_token_the_revoked_are_kept_out(void **state)
 	free(sha256);
 }
 
+static off_t size_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+/* More than what a buffer may hold: written, and read at the next start. */
+static void a_list_of_many_revoked_is_written_whole(void **state)
+{
+	static const int count = SG_BUF_MAX / 65 + 2;
+	struct world *world = *state;
+	sqlite3 *db;
+	char *sql = text_of(
+	    "PRAGMA synchronous = OFF;"
+	    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+	    "INSERT INTO certificate (serial, sha256, sha1, sha512, account, name, der, "
+	    "csr_sha256, "
+	    "issued_at, not_after, state, revoked_at) SELECT CAST(printf('%%020d', i) AS BLOB), "
+	    "printf('%%064d', i), printf('%%040d', i), printf('%%0128d', i), '" JULIET
+	    "', '', x'30', "
+	    "zeroblob(32), 0, 0, 'revoked', 1 FROM n",
+	    count);
+
+	assert_int_equal(sqlite3_open(world->config.ledger, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	free(sql);
+	for (int i = 0; i < 2; i++) {
+		struct sg_published published = { 0 };
+
+		assert_int_equal(sg_revocation_publish_list(
+				     &world->config, world->service.ledger, NOW, &published),
+		    0);
+		assert_int_equal(published.kept.len, 0);
+		sg_published_clear(&published);
+		assert_int_equal(size_of(world->config.revoked), (off_t)count * 65);
+	}
+}
+
 static void last_use_comes_from_the_file_and_stays(void **state)
 {
 	static const char *const times[] = { "2026-01-02T03:04:05Z", "2026-01-01T03:04:05Z", "" };
@@ -328,6 +371,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_a_token_nothing_is_issued, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    without_a_token_the_revoked_are_kept_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_list_of_many_revoked_is_written_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    last_use_comes_from_the_file_and_stays, setup, teardown),
 	};
