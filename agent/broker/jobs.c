@@ -346,7 +346,9 @@ static void run_failed(struct sg_job *job, const struct sg_msg_error *error)
 		tell(job, SG_NEWS_JOB_DONE, NULL);
 	else if (before != SG_JOB_NEW)
 		come_to_nothing(job, before, error);
-	if (next == SG_JOB_END && before != SG_JOB_SWEEP)
+	/* Of what is undone, the reason why it is; not what then is in the way of that. */
+	if ((next == SG_JOB_END || next == SG_JOB_UNDO) && before != SG_JOB_SWEEP &&
+	    job->outcome.code == 0)
 		sg_failure_copy(&job->outcome, error);
 	release(job);
 	if (next != before)
@@ -469,6 +471,7 @@ int sg_job_give_up(struct sg_job *job, int code, const char *why)
 		return err;
 	sg_log(SG_LOG_WARN, "%s: a job (%s) is given up: %s", job->row.jid,
 	    kinds[job->row.kind].name, why);
+	sg_failure_clear(&job->outcome);
 	sg_msg_error_set(&job->outcome, code, job->row.jid, "%s", why);
 	tell(job, SG_NEWS_JOB_FAILED, why);
 	wake(job);

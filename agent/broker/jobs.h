@@ -39,9 +39,10 @@ struct sg_job {
 	const char *refusal; /* why what the server gave is not kept: static text */
 	int rekey;	     /* of a renewal in state NEW: its key is to be made */
 	/* Of all runs: */
-	char *selector;		     /* of the key, in state NEW; as the call gave it */
-	int undone;		     /* what it got is not to be used */
-	struct sg_msg_error outcome; /* state END: why it came to nothing; code 0: it is done */
+	char *selector; /* of the key, in state NEW; as the call gave it */
+	int undone;	/* what it got is not to be used */
+	struct sg_msg_error
+	    outcome; /* state END: why it came to nothing; code 0: it is done, or undone by hand */
 	struct event *timer;
 	int delay; /* seconds, the next time that it waits */
 	TAILQ_HEAD(sg_job_waiters, sg_job_waiter) waiters;

@@ -415,6 +415,8 @@ def test_the_new_one_is_revoked_before_it_is_signed(renewer, secret):
         renewer.signet("account", "connect", renewer.jid, *renewer.password)
     renewer.signet("token", "unlock", "vault", *renewer.pin)
     check_old_again(renewer, old, new, user)
+    assert "The last renewal came to nothing: the new certificate was revoked" in \
+        renewer.world.signet(renewer.env, "status")
 
 
 @pytest.mark.parametrize("secret", ("none", "password"))
