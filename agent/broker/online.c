@@ -75,10 +75,9 @@ static void waiters_call(struct waiter_list *list, const struct sg_msg_error *er
 }
 
 /* Whether the login failed for want of what this call brought, or for what another brought, or
- * because that other one has gone, or with the process that only that other one had asked. A password
- * that was refused says nothing of the certificate. */
-static int wants_own_login(const struct waiter *waiter, int by_password, int first_has_gone,
-    const struct sg_msg_error *error)
+ * because that other one has gone, or with the process that only that other one had asked. */
+static int wants_own_login(
+    const struct waiter *waiter, int by_other, int first_has_gone, const struct sg_msg_error *error)
 {
 	int code = error != NULL ? sg_msg_error_code(error) : 0;
 	int of_token = code <= SG_ERR_TOKEN_ABSENT && code >= SG_ERR_CERT_MISMATCH;
@@ -87,7 +86,7 @@ static int wants_own_login(const struct waiter *waiter, int by_password, int fir
 		return 1;
 	if (waiter->password_fd >= 0)
 		return of_token || code == SG_ERR_AUTH || code == SG_ERR_PASSWORD_NEEDED;
-	if (by_password && code == SG_ERR_AUTH)
+	if (by_other && code == SG_ERR_AUTH)
 		return 1;
 	return code == SG_ERR_PIN_NEEDED && (waiter->pin->fd >= 0 || waiter->pin->pinentry);
 }
@@ -108,6 +107,16 @@ static void forget_online(struct sg_account *account)
 	account->online_with = NULL;
 }
 
+/* Whether it is no login by the account's certificate, of which a refusal then says nothing: it is by a password, or by a
+ * certificate that the account went over to, and that another call has just taken back. */
+static int is_by_other(const struct sg_connect *connect)
+{
+	const char *current = connect->account->row.certificate;
+
+	return connect->certificate == NULL || current == NULL ||
+	    strcmp(connect->certificate, current) != 0;
+}
+
 /* The connection is over, for whatever reason; its process goes too. */
 static void account_down(struct sg_account *account, const struct sg_msg_error *error)
 {
@@ -123,7 +132,6 @@ static void account_down(struct sg_account *account, const struct sg_msg_error *
 static void connect_finish(struct sg_connect *connect, const struct sg_msg_error *error)
 {
 	struct sg_account *account = connect->account;
-	int by_password = connect->password_fd >= 0;
 	int first_has_gone = connect->pin->abandoned;
 	struct waiter *waiter = TAILQ_FIRST(&connect->waiters);
 
@@ -139,7 +147,7 @@ static void connect_finish(struct sg_connect *connect, const struct sg_msg_error
 	/* The first is the one that made it; of the others, some try anew with what they have. */
 	for (int first = 1; waiter != NULL; first = 0) {
 		TAILQ_REMOVE(&connect->waiters, waiter, entry);
-		if (!first && wants_own_login(waiter, by_password, first_has_gone, error))
+		if (!first && wants_own_login(waiter, is_by_other(connect), first_has_gone, error))
 			sg_account_go_online(account, waiter->caller, waiter->password_fd,
 			    waiter->pin, waiter->fn, waiter->arg);
 		else

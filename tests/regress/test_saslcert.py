@@ -481,9 +481,13 @@ def test_an_enrolment_that_waits_for_the_lost_token(listing, holder):
     assert holder.agent.error("RevokeToken", {"jid": holder.jid, "token": serial}).name == "TokenAbsent"
 
 
-def test_anothers_wrong_password_says_nothing_of_a_certificate(listing, holder):
-    """Two calls at once wait for one login: that its password is refused does not mean that what is to be revoked is."""
-    cert = holder.enrol("client")
+@pytest.mark.parametrize("by", ["password", "key"])
+def test_what_another_call_is_refused_for_says_nothing_of_a_certificate(listing, holder, by):
+    """Two calls at once wait for one login: that its password is refused, or the spare that it goes over to, does not mean
+    that what is to be revoked is."""
+    cert = holder.enrol("client", name="laptop")
+    spare = holder.enrol("spare", token="two", spare=True, name="spare")
+    remove(holder, "spare")
     listing.refuse("revoke")
     holder.agent.error("RevokeCertificate", {"jid": holder.jid, "fingerprint": cert["sha256"]})
     holder.call("Disconnect")
@@ -491,7 +495,10 @@ def test_anothers_wrong_password_says_nothing_of_a_certificate(listing, holder):
     server.send_signal(signal.SIGSTOP)
     try:
         with holder.agent.client() as first, holder.agent.client() as second, secret("wrong") as fd:
-            first.send("Connect", {"jid": holder.jid, "password": {"fd": 0}}, [fd])
+            if by == "password":
+                first.send("Connect", {"jid": holder.jid, "password": {"fd": 0}}, [fd])
+            else:
+                first.send("Connect", {"jid": holder.jid, "key": "spare"})
             until(lambda: holder.account()["state"] == "connecting", "nobody connects")
             second.send("RevokeCertificate", {"jid": holder.jid, "fingerprint": cert["sha256"]})
             until(lambda: holder.account()["jobs"][0]["running"], "nobody revokes")
@@ -501,7 +508,8 @@ def test_anothers_wrong_password_says_nothing_of_a_certificate(listing, holder):
     finally:
         server.send_signal(signal.SIGCONT)
         listing.refuse(None)
-    assert holder.account()["jobs"][0]["kind"] == "revoke"
+    account = holder.account()
+    assert account["jobs"][0]["kind"] == "revoke" and account["certificate"] == cert["sha256"] != spare["sha256"]
     holder.call("RevokeCertificate", fingerprint=cert["sha256"])
     assert holder.call("ListCertificates", password=True)["certificates"] == []
 
