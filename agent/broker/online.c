@@ -107,14 +107,14 @@ static void forget_online(struct sg_account *account)
 	account->online_with = NULL;
 }
 
-/* Whether it is no login by the account's certificate, of which a refusal then says nothing: it is by a password, or by a
- * certificate that the account went over to, and that another call has just taken back. */
+/* Whether the account has a certificate and it is no login by that, of which a refusal then says nothing: it is by a
+ * password, or by a certificate that the account went over to, and that another call has just taken back. */
 static int is_by_other(const struct sg_connect *connect)
 {
 	const char *current = connect->account->row.certificate;
 
-	return connect->certificate == NULL || current == NULL ||
-	    strcmp(connect->certificate, current) != 0;
+	return current != NULL &&
+	    (connect->certificate == NULL || strcmp(connect->certificate, current) != 0);
 }
 
 /* The connection is over, for whatever reason; its process goes too. */
