@@ -196,7 +196,16 @@ static void on_features(struct sg_call *call, void *answer)
 		    "the server of %s does not manage certificates now", call->account->row.jid);
 }
 
-/* One that is refused was revoked: then there is no other way than back. */
+/* Where the new one is refused, for it was revoked, or its token is away, there is no other way than back. */
+static int is_of_no_use(const struct sg_call *call, const struct sg_msg_error *error)
+{
+	int code = sg_msg_error_code(error);
+
+	return call->password_fd < 0 &&
+	    (sg_account_is_refused(error) || code == SG_ERR_TOKEN_ABSENT ||
+		code == SG_ERR_KEY_ABSENT);
+}
+
 static void on_online(void *arg, const struct sg_msg_error *error)
 {
 	static const struct sg_msg_empty nothing = { 0 };
@@ -204,7 +213,7 @@ static void on_online(void *arg, const struct sg_msg_error *error)
 
 	if (error == NULL)
 		sg_call_ask_account(call, SG_MSG_XMPP_FEATURES, &nothing, on_features);
-	else if (sg_account_is_refused(error) && call->password_fd < 0)
+	else if (is_of_no_use(call, error))
 		cancel_job(call);
 	else
 		sg_call_fail(call, error);

@@ -545,3 +545,22 @@ def test_a_renewal_that_is_being_undone_is_not_gone_on_with(listing, holder):
     assert error.name == "Busy" and "goes on with it" in error.parameters["advice"] and "its key" not in error.parameters["advice"]
     holder.call("CancelEnrolment", password=True)
     assert holder.account()["jobs"] == [] and holder.account()["certificate"] == old["sha256"]
+
+
+def test_a_renewal_whose_token_is_away_is_undone(listing, holder):
+    """The new certificate cannot log in to ask whether the former one is valid: that one does."""
+    old = holder.enrol("client")
+    holder.agent.call("NewKey", {"token": "one", "label": "user", "user": True, "account": holder.jid})
+    holder.agent.call("Sign", {"account": holder.jid})
+    holder.call("Publish")
+    holder.agent.call("NewKey", {"token": "two", "label": "other", "algorithm": "p256"})
+    listing.refuse("pubsub")
+    holder.agent.error("Renew", {"jid": holder.jid, "key": "other"})
+    listing.refuse(None)
+    assert holder.account()["jobs"][0]["state"] == "publish"
+    holder.lose("two")
+    holder.call("Disconnect")
+    holder.call("CancelEnrolment")
+    account = holder.account()
+    assert (account["certificate"], account["jobs"]) == (old["sha256"], [])
+    assert [c["certificate"]["sha256"] for c in holder.call("ListCertificates")["certificates"]] == [old["sha256"]]
