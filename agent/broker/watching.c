@@ -162,6 +162,7 @@ void sg_watching_seen(struct sg_account *account, struct sg_msg_keys_seen *seen)
 		.refused = seen->refused,
 	};
 	int is_push = seen->source == SG_SEEN_PUSH;
+	int any = seen->keyinfo_count + seen->retracted_count > 0;
 	struct sg_lesson lesson = {
 		.jid = is_push && seen->about != NULL ? seen->about : seen->from,
 		.source = is_push ? SG_SIGHT_PUSH : SG_SIGHT_EVENT,
@@ -174,12 +175,12 @@ void sg_watching_seen(struct sg_account *account, struct sg_msg_keys_seen *seen)
 		return;
 	seen->keyinfos = NULL;
 	seen->keyinfo_count = 0;
-	/* Purged or deleted: the fetch tells that nothing is there. */
-	if (!is_push && keyinfos.keyinfo_count + seen->refused + seen->retracted_count == 0)
-		fetch_soon(account, seen->from);
-	else
+	if (is_push || any)
 		sg_keyring_learn(account->agent, &lesson, &keyinfos, on_learnt, NULL);
 	sg_msg_clear(SG_MSG_KEYINFOS, &keyinfos);
-	if (!is_push)
+	/* Purged or deleted, or what nobody can read took the place of a key: the fetch tells what is there. */
+	if (!is_push && (!any || seen->refused > 0))
+		fetch_soon(account, seen->from);
+	else if (!is_push)
 		sg_watching_add(account, seen->from, 0);
 }

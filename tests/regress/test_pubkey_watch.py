@@ -193,6 +193,18 @@ def test_k1_k2_k10_what_is_malformed_in_an_event_is_left_out(served, people):
     assert [k["name"] for k in watcher.signet("keyring", "list")["keys"]] == [keys[3].name]
 
 
+@pytest.mark.parametrize("with_what", ["<x xmlns='urn:x'/>", f"<keyinfo xmlns='{NS_PUBKEY}'><name>{'ab' * 20}</name></keyinfo>"])
+def test_k11_a_key_that_is_replaced_by_what_nobody_can_read_is_not_shown_any_more(served, people, with_what):
+    watcher, owner = people(2, friends=[(0, 1)])
+    watching(watcher, owner)
+    key, other = Key(owner.jid), Key(owner.jid)
+    publish(served, owner.name, key, other)
+    until(lambda: (owner.jid, "node", None) in sightings(watcher, key.name) and known(watcher, other.name), "no event came")
+    publish(served, owner.name, (key.name, with_what))
+    until(lambda: known(watcher, key.name)["retracted"], "the node was not read")
+    assert not known(watcher, other.name)["retracted"]
+
+
 def age(person, seconds):
     """All that the person's agent watches was fetched so much earlier."""
     path = person.world.dir / f"agent-{person.name}/state/signet/agent.db"
