@@ -203,7 +203,8 @@ deps-lint:
 # ------------------------------------------------------------- what a person runs; each sets itself up
 SUBMAKE = $(MAKE) --no-print-directory
 JOBS   ?= $(shell nproc)
-# Most tests wait for something most of the time: four run side by side, however few processors there are.
+# Most tests wait for something most of the time: several run side by side, however few processors there are. With
+# SoftHSM and the servers, six; with other tokens four, some of which are slow to answer.
 PYTEST   = PYTEST_ADDOPTS= $(PYTHON) -m pytest -q -p no:cacheprovider -n 4 --dist loadgroup
 # The command is the shell's: make must not expand the '$' in it.
 override RUN := $(value RUN)
@@ -276,7 +277,7 @@ unit: $(UNIT_TESTS) | $(BUILD)/bin/signet-pgp
 	@NO_SKIPS=$(if $(SANITIZE),,1) sh tests/cmocka.sh $^
 regress: all $(REGRESS_TESTS) $(BUILD)/lib/libsignet-fault.so $(BUILD)/lib/shifted-clock.so $(BUILD)/lib/libsignet-crash.so
 	@NO_SKIPS=$(if $(SANITIZE),,1) SIGNET_BIN=$(BUILD)/bin sh tests/cmocka.sh $(REGRESS_TESTS)
-	@$(PYTEST) -m 'not alone' tests/regress
+	@$(PYTEST) -n 6 -m 'not alone' tests/regress
 	@$(PYTEST) -n 0 -m alone tests/regress
 
 # Preloaded into one of our programs, it has another time of day.
