@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ccm2.h"
 #include "cert_protocol.h"
 #include "log.h"
 #include "online.h"
@@ -177,13 +178,25 @@ static void revoke(struct sg_call *call)
 		    SG_XMPP_SECONDS, on_revoked, call);
 }
 
+/* C1: nothing is sent to a server that does not have it; what issued the certificate may be away. */
+static void revoke_online(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+
+	if (job->can_revoke)
+		revoke(call);
+	else
+		sg_call_fail_with(call, SG_ERR_FEATURE, SG_NS_CCM2_REVOKE,
+		    "the server of %s does not have %s now", job->row.jid, SG_NS_CCM2_REVOKE);
+}
+
 /* After a restart: a certificate that the server does not take for a login is one that it has revoked. */
 static void on_revoke_online(void *arg, const struct sg_msg_error *error)
 {
 	struct sg_call *call = arg;
 
 	if (error == NULL)
-		revoke(call);
+		sg_job_go_online(call, revoke_online);
 	else if (sg_account_is_refused(error) && call->password_fd < 0 && is_own(call))
 		revoked(call);
 	else

@@ -345,9 +345,15 @@ static void revoke_able(struct sg_call *call)
 	sg_call_survey(call, &loss->survey, 1, surveyed);
 }
 
+/* What is known to be on it is revoked when that is possible again, where what issued it is away. */
 static void unhindered(struct sg_call *call)
 {
-	sg_call_need_feature(call, SG_NS_CCM2_REVOKE, revoke_able);
+	const struct loss *loss = call->state;
+
+	if (loss->count > 0)
+		revoke_able(call);
+	else
+		sg_call_need_feature(call, SG_NS_CCM2_REVOKE, revoke_able);
 }
 
 /* ---- the job that gets a certificate ---- */

@@ -11,7 +11,7 @@ from authority_client import Client
 from authority_world import key_files
 from cert_world import Holder
 from certificates import make_key
-from processes import PATIENCE
+from processes import PATIENCE, until
 from test_cert_diff import software_request, tool
 
 pytest_plugins = ["server_fixtures"]
@@ -273,3 +273,22 @@ def test_what_the_list_may_hide_is_told(holder):
     assert any("too often" in problem for problem in done["problems"])
     done = holder.signet("cert", "revoke", holder.jid, "--token", serial, "--yes")
     assert len(done["certificates"]) == 2 and done["problems"] == []
+
+
+def test_while_the_authority_is_away(holder):
+    """It is revoked as soon as that is possible, with nobody asking again."""
+    first = holder.enrol("first")
+    spare = holder.enrol("spare", token="two", spare=True)
+    serial = holder.lose("one")
+    holder.world.authority.stop()
+    try:
+        done = holder.call("RevokeToken", token=serial)
+        assert [(row["sha256"], row["outcome"]) for row in done["certificates"]] == [(first["sha256"], "pending")]
+        assert done["switched"] and done["problems"]
+    finally:
+        holder.world.start_authority()
+    holder.call("Disconnect")
+    holder.call("Connect")
+    until(lambda: not holder.account()["jobs"], "the revocation does not go on")
+    rows = holder.rows()
+    assert {sha256: row["state"] for sha256, row in rows.items()} == {first["sha256"]: "revoked", spare["sha256"]: "current"}
