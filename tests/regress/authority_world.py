@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from world import DOMAIN, PASSWORD, World
 
 LIMIT = 4
+CAS = {"prosody": "rsa3072", "ejabberd": "p256"}  # the kinds that authorities have mostly
 
 
 def serve_domain_too(world, other):
@@ -25,7 +26,7 @@ class AuthorityWorld(World):
 
     def __init__(self, server="prosody"):
         super().__init__(accounts=("juliet", "romeo"), certificates=LIMIT,
-                         programs=("signet-authority", "signet-token"), server=server)
+                         programs=("signet-authority", "signet-token"), server=server, ca=CAS[server])
         self.numbers = 0
 
     def configure(self, old, new):

@@ -120,7 +120,8 @@ def test_revoke_bites_beside_a_running_authority(place):
     assert (row["state"], row["reason"]) == ("revoked", "device \"lost\" = gone")
     # again: said, no error, and nothing of it changes
     assert told(place, "revoke", sha256(der), "--reason", "x")["revoked_before"] == [sha256(der)]
-    assert told(place, "show", sha256(der)) == row
+    del row["last_used"]  # the server tells of that when it likes
+    assert row.items() < told(place, "show", sha256(der)).items()
     with Client(place, name) as client:
         assert [entry[1] for entry in client.listed()] == [kept]
 

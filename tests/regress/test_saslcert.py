@@ -307,7 +307,7 @@ def test_an_entry_that_cannot_be_read_is_told(holder):
 def test_a_certificate_that_another_client_hides(holder):
     """It is on the list under a name that is too long alone: nobody says that it is revoked, and it goes on being used."""
     certificate = holder.enrol("client")
-    append(holder, "x" * 70000, base64.b64decode(certificate["der"]))
+    append(holder, ("x" * 70000, base64.b64decode(certificate["der"])))
     name = holder.call("ListCertificates")["certificates"][0]["name"]
     holder.call("Disconnect")
     revoke = f"<revoke xmlns='urn:xmpp:saslcert:1'><name>{name}</name></revoke>"
