@@ -87,7 +87,8 @@ static void on_news(struct authority *authority, int news)
 	if (!news)
 		return;
 	if (news > 1)
-		service->published.is_kept_read = 0; /* the list is looked at again, as at the start */
+		service->published.is_kept_read =
+		    0; /* the list is looked at again, as at the start */
 	service->stale = 1;
 	publish(authority);
 }

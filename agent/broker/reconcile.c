@@ -194,8 +194,8 @@ const struct sg_ccm2_cert *sg_reconcile_entry(
 
 int sg_reconcile_may_list(const struct sg_msg_ccm2_certs *certs, const char *sha256)
 {
-	return sg_reconcile_entry(certs, sha256) != NULL || certs->unread > 0 ||
-	    sg_reconcile_is_cut(certs);
+	return certs->unread > 0 || sg_reconcile_is_cut(certs) ||
+	    sg_reconcile_entry(certs, sha256) != NULL;
 }
 
 /* "signet WORDS JID OPTION 'ARGUMENT'"; each part may be NULL. */
