@@ -225,10 +225,11 @@ def test_a_newer_database_is_refused(place):
     assert status != 0 and "version 99" in err
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
-def test_an_old_copy_of_the_ledger_takes_nothing_back(engine):
-    """Backup, revoke, restore: the revoked stays out, and the CRL's number does not go back."""
+@contextlib.contextmanager
+def one_authority(engine):
+    """The world, and its ledger's PostgreSQL where that is the engine."""
     with AuthorityWorld() as world:
+        postgres = None
         world.make_pki()
         world.make_authority()
         if engine == "postgresql":
@@ -238,6 +239,13 @@ def test_an_old_copy_of_the_ledger_takes_nothing_back(engine):
         world.make_server()
         world.start_server()
         world.start_authority()
+        yield world, postgres
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_an_old_copy_of_the_ledger_takes_nothing_back(engine):
+    """Backup, revoke, restore: the revoked stays out, and the CRL's number does not go back."""
+    with one_authority(engine) as (world, postgres):
         copy, ledger = world.dir / "copy", world.dir / "authority/ledger.db"
         with Client(world, world.account()) as client:
             der = client.added(make_csr(make_key(), bare(client)))
@@ -270,15 +278,7 @@ def test_an_old_copy_of_the_ledger_takes_nothing_back(engine):
 
 def test_a_copy_of_the_database_that_takes_over_takes_nothing_back():
     """A replica that lags behind, beneath a running authority: who was revoked stays out."""
-    with AuthorityWorld() as world:
-        world.make_pki()
-        world.make_authority()
-        postgres = Postgres(world).start()
-        postgres.create()
-        world.configure(f"ledger = {world.dir}/authority/ledger.db", f"ledger = {postgres.where()}")
-        world.make_server()
-        world.start_server()
-        world.start_authority()
+    with one_authority("postgresql") as (world, postgres):
         name, key, copy = world.account(), make_key(), world.dir / "copy"
         with Client(world, name) as client:
             der = client.added(make_csr(key, bare(client)))

@@ -10,9 +10,9 @@ import agent_fixture
 import xmpp_frames as f
 from agent_fixture import Agent
 from key_node import Key, publish
+from keyring_agent import QUIET, add_account, told
 from peer import NS_PUBSUB
 from person import new_people
-from test_pubkey_library import QUIET, add_account, told
 from varlink_client import secret
 from world import DOMAIN
 from xmpp_world import PASSWORD, account, online, refused

@@ -10,10 +10,10 @@ import pytest
 from agent_fixture import Agent
 from key_node import Key, publish, retract
 from key_people import NOBODY, as_it_stands, known, live, own_resource, sightings
+from keyring_agent import add_account, connect, listed
 from live_peer import error_of
 from peer import NS_PUBKEY, NS_PUBSUB
 from processes import suspend, until, wait_gone
-from test_pubkey_library import add_account, connect, listed
 
 pytest_plugins = ["server_fixtures"]
 CAPS = "{http://jabber.org/protocol/caps}c"
