@@ -7,8 +7,8 @@
 #include "config.h"
 #include "error.h"
 
-/* Serves until SIGTERM or SIGINT: 0 then. Fails at its start, or when it cannot wait. SIGHUP reads the files with accounts anew, looks
- * at the PIN file again, and writes list and CRL. */
+/* Serves until SIGTERM or SIGINT: 0 then. Fails at its start, or when it cannot wait. SIGHUP reads the files with
+ * accounts anew, looks at the PIN file again, and writes list and CRL. */
 SG_MUST_USE int sg_authority_run(const struct sg_authority_config *config);
 
 struct sg_authority_init {

@@ -32,7 +32,8 @@ int sg_component_prepare(struct sg_component *component, struct pollfd *pfd);
 int sg_component_is_online(const struct sg_component *component);
 uint64_t sg_component_tries(const struct sg_component *component);
 
-/* Reads, answers, writes, connects again when that is due. Takes nothing from a server that leaves its answers unread. */
+/* Reads, answers, writes, connects again when that is due. Takes nothing from a server that leaves its answers
+ * unread. */
 void sg_component_step(struct sg_component *component);
 
 #endif

@@ -41,8 +41,8 @@ struct sg_authority_config {
 };
 
 /*
- * Reads the file and checks that nothing is missing and no two files are the same. SG_ERR_CONFIG with one log line that names file
- * and setting, SG_ERR_IO, SG_ERR_NOMEM. Zero it before; clear it afterwards, also on failure.
+ * Reads the file and checks that nothing is missing and no two files are the same. SG_ERR_CONFIG with one log line
+ * that names file and setting, SG_ERR_IO, SG_ERR_NOMEM. Zero it before; clear it afterwards, also on failure.
  */
 SG_MUST_USE int sg_authority_config_read(const char *path, struct sg_authority_config *config);
 void sg_authority_config_clear(struct sg_authority_config *config);

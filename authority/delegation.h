@@ -20,9 +20,8 @@ struct sg_answer {
 	struct sg_xml *payload; /* owned */
 	const char *type;	/* RFC 6120 8.3.2, of an error; NULL: a result */
 	const char *condition;	/* 8.3.3 */
-	const char
-	    *text; /* a sentence for a person, English; lives as long as the policy, or NULL */
-	int later; /* it is put off: what it will be is not known yet */
+	const char *text; /* a sentence for a person, English; the policy may own it; or NULL */
+	int later;	  /* it is put off: what it will be is not known yet */
 };
 
 /* Makes it an error, whatever it was. */

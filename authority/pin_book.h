@@ -2,7 +2,8 @@
  * The PINs that the token has refused, in a file: tokens lock themselves after a few, so none of these is tried
  * again, by this process or another with the same file, however often the authority is started, told to read its
  * files or run for a command. It is of the token that is configured: what another one refused is lost as soon as
- * this one refuses or takes a PIN. signet-token tells keyed hashes (struct sg_pin_ledger); the PINs themselves are nowhere here.
+ * this one refuses or takes a PIN. signet-token tells keyed hashes (struct sg_pin_ledger); the PINs themselves are
+ * nowhere here.
  */
 #ifndef SG_AUTHORITY_PIN_BOOK_H
 #define SG_AUTHORITY_PIN_BOOK_H
@@ -14,7 +15,8 @@
 
 struct sg_pin_book;
 
-/* token: as it is configured; what another one refused does not count. The file need not be there. SG_ERR_NOMEM, SG_ERR_INTERNAL. */
+/* token: as it is configured; what another one refused does not count. The file need not be there.
+ * SG_ERR_NOMEM, SG_ERR_INTERNAL. */
 SG_MUST_USE int sg_pin_book_new(const char *path, const char *token, struct sg_pin_book **book);
 void sg_pin_book_free(struct sg_pin_book *book); /* NULL is fine */
 

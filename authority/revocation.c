@@ -83,16 +83,16 @@ int sg_revocation_publish_list(const struct sg_authority_config *config, struct 
  * is revoked after that is followed by a CRL of a number yet higher. *there: the one that is there now.
  */
 static int replace_crl(
-    const char *path, const char *pem, uint32_t number, struct sg_crl_facts *there)
+    const char *path, const char *pem, const struct sg_crl_facts *ours, struct sg_crl_facts *there)
 {
 	int lock, err = sg_file_lock(path, &lock);
 
 	if (err != 0)
 		return err;
 	*there = sg_crl_look(path);
-	if (there->number < number) {
+	if (there->number < ours->number) {
 		err = sg_file_replace(path, pem, strlen(pem), PUBLIC_MODE);
-		*there = sg_crl_look(path);
+		*there = *ours;
 	}
 	close(lock);
 	return err;
@@ -102,29 +102,29 @@ static int publish_crl(const struct sg_authority_config *config, struct sg_ledge
     struct sg_signer *signer, time_t now, struct sg_published *published)
 {
 	struct sg_blob tbs = { 0 }, der = { 0 };
-	struct sg_crl_facts there = { 0 };
-	uint32_t number = 0;
+	struct sg_crl_facts there = { 0 },
+			    ours = { .at = now, .until = now + (time_t)SG_CRL_DAYS * 86400 };
 	char *pem = NULL;
 	X509 *ca;
 	int err;
 
 	err = sg_signer_ca(signer, &ca);
 	if (err == 0)
-		err = sg_ledger_next_crl(ledger, sg_crl_look(config->crl).number, &number);
+		err = sg_ledger_next_crl(ledger, sg_crl_look(config->crl).number, &ours.number);
 	if (err == 0)
-		err = sg_crl_tbs(ledger, ca, number, now, &tbs);
+		err = sg_crl_tbs(ledger, ca, ours.number, now, &tbs);
 	if (err == 0)
 		err = sg_signer_sign(signer, SG_CA_CRL, &tbs, &der);
 	if (err == 0 && (pem = sg_x509_pem(PEM_STRING_X509_CRL, &der)) == NULL)
 		err = SG_ERR_NOMEM;
 	if (err == 0)
-		err = replace_crl(config->crl, pem, number, &there);
+		err = replace_crl(config->crl, pem, &ours, &there);
 	if (err == 0) {
-		if (there.number == number)
-			sg_log(SG_LOG_INFO, "crl number=%u written", number);
+		if (there.number == ours.number)
+			sg_log(SG_LOG_INFO, "crl number=%u written", ours.number);
 		else
-			sg_log(SG_LOG_INFO, "crl number=%u left: a later one, %u, is there", number,
-			    there.number);
+			sg_log(SG_LOG_INFO, "crl number=%u left: a later one, %u, is there",
+			    ours.number, there.number);
 		published->crl = there;
 	}
 	free(pem);

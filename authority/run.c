@@ -79,7 +79,7 @@ static void on_signal(struct authority *authority)
 	}
 }
 
-/* As sg_ledger_step() gives it. */
+/* As sg_ledger_step() gives it. Where a copy may have come, the list is looked at again, as at the start. */
 static void on_news(struct authority *authority, int news)
 {
 	struct sg_service *service = &authority->service;
@@ -87,8 +87,7 @@ static void on_news(struct authority *authority, int news)
 	if (!news)
 		return;
 	if (news > 1)
-		service->published.is_kept_read =
-		    0; /* the list is looked at again, as at the start */
+		service->published.is_kept_read = 0;
 	service->stale = 1;
 	publish(authority);
 }

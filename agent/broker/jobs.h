@@ -41,8 +41,8 @@ struct sg_job {
 	/* Of all runs: */
 	char *selector; /* of the key, in state NEW; as the call gave it */
 	int undone;	/* what it got is not to be used */
-	struct sg_msg_error
-	    outcome; /* state END: why it came to nothing; code 0: it is done, or undone by hand */
+	/* State END: why it came to nothing; code 0: it is done, or undone by hand. */
+	struct sg_msg_error outcome;
 	struct event *timer;
 	int delay; /* seconds, the next time that it waits */
 	TAILQ_HEAD(sg_job_waiters, sg_job_waiter) waiters;
