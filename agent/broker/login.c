@@ -575,6 +575,8 @@ void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
 		TAILQ_INSERT_TAIL(&agent->logins->running, login, entry);
 	}
 	TAILQ_INSERT_TAIL(&login->waiters, waiter, entry);
+	if (joins)
+		sg_log(SG_LOG_DEBUG, "one more call waits for the login to %s", token_uri);
 	if (!joins && pause_find(agent->logins, module, token_uri) == NULL)
 		login_ask(login);
 }

@@ -139,6 +139,11 @@ def wait_open(pid, fd):
     until(is_open, f"process {pid} never opened {wanted}")
 
 
+def wait_joined(agent, calls):
+    """Until so many calls wait for logins that others have begun, of an agent that logs for debugging."""
+    until(lambda: agent.count("one more call waits for the login") >= calls, "no call waits for another's login")
+
+
 def monitor(agent):
     """A connection that monitors."""
     client = agent.client()

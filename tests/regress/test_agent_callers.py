@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from agent_fixture import PIN, Agent, wait_open
+from agent_fixture import PIN, Agent, wait_joined, wait_open
 from processes import suspend, until, wait_gone
 from varlink_client import secret
 from world import World
@@ -37,6 +37,7 @@ def agent_with_pinentry(stubborn=False):
     program = agent.dir / "pinentry"
     program.write_text(PINENTRY.format(python=sys.executable, folder=str(agent.dir), stubborn=stubborn))
     program.chmod(0o700)
+    agent.env["SIGNET_LOG"] = "debug"
     os.mkfifo(agent.dir / "answer")
     agent.conf.write_text(f"[agent]\npinentry = {program}\n" + agent.conf.read_text())
     with agent:
@@ -83,7 +84,7 @@ def test_a_pinentry_stays_for_another_caller():
         first.send("Unlock", ASK)
         pid = wait_asked(agent)
         second.send("Unlock", {"token": "one"})
-        agent.call("ListKeys")  # asks the worker, as the second call does before it waits, and waits for it
+        wait_joined(agent, 1)
         first.sock.close()
         agent.call("ListTokens")
         os.kill(pid, 0)
@@ -97,8 +98,8 @@ def test_a_pinentry_goes_with_the_last_caller():
         clients = [agent.client() for _ in range(3)]
         for client in clients:
             client.send("Unlock", ASK)
-            pid = wait_asked(agent)
-        agent.call("ListKeys")  # all three wait: the worker has answered whatever they asked
+        pid = wait_asked(agent)
+        wait_joined(agent, 2)
         for client in clients:
             agent.call("ListTokens")
             os.kill(pid, 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from agent_fixture import MODULE, PIN, Agent, wait_open
+from agent_fixture import MODULE, PIN, Agent, wait_joined, wait_open
 from processes import PATIENCE, suspend, until, wait_gone, wait_idle
 from varlink_client import AgentError, secret
 
@@ -175,23 +175,26 @@ def test_pins_that_are_none(agent, pin, name):
     assert agent.unlock("one")["unlocked"]
 
 
-def test_one_login_for_two_calls(agent):
+def test_one_login_for_two_calls():
     """While one login waits for its PIN, a second call waits for it, and does not try a PIN of its own."""
-    agent.unlock("one")
-    new_key(agent, "x")
-    agent.call("Lock", {"token": "one"})
-    read, write = os.pipe()
-    with agent.client() as first, agent.client() as second, secret("0000") as wrong:
-        first.send("Unlock", {"token": "one", "pin": {"fd": 0}}, [read])
-        wait_open(agent.worker()["pid"], read)
-        second.send("MakeCsr", {"key": "x", "jid": "a@b.test", "pin": {"fd": 0}}, [wrong])
-        agent.call("ListKeys")  # asks the worker, as the second call does before it logs in
-        os.write(write, PIN.encode())
-        os.close(write)
-        os.close(read)
-        assert first.receive()["token"]["unlocked"]
-        assert second.receive()["csr"]
-    assert agent.count("failed: PinWrong") == 0
+    agent = Agent()
+    agent.env["SIGNET_LOG"] = "debug"
+    with agent:
+        agent.unlock("one")
+        new_key(agent, "x")
+        agent.call("Lock", {"token": "one"})
+        read, write = os.pipe()
+        with agent.client() as first, agent.client() as second, secret("0000") as wrong:
+            first.send("Unlock", {"token": "one", "pin": {"fd": 0}}, [read])
+            wait_open(agent.worker()["pid"], read)
+            second.send("MakeCsr", {"key": "x", "jid": "a@b.test", "pin": {"fd": 0}}, [wrong])
+            wait_joined(agent, 1)
+            os.write(write, PIN.encode())
+            os.close(write)
+            os.close(read)
+            assert first.receive()["token"]["unlocked"]
+            assert second.receive()["csr"]
+        assert agent.count("failed: PinWrong") == 0
 
 
 def test_a_pin_is_not_held_up_by_a_call_without_one(agent):
@@ -384,7 +387,8 @@ def test_pinentry():
         assert "OPTION ttyname=/dev/pts/99\n" in said and "OPTION lc-ctype=C.UTF-8\n" in said
         assert said.count("GETPIN") == 1
         assert agent.call("Unlock", {"token": "one", "pin": {"pinentry": {}}})["token"]["unlocked"]
-        assert agent.log.read_text() == said, "an unlocked token needs no PIN"
+        said = agent.log.read_text()
+        assert said.count("start") == said.count("GETPIN") == 1, "an unlocked token needs no PIN"
 
 
 @pytest.mark.parametrize("pin, name", [("0000", "PinWrong"), ("cancel", "PinCancelled")])
