@@ -8,6 +8,7 @@
 
 #include "conf.h"
 #include "exporter.h"
+#include "ledger.h"
 #include "log.h"
 #include "profile.h"
 #include "text.h"
@@ -129,28 +130,33 @@ static int set_credential(char **slot, const char *name)
 struct string_setting {
 	const char *section, *name;
 	size_t offset;
+	int is_path; /* that must be absolute */
 };
 
 #define SETTING(section, name, field)                                                              \
 	{                                                                                          \
-		section, name, offsetof(struct sg_authority_config, field)                         \
+		section, name, offsetof(struct sg_authority_config, field), 0                      \
+	}
+#define PATH(section, name, field)                                                                 \
+	{                                                                                          \
+		section, name, offsetof(struct sg_authority_config, field), 1                      \
 	}
 
 /* All are needed but the host, which has a default, and those that is_optional() tells. */
 static const struct string_setting strings[] = {
 	SETTING("component", "jid", jid),
 	SETTING("component", "host", host),
-	SETTING("component", "secret-file", secret_file),
+	PATH("component", "secret-file", secret_file),
 	SETTING("token", "module", module),
 	SETTING("token", "module-dirs", module_dirs),
 	SETTING("token", "token", token),
 	SETTING("token", "key", key),
-	SETTING("token", "pin-file", pin_file),
+	PATH("token", "pin-file", pin_file),
 	SETTING("metrics", "listen", metrics),
-	SETTING("files", "ledger", ledger),
-	SETTING("files", "crl", crl),
-	SETTING("files", "revoked", revoked),
-	SETTING("files", "logins", logins),
+	PATH("files", "ledger", ledger),
+	PATH("files", "crl", crl),
+	PATH("files", "revoked", revoked),
+	PATH("files", "logins", logins),
 };
 #define STRINGS (sizeof(strings) / sizeof(strings[0]))
 
@@ -231,6 +237,24 @@ static int check_files(const char *path, struct sg_authority_config *config)
 	return 0;
 }
 
+/* What is in the folder where a command is run is another ledger for each of them. */
+static int check_paths(const char *path, struct sg_authority_config *config)
+{
+	for (size_t i = 0; i < STRINGS; i++) {
+		const char *value = *string_slot(config, &strings[i]);
+
+		if (!strings[i].is_path || *value == '/' ||
+		    (value == config->ledger && sg_ledger_is_database(value)))
+			continue;
+		sg_log(SG_LOG_ERROR,
+		    "%s: %s = %s in the section [%s] is not an absolute path: it must begin with "
+		    "'/'",
+		    path, strings[i].name, value, strings[i].section);
+		return SG_ERR_CONFIG;
+	}
+	return 0;
+}
+
 static void set_default(unsigned int *slot, unsigned int value)
 {
 	if (*slot == 0)
@@ -241,6 +265,7 @@ static int check(const char *path, struct sg_authority_config *config)
 {
 	const char *why;
 	char *bare;
+	int err;
 
 	if (config->host == NULL && (config->host = strdup("127.0.0.1")) == NULL)
 		return SG_ERR_NOMEM;
@@ -263,7 +288,8 @@ static int check(const char *path, struct sg_authority_config *config)
 		return SG_ERR_CONFIG;
 	}
 	free(bare);
-	return check_files(path, config);
+	err = check_paths(path, config);
+	return err != 0 ? err : check_files(path, config);
 }
 
 int sg_authority_config_read(const char *path, struct sg_authority_config *config)

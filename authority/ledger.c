@@ -154,7 +154,7 @@ static int finish(struct sg_ledger *ledger, int err)
 	return err;
 }
 
-static int is_database(const char *where)
+int sg_ledger_is_database(const char *where)
 {
 	return strncmp(where, "postgresql://", 13) == 0 || strncmp(where, "postgres://", 11) == 0 ||
 	    (where[0] != '/' && strchr(where, '=') != NULL);
@@ -168,7 +168,7 @@ int sg_ledger_open(const char *where, struct sg_ledger **ledger)
 	*ledger = NULL;
 	if (self == NULL)
 		return SG_ERR_NOMEM;
-	if (is_database(where)) {
+	if (sg_ledger_is_database(where)) {
 		self->engine = &sg_ledger_pg;
 		err = sg_ledger_pg_open(where, &table, &self->self);
 	} else {

@@ -24,9 +24,12 @@
 
 struct sg_ledger;
 
+/* Whether the configuration names a PostgreSQL database ("postgresql://..." or "host=... dbname=...")
+ * and not a file. */
+int sg_ledger_is_database(const char *where);
+
 /*
- * Opens the ledger of the configuration: a file's path, or a connection to PostgreSQL
- * ("postgresql://..." or "host=... dbname=...").
+ * Opens the ledger of the configuration: a file's path, or a connection to PostgreSQL.
  *
  * The file is made (0600) when it is not there. Its folder is made (0700) too, and must not be open to
  * others. SG_ERR_CONFIG when the folder is, SG_ERR_UNSUPPORTED for a ledger of a newer version, SG_ERR_IO.

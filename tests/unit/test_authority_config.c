@@ -212,6 +212,40 @@ static void a_missing_setting_is_named(void **state)
 	}
 }
 
+static void paths_are_absolute(void **state)
+{
+	static const struct {
+		const char *good, *instead, *refused; /* NULL: taken */
+	} cases[] = {
+		{ "secret-file = /s", "secret-file = etc/s", "secret-file = etc/s" },
+		{ "pin-file = /pin", "pin-file = pin", "pin-file = pin" },
+		{ "ledger = /l", "ledger = ledger.db", "ledger = ledger.db" },
+		{ "crl = /c", "crl = ./c", "crl = ./c" },
+		{ "revoked = /r", "revoked = ../r", "revoked = ../r" },
+		{ "logins = /g", "logins = ~/g", "logins = ~/g" },
+		{ "ledger = /l", "ledger = host=/run dbname=signet", NULL },
+		{ "ledger = /l", "ledger = postgres:///signet", NULL },
+	};
+	struct sg_authority_config config;
+	struct capture capture;
+	char text[512];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *good = strstr(ALL, cases[i].good);
+
+		assert_non_null(good);
+		snprintf(text, sizeof(text), "%.*s%s%s", (int)(good - ALL), ALL, cases[i].instead,
+		    good + strlen(cases[i].good));
+		assert_int_equal(read_text(text, &config, &capture),
+		    cases[i].refused != NULL ? SG_ERR_CONFIG : 0);
+		if (cases[i].refused != NULL) {
+			assert_non_null(strstr(capture.text, cases[i].refused));
+			assert_non_null(strstr(capture.text, "must begin with '/'"));
+		}
+		sg_authority_config_clear(&config);
+	}
+}
+
 static void files_that_are_the_same_are_refused(void **state)
 {
 	static const char *const cases[][2] = {
@@ -267,6 +301,7 @@ int main(void)
 		cmocka_unit_test(numbers_and_lists),
 		cmocka_unit_test(a_bad_value_is_named),
 		cmocka_unit_test(a_missing_setting_is_named),
+		cmocka_unit_test(paths_are_absolute),
 		cmocka_unit_test(files_that_are_the_same_are_refused),
 		cmocka_unit_test(pin_and_secret_can_be_credentials),
 	};
