@@ -54,11 +54,19 @@ static int open_signals(int *fd)
 	return *fd < 0 ? SG_ERR_INTERNAL : 0;
 }
 
-/* Failing is no reason to stop: it is logged, and tried again when it is due. */
+/* Failing is no reason to stop: it is logged, and tried again when it is due. So is a CA's certificate that has expired,
+ * or is about to: the log says it at the start and each day, and does not wait for somebody who asks for one. */
 static void publish(struct authority *authority)
 {
-	if (sg_service_publish(&authority->service, time(NULL)) != 0)
+	struct sg_service *service = &authority->service;
+	time_t now = time(NULL), unused;
+	X509 *ca;
+
+	if (sg_service_publish(service, now) != 0)
 		sg_log(SG_LOG_DEBUG, "revocations: tried again later");
+	else if (sg_signer_ca(service->signer, &ca) == 0 &&
+	    sg_policy_not_after(service->policy, ca, now, &unused) != 0)
+		sg_log(SG_LOG_DEBUG, "requests are refused");
 }
 
 static void on_signal(struct authority *authority)

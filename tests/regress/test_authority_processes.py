@@ -407,13 +407,32 @@ def test_init_again_gives_the_same_certificate(place):
     assert again == (place.dir / "authority/ca.pem").read_text()
 
 
+def years_ahead(place, years):
+    """The authority's environment, and its clock so much ahead."""
+    library = place.install(BUILD / "lib/shifted-clock.so", "lib/shifted-clock.so", 0o755)
+    return dict(place.authority_env, LD_PRELOAD=str(library), CLOCK_OF="signet-authority",
+                CLOCK_SHIFT=str(int(years * 365 * 86400)))
+
+
+@pytest.mark.skipif(is_sanitized(), reason="a sanitizer is to be loaded before what has another clock")
+@pytest.mark.parametrize("years, said", [(11, "the CA's certificate has expired: nothing can be issued"),
+                                         (9.5, "the CA's certificate ends before those that are issued would")])
+def test_a_certificate_that_ends_is_told_of_at_the_start(place, years, said):
+    env = place.authority_env
+    assert place.authority.count("the CA's certificate") == 0
+    try:
+        place.authority_env = years_ahead(place, years)
+        place.restart_authority()
+        assert said in place.authority.wait_line("the CA's certificate")
+    finally:
+        place.authority_env = env
+        place.restart_authority()
+
+
 @pytest.mark.skipif(is_sanitized(), reason="a sanitizer is to be loaded before what has another clock")
 def test_init_says_that_the_certificate_that_is_there_has_expired(place):
-    library = place.install(BUILD / "lib/shifted-clock.so", "lib/shifted-clock.so", 0o755)
-    env = dict(place.authority_env, LD_PRELOAD=str(library), CLOCK_OF="signet-authority",
-               CLOCK_SHIFT=str(11 * 365 * 86400))
     argv = ("signet-authority", "--config", place.authority_conf, "init")
-    status, out, err = place.run(*argv, env=env, check=False)
+    status, out, err = place.run(*argv, env=years_ahead(place, 11), check=False)
     assert status == 0 and out == (place.dir / "authority/ca.pem").read_text()
     assert "it has expired" in err and "name another key" in err
     assert place.run(*argv, env=place.authority_env, check=False)[2] == ""
