@@ -239,6 +239,8 @@ static int revoke_former(struct sg_service *service, const char *account, const 
 	decision.sha256 = sha256;
 	if (err == 0) {
 		service->stale |= changed;
+		/* in a moment, with those of others who ask now */
+		service->publish_at = 0;
 		sg_decision_tell(NULL, &decision); /* nobody asked for it: it is not counted */
 	}
 	free(sha256);

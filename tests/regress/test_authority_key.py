@@ -2,8 +2,9 @@
 import pytest
 
 from authority_client import Client, bare, sha256
-from authority_world import AuthorityWorld, key_files
+from authority_world import AuthorityWorld, key_files, revoked_list
 from certificates import make_csr, make_key
+from processes import until
 from world import SERVERS
 
 
@@ -36,5 +37,6 @@ def test_c5_a_certificate_by_a_former_key_is_not_given_again(place):
         assert der != former and client.added(csr) == der
         assert {entry[1] for entry in client.listed()} == {der, other}
         place.authority.wait_line(f"revoke outcome=revoked sha256={sha256(former)} account={bare(client)}")
+        until(lambda: sha256(former) in revoked_list(place), "it is revoked, and the server does not hear of it")
     with Client(place, name, key_files(place, key, der)) as client:
         assert client.logged_in
