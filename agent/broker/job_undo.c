@@ -79,15 +79,13 @@ static void retract(struct sg_call *call, struct sg_cert_row *cert)
 		    SG_XMPP_SECONDS, on_retracted, call);
 }
 
-static void undone(struct sg_call *call)
+/* What contacts may know of it goes, too. */
+static void retract_and_discard(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	struct sg_store *store = call->agent->store;
 	struct sg_cert_row cert;
-	int err = sg_store_cert_set_revoked(store, job->row.jid, job->row.sha256, 1);
+	int err = sg_store_cert_get(call->agent->store, job->row.jid, job->row.sha256, &cert);
 
-	if (err == 0)
-		err = sg_store_cert_get(store, job->row.jid, job->row.sha256, &cert);
 	if (err == SG_ERR_KEY_ABSENT) {
 		sg_job_go(call, SG_JOB_DISCARD); /* it was never the account's */
 	} else if (err != 0) {
@@ -98,14 +96,32 @@ static void undone(struct sg_call *call)
 	}
 }
 
+static void undone(struct sg_call *call)
+{
+	const struct sg_job *job = call->state;
+	int err = sg_store_cert_set_revoked(call->agent->store, job->row.jid, job->row.sha256, 1);
+
+	if (err != 0)
+		sg_call_fail_code(call, err, job->row.jid);
+	else
+		retract_and_discard(call);
+}
+
+/* One that the server does not revoke may log in, and is not noted as revoked. */
 static void on_undone(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct sg_call *call = arg;
+	const struct sg_job *job = call->state;
 
-	if (error == NULL || sg_job_is_final(error))
+	if (error == NULL || sg_job_is_gone(error)) {
 		undone(call);
-	else
+	} else if (sg_job_is_final(error)) {
+		sg_log(SG_LOG_WARN, "%s: %s, which is not used, may stay valid: %s", job->row.jid,
+		    job->row.sha256, sg_failure_text(error));
+		retract_and_discard(call);
+	} else {
 		sg_call_fail(call, error);
+	}
 }
 
 static void undo_revoke(struct sg_call *call)

@@ -357,6 +357,21 @@ def test_renewal_of_one_that_has_a_long_name(holder):
     assert holder.account()["certificate"] == new != old["sha256"]
 
 
+def test_what_is_undone_and_cannot_be_read_is_not_said_to_be_revoked(holder):
+    """As with a revocation: the new certificate logs in all the same."""
+    old = holder.enrol("client", name="laptop")
+    holder.agent.call("NewKey", {"token": "two", "label": "user", "algorithm": "p256", "user": True, "account": holder.jid})
+    holder.lose("two")
+    holder.agent.error("Renew", {"jid": holder.jid, "name": "new"})
+    new = base64.b64decode(next(c["certificate"]["der"] for c in holder.call("ListCertificates")["certificates"] if c["name"] == "new"))
+    append(holder, ("x" * 70000, new))
+    holder.call("Disconnect")
+    remove(holder, "new")
+    holder.call("CancelEnrolment")
+    assert holder.account()["jobs"] == [] and holder.account()["certificate"] == old["sha256"]
+    assert holder.rows()[hashlib.sha256(new).hexdigest()]["state"] == "spare"
+
+
 def test_only_what_may_be_adopted_is_to_be_adopted(holder):
     """For a key of ours, and with a name too many, or not valid yet: what is offered is to revoke it."""
     holder.enrol("client")
