@@ -332,6 +332,7 @@ static void run_failed(struct sg_job *job, const struct sg_msg_error *error)
 {
 	enum sg_job_state before = job->row.state;
 	enum sg_job_state next = before;
+	int was_undone = job->undone;
 
 	leave_as_it_was(job);
 	if (before == SG_JOB_NEW)
@@ -347,8 +348,7 @@ static void run_failed(struct sg_job *job, const struct sg_msg_error *error)
 	else if (before != SG_JOB_NEW)
 		come_to_nothing(job, before, error);
 	/* Of what is undone, the reason why it is; not what then is in the way of that. */
-	if ((next == SG_JOB_END || next == SG_JOB_UNDO) && before != SG_JOB_SWEEP &&
-	    job->outcome.code == 0)
+	if ((next == SG_JOB_END || next == SG_JOB_UNDO) && before != SG_JOB_SWEEP && !was_undone)
 		sg_failure_copy(&job->outcome, error);
 	release(job);
 	if (next != before)

@@ -610,6 +610,20 @@ def test_undone_by_hand(renewer):
     assert renewer.account()["certificate"] == old
 
 
+def test_undone_by_hand_when_that_is_possible_again(renewer):
+    """What was in the way of that is no reason that the renewal came to nothing."""
+    old = enrol(renewer, due=False)
+    renewer.world.authority.stop()
+    try:
+        error_of(renewer, "cert", "renew", renewer.jid, *renewer.pin)
+        error_of(renewer, "enrol", renewer.jid, "--cancel")
+        assert renewer.job()["state"] == "undo" and renewer.job()["waits_for"]
+    finally:
+        renewer.world.start_authority()
+    renewer.signet("enrol", renewer.jid, "--cancel")
+    assert renewer.account()["certificate"] == old and renewer.account()["renew_problem"] is None
+
+
 def test_a_clock_that_is_far_ahead(renewer):
     """What is due as soon as it was issued is not renewed again and again."""
     old = enrol(renewer, due=False)
