@@ -1,5 +1,6 @@
 #include "pep.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -160,21 +161,40 @@ int sg_pep_publish_encode(const char *node, const char *id, const char *access_m
 	return sg_xml_hand_over(err, root, payload);
 }
 
-int sg_pep_items_encode(
-    const char *node, char *const *ids, size_t id_count, struct sg_xml **payload)
+static int put_wanted(struct sg_xml *items, const char *id)
 {
-	struct sg_xml *root, *items, *item;
+	struct sg_xml *item;
+	int err = sg_xml_put(items, "item", NULL, &item);
+
+	return err == 0 ? sg_xml_set_attr(item, "id", id) : err;
+}
+
+/* The name as an id, and in capitals (K2): to a server these are two. */
+static int put_name(struct sg_xml *items, const char *name)
+{
+	char *upper = strdup(name);
+	int err = upper != NULL ? put_wanted(items, name) : SG_ERR_NOMEM;
+
+	for (char *at = upper; at != NULL && *at != '\0'; at++)
+		*at = (char)toupper((unsigned char)*at);
+	if (err == 0 && strcmp(upper, name) != 0)
+		err = put_wanted(items, upper);
+	free(upper);
+	return err;
+}
+
+int sg_pep_items_encode(
+    const char *node, char *const *names, size_t name_count, struct sg_xml **payload)
+{
+	struct sg_xml *root, *items;
 	int err;
 
 	*payload = NULL;
-	if (id_count > SG_PEP_ITEMS_MAX)
+	if (name_count > SG_PEP_ITEMS_MAX)
 		return SG_ERR_LIMIT;
 	err = sg_pep_new(SG_NS_PUBSUB, "items", node, &root, &items);
-	for (size_t i = 0; err == 0 && i < id_count; i++) {
-		err = sg_xml_put(items, "item", NULL, &item);
-		if (err == 0)
-			err = sg_xml_set_attr(item, "id", ids[i]);
-	}
+	for (size_t i = 0; err == 0 && i < name_count; i++)
+		err = put_name(items, names[i]);
 	return sg_xml_hand_over(err, root, payload);
 }
 

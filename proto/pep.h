@@ -41,9 +41,9 @@ SG_MUST_USE int sg_pep_configure_encode(const char *node, const char *access_mod
 SG_MUST_USE int sg_pep_publish_encode(const char *node, const char *id, const char *access_model,
     struct sg_xml *item, struct sg_xml **payload);
 
-/* Payload of iq type get: all items, or the named ones (at most SG_PEP_ITEMS_MAX). */
+/* Payload of iq type get: all items, or those of these names (at most SG_PEP_ITEMS_MAX), each also in capitals (K2). */
 SG_MUST_USE int sg_pep_items_encode(
-    const char *node, char *const *ids, size_t id_count, struct sg_xml **payload);
+    const char *node, char *const *names, size_t name_count, struct sg_xml **payload);
 
 /*
  * Reads the items of a result into keyinfos; an item whose id is not the keyinfo's name, or that

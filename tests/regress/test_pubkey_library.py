@@ -163,6 +163,15 @@ def test_k11_a_key_that_is_asked_for_by_name_and_is_gone(pair):
     assert listed(pair.agent)[pair.client.name]["retracted"]
 
 
+def test_k10_a_key_that_stands_under_its_name_in_capitals(pair):
+    """Asked for by name it is found, and not taken for one that the node does not show any more."""
+    pair.publish((pair.user.name.upper(), pair.user.keyinfo()), pair.client)
+    pair.fetch()
+    told(pair.agent, "keyring", "trust", pair.romeo.jid, pair.user.name)
+    assert [k["name"] for k in pair.fetch(names=[pair.user.name])["keys"]] == [pair.user.name]
+    assert not listed(pair.agent)[pair.user.name]["retracted"]
+
+
 def test_many_keys_of_one_node_are_kept_in_slices(pair):
     """More than one slice, and more than are told one by one."""
     names = [f"{i:040x}" for i in range(1, 151)]

@@ -133,16 +133,18 @@ static void an_unknown_access_model_is_refused(void **state)
 
 static void items_are_asked_for(void **state)
 {
-	char a[] = A40, b[] = B40;
-	char *ids[] = { a, b };
+	char a[] = A40, digits[] = "0123456789012345678901234567890123456789";
+	char *names[] = { a, digits };
 	struct sg_xml *payload;
 
 	assert_int_equal(sg_pep_items_encode(NODE, NULL, 0, &payload), 0);
 	assert_xml(payload, PUBSUB("<items node='" NODE "'/>"));
-	assert_int_equal(sg_pep_items_encode(NODE, ids, 2, &payload), 0);
-	assert_xml(payload, ITEMS("<item id='" A40 "'/><item id='" B40 "'/>"));
+	assert_int_equal(sg_pep_items_encode(NODE, names, 2, &payload), 0);
+	assert_xml(payload,
+	    ITEMS("<item id='" A40 "'/><item id='AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'/>"
+		  "<item id='0123456789012345678901234567890123456789'/>"));
 	assert_int_equal(
-	    sg_pep_items_encode(NODE, ids, SG_PEP_ITEMS_MAX + 1, &payload), SG_ERR_LIMIT);
+	    sg_pep_items_encode(NODE, names, SG_PEP_ITEMS_MAX + 1, &payload), SG_ERR_LIMIT);
 	assert_null(payload);
 }
 
