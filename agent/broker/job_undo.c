@@ -168,9 +168,49 @@ static void undo_online(struct sg_call *call)
 		sg_job_go(call, SG_JOB_END);
 }
 
+/* Whether the certificate that is to be undone has logged in (its request is kept then), and is not known to be revoked. */
+static int is_good(const struct sg_job *job)
+{
+	struct sg_blob csr = { NULL, 0 };
+	int good = job->row.sha256 != NULL && job->row.old_certificate != NULL &&
+	    !sg_account_has_revoked(job->account, job->row.sha256) &&
+	    sg_store_csr_get(job->account->agent->store, job->row.jid, job->row.sha256, &csr) == 0;
+
+	sg_blob_clear(&csr);
+	return good;
+}
+
+/* The former certificate may have been revoked without anybody here knowing: there is nothing to go back to then. */
+static void on_undo_login(void *arg, const struct sg_msg_error *error)
+{
+	struct sg_call *call = arg;
+	const struct sg_job *job = call->state;
+
+	sg_call_advise(call, SG_ERR_CERT_REFUSED,
+	    "`signet sign` and `signet publish` do what the renewal had left to do.");
+	if (error == NULL)
+		sg_job_go_online(call, undo_online);
+	else if (sg_account_is_refused(error) && call->password_fd < 0 && is_good(job))
+		sg_call_fail_with(call, SG_ERR_CERT_REFUSED, job->row.old_certificate,
+		    "the former certificate of %s does not log in any more: the account keeps the "
+		    "new one",
+		    job->row.jid);
+	else
+		sg_call_fail(call, error);
+}
+
 static void undo_offline(struct sg_call *call)
 {
-	sg_job_go_online(call, undo_online);
+	sg_account_go_online(
+	    call->account, &call->caller, call->password_fd, &call->pin, on_undo_login, call);
+}
+
+enum sg_job_state sg_job_undo_failed(struct sg_job *job, const struct sg_msg_error *error)
+{
+	return sg_msg_error_code(error) == SG_ERR_CERT_REFUSED && is_good(job) &&
+		sg_account_set_client(job->account, job->row.key, job->row.sha256) == 0
+	    ? SG_JOB_END
+	    : SG_JOB_UNDO;
 }
 
 /* What the account had: the agent may have been killed between the change of its certificate and that of the job's

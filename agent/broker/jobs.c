@@ -54,7 +54,7 @@ static const struct {
 	[SG_JOB_SWEEP] = { "sweep", TO(END), sg_job_enter_sweep, sg_job_sweep_failed },
 	[SG_JOB_REVOKE_IT] = { "revoke", TO(RETRACT) | TO(SWEEP) | TO(END), sg_job_enter_revoke,
 	    sg_job_revoke_failed },
-	[SG_JOB_UNDO] = { "undo", TO(DISCARD) | TO(END), sg_job_enter_undo, NULL },
+	[SG_JOB_UNDO] = { "undo", TO(DISCARD) | TO(END), sg_job_enter_undo, sg_job_undo_failed },
 	[SG_JOB_DISCARD] = { "discard", TO(END), sg_job_enter_discard, sg_job_sweep_failed },
 	[SG_JOB_END] = { "end", 0, NULL, NULL },
 	[SG_JOB_RETURN] = { "return", TO(END), sg_job_enter_return, NULL },

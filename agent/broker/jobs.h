@@ -183,6 +183,7 @@ sg_verb_fn sg_job_enter_new, sg_job_enter_generate, sg_job_enter_request, sg_job
     sg_job_enter_undo, sg_job_enter_discard, sg_job_enter_return;
 typedef enum sg_job_state sg_job_failed_fn(struct sg_job *job, const struct sg_msg_error *error);
 sg_job_failed_fn sg_job_generate_failed, sg_job_request_failed, sg_job_add_failed,
-    sg_job_prove_failed, sg_job_proven_failed, sg_job_sweep_failed, sg_job_revoke_failed;
+    sg_job_prove_failed, sg_job_proven_failed, sg_job_undo_failed, sg_job_sweep_failed,
+    sg_job_revoke_failed;
 
 #endif

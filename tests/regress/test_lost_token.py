@@ -292,3 +292,22 @@ def test_while_the_authority_is_away(holder):
     until(lambda: not holder.account()["jobs"], "the revocation does not go on")
     rows = holder.rows()
     assert {sha256: row["state"] for sha256, row in rows.items()} == {first["sha256"]: "revoked", spare["sha256"]: "current"}
+
+
+def test_a_renewal_is_not_undone_for_a_token_that_is_away(holder):
+    """Its certificate is the only one that is valid: the former one has been revoked, as a login tells."""
+    old = holder.enrol("client")
+    holder.agent.call("NewKey", {"token": "one", "label": "user", "user": True, "account": holder.jid})
+    holder.agent.call("NewKey", {"token": "two", "label": "other", "algorithm": "p256"})
+    tool(holder, "one", "--delete-object", "--type", "privkey", "--label", "user")
+    holder.agent.call("ReleaseToken", {})
+    holder.agent.error("Renew", {"jid": holder.jid, "key": "other"})  # not signed yet
+    new, two = holder.account()["certificate"], holder.lose("two")
+    holder.call("Disconnect")
+    world = holder.world
+    world.run("signet-authority", "--config", world.authority_conf, "revoke", old["sha256"], env=world.authority_env)
+    error = holder.agent.error("CancelEnrolment", {"jid": holder.jid})
+    assert error.name == "CertificateRefused" and "keeps the new one" in error.parameters["message"]
+    assert new != old["sha256"] and (holder.account()["certificate"], holder.account()["jobs"]) == (new, [])
+    holder.find(two)
+    assert holder.call("Connect")["account"]["mechanism"] == "EXTERNAL"
