@@ -1,4 +1,5 @@
 """Processes: what they say is kept and waited for; they are found, watched and ended. Only the standard library."""
+import contextlib
 import ctypes
 import os
 import pwd
@@ -134,10 +135,14 @@ class Process:
         return self.popen.returncode
 
 
+GIVEN = set()  # ports that some server of this process has, or will have
+
+
 def free_ports(count):
     """Loopback ports that are free now, all different, and of those that nobody gets without asking for them.
 
-    Tests that run side by side have ports of their own to choose from: nobody takes one before its server does.
+    None is given twice: whose it is may not listen yet, or just now not. Tests that run side by side have ports of their
+    own to choose from: nobody takes one before its server does.
     """
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     low = 10000 if first > 12000 else 1024
@@ -146,10 +151,14 @@ def free_ports(count):
     share = (max(first, low + 10000) - low) // sides
     socks = []
     while len(socks) < count:
+        port = low + side * share + random.randrange(share)
+        if port in GIVEN:
+            continue
         try:
-            socks.append(socket.create_server(("127.0.0.1", low + side * share + random.randrange(share))))
+            socks.append(socket.create_server(("127.0.0.1", port)))
         except OSError:
             continue
+        GIVEN.add(port)
     ports = [s.getsockname()[1] for s in socks]
     for sock in socks:
         sock.close()
@@ -206,20 +215,28 @@ def wait_gone(pid):
 def suspend(pid):
     """Stops a process, and waits until all its threads stand."""
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: all(state(f"{pid}/task/{thread}")[0] == "T" for thread in os.listdir(f"/proc/{pid}/task")),
-          f"process {pid} goes on")
+    until(lambda: set(thread_states(pid)) <= {"T"}, f"process {pid} goes on")
+
+
+def thread_states(pid):
+    """The letters of all threads of a process that have not ended while we looked."""
+    return [found[0] for thread in os.listdir(f"/proc/{pid}/task") if (found := state(f"{pid}/task/{thread}"))]
 
 
 def wakeups(*pids):
     """How often the threads of the processes have been woken up. While that stays the same they make no call."""
-    text = "".join(path.read_text() for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/status"))
+    text = ""
+    for path in (path for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/status")):
+        with contextlib.suppress(OSError):  # of a thread that has just ended
+            text += path.read_text()
     return sum(int(n) for n in re.findall(r"voluntary_ctxt_switches:\s*(\d+)", text))
 
 
 def wait_idle(*pids, seconds=3):
-    """Waits until the processes have done nothing at all for so long, whatever they had to do before."""
+    """Waits until the processes have done nothing at all for so long, whatever they had to do before; and have nothing to
+    do: one that only waits for a processor is not idle."""
     def idle():
         before = wakeups(*pids)
         time.sleep(seconds)
-        return wakeups(*pids) == before
+        return wakeups(*pids) == before and not any({"R", "D"} & set(thread_states(pid)) for pid in pids)
     until(idle, f"processes {pids} are never idle for {seconds} s")
