@@ -2,6 +2,7 @@
 that gets a typed error, everybody else notices nothing, and the next call works."""
 import contextlib
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -60,7 +61,10 @@ def agent(monkeypatch, tmp_path):
 
 
 def script(agent, *lines):
-    agent.script.write_text("".join(line + "\n" for line in lines))
+    """What happens from now on. The module may read it at any moment: it must find it whole."""
+    new = agent.dir / "script.new"
+    new.write_text("".join(line + "\n" for line in lines))
+    os.rename(new, agent.script)
 
 
 def uri(agent, key):
@@ -127,7 +131,7 @@ def test_calls_that_wait_for_a_hanging_module_all_get_an_error(agent):
         begin = time.monotonic()
         names = {client.error_of_next().name for client in clients}
         assert names <= {"TimedOut", "WorkerDied"} and "TimedOut" in names
-        assert time.monotonic() - begin < TIMEOUT + 3
+        assert time.monotonic() - begin < 6 * TIMEOUT  # one after the other they would take twice that
 
 
 @pytest.mark.parametrize("call", ["C_Sign", "C_SignInit"])
@@ -193,28 +197,27 @@ def test_a_token_that_is_pulled_under_a_signature_that_never_ends(monkeypatch, t
         script(agent, "removable", "on C_Sign remove", "on C_Sign hang")
         begin = time.monotonic()
         error = agent.error("MakeCsr", {"key": bad, "jid": JULIET})
-        assert error.name in ("TokenAbsent", "KeyAbsent"), error
-        assert time.monotonic() - begin < 20
+        assert error.name in ("TokenAbsent", "KeyAbsent"), error  # at the deadline it would be TimedOut
         back(agent)
         csr(agent, bad)
         assert fault_worker(agent)["pid"] != before["pid"]
-        assert time.monotonic() - begin < 40
+        assert time.monotonic() - begin < 60
 
 
 def test_a_module_that_hung_at_its_start_works_as_soon_as_it_is_well(monkeypatch, tmp_path):
     """It is tried again by calls that do not wait for it, and by one that wants just its token."""
     with faulty(monkeypatch, tmp_path) as agent:
         script(agent, "on any hang")
-        begin = time.monotonic()
         assert agent.error("ShowToken", {"token": "bad"}).name == "TimedOut"
         assert agent.count("the module fault hangs") == 1
-        for _ in range(3):
-            asked = time.monotonic()
+        begin = time.monotonic()
+        for _ in range(5):
             assert [t["label"] for t in agent.call("ListTokens")["tokens"]] == ["good"]
             assert agent.call("ShowToken", {"token": "good"})["token"]["label"] == "good"
-            assert time.monotonic() - asked < 2
+        assert time.monotonic() - begin < 4 * TIMEOUT  # as if none of them had waited for it
         assert agent.error("ShowToken", {"token": "bad"}).name == "TimedOut"  # it is being tried already
         script(agent)
+        begin = time.monotonic()
         until(lambda: "bad" in [t["label"] for t in agent.call("ListTokens")["tokens"]], "it never works again")
         assert agent.call("ShowToken", {"token": "bad"})["token"]["label"] == "bad"
         assert time.monotonic() - begin < 40
@@ -230,9 +233,15 @@ def test_a_token_that_is_made_while_the_agent_runs(agent):
     assert agent.call("ShowToken", {"token": "new"})["token"]["label"] == "new"
     worker = next(w for w in agent.call("Status")["workers"] if w["subject"] == "softhsm")
     assert worker["restarts"] == 0
+    begin, before = time.monotonic(), agent.count("is loaded anew")
     for _ in range(20):  # what is not there is not looked for by processes without end
         assert agent.error("ShowToken", {"token": "never"}).name == "TokenAbsent"
-    assert agent.count("is loaded anew") <= 4
+    assert agent.count("is loaded anew") - before <= 2 * loads_since(begin)  # two modules
+
+
+def loads_since(begin):
+    """How often one module may have been loaded anew since then: once in 2 s."""
+    return 1 + (time.monotonic() - begin) / 2
 
 
 def test_a_token_that_is_made_while_the_agent_runs_is_listed(agent):
@@ -243,41 +252,48 @@ def test_a_token_that_is_made_while_the_agent_runs_is_listed(agent):
     assert labels() == ["bad", "good"]
     subprocess.run(make, check=True, capture_output=True, env=agent.env)
     assert labels() == ["bad", "good"]
+    begin = time.monotonic()
     agent.call("Lock", {"token": "good"})
-    assert sorted(labels()) == ["bad", "good", "new"]
+    # a process that takes long to start is not waited for: it is known what tokens the one before had
+    until(lambda: sorted(labels()) == ["bad", "good", "new"], "it is not listed")
     make[make.index("new")] = "newer"
     subprocess.run(make, check=True, capture_output=True, env=agent.env)
     until(lambda: "newer" in labels(), "it is never listed")
     for _ in range(20):
         labels()
-    assert agent.count("signet-token for softhsm is ended") <= 12  # Lock's, and one in 2 s
+    assert agent.count("signet-token for softhsm is ended") <= 1 + loads_since(begin)  # the first one is Lock's
     assert agent.call("ShowToken", {"token": "bad"})["token"]["unlocked"]
 
 
 # ---- modules that are not meant ----
 
-def test_the_keys_of_one_token_wait_for_no_other_module(agent):
+def test_the_keys_of_one_token_wait_for_no_other_module(monkeypatch, tmp_path):
     """Known not to have it, or not known at all."""
-    agent.call("ListTokens")
-    good, bad = uri(agent, "good key"), uri(agent, "bad key")
-    token = agent.call("ShowToken", {"token": "good"})["token"]["uri"]
-    with agent.client() as hung, agent.client() as healthy:
+    with faulty(monkeypatch, tmp_path, timeout=60) as agent:
+        for token in ("bad", "good"):
+            agent.unlock(token)
+            agent.call("NewKey", {"token": token, "label": f"{token} key", "algorithm": "p256"})
+        agent.call("ListTokens")
+        good, bad = uri(agent, "good key"), uri(agent, "bad key")
+        token = agent.call("ShowToken", {"token": "good"})["token"]["uri"]
+        with agent.client() as hung, agent.client() as healthy:
+            script(agent, "on any hang")
+            begin = time.monotonic()
+            hung.send("MakeCsr", {"key": bad, "jid": JULIET})
+            for _ in range(50):
+                keys = healthy.call("ListKeys", {"selector": token})["keys"]
+                assert [k["label"] for k in keys] == ["good key"]
+            assert healthy.call("ListKeys", {"selector": good})["keys"] == keys
+            assert time.monotonic() - begin < 50 and not select.select([hung.sock], [], [], 0)[0]
+            script(agent)
+            assert hung.receive()["csr"]
+        agent.stop()
         script(agent, "on any hang")
+        agent.start()
         begin = time.monotonic()
-        hung.send("MakeCsr", {"key": bad, "jid": JULIET})
-        for _ in range(50):
-            keys = healthy.call("ListKeys", {"selector": token})["keys"]
-            assert [k["label"] for k in keys] == ["good key"]
-        assert healthy.call("ListKeys", {"selector": good})["keys"] == keys
-        assert time.monotonic() - begin < TIMEOUT - 1
-        assert hung.error_of_next().name == "TimedOut"
-    agent.stop()
-    script(agent, "on any hang")
-    agent.start()
-    begin = time.monotonic()
-    agent.call("ListKeys", {"selector": token})
-    assert agent.call("Status")["workers"]
-    assert time.monotonic() - begin < TIMEOUT - 1
+        agent.call("ListKeys", {"selector": token})
+        assert agent.call("Status")["workers"]
+        assert time.monotonic() - begin < 50
 
 
 def test_the_deadline_counts_once(agent):
@@ -285,11 +301,10 @@ def test_the_deadline_counts_once(agent):
     bad = uri(agent, "bad key")
     agent.call("Lock", {"token": "bad"})
     script(agent, "on any hang")
-    begin = time.monotonic()
     with secret(PIN) as fd, agent.client() as client:
         client.send("MakeCsr", {"key": bad, "jid": JULIET, "pin": {"fd": 0}}, [fd])
         assert client.error_of_next().name == "TimedOut"
-    assert time.monotonic() - begin < 2 * TIMEOUT - 0.5
+    assert agent.count("gave no answer in time: killed") == 1
 
 
 # ---- a token that is pulled in the middle of things ----
