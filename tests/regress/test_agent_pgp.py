@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent_fixture import Agent
-from processes import until
+from processes import until, wait_gone
 from world import TOP
 
 JID = "juliet@capulet.lit"
@@ -67,7 +67,7 @@ def test_it_ends_with_its_agent(agent):
     add(agent)
     judge, = children(agent)
     agent.popen.send_signal(signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{judge}").exists() or " Z " in Path(f"/proc/{judge}/stat").read_text(), "it lives on")
+    wait_gone(judge)
     agent.process.stop(signal.SIGKILL)
     agent.start()
     assert [key["name"] for key in own(agent)] == [RSA]
@@ -77,7 +77,7 @@ def test_it_ends_with_its_agent(agent):
 def test_it_ends_when_it_is_idle_and_leaves_nothing(agent):
     add(agent)
     judge, = children(agent)
-    until(lambda: children(agent) == [], "it does not end by itself", patience=60)
+    until(lambda: children(agent) == [], "it does not end by itself")
     assert not Path(f"/proc/{judge}").exists(), "nobody has waited for it"
     assert own(agent)[0]["jids"] == [JID]
     assert children(agent) != [judge] and len(children(agent)) == 1

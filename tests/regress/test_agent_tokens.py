@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 
 from agent_fixture import MODULE, PIN, Agent, wait_joined, wait_open
+from fault_agent import FaultAgent
 from processes import PATIENCE, suspend, until, wait_gone, wait_idle
 from varlink_client import AgentError, secret
 
@@ -406,32 +407,32 @@ def test_no_pinentry():
 
 # ---- workers that die ----
 
-def worked(pid):
-    """The processor time of a process, in hundredths of a second."""
-    return sum(int(ticks) for ticks in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])
-
-
-def test_killed_in_the_middle_of_a_call(agent):
-    agent.unlock("one")
-    agent.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256"})
-    pid = agent.worker()["pid"]
-    with agent.client() as client, agent.client() as other:
-        before = worked(pid)
-        client.send("NewKey", {"token": "one", "label": "slow", "algorithm": "rsa4096"})
-        client.send("ListAccounts")
-        until(lambda: worked(pid) > before + 3, "no key is being made")
-        suspend(pid)
-        other.send("MakeCsr", {"key": "x", "jid": "a@b.test"})
-        wait_idle(agent.popen.pid, seconds=0.5)
-        os.kill(pid, signal.SIGKILL)
-        for waiting in (client, other):
-            error = waiting.error_of_next()
-            assert error.name == "WorkerDied"
-            assert "signet-token" in error.parameters["message"] and "softhsm" in error.parameters["message"]
-        client.receive()
-        assert [t["label"] for t in tokens_of(other)] == ["one"]
-    worker = agent.worker()
-    assert worker["pid"] != pid and worker["restarts"] == 1
+def test_killed_in_the_middle_of_a_call():
+    """Which the module would not end by itself."""
+    agent = FaultAgent()
+    log = agent.dir / "fault.log"
+    agent.env["SIGNET_FAULT_LOG"] = str(log)
+    with agent:
+        agent.unlock("one")
+        agent.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256"})
+        agent.script("on C_GenerateKeyPair hang\n")
+        pid = agent.worker()["pid"]
+        with agent.client() as client, agent.client() as other:
+            client.send("NewKey", {"token": "one", "label": "slow", "algorithm": "p256"})
+            client.send("ListAccounts")
+            until(lambda: "! hang" in log.read_text(), "no key is being made")
+            suspend(pid)
+            other.send("MakeCsr", {"key": "x", "jid": "a@b.test"})
+            wait_idle(agent.popen.pid, seconds=0.5)
+            os.kill(pid, signal.SIGKILL)
+            for waiting in (client, other):
+                error = waiting.error_of_next()
+                assert error.name == "WorkerDied"
+                assert "signet-token" in error.parameters["message"] and "fault" in error.parameters["message"]
+            client.receive()
+            assert [t["label"] for t in tokens_of(other)] == ["one"]
+        worker = agent.worker()
+        assert worker["pid"] != pid and worker["restarts"] == 1
 
 
 def test_killed_with_more_calls_than_it_takes_at_a_time(agent):
