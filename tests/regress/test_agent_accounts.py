@@ -68,6 +68,16 @@ def wait_state(agent, state):
     until(lambda: account(agent)["state"] == state, f"never {state}")
 
 
+@contextlib.contextmanager
+def stopped(pid):
+    """The process stands still while the block runs."""
+    suspend(pid)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 # ---- enrolment ----
 
 def test_enrolment_tells_its_steps(agent):
@@ -118,9 +128,10 @@ def test_enrolments_that_cannot_begin(agent):
 def test_enrolments_come_one_at_a_time(agent):
     parameters = {"jid": JULIET, "key": "client", "password": {"fd": 0}}
     with agent.client() as first, agent.client() as second, secret(PASSWORD) as fd:
-        first.send("Enrol", parameters, [fd], more=True)
-        assert first.receive()["step"] == "key"
-        assert second.error("Enrol", parameters, [fd]).name == "Busy"
+        with stopped(agent.worker()["pid"]):  # which is to find the key
+            first.send("Enrol", parameters, [fd], more=True)
+            assert first.receive()["step"] == "key"
+            assert second.error("Enrol", parameters, [fd]).name == "Busy"
         while first.receive()["step"] != "done":
             pass
         with secret(PASSWORD) as again:
@@ -136,10 +147,11 @@ def test_a_certificate_that_no_login_proves_is_not_used(world, agent, before):
     was = account(agent)
     token = agent.worker()["pid"]
     with agent.client() as client, secret(PASSWORD) as fd:
-        client.send("Enrol", {"jid": JULIET, "key": "new", "password": {"fd": 0}}, [fd], more=True)
-        while client.receive()["step"] != "add":
-            pass
-        suspend(token)  # so that storing it waits
+        with stopped(world.authority.popen.pid):  # until nobody can store what it issues
+            client.send("Enrol", {"jid": JULIET, "key": "new", "password": {"fd": 0}}, [fd], more=True)
+            while client.receive()["step"] != "add":
+                pass
+            suspend(token)
         assert client.receive()["step"] == "store"
         world.server.process.stop()
         os.kill(token, signal.SIGCONT)
@@ -290,9 +302,10 @@ def test_a_password_beside_others(agent):
     """Three calls at once; that another's password is wrong, or that another has none, is no reason to
     refuse the call that has the right one."""
     with agent.client() as client, secret("wrong") as wrong, secret(PASSWORD) as right:
-        client.send("Connect", {"jid": JULIET, "password": {"fd": 0}}, [wrong])
-        client.send("Connect", {"jid": JULIET, "password": {"fd": 0}}, [right])
-        client.send("Connect", {"jid": JULIET})
+        with stopped(agent.popen.pid):  # it finds all three
+            client.send("Connect", {"jid": JULIET, "password": {"fd": 0}}, [wrong])
+            client.send("Connect", {"jid": JULIET, "password": {"fd": 0}}, [right])
+            client.send("Connect", {"jid": JULIET})
         assert client.error_of_next().name == "LoginRefused"
         assert client.receive()["account"]["mechanism"].startswith("SCRAM-")
         assert client.error_of_next().name == "LoginRefused"
@@ -344,13 +357,10 @@ def test_revoked_from_elsewhere(world, enrolled):
 @contextlib.contextmanager
 def unread_by_the_authority(world, client):
     """Asks for a revocation that the authority has got, but reads only at the end."""
-    suspend(world.authority.popen.pid)
-    try:
+    with stopped(world.authority.popen.pid):
         client.send("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"})
         until(lambda: unread_bytes(world.component_port), "the authority was not asked")
         yield
-    finally:
-        os.kill(world.authority.popen.pid, signal.SIGCONT)
 
 
 def unread_bytes(port):
@@ -447,9 +457,10 @@ def test_what_was_revoked_and_logs_in_again_can_be_revoked_again(world, enrolled
 def test_current_is_not_revoked_while_it_changes(enrolled):
     with enrolled.client() as client:
         enrolled.call("NewKey", {"token": "one", "label": "other", "algorithm": "p256"})
-        client.send("Enrol", {"jid": JULIET, "key": "other"}, more=True)
-        client.receive()  # its first step
-        assert enrolled.error("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"}).name == "Busy"
+        with stopped(enrolled.worker()["pid"]):
+            client.send("Enrol", {"jid": JULIET, "key": "other"}, more=True)
+            client.receive()  # its first step
+            assert enrolled.error("RevokeCertificate", {"jid": JULIET, "fingerprint": "current"}).name == "Busy"
 
 
 def test_revoked_while_online_by_password(enrolled):
