@@ -49,6 +49,8 @@ class LivePeer:
         assert self.ready.wait(PATIENCE)
         assert self.client.result is None, self.client.result
         self.jid = str(self.client.boundjid)
+        if priority is not None:
+            self.settle()  # the server has our presence before anybody else does anything
 
     def _main(self, world, name, resource, priority):
         asyncio.set_event_loop(self.loop)
@@ -100,6 +102,13 @@ class LivePeer:
         """The full JID of whom we have a presence."""
         return self.wait_for(lambda: next((s.get("from") for s in self.stanzas("presence", jid + "/")
                                            if s.get("type") is None), None))
+
+    def reach(self, jid):
+        """Like resource_of(); until whoever is there has been told of us, and has told the server what it wants to hear of: its
+        answer comes after that."""
+        resource = self.resource_of(jid)
+        self.iq("get", "<ping xmlns='urn:xmpp:ping'/>", resource)
+        return resource
 
     def settle(self):
         """Everything that was sent to us before has come: the server answers in order."""

@@ -300,7 +300,8 @@ def test_k12_a_closed_node_is_followed_by_a_direct_request(served, people):
         client.answer(lambda request: (asked.append(request) or result(shown), "result"))
         second.answer(lambda request: (result(other, shown), "result"))
         asker.online()
-        client.resource_of(asker.jid)
+        for each in (client, second):
+            each.reach(asker.jid)
         got = asker.signet("keyring", "fetch", owner.jid)
         assert got["way"] == "direct" and {k["name"] for k in got["keys"]} == {shown.name, other.name}
         assert asked[0].attrib == {} and list(asked[0]) == []
@@ -325,7 +326,7 @@ def test_k12_what_clients_answer_does_not_hide_that_the_node_is_empty(served, pe
     with live(owner) as client:
         client.answer(lambda request: (result(new), "result"))
         asker.online()
-        client.resource_of(asker.jid)
+        client.reach(asker.jid)
         asker.signet("keyring", "fetch", owner.jid)
         asker.signet("keyring", "trust", owner.jid, old.name)
         retract(served, owner.name, old.name)
@@ -338,12 +339,14 @@ def test_k12_what_clients_answer_does_not_hide_that_the_node_is_empty(served, pe
 def test_k12_that_clients_were_asked_and_kept_silent_is_told(served, people):
     asker, owner, closed = people(3, friends=[(0, 1), (0, 2)])
     publish(served, closed.name, Key(closed.jid), access="whitelist")
-    with contextlib.ExitStack() as clients:
-        for person, resource in ((owner, "one"), (owner, "two"), (closed, "one")):
-            client = clients.enter_context(live(person, resource))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(live(person, resource))
+                   for person, resource in ((owner, "one"), (owner, "two"), (closed, "one"))]
+        for client in clients:
             client.ignore()
         asker.online()
-        client.resource_of(asker.jid)
+        for client in clients:
+            client.reach(asker.jid)
         with ThreadPoolExecutor() as pool:  # each waits for as long as clients have to answer
             fetched = pool.submit(asker.signet, "keyring", "fetch", owner.jid)
             shown = pool.submit(asker.world.signet, asker.env, "keyring", "fetch", owner.jid)
@@ -384,7 +387,7 @@ def test_k13_a_third_party_is_asked_last_and_only_when_it_is_named(people):
         asked = []
         client.answer(lambda request: (asked.append(request.get("jid")) or result(key, about=owner.jid), "result"))
         asker.online()
-        client.resource_of(asker.jid)
+        client.reach(asker.jid)
         got = asker.signet("keyring", "fetch", owner.jid)
         assert (got["keys"], got["way"], asked) == ([], "node", [])
         assert [t["way"] for t in got["tried"]] == ["node", "direct"]
@@ -418,7 +421,7 @@ def test_k1_k2_k12_malformed_answers_are_refused(people, reply, refusals):
     with live(owner) as client:
         client.answer(lambda request: (text, "result"))
         asker.online()
-        client.resource_of(asker.jid)
+        client.reach(asker.jid)
         try:
             got = asker.signet("keyring", "request", client.jid)
         except Failed as failed:

@@ -9,6 +9,7 @@ import pytest
 
 from agent_fixture import Agent, monitor, next_event
 from key_node import Key, publish, retract
+from key_people import live
 from keyring_agent import NS, Q, add_account, keyring_xml, listed, run, show, text, told
 from processes import PATIENCE
 
@@ -21,6 +22,8 @@ def test_k15_a_changed_key_is_told_at_once(served, people, watcher):
     """Nobody asks: the node's owner publishes another key, and whoever watches hears of it once."""
     juliet, romeo = people(2, friends=[(0, 1)])
     add_account(watcher, served, juliet)
+    with live(romeo, "observer") as client:
+        client.reach(juliet.jid)
     first, second = Key(romeo.jid), Key(romeo.jid)
     with monitor(watcher) as events:
         publish(served, romeo.name, first)

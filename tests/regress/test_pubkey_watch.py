@@ -25,7 +25,7 @@ def watching(watcher, owner):
     """The watcher is online, and the owner's server knows that it wants events."""
     watcher.online()
     with live(owner, "observer") as client:
-        client.resource_of(watcher.jid)
+        client.reach(watcher.jid)
 
 
 def test_k11_presence_is_below_every_chat_and_names_our_capabilities(people):
@@ -102,7 +102,7 @@ def test_k11_what_changes_while_a_client_takes_its_time_is_not_undone(served, pe
 
         add_account(agent, served, watcher)
         with live(owner, "observer") as client:
-            client.resource_of(watcher.jid)
+            client.reach(watcher.jid)
         wanted = {"jid": watcher.jid, "from": owner.jid}
         agent.call("FetchKeys", wanted)
         lazy = agent.client()
@@ -124,7 +124,7 @@ def test_k11_a_process_that_died_is_not_asked_for_a_node(served, people):
     with Agent(softhsm=False) as agent:
         add_account(agent, served, watcher)
         with live(owner, "observer") as client:
-            resource = client.resource_of(watcher.jid)
+            resource = client.reach(watcher.jid)
         process, key = agent.worker("xmpp")["pid"], Key(owner.jid)
         suspend(agent.popen.pid)
         publish(served, owner.name, key)
