@@ -1,4 +1,5 @@
 """Processes: what they say is kept and waited for; they are found, watched and ended. Only the standard library."""
+import collections
 import contextlib
 import ctypes
 import os
@@ -135,14 +136,14 @@ class Process:
         return self.popen.returncode
 
 
-GIVEN = set()  # ports that some server of this process has, or will have
+GIVEN = collections.deque(maxlen=500)  # the last ports: a server of this process may have one, or be about to
 
 
 def free_ports(count):
     """Loopback ports that are free now, all different, and of those that nobody gets without asking for them.
 
-    None is given twice: whose it is may not listen yet, or just now not. Tests that run side by side have ports of their
-    own to choose from: nobody takes one before its server does.
+    None of the last ones is given again: whose it is may not listen yet, or just now not. Tests that run side by side
+    have ports of their own to choose from: nobody takes one before its server does.
     """
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     low = 10000 if first > 12000 else 1024
@@ -158,7 +159,7 @@ def free_ports(count):
             socks.append(socket.create_server(("127.0.0.1", port)))
         except OSError:
             continue
-        GIVEN.add(port)
+        GIVEN.append(port)
     ports = [s.getsockname()[1] for s in socks]
     for sock in socks:
         sock.close()
@@ -200,6 +201,17 @@ def running():
         found = state(folder.name)
         if found is not None and found[0] != "Z":
             yield int(folder.name), *found[1:]
+
+
+def descendants():
+    """Those of running() that we, or those that we started, have started; also whose parent has ended meanwhile."""
+    found = {pid: (parent, session) for pid, parent, session in running()}
+
+    def is_foreign(pid):
+        while pid in found and pid not in (1, os.getpid()):
+            pid = found[pid][0]
+        return pid in (0, 1)
+    return [(pid, parent, session) for pid, (parent, session) in found.items() if not is_foreign(parent)]
 
 
 def wait_gone(pid):

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from ejabberd import Ejabberd
 from pki import Pki
-from processes import (LIBC, PATIENCE, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Process, WorldError, ordinary_user,
-                       running)
+from processes import (LIBC, PATIENCE, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Process, WorldError, descendants, ordinary_user)
 from prosody import Prosody
 
 TOP = Path(__file__).resolve().parents[2]
@@ -364,8 +363,9 @@ logins = {folder}/logins.txt
             raise WorldError("a sanitizer found something:\n" + found)
 
     def _sweep(self):
-        """Ends what is left of what we started, until nothing is; orphans come to us as children."""
-        while left := [pid for pid, parent, session in running()
+        """Ends what is left of what we started, until nothing is; orphans come to us as children. The number of a session
+        that has ended may be one of somebody else's by now, who is none of ours."""
+        while left := [pid for pid, parent, session in descendants()
                        if session in self.sessions or self.alone and parent == os.getpid()]:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
