@@ -194,6 +194,12 @@ class Logind:
             return self.run("print(bus.name_has_owner('org.freedesktop.login1'))").strip() == "True"
         return False
 
+    def is_heard(self):
+        """Whether somebody has told the bus to pass on all that the agent wants: that is done without an answer."""
+        rules = self.run("print(*bus.get_object('org.freedesktop.DBus', '/org/freedesktop/DBus').GetAllMatchRules("
+                         "dbus_interface='org.freedesktop.DBus.Debug.Stats').values(), sep='\\n')").splitlines()
+        return any(all(word in line for word in ("PrepareForSleep", "'Lock'", "PropertiesChanged")) for line in rules)
+
     def session(self, name, uid):
         self.run(f"root.AddSession('{name}', 'seat0', dbus.UInt32({uid}), 'user', True, dbus_interface=MOCK)")
 
@@ -224,9 +230,8 @@ def test_sleep_and_locked_screens(logind):
         for _ in range(2):
             for reason, act in forgets.items():
                 agent.unlock("one")
-                agent.call("ListTokens")
                 before = agent.count("is locked:")
-                time.sleep(0.3)  # the matches are made without anybody being told
+                until(mock.is_heard, "the agent does not listen")
                 act()
                 until(lambda: agent.count("is locked:") > before, f"the token was not locked: {reason}")
                 assert reason in "".join(agent.lines)
@@ -354,7 +359,7 @@ def test_nothing_is_left_of_a_pin(way, end):
             else:
                 agent.popen.send_signal(signal.SIGHUP)
                 until(lambda: agent.count("is locked:"), "the token was never locked")
-        until(lambda: holders(agent) == [], "the PIN is in the memory of a process", patience=5)
+        until(lambda: holders(agent) == [], "the PIN is in the memory of a process")
         assert not unlocked(agent)
 
 
@@ -363,16 +368,18 @@ def test_nothing_is_left_of_a_pin(way, end):
 def test_time(how):
     """Locked by its timer, once, and not before; that of "idle" begins anew with each use."""
     with agent_with_long_pin(how) as agent:
+        began = time.monotonic()
         agent.unlock("one", LONG)
         agent.call("NewKey", {"token": "one", "label": "x", "algorithm": "p256"})
-        began = time.monotonic()
         time.sleep(20)  # a minute is the shortest there is
-        assert unlocked(agent) and csr(agent)
         used = time.monotonic()
-        until(lambda: agent.count("is locked:"), "the token was never locked", patience=75)
+        assert unlocked(agent) and csr(agent)
+        until(lambda: agent.count("is locked:"), "the token was never locked")
         took = time.monotonic() - (began if how == "minutes 1" else used)
-        assert 58 < took < 68
-        assert not unlocked(agent) and holders(agent) == []
+        assert took > 59
+        assert how != "minutes 1" or took < 80  # had the use counted, it would have taken longer
+        assert not unlocked(agent)
+        until(lambda: holders(agent) == [], "the PIN is in the memory of a process")
         assert agent.error("MakeCsr", {"key": "x", "jid": "a@b.test"}).name == "PinNeeded"
 
 
@@ -499,9 +506,9 @@ def test_release_beside_a_call_with_another_token():
     agent.env["SIGNET_FAULT_LOG"] = str(log)
     with agent, contextlib.ExitStack() as stack:
         read, write = os.pipe()
-        pid = agent.call("ListTokens") and agent.worker()["pid"]
         login = stack.enter_context(agent.client())
         login.send("Unlock", {"token": "two", "pin": {"fd": 0}}, [read])
+        pid = agent.worker()["pid"]  # of that call: without one, it may end any time
         wait_open(pid, read)
         note = agent.call("ReleaseToken", {"token": "one"})["note"]
         assert f"Unlock of process {os.getpid()}" in note and runs(pid), note
