@@ -278,8 +278,10 @@ static void without_a_token_the_revoked_are_kept_out(void **state)
 	char *sha256 = add(world, 1, 100, time(NULL) + DAY);
 	char line[80] = "";
 	FILE *file;
+	time_t before;
 
 	for (int i = 0; i < 2; i++) { /* it stays unanswered until the CRL is there, too */
+		before = time(NULL);
 		assert_ask(world, 1, revoke_request(sha256), "internal-server-error");
 		file = fopen(world->config.revoked, "r");
 		assert_non_null(file);
@@ -288,7 +290,7 @@ static void without_a_token_the_revoked_are_kept_out(void **state)
 		assert_int_equal(strlen(line), 65);
 		assert_memory_equal(line, sha256, 64);
 		assert_int_equal(world->service.stale, 1);
-		assert_in_range(world->service.publish_at, time(NULL) + 50, time(NULL) + 60);
+		assert_in_range(world->service.publish_at, before + 60, time(NULL) + 60);
 		assert_int_equal(remove(world->config.revoked), 0);
 	}
 	assert_ask(world, 0, list_request(), "<list-of-certificates xmlns='" SG_NS_CCM2_LIST "'/>");

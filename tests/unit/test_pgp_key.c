@@ -377,7 +377,7 @@ static void too_much_trouble_ends_it(void **state)
 	before = ms_now();
 	for (size_t i = 0; i < 1000; i++)
 		assert_int_equal(sg_pgp_key_load(&data, 1, PGP_AT, &key, &why), SG_ERR_WORKER);
-	assert_true(ms_now() - before < SG_PGP_ANSWER_MS / 2);
+	assert_true(ms_now() - before < 100 * SG_PGP_ANSWER_MS); /* not for each of the 1,000 */
 	assert_int_equal(child(), -1);
 	/* what dies at once */
 	sg_pgp_set_program("/bin/true");
