@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from agent_fixture import PIN, Agent, start_fails, wait_open
+from agent_fixture import PIN, Agent, start_fails, wait_joined, wait_open
 from fault_agent import FaultAgent
 from processes import until, wait_gone
 from varlink_client import secret
@@ -410,11 +410,12 @@ def test_a_try_that_said_nothing_on_a_silent_token():
 
 
 CONTEXT = "always-authenticate careful\n"
+SECONDS = 10  # until what hangs is ended: what comes before it on a busy machine takes less
 
 
-def careful_agent(conf=""):
+def careful_agent():
     """Unlocked, with a key that wants the PIN for each signature."""
-    agent = FaultAgent(CONTEXT, conf="timeout = 3\n" + conf)
+    agent = FaultAgent(CONTEXT, conf=f"timeout = {SECONDS}\n")
     agent.__enter__()
     agent.unlock("one")
     agent.call("NewKey", {"token": "one", "label": "careful", "algorithm": "p256"})
@@ -449,18 +450,21 @@ def test_a_login_for_one_signature_that_never_ends(how, name):
 
 def test_who_waits_for_a_login_that_never_ends():
     """It shares its end: its own PIN would be a second try that nobody wants."""
-    with FaultAgent("on C_Login hang\n", conf="[module fault]\ntimeout = 3\n") as agent:
+    agent = FaultAgent("on C_Login hang\n", conf=f"[module fault]\ntimeout = {SECONDS}\n")
+    agent.env["SIGNET_LOG"] = "debug"
+    with agent:
         with agent.client() as first, agent.client() as second, secret(PIN) as one, secret(PIN) as two:
             first.send("Unlock", {"token": "one", "pin": {"fd": 0}}, [one])
             until(lambda: (ledger(agent) or (0,))[0] == 1, "no try was written down")
             second.send("Unlock", {"token": "one", "pin": {"fd": 0}}, [two])
+            wait_joined(agent, 1)
             assert first.error_of_next().name == "TimedOut"
             assert second.error_of_next().name == "TimedOut"
         assert ledger(agent) == (1, 0, 1)
 
 
 def test_a_pin_source_whose_try_was_never_answered(agent):
-    with FaultAgent("on C_Login hang\n", conf="[module fault]\ntimeout = 2\n") as agent:
+    with FaultAgent("on C_Login hang\n", conf=f"[module fault]\ntimeout = {SECONDS}\n") as agent:
         path = pin_file(agent, PIN)
         agent.stop()
         agent.start()
