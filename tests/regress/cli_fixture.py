@@ -1,6 +1,7 @@
 """What the tests of the command line share: signet without a terminal, keys to judge, an agent that a test scripts."""
 import array
 import base64
+import codecs
 import contextlib
 import fcntl
 import hashlib
@@ -204,7 +205,7 @@ class Terminal:
             self.fd, self.other = pty.openpty()
         except OSError as why:
             pytest.skip(f"no terminal can be made ({why}): is /dev/pts mounted?")
-        self.text = ""
+        self.text, self.decoder = "", codecs.getincrementaldecoder("utf-8")()
         if not echo:
             settings = termios.tcgetattr(self.other)
             settings[3] &= ~termios.ECHO
@@ -222,7 +223,7 @@ class Terminal:
         deadline = time.monotonic() + timeout
         while text not in self.text:
             assert select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0], self.text
-            self.text += os.read(self.fd, 4096).decode()
+            self.text += self.decoder.decode(os.read(self.fd, 4096))
 
     def type(self, text):
         os.write(self.fd, text.encode())

@@ -1,16 +1,18 @@
 """signet while it waits: events for people and programs, touches, and what ends it."""
 import json
+import os
 import select
 import signal
 import socket
 import subprocess
 import termios
 import threading
+import time
 
 import pytest
 
 from cli_fixture import error, Scripted, send, SIGNET, signet, SMALL_ENV, Terminal
-from processes import PATIENCE
+from processes import PATIENCE, until
 
 TIME = "2026-01-31T12:00:00Z"
 
@@ -109,7 +111,7 @@ class Signing:
     """`signet sign` on a terminal, with an agent whose answer comes when it is told to."""
 
     def __init__(self, tmp_path, *args, answer=None, echo=True):
-        self.ready, self.go = threading.Event(), threading.Event()
+        self.asked, self.ready, self.go = threading.Event(), threading.Event(), threading.Event()
         self.agent = Scripted(tmp_path, answer or self._answer)
         self.shown = Terminal("sign", "a@b", "--socket", self.agent.path, *args, echo=echo)
         self.pid = self.shown.popen.pid
@@ -123,11 +125,12 @@ class Signing:
         else:
             self.signed = conn
             conn.settimeout(PATIENCE)
+            self.asked.set()
             self.go.wait(PATIENCE)
             send(conn, {"parameters": {"key": {"name": "n"}}})
 
     def watch(self):
-        assert self.ready.wait(PATIENCE)
+        assert self.asked.wait(PATIENCE) and self.ready.wait(PATIENCE)
         return self
 
     def end(self):
@@ -149,8 +152,8 @@ def test_a_touch_is_asked_for_once_and_then_there_is_silence(tmp_path):
     send(signing.conn, event("touch_wanted", "second\x1b[2J", pid=signing.pid))
     signing.shown.wait('Touch token "second\\x1b[2J" now')
     status, text = signing.end()
-    assert status == 0 and text.count("Touch") == 2 and "waiting for the token" not in text
-    assert signing.agent.methods[:2] == ["Sign", "Monitor"]
+    assert status == 0 and text.count("Touch") == 2 and "waiting for the token" not in text.partition(TOUCH)[2]
+    assert sorted(signing.agent.methods[:2]) == ["Monitor", "Sign"]
 
 
 def test_a_touch_is_not_asked_for_in_a_prompt(tmp_path):
@@ -189,10 +192,18 @@ def test_an_agent_that_tells_of_no_touch_is_used_all_the_same(tmp_path, reply):
 
 
 def test_a_fast_call_opens_one_connection(tmp_path):
-    agent = Scripted(tmp_path, lambda conn, call: send(conn, {"parameters": {"key": {"name": "n"}}}))
-    status, _ = Terminal("sign", "a@b", "--socket", agent.path).end()
-    agent.wait(None)
-    assert status == 0 and agent.methods == ["Sign", None]
+    """What a busy machine has made slow is no such call, and made again."""
+    def is_fast():
+        answered = []
+        agent = Scripted(tmp_path, lambda conn, call: (send(conn, {"parameters": {"key": {"name": "n"}}}),
+                                                       answered.append(time.monotonic())))
+        begin = time.monotonic()
+        status, _ = Terminal("sign", "a@b", "--socket", agent.path).end()
+        agent.wait(None)
+        os.unlink(agent.path)
+        assert status == 0
+        return answered[0] - begin < 0.2 and (agent.methods,)  # it looks for a touch after that
+    assert until(is_fast, "no call is fast") == (["Sign", None],)
 
 
 @pytest.mark.parametrize("args, terminal", [(["--json"], True), ([], False)])
