@@ -11,7 +11,7 @@
 
 #define SHORT_SHA256 16
 
-const char *sg_show_state(const struct sg_ledger_row *row, time_t now)
+static const char *state_of(const struct sg_ledger_row *row, time_t now)
 {
 	return row->revoked_at != 0 ? "revoked" : row->not_after < now ? "expired" : "valid";
 }
@@ -60,7 +60,7 @@ json_t *sg_show_json(const struct sg_ledger_row *row, time_t now)
 		set(object, "serial", json_string(serial), &failed);
 		set(object, "account", json_string(row->account), &failed);
 		set(object, "name", json_string(row->name), &failed);
-		set(object, "state", json_string(sg_show_state(row, now)), &failed);
+		set(object, "state", json_string(state_of(row, now)), &failed);
 		set(object, "issued_at", json_string(sg_show_time(row->issued_at)), &failed);
 		set(object, "not_after", json_string(sg_show_time(row->not_after)), &failed);
 		set(object, "last_used",
@@ -83,7 +83,7 @@ json_t *sg_show_json(const struct sg_ledger_row *row, time_t now)
 
 void sg_show_line(const struct sg_ledger_row *row, time_t now)
 {
-	printf("%-7s  until %.10s  %.*s  ", sg_show_state(row, now), sg_show_time(row->not_after),
+	printf("%-7s  until %.10s  %.*s  ", state_of(row, now), sg_show_time(row->not_after),
 	    SHORT_SHA256, row->sha256);
 	print_clean(row->account);
 	if (*row->name) {
@@ -109,7 +109,7 @@ void sg_show_whole(const struct sg_ledger_row *row, time_t now)
 
 	print_field("account:", row->account);
 	print_field("name:", row->name);
-	print_field("state:", sg_show_state(row, now));
+	print_field("state:", state_of(row, now));
 	print_field("sha256:", row->sha256);
 	print_field("serial:", serial);
 	print_field("issued:", sg_show_time(row->issued_at));

@@ -10,9 +10,6 @@
 
 #include "ledger.h"
 
-/* "valid", "expired" or "revoked", at this time. */
-const char *sg_show_state(const struct sg_ledger_row *row, time_t now);
-
 /* "2026-01-31T23:59:59Z", valid until the next call. */
 const char *sg_show_time(time_t when);
 

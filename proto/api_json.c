@@ -54,7 +54,8 @@ json_t *sg_json_text_or_empty(const char *text)
 	return sg_json_text(text != NULL ? text : "");
 }
 
-json_t *sg_json_texts(char *const *texts)
+/* The strings of a NULL-terminated array; none for NULL. */
+static json_t *texts_json(char *const *texts)
 {
 	json_t *array = json_array();
 
@@ -82,7 +83,7 @@ json_t *sg_json_jids(X509 *cert)
 
 	if (cert != NULL && sg_x509_cert_jids(cert, &jids, NULL) != 0)
 		jids = NULL;
-	array = sg_json_texts(jids);
+	array = texts_json(jids);
 	sg_strv_free(jids);
 	return array;
 }
@@ -140,8 +141,8 @@ json_t *sg_json_public_key(const struct sg_keyinfo *keyinfo, const struct sg_ver
 		cert = NULL;
 	object = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "name",
 	    sg_json_text_or_empty(keyinfo->name), "kind", kind, "jids",
-	    keyinfo->kind == SG_KEYINFO_PGP ? sg_json_texts(verdict->jids) : sg_json_jids(cert),
-	    "user_ids", sg_json_texts(verdict->user_ids), "keyinfo", keyinfo_text(keyinfo), "grade",
+	    keyinfo->kind == SG_KEYINFO_PGP ? texts_json(verdict->jids) : sg_json_jids(cert),
+	    "user_ids", texts_json(verdict->user_ids), "keyinfo", keyinfo_text(keyinfo), "grade",
 	    sg_grade_name(verdict->grade), "expired", yes_or_no(verdict, verdict->expired),
 	    "revoked", yes_or_no(verdict, verdict->revoked), "signatures",
 	    signatures(keyinfo, verdict));

@@ -23,9 +23,6 @@ json_t *sg_json_text_or_empty(const char *text); /* "" for NULL */
 /* The xmppAddrs of the certificate; none for NULL, and where they cannot be read. */
 json_t *sg_json_jids(X509 *cert);
 
-/* The strings of a NULL-terminated array; none for NULL. */
-json_t *sg_json_texts(char *const *texts);
-
 /* Seconds since 1970 as a time of the API; null for 0, and for what is none. */
 json_t *sg_json_when(int64_t when);
 

@@ -51,7 +51,7 @@ static const struct sg_field candidate_fields[] = {
 	STR(serial),
 	STR(subject),
 };
-const struct sg_layout sg_layout_candidate = LAYOUT(candidate_fields);
+static const struct sg_layout candidate_layout = LAYOUT(candidate_fields);
 #undef MSG
 
 #define MSG sg_msg_error
@@ -61,7 +61,7 @@ static const struct sg_field error_fields[] = {
 	STR(subject),
 	STR(condition),
 	U32(tries_left),
-	LIST(candidates, candidate_count, sg_layout_candidate),
+	LIST(candidates, candidate_count, candidate_layout),
 };
 const struct sg_layout sg_layout_error = LAYOUT(error_fields);
 #undef MSG

@@ -98,7 +98,7 @@ const struct sg_layout *sg_msg_layout(uint16_t type);
 /* Layouts of parts that are useful alone. */
 extern const struct sg_layout sg_layout_error, sg_layout_keyinfo, sg_layout_signature,
     sg_layout_objects, sg_layout_tokens, sg_layout_key_info, sg_layout_cert_info,
-    sg_layout_pin_ledger, sg_layout_candidate, sg_layout_ccm2_cert;
+    sg_layout_pin_ledger, sg_layout_ccm2_cert;
 
 /* Frees what a message of this type owns and zeroes it. */
 void sg_msg_clear(uint16_t type, void *msg);

@@ -169,6 +169,33 @@ static int ask(uint16_t type, const void *request, uint16_t answer_type, struct 
 	return err;
 }
 
+/* ---- reasons ---- */
+
+static const char *const reasons[SG_PGP_REASON_COUNT] = {
+	[SG_PGP_KEY_REVOKED] = "the OpenPGP key of its issuer is revoked",
+	[SG_PGP_KEY_REVOKED_UNCHECKED] =
+	    "the OpenPGP key of its issuer has a revocation that cannot be checked",
+	[SG_PGP_KEY_NOT_VALID] = "the OpenPGP key that made it was not valid then",
+	[SG_PGP_KEY_MAY_NOT_SIGN] = "the OpenPGP key that made it may not sign",
+	[SG_PGP_KEY_SIZE] = "the OpenPGP key that made it is too small or too large",
+	[SG_PGP_HASH_REFUSED] = "librnp does not take its hash",
+	[SG_PGP_HASH_REFUSED_SHA1] =
+	    "librnp takes no OpenPGP signature with SHA-1 that was made after January 19, 2019",
+	[SG_PGP_HASH_REFUSED_MD5] = "a signature with MD5 can be forged",
+	[SG_PGP_HASH_UNKNOWN] = "an OpenPGP signature with a hash that is not known",
+	[SG_PGP_SIGNATURE_EXPIRED] = "the OpenPGP signature has expired, or is of a time to come",
+	[SG_PGP_SIGNATURE_TYPE] = "an OpenPGP signature over something else than a binary document",
+	[SG_PGP_SIGNATURE_CRITICAL] = "an OpenPGP signature with a critical part that is not known",
+	[SG_PGP_UNREADABLE] = "an OpenPGP key that librnp cannot read",
+	[SG_PGP_NO_JUDGE] = "OpenPGP keys cannot be judged: signet-pgp gives no answer",
+};
+
+/* Static; NULL for SG_PGP_NO_REASON and what is none. */
+static const char *reason_text(uint32_t reason)
+{
+	return reason < SG_PGP_REASON_COUNT ? reasons[reason] : NULL;
+}
+
 /* ---- keys ---- */
 
 struct sg_pgp_key {
@@ -309,9 +336,9 @@ int sg_pgp_key_load(const struct sg_blob *copies, size_t count, time_t at, struc
 		sg_frame_clear(&answer);
 	}
 	if (err == SG_ERR_FORMAT)
-		*why = sg_pgp_reason_text(SG_PGP_UNREADABLE);
+		*why = reason_text(SG_PGP_UNREADABLE);
 	else if (err == SG_ERR_WORKER)
-		*why = sg_pgp_reason_text(SG_PGP_NO_JUDGE);
+		*why = reason_text(SG_PGP_NO_JUDGE);
 	if (err != 0) {
 		sg_pgp_key_free(made);
 		return err;
@@ -322,30 +349,6 @@ int sg_pgp_key_load(const struct sg_blob *copies, size_t count, time_t at, struc
 }
 
 /* ---- signatures ---- */
-
-static const char *const reasons[SG_PGP_REASON_COUNT] = {
-	[SG_PGP_KEY_REVOKED] = "the OpenPGP key of its issuer is revoked",
-	[SG_PGP_KEY_REVOKED_UNCHECKED] =
-	    "the OpenPGP key of its issuer has a revocation that cannot be checked",
-	[SG_PGP_KEY_NOT_VALID] = "the OpenPGP key that made it was not valid then",
-	[SG_PGP_KEY_MAY_NOT_SIGN] = "the OpenPGP key that made it may not sign",
-	[SG_PGP_KEY_SIZE] = "the OpenPGP key that made it is too small or too large",
-	[SG_PGP_HASH_REFUSED] = "librnp does not take its hash",
-	[SG_PGP_HASH_REFUSED_SHA1] =
-	    "librnp takes no OpenPGP signature with SHA-1 that was made after January 19, 2019",
-	[SG_PGP_HASH_REFUSED_MD5] = "a signature with MD5 can be forged",
-	[SG_PGP_HASH_UNKNOWN] = "an OpenPGP signature with a hash that is not known",
-	[SG_PGP_SIGNATURE_EXPIRED] = "the OpenPGP signature has expired, or is of a time to come",
-	[SG_PGP_SIGNATURE_TYPE] = "an OpenPGP signature over something else than a binary document",
-	[SG_PGP_SIGNATURE_CRITICAL] = "an OpenPGP signature with a critical part that is not known",
-	[SG_PGP_UNREADABLE] = "an OpenPGP key that librnp cannot read",
-	[SG_PGP_NO_JUDGE] = "OpenPGP keys cannot be judged: signet-pgp gives no answer",
-};
-
-const char *sg_pgp_reason_text(uint32_t reason)
-{
-	return reason < SG_PGP_REASON_COUNT ? reasons[reason] : NULL;
-}
 
 enum sg_grade sg_pgp_hash_grade(unsigned hash)
 {
@@ -368,7 +371,7 @@ enum sg_grade sg_pgp_hash_grade(unsigned hash)
 static enum sg_signature_verdict say(
     enum sg_signature_verdict verdict, enum sg_pgp_reason reason, const char **text)
 {
-	*text = sg_pgp_reason_text(reason);
+	*text = reason_text(reason);
 	return verdict;
 }
 

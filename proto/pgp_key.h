@@ -49,9 +49,6 @@ enum sg_pgp_reason {
 	SG_PGP_REASON_COUNT,
 };
 
-/* Static text; NULL for SG_PGP_NO_REASON and what is none. */
-const char *sg_pgp_reason_text(uint32_t reason);
-
 /*
  * Whether a key is revoked. Where nobody can check what says so, it counts as revoked, for what is not
  * believed then would be what its owner wants least: one with a critical part that is not known, or by

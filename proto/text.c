@@ -345,7 +345,8 @@ size_t sg_utf8_char(const char *text, size_t len, uint32_t *code)
 	return size;
 }
 
-int sg_utf8_is_control(uint32_t code)
+/* Whether it is a control character (Unicode category Cc). */
+static int is_control(uint32_t code)
 {
 	return code < 0x20 || (code >= 0x7f && code < 0xa0);
 }
@@ -387,9 +388,9 @@ int sg_utf8_is_hidden(uint32_t code)
 {
 	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
 		if (code <= hidden[i][1])
-			return code >= hidden[i][0] || sg_utf8_is_control(code);
+			return code >= hidden[i][0] || is_control(code);
 	}
-	return sg_utf8_is_control(code);
+	return is_control(code);
 }
 
 /* How many of the first bytes are ASCII and not NUL, eight at a time: a JID or a URI mostly is that throughout. */
@@ -434,7 +435,7 @@ int sg_utf8_is_text(const char *text, size_t max)
 
 		if (n == 0)
 			return 0;
-		if (sg_utf8_is_control(code) && code != '\t' && code != '\n' && code != '\r')
+		if (is_control(code) && code != '\t' && code != '\n' && code != '\r')
 			return 0;
 		text += n;
 		left -= n;
@@ -451,7 +452,7 @@ void sg_utf8_clean(char *text)
 		size_t n = sg_utf8_char(text, left, &code);
 		size_t taken = n > 0 ? n : 1;
 
-		if (n == 0 || sg_utf8_is_control(code))
+		if (n == 0 || is_control(code))
 			memset(text, '?', taken);
 		text += taken;
 		left -= taken;

@@ -54,9 +54,6 @@ int sg_utf8_is_text(const char *text, size_t max);
 /* The bytes of the first character of text (RFC 3629) and its code; 0 when it is malformed or cut. */
 size_t sg_utf8_char(const char *text, size_t len, uint32_t *code);
 
-/* Whether it is a control character (Unicode category Cc). */
-int sg_utf8_is_control(uint32_t code);
-
 /* Whether nothing, or no more than a blank, is to be seen of it, or it turns the text around it: a control
  * character, and what Unicode 15 calls format characters, default ignorable or a separator, but for the space. */
 int sg_utf8_is_hidden(uint32_t code);

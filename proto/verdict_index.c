@@ -200,7 +200,7 @@ static void mark_take(struct sg_issuer_key *issuer)
 	BN_free(number);
 }
 
-void sg_issuer_key_init(struct sg_issuer_key *issuer, EVP_PKEY *key)
+static void issuer_key_init(struct sg_issuer_key *issuer, EVP_PKEY *key)
 {
 	*issuer = (struct sg_issuer_key){ .key = key };
 	ERR_set_mark();
@@ -225,7 +225,7 @@ struct sg_issuer_key *sg_verdict_index_x509(struct sg_verdict_index *index, cons
 	if (!issuer->tried)
 		issuer->cert = sg_verdict_load_cert(issuer->keyinfo);
 	if (!issuer->tried && issuer->cert != NULL && X509_get0_pubkey(issuer->cert) != NULL)
-		sg_issuer_key_init(&issuer->key, X509_get0_pubkey(issuer->cert));
+		issuer_key_init(&issuer->key, X509_get0_pubkey(issuer->cert));
 	issuer->tried = 1;
 	return issuer->key.key != NULL ? &issuer->key : NULL;
 }

@@ -31,7 +31,8 @@ struct sg_issuer_key {
 	unsigned asked,
 	    fits; /* methods, as bits: whether it was asked if it fits, and whether it does */
 };
-void sg_issuer_key_init(struct sg_issuer_key *issuer, EVP_PKEY *key);
+
+/* Of one that began with its key alone, too. */
 void sg_issuer_key_clear(struct sg_issuer_key *issuer);
 
 /* The key of the first certificate of this name, or NULL. It is the index's. */

@@ -327,6 +327,17 @@ static void come_to_nothing(
 	tell(job, SG_NEWS_JOB_FAILED, sg_failure_text(error));
 }
 
+/* The call's answer when the job is done. */
+static json_t *reply_of(const struct sg_job *job)
+{
+	if (job->row.kind == SG_JOB_REVOKE || job->undone)
+		return json_object();
+	return json_pack("{s:s, s:s, s:o, s:o}", "step", "done", "text",
+	    "the certificate is proven by a login", "certificate",
+	    sg_json_certificate(&job->row.cert, job->row.cert_uri), "account",
+	    sg_json_account(job->account));
+}
+
 /* What becomes of the job when its call fails. */
 static void run_failed(struct sg_job *job, const struct sg_msg_error *error)
 {
@@ -363,7 +374,7 @@ static void on_failed(struct sg_call *call, const struct sg_msg_error *error)
 json_t *sg_job_clean_up_later(const struct sg_call *call, const struct sg_msg_error *error)
 {
 	struct sg_job *job = call->state;
-	json_t *reply = sg_job_reply(job);
+	json_t *reply = reply_of(job);
 
 	run_failed(job, error);
 	return reply;
@@ -398,7 +409,7 @@ void sg_job_go(struct sg_call *call, enum sg_job_state next)
 			leave_as_it_was(job);
 		if (!job->undone)
 			tell(job, SG_NEWS_JOB_DONE, NULL);
-		reply = sg_job_reply(job);
+		reply = reply_of(job);
 		call->rescue = NULL;
 		release(job);
 		sg_call_reply(call, reply);
@@ -411,7 +422,7 @@ void sg_job_run(struct sg_job *job, struct sg_call *call)
 		if (job->outcome.code != 0)
 			sg_call_fail(call, &job->outcome);
 		else
-			sg_call_reply(call, sg_job_reply(job));
+			sg_call_reply(call, reply_of(job));
 		return;
 	}
 	evtimer_del(job->timer);
@@ -568,16 +579,6 @@ void sg_jobs_token_ready(struct sg_agent *agent)
 void sg_job_tell(struct sg_call *call, const char *step, const char *text)
 {
 	sg_call_progress(call, json_pack("{s:s, s:o}", "step", step, "text", sg_json_text(text)));
-}
-
-json_t *sg_job_reply(const struct sg_job *job)
-{
-	if (job->row.kind == SG_JOB_REVOKE || job->undone)
-		return json_object();
-	return json_pack("{s:s, s:s, s:o, s:o}", "step", "done", "text",
-	    "the certificate is proven by a login", "certificate",
-	    sg_json_certificate(&job->row.cert, job->row.cert_uri), "account",
-	    sg_json_account(job->account));
 }
 
 static void on_features(struct sg_call *call, void *answer)

@@ -108,13 +108,9 @@ void sg_jobs_token_ready(struct sg_agent *agent);
 
 /*
  * The one place where the state changes: into the store, then the state's effect begins. The call
- * fails when it may not be, or cannot be stored: then the state is what it was. END ends the call with
- * sg_job_reply().
+ * fails when it may not be, or cannot be stored: then the state is what it was. END answers the call.
  */
 void sg_job_go(struct sg_call *call, enum sg_job_state next);
-
-/* The call's answer when the job is done. */
-json_t *sg_job_reply(const struct sg_job *job);
 
 /* Tells the client a step, when it wants to know. */
 void sg_job_tell(struct sg_call *call, const char *step, const char *text);

@@ -39,13 +39,6 @@ void sg_request_fail(struct sg_request *request, int code, const char *message);
 SG_MUST_USE int sg_request_ask(
     struct sg_request *request, const char *type, const char *to, int err, struct sg_xml *payload);
 
-/*
- * One of several questions is answered: well (error NULL), or not (the error stays the caller's, but for what is taken
- * out of it by zeroing it). With the last of them the request ends: by a message of this type, its state, when one was
- * answered well; else by the first error.
- */
-void sg_request_count(struct sg_request *request, struct sg_msg_error *error, uint16_t type);
-
 /* Zeroed memory of this size as the request's state; NULL without memory. */
 void *sg_request_state(struct sg_request *request, size_t size, void (*state_free)(void *state));
 

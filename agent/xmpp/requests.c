@@ -75,7 +75,12 @@ int sg_request_ask(
 	return err;
 }
 
-void sg_request_count(struct sg_request *request, struct sg_msg_error *error, uint16_t type)
+/*
+ * One of several questions is answered: well (error NULL), or not (the error stays the caller's, but for what is taken
+ * out of it by zeroing it). With the last of them the request ends: by a message of this type, its state, when one was
+ * answered well; else by the first error.
+ */
+static void count_answer(struct sg_request *request, struct sg_msg_error *error, uint16_t type)
 {
 	if (error == NULL) {
 		request->answers++;
@@ -140,7 +145,7 @@ static void features_done(void *arg, struct sg_msg_error *error, const struct sg
 	}
 	if (request->open == 1) /* the last answer: now the set is whole */
 		*request->on->protocol = sg_cert_protocol_of(request->state);
-	sg_request_count(request, error, SG_MSG_XMPP_FEATURE_SET);
+	count_answer(request, error, SG_MSG_XMPP_FEATURE_SET);
 	sg_msg_clear(SG_MSG_ERROR, &bad);
 }
 

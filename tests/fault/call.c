@@ -205,7 +205,9 @@ CK_RV sg_fault_stop(void *args)
 
 /* ---- what happens to a token ---- */
 
-void sg_fault_sync(void)
+/* Carries out in the wrapped module what happened to the token, also by another process. Waits for the calls that are
+ * in it: not for who is in one. */
+static void sync_token(void)
 {
 	if (!sg_fault_is_initialized() ||
 	    (atomic_load(&epoch) == sg_fault_state_epoch() &&
@@ -232,7 +234,7 @@ void sg_fault_nap(void)
 {
 	nap();
 	if (sg_fault_is_initialized() && script_refresh() == 0)
-		sg_fault_sync();
+		sync_token();
 }
 
 static unsigned long clock_ms(void)
@@ -348,10 +350,10 @@ static int enter(struct sg_fault_call *call)
 		return 0;
 	}
 	call->number = sg_fault_state_call();
-	sg_fault_sync();
+	sync_token();
 	before = sg_fault_state_epoch();
 	apply(call, SG_FAULT_ON);
-	sg_fault_sync();
+	sync_token();
 	if (call->rv == CKR_OK && has_session(call->fn) && before != sg_fault_state_epoch() &&
 	    sg_fault_state_is_removed())
 		call->rv = CKR_DEVICE_REMOVED;
@@ -402,7 +404,7 @@ CK_RV sg_fault_call_leave(struct sg_fault_call *call)
 		pthread_rwlock_unlock(&calls);
 	if (call->number > 0) {
 		apply(call, SG_FAULT_AFTER);
-		sg_fault_sync();
+		sync_token();
 	}
 	say(call, sg_fault_rv_name(call->rv, text), 0);
 	if (is_over)

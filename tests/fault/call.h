@@ -29,10 +29,6 @@ int sg_fault_call_is_corrupt(void);
 /* The script that holds now; it stays as it is until C_Finalize. */
 const struct sg_fault_script *sg_fault_script_now(void);
 
-/* Carries out in the wrapped module what happened to the token, also by another process. Waits for the calls that are
- * in it: not for who is in one. */
-void sg_fault_sync(void);
-
 /* For a call that waits outside of the wrapped module: sleeps a moment, then takes note of a new script and of what
  * happened to the token. */
 void sg_fault_nap(void);

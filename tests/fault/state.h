@@ -21,7 +21,7 @@ unsigned long sg_fault_state_call(void);
 unsigned long sg_fault_state_reach(size_t rule);
 
 /* Makes an event of the token happen. Every session and handle is stale then, or the login is gone:
- * sg_fault_sync() carries that out. */
+ * call.c carries that out. */
 void sg_fault_state_event(enum sg_fault_action action, const char *serial);
 int sg_fault_state_is_removed(void);
 unsigned long sg_fault_state_epoch(void);	/* grows when sessions are lost */
