@@ -21,6 +21,7 @@
 #include "pin_file.h"
 #include "pkcs11_uri.h"
 #include "spawn.h"
+#include "text.h"
 #include "x509.h"
 
 #define GOODBYE_MS 2000 /* for a worker to finalise its module after the channel closed */
@@ -41,20 +42,6 @@ struct sg_signer {
 	X509 *ca;
 };
 
-/* RFC 7512 2.3: what may stand in a path attribute as it is; everything else is percent-encoded. */
-static void put_encoded(struct sg_buf *out, const char *text)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				    "0123456789-._~";
-
-	for (; *text; text++) {
-		if (strchr(plain, *text) != NULL)
-			sg_buf_put(out, text, 1);
-		else
-			sg_buf_printf(out, "%%%02X", (unsigned char)*text);
-	}
-}
-
 /* A label means the object of that name on the configured token, not on any other. */
 static char *key_selector(const struct sg_authority_config *config)
 {
@@ -66,10 +53,10 @@ static char *key_selector(const struct sg_authority_config *config)
 		sg_buf_put(&uri, config->token, strcspn(config->token, "?"));
 	} else {
 		sg_buf_put_str(&uri, "pkcs11:token=");
-		put_encoded(&uri, config->token);
+		sg_percent_put(&uri, config->token, "");
 	}
 	sg_buf_put_str(&uri, ";object=");
-	put_encoded(&uri, config->key);
+	sg_percent_put(&uri, config->key, "");
 	return sg_buf_steal(&uri, NULL);
 }
 

@@ -315,6 +315,19 @@ char *sg_percent_decode(const char *text, size_t len)
 	return decoded;
 }
 
+void sg_percent_put(struct sg_buf *buf, const char *text, const char *more)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789-._~";
+
+	for (; *text != '\0'; text++) {
+		if (strchr(plain, *text) != NULL || strchr(more, *text) != NULL)
+			sg_buf_put(buf, text, 1);
+		else
+			sg_buf_printf(buf, "%%%02X", (unsigned char)*text);
+	}
+}
+
 size_t sg_utf8_char(const char *text, size_t len, uint32_t *code)
 {
 	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };

@@ -37,6 +37,9 @@ SG_MUST_USE int sg_hex_decode(const char *text, size_t max, struct sg_blob *out)
  */
 char *sg_percent_decode(const char *text, size_t len);
 
+/* Appends the text percent-encoded: letters, digits and "-._~" (RFC 3986 2.3) stay as they are, and what more says. */
+void sg_percent_put(struct sg_buf *buf, const char *text, const char *more);
+
 /*
  * The bare JID of a JID as a new string, its localpart and domain lower-cased (ASCII only: a JID
  * with other characters is compared as it stands); NULL when it is no JID (RFC 7622: no or empty

@@ -1,7 +1,6 @@
 /* Renew. */
 #include "verbs.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,18 +65,6 @@ static void rekey_free(void *state)
 
 static void try_label(struct sg_call *call);
 
-/* RFC 7512 2.3: what is not of a path's characters is encoded. */
-static void put_encoded(struct sg_buf *uri, const char *text)
-{
-	char room[4];
-
-	for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
-		(void)snprintf(room, sizeof(room),
-		    isalnum(*at) || strchr("-._~", *at) != NULL ? "%c" : "%%%02X", *at);
-		sg_buf_put_str(uri, room);
-	}
-}
-
 /* The URI of a key on the token of the other one, with this label: a new string, or NULL. */
 static char *uri_with_label(const char *other, const char *label)
 {
@@ -96,7 +83,7 @@ static char *uri_with_label(const char *other, const char *label)
 		sg_buf_put_str(&uri, ";");
 	}
 	sg_buf_put_str(&uri, "object=");
-	put_encoded(&uri, label);
+	sg_percent_put(&uri, label, "");
 	sg_buf_put_str(&uri, ";type=private");
 	sg_buf_put_u8(&uri, 0);
 	if (uri.err != 0) {

@@ -9,6 +9,7 @@
 
 #include "buf.h"
 #include "print.h"
+#include "text.h"
 
 #define GROUP_DIGITS ((size_t)4)
 #define QUIET_ZONE   4 /* modules around the code: ISO 18004 6.3.8 */
@@ -30,24 +31,13 @@ void sg_print_groups(const char *name, const char *hex)
 	putchar('\n');
 }
 
-/* RFC 5122 2.2 lets more stand as it is; these are safe in every part. */
-static int stands_as_it_is(unsigned char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	    (c != '\0' && strchr("-._~@", c) != NULL);
-}
-
 char *sg_fingerprint_uri(const char *jid, const char *name, const char *sha256)
 {
 	struct sg_buf uri = { 0 };
 
 	sg_buf_put_str(&uri, "xmpp:");
-	for (const char *c = jid; *c != '\0'; c++) {
-		if (stands_as_it_is((unsigned char)*c))
-			sg_buf_put(&uri, c, 1);
-		else
-			sg_buf_printf(&uri, "%%%02X", (unsigned char)*c);
-	}
+	/* RFC 5122 2.2 lets more stand as it is; these are safe in every part. */
+	sg_percent_put(&uri, jid, "@");
 	sg_buf_printf(&uri, "?pubkey;name=%s;sha-256=%s", name, sha256);
 	return sg_buf_steal(&uri, NULL);
 }

@@ -191,6 +191,21 @@ static void percent_decoding(void **state)
 	assert_null(sg_percent_decode("%41", 2));
 }
 
+static void percent_encoding(void **state)
+{
+	struct sg_buf buf = { 0 };
+	char *text, *again;
+
+	sg_percent_put(&buf, "aZ09-._~", "");
+	sg_percent_put(&buf, "%@/ \xc3\xa9", "@");
+	text = sg_buf_steal(&buf, NULL);
+	assert_string_equal(text, "aZ09-._~%25@%2F%20%C3%A9");
+	again = sg_percent_decode(text, strlen(text));
+	assert_string_equal(again, "aZ09-._~%@/ \xc3\xa9");
+	free(again);
+	free(text);
+}
+
 static void bare_jids(void **state)
 {
 	assert_bare("juliet@capulet.example", "juliet@capulet.example");
@@ -344,6 +359,7 @@ int main(void)
 		cmocka_unit_test(hex_both_ways),
 		cmocka_unit_test(hex_refuses_the_rest),
 		cmocka_unit_test(percent_decoding),
+		cmocka_unit_test(percent_encoding),
 		cmocka_unit_test(bare_jids),
 		cmocka_unit_test(no_jids),
 		cmocka_unit_test(accounts),
