@@ -50,7 +50,6 @@ char *sg_reconcile_text(const struct sg_held_cert *cert, enum sg_cert_state stat
 		    cert->unfit);
 	else
 		sg_buf_put_str(&text, states[state].text);
-	sg_buf_put_u8(&text, 0);
 	return sg_buf_steal(&text, NULL);
 }
 

@@ -93,7 +93,6 @@ static void note_unread(struct sg_survey *survey, uint32_t count)
 
 	sg_buf_printf(&what, "%u %s of the server's list cannot be read", (unsigned)count,
 	    count == 1 ? "entry" : "entries");
-	sg_buf_put_u8(&what, 0);
 	text = sg_buf_steal(&what, NULL);
 	add_problem(survey, text != NULL ? text : "the server's list cannot be read",
 	    "another client wrote it so, and it may log in all the same; that client, or the "

@@ -71,7 +71,6 @@ static char *token_meant(const struct sg_held_cert *cert, const char *token)
 		free(label);
 		break;
 	}
-	sg_buf_put_u8(&text, 0);
 	return sg_buf_steal(&text, NULL);
 }
 

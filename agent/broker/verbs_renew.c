@@ -85,11 +85,6 @@ static char *uri_with_label(const char *other, const char *label)
 	sg_buf_put_str(&uri, "object=");
 	sg_percent_put(&uri, label, "");
 	sg_buf_put_str(&uri, ";type=private");
-	sg_buf_put_u8(&uri, 0);
-	if (uri.err != 0) {
-		sg_buf_clear(&uri);
-		return NULL;
-	}
 	return sg_buf_steal(&uri, NULL);
 }
 

@@ -105,7 +105,6 @@ static char *export_pem(const json_t *pubkeys, size_t *others)
 		if (set.keys[i].kind != SG_KEYINFO_X509 || put_pem(&text, &set.keys[i].data) != 0)
 			++*others;
 	}
-	sg_buf_put_str(&text, "");
 	sg_keyset_clear(&set);
 	return sg_buf_steal(&text, NULL);
 }

@@ -52,7 +52,6 @@ static char *who_has_more(const json_t *node)
 	who_by_group(&text, node);
 	if (json_is_null(list))
 		sg_buf_put_str(&text, "; the server does not tell who is subscribed");
-	sg_buf_put_u8(&text, 0);
 	return sg_buf_steal(&text, NULL);
 }
 

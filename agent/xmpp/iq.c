@@ -443,8 +443,7 @@ static char *absence_text(const struct sg_xml *error)
 		put_child(&text, child);
 	}
 	sg_buf_put_str(&text, "</error>");
-	sg_buf_put_u8(&text, 0);
-	if (text.len > ABSENCE_MAX)
+	if (text.len >= ABSENCE_MAX)
 		text.err = SG_ERR_LIMIT;
 	return sg_buf_steal(&text, NULL);
 }
@@ -479,7 +478,6 @@ void sg_iqs_learn(struct sg_iqs *iqs)
 	name = sg_hex_encode(random, sizeof(random));
 	if (name != NULL) {
 		sg_buf_printf(&to, "%s/%s", sg_stream_bare_jid(iqs->stream), name);
-		sg_buf_put_u8(&to, 0);
 		jid = sg_buf_steal(&to, NULL);
 		payload = sg_xml_new("query", NS_TRIAL);
 	}

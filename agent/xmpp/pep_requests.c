@@ -170,7 +170,6 @@ static void trial_end(struct sg_request *request)
 		is_asked |= strcmp(models[i], asked) == 0;
 		sg_buf_printf(&list, "%s%s", list.len > 0 ? ", " : "", models[i]);
 	}
-	sg_buf_put_u8(&list, 0);
 	text = sg_buf_steal(&list, NULL);
 	/* It was refused for another reason, of which nothing is known. */
 	if (text == NULL || text[0] == '\0' || is_asked) {
