@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/pem.h>
+
 #include "agent_call.h"
 #include "ccm2.h"
 #include "files.h"
@@ -11,8 +13,7 @@
 #include "print.h"
 #include "show.h"
 #include "text.h"
-
-#define PEM_COLUMNS 64
+#include "x509.h"
 
 static int user_check(struct sg_cli *cli)
 {
@@ -64,23 +65,6 @@ int sg_key_list(struct sg_cli *cli, json_t **result)
 void sg_key_list_show(const struct sg_cli *cli, const json_t *result)
 {
 	sg_show_keys(json_object_get(result, "keys"));
-}
-
-/* RFC 7468. New text; NULL without memory. */
-static char *pem_of(const char *what, const struct sg_blob *der)
-{
-	struct sg_buf text = { 0 };
-	char *base64 = sg_base64_encode(der->data, der->len);
-	size_t len = base64 != NULL ? strlen(base64) : 0;
-
-	if (base64 == NULL)
-		return NULL;
-	sg_buf_printf(&text, "-----BEGIN %s-----\n", what);
-	for (size_t i = 0; i < len; i += PEM_COLUMNS)
-		sg_buf_printf(&text, "%.*s\n", PEM_COLUMNS, base64 + i);
-	sg_buf_printf(&text, "-----END %s-----\n", what);
-	free(base64);
-	return sg_buf_steal(&text, NULL);
 }
 
 static const char *first_jid(const json_t *certificate)
@@ -166,7 +150,7 @@ static void pem_show(const json_t *certificate)
 	char *pem = NULL;
 
 	if (sg_base64_decode(sg_member(certificate, "der", ""), SG_CCM2_DER_MAX, &der) == 0)
-		pem = pem_of("CERTIFICATE", &der);
+		pem = sg_x509_pem(PEM_STRING_X509, &der);
 	if (pem != NULL)
 		fputs(pem, stdout);
 	free(pem);
@@ -268,7 +252,7 @@ int sg_csr(struct sg_cli *cli, json_t **result)
 	if (err == 0)
 		err = csr_der(cli, *result, &der);
 	if (err == 0 && sg_args_has(args, SG_OPT_PEM)) {
-		pem = pem_of("CERTIFICATE REQUEST", &der);
+		pem = sg_x509_pem(PEM_STRING_X509_REQ, &der);
 		err = pem != NULL ? sg_file_out_write(cli, &out, pem, strlen(pem)) : SG_ERR_NOMEM;
 	} else if (err == 0) {
 		err = sg_file_out_write(cli, &out, der.data, der.len);
@@ -288,7 +272,7 @@ void sg_csr_show(const struct sg_cli *cli, const json_t *result)
 	if (sg_args_has(&cli->args, SG_OPT_OUT))
 		return;
 	if (sg_base64_decode(sg_member(result, "csr", ""), SG_CCM2_DER_MAX, &der) == 0)
-		pem = pem_of("CERTIFICATE REQUEST", &der);
+		pem = sg_x509_pem(PEM_STRING_X509_REQ, &der);
 	if (pem != NULL)
 		fputs(pem, stdout);
 	free(pem);

@@ -10,7 +10,6 @@
 #include "files.h"
 #include "keyinfo.h"
 #include "keyset.h"
-#include "pgp.h"
 #include "print.h"
 #include "x509.h"
 #include "xml.h"
@@ -57,19 +56,16 @@ static char *export_xml(const json_t *pubkeys)
 
 static int put_pem(struct sg_buf *text, const struct sg_blob *der)
 {
-	BIO *bio = BIO_new(BIO_s_mem());
 	X509 *cert = NULL;
 	char *pem = NULL;
-	long len;
-	int err = bio != NULL ? sg_x509_cert_parse(der, &cert) : SG_ERR_NOMEM;
+	int err = sg_x509_cert_parse(der, &cert);
 
-	if (err == 0 && PEM_write_bio_X509(bio, cert) != 1)
+	if (err == 0 && (pem = sg_x509_pem(PEM_STRING_X509, der)) == NULL)
 		err = SG_ERR_NOMEM;
-	len = err == 0 ? BIO_get_mem_data(bio, &pem) : 0;
-	if (err == 0 && len > 0)
-		sg_buf_put(text, pem, (size_t)len);
+	if (err == 0)
+		sg_buf_put_str(text, pem);
 	X509_free(cert);
-	BIO_free(bio);
+	free(pem);
 	return err;
 }
 
@@ -323,8 +319,8 @@ static int gather_key(struct import *import, const struct sg_keyinfo *keyinfo)
 	return err;
 }
 
-/* Certificates: PEM, as many as there are, or one in DER. */
-static int import_certificates(struct import *import, const struct sg_blob *data, const char **why)
+/* Certificates, in PEM as many as there are, or one in DER; or an OpenPGP key. */
+static int import_keys(struct import *import, const struct sg_blob *data, const char **why)
 {
 	struct sg_keyset set = { 0 };
 	int err = sg_keyset_add_issuer(&set, data, why);
@@ -337,33 +333,10 @@ static int import_certificates(struct import *import, const struct sg_blob *data
 	return err;
 }
 
-static int import_pgp(struct import *import, const struct sg_blob *data, const char **why)
-{
-	struct sg_keyinfo keyinfo = { .kind = SG_KEYINFO_PGP };
-	struct sg_pgp_form form = { .name = "" };
-	int err = sg_pgp_key_read(data, &keyinfo.data, why);
-
-	if (err == 0)
-		err = sg_pgp_key_check(&keyinfo.data, &form, why);
-	if (err == 0 && (keyinfo.name = strdup(form.name)) == NULL)
-		err = SG_ERR_NOMEM;
-	if (err == 0)
-		err = gather_key(import, &keyinfo);
-	sg_layout_clear(&sg_layout_keyinfo, &keyinfo);
-	return err;
-}
-
 static int import_data(struct import *import, const struct sg_blob *data, const char **why)
 {
-	size_t start = 0;
-
-	while (start < data->len && strchr(" \t\r\n", data->data[start]) != NULL)
-		start++;
-	if (start < data->len && (data->data[start] == '<' || data->data[start] == 0xef))
-		return import_xml(import, data, why);
-	if (sg_pgp_is_likely(data))
-		return import_pgp(import, data, why);
-	return import_certificates(import, data, why);
+	return sg_keyset_is_xml(data) ? import_xml(import, data, why)
+				      : import_keys(import, data, why);
 }
 
 /* That a part was refused is a failure beside the result. */

@@ -183,16 +183,22 @@ static int add_pgp(struct sg_keyset *set, const struct sg_blob *data, const char
 	return err;
 }
 
+int sg_keyset_is_xml(const struct sg_blob *data)
+{
+	size_t start = 0;
+
+	while (start < data->len && strchr(" \t\r\n", data->data[start]) != NULL)
+		start++;
+	return start < data->len && (data->data[start] == '<' || data->data[start] == 0xef);
+}
+
 int sg_keyset_add_issuer(struct sg_keyset *set, const struct sg_blob *data, const char **why)
 {
 	static const char pem[] = "-----BEGIN ";
 	X509 *cert = NULL;
-	size_t start = 0;
 	int err;
 
-	while (start < data->len && strchr(" \t\r\n", data->data[start]) != NULL)
-		start++;
-	if (start < data->len && (data->data[start] == '<' || data->data[start] == 0xef))
+	if (sg_keyset_is_xml(data))
 		return sg_keyset_add_xml(set, data, why);
 	if (sg_pgp_is_likely(data))
 		return add_pgp(set, data, why);

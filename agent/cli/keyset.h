@@ -1,5 +1,5 @@
 /*
- * The keys of a file: keyinfos wherever they stand in its XML, or certificates.
+ * The keys of a file: keyinfos wherever they stand in its XML, certificates, or an OpenPGP key.
  */
 #ifndef SG_CLI_KEYSET_H
 #define SG_CLI_KEYSET_H
@@ -38,8 +38,11 @@ void sg_keyset_clear(struct sg_keyset *set);
 SG_MUST_USE int sg_keyset_add_xml(
     struct sg_keyset *set, const struct sg_blob *text, const char **why);
 
+/* Whether it can be XML, by its first character; there may be a byte order mark. */
+int sg_keyset_is_xml(const struct sg_blob *data);
+
 /* Adds an issuer's file of any kind: XML as above, PEM certificates, one DER certificate, or an
- * OpenPGP public key, binary or in armour. */
+ * OpenPGP public key, binary or in armour. Fails as above. */
 SG_MUST_USE int sg_keyset_add_issuer(
     struct sg_keyset *set, const struct sg_blob *data, const char **why);
 
