@@ -40,19 +40,15 @@ static char *token_text(const json_t *row)
 
 static const char *key_text(const json_t *row)
 {
-	static const char *const words[][2] = {
+	static const struct sg_word words[] = {
 		{ "here", "there" },
 		{ "hidden", "token locked" },
 		{ "away", "token absent" },
 		{ "gone", "GONE" },
 		{ "unknown", "-" },
 	};
-	const char *key = sg_member(row, "key", "unknown");
 
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strcmp(key, words[i][0]) == 0)
-			return words[i][1];
-	return key;
+	return SG_WORD_TEXT(sg_member(row, "key", "unknown"), words);
 }
 
 /* The beginning of a name that somebody may have made long to spoil the table; the JSON has all of it. */

@@ -87,13 +87,13 @@ int sg_cert_revoke_token(struct sg_cli *cli, json_t **result)
 
 static const char *outcome_text(const char *outcome)
 {
-	if (strcmp(outcome, "absent") == 0)
-		return "not known to the server";
-	if (strcmp(outcome, "pending") == 0)
-		return "NOT YET, the agent tries it again";
-	if (strcmp(outcome, "refused") == 0)
-		return "REFUSED by the server";
-	return outcome;
+	static const struct sg_word words[] = {
+		{ "absent", "not known to the server" },
+		{ "pending", "NOT YET, the agent tries it again" },
+		{ "refused", "REFUSED by the server" },
+	};
+
+	return SG_WORD_TEXT(outcome, words);
 }
 
 void sg_cert_revoke_token_show(const struct sg_cli *cli, const json_t *result)

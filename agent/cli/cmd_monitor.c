@@ -12,10 +12,7 @@
 /* The kind of an event as the end of a sentence about its token, or about whose key it is. */
 static const char *kind_text(const char *kind)
 {
-	static const struct {
-		const char *kind;
-		const char *text;
-	} kinds[] = {
+	static const struct sg_word kinds[] = {
 		{ "token_in", "is there" },
 		{ "token_out", "is gone" },
 		{ "touch_wanted", "waits to be touched" },
@@ -33,10 +30,7 @@ static const char *kind_text(const char *kind)
 		{ "job_failed", "has a job that FAILED" },
 	};
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (strcmp(kind, kinds[i].kind) == 0)
-			return kinds[i].text;
-	return kind;
+	return SG_WORD_TEXT(kind, kinds);
 }
 
 static void print_event(const json_t *event)

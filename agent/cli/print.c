@@ -118,6 +118,23 @@ char *sg_member_list(const json_t *object, const char *member)
 	return sg_buf_steal(&buf, NULL);
 }
 
+void sg_print_member_list(const char *name, const json_t *object, const char *member)
+{
+	char *text = sg_member_list(object, member);
+
+	sg_print_field(name, text);
+	free(text);
+}
+
+const char *sg_word_text(const char *word, const struct sg_word *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(word, words[i].word) == 0)
+			return words[i].text;
+	}
+	return word;
+}
+
 void sg_print_json(const json_t *value)
 {
 	(void)json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);

@@ -23,7 +23,7 @@ void sg_print_text(FILE *out, const char *text);
 
 #define SG_FIELD_COLUMN 14 /* at which values stand */
 
-/* "name:   ", as far as that column. A name has at most 12 characters. */
+/* "name:   ", as far as that column; a longer name has one blank behind it. */
 void sg_print_name(const char *name);
 
 /* "name:   value", a line; nothing when the value is NULL. */
@@ -32,7 +32,7 @@ void sg_print_field(const char *name, const char *value);
 /* The same for a member of an object, when it is a string that is there. */
 void sg_print_member(const char *name, const json_t *object, const char *member);
 
-/* A line for each fingerprint (hex digits), in groups made for reading; before stands before it. */
+/* A line with a fingerprint (hex digits), in groups made for reading; before stands before it. */
 void sg_print_fingerprint(FILE *out, const char *before, const char *hex);
 
 /* The string member of an object, or the other text when it is absent or null. */
@@ -40,6 +40,20 @@ const char *sg_member(const json_t *object, const char *member, const char *othe
 
 /* The strings of an array joined by ", "; a new string ("-" when empty), NULL without memory. */
 char *sg_member_list(const json_t *object, const char *member);
+
+/* The same as the value of a field. */
+void sg_print_member_list(const char *name, const json_t *object, const char *member);
+
+/* A word of the API, and what a person reads in its place. */
+struct sg_word {
+	const char *word;
+	const char *text;
+};
+
+/* The word's text; a word that is not among them stays as it is. */
+const char *sg_word_text(const char *word, const struct sg_word *words, size_t count);
+
+#define SG_WORD_TEXT(word, words) sg_word_text(word, words, sizeof(words) / sizeof((words)[0]))
 
 /* Indented by 2, with a new line, on standard output. */
 void sg_print_json(const json_t *value);

@@ -20,26 +20,10 @@ static const char *yes_no_unknown(const json_t *object, const char *member)
 	return json_is_boolean(value) ? yes_no(object, member) : "unknown (token locked)";
 }
 
-struct word {
-	const char *word;
-	const char *text;
-};
-
-/* A word of the API in words for people; one that is unknown stays as it is. */
-static const char *text_of(const char *word, const struct word *words, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(word, words[i].word) == 0)
-			return words[i].text;
-	return word;
-}
-
-#define TEXT_OF(word, words) text_of(word, words, sizeof(words) / sizeof((words)[0]))
-
 /* Whether the token's PIN is set, and whether it may be tried. */
 static const char *pin_state(const json_t *token)
 {
-	static const struct word words[] = {
+	static const struct sg_word words[] = {
 		{ "unset", "no PIN is set" },
 		{ "ok", "fine" },
 		{ "low", "a wrong one was tried" },
@@ -47,7 +31,7 @@ static const char *pin_state(const json_t *token)
 		{ "locked", "LOCKED, no try left" },
 	};
 
-	return TEXT_OF(sg_member(token, "pin", "-"), words);
+	return SG_WORD_TEXT(sg_member(token, "pin", "-"), words);
 }
 
 #define CELL_MAX 24 /* room for a number and some words */
@@ -55,7 +39,7 @@ static const char *pin_state(const json_t *token)
 /* How long the PIN is kept. */
 static const char *remember_text(const json_t *token, char room[CELL_MAX])
 {
-	static const struct word words[] = {
+	static const struct sg_word words[] = {
 		{ "always", "no, ask always" },
 		{ "minutes", "some minutes" },
 		{ "idle", "while in use" },
@@ -71,7 +55,7 @@ static const char *remember_text(const json_t *token, char room[CELL_MAX])
 		    (long long)json_integer_value(minutes));
 		return room;
 	}
-	return word != NULL ? TEXT_OF(word, words) : NULL;
+	return word != NULL ? SG_WORD_TEXT(word, words) : NULL;
 }
 
 /* ---- lists, as tables ---- */
@@ -247,14 +231,6 @@ void sg_show_token(const json_t *token)
 	sg_print_member("problem", token, "problem");
 }
 
-static void show_list(const char *name, const json_t *object, const char *member)
-{
-	char *text = sg_member_list(object, member);
-
-	sg_print_field(name, text);
-	free(text);
-}
-
 void sg_show_key(const json_t *key)
 {
 	sg_print_member("label", key, "label");
@@ -265,7 +241,7 @@ void sg_show_key(const json_t *key)
 	sg_print_field("sensitive", yes_no_unknown(key, "sensitive"));
 	sg_print_field("extractable", yes_no_unknown(key, "extractable"));
 	sg_print_field("PIN each use", yes_no_unknown(key, "always_authenticate"));
-	show_list("abilities", key, "abilities");
+	sg_print_member_list("abilities", key, "abilities");
 }
 
 void sg_show_certificate(const json_t *certificate)
@@ -274,7 +250,7 @@ void sg_show_certificate(const json_t *certificate)
 	sg_print_member("sha256", certificate, "sha256");
 	sg_print_member("subject", certificate, "subject");
 	sg_print_member("issuer", certificate, "issuer");
-	show_list("JIDs", certificate, "jids");
+	sg_print_member_list("JIDs", certificate, "jids");
 	sg_print_member("valid from", certificate, "not_before");
 	sg_print_member("valid until", certificate, "not_after");
 	sg_print_member("uri", certificate, "uri");
@@ -430,19 +406,16 @@ static const char *grade_text(const json_t *key)
 
 static const char *verdict_text(const char *verdict)
 {
-	if (strcmp(verdict, "bad") == 0)
-		return "BAD";
-	if (strcmp(verdict, "unknown_method") == 0)
-		return "unknown method";
-	if (strcmp(verdict, "unknown_issuer") == 0)
-		return "unknown issuer";
-	if (strcmp(verdict, "self") == 0)
-		return "its own, counts for nothing";
-	if (strcmp(verdict, "unchecked") == 0)
-		return "not checked";
-	if (strcmp(verdict, "refused") == 0)
-		return "does not count";
-	return verdict;
+	static const struct sg_word words[] = {
+		{ "bad", "BAD" },
+		{ "unknown_method", "unknown method" },
+		{ "unknown_issuer", "unknown issuer" },
+		{ "self", "its own, counts for nothing" },
+		{ "unchecked", "not checked" },
+		{ "refused", "does not count" },
+	};
+
+	return SG_WORD_TEXT(verdict, words);
 }
 
 /* verdict, method, issuer and, where it is known, whose key that is and what there is to say. */
@@ -502,9 +475,9 @@ void sg_show_public_keys(const json_t *keys)
 			putchar('\n');
 		sg_print_member("name", key, "name");
 		sg_print_field("kind", sg_key_kind_text(sg_member(key, "kind", "")));
-		show_list("JIDs", key, "jids");
+		sg_print_member_list("JIDs", key, "jids");
 		if (json_array_size(json_object_get(key, "user_ids")) > 0)
-			show_list("user ids", key, "user_ids");
+			sg_print_member_list("user ids", key, "user_ids");
 		sg_show_signatures(key);
 		if (json_is_true(json_object_get(key, "expired")))
 			sg_print_field("expired", "yes, or not valid yet");

@@ -38,7 +38,7 @@ static char *whose(const json_t *key)
 
 static const char *source_text(const char *source)
 {
-	static const char *const texts[][2] = {
+	static const struct sg_word words[] = {
 		{ "node", "on its node" },
 		{ "event", "told by its node" },
 		{ "direct", "it answered" },
@@ -47,11 +47,7 @@ static const char *source_text(const char *source)
 		{ "import", "imported" },
 	};
 
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		if (strcmp(source, texts[i][0]) == 0)
-			return texts[i][1];
-	}
-	return source;
+	return SG_WORD_TEXT(source, words);
 }
 
 /* What is wrong with it, in one word. */
@@ -133,14 +129,6 @@ static void show_decision(const json_t *key)
 	putchar('\n');
 }
 
-static void show_list(const char *name, const json_t *object, const char *list)
-{
-	char *text = sg_member_list(object, list);
-
-	sg_print_field(name, text);
-	free(text);
-}
-
 void sg_show_known_key(const json_t *key)
 {
 	const json_t *sightings = json_object_get(key, "sightings"), *sighting;
@@ -150,9 +138,9 @@ void sg_show_known_key(const json_t *key)
 	sg_print_member("name", key, "name");
 	sg_print_member("sha256", key, "sha256");
 	sg_print_field("kind", sg_key_kind_text(sg_member(key, "kind", "")));
-	show_list("JIDs", key, "jids");
+	sg_print_member_list("JIDs", key, "jids");
 	if (json_array_size(json_object_get(key, "user_ids")) > 0)
-		show_list("user ids", key, "user_ids");
+		sg_print_member_list("user ids", key, "user_ids");
 	show_decision(key);
 	json_array_foreach(sightings, i, sighting) {
 		if (i < SIGHTINGS_SHOWN)

@@ -1,29 +1,14 @@
 #include "show_path.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "print.h"
 
-struct word {
-	const char *word;
-	const char *text;
-};
-
-static const char *text_of(const char *word, const struct word *words, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(word, words[i].word) == 0)
-			return words[i].text;
-	}
-	return word;
-}
-
 /* What the key is to the person. */
 static const char *verdict_text(const char *verdict)
 {
-	static const struct word words[] = {
+	static const struct sg_word words[] = {
 		{ "own", "YOUR OWN" },
 		{ "trusted", "TRUSTED by you" },
 		{ "friend", "TRUSTED through a key that you trust" },
@@ -33,13 +18,13 @@ static const char *verdict_text(const char *verdict)
 		{ "unknown", "NOT TRUSTED, nothing that you trust leads to it" },
 	};
 
-	return text_of(verdict, words, sizeof(words) / sizeof(words[0]));
+	return SG_WORD_TEXT(verdict, words);
 }
 
 /* What breaks a step. */
 static const char *break_text(const char *breaks)
 {
-	static const struct word words[] = {
+	static const struct sg_word words[] = {
 		{ "refused", "you have refused this key" },
 		{ "revoked", "this key is revoked" },
 		{ "retracted", "its owner has taken this key back" },
@@ -55,7 +40,7 @@ static const char *break_text(const char *breaks)
 		{ "too_far", "the key that signed makes no other key trusted" },
 	};
 
-	return text_of(breaks, words, sizeof(words) / sizeof(words[0]));
+	return SG_WORD_TEXT(breaks, words);
 }
 
 /* Further lines of a field. */
@@ -168,7 +153,6 @@ void sg_show_path(const json_t *path)
 {
 	const json_t *steps = json_object_get(path, "steps"), *step;
 	const char *jid = sg_member(path, "jid", NULL);
-	char *claims;
 	size_t i;
 
 	sg_print_name("verdict");
@@ -180,11 +164,8 @@ void sg_show_path(const json_t *path)
 	if (strcmp(sg_member(path, "grade", ""), "sha1") == 0)
 		fputs("; by SHA-1 only, which is weaker", stdout);
 	putchar('\n');
-	if (json_array_size(json_object_get(path, "claims")) > 1) {
-		claims = sg_member_list(path, "claims");
-		sg_print_field("claimed by", claims);
-		free(claims);
-	}
+	if (json_array_size(json_object_get(path, "claims")) > 1)
+		sg_print_member_list("claimed by", path, "claims");
 	json_array_foreach(steps, i, step) {
 		print_step(step, i);
 	}
