@@ -512,13 +512,14 @@ const struct sg_command sg_commands[] = {
 	{ .name = "monitor",
 	    .run = sg_monitor,
 	    .operands = "",
-	    .summary = "Tell what happens to the tokens, as it does.",
+	    .summary = "Tell what happens, as it does.",
 	    .help =
 		"A line for each event (with --json, an object), until Ctrl-C: tokens that come "
 		"and\n"
-		"go, are unlocked and locked, or want to be touched, and keys that were changed; "
-		"and\n"
-		"keys of others that are new, changed or no longer shown." },
+		"go, are unlocked and locked, or want to be touched, and keys that were changed;\n"
+		"keys of others that are new, changed, revoked or no longer shown; and, of your "
+		"accounts,\n"
+		"certificates that are due to be renewed, and jobs that wait or have ended." },
 	{ .name = "doctor",
 	    .run = sg_doctor,
 	    .show = sg_doctor_show,
