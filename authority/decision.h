@@ -1,9 +1,10 @@
 /*
  * What was decided: one line in the log for each request, and a count for each kind of decision.
  *
- * The line is "verb outcome=… sha256=… account=… why=…", what is known of it, in this order, so that what
- * a long name cuts off is the end. A value with a blank, a quotation mark, a backslash or '=' in it stands in
- * quotation marks, with a backslash before each of the second and third.
+ * The line is "verb outcome=… count=… sha256=… account=… who=… reason=… why=… failed=…", what is known of it,
+ * in this order, so that what a long name cuts off is the end. A value that is empty, or has a blank, a
+ * quotation mark, a backslash or '=' in it, stands in quotation marks, with a backslash before each quotation
+ * mark and backslash.
  */
 #ifndef SG_AUTHORITY_DECISION_H
 #define SG_AUTHORITY_DECISION_H
