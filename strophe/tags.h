@@ -25,7 +25,7 @@ enum sg_tags_state {
 	SG_TAGS_ASIDE, /* a comment, CDATA or a processing instruction */
 };
 
-/* Zero where a document begins. Its members are no caller's. */
+/* Zero where a document begins. Its members are no caller's but is_short, which may be read. */
 struct sg_tags {
 	enum sg_tags_state state;
 	size_t len;		  /* of the tag so far */

@@ -197,7 +197,7 @@ int sg_reconcile_may_list(const struct sg_msg_ccm2_certs *certs, const char *sha
 	    sg_reconcile_entry(certs, sha256) != NULL;
 }
 
-/* "signet WORDS JID OPTION 'ARGUMENT'"; each part may be NULL. */
+/* "signet WORDS JID OPTION 'ARGUMENT'"; an option that is NULL is left out. NULL when out of memory. */
 static char *command(const char *words, const char *jid, const char *option, const char *argument)
 {
 	struct sg_buf text = { 0 };
