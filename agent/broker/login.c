@@ -19,8 +19,6 @@
 #include "store.h"
 #include "unlocked.h"
 
-#define PINENTRY_GRACE_MS 500
-
 static const char caller_gone[] = "whoever asked for it has gone";
 
 struct waiter {
@@ -248,7 +246,7 @@ static void login_finish(struct login *login, const struct sg_msg_error *error)
 	if (error == NULL)
 		login_good(login);
 	if (login->pinentry > 0)
-		sg_reaper_add(agent->reaper, login->pinentry, PINENTRY_GRACE_MS);
+		sg_reaper_add(agent->reaper, login->pinentry, SG_PINENTRY_GRACE_MS);
 	if (login->pinentry_sock >= 0)
 		close(login->pinentry_sock);
 	login->pinentry_sock = -1;
@@ -661,7 +659,7 @@ static void pinentry_end(struct login *login)
 	sg_log(SG_LOG_INFO, "a pinentry is ended: %s", caller_gone);
 	shutdown(login->pinentry_sock, SHUT_RDWR);
 	kill(login->pinentry, SIGTERM);
-	sg_reaper_add(login->agent->reaper, login->pinentry, PINENTRY_GRACE_MS);
+	sg_reaper_add(login->agent->reaper, login->pinentry, SG_PINENTRY_GRACE_MS);
 	login->pinentry = 0;
 }
 

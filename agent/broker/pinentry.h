@@ -8,6 +8,8 @@
 
 #include "error.h"
 
+#define SG_PINENTRY_GRACE_MS 500 /* for one that is no longer needed to end by itself */
+
 /*
  * Starts the program with one end of a socketpair as its standard input and output. Gives its pid
  * and the other end, to be passed on and closed. display may be NULL. SG_ERR_UNSUPPORTED when there

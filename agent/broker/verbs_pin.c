@@ -16,8 +16,6 @@
 #include "store.h"
 #include "unlocked.h"
 
-#define PINENTRY_GRACE_MS 500
-
 /* What goes on; of the call. */
 struct pin_change {
 	uint32_t by; /* enum sg_pin_user */
@@ -49,7 +47,7 @@ static void pinentry_end(struct sg_call *call)
 	struct sg_pin *pin = &call->pin;
 
 	if (pin->changing > 0)
-		sg_reaper_add(call->agent->reaper, pin->changing, PINENTRY_GRACE_MS);
+		sg_reaper_add(call->agent->reaper, pin->changing, SG_PINENTRY_GRACE_MS);
 	if (pin->changing_sock >= 0)
 		close(pin->changing_sock);
 	pin->changing = 0;
