@@ -1,6 +1,5 @@
 """The keyring with very many keys: what looking one up takes, and what the agent needs of memory for it."""
 import base64
-import datetime
 import hashlib
 import json
 import random
@@ -8,14 +7,11 @@ import re
 import sqlite3
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from fetch import NS, certificate
 from world import say
 
-NS = "urn:xmpp:tmp:pubkey"
 FEW = 10
 LOOKUPS = 400
 
@@ -37,19 +33,9 @@ print(json.dumps(took))
 """
 
 
-def certificate():
-    """A user's certificate as DER; its last bytes are the signature's, and may be anything."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.utcnow()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody")])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now)
-    builder = builder.not_valid_after(now + datetime.timedelta(30))
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-
-
 def keys(count):
     """(number, JID, name, SHA-256, DER, keyinfo) of so many keys of half as many people."""
-    der = certificate()
+    der = certificate(ec.generate_private_key(ec.SECP256R1()))
     for number in range(1, count + 1):
         one = der[:-8] + number.to_bytes(8, "big")
         name = hashlib.sha1(one).hexdigest()

@@ -39,7 +39,6 @@ struct client {
 };
 
 struct load {
-	const char *path;
 	int is_ssh;
 	char *request;
 	size_t request_len;
