@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* A message that decodes must encode to the very bytes it came from: there is one form of each. */
+/* What a message encodes to must decode, and encode to the very same bytes again: nothing of it is lost. */
 static void check_frame(const struct sg_frame *frame)
 {
 	const struct sg_layout *layout = sg_msg_layout(frame->type);
@@ -43,7 +43,7 @@ static void send_stream(int sock, const uint8_t *data, size_t size)
 		struct cmsghdr align;
 	} control = { { 0 } };
 	uint8_t copy[CHUNK_MAX];
-	struct iovec iov = { copy, size };
+	struct iovec iov = { copy + 1, size - 1 };
 	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	memcpy(copy, data, size);
@@ -59,8 +59,6 @@ static void send_stream(int sock, const uint8_t *data, size_t size)
 		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
 	}
-	iov.iov_base = copy + 1;
-	iov.iov_len = size - 1;
 	if (sendmsg(sock, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		abort();
 }
