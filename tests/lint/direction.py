@@ -2,7 +2,7 @@
 
 A file includes headers of its own folder, of proto/ and of the parts that its own uses. PKCS#11,
 p11-kit and libp11 headers stand in token/ alone, libstrophe's where XMPP is spoken, libevent's and
-SQLite's where they are at home.
+those of the databases where they are at home.
 """
 import re
 import subprocess
@@ -20,6 +20,7 @@ AT_HOME = (
     (r"rnp/", {"agent/pgp"}),
     (r"gpgme\.h", {"agent/cli"}),
     (r"sqlite3\.h", {"agent/broker", "authority"}),
+    (r"libpq-fe\.h", {"authority"}),
     (r"jansson\.h", {"agent/broker", "agent/cli", "authority", "proto"}),
     (r"openssl/ssl\.h", {"agent/xmpp"}),
     (r"expat\.h", {"proto", "strophe"}),
