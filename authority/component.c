@@ -17,7 +17,6 @@
 #include "log.h"
 #include "secret.h"
 #include "stanza.h"
-#include "text.h"
 
 #define PAUSE_MIN_MS   1000
 #define PAUSE_MAX_MS   60000

@@ -1,7 +1,5 @@
 #include "issue.h"
 
-#include <string.h>
-
 #include "profile.h"
 
 #define BACKDATE_SECONDS 300 /* clocks of clients that are behind (C4 allows as much) */

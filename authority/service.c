@@ -13,7 +13,6 @@
 #include "logins.h"
 #include "profile.h"
 #include "revocation.h"
-#include "text.h"
 #include "x509.h"
 
 #define PUBLISH_SECONDS 86400

@@ -1,7 +1,5 @@
 #include "cert_form.h"
 
-#include <string.h>
-
 #include <openssl/asn1.h>
 #include <openssl/x509.h>
 

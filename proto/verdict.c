@@ -15,7 +15,6 @@
 #include "keyinfo.h"
 #include "pgp.h"
 #include "pgp_key.h"
-#include "text.h"
 #include "verdict_index.h"
 #include "x509.h"
 

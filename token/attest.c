@@ -1,13 +1,10 @@
 #include "attest.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include <openssl/x509.h>
 
-#include "cert.h"
 #include "ckr.h"
-#include "log.h"
 #include "object.h"
 #include "session.h"
 #include "token_find.h"

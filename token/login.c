@@ -1,7 +1,6 @@
 #include "login.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "ckr.h"
 #include "event.h"

@@ -11,7 +11,6 @@
 #include "ckr.h"
 #include "held.h"
 #include "key_find.h"
-#include "log.h"
 #include "reader.h"
 #include "token.h"
 

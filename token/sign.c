@@ -9,7 +9,6 @@
 #include "log.h"
 #include "login.h"
 #include "made.h"
-#include "object.h"
 #include "renew.h"
 #include "session.h"
 #include "stay.h"

@@ -8,7 +8,6 @@
 #include "event.h"
 #include "held.h"
 #include "ledger.h"
-#include "log.h"
 #include "reader.h"
 #include "stay.h"
 

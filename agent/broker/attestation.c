@@ -1,14 +1,12 @@
 #include "attestation.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include <openssl/x509.h>
 
 #include "accounts.h"
 #include "json.h"
 #include "log.h"
-#include "text.h"
 #include "worker.h"
 #include "x509.h"
 

@@ -9,7 +9,6 @@
 #include "api_json.h"
 #include "ledger.h"
 #include "store.h"
-#include "text.h"
 #include "x509.h"
 
 void sg_doctor_add(json_t *findings, enum sg_finding level, const char *subject, const char *advice,

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "accounts.h"
-#include "log.h"
 #include "pgp_key.h"
 #include "secret_file.h"
 #include "store.h"

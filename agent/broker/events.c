@@ -1,7 +1,6 @@
 #include "events.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/queue.h>
 #include <time.h>
 
@@ -13,7 +12,6 @@
 #include "log.h"
 #include "remember.h"
 #include "store.h"
-#include "text.h"
 #include "touch.h"
 #include "unlocked.h"
 

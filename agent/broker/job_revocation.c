@@ -10,7 +10,6 @@
 
 #include "ccm2.h"
 #include "cert_protocol.h"
-#include "log.h"
 #include "online.h"
 #include "renewing.h"
 #include "worker.h"

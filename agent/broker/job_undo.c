@@ -11,9 +11,7 @@
 #include "key_cache.h"
 #include "log.h"
 #include "online.h"
-#include "text.h"
 #include "worker.h"
-#include "x509.h"
 
 /* ---- a certificate that was revoked before it took the former one's place ---- */
 

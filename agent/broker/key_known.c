@@ -6,7 +6,6 @@
 #include <openssl/sha.h>
 
 #include "events.h"
-#include "failure.h"
 #include "key_cache.h"
 #include "log.h"
 #include "store.h"

@@ -1,9 +1,7 @@
 #include "key_reply.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "accounts.h"
 #include "judging.h"
 
 #define ENVELOPE_MAX (64u << 10) /* bytes of what a reply has beside its keys */

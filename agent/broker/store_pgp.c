@@ -2,7 +2,6 @@
 #include "store.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "store_engine.h"
 #include "x509.h"

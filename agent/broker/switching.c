@@ -1,7 +1,6 @@
 #include "switching.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "jobs.h"
 #include "log.h"

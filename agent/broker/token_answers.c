@@ -1,7 +1,6 @@
 #include "token_answers.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 int sg_token_answers_take(
     struct sg_token_answers *taken, struct sg_module_answer *answers, size_t count)

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "call.h"
-#include "log.h"
 #include "secret.h"
 #include "uri.h"
 #include "verbs.h"

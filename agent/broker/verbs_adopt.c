@@ -2,7 +2,6 @@
 #include "verbs.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "accounts.h"
 #include "call.h"

@@ -11,8 +11,6 @@
 #include "key_names.h"
 #include "key_reply.h"
 #include "keyring.h"
-#include "log.h"
-#include "pubkeys.h"
 #include "text.h"
 #include "watching.h"
 #include "worker.h"

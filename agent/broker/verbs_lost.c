@@ -10,7 +10,6 @@
 #include "ccm2.h"
 #include "jobs.h"
 #include "json.h"
-#include "log.h"
 #include "online.h"
 #include "survey.h"
 #include "switching.h"

@@ -1,14 +1,12 @@
 #include "watching.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include <event2/event.h>
 
 #include "keyring.h"
 #include "log.h"
-#include "text.h"
 #include "worker.h"
 
 struct sg_watch {

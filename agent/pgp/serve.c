@@ -1,7 +1,6 @@
 #include "serve.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "channel.h"

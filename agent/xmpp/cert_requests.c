@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "ccm2.h"
-#include "log.h"
 #include "saslcert.h"
 #include "x509.h"
 

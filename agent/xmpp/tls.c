@@ -11,7 +11,6 @@
 #include <openssl/ssl.h>
 
 #include "filter.h"
-#include "log.h"
 #include "msg.h"
 #include "x509.h"
 

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "msg.h"
-#include "text.h"
 
 /* Which struct a type has, as msg.h says. */
 static const struct {
