@@ -19,7 +19,7 @@
  * CKR_DEVICE_ERROR the module is to be loaded anew (module->spent), when the token cannot even give
  * a random number, or so many requests failed so since the last signature. Not for what is in a reader, which has
  * cures of its own (session.h) and a PIN that may wait for its return; nor while another token of
- * the module is unlocked and gives a random number. No lock of the token is held.
+ * the module is unlocked and gives a random number; nor in an authority's process. No lock of the token is held.
  */
 void sg_renew_note(struct sg_token *token, CK_RV rv);
 
