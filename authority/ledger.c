@@ -33,6 +33,7 @@ enum {
 	SQL_OWN_SHA256,
 	SQL_OWN_SHA512,
 	SQL_REVOKE,
+	SQL_FORGET,
 	SQL_TOUCH,
 	SQL_NEXT_CRL,
 	SQL_STATEMENTS
@@ -101,6 +102,7 @@ static const struct sg_sql statements[SQL_STATEMENTS] = {
 	[SQL_REVOKE] = { "UPDATE certificate SET state = 'revoked', revoked_at = $2, reason = $3"
 			 " WHERE id = $1 AND state = 'valid' RETURNING id",
 	    "iit" },
+	[SQL_FORGET] = { "UPDATE certificate SET csr_sha256 = $2 WHERE sha256 = $1", "tb" },
 	/* DateTimes of one form and zone sort as text */
 	[SQL_TOUCH] = { "UPDATE certificate SET last_used = $2 WHERE sha256 = $1"
 			" AND (last_used IS NULL OR last_used < $2)",
@@ -347,6 +349,23 @@ int sg_ledger_look(struct sg_ledger *ledger, const char *account,
 	}
 	*count = number > UINT32_MAX ? UINT32_MAX : (uint32_t)number;
 	return der->data != NULL;
+}
+
+int sg_ledger_forget_request(struct sg_ledger *ledger, const struct sg_blob *der)
+{
+	unsigned char digest[32]; /* its own, which is that of no request */
+	char *sha256 = sg_x509_fingerprint(der, "sha256");
+	int err = sha256 != NULL ? 0 : SG_ERR_NOMEM;
+
+	if (err == 0 && !EVP_Digest(der->data, der->len, digest, NULL, EVP_sha256(), NULL))
+		err = SG_ERR_INTERNAL;
+	if (err == 0)
+		err = run(ledger, SQL_FORGET,
+		    (const struct sg_sql_value[]){
+			sql_text(sha256), sql_blob(digest, sizeof(digest)) },
+		    NULL, NULL);
+	free(sha256);
+	return err;
 }
 
 /* ---- reading */

@@ -98,6 +98,10 @@ SG_MUST_USE int sg_ledger_add(
 SG_MUST_USE int sg_ledger_look(struct sg_ledger *ledger, const char *account,
     const unsigned char csr_sha256[32], time_t now, struct sg_blob *der, uint32_t *count);
 
+/* The certificate stays as it is, but is not what its request gets any more: that may have another. SG_ERR_IO, SG_ERR_NOMEM,
+ * SG_ERR_INTERNAL. */
+SG_MUST_USE int sg_ledger_forget_request(struct sg_ledger *ledger, const struct sg_blob *der);
+
 /* ---- reading */
 
 /* The statements of ledger.c know them by their numbers. */

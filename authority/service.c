@@ -200,7 +200,7 @@ static void refuse_full(struct sg_service *service, const char *account, struct 
 	    "You have as many certificates as an account may have. Revoke one first.");
 }
 
-/* Whether it is by a key or a name that the authority has no more: then nobody logs in with it. */
+/* Whether it is by a key or a name that the authority has no more: where servers know the new one, nobody logs in with it. */
 static int is_former(struct sg_service *service, const struct sg_blob *der)
 {
 	X509 *ca, *cert;
@@ -215,38 +215,8 @@ static int is_former(struct sg_service *service, const struct sg_blob *der)
 	return former;
 }
 
-static int take_id(void *arg, const struct sg_ledger_row *row)
-{
-	*(int64_t *)arg = row->id;
-	return 0;
-}
-
-static int revoke_former(struct sg_service *service, const char *account, const struct sg_blob *der)
-{
-	struct sg_decision decision = { .verb = "revoke",
-		.account = account,
-		.outcome = "revoked",
-		.reason = "asked for again, and by a former key of the authority" };
-	char *sha256 = sg_x509_fingerprint(der, "sha256");
-	int64_t id = 0;
-	int changed, err;
-
-	err = sha256 != NULL ? sg_ledger_find(service->ledger, sha256, take_id, &id) : SG_ERR_NOMEM;
-	if (err == 0)
-		err =
-		    sg_ledger_revoke_id(service->ledger, id, decision.reason, time(NULL), &changed);
-	decision.sha256 = sha256;
-	if (err == 0) {
-		service->stale |= changed;
-		/* in a moment, with those of others who ask now */
-		service->publish_at = 0;
-		sg_decision_tell(NULL, &decision); /* nobody asked for it: it is not counted */
-	}
-	free(sha256);
-	return err;
-}
-
-/* As sg_ledger_look(), of certificates by the authority as it is. */
+/* As sg_ledger_look(), of certificates by the authority as it is. One by a former key is not revoked for that: a server that
+ * has not heard of the new key yet lets nobody in but by such. */
 static int look(struct sg_service *service, const char *account, const unsigned char csr_sha256[32],
     struct sg_blob *der, uint32_t *count)
 {
@@ -255,10 +225,15 @@ static int look(struct sg_service *service, const char *account, const unsigned 
 
 	if (found <= 0 || !is_former(service, der))
 		return found;
-	err = revoke_former(service, account, der);
+	err = sg_ledger_forget_request(service->ledger, der);
 	sg_blob_clear(der);
-	return err != 0 ? err
-			: sg_ledger_look(service->ledger, account, csr_sha256, now, der, count);
+	if (err != 0)
+		return err;
+	sg_log(SG_LOG_INFO,
+	    "add account=%s: asked for again, and by a former key of the authority: another is "
+	    "issued",
+	    account);
+	return sg_ledger_look(service->ledger, account, csr_sha256, now, der, count);
 }
 
 /* A good request: the certificate it has already (C5), or a new one if there is room. */

@@ -194,6 +194,22 @@ static void a_request_is_looked_up(void **state)
 	assert_null(der.data);
 }
 
+static void a_request_that_is_forgotten_gets_another(void **state)
+{
+	struct world *world = *state;
+	unsigned char csr[32] = { 1 };
+	struct sg_blob der;
+	uint32_t count;
+
+	assert_int_equal(add(world, JULIET, 1, NOW + DAY), SG_LEDGER_ADDED);
+	assert_int_equal(sg_ledger_look(world->ledger, JULIET, csr, NOW, &der, &count), 1);
+	assert_int_equal(sg_ledger_forget_request(world->ledger, &der), 0);
+	sg_blob_clear(&der);
+	assert_int_equal(sg_ledger_look(world->ledger, JULIET, csr, NOW, &der, &count), 0);
+	assert_int_equal(count, 1);
+	assert_valid(world, JULIET, "1");
+}
+
 static void the_list_begins_with_the_usable(void **state)
 {
 	struct world *world = *state;
@@ -570,7 +586,9 @@ static void no_two_instances_answer_one_request_twice(void **state)
 #define ON_EVERY(setup)                                                                            \
 	ON(setup, rows_outlive_the_process), ON(setup, a_serial_is_used_once),                     \
 	    ON(setup, only_usable_ones_count), ON(setup, many_are_added_at_once),                  \
-	    ON(setup, a_request_is_looked_up), ON(setup, the_list_begins_with_the_usable),         \
+	    ON(setup, a_request_is_looked_up),                                                     \
+	    ON(setup, a_request_that_is_forgotten_gets_another),                                   \
+	    ON(setup, the_list_begins_with_the_usable),                                            \
 	    ON(setup, revoking_is_the_owners_and_idempotent), ON(setup, last_use_only_grows),      \
 	    ON(setup, crl_numbers_grow_over_restarts), ON(setup, a_walk_can_be_ended),             \
 	    ON(setup, the_operator_pages_through_it), ON(setup, the_operator_finds_by_digits),     \
