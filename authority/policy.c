@@ -34,15 +34,11 @@ static void list_clear(struct list *list)
 	memset(list, 0, sizeof(*list));
 }
 
-static int compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int list_has(const struct list *list, const char *account)
 {
 	return list->count &&
-	    bsearch(&account, list->names, list->count, sizeof(*list->names), compare) != NULL;
+	    bsearch(&account, list->names, list->count, sizeof(*list->names), sg_text_compare) !=
+	    NULL;
 }
 
 /* The name becomes the list's, also on failure. */
@@ -147,7 +143,7 @@ static int read_list(char *const *setting, struct list *list)
 	if (err != 0)
 		list_clear(list);
 	else if (list->count)
-		qsort(list->names, list->count, sizeof(*list->names), compare);
+		qsort(list->names, list->count, sizeof(*list->names), sg_text_compare);
 	return err;
 }
 

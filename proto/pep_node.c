@@ -69,14 +69,6 @@ static const struct sg_xml *only_of_node(
 	return of != NULL && strcmp(of, node) == 0 ? child : NULL;
 }
 
-static int compare_texts(const void *a, const void *b)
-{
-	const char *const *left = a;
-	const char *const *right = b;
-
-	return strcmp(*left, *right);
-}
-
 /* ---- the configuration ---- */
 
 /* A value's text, when it is a word that a server may mean; *text NULL otherwise. */
@@ -156,7 +148,7 @@ static int take_groups(const struct sg_xml *field, struct sg_msg_pep_node *shown
 		if (!sg_utf8_is_text(text, SG_PEP_GROUP_MAX))
 			return SG_ERR_FORMAT;
 	}
-	qsort(shown->groups, shown->group_count, sizeof(*shown->groups), compare_texts);
+	qsort(shown->groups, shown->group_count, sizeof(*shown->groups), sg_text_compare);
 	return 0;
 }
 
@@ -281,7 +273,7 @@ static void members_tidy(struct sg_msg_pep_node *shown)
 {
 	uint32_t kept = 0;
 
-	qsort(shown->members, shown->member_count, sizeof(*shown->members), compare_texts);
+	qsort(shown->members, shown->member_count, sizeof(*shown->members), sg_text_compare);
 	for (uint32_t i = 0; i < shown->member_count; i++) {
 		if (kept > 0 && strcmp(shown->members[kept - 1], shown->members[i]) == 0)
 			free(shown->members[i]);

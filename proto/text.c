@@ -13,6 +13,13 @@ char *sg_text_copy(const char *text)
 	return text != NULL ? strdup(text) : NULL;
 }
 
+int sg_text_compare(const void *a, const void *b)
+{
+	const char *const *left = a, *const *right = b;
+
+	return strcmp(*left, *right);
+}
+
 char *sg_base64_encode(const void *data, size_t len)
 {
 	const unsigned char *in = data;

@@ -13,6 +13,9 @@
 /* A copy: a new string; NULL for NULL, and without memory. */
 char *sg_text_copy(const char *text);
 
+/* The order of two places that hold a text each, for qsort() and bsearch(). */
+int sg_text_compare(const void *a, const void *b);
+
 /* Base64 without line breaks; a new string, or NULL without memory. */
 char *sg_base64_encode(const void *data, size_t len);
 

@@ -165,20 +165,13 @@ static void take_outcome(
 
 /* ---- slices ---- */
 
-static int compare_names(const void *a, const void *b)
-{
-	const char *const *left = a, *const *right = b;
-
-	return strcmp(*left, *right);
-}
-
 /* Whether the key is retracted now. */
 static int is_gone(void *arg, const char *name)
 {
 	struct lesson *lesson = arg;
 	int listed = lesson->name_count > 0 &&
 	    bsearch(&name, lesson->names, lesson->name_count, sizeof(*lesson->names),
-		compare_names) != NULL;
+		sg_text_compare) != NULL;
 	int gone = lesson->whole ? !listed : listed;
 	char **grown;
 
@@ -299,7 +292,7 @@ static int take_names(struct lesson *lesson, const struct sg_lesson *given)
 			return SG_ERR_NOMEM;
 		lesson->name_count++;
 	}
-	qsort(lesson->names, lesson->name_count, sizeof(*lesson->names), compare_names);
+	qsort(lesson->names, lesson->name_count, sizeof(*lesson->names), sg_text_compare);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "keyring_store.h"
 #include "store.h"
+#include "text.h"
 #include "verdict.h"
 #include "x509.h"
 
@@ -153,14 +154,6 @@ struct names {
 	size_t count;
 };
 
-static int compare_names(const void *a, const void *b)
-{
-	const char *const *left = a;
-	const char *const *right = b;
-
-	return strcmp(*left, *right);
-}
-
 static int names_alloc(struct names *names, size_t room)
 {
 	*names = (struct names){ .list = calloc(room + 1, sizeof(*names->list)) };
@@ -169,7 +162,7 @@ static int names_alloc(struct names *names, size_t room)
 
 static void names_sort(struct names *names)
 {
-	qsort(names->list, names->count, sizeof(*names->list), compare_names);
+	qsort(names->list, names->count, sizeof(*names->list), sg_text_compare);
 }
 
 /* The names of the keys themselves, and of the issuers of all their signatures; both sorted. An
@@ -232,7 +225,7 @@ int sg_stored_keys_known_issuers(struct sg_msg_keyinfos *issuers, struct sg_stor
 		const char *name = wanted.list[i];
 
 		if ((i > 0 && strcmp(name, wanted.list[i - 1]) == 0) ||
-		    bsearch(&name, own.list, own.count, sizeof(*own.list), compare_names) != NULL)
+		    bsearch(&name, own.list, own.count, sizeof(*own.list), sg_text_compare) != NULL)
 			continue;
 		err = issuer_add(issuers, store, jid, name);
 	}

@@ -141,13 +141,6 @@ static void node_learnt(void *arg, int err, const struct sg_lesson_sum *sum)
 	sg_key_reply_start(call, &fetch->keys, fetch_part, node_judged);
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	const char *const *left = a, *const *right = b;
-
-	return strcmp(*left, *right);
-}
-
 /* Those that were asked for by name and have not come: the node does not show them. NULL without memory. */
 static char **names_gone(const struct fetch *fetch, uint32_t *count)
 {
@@ -162,11 +155,11 @@ static char **names_gone(const struct fetch *fetch, uint32_t *count)
 			came[came_count++] = keys->keyinfos[i].name;
 	}
 	if (came != NULL)
-		qsort(came, came_count, sizeof(*came), compare_names);
+		qsort(came, came_count, sizeof(*came), sg_text_compare);
 	for (uint32_t i = 0; came != NULL && gone != NULL && i < fetch->names.count; i++) {
 		char **name = &fetch->names.list[i];
 
-		if (bsearch(name, came, came_count, sizeof(*came), compare_names) == NULL)
+		if (bsearch(name, came, came_count, sizeof(*came), sg_text_compare) == NULL)
 			gone[(*count)++] = *name;
 	}
 	free(came);
