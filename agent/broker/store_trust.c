@@ -66,8 +66,11 @@ int sg_store_shown_size(struct sg_store *store, const char *name, const char *is
 int sg_store_web(struct sg_store *store, enum sg_web_part part, int64_t after, size_t max,
     sg_web_fn *fn, void *arg)
 {
-	static const enum sg_statement parts[SG_WEB_PARTS] = { SG_STMT_WEB_NEAR, SG_STMT_WEB_SIGNED,
-		SG_STMT_WEB_FAR };
+	static const enum sg_statement parts[SG_WEB_PARTS] = {
+		[SG_WEB_NEAR] = SG_STMT_WEB_NEAR,
+		[SG_WEB_SIGNED] = SG_STMT_WEB_SIGNED,
+		[SG_WEB_FAR] = SG_STMT_WEB_FAR,
+	};
 	const struct sg_value values[] = { SG_INT(after), SG_INT((int64_t)max), SG_END };
 	sqlite3_stmt *statement;
 	int rc = sg_store_step(store, parts[part], values, &statement);
