@@ -11,10 +11,10 @@
  * valid during the call. */
 typedef void sg_done_fn(void *arg, const struct sg_msg_error *error);
 
-/* Copies; *copy must be zero or cleared. Without memory, what fits is copied: never the code. */
+/* Copies; *copy must be zero or cleared. Without memory texts are missing from the copy: never its code. */
 void sg_failure_copy(struct sg_msg_error *copy, const struct sg_msg_error *error);
 
-/* Adds a copy of a candidate to an ambiguity error. */
+/* Adds a copy of a candidate to an ambiguity error; without memory it is left out. */
 void sg_failure_add_candidate(struct sg_msg_error *error, const struct sg_candidate *candidate);
 
 /* Its sentence, or that of its code; borrowed, never NULL. */

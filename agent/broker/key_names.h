@@ -12,7 +12,7 @@ struct sg_key_names {
 };
 void sg_key_names_clear(struct sg_key_names *names);
 
-/* Reads them. SG_ERR_ARG when one is no name, SG_ERR_NOMEM: *names is empty then, and to be cleared. */
+/* Reads them. SG_ERR_ARG when one is no name, SG_ERR_NOMEM; *names is to be cleared then, too. */
 SG_MUST_USE int sg_key_names_read(const struct sg_call *call, struct sg_key_names *names);
 
 /* The failure of a call for that error. */

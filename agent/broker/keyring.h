@@ -11,6 +11,7 @@
 
 struct sg_keyring;
 
+/* SG_ERR_NOMEM. */
 SG_MUST_USE int sg_keyring_new(struct sg_agent *agent, struct sg_keyring **keyring);
 
 /* What is still to be kept is lost: it comes again with the next fetch. Who waits for it is told

@@ -8,8 +8,8 @@
  * (store_copies.h), and the decision is on all of them. A reference (no key data) is a key without
  * SHA-256, until its data comes. The account's own certificates are no part of it.
  *
- * In store_keyring.c is what was seen, in store_known.c what is known, in store_decisions.c the person's
- * decisions and the changes that wait.
+ * Functions fail as store.h says. In store_keyring.c is what was seen, in store_known.c what is known, in
+ * store_decisions.c the person's decisions and the changes that wait.
  */
 #ifndef SG_BROKER_KEYRING_STORE_H
 #define SG_BROKER_KEYRING_STORE_H

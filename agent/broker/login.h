@@ -55,9 +55,9 @@ void sg_login_unlock(struct sg_agent *agent, const struct sg_caller *caller,
 void sg_login_abandon(struct sg_agent *agent, struct sg_pin *pin);
 
 /*
- * A person has locked the token: from now on the configuration's pin-source is not used for it, but
- * by a call of sg_login_unlock() that is by_hand, until one of these or a login with a caller's PIN
- * succeeds. Forgotten when the agent ends.
+ * A person has locked the token of this name (sg_ledger_name()): from now on the configuration's
+ * pin-source is not used for it, but by a call of sg_login_unlock() that is by_hand, until one of
+ * these or a login with a caller's PIN succeeds. Forgotten when the agent ends.
  */
 void sg_login_lock(struct sg_agent *agent, const char *name);
 

@@ -25,10 +25,11 @@ SG_MUST_USE int sg_members_join(const json_t *jids, char **members);
  * one that is empty, over SG_PEP_GROUP_MAX, or not one line of text. */
 SG_MUST_USE int sg_groups_join(const json_t *names, char **groups);
 
-/* A list of that form as an array of strings that point into *copy, both owned by the caller. */
-SG_MUST_USE int sg_lines_split(const char *members, char **copy, char ***list, uint32_t *count);
+/* A list of that form (or NULL) as an array of strings that point into *copy, both owned by the caller.
+ * SG_ERR_NOMEM. */
+SG_MUST_USE int sg_lines_split(const char *lines, char **copy, char ***list, uint32_t *count);
 
-/* The lists of a row, split, which stays theirs to be freed. */
+/* The lists of a row, split: copies, to be cleared. */
 struct sg_publishing_lists {
 	char *members_copy, **members;
 	uint32_t member_count;

@@ -2,6 +2,8 @@
  * What the agent remembers: accounts, their certificates and signatures, tries of PINs, keys that
  * were used, and the keyring (keyring_store.h). One SQLite file, WAL, synchronous=FULL: what a
  * function stored is on disk when it returns 0. No secret is ever in it.
+ *
+ * What gives an int fails with SG_ERR_IO, logged, or SG_ERR_NOMEM, beside what is said of it.
  */
 #ifndef SG_BROKER_STORE_H
 #define SG_BROKER_STORE_H
@@ -50,7 +52,7 @@ struct sg_account_row {
 };
 void sg_account_row_clear(struct sg_account_row *row);
 
-/* Inserts or replaces. Any of these: SG_ERR_IO, logged. */
+/* Inserts or replaces. */
 SG_MUST_USE int sg_store_account_put(struct sg_store *store, const struct sg_account_row *row);
 
 /* Removes the account, its certificates and their signatures. */

@@ -32,7 +32,7 @@ void sg_trust_free(struct sg_trust *trust); /* NULL is fine */
 #define SG_TRUST_ALL SIZE_MAX
 SG_MUST_USE int sg_trust_add(struct sg_trust *trust, const char *name, size_t bytes_max);
 
-/* Calls fn with each own key. */
+/* Calls fn with each own key. fn's first error ends it and is given. */
 typedef int sg_trust_fn(void *arg, const struct sg_path_key *key);
 SG_MUST_USE int sg_trust_own(const struct sg_trust *trust, sg_trust_fn *fn, void *arg);
 

@@ -78,7 +78,7 @@ static int take_list(
 }
 
 /* What is not said stays as it was asked for the last time; at the first time it is presence (K9). Members
- * alone mean a whitelist. 0 with the parameter that is wrong in *wrong, or an error. */
+ * alone mean a whitelist. 0, or an error, with the parameter that is wrong in *wrong. */
 static int take_row(struct sg_call *call, struct sg_publishing_row *row, const char **wrong)
 {
 	const struct sg_publishing_row *old = &call->account->publishing;

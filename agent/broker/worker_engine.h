@@ -61,6 +61,7 @@ struct sg_worker {
 void sg_worker_enter(struct sg_worker *worker);
 int sg_worker_leave(struct sg_worker *worker);
 
+/* Starts the process, where none runs. What sg_spawn_program_path() and sg_spawn_worker() say, SG_ERR_NOMEM. */
 SG_MUST_USE int sg_worker_start(struct sg_worker *worker);
 
 /*

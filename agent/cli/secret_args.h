@@ -54,7 +54,7 @@ void sg_call_fds_close(struct sg_call_fds *fds);
  */
 SG_MUST_USE int sg_secret_args_pin(struct sg_cli *cli, json_t *parameters, struct sg_call_fds *fds);
 
-/* Adds the password as the member "password" when there is one. */
+/* Adds the password as the member "password" when there is one. Fails as sg_secret_args_pin(). */
 SG_MUST_USE int sg_secret_args_password(
     struct sg_cli *cli, json_t *parameters, struct sg_call_fds *fds);
 

@@ -18,7 +18,7 @@
 
 struct sg_asked;
 
-/* All three must outlive it. next_id: where the ids of our own frames are counted. */
+/* All four must outlive it. next_id: where the ids of our own frames are counted. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_asked_new(struct sg_asked **asked, struct sg_channel *channel,
     struct sg_iqs *iqs, const struct sg_contacts *contacts, uint32_t *next_id);
 void sg_asked_free(struct sg_asked *asked);

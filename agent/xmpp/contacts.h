@@ -15,14 +15,16 @@
 
 struct sg_contacts;
 
+/* SG_ERR_NOMEM. */
 SG_MUST_USE int sg_contacts_new(struct sg_contacts **contacts);
 void sg_contacts_free(struct sg_contacts *contacts);
 
-/* Forgets all, and begins with the account itself: it is always subscribed to its own presence. */
+/* Forgets all, and begins with the account itself: it is always subscribed to its own presence.
+ * SG_ERR_NOMEM. */
 SG_MUST_USE int sg_contacts_begin(struct sg_contacts *contacts, const char *own);
 void sg_contacts_end(struct sg_contacts *contacts);
 
-/* The payload of an iq get. */
+/* The payload of an iq get. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_contacts_ask_encode(struct sg_xml **payload);
 
 /* A roster query: the whole roster, or a push. What is no roster item in it is left out. SG_ERR_FORMAT

@@ -39,7 +39,7 @@ struct sg_iq_events {
 	int (*asked)(void *arg, const struct sg_iq_question *question);
 };
 
-/* The stream must outlive it. */
+/* The stream and the events must outlive it. SG_ERR_NOMEM. */
 SG_MUST_USE int sg_iqs_new(
     struct sg_iqs **iqs, struct sg_stream *stream, const struct sg_iq_events *events, void *arg);
 void sg_iqs_free(struct sg_iqs *iqs);
