@@ -129,7 +129,7 @@ static int agent_init(struct sg_agent *agent, const char *config_path, const cha
 	if (err == 0)
 		err = sg_logins_new(&agent->logins);
 	if (err == 0)
-		err = sg_remember_new(agent, &agent->remember);
+		err = sg_remember_new(&agent->remember);
 	if (err == 0)
 		err = sg_events_new(agent, &agent->events);
 	if (err == 0)

@@ -307,7 +307,7 @@ void sg_call_progress(struct sg_call *call, json_t *parameters)
 
 	if (call->more && !call->oneway && message != NULL && put_message(call, message) &&
 	    call->conn != NULL)
-		sg_conn_call_progress(call->conn, call);
+		sg_conn_call_progress(call->conn);
 	json_decref(message);
 }
 

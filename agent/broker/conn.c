@@ -261,7 +261,7 @@ static void take_turns(struct sg_conn *conn)
 	event_active(conn->flush_event, EV_TIMEOUT, 0);
 }
 
-void sg_conn_call_progress(struct sg_conn *conn, struct sg_call *call)
+void sg_conn_call_progress(struct sg_conn *conn)
 {
 	if (!conn->over)
 		take_turns(conn);

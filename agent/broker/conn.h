@@ -34,8 +34,8 @@ SG_MUST_USE int sg_conn_new(struct sg_agent *agent, int sock, const struct sg_ca
 /* Ends it at once, without the call of ended. */
 void sg_conn_free(struct sg_conn *conn);
 
-/* The call's output has grown. */
-void sg_conn_call_progress(struct sg_conn *conn, struct sg_call *call);
+/* The output of one of its calls has grown. */
+void sg_conn_call_progress(struct sg_conn *conn);
 
 /* Bytes that the client has not fetched yet, of calls whose turn it is. */
 size_t sg_conn_unsent(const struct sg_conn *conn);

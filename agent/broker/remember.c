@@ -40,7 +40,7 @@ struct sg_remembering {
 	void *arg;
 };
 
-int sg_remember_new(struct sg_agent *agent, struct sg_remembering **remember)
+int sg_remember_new(struct sg_remembering **remember)
 {
 	*remember = calloc(1, sizeof(**remember));
 	if (*remember == NULL)

@@ -20,7 +20,7 @@ struct sg_uses {
 };
 
 /* SG_ERR_NOMEM. Freeing locks no token: the processes end with the agent. */
-SG_MUST_USE int sg_remember_new(struct sg_agent *agent, struct sg_remembering **remember);
+SG_MUST_USE int sg_remember_new(struct sg_remembering **remember);
 void sg_remember_free(struct sg_remembering *remember);
 
 /* The token was locked and took a PIN. */
