@@ -49,11 +49,6 @@ class InstancesWorld(AuthorityWorld):
         process.wait_line("connected to 127.0.0.1" if self.kind == "ejabberd" else "trying again")
         return process
 
-    def wait_agreed(self, fingerprints):
-        """Until the lists of both instances are these."""
-        until(lambda: all(set((f / "revoked.txt").read_text().split()) == fingerprints for f in self.folders),
-              "the lists do not agree")
-
 
 @pytest.fixture(params=sorted(SERVERS))
 def place(request):
@@ -130,7 +125,6 @@ def check_ledger(place, load):
     assert {f for f in load.revoked if known[f][2] != "revoked"} == set()
     usable = [row[1] for row in rows if row[2] == "valid"]
     assert max(map(usable.count, set(usable))) <= LIMIT
-    return {row[0] for row in rows if row[2] == "revoked"}
 
 
 def crl_of(folder):
@@ -138,17 +132,22 @@ def crl_of(folder):
     return crl, crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
 
-def check_crls(place, revoked):
-    """Both instances' lists and CRLs tell of the same, and no number was given twice."""
-    serials = {int(row[0], 16) for row in
-               place.postgres.ask("SELECT encode(serial, 'hex') FROM certificate WHERE state = 'revoked'")}
-    place.wait_agreed(revoked)
-    until(lambda: all({entry.serial_number for entry in crl_of(f)[0]} == serials for f in place.folders),
-          "the CRLs do not agree")
-    numbers = [int(n) for process in place.processes if process.name in ("authority", "second")
-               for n in re.findall(r"crl number=(\d+) written", "".join(process.said()))]
-    assert len(numbers) == len(set(numbers))
-    assert max(numbers) == int(place.postgres.ask("SELECT number FROM crl")[0][0])
+def check_crls(place):
+    """Both instances' lists and CRLs come to tell of the same, and no number was given twice. What nobody waited for any more
+    may still be done."""
+    def numbers():
+        return [int(n) for process in place.processes if process.name in ("authority", "second")
+                for n in re.findall(r"crl number=(\d+) written", "".join(process.said()))]
+
+    def agree():
+        rows = place.postgres.ask("SELECT sha256, encode(serial, 'hex') FROM certificate WHERE state = 'revoked'")
+        fingerprints, serials = {row[0] for row in rows}, {int(row[1], 16) for row in rows}
+        return all(set((f / "revoked.txt").read_text().split()) == fingerprints for f in place.folders) and \
+            all({entry.serial_number for entry in crl_of(f)[0]} == serials for f in place.folders) and \
+            max(numbers()) == int(place.postgres.ask("SELECT number FROM crl")[0][0])
+
+    until(agree, "lists, CRLs and their numbers do not agree")
+    assert len(numbers()) == len(set(numbers()))
 
 
 def test_one_of_two_instances_is_killed(place):
@@ -167,7 +166,8 @@ def test_one_of_two_instances_is_killed(place):
                                       place.authority_env)
         load.wait(30)
         load.end()
-    check_crls(place, check_ledger(place, load))
+    check_ledger(place, load)
+    check_crls(place)
     for process in place.processes:
         if process.name == "authority" or process.name == "second" and place.kind == "ejabberd":
             assert process.count("outcome=issued") or process is place.authority
@@ -198,11 +198,13 @@ def test_the_database_is_killed(place):
         load.wait(30)
         place.postgres.start()
         for process in (place.authority, place.second):
-            until(lambda p=process: p.count("ledger: connected to the database") == 2, "the database is not found")
+            until(lambda p=process: p.count("ledger: connected to the database") >= 2, "the database is not found")
         load.wait(60)
         load.end()
-    assert place.authority.count("without the database") == 1
-    check_crls(place, check_ledger(place, load))
+    # once each time, for a busy one may be away more than once
+    assert place.authority.count("without the database") == place.authority.count("ledger: connected to the database") - 1
+    check_ledger(place, load)
+    check_crls(place)
 
 
 def test_a_database_that_comes_later(place):

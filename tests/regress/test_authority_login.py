@@ -86,8 +86,8 @@ def test_an_account_that_was_deleted_is_gone_though_a_session_is_left(place, key
 def test_without_a_list_nobody_logs_in_by_certificate(place, key):
     path = place.dir / "authority/revoked.txt"
     cert = good(place, key)
-    path.unlink()
     mark = place.server.process.mark()
+    path.unlink()
     assert not place.logs_in(cert, key)
     place.server.process.wait_line("No login with certificates: .*revoked.txt'?: [Nn]o such file", since=mark)
     place.write("authority/revoked.txt", "x" * 64 + "\n")

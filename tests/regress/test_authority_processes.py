@@ -100,8 +100,10 @@ def test_a_wrong_component_secret_is_said_and_tried_again_until_it_is_right(plac
     assert str(path) in line
     place.authority.wait_line("trying again in 1 s")
     place.authority.wait_line("trying again in 2 s")
+    mark = place.server.process.mark()
     path.write_text(secret)
     place.authority.wait_line("connected to")
+    place.server.wait_delegated(mark)
     with Client(place, "juliet") as juliet:
         juliet.listed()
 
