@@ -23,7 +23,8 @@ class Watch(threading.Thread):
         super().__init__(daemon=True)
         self.world, self.enough = world, threading.Event()
         self.round, self.rounds = threading.Condition(), 0
-        self.seen, self.maps, self.internet, self.dumpable, self.pin_in = set(), {}, set(), set(), set()
+        self.seen, self.maps, self.internet, self.pin_in = set(), {}, set(), set()
+        self.starting, self.guarded, self.dumpable = set(), set(), set()
 
     def run(self):
         while not self.enough.is_set():
@@ -52,10 +53,17 @@ class Watch(threading.Thread):
         self.maps.setdefault(name, set()).update(re.findall(r"/\S+\.so\S*", maps))
         if self.has_internet_socket(pid):
             self.internet.add(name)
-        if os.stat(f"/proc/{pid}/environ").st_uid != 0 and name in WORKERS:
-            self.dumpable.add(name)
+        self.see_dumpable(name, pid)
         if self.has_pin(pid, maps):
             self.pin_in.add(name)
+
+    def see_dumpable(self, name, pid):
+        """Until a program has come to its first lines it is dumpable: later it must not be, nor once more."""
+        if os.stat(f"/proc/{pid}/environ").st_uid == 0:
+            self.starting.discard((name, pid))
+            self.guarded.add((name, pid))
+        elif name in WORKERS:
+            (self.dumpable if (name, pid) in self.guarded else self.starting).add((name, pid))
 
     @staticmethod
     def has_internet_socket(pid):
@@ -139,7 +147,9 @@ def test_broker_and_token_worker_hold_no_internet_socket(watched):
 
 def test_no_process_is_dumpable(watched):
     """/proc/PID/environ belongs to root just when the process is not dumpable (proc(5))."""
-    assert not watched.watch.dumpable
+    watched.watch.whole_round()
+    assert not watched.watch.dumpable and not watched.watch.starting
+    assert {name for name, _ in watched.watch.guarded} >= set(WORKERS)
 
 
 def test_no_process_can_be_traced_by_its_own_user(watched):
