@@ -258,23 +258,14 @@ json_t *sg_json_direct(const struct sg_account *account)
 	return word;
 }
 
-static void on_policy(void *arg, const struct sg_msg_error *error, void *answer)
-{
-	const struct sg_account *account = arg;
-
-	if (error != NULL)
-		sg_log(SG_LOG_WARN, "%s: nobody is answered who asks for keys: %s",
-		    account->row.jid, sg_failure_text(error));
-}
-
-static void send_policy(struct sg_account *account)
+int sg_publishing_tell(struct sg_account *account, sg_answer_fn *fn, void *arg)
 {
 	const char *direct = direct_of(&account->publishing);
 	struct sg_msg_direct_policy policy = { .watch = !account->agent->config.no_watch };
 	char *copy = NULL;
 
 	if (account->state != SG_ACCOUNT_ONLINE)
-		return;
+		return 0;
 	if (strcmp(direct, "nobody") == 0)
 		policy.mode = SG_DIRECT_NOBODY;
 	else if (strcmp(direct, "contacts") == 0)
@@ -284,10 +275,11 @@ static void send_policy(struct sg_account *account)
 		policy.mode = SG_DIRECT_OWN;
 	else
 		policy.mode = SG_DIRECT_LIST;
-	sg_worker_request(account->worker, SG_MSG_DIRECT_POLICY, &policy, -1, SG_XMPP_SECONDS,
-	    on_policy, account);
+	sg_worker_request(
+	    account->worker, SG_MSG_DIRECT_POLICY, &policy, -1, SG_XMPP_SECONDS, fn, arg);
 	free(policy.jids);
 	free(copy);
+	return 1;
 }
 
 int sg_publishing_set(struct sg_account *account, struct sg_publishing_row *row)
@@ -301,7 +293,6 @@ int sg_publishing_set(struct sg_account *account, struct sg_publishing_row *row)
 	sg_publishing_row_clear(&account->publishing);
 	account->publishing = *row;
 	*row = (struct sg_publishing_row){ 0 };
-	send_policy(account);
 	return 0;
 }
 
@@ -363,11 +354,23 @@ static void on_node(void *arg, const struct sg_msg_error *error, void *answer)
 		    account->row.jid, sg_failure_text(error));
 }
 
+void sg_publishing_told(const struct sg_account *account, const struct sg_msg_error *error)
+{
+	if (error != NULL)
+		sg_log(SG_LOG_WARN, "%s: nobody is answered who asks for keys: %s",
+		    account->row.jid, sg_failure_text(error));
+}
+
+static void on_policy(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	sg_publishing_told(arg, error);
+}
+
 void sg_publishing_begin(struct sg_account *account)
 {
 	static const struct sg_msg_empty nothing = { 0 };
 
-	send_policy(account);
+	(void)sg_publishing_tell(account, on_policy, account);
 	if (account->publishing.access != NULL)
 		sg_worker_request(account->worker, SG_MSG_PEP_SHOW, &nothing, -1, SG_XMPP_SECONDS,
 		    on_node, account);

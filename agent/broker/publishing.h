@@ -11,6 +11,7 @@
 #include "accounts.h"
 #include "msg.h"
 #include "publishing_store.h"
+#include "worker.h"
 
 #define SG_MEMBERS_MAX 1000 /* JIDs of a whitelist, and of a list of who is answered */
 
@@ -51,9 +52,15 @@ struct sg_msg_pep_configure sg_publishing_asked(
 SG_MUST_USE int sg_publishing_is_narrower(
     const struct sg_publishing_row *row, const struct sg_publishing_row *old);
 
-/* Keeps what the account is from now on meant to be (taken over), and tells its worker. SG_ERR_IO:
- * nothing has changed. */
+/* Keeps what the account is from now on meant to be (taken over). SG_ERR_IO: nothing has changed. */
 SG_MUST_USE int sg_publishing_set(struct sg_account *account, struct sg_publishing_row *row);
+
+/* Tells the account's worker who is to be answered, who asks for keys: so it is when fn is called. 0: there is none that is
+ * online, and fn is not called. */
+int sg_publishing_tell(struct sg_account *account, sg_answer_fn *fn, void *arg);
+
+/* To be called by that fn: where the worker could not be told, that is logged. */
+void sg_publishing_told(const struct sg_account *account, const struct sg_msg_error *error);
 
 /* The account has logged in: its worker learns who is to be answered, and a node that was published
  * is looked at. */

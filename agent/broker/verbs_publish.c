@@ -27,6 +27,7 @@ struct publish {
 	struct sg_msg_keyinfos keys;  /* what is published */
 	struct sg_publishing_row row; /* as it will be */
 	struct sg_publishing_lists lists;
+	json_t *reply; /* for when the worker knows who is to be answered */
 };
 
 static void publish_free(void *state)
@@ -36,6 +37,7 @@ static void publish_free(void *state)
 	sg_msg_clear(SG_MSG_KEYINFOS, &publish->keys);
 	sg_publishing_row_clear(&publish->row);
 	sg_publishing_lists_clear(&publish->lists);
+	json_decref(publish->reply);
 	free(publish);
 }
 
@@ -187,6 +189,18 @@ static struct publish *publish_new(struct sg_call *call)
 
 /* ---- Publish ---- */
 
+/* What the person has said of direct requests holds when the call ends. */
+static void policy_taken(void *arg, const struct sg_msg_error *error, void *answer)
+{
+	struct sg_call *call = arg;
+	struct publish *publish = call->state;
+	json_t *reply = publish->reply;
+
+	sg_publishing_told(call->account, error);
+	publish->reply = NULL;
+	sg_call_reply(call, reply);
+}
+
 static void published(struct sg_call *call, void *answer)
 {
 	static const struct sg_msg_keyinfos none = { 0 };
@@ -200,9 +214,10 @@ static void published(struct sg_call *call, void *answer)
 	}
 	/* Nothing has gone to a node that is more open than asked. */
 	sg_publishing_note(call->account, node, 1);
-	sg_call_reply(call,
-	    json_pack("{s:o, s:o}", "node", sg_json_node(call->account, node), "keys",
-		sg_public_keys(call->account, node->published > 0 ? &publish->keys : &none)));
+	publish->reply = json_pack("{s:o, s:o}", "node", sg_json_node(call->account, node), "keys",
+	    sg_public_keys(call->account, node->published > 0 ? &publish->keys : &none));
+	if (!sg_publishing_tell(call->account, policy_taken, call))
+		policy_taken(call, NULL, NULL);
 }
 
 /* Somebody may have subscribed who is not to read it any more: by another access, or while it was too

@@ -1,6 +1,9 @@
-"""A signet-xmpp that was taken over gets signatures by the account's key while it logs in, and no other."""
+"""A signet-xmpp that was taken over gets signatures by the account's key while it logs in, and no other; and of one that
+takes its time nothing is said before it is so."""
 import base64
 import json
+import os
+import select
 import shutil
 import sys
 
@@ -11,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import agent_fixture
 import rogue_worker
 from agent_fixture import Agent
+from processes import until
 from varlink_client import secret
 from xmpp_frames import DENIED, DER, ERROR
 
@@ -53,6 +57,53 @@ def test_signatures_out_of_turn_are_refused(tmp_path, monkeypatch):
     assert {(kind, code) for _, kind, code in others} == {(ERROR, DENIED)}
     # What was refused did not come to the token.
     assert (made, refused) == (IN_TURN, len(others))
+
+
+# Takes it that nobody is to be answered as soon as it can read a word from a pipe.
+SLOW = """#!{python}
+import sys
+sys.path[:0] = {path!r}
+import rogue_worker, xmpp_frames as f
+
+class Slow(rogue_worker.Rogue):
+    def run(self):
+        while True:
+            frame_id, kind, message = self.receive()
+            if kind == f.CONNECT:
+                self.send(frame_id, f.ONLINE, {{"jid": message["jid"] + "/r", "mechanism": "SCRAM-SHA-256",
+                                               "tls_version": "TLSv1.3", "tls_cipher": "none"}})
+            elif kind == f.PEP_PUBLISH:
+                self.send(frame_id, f.PEP_NODE, {{"exists": 1, "node": "urn:xmpp:tmp:pubkey", "access_model": "presence",
+                                                 "published": 1}})
+            else:
+                if kind == f.DIRECT_POLICY and message["mode"] == {nobody}:
+                    open({folder!r} + "/told", "w").close()
+                    open({folder!r} + "/answer").read()
+                self.send(frame_id, f.OK)
+
+Slow().run()
+"""
+NOBODY = 3  # SG_DIRECT_NOBODY
+
+
+def test_what_a_person_says_of_direct_requests_holds_when_the_call_ends(tmp_path, monkeypatch):
+    for program in ("signetd", "signet-token"):
+        shutil.copy(agent_fixture.BIN / program, tmp_path)
+    stand_in = tmp_path / "signet-xmpp"
+    stand_in.write_text(SLOW.format(python=sys.executable, path=sys.path, folder=str(tmp_path), nobody=NOBODY))
+    stand_in.chmod(0o755)
+    os.mkfifo(tmp_path / "answer")
+    monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
+    with Agent() as agent, agent.client() as client, secret("password") as fd:
+        agent.call("AddAccount", {"jid": JULIET})
+        agent.unlock("one")
+        agent.call("NewKey", {"token": "one", "label": "user", "algorithm": "p256", "account": JULIET, "user": True})
+        client.send("Publish", {"jid": JULIET, "direct": "nobody", "password": {"fd": 0}}, [fd])
+        until((tmp_path / "told").exists, "nobody is told")
+        agent.call("ListAccounts")
+        assert not select.select([client.sock], [], [], 0)[0], "it is answered, and contacts may be, too"
+        (tmp_path / "answer").write_text("go on")
+        assert client.receive()["keys"]
 
 
 def rogue_cert(done):
