@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "channel.h"
 #include "clock.h"
@@ -117,18 +118,71 @@ static int judge_start(void)
 	return SG_ERR_WORKER;
 }
 
+/* ---- waiting for it ---- */
+
+struct patience {
+	int64_t begun_us, last_us; /* what it had worked then, and when it was last looked at */
+	int waits;
+};
+
+/* For how long it has had a processor, in microseconds; -1: unknown. */
+static int64_t worked_us(void)
+{
+	struct timespec worked;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(judge.pid, &clock) != 0 || clock_gettime(clock, &worked) != 0)
+		return -1;
+	return (int64_t)worked.tv_sec * 1000000 + worked.tv_nsec / 1000;
+}
+
+/* No answer came within SG_PGP_ANSWER_MS: whether one may come within the next. */
+static int is_at_work(struct patience *patience)
+{
+	int64_t now_us = worked_us();
+	int works = now_us > patience->last_us &&
+	    now_us - patience->begun_us < SG_PGP_WORK_MS * INT64_C(1000);
+
+	patience->last_us = now_us;
+	return works && ++patience->waits < SG_PGP_LATE_MS / SG_PGP_ANSWER_MS;
+}
+
+static int send_request(uint16_t type, const void *request, struct patience *patience)
+{
+	int err = sg_channel_send(judge.channel, ++judge.last_id, type, request, -1);
+
+	while (err == SG_ERR_TIMEOUT && is_at_work(patience)) {
+		err = sg_channel_flush(judge.channel);
+		if (err == 1)
+			err = SG_ERR_TIMEOUT;
+	}
+	return err;
+}
+
+static int receive_answer(struct sg_frame *answer, struct patience *patience)
+{
+	int err;
+
+	do
+		err = sg_channel_recv(judge.channel, answer);
+	while (err == SG_ERR_TIMEOUT && is_at_work(patience));
+	return err;
+}
+
 static int ask_once(
     uint16_t type, const void *request, uint16_t answer_type, struct sg_frame *answer)
 {
+	struct patience patience = { .waits = 0 };
 	int err = judge_start();
 
 	if (err != 0)
 		return err;
-	err = sg_channel_send(judge.channel, ++judge.last_id, type, request, -1);
+	patience.begun_us = patience.last_us = worked_us();
+	err = send_request(type, request, &patience);
 	if (err == SG_ERR_NOMEM || err == SG_ERR_LIMIT)
 		return err;
 	if (err == 0)
-		err = sg_channel_recv(judge.channel, answer);
+		err = receive_answer(answer, &patience);
 	if (err == SG_ERR_TIMEOUT) {
 		note_trouble("hangs", SG_PGP_TROUBLE_HANG);
 		err = SG_ERR_WORKER;

@@ -21,8 +21,15 @@
 #include "verdict.h"
 
 #define SG_PGP_COPIES_MAX 8	/* of one key, that are put together */
-#define SG_PGP_ANSWER_MS  2000	/* then signet-pgp hangs */
 #define SG_PGP_IDLE_MS	  30000 /* without a request, it ends by itself */
+
+/*
+ * Without an answer for so long, it hangs. But where the machine has much to do, it is waited for longer, as long as
+ * it gets a processor at all meanwhile, and has had it for less than the second.
+ */
+#define SG_PGP_ANSWER_MS 2000
+#define SG_PGP_WORK_MS	 1500
+#define SG_PGP_LATE_MS	 10000
 
 /* How much trouble it may make in what time: a key that it dies of (twice) counts as 1. */
 #define SG_PGP_TROUBLE_MS   60000

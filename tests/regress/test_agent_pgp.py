@@ -3,11 +3,13 @@ import base64
 import contextlib
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
+import agent_fixture
 from agent_fixture import Agent
 from processes import until, wait_gone
 from world import TOP
@@ -61,6 +63,26 @@ def test_it_may_open_nothing_and_start_nothing(agent):
         assert len(os.listdir(f"/proc/{judge}/fd")) == most <= 6
     assert re.search(r"^Max processes +0 +0", limits, re.M) and re.search(r"^Max file size +0 +0", limits, re.M)
     assert re.search(r"^Max core file size +0 +0", limits, re.M)
+
+
+LATE = """#!/usr/bin/python3
+import os, time
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    time.sleep(0.01)
+os.execv("{}", ["signet-pgp"])
+"""
+
+
+def test_on_a_busy_machine_it_is_waited_for(tmp_path, monkeypatch):
+    """For longer than one that hangs, as long as it gets on at all."""
+    shutil.copytree(agent_fixture.BIN, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "signet-pgp").write_text(LATE.format(agent_fixture.BIN / "signet-pgp"))
+    monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
+    with Agent(softhsm=False) as agent:
+        agent.call("AddAccount", {"jid": JID})
+        assert add(agent)["jids"] == [JID]
+        assert agent.count("signet-pgp") == 0
 
 
 def test_it_ends_with_its_agent(agent):
