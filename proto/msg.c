@@ -673,6 +673,12 @@ int sg_msg_error_code(const struct sg_msg_error *error)
 	return -(int)error->code;
 }
 
+int sg_msg_error_is(const struct sg_msg_error *error, int code, const char *condition)
+{
+	return sg_msg_error_code(error) == code && error->condition != NULL &&
+	    strcmp(error->condition, condition) == 0;
+}
+
 void sg_msg_error_set(
     struct sg_msg_error *error, int code, const char *subject, const char *format, ...)
 {

@@ -107,6 +107,9 @@ void sg_msg_clear(uint16_t type, void *msg);
  * code is SG_ERR_INTERNAL. */
 int sg_msg_error_code(const struct sg_msg_error *error);
 
+/* Whether it has this code and this condition. */
+int sg_msg_error_is(const struct sg_msg_error *error, int code, const char *condition);
+
 /* Fills an error message from a code and a printf text (may be NULL); *error must be zero or
  * cleared. */
 void sg_msg_error_set(struct sg_msg_error *error, int code, const char *subject, const char *format,

@@ -255,8 +255,7 @@ int sg_account_has_revoked(const struct sg_account *account, const char *fingerp
 
 int sg_account_is_refused(const struct sg_msg_error *error)
 {
-	return sg_msg_error_code(error) == SG_ERR_AUTH && error->condition != NULL &&
-	    strcmp(error->condition, "not-authorized") == 0;
+	return sg_msg_error_is(error, SG_ERR_AUTH, "not-authorized");
 }
 
 int sg_account_set_client(struct sg_account *account, const char *key_uri, const char *sha256)

@@ -399,8 +399,7 @@ void sg_job_enter_add(struct sg_call *call)
  * the authority gives it again (C5). */
 static int is_over_limit(const struct sg_msg_error *error)
 {
-	return sg_msg_error_code(error) == SG_ERR_STANZA && error->condition != NULL &&
-	    strcmp(error->condition, "resource-constraint") == 0;
+	return sg_msg_error_is(error, SG_ERR_STANZA, "resource-constraint");
 }
 
 enum sg_job_state sg_job_add_failed(struct sg_job *job, const struct sg_msg_error *error)

@@ -644,6 +644,5 @@ int sg_job_is_final(const struct sg_msg_error *error)
 
 int sg_job_is_gone(const struct sg_msg_error *error)
 {
-	return sg_msg_error_code(error) == SG_ERR_STANZA && error->condition != NULL &&
-	    strcmp(error->condition, "item-not-found") == 0;
+	return sg_msg_error_is(error, SG_ERR_STANZA, "item-not-found");
 }

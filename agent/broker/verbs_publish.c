@@ -489,9 +489,8 @@ static void show_judged(struct sg_call *call, int err, json_t *last, struct sg_m
 /* Whether the server lets nobody read, not even the owner (ejabberd, by roster). */
 static int is_refused(const struct sg_msg_error *error)
 {
-	return sg_msg_error_code(error) == SG_ERR_STANZA && error->condition != NULL &&
-	    (strcmp(error->condition, "not-authorized") == 0 ||
-		strcmp(error->condition, "forbidden") == 0);
+	return sg_msg_error_is(error, SG_ERR_STANZA, "not-authorized") ||
+	    sg_msg_error_is(error, SG_ERR_STANZA, "forbidden");
 }
 
 static void show_fetched(void *arg, const struct sg_msg_error *error, void *answer)

@@ -130,12 +130,6 @@ static void append_listed(struct sg_request *request)
 	append_ask(request);
 }
 
-static int is_conflict(const struct sg_msg_error *error)
-{
-	return sg_msg_error_code(error) == SG_ERR_STANZA && error->condition != NULL &&
-	    strcmp(error->condition, "conflict") == 0;
-}
-
 static void append_done(void *arg, struct sg_msg_error *error, const struct sg_xml *payload)
 {
 	struct sg_request *request = arg;
@@ -146,8 +140,8 @@ static void append_done(void *arg, struct sg_msg_error *error, const struct sg_x
 			append_listed(request);
 	} else if (error == NULL) {
 		sg_request_ok(request);
-	} else if (state->step == STEP_APPEND && is_conflict(error) &&
-	    ++state->tries < NAME_TRIES_MAX) {
+	} else if (state->step == STEP_APPEND &&
+	    sg_msg_error_is(error, SG_ERR_STANZA, "conflict") && ++state->tries < NAME_TRIES_MAX) {
 		state->number++;
 		append_ask(request);
 	} else {

@@ -253,16 +253,12 @@ static int take_page(struct sg_request *request, const struct sg_xml *payload)
 	return err;
 }
 
-static int is_condition(const struct sg_msg_error *error, const char *condition)
-{
-	return error->condition != NULL && strcmp(error->condition, condition) == 0;
-}
-
 /* A server that refuses a page is asked for all. */
 static int refuses_pages(const struct fetch *fetch, const struct sg_msg_error *error)
 {
 	return fetch->paged && fetch->after == NULL &&
-	    (is_condition(error, "feature-not-implemented") || is_condition(error, "bad-request"));
+	    (sg_msg_error_is(error, SG_ERR_STANZA, "feature-not-implemented") ||
+		sg_msg_error_is(error, SG_ERR_STANZA, "bad-request"));
 }
 
 static const char *reason_of(int err)
@@ -292,7 +288,8 @@ static void fetch_done(void *arg, struct sg_msg_error *error, const struct sg_xm
 	} else if (refuses_pages(fetch, error)) {
 		fetch->paged = 0;
 		err = ask_page(request);
-	} else if (fetch->after == NULL && is_condition(error, "item-not-found")) {
+	} else if (fetch->after == NULL &&
+	    sg_msg_error_is(error, SG_ERR_STANZA, "item-not-found")) {
 		/* No such node, or no such item: nothing is published, which is an answer. */
 		sg_request_answer(request, SG_MSG_KEYINFOS, &none);
 	} else {

@@ -201,20 +201,9 @@ static int trial_next(struct sg_request *request)
 
 static int is_refusal(const struct sg_msg_error *error)
 {
-	static const char *const conditions[] = { "not-acceptable", "feature-not-implemented",
-		"bad-request" };
-
-	for (size_t i = 0; error->condition != NULL && i < 3; i++) {
-		if (strcmp(error->condition, conditions[i]) == 0)
-			return 1;
-	}
-	return 0;
-}
-
-static int is_condition(const struct sg_msg_error *error, const char *condition)
-{
-	return error != NULL && error->condition != NULL &&
-	    strcmp(error->condition, condition) == 0;
+	return sg_msg_error_is(error, SG_ERR_STANZA, "not-acceptable") ||
+	    sg_msg_error_is(error, SG_ERR_STANZA, "feature-not-implemented") ||
+	    sg_msg_error_is(error, SG_ERR_STANZA, "bad-request");
 }
 
 /* ---- what comes after each step: the next question, or the end ---- */
@@ -417,10 +406,11 @@ static void node_is_uncertain(struct sg_request *request, const struct sg_msg_er
 static int node_takes_error(struct sg_request *request, struct sg_msg_error *error, int *err)
 {
 	struct node_state *state = request->state;
-	const int is_absent = is_condition(error, "item-not-found");
+	const int is_absent = sg_msg_error_is(error, SG_ERR_STANZA, "item-not-found");
 
 	*err = 0;
-	if (state->step == STEP_CREATE && !state->made_anew && is_condition(error, "conflict")) {
+	if (state->step == STEP_CREATE && !state->made_anew &&
+	    sg_msg_error_is(error, SG_ERR_STANZA, "conflict")) {
 		*err = node_show(request);
 	} else if ((state->step == STEP_CREATE || state->step == STEP_CONFIGURE) &&
 	    is_refusal(error)) {
@@ -539,7 +529,8 @@ static void retract_done(void *arg, struct sg_msg_error *error, const struct sg_
 	struct sg_request *request = arg;
 
 	/* What is not there need not be taken away. */
-	if (error != NULL && !is_condition(error, "item-not-found") && request->error.code == 0) {
+	if (error != NULL && !sg_msg_error_is(error, SG_ERR_STANZA, "item-not-found") &&
+	    request->error.code == 0) {
 		request->error = *error;
 		*error = (struct sg_msg_error){ 0 };
 	}
@@ -572,7 +563,7 @@ static void look_done(void *arg, struct sg_msg_error *error, const struct sg_xml
 	struct sg_msg_pep_node node = { 0 };
 	int err = 0;
 
-	if (error != NULL && !is_condition(error, "item-not-found")) {
+	if (error != NULL && !sg_msg_error_is(error, SG_ERR_STANZA, "item-not-found")) {
 		sg_request_refuse(request, error);
 		return;
 	}
