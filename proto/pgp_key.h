@@ -24,8 +24,8 @@
 #define SG_PGP_IDLE_MS	  30000 /* without a request, it ends by itself */
 
 /*
- * Without an answer for so long, it hangs. But where the machine has much to do, it is waited for longer, as long as
- * it gets a processor at all meanwhile, and has had it for less than the second.
+ * Without an answer for so long, it hangs. But where the machine has much to do, it is waited for longer, up to
+ * SG_PGP_LATE_MS, as long as it gets a processor at all meanwhile, and has had one for less than SG_PGP_WORK_MS.
  */
 #define SG_PGP_ANSWER_MS 2000
 #define SG_PGP_WORK_MS	 1500
@@ -36,7 +36,7 @@
 #define SG_PGP_TROUBLE_MAX  8
 #define SG_PGP_TROUBLE_HANG 4
 
-/* Why a signature does not count; the text of each is below. */
+/* Why a signature does not count; the text of each is in pgp_key.c. */
 enum sg_pgp_reason {
 	SG_PGP_NO_REASON,
 	SG_PGP_KEY_REVOKED,
