@@ -106,7 +106,7 @@ void sg_enrol_show(const struct sg_cli *cli, const json_t *result)
 	const json_t *account = json_object_get(result, "account");
 
 	if (sg_args_has(&cli->args, SG_OPT_CANCEL)) {
-		puts("The enrolment is undone.");
+		puts("It is undone."); /* an enrolment, or a renewal */
 		return;
 	}
 	if (json_is_object(certificate))

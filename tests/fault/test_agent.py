@@ -30,6 +30,10 @@ class FaultyAgent(FaultAgent):
         lines = [line.split() for line in self.log_path.read_text().splitlines()]
         return sum(words[2] == function and words[3] != "!" and rv in words[3:] + [""] for words in lines)
 
+    def calls_spoilt(self, how):
+        """How many calls the script has made go wrong in this way."""
+        return self.log_path.read_text().count(f" ! {how}")
+
     def sign(self, key="client"):
         """A signature that is good, as somebody else judges it."""
         csr = base64.b64decode(self.call("MakeCsr", {"key": key, "jid": JULIET})["csr"])
@@ -294,6 +298,7 @@ def test_crash_anywhere(function):
         with contextlib.suppress(AgentError):
             agent.new_key("client")
         agent.sign()
+        assert agent.calls_spoilt("crash") == 1
 
 
 def test_crash_in_a_login():

@@ -168,9 +168,10 @@ def test_sessions_and_logins_that_were_lost_are_made_again_at_once(monkeypatch, 
     with faulty(monkeypatch, tmp_path, f"[token bad]\npin-source = file:{pin_file}\n") as agent:
         agent.call("NewKey", {"token": "bad", "label": "k", "algorithm": "p256"})
         csr(agent, "k")
-        for what in ("sessions", "login"):
+        for logins, what in enumerate(("sessions", "login"), 2):
             script(agent, f"now lose {what}")
             csr(agent, "k")
+            assert agent.calls.read_text().count(" C_Login CKR_OK") == logins, f"the {what} was not lost"
 
 
 def test_a_token_that_is_pulled_and_comes_back(agent):
