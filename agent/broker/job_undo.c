@@ -11,6 +11,7 @@
 #include "key_cache.h"
 #include "log.h"
 #include "online.h"
+#include "reconcile.h"
 #include "worker.h"
 
 /* ---- a certificate that was revoked before it took the former one's place ---- */
@@ -151,21 +152,6 @@ static void undo_listed(struct sg_call *call, void *answer)
 		sg_job_go(call, SG_JOB_END);
 }
 
-static void undo_online(struct sg_call *call)
-{
-	static const struct sg_msg_empty nothing = { 0 };
-	const struct sg_job *job = call->state;
-
-	if (!sg_job_is_managed(call))
-		return;
-	if (job->row.cert.len > 0)
-		undo_revoke(call);
-	else if (job->can_list)
-		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, undo_listed);
-	else
-		sg_job_go(call, SG_JOB_END);
-}
-
 /* Whether the certificate that is to be undone has logged in (its request is kept then), and is not known to be revoked. */
 static int is_good(const struct sg_job *job)
 {
@@ -178,21 +164,53 @@ static int is_good(const struct sg_job *job)
 	return good;
 }
 
-/* The former certificate may have been revoked without anybody here knowing: there is nothing to go back to then. */
-static void on_undo_login(void *arg, const struct sg_msg_error *error)
+/* The former certificate may have been revoked without anybody here knowing. */
+static void fail_no_way_back(struct sg_call *call)
 {
-	struct sg_call *call = arg;
 	const struct sg_job *job = call->state;
 
 	sg_call_advise(call, SG_ERR_CERT_REFUSED,
 	    "`signet sign` and `signet publish` do what the renewal had left to do.");
+	sg_call_fail_with(call, SG_ERR_CERT_REFUSED, job->row.old_certificate,
+	    "the former certificate of %s does not log in any more: the account keeps the new one",
+	    job->row.jid);
+}
+
+static void undo_judged(struct sg_call *call, void *answer)
+{
+	const struct sg_job *job = call->state;
+
+	if (sg_reconcile_may_list(answer, job->row.old_certificate))
+		undo_revoke(call);
+	else
+		fail_no_way_back(call);
+}
+
+static void undo_online(struct sg_call *call)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+	const struct sg_job *job = call->state;
+
+	if (!sg_job_is_managed(call))
+		return;
+	if (job->row.cert.len > 0 && job->can_list && is_good(job))
+		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, undo_judged);
+	else if (job->row.cert.len > 0)
+		undo_revoke(call);
+	else if (job->can_list)
+		sg_call_ask_account(call, SG_MSG_CCM2_LIST, &nothing, undo_listed);
+	else
+		sg_job_go(call, SG_JOB_END);
+}
+
+static void on_undo_login(void *arg, const struct sg_msg_error *error)
+{
+	struct sg_call *call = arg;
+
 	if (error == NULL)
 		sg_job_go_online(call, undo_online);
-	else if (sg_account_is_refused(error) && call->password_fd < 0 && is_good(job))
-		sg_call_fail_with(call, SG_ERR_CERT_REFUSED, job->row.old_certificate,
-		    "the former certificate of %s does not log in any more: the account keeps the "
-		    "new one",
-		    job->row.jid);
+	else if (sg_account_is_refused(error) && call->password_fd < 0 && is_good(call->state))
+		fail_no_way_back(call);
 	else
 		sg_call_fail(call, error);
 }

@@ -196,14 +196,14 @@ static void on_features(struct sg_call *call, void *answer)
 		    "the server of %s does not manage certificates now", call->account->row.jid);
 }
 
-/* Where the new one is refused, for it was revoked, or its token is away, there is no other way than back. */
+/* Where the new one is refused, for it was revoked, or its token is away or locks itself, there is no other way than back. */
 static int is_of_no_use(const struct sg_call *call, const struct sg_msg_error *error)
 {
 	int code = sg_msg_error_code(error);
 
 	return call->password_fd < 0 &&
 	    (sg_account_is_refused(error) || code == SG_ERR_TOKEN_ABSENT ||
-		code == SG_ERR_KEY_ABSENT);
+		code == SG_ERR_KEY_ABSENT || code == SG_ERR_PIN_LOCKED);
 }
 
 static void on_online(void *arg, const struct sg_msg_error *error)

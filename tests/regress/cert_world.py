@@ -16,10 +16,10 @@ CONF = "[token one]\npin-source = file:{0}\n[token two]\npin-source = file:{0}\n
 class Holder:
     """An account on the served world, and an agent of its own with two tokens, one and two, that open by themselves."""
 
-    def __init__(self, world, name):
+    def __init__(self, world, name, agent=None):
         self.world, self.name, self.jid = world, name, f"{name}@{DOMAIN}"
         world.server.add_accounts(DOMAIN, [name], PASSWORD)
-        self.agent = Agent(("one", "two"))
+        self.agent = agent or Agent(("one", "two"))
         pin = self.agent.dir / "pin"
         pin.write_text(PIN)
         pin.chmod(0o600)

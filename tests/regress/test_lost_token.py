@@ -3,6 +3,7 @@ import base64
 import contextlib
 import hashlib
 import itertools
+import subprocess
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -11,8 +12,11 @@ from authority_client import Client
 from authority_world import key_files
 from cert_world import Holder
 from certificates import make_key
+from fault_agent import FAULT, FaultAgent
 from processes import PATIENCE, until
 from test_cert_diff import software_request, tool
+from varlink_client import secret
+from world import PASSWORD
 
 pytest_plugins = ["server_fixtures"]
 NUMBERS = itertools.count(1)
@@ -294,20 +298,59 @@ def test_while_the_authority_is_away(holder):
     assert {sha256: row["state"] for sha256, row in rows.items()} == {first["sha256"]: "revoked", spare["sha256"]: "current"}
 
 
-def test_a_renewal_is_not_undone_for_a_token_that_is_away(holder):
-    """Its certificate is the only one that is valid: the former one has been revoked, as a login tells."""
-    old = holder.enrol("client")
+def not_signed_yet(holder):
+    """A renewal for a key on the other token, whose user key is nowhere any more. Gives both certificates' SHA-256."""
+    old = holder.enrol("client")["sha256"]
     holder.agent.call("NewKey", {"token": "one", "label": "user", "user": True, "account": holder.jid})
     holder.agent.call("NewKey", {"token": "two", "label": "other", "algorithm": "p256"})
     tool(holder, "one", "--delete-object", "--type", "privkey", "--label", "user")
     holder.agent.call("ReleaseToken", {})
-    holder.agent.error("Renew", {"jid": holder.jid, "key": "other"})  # not signed yet
-    new, two = holder.account()["certificate"], holder.lose("two")
+    holder.agent.error("Renew", {"jid": holder.jid, "key": "other"})
+    new = holder.account()["certificate"]
     holder.call("Disconnect")
-    world = holder.world
-    world.run("signet-authority", "--config", world.authority_conf, "revoke", old["sha256"], env=world.authority_env)
-    error = holder.agent.error("CancelEnrolment", {"jid": holder.jid})
+    assert new != old and holder.account()["jobs"][0]["state"] == "sign"
+    return old, new
+
+
+def operator_revokes(world, sha256):
+    world.run("signet-authority", "--config", world.authority_conf, "revoke", sha256, env=world.authority_env)
+
+
+@pytest.mark.parametrize("told_by", ["login", "list"])
+def test_a_renewal_is_not_undone_for_a_token_that_is_away(holder, told_by):
+    """Its certificate is the only one that is valid: the former one is revoked, before that is asked for or afterwards."""
+    old, new = not_signed_yet(holder)
+    two = holder.lose("two")
+    if told_by == "list":  # the undoing waits for the authority
+        holder.world.authority.stop()
+        try:
+            holder.agent.error("CancelEnrolment", {"jid": holder.jid})
+            assert holder.account()["jobs"][0]["state"] == "undo"
+            operator_revokes(holder.world, old)
+        finally:
+            holder.world.start_authority()
+        holder.call("Disconnect")
+    else:
+        operator_revokes(holder.world, old)
+    with secret(PASSWORD) as fd:
+        asked = ({"jid": holder.jid}, []) if told_by == "login" else ({"jid": holder.jid, "password": {"fd": 0}}, [fd])
+        error = holder.agent.error("CancelEnrolment", *asked)
     assert error.name == "CertificateRefused" and "keeps the new one" in error.parameters["message"]
-    assert new != old["sha256"] and (holder.account()["certificate"], holder.account()["jobs"]) == (new, [])
+    assert (holder.account()["certificate"], holder.account()["jobs"]) == (new, [])
     holder.find(two)
+    holder.call("Disconnect")
     assert holder.call("Connect")["account"]["mechanism"] == "EXTERNAL"
+
+
+def test_a_renewal_whose_token_is_locked_for_good_is_undone(served):
+    """Nor can the new certificate log in then; the former one can."""
+    agent = FaultAgent("pin 3\n", labels=("one", "two"))
+    with Holder(served, f"loser{next(NUMBERS)}", agent) as holder:
+        old, _ = not_signed_yet(holder)
+        holder.agent.call("ReleaseToken", {})
+        for pin in ("1111", "2222", "3333"):
+            subprocess.run(["pkcs11-tool", "--module", FAULT, "--token-label", "two", "--login", "--pin", pin, "--list-objects"],
+                           env=holder.env, capture_output=True, timeout=PATIENCE)
+        holder.call("CancelEnrolment")
+        assert holder.account()["certificate"] == old
+        assert [c["certificate"]["sha256"] for c in holder.call("ListCertificates")["certificates"]] == [old]
