@@ -492,6 +492,16 @@ static int enough_any(void *arg, const struct sg_module_answer *answers, size_t 
 	return sg_module_answers_failed(answers, count) == NULL;
 }
 
+/* Nothing that is only remembered. */
+static int enough_good(void *arg, const struct sg_module_answer *answers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (answers[i].error.code == 0)
+			return 1;
+	}
+	return 0;
+}
+
 /* What is remembered is as good as what is asked. */
 static int concerned_never(void *arg, const struct sg_msg_tokens *remembered)
 {
@@ -504,7 +514,10 @@ void sg_ask_tokens(struct sg_tokens *tokens, enum sg_patience patience, sg_all_f
 	const struct sg_question question = {
 		.type = SG_MSG_TOKEN_LIST,
 		.msg = &nothing,
-		.enough = patience != SG_PATIENT ? enough_always : enough_any,
+		.enough = patience == SG_PATIENT ? enough_any
+		    : patience == SG_IMPATIENT	 ? enough_good
+						 : enough_always,
+		.enough_late = patience == SG_IMPATIENT ? enough_always : NULL,
 		.concerns = concerned_never,
 		.slow_ms = patience == SG_HASTY ? SG_HASTY_MS : 0,
 		.unknown_is_spare = patience == SG_HASTY,

@@ -194,8 +194,17 @@ def test_a_module_that_crashes():
         os.kill(pid, signal.SIGSEGV)
         wait_gone(pid)
         agent.call("ListTokens")
-        found, = [f for f in findings(agent, "note", "fault")]
+        found, = until(lambda: findings(agent, "note", "fault"), "nothing was said")  # while the next one starts
         assert "died or hung 1 times" in found["message"]
+
+
+def test_a_module_that_takes_its_time_is_waited_for():
+    """It is not told of as it was, nor to be of no use."""
+    with FaultAgent() as agent:
+        agent.call("ListTokens")
+        agent.script("on C_GetSlotList slow 300\n")  # more than calls that have others to ask wait for
+        levels = {(f["level"], f["subject"]) for f in findings(agent)}
+        assert ("good", "one") in levels and ("problem", "fault") not in levels
 
 
 def test_a_module_that_hangs():
