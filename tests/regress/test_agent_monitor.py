@@ -296,8 +296,8 @@ def test_a_changed_key():
         assert agent.error("MakeCsr", {"key": uri, "jid": "a@b.test"}).name == "KeyChanged"
         event = next_event(client, "key_changed")
         assert event["text"]
-        findings = agent.call("Doctor")["findings"]
-        assert any(f["level"] == "problem" and "not the one" in f["message"] for f in findings)
+        until(lambda: any(f["level"] == "problem" and "not the one" in f["message"]
+                          for f in agent.call("Doctor")["findings"]), "the doctor says nothing of it")
 
 
 def test_forgotten_while_the_token_is_away():

@@ -523,7 +523,8 @@ def test_an_unused_card_is_let_go():
     """Status tells of it as it was, and does not take it again; a list does."""
     with FaultAgent("removable\n") as agent:
         for _ in range(2):
-            tokens = agent.call("ListTokens")["tokens"]
+            # as long as the process starts, it is said that they are what they were
+            tokens = until(lambda: [t for t in agent.call("ListTokens")["tokens"] if t["problem"] is None])
             starts = agent.count("signet-token for fault started")
             until(lambda: agent.worker()["pid"] is None, "the process keeps the card")
             status = agent.call("Status")
