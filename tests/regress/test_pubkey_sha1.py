@@ -240,8 +240,9 @@ def test_k7_one_that_hangs_holds_nobody_up(tmp_path):
         for caller in callers:
             caller.join()
         assert len(took) == 3
-        for (methods, note), seconds in took:
-            assert methods == {"RSA-SHA256"} and "gave no answer within 5 s" in note and seconds > 4
+        for (methods, note), _ in took:
+            assert methods == {"RSA-SHA256"} and "gave no answer within 5 s" in note
+        assert max(seconds for _, seconds in took) > 4  # who came later shares the end of the first one's
         pid = (tmp_path / "pid").read_text().strip()
         until(lambda: subprocess.run(["kill", "-0", pid], capture_output=True, check=False).returncode, "it still runs")
 
