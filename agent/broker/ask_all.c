@@ -508,6 +508,13 @@ static int concerned_never(void *arg, const struct sg_msg_tokens *remembered)
 	return 0;
 }
 
+static int slow_ms_of(enum sg_patience patience)
+{
+	if (patience == SG_HASTY)
+		return SG_HASTY_MS;
+	return patience == SG_THOROUGH ? SG_PATIENCE_MS : SG_SLOW_MS;
+}
+
 void sg_ask_tokens(struct sg_tokens *tokens, enum sg_patience patience, sg_all_fn *fn, void *arg)
 {
 	static const struct sg_msg_empty nothing = { 0 };
@@ -519,7 +526,7 @@ void sg_ask_tokens(struct sg_tokens *tokens, enum sg_patience patience, sg_all_f
 						 : enough_always,
 		.enough_late = patience == SG_IMPATIENT ? enough_always : NULL,
 		.concerns = concerned_never,
-		.slow_ms = patience == SG_HASTY ? SG_HASTY_MS : 0,
+		.slow_ms = slow_ms_of(patience),
 		.unknown_is_spare = patience == SG_HASTY,
 		.rested_will_do = patience == SG_HASTY,
 		.fn = fn,

@@ -16,7 +16,7 @@ static const struct sg_msg_empty nothing = { 0 };
 void sg_survey_clear(struct sg_survey *survey)
 {
 	sg_held_certs_clear(&survey->held);
-	sg_token_answers_clear(&survey->tokens);
+	sg_object_answers_clear(&survey->objects);
 	sg_failure_clear(&survey->unlisted);
 	json_decref(survey->problems);
 	memset(survey, 0, sizeof(*survey));
@@ -35,19 +35,14 @@ static void add_problem(struct sg_survey *survey, const char *what, const char *
 
 /* ---- the tokens ---- */
 
-static void on_objects(void *arg, struct sg_module_answer *objects, size_t count)
+static void on_tokens(void *arg, struct sg_module_answer *tokens, size_t count)
 {
 	struct sg_survey *survey = arg;
 	struct sg_call *call = survey->call;
-	int err = sg_held_certs_add_tokens(&survey->held, call->account, survey->tokens.answers,
-	    survey->tokens.count, objects, count);
+	int err = sg_held_certs_add_tokens(&survey->held, call->account, tokens, count,
+	    survey->objects.answers, survey->objects.count);
 
-	sg_token_answers_clear(&survey->tokens);
-	for (size_t i = 0; i < count; i++) {
-		if (objects[i].error.code != 0)
-			add_problem(
-			    survey, objects[i].module->name, sg_failure_text(&objects[i].error));
-	}
+	sg_object_answers_clear(&survey->objects);
 	if (err != 0) {
 		sg_call_fail_code(call, err, NULL);
 		return;
@@ -57,22 +52,30 @@ static void on_objects(void *arg, struct sg_module_answer *objects, size_t count
 	survey->next(call);
 }
 
-static void on_tokens(void *arg, struct sg_module_answer *tokens, size_t count)
+static void on_objects(void *arg, struct sg_module_answer *objects, size_t count)
+{
+	struct sg_survey *survey = arg;
+
+	for (size_t i = 0; i < count; i++) {
+		if (objects[i].error.code != 0)
+			add_problem(
+			    survey, objects[i].module->name, sg_failure_text(&objects[i].error));
+	}
+	if (sg_object_answers_take(&survey->objects, objects, count) != 0)
+		sg_call_fail_code(survey->call, SG_ERR_NOMEM, NULL);
+	else
+		sg_ask_tokens(survey->call->agent->tokens, SG_THOROUGH, on_tokens, survey);
+}
+
+/* The objects first: each module is waited for then, so that what tokens it has is asked of those that
+ * answer, and a token that was taken out is not taken for one that is there, as it was last seen. */
+static void ask_tokens(struct sg_survey *survey)
 {
 	static char everything[] = "";
-	struct sg_survey *survey = arg;
 	struct sg_call *call = survey->call;
 	const struct sg_msg_object_list msg = { .caller = call->caller, .selector = everything };
 
-	if (sg_token_answers_take(&survey->tokens, tokens, count) != 0)
-		sg_call_fail_code(call, SG_ERR_NOMEM, NULL);
-	else
-		sg_ask_objects(call->agent->tokens, &msg, on_objects, survey);
-}
-
-static void ask_tokens(struct sg_survey *survey)
-{
-	sg_ask_tokens(survey->call->agent->tokens, SG_IMPATIENT, on_tokens, survey);
+	sg_ask_objects(call->agent->tokens, &msg, on_objects, survey);
 }
 
 /* ---- the server ---- */

@@ -7,8 +7,8 @@
 
 #include "call.h"
 #include "held_certs.h"
+#include "object_answers.h"
 #include "reconcile.h"
-#include "token_answers.h"
 
 struct sg_survey {
 	struct sg_held_certs held;
@@ -19,7 +19,7 @@ struct sg_survey {
 	int64_t now;
 	/* Of the survey itself: */
 	struct sg_call *call;
-	struct sg_token_answers tokens;
+	struct sg_object_answers objects;
 	sg_verb_fn *next;
 };
 

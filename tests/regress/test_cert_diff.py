@@ -2,11 +2,13 @@
 import base64
 import itertools
 import re
+import shutil
 import sqlite3
 import subprocess
 
 import pytest
 
+import agent_fixture
 from agent_fixture import PIN
 from authority_client import Client
 from cert_world import Holder
@@ -232,6 +234,23 @@ def test_out_of_reach(holder):
     assert holder.list == "unknown" and rows[current["sha256"]]["key"] == "away"
     shown = holder.type(f"signet cert list {holder.jid} --diff")
     assert "Not known:" in shown and "token absent" in shown
+
+
+@pytest.mark.parametrize("served", ["prosody"], indirect=True)  # it is not asked
+def test_out_of_reach_by_a_module_that_takes_its_time(served, tmp_path, monkeypatch):
+    """Its process is started anew: what is not there is not said to be locked, as it was last seen, and is no spare."""
+    for program in ("signetd", "signet-xmpp"):
+        shutil.copy(agent_fixture.BIN / program, tmp_path)
+    slow = tmp_path / "signet-token"
+    slow.write_text(f'#!/bin/sh\nsleep 0.5\nexec {agent_fixture.BIN.resolve()}/signet-token "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
+    with Holder(served, f"holder{next(NUMBERS)}") as holder:
+        holder.enrol("key")
+        spare = holder.enrol("other", token="two", spare=True)
+        holder.lose("two")
+        row = holder.rows(offline=True)[spare["sha256"]]
+        assert (row["state"], row["key"], row["token"]) == ("spare", "away", "two")
 
 
 def test_what_logs_in_is_not_removed(holder):

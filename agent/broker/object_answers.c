@@ -1,9 +1,9 @@
-#include "token_answers.h"
+#include "object_answers.h"
 
 #include <stdlib.h>
 
-int sg_token_answers_take(
-    struct sg_token_answers *taken, struct sg_module_answer *answers, size_t count)
+int sg_object_answers_take(
+    struct sg_object_answers *taken, struct sg_module_answer *answers, size_t count)
 {
 	taken->count = 0;
 	taken->answers = calloc(count + 1, sizeof(*taken->answers));
@@ -15,23 +15,20 @@ int sg_token_answers_take(
 
 		to->module = from->module;
 		to->error.code = from->error.code;
-		to->remembered = from->remembered;
-		from->remembered = (struct sg_msg_tokens){ NULL, 0 };
 		if (from->error.code != 0)
 			continue;
-		to->u.tokens = from->u.tokens;
-		from->u.tokens = (struct sg_msg_tokens){ NULL, 0 };
+		to->u.objects = from->u.objects;
+		memset(&from->u.objects, 0, sizeof(from->u.objects));
 	}
 	return 0;
 }
 
-void sg_token_answers_clear(struct sg_token_answers *taken)
+void sg_object_answers_clear(struct sg_object_answers *taken)
 {
 	for (size_t i = 0; i < taken->count; i++) {
-		sg_msg_clear(SG_MSG_TOKENS, &taken->answers[i].remembered);
 		if (taken->answers[i].error.code == 0)
-			sg_msg_clear(SG_MSG_TOKENS, &taken->answers[i].u.tokens);
+			sg_msg_clear(SG_MSG_OBJECTS, &taken->answers[i].u);
 	}
 	free(taken->answers);
-	*taken = (struct sg_token_answers){ NULL, 0 };
+	*taken = (struct sg_object_answers){ NULL, 0 };
 }
