@@ -77,7 +77,7 @@ int sg_module_recall(const struct sg_module *module, struct sg_msg_tokens *token
 enum sg_patience {
 	SG_PATIENT,   /* as long as it takes for one good answer */
 	SG_IMPATIENT, /* ... or SG_PATIENCE_MS, without any */
-	SG_THOROUGH,  /* the same; but only a module that takes longer than that is slow */
+	SG_THOROUGH,  /* until each has answered, or SG_PATIENCE_MS */
 	SG_HASTY,     /* or SG_HASTY_MS, for whatever is known then; what rests goes on resting */
 };
 

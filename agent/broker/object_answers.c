@@ -1,6 +1,7 @@
 #include "object_answers.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int sg_object_answers_take(
     struct sg_object_answers *taken, struct sg_module_answer *answers, size_t count)
