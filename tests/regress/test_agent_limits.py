@@ -306,7 +306,7 @@ def test_requests_that_wait_for_a_worker(agent, healthy):
     try:
         for client in clients:
             for _ in range(CALLS_MAX):
-                client.send("ShowToken", {"token": "one"})  # as above
+                client.send("ListKeys", {"selector": "nothing"})  # with short replies, for most wait long to be fetched
         healthy.call("ListAccounts")
     finally:
         os.kill(pid, signal.SIGCONT)
