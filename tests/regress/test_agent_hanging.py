@@ -51,12 +51,19 @@ def faulty(monkeypatch, tmp_path, conf="", timeout=TIMEOUT):
         yield agent
 
 
-@pytest.fixture
-def agent(monkeypatch, tmp_path):
-    with faulty(monkeypatch, tmp_path) as agent:
+@contextlib.contextmanager
+def furnished(monkeypatch, tmp_path, timeout=TIMEOUT):
+    """Both tokens are unlocked, and have a key."""
+    with faulty(monkeypatch, tmp_path, timeout=timeout) as agent:
         for token in ("bad", "good"):
             agent.unlock(token)
             agent.call("NewKey", {"token": token, "label": f"{token} key", "algorithm": "p256"})
+        yield agent
+
+
+@pytest.fixture
+def agent(monkeypatch, tmp_path):
+    with furnished(monkeypatch, tmp_path) as agent:
         yield agent
 
 
@@ -321,10 +328,12 @@ def world():
 
 
 @pytest.fixture
-def enrolling(agent, world):
-    agent.call("AddAccount", {"jid": ROMEO, "host": "127.0.0.1", "port": world.c2s_port, "cafile": str(world.cafile)})
-    script(agent, "removable")
-    return agent
+def enrolling(monkeypatch, tmp_path, world):
+    """Nothing hangs, so a busy machine has its time."""
+    with furnished(monkeypatch, tmp_path, timeout=60) as agent:
+        agent.call("AddAccount", {"jid": ROMEO, "host": "127.0.0.1", "port": world.c2s_port, "cafile": str(world.cafile)})
+        script(agent, "removable")
+        yield agent
 
 
 def back(agent):
