@@ -277,10 +277,7 @@ def test_a_token_that_is_made_while_the_agent_runs_is_listed(agent):
 
 def test_the_keys_of_one_token_wait_for_no_other_module(monkeypatch, tmp_path):
     """Known not to have it, or not known at all."""
-    with faulty(monkeypatch, tmp_path, timeout=60) as agent:
-        for token in ("bad", "good"):
-            agent.unlock(token)
-            agent.call("NewKey", {"token": token, "label": f"{token} key", "algorithm": "p256"})
+    with furnished(monkeypatch, tmp_path, timeout=60) as agent:
         agent.call("ListTokens")
         good, bad = uri(agent, "good key"), uri(agent, "bad key")
         token = agent.call("ShowToken", {"token": "good"})["token"]["uri"]
