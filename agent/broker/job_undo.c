@@ -338,13 +338,15 @@ void sg_job_enter_sweep(struct sg_call *call)
 		sg_job_go(call, SG_JOB_END);
 }
 
-/* A token that is gone, or takes no orders about certificates, keeps nothing up: what it holds is revoked. */
+/* A token that is gone, is locked for good, or takes no orders about certificates, keeps nothing up: what it holds is
+ * revoked. */
 enum sg_job_state sg_job_sweep_failed(struct sg_job *job, const struct sg_msg_error *error)
 {
 	switch (sg_msg_error_code(error)) {
 	case SG_ERR_TOKEN_ABSENT:
 	case SG_ERR_TOKEN_AMBIGUOUS:
 	case SG_ERR_TOKEN_READ_ONLY:
+	case SG_ERR_PIN_LOCKED:
 	case SG_ERR_KEY_ABSENT:
 	case SG_ERR_KEY_AMBIGUOUS:
 	case SG_ERR_KEY_CHANGED:

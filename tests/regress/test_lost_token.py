@@ -354,3 +354,4 @@ def test_a_renewal_whose_token_is_locked_for_good_is_undone(served):
         holder.call("CancelEnrolment")
         assert holder.account()["certificate"] == old
         assert [c["certificate"]["sha256"] for c in holder.call("ListCertificates")["certificates"]] == [old]
+        assert holder.account()["jobs"] == []  # what is left lies on that token, and keeps nothing up
