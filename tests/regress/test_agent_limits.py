@@ -307,7 +307,8 @@ def test_requests_that_wait_for_a_worker(agent, healthy):
         for client in clients:
             for _ in range(CALLS_MAX):
                 client.send("ListKeys", {"selector": "nothing"})  # with short replies, for most wait long to be fetched
-        healthy.call("ListAccounts")
+        until(lambda: not any(client.unread() for client in clients), "the agent does not read what it is sent")
+        healthy.call("ListAccounts")  # what was read last is taken on, too
     finally:
         os.kill(pid, signal.SIGCONT)
     replies = [client.receive_raw() for client in clients for _ in range(CALLS_MAX)]

@@ -1,10 +1,13 @@
 """A raw client of the agent's API, with the interface file read as a judge of every reply."""
 import array
 import contextlib
+import fcntl
 import json
 import os
 import re
 import socket
+import struct
+import termios
 
 from processes import PATIENCE
 from world import TOP
@@ -130,6 +133,10 @@ class Client:
         self.asked.append(method)
         message = {"method": method, **({} if parameters is None else {"parameters": parameters}), **flags}
         self.send_raw(json.dumps(message).encode() + b"\0", fds)
+
+    def unread(self):
+        """Whether the agent has still to read something of what was sent."""
+        return struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)))[0] > 0
 
     def receive_raw(self):
         """The next message, or None when the agent has closed."""
