@@ -37,6 +37,8 @@ def write_to_memory():
 def pytest_configure(config):
     unignore_signals()
     write_to_memory()
+    # slixmpp's way to open TLS, which a test can't change
+    config.addinivalue_line("filterwarnings", "ignore:check_hostname requires server_hostname:DeprecationWarning")
     config.addinivalue_line("markers", "long: takes long, so it starts before others that run beside it")
     config.addinivalue_line("markers", "alone: measures what a program beside it would spoil, so nothing runs then")
     config.addinivalue_line("markers", "xdist_group(name): tests that run one after another in one process")
