@@ -164,7 +164,7 @@ static int is_good(const struct sg_job *job)
 	return good;
 }
 
-/* The former certificate may have been revoked without anybody here knowing. */
+/* The former certificate may have expired meanwhile, or have been revoked without anybody here knowing. */
 static void fail_no_way_back(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
@@ -253,6 +253,11 @@ void sg_job_enter_undo(struct sg_call *call)
 	if (job->row.sha256 != NULL && job->row.old_certificate != NULL &&
 	    strcmp(job->row.sha256, job->row.old_certificate) == 0) {
 		sg_job_go(call, SG_JOB_END);
+		return;
+	}
+	/* Servers refuse one that has expired in many ways, and go on listing it. */
+	if (is_good(job) && sg_job_is_former_over(job)) {
+		fail_no_way_back(call);
 		return;
 	}
 	if (job->row.csr.len == 0) { /* nothing was asked for */

@@ -298,9 +298,9 @@ def test_while_the_authority_is_away(holder):
     assert {sha256: row["state"] for sha256, row in rows.items()} == {first["sha256"]: "revoked", spare["sha256"]: "current"}
 
 
-def not_signed_yet(holder):
+def not_signed_yet(holder, old=None):
     """A renewal for a key on the other token, whose user key is nowhere any more. Gives both certificates' SHA-256."""
-    old = holder.enrol("client")["sha256"]
+    old = old or holder.enrol("client")["sha256"]
     holder.agent.call("NewKey", {"token": "one", "label": "user", "user": True, "account": holder.jid})
     holder.agent.call("NewKey", {"token": "two", "label": "other", "algorithm": "p256"})
     tool(holder, "one", "--delete-object", "--type", "privkey", "--label", "user")

@@ -12,11 +12,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from agent_fixture import Agent
 from authority_client import Client
+from cert_world import Holder
 from peer import NS_PUBKEY, as_peer, fetch_items
 from person import Person
 from processes import until
 from test_cert_diff import software_request
+from test_lost_token import not_signed_yet
 from world import BUILD, DOMAIN, PASSWORD, SERVERS, Failed, World, is_sanitized
 
 DAY = 86400
@@ -622,6 +625,29 @@ def test_undone_by_hand_when_that_is_possible_again(renewer):
         renewer.world.start_authority()
     renewer.signet("enrol", renewer.jid, "--cancel")
     assert renewer.account()["certificate"] == old and renewer.account()["renew_problem"] is None
+
+
+def test_an_undoing_waits_until_the_old_one_has_expired(world):
+    """There is nothing to go back to: the new one is not revoked, though the server still lists the old one."""
+    agent = Agent(("one", "two"), conf="[agent]\nrenew = no\n")
+    with Holder(world, f"renewer{next(NUMBERS)}", agent) as holder:
+        with world.past():
+            old = holder.enrol("client")["sha256"]
+        _, new = not_signed_yet(holder, old)
+        two = holder.lose("two")
+        world.authority.stop()
+        try:
+            agent.error("CancelEnrolment", {"jid": holder.jid})
+            assert holder.account()["jobs"][0]["state"] == "undo" and holder.account()["certificate"] == old
+        finally:
+            world.start_authority()
+        assert agent.stop() == 0
+        agent.start(env=world.shifted(agent.env, "signetd", 200))
+        until(lambda: not holder.account()["jobs"], agent.lines)
+        assert holder.account()["certificate"] == new and new not in world.revoked()
+        holder.find(two)
+        holder.call("Disconnect")
+        assert holder.call("Connect")["account"]["mechanism"] == "EXTERNAL"
 
 
 def test_a_clock_that_is_far_ahead(renewer):
