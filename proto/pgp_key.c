@@ -1,10 +1,11 @@
 #include "pgp_key.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -79,10 +80,9 @@ void sg_pgp_reap(void)
 
 static int judge_connect(int sock)
 {
-	const struct timeval timeout = { .tv_sec = SG_PGP_ANSWER_MS / 1000 };
+	int flags = fcntl(sock, F_GETFL);
 
-	if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) != 0 ||
-	    setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) != 0)
+	if (flags < 0 || fcntl(sock, F_SETFL, flags | O_NONBLOCK) != 0)
 		return SG_ERR_IO;
 	return sg_channel_new(&judge.channel, sock);
 }
@@ -122,6 +122,7 @@ static int judge_start(void)
 
 struct patience {
 	int64_t begun_us, last_us; /* what it had worked then, and when it was last looked at */
+	int64_t until_ms;	   /* when that is to be looked at again */
 	int waits;
 };
 
@@ -144,29 +145,51 @@ static int is_at_work(struct patience *patience)
 	    now_us - patience->begun_us < SG_PGP_WORK_MS * INT64_C(1000);
 
 	patience->last_us = now_us;
+	patience->until_ms = sg_clock_ms() + SG_PGP_ANSWER_MS;
 	return works && ++patience->waits < SG_PGP_LATE_MS / SG_PGP_ANSWER_MS;
+}
+
+/* Until it has read, or said, something: what it says little by little has no more time than what it says at once. What
+ * is there already is taken, for it may be we who came late. SG_ERR_TIMEOUT, SG_ERR_IO. */
+static int wait_for(short events, struct patience *patience)
+{
+	struct pollfd pfd = { .fd = sg_channel_fd(judge.channel), .events = events };
+
+	for (;;) {
+		int64_t left = patience->until_ms - sg_clock_ms();
+		int ready = poll(&pfd, 1, left > 0 ? (int)left : 0);
+
+		if (ready > 0)
+			return 0;
+		if (ready < 0 && errno != EINTR)
+			return SG_ERR_IO;
+		if (ready == 0 && !is_at_work(patience))
+			return SG_ERR_TIMEOUT;
+	}
 }
 
 static int send_request(uint16_t type, const void *request, struct patience *patience)
 {
-	int err = sg_channel_send(judge.channel, ++judge.last_id, type, request, -1);
+	int err = sg_channel_put(judge.channel, ++judge.last_id, type, request, -1);
 
-	while (err == SG_ERR_TIMEOUT && is_at_work(patience)) {
-		err = sg_channel_flush(judge.channel);
-		if (err == 1)
-			err = SG_ERR_TIMEOUT;
-	}
+	while (err == 0 && (err = sg_channel_flush(judge.channel)) == 1)
+		err = wait_for(POLLOUT, patience);
 	return err;
 }
 
+/* 1: it is there; 0: the process has ended; below 0: none came. */
 static int receive_answer(struct sg_frame *answer, struct patience *patience)
 {
-	int err;
+	int got;
 
-	do
-		err = sg_channel_recv(judge.channel, answer);
-	while (err == SG_ERR_TIMEOUT && is_at_work(patience));
-	return err;
+	while ((got = sg_channel_next(judge.channel, answer)) == 0) {
+		got = wait_for(POLLIN, patience);
+		if (got == 0)
+			got = sg_channel_fill(judge.channel);
+		if (got <= 0)
+			return got;
+	}
+	return got;
 }
 
 static int ask_once(
@@ -178,6 +201,7 @@ static int ask_once(
 	if (err != 0)
 		return err;
 	patience.begun_us = patience.last_us = worked_us();
+	patience.until_ms = sg_clock_ms() + SG_PGP_ANSWER_MS;
 	err = send_request(type, request, &patience);
 	if (err == SG_ERR_NOMEM || err == SG_ERR_LIMIT)
 		return err;

@@ -74,15 +74,41 @@ os.execv("{}", ["signet-pgp"])
 """
 
 
-def test_on_a_busy_machine_it_is_waited_for(tmp_path, monkeypatch):
-    """For longer than one that hangs, as long as it gets on at all."""
-    shutil.copytree(agent_fixture.BIN, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "signet-pgp").write_text(LATE.format(agent_fixture.BIN / "signet-pgp"))
-    monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
+TRICKLE = """#!/usr/bin/python3
+import socket, struct, time
+sock = socket.socket(fileno=3)
+sock.send(struct.pack(">I", 60000))
+while True:
+    sock.send(b"x")
+    end = time.monotonic() + 0.2
+    while time.monotonic() < end:
+        pass
+"""
+
+
+@contextlib.contextmanager
+def played_by(program, folder, monkeypatch):
+    """An agent whose signet-pgp is another program."""
+    shutil.copytree(agent_fixture.BIN, folder, dirs_exist_ok=True)
+    (folder / "signet-pgp").write_text(program)
+    monkeypatch.setattr(agent_fixture, "BIN", folder)
     with Agent(softhsm=False) as agent:
         agent.call("AddAccount", {"jid": JID})
+        yield agent
+
+
+def test_on_a_busy_machine_it_is_waited_for(tmp_path, monkeypatch):
+    """For longer than one that hangs, as long as it gets on at all."""
+    with played_by(LATE.format(agent_fixture.BIN / "signet-pgp"), tmp_path, monkeypatch) as agent:
         assert add(agent)["jids"] == [JID]
         assert agent.count("signet-pgp") == 0
+
+
+def test_one_whose_answer_never_ends_is_not_waited_for(tmp_path, monkeypatch):
+    """A key may have taken it over: whatever it goes on saying, the agent has its callers to answer."""
+    with played_by(TRICKLE, tmp_path, monkeypatch) as agent:
+        assert add(agent)["jids"] == []
+        assert agent.count("signet-pgp hangs") == 1 and children(agent) == []
 
 
 def test_it_ends_with_its_agent(agent):
