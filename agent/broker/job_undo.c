@@ -12,6 +12,7 @@
 #include "log.h"
 #include "online.h"
 #include "reconcile.h"
+#include "text.h"
 #include "worker.h"
 
 /* ---- a certificate that was revoked before it took the former one's place ---- */
@@ -106,17 +107,24 @@ static void undone(struct sg_call *call)
 		retract_and_discard(call);
 }
 
+/* It is said in the log, and to who has it undone. */
+static void note_unrevoked(struct sg_job *job, const char *why)
+{
+	sg_log(SG_LOG_WARN, "%s: %s, which is not used, may stay valid: %s", job->row.jid,
+	    job->row.sha256, why);
+	free(job->unrevoked);
+	job->unrevoked = sg_text_copy(why);
+}
+
 /* One that the server does not revoke may log in, and is not noted as revoked. */
 static void on_undone(void *arg, const struct sg_msg_error *error, void *answer)
 {
 	struct sg_call *call = arg;
-	const struct sg_job *job = call->state;
 
 	if (error == NULL || sg_job_is_gone(error)) {
 		undone(call);
 	} else if (sg_job_is_final(error)) {
-		sg_log(SG_LOG_WARN, "%s: %s, which is not used, may stay valid: %s", job->row.jid,
-		    job->row.sha256, sg_failure_text(error));
+		note_unrevoked(call->state, sg_failure_text(error));
 		retract_and_discard(call);
 	} else {
 		sg_call_fail(call, error);
@@ -125,15 +133,12 @@ static void on_undone(void *arg, const struct sg_msg_error *error, void *answer)
 
 static void undo_revoke(struct sg_call *call)
 {
-	const struct sg_job *job = call->state;
+	struct sg_job *job = call->state;
 	const struct sg_msg_ccm2_revoke msg = { .sha256 = job->row.sha256 };
 
 	if (!job->can_revoke) {
-		sg_log(SG_LOG_WARN,
-		    "%s: its server does not revoke certificates: %s, which is not used, stays "
-		    "valid",
-		    job->row.jid, job->row.sha256);
-		sg_job_go(call, SG_JOB_DISCARD);
+		note_unrevoked(job, "its server does not revoke certificates");
+		retract_and_discard(call);
 	} else if (sg_call_is_online(call)) {
 		sg_worker_request(call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1,
 		    SG_XMPP_SECONDS, on_undone, call);

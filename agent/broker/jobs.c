@@ -132,6 +132,7 @@ static void job_free(struct sg_job *job)
 	TAILQ_REMOVE(&job->account->jobs, job, entry);
 	event_free(job->timer);
 	free(job->selector);
+	free(job->unrevoked);
 	sg_job_row_clear(&job->row);
 	sg_failure_clear(&job->outcome);
 	free(job);
@@ -330,7 +331,9 @@ static void come_to_nothing(
 /* The call's answer when the job is done. */
 static json_t *reply_of(const struct sg_job *job)
 {
-	if (job->row.kind == SG_JOB_REVOKE || job->undone)
+	if (job->undone)
+		return json_pack("{s:o}", "unrevoked", sg_json_text(job->unrevoked));
+	if (job->row.kind == SG_JOB_REVOKE)
 		return json_object();
 	return json_pack("{s:s, s:s, s:o, s:o}", "step", "done", "text",
 	    "the certificate is proven by a login", "certificate",

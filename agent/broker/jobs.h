@@ -39,8 +39,9 @@ struct sg_job {
 	const char *refusal; /* why what the server gave is not kept: static text */
 	int rekey;	     /* of a renewal in state NEW: its key is to be made */
 	/* Of all runs: */
-	char *selector; /* of the key, in state NEW; as the call gave it */
-	int undone;	/* what it got is not to be used */
+	char *selector;	 /* of the key, in state NEW; as the call gave it */
+	int undone;	 /* what it got is not to be used */
+	char *unrevoked; /* ... and may stay valid, for this reason; or NULL */
 	/* State END: why it came to nothing; code 0: it is done, or undone by hand. */
 	struct sg_msg_error outcome;
 	struct event *timer;

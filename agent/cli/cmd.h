@@ -64,6 +64,8 @@ sg_command_show_fn sg_keyring_list_show, sg_keyring_show_show, sg_keyring_trust_
 sg_command_run_fn sg_keyring_export, sg_keyring_import;
 sg_command_show_fn sg_keyring_export_show, sg_keyring_import_show;
 
+#define SG_STATUS_PENDING 5 /* not all is done */
+
 /* cmd_status.c */
 sg_command_run_fn sg_status;
 sg_command_show_fn sg_status_show;

@@ -34,6 +34,7 @@ static int enrol_cancel(struct sg_cli *cli, json_t **result)
 	static const enum sg_opt others[] = { SG_OPT_KEY, SG_OPT_NAME, SG_OPT_OUT, SG_OPT_REPLACE,
 		SG_OPT_SPARE };
 	const char *jid = cli->args.operands[0];
+	int err;
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		if (sg_args_has(&cli->args, others[i]))
@@ -41,8 +42,11 @@ static int enrol_cancel(struct sg_cli *cli, json_t **result)
 			    "Undo the enrolment first, then enrol anew.",
 			    "--cancel goes with no --%s", sg_opt_info(others[i])->name);
 	}
-	return sg_agent_call(cli, "CancelEnrolment", json_pack("{s:s}", "jid", jid),
+	err = sg_agent_call(cli, "CancelEnrolment", json_pack("{s:s}", "jid", jid),
 	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
+	if (err == 0 && sg_member(*result, "unrevoked", NULL) != NULL)
+		cli->status = SG_STATUS_PENDING;
+	return err;
 }
 
 /* The user key signs it, so that friends know it when it is needed. Where that is not to be had now, it
@@ -100,13 +104,26 @@ int sg_enrol(struct sg_cli *cli, json_t **result)
 	return err;
 }
 
+static void cancel_show(const char *jid, const json_t *result)
+{
+	const char *unrevoked = sg_member(result, "unrevoked", NULL);
+
+	if (unrevoked == NULL) {
+		puts("It is undone."); /* an enrolment, or a renewal */
+		return;
+	}
+	fputs("It is undone, but what was issued is NOT REVOKED, and may log in: ", stdout);
+	sg_print_text(stdout, unrevoked);
+	printf("\n`signet cert list %s --diff` shows it.\n", jid);
+}
+
 void sg_enrol_show(const struct sg_cli *cli, const json_t *result)
 {
 	const json_t *certificate = json_object_get(result, "certificate");
 	const json_t *account = json_object_get(result, "account");
 
 	if (sg_args_has(&cli->args, SG_OPT_CANCEL)) {
-		puts("It is undone."); /* an enrolment, or a renewal */
+		cancel_show(cli->args.operands[0], result);
 		return;
 	}
 	if (json_is_object(certificate))

@@ -9,8 +9,6 @@
 #include "print.h"
 #include "show.h"
 
-#define STATUS_PENDING 5 /* not all is done */
-
 static int call_fingerprint(struct sg_cli *cli, const char *method, json_t **result)
 {
 	char **operands = cli->args.operands;
@@ -81,7 +79,7 @@ int sg_cert_revoke_token(struct sg_cli *cli, json_t **result)
 	    (!is_done(json_object_get(*result, "certificates")) ||
 		json_array_size(json_object_get(*result, "problems")) > 0 ||
 		sg_member(*result, "unretracted", NULL) != NULL))
-		cli->status = STATUS_PENDING;
+		cli->status = SG_STATUS_PENDING;
 	return err;
 }
 

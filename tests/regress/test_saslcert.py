@@ -367,7 +367,8 @@ def test_what_is_undone_and_cannot_be_read_is_not_said_to_be_revoked(holder):
     append(holder, ("x" * 70000, new))
     holder.call("Disconnect")
     remove(holder, "new")
-    holder.call("CancelEnrolment")
+    done = holder.run("enrol", holder.jid, "--cancel")
+    assert done.returncode == 5 and "NOT REVOKED" in done.stdout and "cannot be read" in done.stdout
     assert holder.account()["jobs"] == [] and holder.account()["certificate"] == old["sha256"]
     assert holder.rows()[hashlib.sha256(new).hexdigest()]["state"] == "spare"
 
