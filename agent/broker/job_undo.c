@@ -4,7 +4,9 @@
  */
 #include "jobs.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "call_key.h"
 #include "ccm2.h"
@@ -12,6 +14,7 @@
 #include "log.h"
 #include "online.h"
 #include "reconcile.h"
+#include "renewal.h"
 #include "text.h"
 #include "worker.h"
 
@@ -169,6 +172,17 @@ static int is_good(const struct sg_job *job)
 	return good;
 }
 
+/* Whether the former certificate has expired meanwhile, or is known to be revoked, and that one has not. Where both have,
+ * it is rather the clock that is wrong. */
+static int is_all_there_is(const struct sg_job *job)
+{
+	struct sg_renewal renewal;
+
+	return is_good(job) && sg_job_is_former_over(job) &&
+	    sg_renewal_of(&job->row.cert, SG_RENEWAL_AT_DEFAULT, &renewal) == 0 &&
+	    !sg_renewal_is_over(&renewal, time(NULL));
+}
+
 /* The former certificate may have expired meanwhile, or have been revoked without anybody here knowing. */
 static void fail_no_way_back(struct sg_call *call)
 {
@@ -261,7 +275,7 @@ void sg_job_enter_undo(struct sg_call *call)
 		return;
 	}
 	/* Servers refuse one that has expired in many ways, and go on listing it. */
-	if (is_good(job) && sg_job_is_former_over(job)) {
+	if (is_all_there_is(job)) {
 		fail_no_way_back(call);
 		return;
 	}
