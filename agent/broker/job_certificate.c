@@ -556,13 +556,18 @@ static void retired(struct sg_call *call)
 		sg_job_go(call, SG_JOB_RETRACT);
 }
 
-/* It is not noted as revoked. */
+/* It is not noted as revoked, and who is there is told. */
 static void leave_former(struct sg_call *call, const char *why)
 {
 	const struct sg_job *job = call->state;
+	char *text = NULL;
 
-	sg_log(SG_LOG_WARN, "%s: %s: the former certificate, %s, may stay valid", job->row.jid, why,
-	    job->row.old_certificate);
+	if (asprintf(&text, "the former certificate, %s, is NOT REVOKED, and may log in: %s",
+		job->row.old_certificate, why) < 0)
+		text = NULL;
+	sg_log(SG_LOG_WARN, "%s: %s", job->row.jid, text != NULL ? text : why);
+	sg_job_tell(call, "retire", text != NULL ? text : why);
+	free(text);
 	sg_job_go(call, SG_JOB_RETRACT);
 }
 
