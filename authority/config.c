@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "conf.h"
 #include "exporter.h"
@@ -218,6 +219,30 @@ static int missing(const char *path, const char *section, const char *name)
 	return SG_ERR_CONFIG;
 }
 
+/* Whether so many first characters of both are the path of one folder that is there. */
+static int is_one_folder(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	char *a_path = strndup(a, a_len), *b_path = strndup(b, b_len);
+	struct stat of_a, of_b;
+	int one = a_path != NULL && b_path != NULL && stat(a_path, &of_a) == 0 &&
+	    stat(b_path, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+
+	free(a_path);
+	free(b_path);
+	return one;
+}
+
+/* However their folders are written. What is written takes the place of what has its name, so a link leads nowhere else. */
+static int is_one_file(const char *a, const char *b)
+{
+	const char *a_name = strrchr(a, '/'), *b_name = strrchr(b, '/');
+
+	if (strcmp(a, b) == 0)
+		return 1;
+	return a_name != NULL && b_name != NULL && strcmp(a_name, b_name) == 0 &&
+	    is_one_folder(a, (size_t)(a_name - a) + 1, b, (size_t)(b_name - b) + 1);
+}
+
 /* What writes one would put it in the place of the other: that takes, say, all revocations back. */
 static int check_files(const char *path, struct sg_authority_config *config)
 {
@@ -225,8 +250,8 @@ static int check_files(const char *path, struct sg_authority_config *config)
 		for (size_t j = 0; j < i; j++) {
 			if (strcmp(strings[i].section, "files") != 0 ||
 			    strcmp(strings[j].section, "files") != 0 ||
-			    strcmp(*string_slot(config, &strings[i]),
-				*string_slot(config, &strings[j])) != 0)
+			    !is_one_file(*string_slot(config, &strings[i]),
+				*string_slot(config, &strings[j])))
 				continue;
 			sg_log(SG_LOG_ERROR,
 			    "%s: '%s' and '%s' in the section [files] are the same file", path,

@@ -252,6 +252,9 @@ static void files_that_are_the_same_are_refused(void **state)
 		{ "ledger = /l\ncrl = /c\nrevoked = /c\nlogins = /g\n", "'crl' and 'revoked'" },
 		{ "ledger = /l\ncrl = /c\nrevoked = /r\nlogins = /r\n", "'revoked' and 'logins'" },
 		{ "ledger = /l\ncrl = /l\nrevoked = /r\nlogins = /g\n", "'ledger' and 'crl'" },
+		{ "ledger = /l\ncrl = //r\nrevoked = /r\nlogins = /g\n", "'crl' and 'revoked'" },
+		{ "ledger = /l\ncrl = /c\nrevoked = /usr/../r\nlogins = /r\n",
+		    "'revoked' and 'logins'" },
 	};
 	struct sg_authority_config config;
 	struct capture capture;
