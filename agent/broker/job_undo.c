@@ -139,6 +139,8 @@ static void undo_revoke(struct sg_call *call)
 	struct sg_job *job = call->state;
 	const struct sg_msg_ccm2_revoke msg = { .sha256 = job->row.sha256 };
 
+	free(job->unrevoked); /* of a run before */
+	job->unrevoked = NULL;
 	if (!job->can_revoke) {
 		note_unrevoked(job, "its server does not revoke certificates");
 		retract_and_discard(call);
