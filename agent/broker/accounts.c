@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ccm2.h"
 #include "cert_protocol.h"
 #include "jobs.h"
 #include "log.h"
@@ -225,6 +226,8 @@ void sg_account_note_features(
 {
 	uint32_t before = account->row.protocol;
 
+	account->had_list |= sg_cert_protocol_can(features, SG_NS_CCM2_LIST);
+	account->had_revoke |= sg_cert_protocol_can(features, SG_NS_CCM2_REVOKE);
 	account->row.protocol = sg_cert_protocol_of(features);
 	if (account->row.protocol == before || account->removed)
 		return;

@@ -620,7 +620,10 @@ void sg_job_go_online(struct sg_call *call, sg_verb_fn *next)
 int sg_job_is_managed(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	int managed = job->can_add || job->can_list || job->can_revoke;
+	const struct sg_account *account = job->account;
+	/* A server that was started anew has one after the other. */
+	int managed = (job->can_add || job->can_list || job->can_revoke) &&
+	    (job->can_list || !account->had_list) && (job->can_revoke || !account->had_revoke);
 
 	if (!managed)
 		sg_call_fail_with(call, SG_ERR_FEATURE, SG_NS_CCM2_REVOKE,

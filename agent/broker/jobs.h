@@ -129,8 +129,8 @@ int sg_job_take_issued(struct sg_job *job, struct sg_msg_ccm2_certs *certs);
 /* Whether the server says that it does not have it: a certificate that it does not know lets nobody in. */
 int sg_job_is_gone(const struct sg_msg_error *error);
 
-/* Whether the server manages certificates at all now; else the call has failed, and the job waits: what issued one may
- * be away. */
+/* Whether the server manages certificates at all now, and as it did before; else the call has failed, and the job waits:
+ * what issued one may be away. */
 SG_MUST_USE int sg_job_is_managed(struct sg_call *call);
 
 /* Whether the certificate that the job got is known to be revoked, and the former one is not. */

@@ -8,10 +8,12 @@ import subprocess
 import pytest
 
 from agent_fixture import BIN, PIN, Agent, monitor, next_event
-from processes import suspend, until
+from peer import as_peer
+from processes import PATIENCE, suspend, until
+from rogue_authority import Rogue
 from test_agent_accounts import JULIET, account, add_account, start_server, with_password
 from varlink_client import secret
-from world import PASSWORD, SERVERS, World
+from world import DOMAIN, PASSWORD, SERVERS, World
 
 
 @pytest.fixture(scope="module", params=sorted(SERVERS))
@@ -165,6 +167,46 @@ def test_undone_it_leaves_nothing(world, agent):
     assert (got["jobs"], got["certificate"], got["key"]) == ([], None, None)
     assert issued(agent) == [] and on_token(agent, "client") == []
     assert agent.error("CancelEnrolment", {"jid": JULIET}).name == "ArgumentWrong"
+
+
+def has(world, *names):
+    """Whether the server says that it has these."""
+    async def job(peer):
+        return await peer.iq("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", to=DOMAIN)
+    return {f"urn:xmpp:ccm2:{name}:0" for name in names} <= {e.get("var") for e in as_peer(world, "juliet", job).iter()}
+
+
+@pytest.mark.parametrize("world", ["prosody"], indirect=True)  # ejabberd says that it has all that is delegated
+def test_undone_it_waits_for_all_that_the_server_had(world, agent):
+    """A server that was started anew has an authority's protocols one by one: what cannot be revoked for a moment is not
+    left as it is."""
+    killed(world, agent)
+    job = waiting(agent)
+    assert issued(agent) == [job["certificate"]]
+    agent.call("Disconnect", {"jid": JULIET})
+
+    def cancel(call):
+        with secret(PASSWORD) as password, secret(PIN) as pin:
+            return call("CancelEnrolment", {"jid": JULIET, "password": {"fd": 0}, "pin": {"fd": 1}}, [password, pin])
+    world.authority.stop()
+    world.server.stop()
+    world.server.start()
+    rogue = Rogue(world, features=("add-cert",))
+    rogue.start()
+    try:
+        assert rogue.ready.wait(PATIENCE)
+        until(lambda: has(world, "add-cert"), "nothing is delegated")
+        assert cancel(agent.error).name == "FeatureMissing"
+        assert account(agent)["jobs"][0]["state"] == "undo"
+    finally:
+        rogue.stop()
+        world.server.stop()  # it has only what its first component had
+        world.server.start()
+        world.start_authority()
+        until(lambda: has(world, "add-cert", "list-certs", "revoke-cert"), "not all is delegated")
+    agent.call("Disconnect", {"jid": JULIET})
+    assert cancel(agent.call) == {"unrevoked": None}
+    assert issued(agent) == [] and on_token(agent, "client") == []
 
 
 def test_replace_leaves_the_new_one_alone(agent):
