@@ -621,14 +621,24 @@ int sg_job_is_managed(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
 	const struct sg_account *account = job->account;
-	/* A server that was started anew has one after the other. */
-	int managed = (job->can_add || job->can_list || job->can_revoke) &&
-	    (job->can_list || !account->had_list) && (job->can_revoke || !account->had_revoke);
 
-	if (!managed)
+	if (!job->can_add && !job->can_list && !job->can_revoke) {
 		sg_call_fail_with(call, SG_ERR_FEATURE, SG_NS_CCM2_REVOKE,
 		    "the server of %s does not manage certificates now", job->row.jid);
-	return managed;
+		return 0;
+	}
+	/* A server that was started anew has one after the other. */
+	if ((account->had_list && !job->can_list) || (account->had_revoke && !job->can_revoke)) {
+		sg_call_advise(call, SG_ERR_FEATURE,
+		    "It may be starting: the agent tries again by itself. Where that is so for "
+		    "good, start signetd anew.");
+		sg_call_fail_with(call, SG_ERR_FEATURE,
+		    job->can_list ? SG_NS_CCM2_REVOKE : SG_NS_CCM2_LIST,
+		    "the server of %s does not %s certificates now, as it did before", job->row.jid,
+		    job->can_list ? "revoke" : "list");
+		return 0;
+	}
+	return 1;
 }
 
 int sg_job_is_final(const struct sg_msg_error *error)

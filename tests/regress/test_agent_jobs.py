@@ -196,7 +196,9 @@ def test_undone_it_waits_for_all_that_the_server_had(world, agent):
     try:
         assert rogue.ready.wait(PATIENCE)
         until(lambda: has(world, "add-cert"), "nothing is delegated")
-        assert cancel(agent.error).name == "FeatureMissing"
+        error = cancel(agent.error)
+        assert error.name == "FeatureMissing" and "does not list certificates now" in error.parameters["message"]
+        assert "start signetd anew" in error.parameters["advice"]
         assert account(agent)["jobs"][0]["state"] == "undo"
     finally:
         rogue.stop()
