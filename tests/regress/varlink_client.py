@@ -6,7 +6,6 @@ import json
 import os
 import re
 import socket
-import struct
 import termios
 
 from processes import PATIENCE
@@ -136,7 +135,9 @@ class Client:
 
     def unread(self):
         """Whether the agent has still to read something of what was sent."""
-        return struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)))[0] > 0
+        waiting = array.array("i", [0])
+        fcntl.ioctl(self.sock, termios.TIOCOUTQ, waiting)
+        return waiting[0] > 0
 
     def receive_raw(self):
         """The next message, or None when the agent has closed."""
