@@ -251,12 +251,28 @@ static void on_left(void *arg, const struct sg_msg_error *error)
 	sg_account_unref(arg);
 }
 
-/* It was the job that put the account online. */
+static struct sg_job *other_that_runs(const struct sg_job *job)
+{
+	struct sg_job *other;
+
+	TAILQ_FOREACH(other, &job->account->jobs, entry) {
+		if (other != job && other->call != NULL)
+			return other;
+	}
+	return NULL;
+}
+
+/* It was the job that put the account online: no call may be at work there, and the last job goes. */
 static void leave_as_it_was(struct sg_job *job)
 {
 	struct sg_account *account = job->account;
+	struct sg_job *other = other_that_runs(job);
 
-	if (!job->was_online && account->state == SG_ACCOUNT_ONLINE)
+	if (job->was_online || account->is_wanted || account->state != SG_ACCOUNT_ONLINE)
+		return;
+	if (other != NULL)
+		other->was_online = 0;
+	else
 		sg_account_go_offline(account, on_left, sg_account_ref(account));
 }
 
@@ -541,6 +557,20 @@ void sg_job_when_idle(struct sg_job *job, struct sg_call *call, sg_job_turn_fn *
 	}
 	*waiter = (struct sg_job_waiter){ .call = call, .fn = fn };
 	TAILQ_INSERT_TAIL(&job->waiters, waiter, entry);
+}
+
+int sg_jobs_have_caller(const struct sg_account *account, const struct sg_caller *caller)
+{
+	const struct sg_job *job;
+	const struct sg_call *call;
+
+	TAILQ_FOREACH(job, &account->jobs, entry) {
+		for (call = job->call; call != NULL; call = call->doing) {
+			if (&call->caller == caller)
+				return 1;
+		}
+	}
+	return 0;
 }
 
 /* ---- what they wait for ---- */

@@ -100,6 +100,9 @@ void sg_job_cancel(struct sg_job *job, struct sg_call *call);
  * the store is as it was, and a job that is new is to be dropped. */
 SG_MUST_USE int sg_job_intend(struct sg_job *job);
 
+/* Whether this is the caller of a call that one of the account's jobs runs on, or of a part of such a call. */
+int sg_jobs_have_caller(const struct sg_account *account, const struct sg_caller *caller);
+
 /* A person's call has put the account online, or unlocked a token, or one was put in: jobs that wait for
  * the like go on. */
 void sg_jobs_account_ready(struct sg_account *account);

@@ -105,6 +105,7 @@ static void forget_online(struct sg_account *account)
 	sg_msg_clear(SG_MSG_XMPP_ONLINE, &account->online);
 	free(account->online_with);
 	account->online_with = NULL;
+	account->is_wanted = 0;
 }
 
 /* Whether the account has a certificate and it is no login by that, of which a refusal then says nothing: it is by a
@@ -353,6 +354,8 @@ void sg_account_go_online(struct sg_account *account, const struct sg_caller *ca
 		return;
 	}
 	sg_worker_look(account->worker);
+	if (!sg_jobs_have_caller(account, caller))
+		account->is_wanted = 1;
 	if (account->state == SG_ACCOUNT_ONLINE) {
 		fn(arg, NULL);
 		return;
