@@ -3,6 +3,9 @@ import base64
 import contextlib
 import hashlib
 import itertools
+import os
+import re
+import signal
 import subprocess
 
 import pytest
@@ -13,7 +16,7 @@ from authority_world import key_files
 from cert_world import Holder
 from certificates import make_key
 from fault_agent import FAULT, FaultAgent
-from processes import PATIENCE, until
+from processes import PATIENCE, suspend, until
 from test_cert_diff import software_request, tool
 from varlink_client import secret
 from world import PASSWORD
@@ -342,16 +345,49 @@ def test_a_renewal_is_not_undone_for_a_token_that_is_away(holder, told_by):
     assert holder.call("Connect")["account"]["mechanism"] == "EXTERNAL"
 
 
+def lock_for_good(holder, token):
+    """By wrong PINs in another program, which is none of ours: a sanitizer that the module has must be loaded before."""
+    env = dict(holder.env)
+    linked = subprocess.run(["ldd", FAULT], check=True, capture_output=True, text=True).stdout
+    if found := re.search(r"libasan\S* => (\S+)", linked):
+        env |= {"LD_PRELOAD": found[1], "ASAN_OPTIONS": "detect_leaks=0"}
+    for pin, said in (("1111", "CKR_PIN_INCORRECT"), ("2222", "CKR_PIN_INCORRECT"), ("3333", "CKR_PIN_LOCKED")):
+        done = subprocess.run(["pkcs11-tool", "--module", FAULT, "--token-label", token, "--login", "--pin", pin,
+                               "--list-objects"], env=env, capture_output=True, text=True, timeout=PATIENCE)
+        assert said in done.stderr, done.stderr
+
+
 def test_a_renewal_whose_token_is_locked_for_good_is_undone(served):
     """Nor can the new certificate log in then; the former one can."""
     agent = FaultAgent("pin 3\n", labels=("one", "two"))
     with Holder(served, f"loser{next(NUMBERS)}", agent) as holder:
         old, _ = not_signed_yet(holder)
         holder.agent.call("ReleaseToken", {})
-        for pin in ("1111", "2222", "3333"):
-            subprocess.run(["pkcs11-tool", "--module", FAULT, "--token-label", "two", "--login", "--pin", pin, "--list-objects"],
-                           env=holder.env, capture_output=True, timeout=PATIENCE)
+        lock_for_good(holder, "two")
         holder.call("CancelEnrolment")
+        assert holder.agent.count("the PIN of token 'two' is locked") > 0
         assert holder.account()["certificate"] == old
         assert [c["certificate"]["sha256"] for c in holder.call("ListCertificates")["certificates"]] == [old]
         assert holder.account()["jobs"] == []  # what is left lies on that token, and keeps nothing up
+
+
+def test_a_job_that_fails_leaves_a_call_its_connection(served):
+    """The call's login unlocks a token, and a job that waited for that goes on beside it: before the account is online."""
+    authority = served.authority.popen.pid
+    with Holder(served, f"loser{next(NUMBERS)}", FaultAgent(labels=("one", "two"))) as holder:
+        not_signed_yet(holder)
+        holder.agent.call("ReleaseToken", {})
+        waits, online = (holder.agent.count(text) for text in ("waits in its state sign", " is online: EXTERNAL"))
+        holder.agent.script("on C_Login 2 hang\n")  # the job's, to the token of the user key
+        suspend(authority)
+        try:
+            with holder.agent.client() as client:
+                client.send("ListCertificates", {"jid": holder.jid})
+                until(lambda: holder.agent.count(" is online: EXTERNAL") > online, "the call does not connect")
+                holder.agent.script("")
+                until(lambda: holder.agent.count("waits in its state sign") > waits, "the job does not go on")
+                os.kill(authority, signal.SIGCONT)
+                assert len(client.receive()["certificates"]) == 2
+        finally:
+            os.kill(authority, signal.SIGCONT)
+        assert holder.account()["state"] == "online"
