@@ -81,7 +81,7 @@ SRC_broker := $(call in,agent/broker, \
     asking job_renewal key_names key_reply publishing renewal renewing store_publishing verbs_asking verbs_publish watching \
     held_certs object_answers reconcile shell_word survey switching verbs_adopt verbs_lost verbs_reconcile verbs_remove verbs_spare \
     accounts agent ask_all attestation call call_key collisions config conn doctor doctor_system events failure \
-    find fingerprint forged job_certificate job_revocation job_undo jobs json judging key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
+    find fingerprint forged job_certificate job_revocation job_steps job_undo jobs json judging key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
     reaper remember rest server signings store store_attestation store_copies store_decisions store_jobs store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
     touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
     verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_release verbs_renew verbs_sign verbs_token verbs_trust worker worker_process)

@@ -9,6 +9,7 @@
 #include "accounts.h"
 #include "conn.h"
 #include "cert_protocol.h"
+#include "jobs.h"
 #include "json.h"
 #include "key_reply.h"
 #include "log.h"
@@ -151,6 +152,8 @@ static void part_finish(struct sg_call *call)
 static void finish(struct sg_call *call)
 {
 	call->done = 1;
+	if (call->is_counted && --call->account->calls == 0)
+		sg_jobs_account_unused(call->account);
 	if (call->part != NULL)
 		part_finish(call);
 	else if (call->conn != NULL)
@@ -417,6 +420,13 @@ void sg_call_do(struct sg_call *call, const char *method, sg_verb_fn *verb, json
 
 /* ---- steps with an account ---- */
 
+static void enter_account(struct sg_call *call, struct sg_account *account)
+{
+	call->account = sg_account_ref(account);
+	call->is_counted = 1;
+	account->calls++;
+}
+
 int sg_call_take_account(struct sg_call *call, const char *parameter)
 {
 	const char *jid = sg_call_string(call, parameter);
@@ -432,7 +442,7 @@ int sg_call_take_account(struct sg_call *call, const char *parameter)
 			sg_call_fail_with(
 			    call, SG_ERR_ACCOUNT_ABSENT, bare, "there is no account %s", bare);
 		else
-			call->account = sg_account_ref(account);
+			enter_account(call, account);
 	}
 	free(bare);
 	return account != NULL;

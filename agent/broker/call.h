@@ -64,6 +64,7 @@ struct sg_call {
 
 	/* What the steps of a verb hand on to each other; freed with the call. */
 	struct sg_account *account;
+	int is_counted; /* among its calls */
 	struct sg_token_ref token;
 	struct sg_key_ref key;
 	struct sg_call_key_use key_use;

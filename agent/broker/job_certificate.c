@@ -488,6 +488,8 @@ void sg_job_enter_prove(struct sg_call *call)
 		proven(call);
 		return;
 	}
+	if (!sg_job_may_go_offline(call))
+		return;
 	err = sg_account_certify(
 	    account, SG_CERT_CLIENT, job->row.key, &job->row.cert, job->row.cert_uri);
 	if (err != 0) {

@@ -108,6 +108,9 @@ int sg_jobs_have_caller(const struct sg_account *account, const struct sg_caller
 void sg_jobs_account_ready(struct sg_account *account);
 void sg_jobs_token_ready(struct sg_agent *agent);
 
+/* The last call about the account is over: a job that waited for that goes on. */
+void sg_jobs_account_unused(struct sg_account *account);
+
 /* ---- for the states (job_certificate.c, job_renewal.c, job_revocation.c, job_undo.c), whose call->state is the job ---- */
 
 /*
@@ -121,6 +124,13 @@ void sg_job_tell(struct sg_call *call, const char *step, const char *text);
 
 /* For call->rescue in states whose failure is none of the call's: the job waits or ends, the call is answered. */
 json_t *sg_job_clean_up_later(const struct sg_call *call, const struct sg_msg_error *error);
+
+/*
+ * Whether the job may take the account offline to log in anew: not from under a call. Else the job's call has failed with
+ * SG_ERR_BUSY, and the job goes on when no call about the account is left. A person's own call may, and the job that
+ * somebody waits for.
+ */
+SG_MUST_USE int sg_job_may_go_offline(struct sg_call *call);
 
 /* Goes online, and knows the server's features. */
 void sg_job_go_online(struct sg_call *call, sg_verb_fn *next);

@@ -41,18 +41,24 @@ def issued(agent):
     return [c["certificate"]["sha256"] for c in listed]
 
 
+def listed_by_pin(agent):
+    """As many as issued() gives, without the password: the call brings the token's PIN."""
+    with secret(PIN) as fd:
+        return len(agent.call("ListCertificates", {"jid": JULIET, "pin": {"fd": 0}}, [fd])["certificates"])
+
+
 def on_token(agent, label):
     return [c["sha256"] for c in agent.call("ShowKey", {"key": label})["certificates"]]
 
 
 @contextlib.contextmanager
-def before_the_token_has_it(world, agent):
+def before_the_token_has_it(world, agent, method="Enrol", key="client"):
     """In the middle of an enrolment whose certificate has been issued; the token's worker stands, and does not store it."""
     token, authority = agent.worker()["pid"], world.authority.popen.pid
     suspend(authority)
     with agent.client() as client, secret(PASSWORD) as fd:
         try:
-            client.send("Enrol", {"jid": JULIET, "key": "client", "password": {"fd": 0}}, [fd], more=True)
+            client.send(method, {"jid": JULIET, "key": key, "password": {"fd": 0}}, [fd], more=True)
             until(lambda: client.receive()["step"] == "add")
             suspend(token)
         finally:
@@ -61,9 +67,9 @@ def before_the_token_has_it(world, agent):
         yield client, token
 
 
-def killed(world, agent):
+def killed(world, agent, **asked):
     """... and the agent is killed then, and started again."""
-    with before_the_token_has_it(world, agent):
+    with before_the_token_has_it(world, agent, **asked):
         agent.stop(signal.SIGKILL)
     agent.start()
 
@@ -101,6 +107,17 @@ def test_it_waits_for_the_token_and_goes_on_when_a_person_unlocks_it(world, agen
     got = account(agent)
     assert (got["jobs"], got["certificate"], got["mechanism"]) == ([], job["certificate"], "EXTERNAL")
     certificates(agent)
+
+
+def test_the_call_that_unlocks_the_token_is_answered_first(world, agent):
+    """The job that it wakes is to log in anew: not from under the call, but as soon as that is over."""
+    with_password(agent, "Enrol", jid=JULIET, key="client")
+    killed(world, agent, method="Renew", key="other")
+    job = waiting(agent)
+    assert (job["kind"], job["state"], job["waits_for"]) == ("renew", "store", "PinNeeded"), job
+    assert listed_by_pin(agent) == 2
+    done(agent)
+    assert certificates(agent)["certificate"] == job["certificate"]
 
 
 def test_with_a_pin_source_nobody_is_needed(world, agent):
