@@ -75,11 +75,15 @@ static void touches_allow(const struct request *request, int64_t *until, int64_t
 }
 
 /* Whether others that the worker had to answer before may be why it took so long: it goes on
- * answering. */
+ * answering. Nor is it over before its time: the loop counts a timer from when its turn began, before a
+ * process that had to be started for the request was there. */
 static int gets_more_time(struct request *request)
 {
+	const struct sg_worker *worker = request->worker;
 	int64_t now = sg_clock_ms();
-	int64_t until = request->worker->answered_ms + (int64_t)request->seconds * 1000;
+	int64_t from =
+	    worker->answered_ms > request->sent_ms ? worker->answered_ms : request->sent_ms;
+	int64_t until = from + (int64_t)request->seconds * 1000;
 	int64_t last = request->last_ms;
 	struct timeval more;
 

@@ -11,7 +11,7 @@ import pytest
 
 import agent_fixture
 from agent_fixture import MODULE, PIN, Agent
-from processes import until
+from processes import PATIENCE, until
 from varlink_client import AgentError, secret
 from world import BUILD, DOMAIN, PASSWORD, World
 
@@ -307,6 +307,32 @@ def test_the_deadline_counts_once(agent):
     agent.call("Lock", {"token": "bad"})
     script(agent, "on any hang")
     with secret(PIN) as fd, agent.client() as client:
+        client.send("MakeCsr", {"key": bad, "jid": JULIET, "pin": {"fd": 0}}, [fd])
+        assert client.error_of_next().name == "TimedOut"
+    assert agent.count("gave no answer in time: killed") == 1
+
+
+@contextlib.contextmanager
+def slow_to_start_processes(agent):
+    """A machine on which each fork takes signetd half a second."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may slow the agent down")
+    strace = subprocess.Popen(["strace", "-p", str(agent.popen.pid), "-o", "/dev/null", "-e", "trace=clone",
+                               "-e", "inject=clone:delay_exit=500000"], stderr=subprocess.PIPE, text=True)
+    try:
+        assert "attached" in strace.stderr.readline()
+        yield
+    finally:
+        strace.terminate()
+        strace.communicate(timeout=PATIENCE)
+
+
+def test_the_deadline_counts_once_where_processes_start_slowly(agent):
+    """A request has its time from when there is a process that has it, and is over then."""
+    bad = uri(agent, "bad key")
+    agent.call("Lock", {"token": "bad"})
+    script(agent, "on any hang")
+    with slow_to_start_processes(agent), secret(PIN) as fd, agent.client() as client:
         client.send("MakeCsr", {"key": bad, "jid": JULIET, "pin": {"fd": 0}}, [fd])
         assert client.error_of_next().name == "TimedOut"
     assert agent.count("gave no answer in time: killed") == 1
