@@ -26,6 +26,7 @@ struct waiter {
 	const struct sg_caller *caller;
 	int password_fd;
 	struct sg_pin *pin;
+	int is_late; /* the connection was being ended already when it came */
 	sg_done_fn *fn;
 	void *arg;
 };
@@ -118,6 +119,17 @@ static int is_by_other(const struct sg_connect *connect)
 	    (connect->certificate == NULL || strcmp(connect->certificate, current) != 0);
 }
 
+/* Whether a waiter that is not the first wants another connection than this: one that was not made, that was being ended
+ * when it came, or that who came before it has ended already. */
+static int wants_another(const struct sg_connect *connect, const struct waiter *waiter,
+    int first_has_gone, const struct sg_msg_error *error)
+{
+	if (error == NULL)
+		return connect->account->state != SG_ACCOUNT_ONLINE;
+	return waiter->is_late ||
+	    wants_own_login(waiter, is_by_other(connect), first_has_gone, error);
+}
+
 /* The connection is over, for whatever reason; its process goes too. */
 static void account_down(struct sg_account *account, const struct sg_msg_error *error)
 {
@@ -148,7 +160,7 @@ static void connect_finish(struct sg_connect *connect, const struct sg_msg_error
 	/* The first is the one that made it; of the others, some try anew with what they have. */
 	for (int first = 1; waiter != NULL; first = 0) {
 		TAILQ_REMOVE(&connect->waiters, waiter, entry);
-		if (!first && wants_own_login(waiter, is_by_other(connect), first_has_gone, error))
+		if (!first && wants_another(connect, waiter, first_has_gone, error))
 			sg_account_go_online(account, waiter->caller, waiter->password_fd,
 			    waiter->pin, waiter->fn, waiter->arg);
 		else
@@ -369,6 +381,7 @@ void sg_account_go_online(struct sg_account *account, const struct sg_caller *ca
 	waiter->caller = caller;
 	waiter->password_fd = password_fd;
 	waiter->pin = pin;
+	waiter->is_late = account->connect->cancelled;
 	if (!joins && account->leave == NULL) /* else it begins when the old connection has ended */
 		connect_begin(account->connect);
 }

@@ -244,6 +244,24 @@ def test_disconnected_while_connecting(world, enrolled):
     assert enrolled.call("Connect", {"jid": JULIET})["account"]["state"] == "online"
 
 
+def test_connected_again_while_a_connection_is_given_up(world, enrolled):
+    """Who comes after whoever ended it gets another."""
+    enrolled.call("Disconnect", {"jid": JULIET})
+    enrolled.call("Lock", {"token": "one"})
+    token = enrolled.worker()["pid"]
+    with enrolled.client() as first, enrolled.client() as second, secret(PIN) as pin, secret(PIN) as again:
+        suspend(token)
+        first.send("Connect", {"jid": JULIET, "pin": {"fd": 0}}, [pin])
+        wait_state(enrolled, "connecting")
+        enrolled.call("Disconnect", {"jid": JULIET})
+        second.send("Connect", {"jid": JULIET, "pin": {"fd": 0}}, [again])
+        until(lambda: not second.unread())
+        enrolled.call("ListAccounts")  # it has been begun, too
+        os.kill(token, signal.SIGCONT)
+        assert first.error_of_next().name == "Offline"
+        assert second.receive()["account"]["state"] == "online"
+
+
 def test_removed_while_online(enrolled):
     pid = enrolled.worker("xmpp")["pid"]
     enrolled.call("RemoveAccount", {"jid": JULIET})
