@@ -498,8 +498,7 @@ void sg_job_enter_prove(struct sg_call *call)
 		    sg_store_failure(call->agent->store, err));
 		return;
 	}
-	call->next = prove_offline;
-	sg_account_go_offline(account, sg_call_continue, call);
+	sg_job_go_offline(call, prove_offline);
 }
 
 /* The account is as it was; refused by the server, the certificate is not to be used at all. */
@@ -540,8 +539,7 @@ void sg_job_enter_return(struct sg_call *call)
 		sg_call_fail_code(call, err, job->row.jid);
 		return;
 	}
-	call->next = return_offline;
-	sg_account_go_offline(call->account, sg_call_continue, call);
+	sg_job_go_offline(call, return_offline);
 }
 
 /* ---- RETIRE, RETRACT: the former certificate ---- */

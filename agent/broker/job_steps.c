@@ -6,6 +6,7 @@
 #include "ccm2.h"
 #include "cert_protocol.h"
 #include "json.h"
+#include "online.h"
 
 int sg_job_may_go_offline(struct sg_call *call)
 {
@@ -18,6 +19,15 @@ int sg_job_may_go_offline(struct sg_call *call)
 	sg_call_fail_with(call, SG_ERR_BUSY, account->row.jid,
 	    "a call is at work with the connection of %s", account->row.jid);
 	return 0;
+}
+
+void sg_job_go_offline(struct sg_call *call, sg_verb_fn *next)
+{
+	struct sg_job *job = call->state;
+
+	job->was_online |= call->account->is_wanted;
+	call->next = next;
+	sg_account_go_offline(call->account, sg_call_continue, call);
 }
 
 void sg_job_tell(struct sg_call *call, const char *step, const char *text)

@@ -287,13 +287,10 @@ void sg_job_enter_undo(struct sg_call *call)
 	}
 	sg_job_tell(call, "undo", "revoking the certificate that is not used");
 	/* The server ends what was logged in with it (C10), perhaps before its answer is read. */
-	if (job->row.sha256 != NULL &&
-	    sg_account_is_logged_in_with(call->account, job->row.sha256)) {
-		call->next = undo_offline;
-		sg_account_go_offline(call->account, sg_call_continue, call);
-	} else {
+	if (job->row.sha256 != NULL && sg_account_is_logged_in_with(call->account, job->row.sha256))
+		sg_job_go_offline(call, undo_offline);
+	else
 		undo_offline(call);
-	}
 }
 
 /* ---- SWEEP, DISCARD ---- */

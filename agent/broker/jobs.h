@@ -30,9 +30,9 @@ struct sg_job {
 	struct sg_job_row row;
 	struct sg_call *call; /* that it runs on, or NULL */
 	/* Of this run: */
-	int is_alone;	    /* the call is the job's own */
-	int resumed;	    /* it began with a state that was in the store */
-	int was_online;	    /* the account was, before it */
+	int is_alone;	/* the call is the job's own */
+	int resumed;	/* it began with a state that was in the store */
+	int was_online; /* the account was before it, or a call that is no job's wanted it so since */
 	int features_known; /* and these are they: */
 	int can_add, can_list, can_revoke;
 	sg_verb_fn *next;    /* what follows when they are */
@@ -131,6 +131,9 @@ json_t *sg_job_clean_up_later(const struct sg_call *call, const struct sg_msg_er
  * somebody waits for.
  */
 SG_MUST_USE int sg_job_may_go_offline(struct sg_call *call);
+
+/* Ends the account's connection, to log in anew: who wanted the account online still does. */
+void sg_job_go_offline(struct sg_call *call, sg_verb_fn *next);
 
 /* Goes online, and knows the server's features. */
 void sg_job_go_online(struct sg_call *call, sg_verb_fn *next);

@@ -8,10 +8,11 @@ import subprocess
 import pytest
 
 from agent_fixture import BIN, PIN, Agent, monitor, next_event
+from fault_agent import FaultAgent
 from peer import as_peer
 from processes import PATIENCE, suspend, until
 from rogue_authority import Rogue
-from test_agent_accounts import JULIET, account, add_account, start_server, with_password
+from test_agent_accounts import JULIET, account, add_account, start_server, wait_state, with_password
 from varlink_client import secret
 from world import DOMAIN, PASSWORD, SERVERS, World
 
@@ -23,9 +24,10 @@ def world(request):
         yield world
 
 
-@pytest.fixture
-def agent(world):
-    with Agent() as agent:
+@contextlib.contextmanager
+def at_home(world, agent):
+    """The agent with juliet's account and two keys; at the end the server has no certificate of hers."""
+    with agent:
         add_account(agent, world)
         agent.unlock("one")
         for label in ("client", "other"):
@@ -33,6 +35,18 @@ def agent(world):
         yield agent
         for sha256 in issued(agent):
             with_password(agent, "RevokeCertificate", jid=JULIET, fingerprint=sha256)
+
+
+@pytest.fixture
+def agent(world):
+    with at_home(world, Agent()) as agent:
+        yield agent
+
+
+@pytest.fixture
+def faulty(world):
+    with at_home(world, FaultAgent()) as agent:
+        yield agent
 
 
 def issued(agent):
@@ -118,6 +132,45 @@ def test_the_call_that_unlocks_the_token_is_answered_first(world, agent):
     assert listed_by_pin(agent) == 2
     done(agent)
     assert certificates(agent)["certificate"] == job["certificate"]
+
+
+def test_an_account_that_somebody_connects_meanwhile_stays_online(world, faulty):
+    """The job that goes on beside the call, and longer, found it offline, and logs in anew."""
+    with_password(faulty, "Enrol", jid=JULIET, key="client")
+    killed(world, faulty, method="Renew", key="other")
+    waiting(faulty)
+    faulty.script("on C_CreateObject hang\n")
+    password, write = os.pipe()
+    with faulty.client() as client:
+        client.send("Connect", {"jid": JULIET, "password": {"fd": 0}}, [password])
+        os.close(password)
+        wait_state(faulty, "connecting")
+        faulty.unlock("one")
+        until(lambda: account(faulty)["jobs"][0]["running"], "the job does not go on")
+        os.write(write, PASSWORD.encode())
+        os.close(write)
+        assert client.receive()["account"]["state"] == "online"
+    faulty.script("")
+    done(faulty)
+    assert account(faulty)["state"] == "online"
+
+
+def test_a_call_beside_the_proof_of_a_spare(faulty):
+    """The account goes back to its own certificate: who waited for the connection waits for the next one."""
+    mine = with_password(faulty, "Enrol", jid=JULIET, key="client")["certificate"]["sha256"]
+    with faulty.client() as client, faulty.client() as other:
+        client.send("Enrol", {"jid": JULIET, "key": "other", "spare": True}, more=True)
+        until(lambda: client.receive()["step"] == "store")
+        faulty.script("on C_SignInit hang\n")
+        until(lambda: client.receive()["step"] == "prove")
+        wait_state(faulty, "connecting")
+        other.send("ListCertificates", {"jid": JULIET})
+        until(lambda: not other.unread())
+        faulty.script("")
+        spare = client.receive()["certificate"]["sha256"]
+        assert {c["certificate"]["sha256"] for c in other.receive()["certificates"]} == {mine, spare}
+    got = account(faulty)
+    assert (got["certificate"], got["state"]) == (mine, "online")
 
 
 def test_with_a_pin_source_nobody_is_needed(world, agent):
