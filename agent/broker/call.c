@@ -420,7 +420,7 @@ void sg_call_do(struct sg_call *call, const char *method, sg_verb_fn *verb, json
 
 /* ---- steps with an account ---- */
 
-static void enter_account(struct sg_call *call, struct sg_account *account)
+void sg_call_enter_account(struct sg_call *call, struct sg_account *account)
 {
 	call->account = sg_account_ref(account);
 	call->is_counted = 1;
@@ -442,7 +442,7 @@ int sg_call_take_account(struct sg_call *call, const char *parameter)
 			sg_call_fail_with(
 			    call, SG_ERR_ACCOUNT_ABSENT, bare, "there is no account %s", bare);
 		else
-			enter_account(call, account);
+			sg_call_enter_account(call, account);
 	}
 	free(bare);
 	return account != NULL;

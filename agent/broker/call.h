@@ -155,6 +155,9 @@ void sg_call_ask(struct sg_call *call, struct sg_worker *worker, uint16_t type, 
 /* Sets call->account from the parameter; 0 when the call has failed for it. */
 SG_MUST_USE int sg_call_take_account(struct sg_call *call, const char *parameter);
 
+/* Sets call->account: until its end the call is one of that account's. */
+void sg_call_enter_account(struct sg_call *call, struct sg_account *account);
+
 /* call->account is online with the call's password or PIN. */
 void sg_call_go_online(struct sg_call *call, sg_verb_fn *next);
 

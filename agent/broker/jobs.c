@@ -474,7 +474,7 @@ static struct sg_call *own_call(struct sg_job *job)
 	if (call == NULL)
 		return NULL;
 	call->agent = job->account->agent;
-	call->account = sg_account_ref(job->account);
+	sg_call_enter_account(call, job->account);
 	call->oneway = 1;
 	call->password_fd = -1;
 	sg_pin_init(&call->pin);

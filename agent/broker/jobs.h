@@ -126,9 +126,9 @@ void sg_job_tell(struct sg_call *call, const char *step, const char *text);
 json_t *sg_job_clean_up_later(const struct sg_call *call, const struct sg_msg_error *error);
 
 /*
- * Whether the job may take the account offline to log in anew: not from under a call. Else the job's call has failed with
- * SG_ERR_BUSY, and the job goes on when no call about the account is left. A person's own call may, and the job that
- * somebody waits for.
+ * Whether the job may take the account offline to log in anew: not from under a call, nor another job. Else the job's call
+ * has failed with SG_ERR_BUSY, and the job goes on when no call about the account is left. A person's own call may, and the
+ * job that somebody waits for.
  */
 SG_MUST_USE int sg_job_may_go_offline(struct sg_call *call);
 

@@ -12,7 +12,7 @@ from fault_agent import FaultAgent
 from peer import as_peer
 from processes import PATIENCE, suspend, until
 from rogue_authority import Rogue
-from test_agent_accounts import JULIET, account, add_account, start_server, wait_state, with_password
+from test_agent_accounts import JULIET, account, add_account, start_server, stopped, wait_state, with_password
 from varlink_client import secret
 from world import DOMAIN, PASSWORD, SERVERS, World
 
@@ -173,11 +173,33 @@ def test_a_call_beside_the_proof_of_a_spare(faulty):
     assert (got["certificate"], got["state"]) == (mine, "online")
 
 
-def test_with_a_pin_source_nobody_is_needed(world, agent):
+def pin_source(agent):
+    """The token opens by itself from the agent's next start on."""
     (agent.dir / "pin").write_text(PIN)
     (agent.dir / "pin").chmod(0o600)
     with agent.conf.open("a") as conf:
         conf.write(f"[token one]\npin-source = file:{agent.dir}/pin\n")
+
+
+def test_a_job_that_logs_in_anew_leaves_another_its_connection(world, agent):
+    """A revocation that was cut short goes on at the agent's start, and not a minute later."""
+    pin_source(agent)
+    first = with_password(agent, "Enrol", jid=JULIET, key="client")["certificate"]["sha256"]
+    agent.call("Enrol", {"jid": JULIET, "key": "other"})
+    agent.call("NewKey", {"token": "one", "label": "third", "algorithm": "p256"})
+    with before_the_token_has_it(world, agent, method="Renew", key="third"):
+        with stopped(world.authority.popen.pid), agent.client() as client:
+            client.send("RevokeCertificate", {"jid": JULIET, "fingerprint": first})
+            until(lambda: [job["kind"] for job in account(agent)["jobs"]] == ["renew", "revoke"])
+            agent.stop(signal.SIGKILL)
+    agent.start()
+    done(agent)
+    assert agent.count("a job (revoke) waits") == 0
+    assert issued(agent) == [account(agent)["certificate"]]
+
+
+def test_with_a_pin_source_nobody_is_needed(world, agent):
+    pin_source(agent)
     killed(world, agent)
     done(agent)
     assert account(agent)["mechanism"] == "EXTERNAL"
