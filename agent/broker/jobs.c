@@ -8,6 +8,7 @@
 
 #include "ccm2.h"
 #include "cert_protocol.h"
+#include "clock.h"
 #include "events.h"
 #include "json.h"
 #include "log.h"
@@ -144,6 +145,17 @@ static void wake(struct sg_job *job)
 
 	if (!job->account->agent->stopping && job->call == NULL)
 		evtimer_add(job->timer, &now); /* without memory the next start finds it */
+}
+
+/* Until the job's next try by itself; somebody's turn takes the timer meanwhile. */
+static void wait_on(struct sg_job *job)
+{
+	int64_t left = job->again_ms - sg_clock_ms();
+	struct timeval delay = { 0, 0 };
+
+	if (left > 0)
+		delay = (struct timeval){ left / 1000, left % 1000 * 1000 };
+	evtimer_add(job->timer, &delay);
 }
 
 static int on_row(void *arg, struct sg_job_row *row)
@@ -315,7 +327,6 @@ static int change(struct sg_job *job, enum sg_job_state next)
 
 static void wait_for(struct sg_job *job, const struct sg_msg_error *error)
 {
-	const struct timeval delay = { job->delay, 0 };
 	uint32_t code = (uint32_t)-sg_msg_error_code(error);
 	int is_news = code != job->row.waits;
 
@@ -331,7 +342,8 @@ static void wait_for(struct sg_job *job, const struct sg_msg_error *error)
 		return;
 	if (is_news)
 		tell(job, SG_NEWS_JOB_WAITS, sg_failure_text(error));
-	evtimer_add(job->timer, &delay);
+	job->again_ms = sg_clock_ms() + job->delay * INT64_C(1000);
+	wait_on(job);
 	job->delay = 2 * job->delay < SG_JOB_DELAY_MAX ? 2 * job->delay : SG_JOB_DELAY_MAX;
 }
 
@@ -531,6 +543,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		TAILQ_REMOVE(&job->waiters, waiter, entry);
 		if (!TAILQ_EMPTY(&job->waiters) || job->row.state == SG_JOB_END)
 			wake(job);
+		else
+			wait_on(job);
 		waiter->fn(waiter->call, job);
 		free(waiter);
 	} else if (job->row.state == SG_JOB_END || job->row.state == SG_JOB_NEW) {
@@ -578,6 +592,7 @@ int sg_jobs_have_caller(const struct sg_account *account, const struct sg_caller
 static void go_on(struct sg_job *job)
 {
 	job->delay = SG_JOB_DELAY_MIN;
+	job->again_ms = 0;
 	wake(job);
 }
 

@@ -45,7 +45,8 @@ struct sg_job {
 	/* State END: why it came to nothing; code 0: it is done, or undone by hand. */
 	struct sg_msg_error outcome;
 	struct event *timer;
-	int delay; /* seconds, the next time that it waits */
+	int delay;	  /* seconds, the next time that it waits */
+	int64_t again_ms; /* when it goes on by itself at the latest (clock.h), while it waits */
 	TAILQ_HEAD(sg_job_waiters, sg_job_waiter) waiters;
 };
 

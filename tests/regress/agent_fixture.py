@@ -106,6 +106,14 @@ class Agent:
             pytest.skip("only root sees what the agent's processes have open")
         return len(os.listdir(f"/proc/{self.popen.pid}/fd"))
 
+    def wakes_in(self):
+        """The milliseconds after which signetd, which has nothing to do now, does something by itself; or None."""
+        if os.geteuid() != 0:
+            pytest.skip("only root sees what the agent waits for")
+        fields = Path(f"/proc/{self.popen.pid}/syscall").read_text().split()
+        number = int(fields[4], 16) & 0xffffffff if len(fields) > 4 else 0  # epoll_wait: descriptor, events, how many, time
+        return number if 0 < number < 0xffffffff else None
+
     def stop(self, sig=signal.SIGTERM):
         """Ends signetd; gives its exit status."""
         return self.process.stop(sig)
