@@ -18,7 +18,7 @@ int sg_job_may_go_offline(struct sg_call *call)
 	    account->state == SG_ACCOUNT_OFFLINE)
 		return 1;
 	sg_call_fail_with(call, SG_ERR_BUSY, account->row.jid,
-	    "a call is at work with the connection of %s", account->row.jid);
+	    "something else is at work with the connection of %s", account->row.jid);
 	return 0;
 }
 
