@@ -533,8 +533,11 @@ static void return_offline(struct sg_call *call)
 void sg_job_enter_return(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	int err = sg_account_set_client(call->account, job->row.old_key, job->row.old_certificate);
+	int err;
 
+	if (!sg_job_may_go_offline(call))
+		return;
+	err = sg_account_set_client(call->account, job->row.old_key, job->row.old_certificate);
 	if (err != 0) {
 		sg_call_fail_code(call, err, job->row.jid);
 		return;

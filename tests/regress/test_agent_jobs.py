@@ -66,13 +66,14 @@ def on_token(agent, label):
 
 
 @contextlib.contextmanager
-def before_the_token_has_it(world, agent, method="Enrol", key="client"):
-    """In the middle of an enrolment whose certificate has been issued; the token's worker stands, and does not store it."""
+def before_the_token_has_it(world, agent, method="Enrol", key="client", **asked):
+    """In the middle of an enrolment, or a Renew, whose certificate has been issued; the token's worker stands, and does
+    not store it."""
     token, authority = agent.worker()["pid"], world.authority.popen.pid
     suspend(authority)
     with agent.client() as client, secret(PASSWORD) as fd:
         try:
-            client.send(method, {"jid": JULIET, "key": key, "password": {"fd": 0}}, [fd], more=True)
+            client.send(method, {"jid": JULIET, "key": key, "password": {"fd": 0}, **asked}, [fd], more=True)
             until(lambda: client.receive()["step"] == "add")
             suspend(token)
         finally:
@@ -315,6 +316,29 @@ def test_without_replace_both_stay(agent):
     second = agent.call("Enrol", {"jid": JULIET, "key": "other"})["certificate"]["sha256"]
     assert sorted(issued(agent)) == sorted([first, second])
     assert on_token(agent, "client") == [first]
+
+
+def test_a_call_that_comes_while_a_spare_is_proven_is_answered_first(world, agent):
+    """It shares the connection that proves the spare, and only then does the job go back to the former certificate."""
+    first = with_password(agent, "Enrol", jid=JULIET, key="client")["certificate"]["sha256"]
+    killed(world, agent, key="other", spare=True)
+    job = waiting(agent)
+    assert (job["kind"], job["state"]) == ("spare", "store"), job
+    server = world.server.process.popen.pid
+    suspend(server)
+    try:
+        agent.unlock("one")
+        until(lambda: account(agent)["state"] == "connecting", "the job does not log in")
+        with agent.client() as client:
+            client.send("ListCertificates", {"jid": JULIET})
+            until(lambda: not client.unread(), "the agent does not read what it is sent")
+            agent.call("ListAccounts")  # what was read is taken on, too
+            os.kill(server, signal.SIGCONT)
+            assert len(client.receive()["certificates"]) == 2
+    finally:
+        os.kill(server, signal.SIGCONT)
+    done(agent)
+    assert account(agent)["certificate"] == first
 
 
 def test_replaced_it_leaves_the_node(agent):
