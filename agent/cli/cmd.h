@@ -6,6 +6,9 @@
 
 #include "command.h"
 
+/* The exit status of a command that got an answer: doctor found a problem, or something is left to be done. */
+#define SG_STATUS_PROBLEM 5
+
 /* cmd_token.c */
 sg_command_run_fn sg_token_list, sg_token_show, sg_token_unlock, sg_token_lock, sg_token_release,
     sg_token_pin_change, sg_token_pin_unblock;
@@ -63,8 +66,6 @@ sg_command_show_fn sg_keyring_list_show, sg_keyring_show_show, sg_keyring_trust_
 /* cmd_keyring_file.c */
 sg_command_run_fn sg_keyring_export, sg_keyring_import;
 sg_command_show_fn sg_keyring_export_show, sg_keyring_import_show;
-
-#define SG_STATUS_PENDING 5 /* not all is done */
 
 /* cmd_status.c */
 sg_command_run_fn sg_status;

@@ -45,7 +45,7 @@ static int enrol_cancel(struct sg_cli *cli, json_t **result)
 	err = sg_agent_call(cli, "CancelEnrolment", json_pack("{s:s}", "jid", jid),
 	    SG_CALL_PIN | SG_CALL_PASSWORD, jid, result);
 	if (err == 0 && sg_member(*result, "unrevoked", NULL) != NULL)
-		cli->status = SG_STATUS_PENDING;
+		cli->status = SG_STATUS_PROBLEM;
 	return err;
 }
 

@@ -79,7 +79,7 @@ int sg_cert_revoke_token(struct sg_cli *cli, json_t **result)
 	    (!is_done(json_object_get(*result, "certificates")) ||
 		json_array_size(json_object_get(*result, "problems")) > 0 ||
 		sg_member(*result, "unretracted", NULL) != NULL))
-		cli->status = SG_STATUS_PENDING;
+		cli->status = SG_STATUS_PROBLEM;
 	return err;
 }
 

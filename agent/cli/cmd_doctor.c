@@ -7,8 +7,7 @@
 #include "diagnosis.h"
 #include "print.h"
 
-#define STATUS_PROBLEM 5
-#define LEVEL_COLUMN   9
+#define LEVEL_COLUMN 9
 
 static size_t count_problems(const json_t *findings)
 {
@@ -43,7 +42,7 @@ int sg_doctor(struct sg_cli *cli, json_t **result)
 	if (err == 0)
 		sg_diagnose_programs(json_object_get(*result, "findings"));
 	if (err == 0 && count_problems(json_object_get(*result, "findings")) > 0)
-		cli->status = STATUS_PROBLEM;
+		cli->status = SG_STATUS_PROBLEM;
 	return err;
 }
 
