@@ -219,7 +219,7 @@ static int missing(const char *path, const char *section, const char *name)
 	return SG_ERR_CONFIG;
 }
 
-/* Whether so many first characters of both are the path of one folder that is there. */
+/* Whether the first a_len characters of a, and b_len of b, are paths of one folder that is there. */
 static int is_one_folder(const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	char *a_path = strndup(a, a_len), *b_path = strndup(b, b_len);
@@ -232,7 +232,8 @@ static int is_one_folder(const char *a, size_t a_len, const char *b, size_t b_le
 	return one;
 }
 
-/* However their folders are written. What is written takes the place of what has its name, so a link leads nowhere else. */
+/* Whether both are the same file, however their folders are written. A CRL or list that is written takes the place of a
+ * link of its name, so those are not followed. */
 static int is_one_file(const char *a, const char *b)
 {
 	const char *a_name = strrchr(a, '/'), *b_name = strrchr(b, '/');

@@ -121,8 +121,8 @@ static int judge_start(void)
 /* ---- waiting for it ---- */
 
 struct patience {
-	int64_t begun_us, last_us; /* what it had worked then, and when it was last looked at */
-	int64_t until_ms;	   /* when that is to be looked at again */
+	int64_t begun_us, last_us; /* what it had worked when it was asked, and at the last look */
+	int64_t until_ms;	   /* when the next look is due */
 	int waits;
 };
 
@@ -149,8 +149,8 @@ static int is_at_work(struct patience *patience)
 	return works && ++patience->waits < SG_PGP_LATE_MS / SG_PGP_ANSWER_MS;
 }
 
-/* Until it has read, or said, something: what it says little by little has no more time than what it says at once. What
- * is there already is taken, for it may be we who came late. SG_ERR_TIMEOUT, SG_ERR_IO. */
+/* Waits until it has read, or said, something. That gives it no more time: an answer may not come little by little for
+ * ever. What is there already is taken even late, for it may be we who came late. SG_ERR_TIMEOUT, SG_ERR_IO. */
 static int wait_for(short events, struct patience *patience)
 {
 	struct pollfd pfd = { .fd = sg_channel_fd(judge.channel), .events = events };

@@ -86,8 +86,8 @@ void sg_account_unref(struct sg_account *account); /* NULL is fine */
 SG_MUST_USE int sg_account_certify(struct sg_account *account, uint32_t role, const char *key_uri,
     const struct sg_blob *der, const char *cert_uri);
 
-/* Keeps by which protocol the server of these features has certificates managed. A failure is logged: it is
- * asked again each time. */
+/* Keeps by which protocol the server of these features has certificates managed, and that it has had what it has now
+ * (had_list, had_revoke). A failure is logged: it is asked again each time. */
 void sg_account_note_features(
     struct sg_account *account, const struct sg_msg_xmpp_feature_set *features);
 

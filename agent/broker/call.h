@@ -64,7 +64,7 @@ struct sg_call {
 
 	/* What the steps of a verb hand on to each other; freed with the call. */
 	struct sg_account *account;
-	int is_counted; /* among its calls */
+	int is_counted; /* in account->calls, until the call is over */
 	struct sg_token_ref token;
 	struct sg_key_ref key;
 	struct sg_call_key_use key_use;
@@ -152,7 +152,8 @@ typedef void sg_call_answer_fn(struct sg_call *call, void *answer);
 void sg_call_ask(struct sg_call *call, struct sg_worker *worker, uint16_t type, const void *msg,
     int seconds, sg_call_answer_fn *next);
 
-/* Sets call->account from the parameter; 0 when the call has failed for it. */
+/* Sets call->account from the parameter, once for a call, which account->calls counts until it is over. 0 when the call
+ * has failed for it. */
 SG_MUST_USE int sg_call_take_account(struct sg_call *call, const char *parameter);
 
 /* Sets call->account: until its end the call is one of that account's. */

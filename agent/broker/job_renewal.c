@@ -40,7 +40,7 @@ struct sg_job *sg_job_begin_renewal(struct sg_account *account, const char *key,
 
 /* ---- the former certificate ---- */
 
-/* When it ends; zero when it is not known. */
+/* When it ends; zero, which is long over, when it is not known. */
 static struct sg_renewal former(const struct sg_job *job)
 {
 	struct sg_renewal renewal = { 0 };

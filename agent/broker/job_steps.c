@@ -79,7 +79,7 @@ int sg_job_is_managed(struct sg_call *call)
 		    "the server of %s does not manage certificates now", job->row.jid);
 		return 0;
 	}
-	/* A server that was started anew has one after the other. */
+	/* Prosody, started anew, has what an authority offers one after the other. */
 	if ((account->had_list && !job->can_list) || (account->had_revoke && !job->can_revoke)) {
 		sg_call_advise(call, SG_ERR_FEATURE,
 		    "It may be starting: the agent tries again by itself. Where that is so for "

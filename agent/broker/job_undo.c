@@ -174,8 +174,8 @@ static int is_good(const struct sg_job *job)
 	return good;
 }
 
-/* Whether the former certificate has expired meanwhile, or is known to be revoked, and that one has not. Where both have,
- * it is rather the clock that is wrong. */
+/* Whether the former certificate has expired meanwhile, or is known to be revoked, and the one that is to be undone is
+ * good and has not expired. Where both have, it is rather the clock that is wrong. */
 static int is_all_there_is(const struct sg_job *job)
 {
 	struct sg_renewal renewal;
@@ -276,7 +276,7 @@ void sg_job_enter_undo(struct sg_call *call)
 		sg_job_go(call, SG_JOB_END);
 		return;
 	}
-	/* Servers refuse one that has expired in many ways, and go on listing it. */
+	/* Neither list nor login would tell: servers go on listing one that has expired, and refuse it in many ways. */
 	if (is_all_there_is(job)) {
 		fail_no_way_back(call);
 		return;

@@ -274,7 +274,8 @@ static struct sg_job *other_that_runs(const struct sg_job *job)
 	return NULL;
 }
 
-/* It was the job that put the account online: no call may be at work there, and the last job goes. */
+/* Offline again, where it was the job that put the account online; not where a call wants it online by now, and of
+ * several jobs the last one does it. */
 static void leave_as_it_was(struct sg_job *job)
 {
 	struct sg_account *account = job->account;
@@ -436,7 +437,7 @@ void sg_job_go(struct sg_call *call, enum sg_job_state next)
 	} else if (next != SG_JOB_END) {
 		states[next].enter(call);
 	} else {
-		if (job->row.kind == SG_JOB_RENEW) /* which goes on with what there was */
+		if (job->row.kind == SG_JOB_RENEW) /* which the agent may have begun by itself */
 			leave_as_it_was(job);
 		if (!job->undone)
 			tell(job, SG_NEWS_JOB_DONE, NULL);

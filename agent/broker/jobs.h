@@ -38,7 +38,7 @@ struct sg_job {
 	sg_verb_fn *next;    /* what follows when they are */
 	const char *refusal; /* why what the server gave is not kept: static text */
 	int rekey;	     /* of a renewal in state NEW: its key is to be made */
-	/* Of all runs: */
+	/* Of all runs, and not stored: */
 	char *selector;	 /* of the key, in state NEW; as the call gave it */
 	int undone;	 /* what it got is not to be used */
 	char *unrevoked; /* ... and may stay valid, for this reason; or NULL */
@@ -101,7 +101,8 @@ void sg_job_cancel(struct sg_job *job, struct sg_call *call);
  * the store is as it was, and a job that is new is to be dropped. */
 SG_MUST_USE int sg_job_intend(struct sg_job *job);
 
-/* Whether this is the caller of a call that one of the account's jobs runs on, or of a part of such a call. */
+/* Whether this very struct is the caller of a call that one of the account's jobs runs on, or of a part of such a
+ * call. */
 int sg_jobs_have_caller(const struct sg_account *account, const struct sg_caller *caller);
 
 /* A person's call has put the account online, or unlocked a token, or one was put in: jobs that wait for
@@ -112,7 +113,8 @@ void sg_jobs_token_ready(struct sg_agent *agent);
 /* The last call about the account is over: a job that waited for that goes on. */
 void sg_jobs_account_unused(struct sg_account *account);
 
-/* ---- for the states (job_certificate.c, job_renewal.c, job_revocation.c, job_undo.c), whose call->state is the job ---- */
+/* ---- for the states (job_certificate.c, job_renewal.c, job_revocation.c, job_undo.c; job_steps.c has what they share),
+ * whose call->state is the job ---- */
 
 /*
  * The one place where the state changes: into the store, then the state's effect begins. The call
@@ -146,8 +148,8 @@ int sg_job_take_issued(struct sg_job *job, struct sg_msg_ccm2_certs *certs);
 /* Whether the server says that it does not have it: a certificate that it does not know lets nobody in. */
 int sg_job_is_gone(const struct sg_msg_error *error);
 
-/* Whether the server manages certificates at all now, and as it did before; else the call has failed, and the job waits:
- * what issued one may be away. */
+/* Whether the server manages certificates at all now, and has what it had before (account->had_list, had_revoke); else
+ * the call has failed, and the job waits: what issued one may be away. */
 SG_MUST_USE int sg_job_is_managed(struct sg_call *call);
 
 /* Whether the certificate that the job got is known to be revoked, and the former one is not. */
@@ -174,7 +176,8 @@ SG_MUST_USE int sg_job_renewal_is_newer(struct sg_call *call);
 /* Whether a renewal that failed before it had a certificate can never succeed. */
 int sg_job_renewal_is_final(const struct sg_job *job, const struct sg_msg_error *error);
 
-/* Of a renewal: whether the former certificate is known not to log in any more. */
+/* Of a renewal: whether the former certificate does not log in any more: it has expired, is noted as revoked, or is not
+ * kept here any more. */
 int sg_job_is_former_over(const struct sg_job *job);
 
 /* Asks call->key's token for what the server is to get: a CSR (nameless: in the other form of C12), or a

@@ -19,14 +19,16 @@ SG_MUST_USE int sg_online_worker_new(struct sg_account *account);
  * Sees to it that the account is online: it is already, or a connection is being made that is
  * waited for, or one is made: with the password (a descriptor, or -1), else by SASL EXTERNAL with
  * the account's certificate. A call that waited for another's login, and brought a password or PIN
- * that the failed one did not have, makes its own. caller, pin and password_fd must stay valid
- * until fn is called. SG_ERR_PASSWORD_NEEDED, errors of the token, SG_ERR_CONNECT, SG_ERR_TLS,
+ * that the failed one did not have, makes its own. A caller that is no job's keeps jobs from taking
+ * the account offline as it was (is_wanted). caller, pin and password_fd must stay valid until fn is
+ * called. SG_ERR_PASSWORD_NEEDED, errors of the token, SG_ERR_CONNECT, SG_ERR_TLS,
  * SG_ERR_AUTH, ...
  */
 void sg_account_go_online(struct sg_account *account, const struct sg_caller *caller,
     int password_fd, struct sg_pin *pin, sg_done_fn *fn, void *arg);
 
-/* Ends the connection in good order; fine when there is none. */
+/* Ends the connection in good order; fine when there is none: fn is called at once then, and gets no error in any case.
+ * One that is being made fails with SG_ERR_OFFLINE, perhaps after that. */
 void sg_account_go_offline(struct sg_account *account, sg_done_fn *fn, void *arg);
 
 #endif
