@@ -276,15 +276,13 @@ static void refuse(struct sg_call *call, const struct sg_blob *der, const char *
 {
 	struct sg_job *job = call->state;
 	char *sha256 = sg_x509_fingerprint(der, "sha256");
-	const struct sg_msg_ccm2_revoke msg = { .sha256 = sha256 };
 
 	job->refusal = why;
 	if (sha256 == NULL || !job->can_revoke || !sg_x509_is_for(der, &job->row.csr) ||
 	    is_known(job, sha256))
 		fail_refused(call);
-	else if (sg_call_is_online(call))
-		sg_worker_request(call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1,
-		    SG_XMPP_SECONDS, on_refused_revoked, call);
+	else
+		sg_job_ask_revoke(call, sha256, on_refused_revoked);
 	free(sha256);
 }
 
@@ -590,11 +588,8 @@ static void on_retired(void *arg, const struct sg_msg_error *error, void *answer
 static void retire(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
-	const struct sg_msg_ccm2_revoke msg = { .sha256 = job->row.old_certificate };
 
-	if (sg_call_is_online(call))
-		sg_worker_request(call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1,
-		    SG_XMPP_SECONDS, on_retired, call);
+	sg_job_ask_revoke(call, job->row.old_certificate, on_retired);
 }
 
 /* The new one may have been revoked since it was proven: without the former one the account would have none. */

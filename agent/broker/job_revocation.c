@@ -12,7 +12,6 @@
 #include "cert_protocol.h"
 #include "online.h"
 #include "renewing.h"
-#include "worker.h"
 
 static const char advice_again[] =
     "The agent sends it again by itself, and as soon as you revoke it again.";
@@ -167,23 +166,13 @@ static void on_revoked(void *arg, const struct sg_msg_error *error, void *answer
 	}
 }
 
-static void revoke(struct sg_call *call)
-{
-	const struct sg_job *job = call->state;
-	const struct sg_msg_ccm2_revoke msg = { .sha256 = job->row.sha256 };
-
-	if (sg_call_is_online(call))
-		sg_worker_request(call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1,
-		    SG_XMPP_SECONDS, on_revoked, call);
-}
-
 /* C1: nothing is sent to a server that does not have it; what issued the certificate may be away. */
 static void revoke_online(struct sg_call *call)
 {
 	const struct sg_job *job = call->state;
 
 	if (job->can_revoke)
-		revoke(call);
+		sg_job_ask_revoke(call, job->row.sha256, on_revoked);
 	else
 		sg_call_fail_with(call, SG_ERR_FEATURE, SG_NS_CCM2_REVOKE,
 		    "the server of %s does not have %s now", job->row.jid, SG_NS_CCM2_REVOKE);

@@ -93,6 +93,15 @@ int sg_job_is_managed(struct sg_call *call)
 	return 1;
 }
 
+void sg_job_ask_revoke(struct sg_call *call, char *sha256, sg_answer_fn *fn)
+{
+	const struct sg_msg_ccm2_revoke msg = { .sha256 = sha256 };
+
+	if (sg_call_is_online(call))
+		sg_worker_request(
+		    call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1, SG_XMPP_SECONDS, fn, call);
+}
+
 int sg_job_is_final(const struct sg_msg_error *error)
 {
 	static const char *const passing[] = { "internal-server-error", "remote-server-timeout",

@@ -137,16 +137,14 @@ static void on_undone(void *arg, const struct sg_msg_error *error, void *answer)
 static void undo_revoke(struct sg_call *call)
 {
 	struct sg_job *job = call->state;
-	const struct sg_msg_ccm2_revoke msg = { .sha256 = job->row.sha256 };
 
 	free(job->unrevoked); /* of a run before */
 	job->unrevoked = NULL;
 	if (!job->can_revoke) {
 		note_unrevoked(job, "its server does not revoke certificates");
 		retract_and_discard(call);
-	} else if (sg_call_is_online(call)) {
-		sg_worker_request(call->account->worker, SG_MSG_CCM2_REVOKE, &msg, -1,
-		    SG_XMPP_SECONDS, on_undone, call);
+	} else {
+		sg_job_ask_revoke(call, job->row.sha256, on_undone);
 	}
 }
 

@@ -17,6 +17,7 @@
 #include "accounts.h"
 #include "call.h"
 #include "jobs_store.h"
+#include "worker.h"
 
 #define SG_JOB_DELAY_MIN 60   /* seconds until a job that waits is tried again, doubled ... */
 #define SG_JOB_DELAY_MAX 3600 /* ... up to this */
@@ -144,6 +145,10 @@ void sg_job_go_online(struct sg_call *call, sg_verb_fn *next);
 /* Takes over, of a list of the server, the certificate that was issued for the job's CSR and that the
  * store does not have. Whether there is one. */
 int sg_job_take_issued(struct sg_job *job, struct sg_msg_ccm2_certs *certs);
+
+/* Has the server revoke a certificate (SHA-256; C9). fn's arg is the call, which it goes on with or fails; offline, the call
+ * has failed without it. */
+void sg_job_ask_revoke(struct sg_call *call, char *sha256, sg_answer_fn *fn);
 
 /* Whether the server says that it does not have it: a certificate that it does not know lets nobody in. */
 int sg_job_is_gone(const struct sg_msg_error *error);
