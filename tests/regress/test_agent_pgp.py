@@ -65,6 +65,7 @@ def test_it_may_open_nothing_and_start_nothing(agent):
     assert re.search(r"^Max core file size +0 +0", limits, re.M)
 
 
+# Takes three seconds, with little work in them, before it is signet-pgp.
 LATE = """#!/usr/bin/python3
 import os, time
 end = time.monotonic() + 3
@@ -74,6 +75,7 @@ os.execv("{}", ["signet-pgp"])
 """
 
 
+# Says that 60,000 bytes are to come, gives one at a time, and works all the while.
 TRICKLE = """#!/usr/bin/python3
 import socket, struct, time
 sock = socket.socket(fileno=3)

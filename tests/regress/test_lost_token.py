@@ -303,7 +303,8 @@ def test_while_the_authority_is_away(holder):
 
 
 def not_signed_yet(holder, old=None):
-    """A renewal for a key on the other token, whose user key is nowhere any more. Gives both certificates' SHA-256."""
+    """A renewal for a key on the other token, of an account whose user key is nowhere any more. old: the certificate that it
+    has, or it gets one. Gives the SHA-256 of both certificates."""
     old = old or holder.enrol("client")["sha256"]
     holder.agent.call("NewKey", {"token": "one", "label": "user", "user": True, "account": holder.jid})
     holder.agent.call("NewKey", {"token": "two", "label": "other", "algorithm": "p256"})
