@@ -91,11 +91,14 @@ struct sg_call {
 	struct sg_call_part *part; /* it is such a part; or NULL */
 };
 
+/* Answers nobody: for a call that is done, for Monitor when its client has gone, and at the agent's end. NULL is fine. */
 void sg_call_free(struct sg_call *call);
 
 /* The client has gone. The call runs to its end all the same, but asks nobody for a PIN any more;
  * what only makes a signature ends where that has not begun. */
 void sg_call_abandon(struct sg_call *call);
+
+/* Whether it is one that ends so. */
 int sg_call_is_dropped(const struct sg_call *call);
 
 /* Parameters that the method table has checked; NULL or the default when absent. */

@@ -60,8 +60,8 @@ int sg_job_may(uint32_t kind, uint32_t from, uint32_t to);
 /* Loads the jobs of all accounts; they run as soon as the loop does. SG_ERR_IO, SG_ERR_NOMEM. */
 SG_MUST_USE int sg_jobs_load(struct sg_agent *agent);
 
-/* With the account, which a call that a job runs on, or that waits for one, holds: so none does, unless the agent
- * ends. What is stored stays. */
+/* When the account is freed. A call that a job runs on, or that waits for one, holds the account: so there is none then,
+ * unless the agent ends. What is stored stays. */
 void sg_jobs_free(struct sg_account *account);
 
 /* The account's job that gets a certificate, or that revokes this one (SHA-256); or NULL. */
