@@ -48,8 +48,8 @@ struct sg_account {
 	struct sg_worker *worker;
 	struct sg_connect *connect; /* while connecting */
 	struct sg_leave *leave;	    /* while an old connection is being ended */
-	int is_wanted;		    /* not offline, and a call wanted it so that is no job's */
-	unsigned calls;		    /* about it, of clients and of its jobs, that are not over */
+	int is_wanted;		    /* while not offline: a call that is no job's wants it so */
+	unsigned calls;		    /* of clients and of its jobs, that have it and are not over */
 	struct sg_watch *watch;	    /* while online */
 	int had_list, had_revoke;   /* whether its server has had these since the agent's start */
 	TAILQ_HEAD(sg_job_list, sg_job) jobs;

@@ -10,13 +10,14 @@
 
 int sg_job_may_go_offline(struct sg_call *call)
 {
-	const struct sg_job *job = call->state;
+	struct sg_job *job = call->state;
 	const struct sg_account *account = call->account;
 
 	/* One of the calls is the job's own. */
 	if (!job->is_alone || !TAILQ_EMPTY(&job->waiters) || account->calls == 1 ||
 	    account->state == SG_ACCOUNT_OFFLINE)
 		return 1;
+	job->is_held = 1;
 	sg_call_fail_with(call, SG_ERR_BUSY, account->row.jid,
 	    "something else is at work with the connection of %s", account->row.jid);
 	return 0;

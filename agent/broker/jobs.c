@@ -459,6 +459,7 @@ void sg_job_run(struct sg_job *job, struct sg_call *call)
 	}
 	evtimer_del(job->timer);
 	job->call = call;
+	job->is_held = 0;
 	job->resumed = job->row.state != SG_JOB_NEW;
 	job->was_online = call->account->state == SG_ACCOUNT_ONLINE;
 	call->state = job;
@@ -628,7 +629,7 @@ void sg_jobs_account_unused(struct sg_account *account)
 	struct sg_job *job;
 
 	TAILQ_FOREACH(job, &account->jobs, entry) {
-		if (job->row.waits == (uint32_t)-SG_ERR_BUSY)
+		if (job->is_held)
 			go_on(job);
 	}
 }

@@ -33,6 +33,7 @@ struct sg_job {
 	/* Of this run: */
 	int is_alone;	/* the call is the job's own */
 	int resumed;	/* it began with a state that was in the store */
+	int is_held;	/* it is over, for what was at work with the account's connection */
 	int was_online; /* the account was before it, or a call that is no job's wanted it so since */
 	int features_known; /* and these are they: */
 	int can_add, can_list, can_revoke;
@@ -130,9 +131,9 @@ void sg_job_tell(struct sg_call *call, const char *step, const char *text);
 json_t *sg_job_clean_up_later(const struct sg_call *call, const struct sg_msg_error *error);
 
 /*
- * Whether the job may take the account offline to log in anew: not from under a call, nor another job. Else the job's call
- * has failed with SG_ERR_BUSY, and the job goes on when no call about the account is left. A person's own call may, and the
- * job that somebody waits for.
+ * Whether the job may take the account offline to log in anew. One that runs by itself may not while a call about the
+ * account, or another job of it, is at work (account->calls): then the job's call has failed with SG_ERR_BUSY, and the job
+ * goes on when none is left. One that runs on a person's call, or that a call waits for, may.
  */
 SG_MUST_USE int sg_job_may_go_offline(struct sg_call *call);
 
