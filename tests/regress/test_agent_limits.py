@@ -360,6 +360,7 @@ def test_slow_readers_and_hung_workers():
         suspend(pid)
         hung.send("ListKeys")
         hung.send("ListAccounts")
+        until(lambda: not hung.unread(), "the agent does not read what it is sent")  # before it asks for the status itself
         status = healthy.call("Status")
         assert agent.count("does not fetch its replies: dropped") == 0  # long before anybody is given up
         assert status["workers"][0]["pid"] == pid

@@ -106,5 +106,46 @@ def test_what_a_person_says_of_direct_requests_holds_when_the_call_ends(tmp_path
         assert client.receive()["keys"]
 
 
+# Something else of the same kind is always going on.
+BUSY = """#!{python}
+import sys
+sys.path[:0] = {path!r}
+import rogue_worker, xmpp_frames as f
+
+class Busy(rogue_worker.Rogue):
+    def run(self):
+        while True:
+            frame_id, kind, message = self.receive()
+            if kind == f.CONNECT:
+                self.send(frame_id, f.ONLINE, {{"jid": message["jid"] + "/r", "mechanism": "SCRAM-SHA-256",
+                                               "tls_version": "TLSv1.3", "tls_cipher": "none"}})
+            elif kind == f.FEATURES:
+                self.send(frame_id, f.FEATURE_SET, {{"features": rogue_worker.CCM2}})
+            else:
+                self.send(frame_id, f.ERROR, {{"code": f.BUSY, "message": "it is busy"}})
+
+Busy().run()
+"""
+
+
+def test_a_job_that_meets_something_busy_waits(tmp_path, monkeypatch):
+    """Not for calls: their ends, its own among them, are no reason to try again."""
+    for program in ("signetd", "signet-token"):
+        shutil.copy(agent_fixture.BIN / program, tmp_path)
+    stand_in = tmp_path / "signet-xmpp"
+    stand_in.write_text(BUSY.format(python=sys.executable, path=sys.path))
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
+    with Agent() as agent, secret("password") as fd:
+        agent.call("AddAccount", {"jid": JULIET})
+        agent.unlock("one")
+        agent.call("NewKey", {"token": "one", "label": "client", "algorithm": "p256"})
+        assert agent.error("Enrol", {"jid": JULIET, "key": "client", "password": {"fd": 0}}, [fd]).name == "Busy"
+        for _ in range(3):
+            job, = agent.call("ShowAccount", {"jid": JULIET})["account"]["jobs"]
+        assert (job["waits_for"], job["running"], job["tries"]) == ("Busy", False, 1), job
+        assert agent.count("waits in its state add") == 1
+
+
 def rogue_cert(done):
     return base64.b64decode(done["certificate"]["der"])
