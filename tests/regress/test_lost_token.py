@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 
 import pytest
@@ -300,6 +301,21 @@ def test_while_the_authority_is_away(holder):
     until(lambda: not holder.account()["jobs"], "the revocation does not go on")
     rows = holder.rows()
     assert {sha256: row["state"] for sha256, row in rows.items()} == {first["sha256"]: "revoked", spare["sha256"]: "current"}
+
+
+def test_where_the_store_fails_midway(holder):
+    """What was intended before that is tried by itself, though the call did not come to it."""
+    lost = {holder.enrol("first")["sha256"], holder.enrol("second", spare=True)["sha256"]}
+    holder.enrol("spare", token="two", spare=True)
+    with contextlib.closing(sqlite3.connect(holder.agent.dir / "state/signet/agent.db", isolation_level=None)) as store:
+        store.execute("CREATE TRIGGER full BEFORE INSERT ON jobs WHEN EXISTS (SELECT * FROM jobs)"
+                      " BEGIN SELECT RAISE(ABORT, 'it is full'); END")
+        error = holder.agent.error("RevokeToken", {"jid": holder.jid, "token": "one"})
+        store.execute("DROP TRIGGER full")
+    assert error.name == "StorageFailed"
+    intended, = (job["certificate"] for job in holder.account()["jobs"])
+    assert intended in lost
+    until(lambda: 5_000 < (holder.agent.wakes_in() or 0) <= 60_000, "nothing tries it")
 
 
 def not_signed_yet(holder, old=None):
