@@ -502,16 +502,9 @@ static struct sg_call *own_call(struct sg_job *job)
 
 int sg_job_intend(struct sg_job *job)
 {
-	int err;
-
-	if (job->row.state != SG_JOB_NEW)
-		return sg_store_job_put(job->account->agent->store, &job->row);
-	err = change(job, SG_JOB_REVOKE_IT);
-	if (err == 0) {
-		job->again_ms = sg_clock_ms() + job->delay * INT64_C(1000);
-		wait_on(job);
-	}
-	return err;
+	if (job->row.state == SG_JOB_NEW)
+		return change(job, SG_JOB_REVOKE_IT);
+	return sg_store_job_put(job->account->agent->store, &job->row);
 }
 
 int sg_job_give_up(struct sg_job *job, int code, const char *why)

@@ -99,9 +99,8 @@ void sg_job_run_alone(struct sg_job *job);
 /* As sg_job_run(), but what is not to be used is undone; its state must allow that, or be one of undoing. */
 void sg_job_cancel(struct sg_job *job, struct sg_call *call);
 
-/* Stores what a job of kind revoke is to do, now or other than before; nothing is sent before it runs, which it does by
- * itself if nobody has it run within SG_JOB_DELAY_MIN. SG_ERR_IO, SG_ERR_ACCOUNT_ABSENT: the store is as it was, and a job
- * that is new is to be dropped. */
+/* Stores what a job of kind revoke is to do, now or other than before; nothing is sent before somebody has it run.
+ * SG_ERR_IO, SG_ERR_ACCOUNT_ABSENT: the store is as it was, and a job that is new is to be dropped. */
 SG_MUST_USE int sg_job_intend(struct sg_job *job);
 
 /* Whether this very struct is the caller of a call that one of the account's jobs runs on, or of a part of such a

@@ -296,7 +296,21 @@ static int intend_one(struct sg_call *call, const struct sg_held_cert *cert)
 	return err;
 }
 
-/* All of them are intended before the first is sent: what is cut short goes on by itself. */
+/* Those that are intended, without the call. */
+static void revoke_intended(struct sg_call *call)
+{
+	const struct loss *loss = call->state;
+
+	for (size_t i = 0; i < loss->count; i++) {
+		struct sg_job *job = sg_job_of_revocation(call->account, cert_at(loss, i)->sha256);
+
+		if (job != NULL && job->call == NULL)
+			sg_job_run_alone(job);
+	}
+}
+
+/* All of them are intended before the first is sent: what is cut short goes on by itself. Where one cannot be, the others
+ * are revoked all the same. */
 static int intend(struct sg_call *call)
 {
 	const struct loss *loss = call->state;
@@ -308,6 +322,8 @@ static int intend(struct sg_call *call)
 		if (!cert->is_revoked || cert->is_listed)
 			err = intend_one(call, cert);
 	}
+	if (err != 0)
+		revoke_intended(call);
 	return err;
 }
 
