@@ -97,7 +97,7 @@ void sg_verb_add_account(struct sg_call *call)
 	if (err != 0) {
 		sg_call_fail_code(call, err, jid);
 	} else {
-		call->account = sg_account_ref(account);
+		sg_call_enter_account(call, account);
 		reply_account(call);
 	}
 	free(jid);
