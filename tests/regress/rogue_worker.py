@@ -93,5 +93,18 @@ class Rogue:
                 raise AssertionError(kind)
 
 
+class Plain(Rogue):
+    """Asks for nothing, and is online by password; all other requests are its child's, by answer()."""
+
+    def run(self):
+        while True:
+            frame_id, kind, message = self.receive()
+            if kind == frames.CONNECT:
+                self.send(frame_id, frames.ONLINE, {"jid": message["jid"] + "/r", "mechanism": "SCRAM-SHA-256",
+                                                    "tls_version": "TLSv1.3", "tls_cipher": "none"})
+            else:
+                self.answer(frame_id, kind, message)
+
+
 if __name__ == "__main__":
     Rogue().run()

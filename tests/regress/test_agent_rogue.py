@@ -4,17 +4,15 @@ import base64
 import json
 import os
 import select
-import shutil
-import sys
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-import agent_fixture
 import rogue_worker
 from agent_fixture import Agent
 from processes import until
+from stand_in import stand_in
 from varlink_client import secret
 from xmpp_frames import DENIED, DER, ERROR
 
@@ -23,13 +21,7 @@ IN_TURN = 8  # signatures of one login, for libstrophe may try more than one add
 
 
 def test_signatures_out_of_turn_are_refused(tmp_path, monkeypatch):
-    for program in ("signetd", "signet-token"):
-        shutil.copy(agent_fixture.BIN / program, tmp_path)
-    stand_in = tmp_path / "signet-xmpp"
-    stand_in.write_text(f"#!{sys.executable}\nimport sys\nsys.path[:0] = {sys.path!r}\n"
-                        "import rogue_worker\nrogue_worker.Rogue().run()\n")
-    stand_in.chmod(0o755)
-    monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
+    stand_in(tmp_path, monkeypatch, "rogue_worker.Rogue().run()\n")
     log = tmp_path / "log"
     agent = Agent()
     agent.env.update(SIGNET_LOG="debug", ROGUE_LOG=str(log))
@@ -60,26 +52,17 @@ def test_signatures_out_of_turn_are_refused(tmp_path, monkeypatch):
 
 
 # Takes it that nobody is to be answered as soon as it can read a word from a pipe.
-SLOW = """#!{python}
-import sys
-sys.path[:0] = {path!r}
-import rogue_worker, xmpp_frames as f
-
-class Slow(rogue_worker.Rogue):
-    def run(self):
-        while True:
-            frame_id, kind, message = self.receive()
-            if kind == f.CONNECT:
-                self.send(frame_id, f.ONLINE, {{"jid": message["jid"] + "/r", "mechanism": "SCRAM-SHA-256",
-                                               "tls_version": "TLSv1.3", "tls_cipher": "none"}})
-            elif kind == f.PEP_PUBLISH:
-                self.send(frame_id, f.PEP_NODE, {{"exists": 1, "node": "urn:xmpp:tmp:pubkey", "access_model": "presence",
-                                                 "published": 1}})
-            else:
-                if kind == f.DIRECT_POLICY and message["mode"] == {nobody}:
-                    open({folder!r} + "/told", "w").close()
-                    open({folder!r} + "/answer").read()
-                self.send(frame_id, f.OK)
+SLOW = """
+class Slow(rogue_worker.Plain):
+    def answer(self, frame_id, kind, message):
+        if kind == f.PEP_PUBLISH:
+            self.send(frame_id, f.PEP_NODE, {{"exists": 1, "node": "urn:xmpp:tmp:pubkey", "access_model": "presence",
+                                             "published": 1}})
+            return
+        if kind == f.DIRECT_POLICY and message["mode"] == {nobody}:
+            open({folder!r} + "/told", "w").close()
+            open({folder!r} + "/answer").read()
+        self.send(frame_id, f.OK)
 
 Slow().run()
 """
@@ -87,13 +70,8 @@ NOBODY = 3  # SG_DIRECT_NOBODY
 
 
 def test_what_a_person_says_of_direct_requests_holds_when_the_call_ends(tmp_path, monkeypatch):
-    for program in ("signetd", "signet-token"):
-        shutil.copy(agent_fixture.BIN / program, tmp_path)
-    stand_in = tmp_path / "signet-xmpp"
-    stand_in.write_text(SLOW.format(python=sys.executable, path=sys.path, folder=str(tmp_path), nobody=NOBODY))
-    stand_in.chmod(0o755)
+    stand_in(tmp_path, monkeypatch, SLOW.format(folder=str(tmp_path), nobody=NOBODY))
     os.mkfifo(tmp_path / "answer")
-    monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
     with Agent() as agent, agent.client() as client, secret("password") as fd:
         agent.call("AddAccount", {"jid": JULIET})
         agent.unlock("one")
@@ -107,22 +85,13 @@ def test_what_a_person_says_of_direct_requests_holds_when_the_call_ends(tmp_path
 
 
 # Something else of the same kind is always going on.
-BUSY = """#!{python}
-import sys
-sys.path[:0] = {path!r}
-import rogue_worker, xmpp_frames as f
-
-class Busy(rogue_worker.Rogue):
-    def run(self):
-        while True:
-            frame_id, kind, message = self.receive()
-            if kind == f.CONNECT:
-                self.send(frame_id, f.ONLINE, {{"jid": message["jid"] + "/r", "mechanism": "SCRAM-SHA-256",
-                                               "tls_version": "TLSv1.3", "tls_cipher": "none"}})
-            elif kind == f.FEATURES:
-                self.send(frame_id, f.FEATURE_SET, {{"features": rogue_worker.CCM2}})
-            else:
-                self.send(frame_id, f.ERROR, {{"code": f.BUSY, "message": "it is busy"}})
+BUSY = """
+class Busy(rogue_worker.Plain):
+    def answer(self, frame_id, kind, message):
+        if kind == f.FEATURES:
+            self.send(frame_id, f.FEATURE_SET, {"features": rogue_worker.CCM2})
+        else:
+            self.send(frame_id, f.ERROR, {"code": f.BUSY, "message": "it is busy"})
 
 Busy().run()
 """
@@ -130,12 +99,7 @@ Busy().run()
 
 def test_a_job_that_meets_something_busy_waits(tmp_path, monkeypatch):
     """Not for calls: their ends, its own among them, are no reason to try again."""
-    for program in ("signetd", "signet-token"):
-        shutil.copy(agent_fixture.BIN / program, tmp_path)
-    stand_in = tmp_path / "signet-xmpp"
-    stand_in.write_text(BUSY.format(python=sys.executable, path=sys.path))
-    stand_in.chmod(0o755)
-    monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
+    stand_in(tmp_path, monkeypatch, BUSY)
     with Agent() as agent, secret("password") as fd:
         agent.call("AddAccount", {"jid": JULIET})
         agent.unlock("one")

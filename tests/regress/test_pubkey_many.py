@@ -1,18 +1,16 @@
 """Nodes with very many keys: asked for in pages, passed on in parts, told in several replies; and servers and workers
 whose pages or parts never end, or are not what they say."""
 import re
-import shutil
-import sys
 
 import pytest
 
-import agent_fixture
 import xmpp_frames as f
 from agent_fixture import Agent
 from key_node import Key, publish
 from keyring_agent import QUIET, add_account, told
 from peer import NS_PUBSUB
 from person import new_people
+from stand_in import stand_in
 from varlink_client import secret
 from world import DOMAIN
 from xmpp_world import PASSWORD, account, online, refused
@@ -174,25 +172,16 @@ def test_marks_that_are_none(paged, last, code):
 
 # ---- a worker that was taken over: what signetd takes of parts
 
-ENDLESS = """#!{python}
-import sys
-sys.path[:0] = {path!r}
-import rogue_worker, xmpp_frames as f
-
-class Endless(rogue_worker.Rogue):
-    def run(self):
-        while True:
-            frame_id, kind, message = self.receive()
-            if kind == f.CONNECT:
-                self.send(frame_id, f.ONLINE, {{"jid": message["jid"] + "/r", "mechanism": "SCRAM-SHA-256",
-                                               "tls_version": "TLSv1.3", "tls_cipher": "none"}})
-            elif kind == f.PEP_FETCH:
-                for part in range({parts}):
-                    keys = [{{"name": "%040x" % (part * 100 + i), "xml": "x" * {xml}}} for i in range({keys})]
-                    self.send(frame_id, f.KEYINFOS, {{"keyinfos": keys, "more": 1}})
-                self.send(frame_id, *{end})
-            else:
-                self.send(frame_id, f.OK)
+ENDLESS = """
+class Endless(rogue_worker.Plain):
+    def answer(self, frame_id, kind, message):
+        if kind == f.PEP_FETCH:
+            for part in range({parts}):
+                keys = [{{"name": "%040x" % (part * 100 + i), "xml": "x" * {xml}}} for i in range({keys})]
+                self.send(frame_id, f.KEYINFOS, {{"keyinfos": keys, "more": 1}})
+            self.send(frame_id, *{end})
+        else:
+            self.send(frame_id, f.OK)
 
 Endless().run()
 """
@@ -202,11 +191,7 @@ Endless().run()
 def taken_over(tmp_path, monkeypatch):
     """Makes an agent whose signet-xmpp answers with so many parts, of so many keys of this length."""
     def make(parts, keys, xml, end="(f.KEYINFOS,)"):
-        shutil.copy(agent_fixture.BIN / "signetd", tmp_path)
-        stand_in = tmp_path / "signet-xmpp"
-        stand_in.write_text(ENDLESS.format(python=sys.executable, path=sys.path, parts=parts, keys=keys, xml=xml, end=end))
-        stand_in.chmod(0o755)
-        monkeypatch.setattr(agent_fixture, "BIN", tmp_path)
+        stand_in(tmp_path, monkeypatch, ENDLESS.format(parts=parts, keys=keys, xml=xml, end=end), programs=["signetd"])
         return Agent(softhsm=False, conf=QUIET)
     return make
 
