@@ -83,7 +83,7 @@ SRC_broker := $(call in,agent/broker, \
     accounts agent ask_all attestation call call_key collisions config conn doctor doctor_system events failure \
     find fingerprint forged job_certificate job_revocation job_steps job_undo jobs json judging key_cache key_find key_known keyring keyring_json ledger login logind main online pin_source pinentry public_keys queue \
     reaper remember rest server signings store store_attestation store_copies store_decisions store_jobs store_keyring store_known store_pgp store_rows store_tokens store_trust stored_keys tokens \
-    touch trust unlocked uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
+    touch trust unlocked untouched uri user_key varlink verbs_account verbs_cert verbs_doctor verbs_enrol \
     verbs_key verbs_keyring verbs_keyring_file verbs_monitor verbs_pgp verbs_pin verbs_release verbs_renew verbs_sign verbs_token verbs_trust worker worker_process)
 SRC_xmpp := $(call in,agent/xmpp, \
     asked cert_requests contacts fetch_requests filter gather iq key_requests main memory pep_requests reason remotekey requests scram seen self \
@@ -250,7 +250,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 UNIT_TESTS := $(addprefix $(BUILD)/tests/unit/, \
     test_authority_bounds test_authority_config test_authority_decision test_authority_delegation test_authority_intermediate \
     test_authority_ledger test_authority_ledger_pg test_authority_logins test_authority_pin_book test_authority_policy test_authority_profile \
-    test_authority_rate test_authority_service test_broker_collisions test_broker_config test_broker_copies test_broker_jobs test_broker_reconcile test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_renewal test_broker_signings test_broker_store test_broker_uri \
+    test_authority_rate test_authority_service test_broker_collisions test_broker_config test_broker_copies test_broker_jobs test_broker_reconcile test_broker_key_cache test_broker_keyring test_broker_keyring_limits test_broker_ledger test_broker_lessons test_broker_publishing test_broker_queue test_broker_renewal test_broker_signings test_broker_store test_broker_untouched test_broker_uri \
     test_buf test_ccm2 test_cert_form test_channel \
     test_cli_dot test_cli_options test_cli_print test_cli_secret_args test_client test_conf test_disco \
     test_error test_harden test_keyinfo test_layout test_log test_msg test_output test_path test_path_bounds test_pep test_pep_node \

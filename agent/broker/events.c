@@ -14,6 +14,7 @@
 #include "store.h"
 #include "touch.h"
 #include "unlocked.h"
+#include "untouched.h"
 
 #define WATCH_AGAIN_SECONDS 2  /* after a worker's end, doubled with each in a row, ... */
 #define WATCH_AGAIN_MAX	    64 /* ... up to this */
@@ -95,6 +96,19 @@ static const char *const news_names[] = {
 	[SG_NEWS_JOB_FAILED] = "job_failed",
 };
 
+/* About a token; all but the kind may be NULL. */
+static json_t *token_event(enum sg_news news, time_t when, const char *token, const char *label,
+    const struct sg_caller *caller, const char *text)
+{
+	return json_pack("{s:{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:n, s:n, s:o}}", "event", "kind",
+	    news_names[news], "time", sg_json_when(when), "token", sg_json_text(token), "label",
+	    sg_json_text(label), "pid",
+	    caller != NULL && caller->pid > 0 ? json_integer(caller->pid) : json_null(), "exe",
+	    sg_json_text(caller != NULL ? caller->exe : NULL), "purpose",
+	    sg_json_text(caller != NULL ? caller->purpose : NULL), "jid", "name", "text",
+	    sg_json_text(text));
+}
+
 static int concerns(
     const struct monitor *monitor, enum sg_news news, const struct sg_caller *caller)
 {
@@ -126,14 +140,7 @@ void sg_events_tell(struct sg_agent *agent, enum sg_news news, const char *token
 
 	if (TAILQ_EMPTY(&events->monitors))
 		return;
-	tell_all(events, news, caller,
-	    json_pack("{s:{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:n, s:n, s:o}}", "event", "kind",
-		news_names[news], "time", sg_json_when(time(NULL)), "token", sg_json_text(token),
-		"label", sg_json_text(label), "pid",
-		caller != NULL && caller->pid > 0 ? json_integer(caller->pid) : json_null(), "exe",
-		sg_json_text(caller != NULL ? caller->exe : NULL), "purpose",
-		sg_json_text(caller != NULL ? caller->purpose : NULL), "jid", "name", "text",
-		sg_json_text(text)));
+	tell_all(events, news, caller, token_event(news, time(NULL), token, label, caller, text));
 }
 
 void sg_events_tell_key(
@@ -148,6 +155,43 @@ void sg_events_tell_key(
 		news_names[news], "time", sg_json_when(time(NULL)), "token", "label", "pid", "exe",
 		"purpose", "jid", sg_json_text(jid), "name", sg_json_text(name), "text",
 		sg_json_text(text)));
+}
+
+/* ---- touches ---- */
+
+static void tell_touch(
+    struct sg_agent *agent, enum sg_news news, const struct sg_msg_token_event *event)
+{
+	sg_events_tell(agent, news, event->token != NULL ? event->token : "", event->label,
+	    &event->caller, NULL);
+}
+
+/* Those that are wanted already. */
+static void tell_touches_now(const struct monitor *monitor)
+{
+	struct sg_tokens *tokens = monitor->events->agent->tokens;
+
+	for (size_t i = 0; i < sg_tokens_module_count(tokens); i++) {
+		const struct sg_module *module = sg_tokens_module(tokens, i);
+
+		for (size_t k = 0; k < module->untouched_count; k++) {
+			const struct sg_msg_token_event *event = &module->untouched[k].event;
+
+			if (concerns(monitor, SG_NEWS_TOUCH_WANTED, &event->caller))
+				sg_call_progress(monitor->call,
+				    token_event(SG_NEWS_TOUCH_WANTED, module->untouched[k].since,
+					event->token != NULL ? event->token : "", event->label,
+					&event->caller, NULL));
+		}
+	}
+}
+
+/* Nobody can touch for a process that has ended. */
+static void touches_end(struct sg_module *module)
+{
+	for (size_t i = 0; i < module->untouched_count; i++)
+		tell_touch(module->agent, SG_NEWS_TOUCH_OVER, &module->untouched[i].event);
+	sg_untouched_clear(module);
 }
 
 /* ---- watching for tokens ---- */
@@ -289,6 +333,7 @@ void sg_events_monitor(struct sg_call *call)
 	call->state_free = monitor_free;
 	call->gone = on_gone;
 	sg_log(SG_LOG_INFO, "process %u monitors", call->caller.pid);
+	tell_touches_now(monitor);
 	if (first)
 		watch_all(events, 1);
 	if (call->pin.abandoned) /* it went before it was heard */
@@ -346,12 +391,13 @@ static void on_token_event(struct sg_module *module, const struct sg_msg_token_e
 		module->stays = 0;
 		break;
 	case SG_EVENT_TOUCH_WANTED:
+		sg_untouched_note(module, event);
 		sg_touch_wanted(agent->events->touches, event);
-		sg_events_tell(
-		    agent, SG_NEWS_TOUCH_WANTED, uri, event->label, &event->caller, NULL);
+		tell_touch(agent, SG_NEWS_TOUCH_WANTED, event);
 		break;
 	case SG_EVENT_TOUCH_OVER:
-		sg_events_tell(agent, SG_NEWS_TOUCH_OVER, uri, event->label, &event->caller, NULL);
+		sg_untouched_over(module, event);
+		tell_touch(agent, SG_NEWS_TOUCH_OVER, event);
 		break;
 	case SG_EVENT_TOKEN_LOCKED:
 		sg_unlocked_forget(agent, module, uri);
@@ -383,6 +429,7 @@ void sg_events_ended(void *arg)
 	int rests = module->rest == SG_REST_BEGUN;
 
 	module->rest = SG_REST_NOT;
+	touches_end(module);
 	sg_remember_locked(module->agent, module, NULL, "its process ended");
 	for (size_t i = 0; i < events->watch_count; i++) {
 		struct watch *watch = &events->watches[i];

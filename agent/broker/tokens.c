@@ -6,6 +6,7 @@
 #include "events.h"
 #include "rest.h"
 #include "unlocked.h"
+#include "untouched.h"
 
 #define TOKEN_WINDOW 8 /* twice as many as signet-token has threads: none waits for its next */
 
@@ -163,6 +164,7 @@ void sg_tokens_free(struct sg_tokens *tokens)
 		if (tokens->modules[i].unused != NULL)
 			event_free(tokens->modules[i].unused);
 		sg_unlocked_clear(&tokens->modules[i]);
+		sg_untouched_clear(&tokens->modules[i]);
 		sg_buf_clear(&tokens->modules[i].tokens);
 		free(tokens->modules[i].full_token);
 	}

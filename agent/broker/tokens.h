@@ -36,7 +36,9 @@ struct sg_module {
 	int64_t restarted;    /* rest.h: when it last was, to list its slots anew; by sg_clock_ms */
 	char **unlocked;      /* unlocked.h: URIs of tokens, ... */
 	size_t unlocked_count;
-	unsigned unlocked_in; /* in this process of the worker */
+	unsigned unlocked_in;		/* in this process of the worker */
+	struct sg_untouched *untouched; /* untouched.h */
+	size_t untouched_count;
 	enum sg_rest_state rest;
 	int stays;	      /* not ended for the token that is just being locked */
 	struct event *unused; /* rest.h: nothing has used the process for a while */

@@ -15,7 +15,7 @@
 
 /*
  * A call that is answered at once costs nothing of this. The agent tells of a touch when a signature
- * has taken 300 ms; who asks for its events must have asked before that.
+ * has taken 300 ms, and tells who asks later as well.
  */
 #define WATCH_AFTER_MS	200
 #define HINT_AFTER_MS	1000

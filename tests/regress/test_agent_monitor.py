@@ -232,6 +232,49 @@ def test_a_monitor_of_own_touches(tmp_path):
         assert client.receive()["event"]["kind"] == "touch_over"
 
 
+def test_a_touch_that_is_wanted_already_is_told_at_once(tmp_path):
+    """To whoever comes late, and as long as it is wanted; of own touches only the own."""
+    def hears(*pids, **parameters):
+        with agent.client() as late:
+            late.send("Monitor", parameters, more=True)
+            events = [late.receive()["event"] for _ in pids]
+            assert {(event["kind"], event["label"], event["purpose"]) for event in events} <= {("touch_wanted", "one", "MakeCsr")}
+            return [event["pid"] for event in events] == [*pids] and told(late) == []
+
+    with touch_agent(tmp_path) as agent, monitor(agent) as client, agent.client() as caller:
+        agent.unlock("one")
+        agent.call("NewKey", KEY)
+        agent.script("on C_Sign hang\n")
+        other = subprocess.Popen([BIN / "signet", "csr", "x", "a@b.test", "--socket", agent.sock], env=agent.env,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        assert next_event(client, "touch_wanted")["pid"] == other.pid
+        assert hears(other.pid) and hears(own=True)
+        caller.send("MakeCsr", CSR)
+        assert next_event(client, "touch_wanted")["pid"] == os.getpid()
+        assert hears(other.pid, os.getpid()) and hears(os.getpid(), own=True)
+        agent.script("")
+        assert caller.receive()["csr"] and other.wait(PATIENCE) == 0
+        assert next_event(client, "touch_over") and next_event(client, "touch_over")
+        assert hears() and hears(own=True)
+
+
+def test_a_touch_is_over_when_the_process_ends(tmp_path):
+    with touch_agent(tmp_path) as agent, monitor(agent) as client, agent.client() as caller:
+        agent.unlock("one")
+        agent.call("NewKey", KEY)
+        agent.script("on C_Sign hang\n")
+        caller.send("MakeCsr", CSR)
+        wanted = next_event(client, "touch_wanted")
+        os.kill(agent.worker()["pid"], signal.SIGKILL)
+        over = next_event(client, "touch_over")
+        assert all(over[part] == wanted[part] for part in ("token", "label", "pid", "exe", "purpose"))
+        assert caller.error_of_next().name == "WorkerDied"
+        agent.script("")
+        with agent.client() as late:
+            late.send("Monitor", {}, more=True)
+            assert told(late) == []
+
+
 def test_a_monitor_of_own_touches_starts_nothing(agent):
     with own_monitor(agent), monitor(agent):
         until(lambda: agent.count("signet-token for softhsm started"), "a whole monitor did not start the module")

@@ -1,12 +1,13 @@
 """signet and a real agent with real tokens: PINs, releases, adopted keys, events and doctor."""
 import json
+import os
 import re
 import signal
 import subprocess
 
 import pytest
 
-from agent_fixture import PIN, Agent
+from agent_fixture import PIN, Agent, monitor, next_event
 from cli_fixture import SIGNET, Terminal
 from fault_agent import FaultAgent
 from processes import PATIENCE, until
@@ -131,3 +132,20 @@ def test_a_touch_is_asked_for_and_can_be_given_up():
         assert status == -signal.SIGINT and "interrupted while waiting for the token" in text and "BEGIN" not in text
         agent.script("")
         assert signet(agent, "csr", "k", "a@b").returncode == 0
+
+
+def test_a_touch_is_asked_for_by_one_that_was_held_up():
+    """The touch is wanted before a program that a busy machine lets wait has asked for its events."""
+    agent = FaultAgent()
+    agent.env["SIGNET_LOG"] = "debug"
+    with agent, monitor(agent) as client:
+        assert by_pin(agent, "key", "new", "--token", "one", "--label", "k").returncode == 0
+        agent.script("on C_Sign hang\n")
+        shown = Terminal("csr", "k", "a@b", "--socket", str(agent.sock))
+        agent.wait_line(f"request .* pid {shown.popen.pid},")
+        os.kill(shown.popen.pid, signal.SIGSTOP)
+        next_event(client, "touch_wanted")
+        os.kill(shown.popen.pid, signal.SIGCONT)
+        shown.wait('Touch token "one" now: it waits for you')
+        agent.script("")
+        assert shown.end()[0] == 0
