@@ -14,8 +14,9 @@ struct gather_slot {
 	struct gather *gather;
 	struct sg_module_answer *answer;
 	unsigned process; /* of its worker, that was asked */
-	int answered;	  /* or was not asked */
-	int is_probe;	  /* it hangs, and is tried again: nobody waits for it who can do without */
+	int asked;
+	int answered; /* or is not to be asked */
+	int is_probe; /* it hangs, and is tried again: nobody waits for it who can do without */
 	int slow;
 };
 
@@ -200,10 +201,42 @@ static int there_is_enough(const struct gather *gather)
 	return question->enough(question->arg, gather->answers, gather->count);
 }
 
+static void on_module_answer(void *arg, const struct sg_msg_error *error, void *msg);
+
+static void slot_ask(struct gather_slot *slot, uint16_t type, const void *msg)
+{
+	struct sg_module *module = slot->answer->module;
+
+	slot->asked = 1;
+	slot->gather->waiting++;
+	if (type == SG_MSG_TOKEN_LIST)
+		module->lists_asked++;
+	sg_worker_request(module->worker, type, msg, -1, SG_TOKEN_SECONDS, on_module_answer, slot);
+	slot->process = sg_worker_starts(module->worker);
+}
+
+/* Those that were not asked, for the others were to do without them: they cannot. Whether there are
+ * any. */
+static int slots_ask_late(struct gather *gather)
+{
+	static const struct sg_msg_empty nothing = { 0 };
+	int late = 0;
+
+	for (size_t i = 0; i < gather->count; i++) {
+		struct gather_slot *slot = &gather->slots[i];
+
+		if (slot->answered || slot->asked)
+			continue;
+		slot_ask(slot, SG_MSG_TOKEN_LIST, &nothing);
+		late = 1;
+	}
+	return late;
+}
+
 /* Ends it without those that have not answered, if the others will do. */
 static void gather_end_early(struct gather *gather)
 {
-	int all_spare = 1, only_probes = 1;
+	int all_spare = 1, only_probes = 1, enough;
 
 	for (size_t i = 0; i < gather->count; i++) {
 		const struct gather_slot *slot = &gather->slots[i];
@@ -219,8 +252,10 @@ static void gather_end_early(struct gather *gather)
 		all_spare = all_spare && spare;
 		only_probes = only_probes && slot->is_probe;
 	}
-	if (gather->waiting == 0 || (only_probes && gather->stage == GATHER_LATE) ||
-	    ((all_spare || gather->stage == GATHER_LATE) && there_is_enough(gather)))
+	enough = there_is_enough(gather);
+	if ((only_probes && gather->stage == GATHER_LATE) ||
+	    ((all_spare || gather->stage == GATHER_LATE) && enough) ||
+	    (gather->waiting == 0 && (enough || !slots_ask_late(gather))))
 		gather_finish(gather);
 	else
 		slots_unfail(gather);
@@ -360,7 +395,7 @@ static int slot_rests(struct gather_slot *slot)
 	return slot->answered;
 }
 
-/* A slow module is not asked the same once more, when it need not be waited for. */
+/* A slow module is not asked the same once more, as long as it need not be waited for. */
 static int slot_can_wait(struct gather_slot *slot)
 {
 	int spare = slot->slow && !slot->is_probe && slot->gather->answer_type == SG_MSG_TOKENS &&
@@ -375,17 +410,6 @@ static int module_wants_probe(const struct sg_module *module)
 {
 	return !module->is_probed &&
 	    (module->probed == 0 || sg_clock_ms() - module->probed >= SG_PROBE_MS);
-}
-
-static void slot_ask(struct gather_slot *slot, uint16_t type, const void *msg)
-{
-	struct sg_module *module = slot->answer->module;
-
-	slot->gather->waiting++;
-	if (type == SG_MSG_TOKEN_LIST)
-		module->lists_asked++;
-	sg_worker_request(module->worker, type, msg, -1, SG_TOKEN_SECONDS, on_module_answer, slot);
-	slot->process = sg_worker_starts(module->worker);
 }
 
 static void slot_probe(struct gather_slot *slot, int skips)

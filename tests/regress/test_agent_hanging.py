@@ -248,6 +248,17 @@ def test_a_token_that_is_made_while_the_agent_runs(agent):
     assert agent.count("is loaded anew") - before <= 2 * loads_since(begin)  # two modules
 
 
+def test_a_token_that_only_a_busy_module_may_have_is_waited_for(monkeypatch, tmp_path):
+    """Although the module has not answered the same question of somebody else yet, who did without it."""
+    with furnished(monkeypatch, tmp_path, timeout=60) as agent, agent.client() as client:
+        script(agent, "on C_GetSlotList hang")
+        assert len(agent.call("ListTokens")["tokens"]) == 2
+        client.send("ShowToken", {"token": "never"})
+        assert agent.call("ShowToken", {"token": "good"})["token"]["unlocked"]
+        script(agent)
+        assert client.error_of_next().name == "TokenAbsent"
+
+
 def loads_since(begin):
     """How often one module may have been loaded anew since then: once in 2 s."""
     return 1 + (time.monotonic() - begin) / 2
