@@ -166,7 +166,7 @@ static void tell_touch(
 	    &event->caller, NULL);
 }
 
-/* Those that are wanted already. */
+/* Tells one monitor those that are wanted already. */
 static void tell_touches_now(const struct monitor *monitor)
 {
 	struct sg_tokens *tokens = monitor->events->agent->tokens;
@@ -186,7 +186,7 @@ static void tell_touches_now(const struct monitor *monitor)
 	}
 }
 
-/* Nobody can touch for a process that has ended. */
+/* The process is gone that waited: no touch is of any use to it. */
 static void touches_end(struct sg_module *module)
 {
 	for (size_t i = 0; i < module->untouched_count; i++)

@@ -208,6 +208,13 @@ def test_touch(tmp_path):
         until(lambda: agent.touched() == [*before, "2|one|MakeCsr|"], "the touch-command was not run as it should")
 
 
+def hung_call_of_another(agent):
+    """A process that wants a signature, which hangs until there is another script."""
+    agent.script("on C_Sign hang\n")
+    return subprocess.Popen([BIN / "signet", "csr", "x", "a@b.test", "--socket", agent.sock], env=agent.env,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
 def own_monitor(agent):
     client = agent.client()
     client.send("Monitor", {"own": True}, more=True)
@@ -220,9 +227,7 @@ def test_a_monitor_of_own_touches(tmp_path):
     with touch_agent(tmp_path) as agent, own_monitor(agent) as client, agent.client() as caller:
         agent.unlock("one")
         agent.call("NewKey", KEY)
-        agent.script("on C_Sign hang\n")
-        other = subprocess.Popen([BIN / "signet", "csr", "x", "a@b.test", "--socket", agent.sock], env=agent.env,
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        other = hung_call_of_another(agent)
         until(lambda: len(agent.touched()) == 1, "no touch was wanted for another process")
         agent.script("")
         assert other.wait(PATIENCE) == 0
@@ -244,9 +249,7 @@ def test_a_touch_that_is_wanted_already_is_told_at_once(tmp_path):
     with touch_agent(tmp_path) as agent, monitor(agent) as client, agent.client() as caller:
         agent.unlock("one")
         agent.call("NewKey", KEY)
-        agent.script("on C_Sign hang\n")
-        other = subprocess.Popen([BIN / "signet", "csr", "x", "a@b.test", "--socket", agent.sock], env=agent.env,
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        other = hung_call_of_another(agent)
         assert next_event(client, "touch_wanted")["pid"] == other.pid
         assert hears(other.pid) and hears(own=True)
         caller.send("MakeCsr", CSR)
